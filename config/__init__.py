@@ -1,0 +1,1 @@
+"""Shipped configuration: YAML read once, validated whole, digested."""

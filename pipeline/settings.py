@@ -1,0 +1,54 @@
+"""Settings of a process: environment variables `ENDOCRINE_*`, read once, validated, passed down."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MIB = 1 << 20
+
+
+class Settings(BaseSettings):
+    """Every field may be given as `ENDOCRINE_<NAME>` in the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="ENDOCRINE_", extra="ignore", frozen=True)
+
+    bootstrap: Annotated[str, Field(description="Kafka bootstrap servers, host:port, comma separated.")] = (
+        "127.0.0.1:9092"
+    )
+    redis_url: Annotated[str | None, Field(description="Redis for the read models; None: no projection.")] = None
+    prefix: Annotated[str, Field(pattern=r"^[a-z0-9._-]*$", description="Prefix of every topic.")] = "endocrine."
+    group: Annotated[str, Field(min_length=1, description="Consumer group (Faust application id).")] = "endocrine"
+    partitions: Annotated[int, Field(ge=1, le=1024, description="Partitions of every topic; fixed for its life.")] = 4
+    replication: Annotated[int, Field(ge=1, le=10, description="Replication factor of topics we create.")] = 1
+    policy: Annotated[Path | None, Field(description="Policy file laid over the shipped one.")] = None
+    data_dir: Annotated[Path, Field(description="Where a local broker and local stores keep their data.")] = Path(
+        ".endocrine"
+    )
+    store: Annotated[Literal["memory", "rocksdb"], Field(description="Where agents' state is held locally.")] = "memory"
+
+    max_record_bytes: Annotated[
+        int, Field(ge=1024, description="A larger value on a source topic is a dead letter. Bytes.")
+    ] = MIB
+    topic_message_bytes: Annotated[
+        int,
+        Field(ge=MIB, description="max.message.bytes of topics; above max_record_bytes, so that it can be refused."),
+    ] = 4 * MIB
+    changelog_message_bytes: Annotated[
+        int, Field(ge=MIB, description="max.message.bytes of changelogs: the largest batch remembered at once.")
+    ] = 16 * MIB
+    compaction_lag_ms: Annotated[
+        int, Field(ge=0, description="min.compaction.lag.ms of changelogs: above the longest outage of a worker.")
+    ] = 86_400_000
+    session_timeout_s: Annotated[float, Field(gt=0, description="Seconds without heartbeat until a worker is out.")] = (
+        10.0
+    )
+    max_batch_records: Annotated[int, Field(ge=1, description="Records thought at once by one agent partition.")] = 2000
+    commit_interval_s: Annotated[float, Field(gt=0, description="Seconds between offset commits (displays only).")] = (
+        2.0
+    )
+    reject_fuse_share: Annotated[
+        float, Field(gt=0, le=1, description="A worker that rejects more than this share of a window stops.")
+    ] = 0.5
+    reject_fuse_window: Annotated[int, Field(ge=1, description="Records in the fuse's window.")] = 2000

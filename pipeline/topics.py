@@ -1,0 +1,117 @@
+"""The one catalogue of topics: name, model, key, cleanup, retention, owner.
+
+Topic creation, validation, JSON Schemas, the AsyncAPI document, the ACL list and the console's pages come from here.
+Names are without the prefix (`endocrine.` by default).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+
+from schemas import attribution, bonds, commands, feedback, interactions, models, modulations, observations, proofs
+from schemas import signals, tools
+
+DAY_MS = 86_400_000
+Key = Literal["identity", "identity/primitive", "tool", "digest", "agent/partition"]
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One topic of the catalogue."""
+
+    name: str
+    model: Any
+    """A pydantic model, TypedDict or union."""
+    cleanup: Literal["delete", "compact"]
+    summary: str
+    owner: str | None = None
+    """The agent that sends this topic's malformed records to its dead letters and its misfits to their place; None
+    where no agent reads it."""
+    key: Key = "identity"
+    """What the record's key is. `identity/primitive` lies on the identity's partition all the same."""
+    retention_ms: int = 30 * DAY_MS
+    """Milliseconds, counted from the broker's append time; without effect on compacted topics."""
+    coalesce: bool = False
+    """Only the last record per key of a batch is spoken (compacted, read by no agent)."""
+    identity_field: str = "identity"
+
+    @cached_property
+    def adapter(self) -> TypeAdapter[Any]:
+        """The compiled validator of the topic's values."""
+        return TypeAdapter(self.model)
+
+    @property
+    def dead_letters(self) -> str:
+        """Name of the topic of its dead letters."""
+        return f"{self.name}.dlq"
+
+
+_TOPICS = [
+    Topic("interactions", interactions.Interaction, "delete", "a turn opened, a turn closed", "modulation"),
+    Topic("signals", signals.EndocrineSignal, "delete", "endocrine signals", "modulation"),
+    Topic(
+        "observations",
+        observations.Observation,
+        "delete",
+        "BEHAVE observations",
+        "attribution",
+        identity_field="identity_ref",
+    ),
+    Topic("tool-calls", tools.ToolCall, "delete", "what a model asks for", "gating"),
+    Topic("tool-results", tools.ToolResult, "delete", "what came of a tool call"),
+    Topic("feedback", feedback.FeedbackCard, "delete", "feedback cards", "feedback"),
+    Topic("detections", bonds.Detection, "delete", "entrainment detections with ULM vectors", "bonds"),
+    Topic("commands", commands.AnyCommand, "delete", "operator commands", "bonds"),
+    Topic("policies", proofs.PublishedPolicy, "compact", "published policies, by digest", key="digest"),
+    Topic("model-requests", models.ModelRequest, "delete", "calls to a language model"),
+    Topic("model-replies", models.ModelReply, "delete", "replies of a language model"),
+    Topic(
+        "modulations", modulations.Modulation, "delete", "parameters for a turn, with lineage and revision", "gating"
+    ),
+    Topic("tool-decisions", tools.ToolDecision, "delete", "gate decisions"),
+    Topic("incidents", tools.Incident, "delete", "incidents", "modulation"),
+    Topic("scheduled-tasks", tools.ScheduledTask, "delete", "what the scheduler tool was asked"),
+    Topic("tool-analytics", tools.ToolAnalytics, "compact", "figures per tool", key="tool"),
+    Topic("style-tables", feedback.StyleTable, "compact", "feedback style table per identity", "modulation"),
+    Topic(
+        "attribution-states",
+        attribution.State,
+        "compact",
+        "state per identity and primitive",
+        key="identity/primitive",
+        coalesce=True,
+    ),
+    Topic("attribution-changes", attribution.Change, "delete", "transitions and suspicions", "suspicion"),
+    Topic("bonds", bonds.Bond, "compact", "bond entry per user", identity_field="user_id", coalesce=True),
+    Topic("bond-events", bonds.BondEvent, "delete", "a bond's life"),
+    Topic("audits", proofs.Audit, "delete", "one bundle per turn", retention_ms=365 * DAY_MS),
+    Topic(
+        "journal",
+        proofs.JournalEntry,
+        "delete",
+        "what each batch read, in which order",
+        key="agent/partition",
+        retention_ms=365 * DAY_MS,
+    ),
+]
+CATALOGUE: Mapping[str, Topic] = {topic.name: topic for topic in _TOPICS}
+
+_KEYS: Mapping[str, Callable[[str, Mapping[str, Any]], str]] = {
+    "identity": lambda identity, value: identity,
+    "identity/primitive": lambda identity, value: f"{identity}/{value['primitive']}",
+    "tool": lambda identity, value: str(value["tool"]),
+    "digest": lambda identity, value: str(value["digest"]),
+    "agent/partition": lambda identity, value: f"{value['agent']}/{value['partition']}",
+}
+
+
+def record_key(topic: Topic, identity: str, value: Mapping[str, Any]) -> str:
+    """The key of a derived record of this topic.
+
+    >>> record_key(CATALOGUE["attribution-states"], "ann", {"primitive": "motor.pace"})
+    'ann/motor.pace'
+    """
+    return _KEYS[topic.key](identity, value)

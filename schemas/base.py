@@ -1,0 +1,37 @@
+"""What all records share: strictness, and the types of identity, id and time."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Identity = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=256),
+    Field(
+        description="Canonical identity: the user or actor the event is about; the record's key. 1 to 256 characters."
+    ),
+]
+Id = Annotated[str, StringConstraints(min_length=1, max_length=256), Field(description="An id; 1 to 256 characters.")]
+Ts = Annotated[
+    float,
+    Field(ge=0, lt=253_402_300_800, description="Event time, seconds since 1970-01-01 UTC, before the year 10000."),
+]
+Share = Annotated[float, Field(ge=0, le=1, description="A share, 0 to 1.")]
+Count = Annotated[int, Field(ge=0, le=2**53, description="A count, 0 or more.")]
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$"), Field(description="SHA-256 in hexadecimal.")]
+Bag = Annotated[dict[str, Any], Field(description="A JSON object of free shape.")]
+
+
+class Record(BaseModel):
+    """A JSON object on a topic. Strict: unknown fields, wrong types, NaN and infinities are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Produced(Record):
+    """A record that others may produce: it may carry an id of its own.
+
+    Without one, and without the header `ce_id`, its id is `topic/partition/offset`.
+    """
+
+    id: Annotated[Id | None, Field(description="Id given by the producer; copies share it.")] = None

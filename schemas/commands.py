@@ -1,0 +1,52 @@
+"""Topic `commands`: what operators ask for. More kinds come with their features."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from schemas.base import Count, Id, Identity, Produced, Ts
+
+
+class Command(Produced):
+    """What every command says: for whom, by whom, when."""
+
+    identity: Identity
+    by: Annotated[Id, Field(description="The operator.")]
+    ts: Ts
+
+
+class SetCap(Command):
+    """Set the daily message cap of an identity."""
+
+    kind: Literal["set_cap"]
+    cap: Annotated[Count, Field(description="Messages per day; 0 means unlimited.")]
+
+
+class AddNote(Command):
+    """Add a note to an identity's bond entry."""
+
+    kind: Literal["add_note"]
+    text: Annotated[str, Field(min_length=1, max_length=2000)]
+
+
+class ReleaseLock(Command):
+    """Release the drift lock of an identity."""
+
+    kind: Literal["release_lock"]
+
+
+class Approve(Command):
+    """Approve a tool call that waits for a person."""
+
+    kind: Literal["approve"]
+    call_id: Id
+
+
+class Deny(Command):
+    """Deny a tool call that waits for a person."""
+
+    kind: Literal["deny"]
+    call_id: Id
+
+
+AnyCommand = Annotated[SetCap | AddNote | ReleaseLock | Approve | Deny, Field(discriminator="kind")]

@@ -1,0 +1,46 @@
+"""Topics `feedback` and `style-tables`."""
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from schemas.base import Count, Identity, Produced, Record, Ts
+from schemas.vocabulary import Intent
+
+
+class FeedbackCard(Produced):
+    """A person's verdict on one turn. The note is never carried on; of symbols only the class of intent."""
+
+    identity: Annotated[Identity, StringConstraints(max_length=64)]
+    target_action_id: Annotated[str, StringConstraints(min_length=1, max_length=128), Field(description="An audit_id.")]
+    rating: Annotated[int, Field(ge=1, le=5, description="1 (bad) to 5 (good).")]
+    note: Annotated[str, StringConstraints(max_length=1000)] | None = None
+    context_hash: Annotated[str, StringConstraints(max_length=128)] | None = None
+    tags: list[Annotated[str, StringConstraints(max_length=64)]] | None = None
+    symbols: Annotated[list[Intent] | None, Field(description="Intents; a raw emoji is refused.")] = None
+    ts: Ts
+
+
+class Intents(Record):
+    """How often each intent was expressed in the cards that count."""
+
+    affirm: Count
+    reject: Count
+    more_detail: Count
+    soften: Count
+    ground: Count
+
+
+class StyleTable(Record):
+    """Nudges of style for one identity, bounded, and the drift lock."""
+
+    identity: Identity
+    temperature_delta: Annotated[float, Field(ge=-0.2, le=0.2)]
+    top_p_delta: Annotated[float, Field(ge=-0.2, le=0.2)]
+    memory_write_boost: Annotated[float, Field(ge=0, le=0.2)]
+    verbosity_bias: Annotated[float, Field(ge=-0.3, le=0.3, description="A hint for user interfaces.")]
+    cards: Annotated[Count, Field(description="Cards that count, at most 200.")]
+    intents: Intents
+    locked: Annotated[bool, Field(description="Locked to strict until an operator releases it.")]
+    unknown_actions: Annotated[Count, Field(description="Of the cards, those whose turn was not known.")]
+    ts: Ts

@@ -1,0 +1,51 @@
+"""Topics `model-requests` and `model-replies`: calls to a language model as effects."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from schemas.base import Bag, Count, Id, Identity, Produced, Record, Ts
+from schemas.interactions import Usage
+from schemas.vocabulary import ReplyStatus
+
+
+class ModelRequest(Record):
+    """A call to be made once per request_id."""
+
+    request_id: Id
+    audit_id: Id
+    identity: Identity
+    step: Count
+    model: Id
+    messages: list[Bag]
+    tools: Annotated[list[Any], Field(description="Functions offered.")]
+    parameters: Annotated[Bag, Field(description="As sent.")]
+    dropped: Annotated[list[str], Field(description="Parameters the model does not take.")]
+    deadline_ms: Annotated[Count, Field(description="Milliseconds.")]
+    ts: Ts
+
+
+class RepliedCall(Record):
+    """A tool call in a reply."""
+
+    call_id: Id
+    tool: str
+    arguments: Bag | str
+
+
+class ModelReply(Produced):
+    """What came of a request."""
+
+    request_id: Id
+    audit_id: Id
+    identity: Identity
+    step: Count
+    status: ReplyStatus
+    content: str | None
+    tool_calls: list[RepliedCall]
+    finish_reason: str | None
+    usage: Usage | None
+    model: str
+    latency_ms: Annotated[float, Field(ge=0, description="Milliseconds.")]
+    error: str | None
+    ts: Ts
