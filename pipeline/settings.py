@@ -28,6 +28,8 @@ class Settings(BaseSettings):
     )
     store: Annotated[Literal["memory", "rocksdb"], Field(description="Where agents' state is held locally.")] = "memory"
 
+    build: Annotated[str | None, Field(description="Short commit id of a deployment, put on derived records.")] = None
+
     max_record_bytes: Annotated[
         int, Field(ge=1024, description="A larger value on a source topic is a dead letter. Bytes.")
     ] = MIB

@@ -4,17 +4,20 @@ Topic creation, validation, JSON Schemas, the AsyncAPI document, the ACL list an
 Names are without the prefix (`endocrine.` by default).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+from pipeline.settings import Settings
 from schemas import attribution, bonds, commands, feedback, interactions, models, modulations, observations, proofs
 from schemas import signals, tools
 
 DAY_MS = 86_400_000
+DEAD_LETTER_HEADER_BYTES = 64 << 10
+"""Room that a dead letter has for its headers, above the largest record its topic takes. Bytes."""
 Key = Literal["identity", "identity/primitive", "tool", "digest", "agent/partition"]
 
 
@@ -42,6 +45,11 @@ class Topic:
     def adapter(self) -> TypeAdapter[Any]:
         """The compiled validator of the topic's values."""
         return TypeAdapter(self.model)
+
+    @cached_property
+    def ce_type(self) -> bytes:
+        """CloudEvents type of the topic's derived records."""
+        return f"endocrine.{self.name}.v1".encode()
 
     @property
     def dead_letters(self) -> str:
@@ -115,3 +123,44 @@ def record_key(topic: Topic, identity: str, value: Mapping[str, Any]) -> str:
     'ann/motor.pace'
     """
     return _KEYS[topic.key](identity, value)
+
+
+@dataclass(frozen=True)
+class PhysicalTopic:
+    """One topic as it stands on the broker: a topic of the catalogue, its dead letters, or an agent's changelog."""
+
+    name: str
+    """With the prefix."""
+    partitions: int
+    replication: int
+    configs: Mapping[str, str]
+    """The topic configs we set; the broker's defaults hold for the others."""
+    summary: str
+
+
+def changelog_name(settings: Settings, agent: str) -> str:
+    """The topic an agent's state is remembered in."""
+    return f"{settings.prefix}changelog.{agent}"
+
+
+def physical_topics(settings: Settings, agent_names: Iterable[str]) -> list[PhysicalTopic]:
+    """Every topic that must exist before a worker joins: the catalogue in its order, then changelogs by agent."""
+    topics = []
+    append_time = {"message.timestamp.type": "LogAppendTime"}
+    for topic in CATALOGUE.values():
+        configs = append_time | {"max.message.bytes": str(settings.topic_message_bytes)}
+        retention = {"cleanup.policy": "delete", "retention.ms": str(topic.retention_ms)}
+        cleanup = retention if topic.cleanup == "delete" else {"cleanup.policy": "compact"}
+        topics.append((topic.name, cleanup | configs, topic.summary))
+        if topic.owner is not None:
+            # What was just taken must fit with the headers that say why it was refused.
+            larger = {"max.message.bytes": str(settings.topic_message_bytes + DEAD_LETTER_HEADER_BYTES)}
+            topics.append((topic.dead_letters, retention | configs | larger, f"dead letters of {topic.name}"))
+    for agent in agent_names:
+        configs = append_time | {"max.message.bytes": str(settings.changelog_message_bytes)}
+        configs |= {"cleanup.policy": "compact", "min.compaction.lag.ms": str(settings.compaction_lag_ms)}
+        topics.append((f"changelog.{agent}", configs, f"what {agent} remembers"))
+    return [
+        PhysicalTopic(settings.prefix + name, settings.partitions, settings.replication, configs, summary)
+        for name, configs, summary in topics
+    ]

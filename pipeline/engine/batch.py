@@ -1,0 +1,250 @@
+"""One agent over one batch: Read's verdict on each record, then Think. Pure.
+
+The worker, `simulate`, replay and deterministic simulation all come through `Engine.process`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from agents.contract import Agent, Reject, State, Trigger
+from agents.policy.compiled import Policy
+from pipeline.engine.decode import Malformed, decode
+from pipeline.engine.fit import canonical, partition_of
+from pipeline.engine.marks import Marks, mark_of
+from pipeline.engine.wire import (
+    CE_ID,
+    CUT,
+    ERROR,
+    ERROR_KIND,
+    ORIGIN,
+    POLICY,
+    REKEYED_FROM,
+    TRACEPARENT,
+    VERSION,
+    Headers,
+    Outgoing,
+    Raw,
+    event_time,
+)
+from pipeline.topics import CATALOGUE, record_key
+
+_MISSING: Any = object()
+_START = (-1, 0)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of the records of a batch."""
+
+    read: int = 0
+    thought: int = 0
+    copies: int = 0
+    dead: int = 0
+    """Dead letters by their bytes or key."""
+    rekeyed: int = 0
+    rejected: int = 0
+    """Dead letters by state."""
+
+
+@dataclass(slots=True)
+class Processed:
+    """What a batch comes to."""
+
+    aside: list[Outgoing] = field(default_factory=list)
+    """Dead letters by bytes and re-keyed records: spoken in Read, by the topic's owner only."""
+    outputs: list[Outgoing] = field(default_factory=list)
+    """What the agent says, in trigger order."""
+    states: dict[str, bytes | None] = field(default_factory=dict)
+    """New state of each key that changed; None is a tombstone."""
+    marks: Marks = field(default_factory=dict)
+    """All marks, brought up to date."""
+    tally: Tally = field(default_factory=Tally)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Runs one agent over batches.
+
+    partitions: of every topic. version: code version put on every derived record. max_record_bytes: a longer value is a
+    dead letter.
+    """
+
+    agent: Agent
+    partitions: int
+    version: str
+    max_record_bytes: int
+
+    def common_headers(self, policy: Policy, partition: int, number: int) -> Headers:
+        """The headers that all derived records of a batch share."""
+        name = self.agent.name
+        return (
+            ("ce_source", f"endocrine/{name}".encode()),
+            ("ce_specversion", b"1.0"),
+            ("content-type", b"application/json"),
+            (CUT, f"{name}/{partition}/{number}".encode()),
+            (POLICY, policy.digest.encode()),
+            (VERSION, self.version.encode()),
+        )
+
+    def process(
+        self,
+        records: Sequence[tuple[str, Raw]],
+        policy: Policy,
+        stored: Callable[[str], bytes | None],
+        marks: Mapping[str, tuple[int, int]],
+        *,
+        partition: int,
+        refuse: str | None = None,
+    ) -> Processed:
+        """Read and Think over `records`, pairs of topic and raw record in the order read.
+
+        stored: the state of a key before the batch, as bytes. refuse: when given, no record is thought, each is
+        rejected with this message (a single record whose outputs do not fit into a batch).
+        """
+        done = Processed(marks=dict(marks))
+        done.tally.read = len(records)
+        states: dict[str, State] = {}
+        befores: dict[str, bytes | None] = {}
+        coalesced: dict[tuple[str, bytes], int] = {}
+        for topic, raw in records:
+            trigger, headers = self._read(topic, raw, done)
+            if trigger is None:
+                continue
+            key = self.agent.key(trigger)
+            state = states.get(key, _MISSING)
+            if state is _MISSING:
+                before = befores[key] = stored(key)
+                state = None if before is None else orjson.loads(before)
+            done.tally.thought += 1
+            try:
+                if refuse is not None:
+                    raise Reject("too_large_result", refuse)
+                after, said = self.agent.think(state, trigger, policy)
+            except Reject as reject:
+                done.tally.rejected += 1
+                done.outputs.append(self._dead_letter(topic, raw, reject.kind, str(reject)))
+                continue
+            except Exception as error:
+                # Deterministic code failed on this record and would fail again: poison. The fuse stops a worker
+                # whose agent fails on everything.
+                done.tally.rejected += 1
+                told = f"{self.agent.name} failed: {type(error).__name__}: {error}"
+                done.outputs.append(self._dead_letter(topic, raw, "agent_error", told))
+                continue
+            states[key] = after
+            if said:
+                self._say(topic, raw, trigger, headers, said, done.outputs, coalesced)
+        for key, state in states.items():
+            after = None if state is None else orjson.dumps(state)
+            if after != befores[key]:
+                done.states[key] = after
+        if coalesced:
+            last = set(coalesced.values())
+            done.outputs = [
+                out for place, out in enumerate(done.outputs) if not _coalesces(out) or place in last
+            ]
+        return done
+
+    def _read(self, topic: str, raw: Raw, done: Processed) -> tuple[Trigger | None, dict[str, bytes] | None]:
+        """Read's verdict on one record: the trigger to think about, or None when it is set aside."""
+        described = CATALOGUE[topic]
+        headers = dict(raw.headers) if raw.headers else None
+        if headers:
+            mark = mark_of(topic, headers)
+            if mark is not None:
+                name, height = mark
+                if done.marks.get(name, _START) >= height:
+                    done.tally.copies += 1
+                    return None, None
+                done.marks[name] = height
+        if raw.value is None and described.cleanup == "compact":
+            return None, None  # a tombstone: the key was erased, nothing to think about
+        try:
+            value = decode(described, raw.value, self.max_record_bytes)
+        except Malformed as error:
+            self._set_aside_dead(topic, raw, error.kind, str(error), done)
+            return None, None
+        observed = value[described.identity_field] if type(value) is dict else getattr(value, described.identity_field)
+        identity = canonical(observed)
+        named = value.get("id") if type(value) is dict else getattr(value, "id", None)
+        if named is None and headers and CE_ID in headers:
+            named = headers[CE_ID].decode("utf-8", "replace")
+        if raw.key != identity.encode() or partition_of(identity, self.partitions) != raw.partition:
+            self._set_aside_misfit(topic, raw, headers or {}, identity, named, done)
+            return None, None
+        if named is None:
+            named = f"{topic}/{raw.partition}/{raw.offset}"
+        return Trigger(topic, named, identity, value), headers
+
+    def _set_aside_dead(self, topic: str, raw: Raw, kind: str, message: str, done: Processed) -> None:
+        done.tally.dead += 1
+        if CATALOGUE[topic].owner == self.agent.name:
+            done.aside.append(self._dead_letter(topic, raw, kind, message))
+
+    def _set_aside_misfit(
+        self, topic: str, raw: Raw, headers: dict[str, bytes], identity: str, named: str | None, done: Processed
+    ) -> None:
+        if REKEYED_FROM in headers:
+            wanted = partition_of(identity, self.partitions)
+            message = (
+                f"{topic}: key {raw.key!r} on partition {raw.partition} does not fit identity {identity!r} "
+                f"(partition {wanted}), though it was forwarded once already"
+            )
+            self._set_aside_dead(topic, raw, "misfit", message, done)
+            return
+        done.tally.rekeyed += 1
+        if CATALOGUE[topic].owner != self.agent.name:
+            return
+        own = [(name, content) for name, content in raw.headers if name not in (CE_ID, ORIGIN)]
+        first = f"{topic}/{raw.partition}/{raw.offset}"
+        own.append((CE_ID, (named or first).encode()))
+        own.append((REKEYED_FROM, first.encode()))
+        place = partition_of(identity, self.partitions)
+        done.aside.append(Outgoing(topic, place, identity.encode(), raw.value, tuple(own), False))
+
+    def _dead_letter(self, topic: str, raw: Raw, kind: str, message: str) -> Outgoing:
+        own = [(name, content) for name, content in raw.headers if name not in (ERROR, ERROR_KIND, ORIGIN)]
+        own.append((ERROR, message.encode("utf-8", "replace")))
+        own.append((ERROR_KIND, kind.encode()))
+        own.append((ORIGIN, f"{self.agent.name}/{topic}/{raw.partition}/{raw.offset}/0".encode()))
+        return Outgoing(CATALOGUE[topic].dead_letters, raw.partition, raw.key, raw.value, tuple(own), False)
+
+    def _say(
+        self,
+        topic: str,
+        raw: Raw,
+        trigger: Trigger,
+        headers: dict[str, bytes] | None,
+        said: Sequence[Any],
+        outputs: list[Outgoing],
+        coalesced: dict[tuple[str, bytes], int],
+    ) -> None:
+        name, value = self.agent.name, trigger.value
+        when = event_time(value["ts"] if type(value) is dict else getattr(value, "ts", getattr(value, "timestamp", 0)))
+        stem = f"{name}/{topic}/{raw.partition}/{raw.offset}/"
+        trace = headers.get(TRACEPARENT) if headers else None
+        for ordinal, (target, identity, content) in enumerate(said):
+            described = CATALOGUE[target]
+            key = record_key(described, identity, content).encode()
+            own = [
+                (CE_ID, f"{name}/{trigger.id}/{ordinal}".encode()),
+                ("ce_type", described.ce_type),
+                ("ce_subject", identity.encode()),
+                (ORIGIN, f"{stem}{ordinal}".encode()),
+            ]
+            if when is not None:
+                own.append(("ce_time", when.encode()))
+            if trace is not None:
+                own.append((TRACEPARENT, trace))
+            place = raw.partition if identity == trigger.identity else partition_of(identity, self.partitions)
+            if described.coalesce:
+                coalesced[target, key] = len(outputs)
+            outputs.append(Outgoing(target, place, key, orjson.dumps(content), tuple(own), True))
+
+
+def _coalesces(out: Outgoing) -> bool:
+    topic = CATALOGUE.get(out.topic)
+    return topic is not None and topic.coalesce

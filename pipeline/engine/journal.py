@@ -1,0 +1,72 @@
+"""The journal's record of a batch: what was read, in which order (architecture, section 5)."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+import orjson
+
+from pipeline.engine.wire import Outgoing, Raw
+
+_NULL = b"\xff\xff\xff\xff"
+
+
+def inputs_digest(records: Iterable[tuple[str, Raw]]) -> str:
+    """SHA-256 over keys and values in order; each is preceded by its length as 4 bytes big-endian, null by ff ff ff ff."""
+    digest = hashlib.sha256()
+    parts: list[bytes] = []
+    for _, raw in records:
+        for part in (raw.key, raw.value):
+            if part is None:
+                parts.append(_NULL)
+            else:
+                parts.append(len(part).to_bytes(4, "big"))
+                parts.append(part)
+    digest.update(b"".join(parts))
+    return digest.hexdigest()
+
+
+def runs_of(records: Iterable[tuple[str, Raw]]) -> list[list[str | int]]:
+    """[topic, first offset, count] in the order read; offsets within a run follow each other."""
+    runs: list[list[str | int]] = []
+    topic, following, run = "", -1, []
+    for name, raw in records:
+        if name == topic and raw.offset == following:
+            run[2] += 1
+        else:
+            topic, run = name, [name, raw.offset, 1]
+            runs.append(run)
+        following = raw.offset + 1
+    return runs
+
+
+def journal_record(
+    agent: str,
+    partition: int,
+    batch: int,
+    records: Sequence[tuple[str, Raw]],
+    *,
+    previous: str | None,
+    policy: str,
+    version: str,
+    claim: int,
+) -> Outgoing:
+    """The batch's journal record, last in its outbox. `previous`: SHA-256 of the previous one's bytes."""
+    value = orjson.dumps(
+        {
+            "agent": agent,
+            "partition": partition,
+            "batch": batch,
+            "runs": runs_of(records),
+            "inputs": inputs_digest(records),
+            "previous": previous,
+            "policy": policy,
+            "version": version,
+            "claim": claim,
+        }
+    )
+    own = (
+        ("ce_id", f"journal/{agent}/{partition}/{batch}".encode()),
+        ("ce_type", b"endocrine.journal.v1"),
+        ("ce_subject", f"{agent}/{partition}".encode()),
+    )
+    return Outgoing("journal", partition, f"{agent}/{partition}".encode(), value, own, True)

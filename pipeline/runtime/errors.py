@@ -1,0 +1,25 @@
+"""Errors named by what the loop must do.
+
+RuntimeFault
+├── Retry    transient: wait with backoff, hold the partition
+├── Fatal    stop the worker without acknowledging; a person or a supervisor looks
+└── Fenced   a newer owner has claimed the changelog: this unit must stop without speaking
+
+A poison record is no error of the loop: agents raise `agents.contract.Reject`, it is dead-lettered and the loop goes on.
+"""
+
+
+class RuntimeFault(Exception):
+    """Base of what can stop a batch."""
+
+
+class Retry(RuntimeFault):
+    """Transient: nothing is lost by trying again."""
+
+
+class Fatal(RuntimeFault):
+    """Going on could lose or double something."""
+
+
+class Fenced(RuntimeFault):
+    """A newer claim stands in the changelog."""

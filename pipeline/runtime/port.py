@@ -1,0 +1,53 @@
+"""All that a unit knows of a broker. Faust and aiokafka, a broker in memory and a simulated one stand behind it."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Protocol
+
+from pipeline.engine.wire import Headers, Outgoing, Raw
+from pipeline.runtime.changelog import Entry
+
+Run = tuple[str, Sequence[Raw]]
+"""A topic without prefix, and records of it in offset order."""
+
+
+class Port(Protocol):
+    """The broker as one (agent, partition) sees it. Calls raise Retry, Fatal or Fenced, nothing else."""
+
+    async def claim(self) -> int:
+        """Append a claim to the changelog and return its offset: the owner's epoch."""
+        ...
+
+    def changelog(self, start: int, end: int) -> AsyncIterator[Sequence[Entry]]:
+        """The changelog's records with start <= offset < end, in order, in lists of any size."""
+        ...
+
+    async def changelog_end(self) -> int:
+        """The offset that the next record of the changelog will get."""
+        ...
+
+    async def remember(self, items: Sequence[tuple[bytes, bytes | None]], claim: int) -> int:
+        """Append these records as ONE batch, all or nothing; return its base offset.
+
+        Raises Fatal when the batch's fate is unknown.
+        """
+        ...
+
+    async def speak(self, records: Sequence[Outgoing], common: Headers) -> None:
+        """Send in order per topic; returns when the broker has acknowledged all. The journal record goes last."""
+        ...
+
+    async def fetch(self, wait: bool) -> Sequence[Run]:
+        """What has been fetched since the last call; nothing when nothing came for a while. wait: it may take longer."""
+        ...
+
+    async def ends(self, topics: Sequence[str]) -> Mapping[str, int]:
+        """Per source topic, the offset that its next record on this partition will get."""
+        ...
+
+    async def seek(self, front: Mapping[str, int]) -> None:
+        """Fetch from these offsets on (from the earliest where none is named)."""
+        ...
+
+    async def commit(self, front: Mapping[str, int]) -> None:
+        """Tell the group how far this unit is. For lag displays only; may be late."""
+        ...

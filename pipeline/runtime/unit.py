@@ -1,0 +1,235 @@
+"""One agent on one partition number: the whole path of a batch, top to bottom.
+
+The five steps, the same numbers in architecture section 4:
+1. Read      take what was fetched; drop what lies below the head's offsets and copies; dead letters and misfits are
+             sent and acknowledged here.
+2. Think     run the agent over the batch: (state, record) -> (new state, outputs). Pure.
+3. Remember  ONE record batch to the changelog: new states, tombstones, and the head with offsets, marks and outbox.
+4. Speak     send the outbox in order; its last record is the batch's journal record.
+5. Commit    tell the group; late or never does no harm: the head's offsets are the truth.
+
+What a crash between two steps leaves: before 3, nothing but dead letters and re-keyed records, which come again under
+the same id. After 3, the head: the successor speaks its outbox again, byte for byte, before anything else. After 4,
+nothing to do. A unit awaits nothing but its port, so deterministic simulation can stop it before every single effect.
+"""
+
+from collections.abc import Callable, MutableMapping, Sequence
+
+from agents.policy.compiled import Policy
+from pipeline.engine.batch import Engine, Processed, Tally
+from pipeline.engine.journal import journal_record
+from pipeline.engine.wire import Headers, Outgoing, Raw
+from pipeline.runtime.changelog import CLAIM_KEY, HEAD_KEY, Recovered, state_key
+from pipeline.runtime.errors import Fatal, Fenced
+from pipeline.runtime.head import Head, decode_head, encode_head
+from pipeline.runtime.inbox import Inbox
+from pipeline.runtime.port import Port
+
+
+class Unit:
+    """Owner of one (agent, partition).
+
+    policy: called once per batch, says which policy is in force. max_records: records thought at once.
+    max_bytes: the largest batch the changelog takes.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        partition: int,
+        port: Port,
+        store: MutableMapping[bytes, bytes],
+        policy: Callable[[], Policy],
+        *,
+        max_records: int,
+        max_bytes: int,
+    ) -> None:
+        self.engine = engine
+        self.partition = partition
+        self.head = Head()
+        self.claim = -1
+        self.critical = False
+        """Between the start of Remember and the end of Speak: a revocation waits for the end of it."""
+        self.tally = Tally()
+        self._port = port
+        self._store = store
+        self._policy = policy
+        self._max_records = max_records
+        self._max_bytes = max_bytes
+        self._inbox = Inbox(engine.agent.sources)
+        self._expected = 0
+        """The changelog offset that our next record must get if nobody else wrote."""
+
+    @property
+    def name(self) -> str:
+        """`agent/partition`."""
+        return f"{self.engine.agent.name}/{self.partition}"
+
+    # ---- takeover ----
+
+    async def take_over(self) -> None:
+        """Claim, recover, mend what a zombie overwrote, speak the last outbox again, and go to the head's offsets."""
+        self.critical = True  # a claim in flight may land after a successor's and fence it: let it land
+        self.claim = await self._port.claim()
+        self.critical = False
+        recovered = Recovered(self._store)
+        self._store.clear()
+        async for entries in self._port.changelog(0, self.claim + 1):
+            recovered.apply(entries)
+        if recovered.claim != self.claim:
+            raise Fatal(f"{self.name}: the changelog ends with claim {recovered.claim}, expected ours, {self.claim}")
+        self._expected = self.claim + 1
+        remembered = self._store.get(HEAD_KEY)
+        try:
+            self.head = Head() if remembered is None else decode_head(remembered)
+        except ValueError as error:
+            raise Fatal(f"{self.name}: {error}") from None
+        await self._mend(recovered.void)
+        await self._port.speak(self.head.outbox, self.head.common)
+        ends = await self._port.ends(self.engine.agent.sources)
+        for topic, offset in self.head.front.items():
+            if topic in ends and offset > ends[topic]:
+                raise Fatal(
+                    f"{self.name}: the head is at offset {offset} of {topic}, which ends at {ends[topic]}: the topic was "
+                    "re-created or its broker lost its tail. Restore it, or start with a new prefix."
+                )
+        self._inbox.clear(self.head.front)
+        await self._port.seek(self.head.front)
+
+    # ---- the loop ----
+
+    async def run(self) -> None:
+        """Take over, then batch after batch until cancelled. Raises Fenced or Fatal."""
+        await self.take_over()
+        while True:
+            await self.step()
+
+    async def step(self) -> bool:
+        """One batch, or one look at the changelog's end when there is nothing to read. True if a batch was made."""
+        records = await self._read()                                                                        # 1 Read
+        if not records:
+            await self._look(await self._port.changelog_end())
+            return False
+        number, policy = self.head.batch + 1, self._policy()
+        while records:
+            records_now, processed, common, outbox, value = self._fit(records, number, policy)              # 2 Think
+            await self._port.speak(processed.aside, ())
+            head = Head(
+                self.claim, number, self._front_after(records_now), processed.marks, common, outbox
+            )
+            items: list[tuple[bytes, bytes | None]] = [(state_key(key), state) for key, state in processed.states.items()]
+            items.append((HEAD_KEY, value))
+            self.critical = True
+            base = await self._port.remember(items, self.claim)                                             # 3 Remember
+            self._keep(items)
+            self.head = head
+            await self._after_write(base, items)
+            await self._port.speak(outbox, common)                                                          # 4 Speak
+            self.critical = False
+            await self._port.commit(head.front)                                                             # 5 Commit
+            self._count(processed.tally)
+            records = records[len(records_now):]
+            number += 1
+        return True
+
+    async def _read(self) -> list[tuple[str, Raw]]:
+        """The next records in reading order, none below the head's offsets; empty when nothing came."""
+        inbox = self._inbox
+        if len(inbox) < self._max_records or inbox.quiet():
+            for topic, run in await self._port.fetch(wait=not inbox):
+                inbox.add(topic, run)
+        while inbox and (quiet := inbox.quiet()):
+            ends = await self._port.ends(quiet)
+            behind = [topic for topic in quiet if ends[topic] > inbox.following[topic]]
+            came = await self._port.fetch(wait=False) if behind else ()
+            for topic, run in came:
+                inbox.add(topic, run)
+            if not came:
+                break  # nothing more, or the broker is slow: any order is right, as long as the journal has it
+        front = self.head.front
+        taken = inbox.take(self._max_records)
+        return [(topic, raw) for topic, raw in taken if raw.offset >= front.get(topic, 0)]
+
+    def _fit(
+        self, records: Sequence[tuple[str, Raw]], number: int, policy: Policy
+    ) -> tuple[Sequence[tuple[str, Raw]], Processed, Headers, list[Outgoing], bytes]:
+        """Think over as many of the records as fit into one batch of the changelog."""
+        refuse = None
+        while True:
+            processed = self.engine.process(
+                records, policy, self._stored, self.head.marks, partition=self.partition, refuse=refuse
+            )
+            common = self.engine.common_headers(policy, self.partition, number)
+            journal = journal_record(
+                self.engine.agent.name, self.partition, number, records, previous=self.head.journal_digest,
+                policy=policy.digest, version=self.engine.version, claim=self.claim,
+            )
+            outbox = [*processed.outputs, journal]
+            front = self._front_after(records)
+            value = encode_head(Head(self.claim, number, front, processed.marks, common, outbox))
+            size = len(value) + sum(len(key) + len(state or b"") + 64 for key, state in processed.states.items())
+            if size <= self._max_bytes - 4096:
+                return records, processed, common, outbox, value
+            if len(records) > 1:
+                records = records[: len(records) // 2]
+            elif refuse is None:
+                refuse = f"what it causes takes {size} bytes, more than the {self._max_bytes} of a changelog batch"
+            else:
+                raise Fatal(f"{self.name}: batch {number} takes {size} bytes with nothing thought; raise "
+                            f"changelog_message_bytes above {self._max_bytes}")
+
+    def _stored(self, key: str) -> bytes | None:
+        return self._store.get(state_key(key))
+
+    def _front_after(self, records: Sequence[tuple[str, Raw]]) -> dict[str, int]:
+        front = dict(self.head.front)
+        for topic, raw in records:
+            front[topic] = raw.offset + 1
+        return front
+
+    def _keep(self, items: Sequence[tuple[bytes, bytes | None]]) -> None:
+        for key, value in items:
+            if value is None:
+                self._store.pop(key, None)
+            else:
+                self._store[key] = value
+
+    def _count(self, tally: Tally) -> None:
+        for name in Tally.__slots__:
+            setattr(self.tally, name, getattr(self.tally, name) + getattr(tally, name))
+
+    # ---- zombies ----
+
+    async def _after_write(self, base: int, items: Sequence[tuple[bytes, bytes | None]]) -> None:
+        """Our batch stands at `base`. If that does not directly follow, see who wrote and mend."""
+        hidden = await self._foreign(base)
+        self._expected = base + len(items)
+        await self._mend(hidden - {key for key, _ in items})
+
+    async def _look(self, end: int) -> None:
+        """An idle check of the changelog's end."""
+        hidden = await self._foreign(end)
+        self._expected = max(self._expected, end)
+        await self._mend(hidden)
+
+    async def _foreign(self, end: int) -> set[bytes]:
+        """Keys that others wrote from the expected offset up to `end`. Raises Fenced on a newer claim."""
+        hidden: set[bytes] = set()
+        if end <= self._expected:
+            return hidden
+        async for entries in self._port.changelog(self._expected, end):
+            for entry in entries:
+                if entry.key == CLAIM_KEY:
+                    raise Fenced(f"{self.name}: claimed anew at {entry.offset}; ours is {self.claim}")
+                if entry.claim < self.claim:
+                    hidden.add(entry.key)
+        return hidden
+
+    async def _mend(self, keys: set[bytes]) -> None:
+        """Write again what a zombie's stale records hide, and the head with it."""
+        while keys:
+            items = [(key, self._store.get(key)) for key in sorted(keys)]
+            base = await self._port.remember(items, self.claim)
+            hidden = await self._foreign(base)
+            self._expected = base + len(items)
+            keys = hidden - {key for key, _ in items}

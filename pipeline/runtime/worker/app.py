@@ -1,0 +1,72 @@
+"""The Faust application: one agent per agent of the roster, one table per agent for its place in the assignment."""
+
+from typing import Any
+
+import faust
+from yarl import URL
+
+from agents.contract import Agent
+from pipeline.runtime.worker.body import Body
+from pipeline.runtime.worker.recovery import TableManager
+from pipeline.runtime.worker.transport import BatchTransport
+from pipeline.settings import Settings
+
+
+class EndocrineApp(faust.App):
+    """A Faust application with batch transport and units."""
+
+    body: Body
+
+    def _new_transport(self) -> Any:
+        return BatchTransport(self.conf.broker_consumer, self)
+
+
+def build_app(settings: Settings, body: Body, *, worker_id: str) -> EndocrineApp:
+    """The application, wired; nothing is started. worker_id: unique per process, names it in the assignment."""
+    datadir = settings.data_dir / "faust" / worker_id
+    datadir.mkdir(parents=True, exist_ok=True)
+    app = EndocrineApp(
+        settings.group,
+        broker=[URL(f"kafka://{server}") for server in settings.bootstrap.split(",")],
+        autodiscover=False,
+        web_enabled=False,  # Faust's web would serve table data to anyone
+        canonical_url=f"http://{worker_id}",
+        store="memory://",
+        datadir=str(datadir),
+        topic_partitions=settings.partitions,
+        topic_allow_declare=False,  # topics are ours, made before a worker joins
+        topic_disable_leader=True,
+        TableManager=TableManager,
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=max(settings.topic_message_bytes, 1 << 20),
+        broker_session_timeout=settings.session_timeout_s,
+        broker_heartbeat_interval=min(3.0, settings.session_timeout_s / 4),
+        broker_request_timeout=max(40.0, settings.session_timeout_s * 1.5),
+        stream_buffer_maxsize=64,
+        stream_wait_empty=False,
+        stream_recovery_delay=0.0,
+        processing_guarantee="at_least_once",
+    )
+    app.body = body
+    for agent in body.agents.values():
+        _wire(app, settings, agent)
+    app.on_partitions_revoked.connect(_on_revoked)
+    return app
+
+
+async def _on_revoked(app: EndocrineApp, revoked: Any, **kwargs: Any) -> None:
+    await app.body.stop_units()
+
+
+def _wire(app: EndocrineApp, settings: Settings, agent: Agent) -> None:
+    prefix = settings.prefix
+    changelog = app.topic(f"{prefix}changelog.{agent.name}", partitions=settings.partitions, acks=False)
+    app.Table(f"{agent.name}", partitions=settings.partitions, changelog_topic=changelog)
+    sources = app.topic(*(prefix + topic for topic in agent.sources), acks=False)
+
+    async def take(stream: Any) -> None:
+        async for batch in stream:
+            await app.body.deliver(agent.name, batch)
+
+    take.__name__ = take.__qualname__ = agent.name  # Faust names agents in logs by their function
+    app.agent(sources, name=agent.name)(take)

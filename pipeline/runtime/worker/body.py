@@ -1,0 +1,220 @@
+"""The body: owns the units of the partitions that Faust assigned to this process."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import structlog
+from aiokafka import TopicPartition
+
+from agents.contract import Agent
+from agents.policy.compiled import Policy
+from pipeline.engine.batch import Engine
+from pipeline.runtime.errors import Fatal, Fenced, Retry
+from pipeline.runtime.unit import Unit
+from pipeline.runtime.worker.broker import Broker, KafkaPort
+from pipeline.runtime.worker.fuse import Fuse
+from pipeline.runtime.worker.transport import Delivered
+from pipeline.settings import Settings
+
+log = structlog.get_logger(__name__)
+BUFFER_BYTES = 4 << 20
+"""Bytes that wait for one unit before its partitions are paused: a few fetches."""
+
+
+class Body:
+    """Units by (agent, partition), their tasks, and the group's offsets.
+
+    on_fatal: called with the error that must stop the worker.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        agents: Iterable[Agent],
+        broker: Broker,
+        policy: Callable[[], Policy],
+        version: str,
+        on_fatal: Callable[[BaseException], None],
+    ) -> None:
+        self.settings = settings
+        self.agents = {agent.name: agent for agent in agents}
+        self.broker = broker
+        self.policy = policy
+        self.version = version
+        self.units: dict[tuple[str, int], Unit] = {}
+        self.consumer: Any = None
+        """Faust's consumer, set by the application."""
+        self._on_fatal = on_fatal
+        self._ports: dict[tuple[str, int], KafkaPort] = {}
+        self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
+        self._taking: list[asyncio.Task[None]] = []
+        self._fuse = Fuse(settings.reject_fuse_share, settings.reject_fuse_window)
+        self._paused: dict[int, set[str]] = {}
+        self._committed: dict[TopicPartition, int] = {}
+
+    # ---- assignment ----
+
+    async def take_over(self, assigned: Iterable[Any]) -> None:
+        """Take over every unit whose partition was assigned; returns when all have claimed and recovered."""
+        await self.stop_units()
+        partitions = sorted({place.partition for place in assigned})
+        self._paused.clear()
+        changelogs = {f"{self.settings.prefix}changelog.{name}" for name in self.agents}
+        self._in_thread("pause", [place for place in assigned if place.topic in changelogs])
+        for partition in partitions:
+            for agent in self.agents.values():
+                self._create(agent, partition)
+        self._taking = [asyncio.create_task(self._take_over(unit)) for unit in self.units.values()]
+        await asyncio.gather(*self._taking)
+        log.info("taken over", partitions=partitions, units=len(self.units))
+
+    def _create(self, agent: Agent, partition: int) -> None:
+        port = KafkaPort(
+            self.broker,
+            agent.name,
+            partition,
+            agent.sources,
+            on_pressure=lambda high: self._pressure(partition, agent, high),
+            buffer_bytes=BUFFER_BYTES,
+        )
+        engine = Engine(agent, self.settings.partitions, self.version, self.settings.max_record_bytes)
+        self._ports[agent.name, partition] = port
+        self.units[agent.name, partition] = Unit(
+            engine,
+            partition,
+            port,
+            {},
+            self.policy,
+            max_records=self.settings.max_batch_records,
+            max_bytes=self.settings.changelog_message_bytes,
+        )
+
+    async def _take_over(self, unit: Unit) -> None:
+        try:
+            await unit.take_over()
+        except Exception as error:
+            self._on_fatal(error)
+            raise
+
+    async def seek(self) -> None:
+        """Fetch each source from the lowest offset that one of its units still needs."""
+        fronts: dict[TopicPartition, int] = {}
+        for (_, partition), unit in self.units.items():
+            for topic in unit.engine.agent.sources:
+                place = TopicPartition(self.settings.prefix + topic, partition)
+                offset = unit.head.front.get(topic, 0)
+                fronts[place] = min(fronts.get(place, offset), offset)
+        if fronts:
+            await self.consumer.seek_wait(fronts)
+
+    def resume(self) -> None:
+        """Start the units' loops: their records are on the way."""
+        for key, unit in self.units.items():
+            if key not in self._tasks:
+                self._tasks[key] = asyncio.create_task(self._live(unit), name=f"unit {unit.name}")
+
+    async def stop_units(self) -> None:
+        """Drop what was not yet remembered, finish what was; returns when no unit speaks any more."""
+        tasks = dict(self._tasks)
+        for taking in self._taking:
+            taking.cancel()
+        while pending := [(key, task) for key, task in tasks.items() if not task.done()]:
+            for key, task in pending:
+                if not self.units[key].critical:
+                    task.cancel()
+            await asyncio.wait([task for _, task in pending], timeout=0.02)
+        self._tasks.clear()
+        self.units.clear()
+        self._ports.clear()
+
+    # ---- a unit's life ----
+
+    async def _live(self, unit: Unit) -> None:
+        """Batch after batch; a fenced unit waits longer than a session and, if it is still ours, takes over again."""
+        fenced = False
+        while True:
+            try:
+                if fenced:
+                    await unit.take_over()
+                    await self.seek()
+                    fenced = False
+                while True:
+                    before = unit.tally.read, unit.tally.rejected + unit.tally.dead
+                    await unit.step()
+                    read, bad = unit.tally.read - before[0], unit.tally.rejected + unit.tally.dead - before[1]
+                    if read and self._fuse.blown(read, bad):
+                        raise Fatal(self._fuse.explain(unit.name))
+            except asyncio.CancelledError:
+                raise
+            except Fenced as error:
+                log.warning("fenced", unit=unit.name, reason=str(error))
+                unit.critical = False
+                fenced = True
+                await asyncio.sleep(1.5 * self.settings.session_timeout_s)
+            except Retry as error:
+                log.warning("retrying", unit=unit.name, reason=str(error))
+                unit.critical = False
+                await asyncio.sleep(1.0)
+            except Exception as error:
+                unit.critical = False
+                self._on_fatal(error)
+                return
+
+    # ---- what comes in ----
+
+    async def deliver(self, agent: str, batch: Delivered) -> None:
+        """A fetched batch for one agent."""
+        port = self._ports.get((agent, batch.partition))
+        if port is not None:
+            port.arrive(batch.topic[len(self.settings.prefix) :], batch.records)
+
+    def _pressure(self, partition: int, agent: Agent, high: bool) -> None:
+        """Pause what a full unit reads, resume it when no unit of the partition is full."""
+        full = self._paused.setdefault(partition, set())
+        (full.add if high else full.discard)(agent.name)
+        topics = {topic for name in self.agents for topic in self.agents[name].sources}
+        blocked = {topic for name in full for topic in self.agents[name].sources}
+        prefix = self.settings.prefix
+        if high:
+            self._in_thread("pause", [TopicPartition(prefix + topic, partition) for topic in sorted(blocked)])
+        else:
+            self._in_thread("resume", [TopicPartition(prefix + topic, partition) for topic in sorted(topics - blocked)])
+
+    def _in_thread(self, method: str, places: list[TopicPartition]) -> None:
+        """Call aiokafka's pause or resume in the thread that its consumer lives in."""
+        thread = self.consumer._thread
+        inner = thread._consumer
+
+        def call() -> None:
+            held = inner.assignment()
+            ours = [own for place in places if (own := TopicPartition(place.topic, place.partition)) in held]
+            if ours:
+                getattr(inner, method)(*ours)
+
+        if places and inner is not None:
+            thread.thread_loop.call_soon_threadsafe(call)
+
+    @property
+    def running(self) -> bool:
+        """All units have taken over and their loops run."""
+        return bool(self._tasks)
+
+    # ---- 5 Commit ----
+
+    def offsets(self) -> Mapping[TopicPartition, int]:
+        """Per source partition, the lowest offset that some unit still needs."""
+        lowest: dict[TopicPartition, int] = {}
+        for (name, partition), port in self._ports.items():
+            for topic in self.agents[name].sources:
+                place = TopicPartition(self.settings.prefix + topic, partition)
+                offset = port.front.get(topic, 0)
+                lowest[place] = min(lowest.get(place, offset), offset)
+        return lowest
+
+    async def commit(self) -> None:
+        """Tell the group how far we are; failures only delay lag displays."""
+        news = {place: offset for place, offset in self.offsets().items() if self._committed.get(place, 0) < offset}
+        if news:
+            await self.consumer.commit_now(news)
+            self._committed.update(news)

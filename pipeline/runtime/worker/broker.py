@@ -1,0 +1,277 @@
+"""The port to Kafka: aiokafka producers and readers shared by all units of a process."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from pipeline.engine.wire import Headers, Outgoing, Raw
+from pipeline.runtime.changelog import CLAIM_HEADER, CLAIM_KEY, Entry
+from pipeline.runtime.errors import Fatal, Retry
+from pipeline.runtime.port import Run
+from pipeline.settings import Settings
+
+READERS = 4
+"""Changelogs read at once when partitions are taken over: more gains nothing on one consumer thread."""
+ENVELOPE_BYTES = 1 << 20
+"""Room in a produce request beside its largest batch."""
+
+
+class Broker:
+    """Connections of one process to Kafka: a producer for changelogs, one for outputs, a pool of readers.
+
+    Two producers, because aiokafka has one request under way per broker and producer: remembering must not wait for
+    what another unit says.
+    """
+
+    def __init__(self, settings: Settings, *, client_id: str) -> None:
+        self.settings = settings
+        self.client_id = client_id
+        self._changelog = self._producer("changelog", settings.changelog_message_bytes)
+        self._outputs = self._producer("outputs", settings.topic_message_bytes)
+        self._readers: asyncio.Queue[AIOKafkaConsumer] = asyncio.Queue()
+        self._asker = self._reader("asker")
+        self._started: list[Any] = []
+
+    def _producer(self, role: str, batch_bytes: int) -> AIOKafkaProducer:
+        return AIOKafkaProducer(
+            bootstrap_servers=self.settings.bootstrap,
+            client_id=f"{self.client_id}-{role}",
+            acks="all",
+            enable_idempotence=True,
+            max_batch_size=batch_bytes,
+            max_request_size=batch_bytes + ENVELOPE_BYTES,
+            linger_ms=0,
+        )
+
+    def _reader(self, role: str) -> AIOKafkaConsumer:
+        return AIOKafkaConsumer(
+            bootstrap_servers=self.settings.bootstrap,
+            client_id=f"{self.client_id}-{role}",
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=2 * self.settings.changelog_message_bytes,
+            fetch_max_bytes=2 * self.settings.changelog_message_bytes,
+        )
+
+    async def start(self) -> None:
+        """Connect. Raises aiokafka's KafkaConnectionError when no broker answers."""
+        readers = [self._reader(f"reader-{n}") for n in range(READERS)]
+        for client in (self._changelog, self._outputs, self._asker, *readers):
+            self._started.append(client)
+            await client.start()
+        for reader in readers:
+            self._readers.put_nowait(reader)
+
+    async def stop(self) -> None:
+        """Disconnect; what is still unsent is dropped (a successor says it again)."""
+        while self._started:
+            await self._started.pop().stop()
+
+    @asynccontextmanager
+    async def reader(self) -> AsyncIterator[AIOKafkaConsumer]:
+        """A reader of our own for a while."""
+        reader = await self._readers.get()
+        try:
+            yield reader
+        finally:
+            reader.unsubscribe()
+            self._readers.put_nowait(reader)
+
+    async def append(
+        self, topic: str, partition: int, records: Sequence[tuple[bytes | None, bytes | None, Headers]]
+    ) -> int:
+        """Append records as ONE batch to a changelog; return its base offset. Raises Fatal when its fate is unknown."""
+        batch = self._changelog.create_batch()
+        for key, value, headers in records:
+            if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
+                raise Fatal(
+                    f"{topic}/{partition}: {len(records)} records do not fit into one batch of "
+                    f"{self.settings.changelog_message_bytes} bytes"
+                )
+        batch.close()
+        try:
+            sent = await self._changelog.send_batch(batch, topic, partition=partition)
+            return int((await sent).offset)
+        except KafkaError as error:
+            raise Fatal(f"{topic}/{partition}: the fate of a batch is unknown: {error!r}") from error
+
+    async def send(self, topic: str, partition: int, records: Sequence[Outgoing], common: Headers) -> None:
+        """Send records of one topic and partition in order; returns when all are acknowledged."""
+        producer = self._outputs
+        place = 0
+        while place < len(records):
+            batch = producer.create_batch()
+            first = place
+            while place < len(records):
+                out = records[place]
+                headers = [*out.own, *common] if out.derived else list(out.own)
+                if batch.append(key=out.key, value=out.value, timestamp=None, headers=headers) is None:
+                    break
+                place += 1
+            if place == first:
+                raise Fatal(f"{topic}: a record of {len(records[place].value or b'')} bytes does not fit into a batch")
+            batch.close()
+            try:
+                # One batch of a partition at a time: were a later one to land without an earlier one, a reader's
+                # marks would drop the earlier one when it is said again.
+                await (await producer.send_batch(batch, topic, partition=partition))
+            except KafkaError as error:
+                raise Fatal(f"{topic}/{partition}: could not be sent: {error!r}") from error
+
+    async def ends(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """The offset that the next record of each partition will get."""
+        try:
+            found: Mapping[TopicPartition, int] = await self._asker.end_offsets(partitions)
+        except KafkaError as error:
+            raise Retry(f"cannot learn the ends of {len(partitions)} partitions: {error!r}") from error
+        return found
+
+    async def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Sequence[Any]]:
+        """Records with start <= offset < end."""
+        if start >= end:
+            return
+        place = TopicPartition(topic, partition)
+        async with self.reader() as reader:
+            reader.assign([place])
+            if start > 0:
+                reader.seek(place, start)
+            else:
+                await reader.seek_to_beginning(place)
+            silent = 0
+            while await reader.position(place) < end:
+                fetched = (await reader.getmany(place, timeout_ms=1000)).get(place, [])
+                silent = 0 if fetched else silent + 1
+                if silent > 60:
+                    raise Fatal(f"{topic}/{partition}: nothing to read before offset {end} for a minute")
+                if fetched:
+                    yield fetched if fetched[-1].offset < end else [raw for raw in fetched if raw.offset < end]
+
+
+class KafkaPort:
+    """The broker as one unit sees it (see pipeline.runtime.port.Port)."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        agent: str,
+        partition: int,
+        sources: Sequence[str],
+        *,
+        on_pressure: Callable[[bool], None],
+        buffer_bytes: int,
+    ) -> None:
+        self._broker = broker
+        self._partition = partition
+        prefix = broker.settings.prefix
+        self._prefix = prefix
+        self._log = f"{prefix}changelog.{agent}"
+        self._places = {topic: TopicPartition(prefix + topic, partition) for topic in sources}
+        self._arrived: list[Run] = []
+        self._bytes = 0
+        self._limit = buffer_bytes
+        self._pressed = False
+        self._on_pressure = on_pressure
+        self._news = asyncio.Event()
+        self.front: dict[str, int] = {}
+        """What may be committed to the group."""
+
+    # ---- what comes in ----
+
+    def arrive(self, topic: str, records: Sequence[Raw]) -> None:
+        """Take in a batch that was fetched."""
+        self._arrived.append((topic, records))
+        self._bytes += sum(len(raw.value or b"") for raw in records)
+        self._news.set()
+        if self._bytes > self._limit and not self._pressed:
+            self._pressed = True
+            self._on_pressure(True)
+
+    async def fetch(self, wait: bool) -> Sequence[Run]:
+        """What has arrived; waits up to five seconds for it, or half a second."""
+        if not self._arrived:
+            self._news.clear()
+            try:
+                async with asyncio.timeout(5.0 if wait else 0.5):
+                    await self._news.wait()
+            except TimeoutError:
+                return ()
+        arrived, self._arrived, self._bytes = self._arrived, [], 0
+        if self._pressed:
+            self._pressed = False
+            self._on_pressure(False)
+        return arrived
+
+    async def seek(self, front: Mapping[str, int]) -> None:
+        """The process seeks for all its units at once (see body); here only what arrived before is forgotten."""
+        self._arrived, self._bytes = [], 0
+        self.front = dict(front)
+
+    async def commit(self, front: Mapping[str, int]) -> None:
+        """Noted here; sent to the group now and then by the body."""
+        self.front = dict(front)
+
+    async def ends(self, topics: Sequence[str]) -> Mapping[str, int]:
+        """Log ends of source topics on this partition."""
+        found = await self._broker.ends([self._places[topic] for topic in topics])
+        return {topic: found[self._places[topic]] for topic in topics}
+
+    # ---- the changelog ----
+
+    async def claim(self) -> int:
+        """Claim the changelog; who claims is written for people."""
+        who = orjson.dumps({"worker": self._broker.client_id})
+        return await self._broker.append(self._log, self._partition, [(CLAIM_KEY, who, [])])
+
+    async def changelog(self, start: int, end: int) -> AsyncIterator[Sequence[Entry]]:
+        """Records of the changelog, with the claim each was written under."""
+        async for fetched in self._broker.read(self._log, self._partition, start, end):
+            yield [
+                Entry(raw.offset, raw.key, raw.value, _claim_of(raw.headers) if raw.key != CLAIM_KEY else raw.offset)
+                for raw in fetched
+            ]
+
+    async def changelog_end(self) -> int:
+        """The offset that the changelog's next record will get."""
+        place = TopicPartition(self._log, self._partition)
+        return (await self._broker.ends([place]))[place]
+
+    async def remember(self, items: Sequence[tuple[bytes, bytes | None]], claim: int) -> int:
+        """One batch; every record carries our claim."""
+        headers = [(CLAIM_HEADER, b"%d" % claim)]
+        return await self._broker.append(self._log, self._partition, [(key, value, headers) for key, value in items])
+
+    # ---- what goes out ----
+
+    async def speak(self, records: Sequence[Outgoing], common: Headers) -> None:
+        """Topics beside each other, each in order; the journal record when all the rest is acknowledged."""
+        places: dict[tuple[str, int], list[Outgoing]] = {}
+        last: list[Outgoing] = []
+        for out in records:
+            if out.topic == "journal":
+                last.append(out)
+            else:
+                places.setdefault((out.topic, out.partition), []).append(out)
+        if len(places) == 1:
+            (((topic, partition), group),) = places.items()
+            await self._broker.send(self._prefix + topic, partition, group, common)
+        elif places:
+            async with asyncio.TaskGroup() as tasks:
+                for (topic, partition), group in places.items():
+                    tasks.create_task(self._broker.send(self._prefix + topic, partition, group, common))
+        for out in last:
+            await self._broker.send(self._prefix + out.topic, out.partition, [out], common)
+
+
+def _claim_of(headers: Headers) -> int:
+    for name, content in headers:
+        if name == CLAIM_HEADER:
+            return int(content)
+    return -1
+
+

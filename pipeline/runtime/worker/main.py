@@ -1,0 +1,120 @@
+"""One worker process, from start to clean stop."""
+
+import asyncio
+import os
+import signal
+import socket
+import time
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+
+import orjson
+import structlog
+
+from agents.contract import Agent
+from agents.policy.compiled import Policy
+from pipeline.admin import ensure_topics
+from pipeline.engine.fit import partition_of
+from pipeline.engine.wire import CE_ID, Outgoing
+from pipeline.runtime.worker.app import EndocrineApp, build_app
+from pipeline.runtime.worker.body import Body
+from pipeline.runtime.worker.broker import Broker
+from pipeline.settings import Settings
+from pipeline.version import code_version
+
+log = structlog.get_logger(__name__)
+
+
+class Worker:
+    """A worker: topics ensured, policy published, Faust started; stops when asked or when it must.
+
+    After `run` returns, `failure` holds what made it stop on its own, or None.
+    """
+
+    def __init__(self, settings: Settings, agents: Sequence[Agent], policy: Policy) -> None:
+        self.settings = settings
+        self.policy = policy
+        self.id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+        self.failure: BaseException | None = None
+        self.ready = asyncio.Event()
+        """Set when the first assignment has been taken over."""
+        self._agents = agents
+        self._stop = asyncio.Event()
+
+    def stop(self) -> None:
+        """Ask the worker to stop; `run` returns when it has."""
+        self._stop.set()
+
+    def _fail(self, error: BaseException) -> None:
+        if self.failure is None:
+            log.error("the worker must stop", error=f"{type(error).__name__}: {error}")
+            self.failure = error
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Run until asked to stop or until a fatal error."""
+        await ensure_topics(self.settings, [agent.name for agent in self._agents])
+        broker = Broker(self.settings, client_id=f"endocrine-{self.id}")
+        version = code_version(self.settings.build)
+        body = Body(self.settings, self._agents, broker, lambda: self.policy, version, self._fail)
+        app = build_app(self.settings, body, worker_id=self.id)
+        try:
+            await broker.start()
+            await self._publish(broker)
+            app.finalize()
+            body.consumer = app.consumer
+            await app.start()
+            await self._serve(app, body)
+        finally:
+            await self._shut_down(app, body, broker)
+
+    async def _serve(self, app: EndocrineApp, body: Body) -> None:
+        crashed = asyncio.create_task(app.wait_until_stopped())
+        asked = asyncio.create_task(self._stop.wait())
+        try:
+            while not (crashed.done() or asked.done()):
+                await asyncio.wait([crashed, asked], timeout=self.settings.commit_interval_s,
+                                   return_when=asyncio.FIRST_COMPLETED)
+                if body.running:
+                    self.ready.set()
+                    with suppress(Exception):
+                        await body.commit()
+            if crashed.done() and not asked.done():
+                self._fail(getattr(app, "crash_reason", None) or RuntimeError("the Faust application stopped"))
+        finally:
+            crashed.cancel()
+            asked.cancel()
+
+    async def _shut_down(self, app: EndocrineApp, body: Body, broker: Broker) -> None:
+        with suppress(Exception):
+            if body.running:
+                await asyncio.wait_for(body.commit(), 5)
+        await body.stop_units()
+        with suppress(Exception):
+            await asyncio.wait_for(app.stop(), 30)
+        await broker.stop()
+
+    async def _publish(self, broker: Broker) -> None:
+        """Put the policy in force on record, so that every decision under it can be proved again."""
+        value = {
+            "digest": self.policy.digest,
+            "policy": self.policy.resolved,
+            "previous": None,
+            "by": f"worker {self.id}",
+            "ts": time.time(),
+        }
+        digest = self.policy.digest
+        place = partition_of(digest, self.settings.partitions)
+        own = ((CE_ID, digest.encode()), ("content-type", b"application/json"))
+        out = Outgoing("policies", place, digest.encode(), orjson.dumps(value), own, False)
+        await broker.send(f"{self.settings.prefix}policies", place, [out], ())
+
+
+async def run_worker(worker: Worker) -> int:
+    """Run with SIGINT and SIGTERM as the wish to stop. Returns the exit code: 0 asked to stop, 1 failed."""
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, worker.stop)
+    await worker.run()
+    return 0 if worker.failure is None else 1

@@ -1,0 +1,79 @@
+"""A Faust transport that hands whole fetched batches of one partition to agents.
+
+Stock Faust makes a task, an event and an acknowledgement per message; here a message never exists outside its batch.
+Offsets are not acknowledged through Faust: the heads hold the truth, the body commits for displays.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from faust.transport.conductor import Conductor as FaustConductor
+from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
+from faust.transport.drivers.aiokafka import Transport as FaustTransport
+
+
+class Delivered(NamedTuple):
+    """What an agent's stream yields: records of one partition, as fetched."""
+
+    topic: str
+    """With prefix, as Kafka names it."""
+    partition: int
+    records: Sequence[Any]
+
+
+class BatchConsumer(FaustConsumer):
+    """Faust's consumer, draining batches instead of messages."""
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        try:
+            while not (self._stopped.is_set() or fetcher._stopped.is_set()):
+                records, _ = await self._wait_next_records(timeout=1.0)
+                if not records or not self.flow_active:
+                    # What was fetched while the flow stopped is fetched again after the rebalance's seek.
+                    await asyncio.sleep(0)
+                    continue
+                for place, run in records.items():
+                    await self.callback(Delivered(place.topic, place.partition, run))
+        except self.consumer_stopped_errors:
+            if not self.app.should_stop:
+                raise
+        except asyncio.CancelledError:
+            if not self.app.should_stop:
+                raise
+
+    async def perform_seek(self) -> None:
+        """Seek to the heads' offsets; the group's offsets are for displays only."""
+        await self.app.body.seek()
+
+    async def commit_now(self, offsets: Mapping[Any, int]) -> bool:
+        """Commit these offsets to the group."""
+        return bool(await self._commit(offsets))
+
+
+class BatchConductor(FaustConductor):
+    """Passes each batch to every channel that reads its topic."""
+
+    def _compile_message_handler(self) -> Any:
+        callbacks = self._tp_to_callback
+
+        async def on_batch(batch: Delivered) -> None:
+            handler = callbacks.get((batch.topic, batch.partition))
+            if handler is not None:
+                await handler(batch)
+
+        return on_batch
+
+    def _build_handler(self, tp: Any, channels: Any) -> Any:
+        async def to_channels(batch: Delivered) -> None:
+            for channel in list(channels):
+                await channel.queue.put(batch)
+
+        return to_channels
+
+
+class BatchTransport(FaustTransport):
+    """Faust's aiokafka transport with batches."""
+
+    Consumer = BatchConsumer
+    Conductor = BatchConductor
