@@ -29,7 +29,7 @@ from pipeline.engine.wire import (
     Raw,
     event_time,
 )
-from pipeline.topics import CATALOGUE, record_key
+from pipeline.topics import CATALOGUE, Topic, record_key
 
 _MISSING: Any = object()
 _START = (-1, 0)
@@ -76,6 +76,7 @@ class Engine:
     partitions: int
     version: str
     max_record_bytes: int
+    catalogue: Mapping[str, Topic] = field(default_factory=lambda: CATALOGUE)
 
     def common_headers(self, policy: Policy, partition: int, number: int) -> Headers:
         """The headers that all derived records of a batch share."""
@@ -144,13 +145,13 @@ class Engine:
         if coalesced:
             last = set(coalesced.values())
             done.outputs = [
-                out for place, out in enumerate(done.outputs) if not _coalesces(out) or place in last
+                out for place, out in enumerate(done.outputs) if place in last or not self._coalesces(out)
             ]
         return done
 
     def _read(self, topic: str, raw: Raw, done: Processed) -> tuple[Trigger | None, dict[str, bytes] | None]:
         """Read's verdict on one record: the trigger to think about, or None when it is set aside."""
-        described = CATALOGUE[topic]
+        described = self.catalogue[topic]
         headers = dict(raw.headers) if raw.headers else None
         if headers:
             mark = mark_of(topic, headers)
@@ -181,7 +182,7 @@ class Engine:
 
     def _set_aside_dead(self, topic: str, raw: Raw, kind: str, message: str, done: Processed) -> None:
         done.tally.dead += 1
-        if CATALOGUE[topic].owner == self.agent.name:
+        if self.catalogue[topic].owner == self.agent.name:
             done.aside.append(self._dead_letter(topic, raw, kind, message))
 
     def _set_aside_misfit(
@@ -196,7 +197,7 @@ class Engine:
             self._set_aside_dead(topic, raw, "misfit", message, done)
             return
         done.tally.rekeyed += 1
-        if CATALOGUE[topic].owner != self.agent.name:
+        if self.catalogue[topic].owner != self.agent.name:
             return
         own = [(name, content) for name, content in raw.headers if name not in (CE_ID, ORIGIN)]
         first = f"{topic}/{raw.partition}/{raw.offset}"
@@ -210,7 +211,7 @@ class Engine:
         own.append((ERROR, message.encode("utf-8", "replace")))
         own.append((ERROR_KIND, kind.encode()))
         own.append((ORIGIN, f"{self.agent.name}/{topic}/{raw.partition}/{raw.offset}/0".encode()))
-        return Outgoing(CATALOGUE[topic].dead_letters, raw.partition, raw.key, raw.value, tuple(own), False)
+        return Outgoing(self.catalogue[topic].dead_letters, raw.partition, raw.key, raw.value, tuple(own), False)
 
     def _say(
         self,
@@ -227,7 +228,7 @@ class Engine:
         stem = f"{name}/{topic}/{raw.partition}/{raw.offset}/"
         trace = headers.get(TRACEPARENT) if headers else None
         for ordinal, (target, identity, content) in enumerate(said):
-            described = CATALOGUE[target]
+            described = self.catalogue[target]
             key = record_key(described, identity, content).encode()
             own = [
                 (CE_ID, f"{name}/{trigger.id}/{ordinal}".encode()),
@@ -244,7 +245,6 @@ class Engine:
                 coalesced[target, key] = len(outputs)
             outputs.append(Outgoing(target, place, key, orjson.dumps(content), tuple(own), True))
 
-
-def _coalesces(out: Outgoing) -> bool:
-    topic = CATALOGUE.get(out.topic)
-    return topic is not None and topic.coalesce
+    def _coalesces(self, out: Outgoing) -> bool:
+        topic = self.catalogue.get(out.topic)
+        return topic is not None and topic.coalesce

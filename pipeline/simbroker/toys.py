@@ -1,0 +1,91 @@
+"""Two chained toy agents whose states and outputs depend on everything that must not go wrong.
+
+X reads s1, s2 and writes d1, d2; Y reads d1, d2, s3 and writes e1, e2. The state is a hash chain over ids and policies,
+so any loss, double, reordering or stale state shows in every later byte.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import orjson
+
+from agents.contract import Output, Reject, State, Trigger
+from pipeline.engine.fit import partition_of
+from pipeline.engine.wire import Outgoing
+from pipeline.topics import Topic
+
+PARTITIONS = 2
+KINDS = "nnnooowzcr"
+"""n state only, o one output, w three outputs, z may change nothing, c close, r may reject."""
+IDENTITIES = ("ann", "bob", "cy", "dee")
+
+
+def digest(*parts: Any) -> str:
+    """Eight hexadecimal digits of a hash."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:8]
+
+
+@dataclass(frozen=True)
+class Toy:
+    """A toy agent; fine: its keys are finer than the identity."""
+
+    name: str
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    fine: bool = False
+
+    def key(self, trigger: Trigger) -> str:
+        """The identity, or identity and half."""
+        return f"{trigger.identity}/{len(trigger.id) % 2}" if self.fine else trigger.identity
+
+    def think(self, state: State, trigger: Trigger, policy: Any) -> tuple[State, list[Output]]:
+        """State is [length, hash chain] or None."""
+        kind = trigger.value["kind"]
+        length, chain = state or [0, ""]
+        first, second = self.targets
+        if (kind == "z" and length % 2 == 0) or (kind == "c" and state is None):
+            return state, []
+        if kind == "r" and length >= 3:
+            raise Reject("too_long", f"{trigger.id}: length {length}, expected below 3")
+        chain = digest(chain, trigger.id, policy.digest)
+        if kind == "c":
+            return None, [self._said(first, trigger, "closed" + chain, 0)]
+        said = {"o": [(first, chain)], "w": [(first, chain), (second, chain), (first, "+" + chain)]}.get(kind, [])
+        return [length + 1, chain], [self._said(topic, trigger, body, n) for n, (topic, body) in enumerate(said)]
+
+    def _said(self, topic: str, trigger: Trigger, body: str, ordinal: int) -> Output:
+        kind = KINDS[int(digest(body, ordinal), 16) % len(KINDS)]
+        return Output(topic, trigger.identity, {"identity": trigger.identity, "kind": kind, "body": body, "ts": 1.0})
+
+
+def cast(fine: bool) -> dict[str, Toy]:
+    """The two agents by name."""
+    return {
+        "x": Toy("x", ("s1", "s2"), ("d1", "d2")),
+        "y": Toy("y", ("d1", "d2", "s3"), ("e1", "e2"), fine),
+    }
+
+
+CATALOGUE = {
+    name: Topic(name, dict[str, Any], "delete", "a toy's", owner)
+    for name, owner in [("s1", "x"), ("s2", "x"), ("s3", "y"), ("d1", "y"), ("d2", "y"), ("e1", None), ("e2", None)]
+}
+
+
+def policy(number: int) -> Any:
+    """A policy that is nothing but its digest."""
+    return SimpleNamespace(digest=f"{number:064d}")
+
+
+def source_record(topic: str, name: str, identity: str, kind: str, fit: str) -> Outgoing:
+    """An input. kind `b`: not JSON. fit: `right`, `key` (a foreign key) or `place` (another partition)."""
+    value = b"{" if kind == "b" else orjson.dumps({"id": name, "identity": identity, "kind": kind, "ts": 1.0})
+    place = partition_of(identity, PARTITIONS)
+    key = identity.encode()
+    if fit == "key":
+        key, place = b"?", partition_of("?", PARTITIONS)
+    elif fit == "place":
+        place = (place + 1) % PARTITIONS
+    return Outgoing(topic, place, key, value, (("ce_id", name.encode()),), False)
