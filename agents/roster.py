@@ -5,7 +5,8 @@ from agents.bonds.agent import AGENT as BONDS
 from agents.contract import Agent
 from agents.feedback.agent import AGENT as FEEDBACK
 from agents.gating.agent import AGENT as GATING
+from agents.intake.agent import AGENT as INTAKE
 from agents.modulation.agent import AGENT as MODULATION
 from agents.suspicion.agent import AGENT as SUSPICION
 
-AGENTS: tuple[Agent, ...] = (MODULATION, GATING, FEEDBACK, ATTRIBUTION, SUSPICION, BONDS)
+AGENTS: tuple[Agent, ...] = (MODULATION, GATING, FEEDBACK, ATTRIBUTION, SUSPICION, BONDS, INTAKE)

@@ -18,6 +18,13 @@ class Settings(BaseSettings):
         "127.0.0.1:9092"
     )
     redis_url: Annotated[str | None, Field(description="Redis for the read models; None: no projection.")] = None
+    redis_db: Annotated[int, Field(ge=0, description="Redis database of the read models where the URL names none.")] = (
+        12
+    )
+    redis_events_kept: Annotated[int, Field(ge=1, description="Bond events kept per user in Redis, newest first.")] = (
+        1000
+    )
+    redis_timeout_s: Annotated[float, Field(gt=0, description="Seconds until a Redis that hangs counts as away.")] = 5.0
     prefix: Annotated[str, Field(pattern=r"^[a-z0-9._-]*$", description="Prefix of every topic.")] = "endocrine."
     group: Annotated[str, Field(min_length=1, description="Consumer group (Faust application id).")] = "endocrine"
     partitions: Annotated[int, Field(ge=1, le=1024, description="Partitions of every topic; fixed for its life.")] = 4

@@ -69,13 +69,13 @@ _TOPICS = [
         identity_field="identity_ref",
     ),
     Topic("tool-calls", tools.ToolCall, "delete", "what a model asks for", "gating"),
-    Topic("tool-results", tools.ToolResult, "delete", "what came of a tool call"),
+    Topic("tool-results", tools.ToolResult, "delete", "what came of a tool call", "intake"),
     Topic("feedback", feedback.FeedbackCard, "delete", "feedback cards", "feedback"),
     Topic("detections", bonds.Detection, "delete", "entrainment detections with ULM vectors", "bonds"),
     Topic("commands", commands.AnyCommand, "delete", "operator commands", "bonds"),
     Topic("policies", proofs.PublishedPolicy, "compact", "published policies, by digest", key="digest"),
     Topic("model-requests", models.ModelRequest, "delete", "calls to a language model"),
-    Topic("model-replies", models.ModelReply, "delete", "replies of a language model"),
+    Topic("model-replies", models.ModelReply, "delete", "replies of a language model", "intake"),
     Topic(
         "modulations", modulations.Modulation, "delete", "parameters for a turn, with lineage and revision", "gating"
     ),

@@ -19,6 +19,10 @@ class State(Record):
     observation_count: Count
     last_change_ts: float
     last_observation_ts: float
+    capped: Annotated[
+        bool,
+        Field(description="True: more distinct hashes than are kept, so confidence is an upper bound; else absent."),
+    ] = False
 
 
 class StateChanged(Record):

@@ -1,1 +1,1 @@
-"""feedback"""
+"""Feedback cards: the style table and the drift alarm (rules, section 3)."""

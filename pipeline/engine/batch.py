@@ -144,9 +144,7 @@ class Engine:
                 done.states[key] = after
         if coalesced:
             last = set(coalesced.values())
-            done.outputs = [
-                out for place, out in enumerate(done.outputs) if place in last or not self._coalesces(out)
-            ]
+            done.outputs = [out for place, out in enumerate(done.outputs) if place in last or not self._coalesces(out)]
         return done
 
     def _read(self, topic: str, raw: Raw, done: Processed) -> tuple[Trigger | None, dict[str, bytes] | None]:

@@ -48,7 +48,9 @@ class Inbox:
         Call it when every quiet topic is known to hold nothing more. Stops where a topic runs out that was not quiet,
         for its next record may come before those of the others.
         """
-        busy = [(place, topic, self._waiting[topic]) for place, topic in enumerate(self._sources) if self._waiting[topic]]
+        busy = [
+            (place, topic, self._waiting[topic]) for place, topic in enumerate(self._sources) if self._waiting[topic]
+        ]
         if len(busy) == 1:
             _, topic, waiting = busy[0]
             return [(topic, waiting.popleft()) for _ in range(min(limit, len(waiting)))]

@@ -106,29 +106,29 @@ class Unit:
 
     async def step(self) -> bool:
         """One batch, or one look at the changelog's end when there is nothing to read. True if a batch was made."""
-        records = await self._read()                                                                        # 1 Read
+        records = await self._read()  # 1 Read
         if not records:
             await self._look(await self._port.changelog_end())
             return False
         number, policy = self.head.batch + 1, self._policy()
         while records:
-            records_now, processed, common, outbox, value = self._fit(records, number, policy)              # 2 Think
+            records_now, processed, common, outbox, value = self._fit(records, number, policy)  # 2 Think
             await self._port.speak(processed.aside, ())
-            head = Head(
-                self.claim, number, self._front_after(records_now), processed.marks, common, outbox
-            )
-            items: list[tuple[bytes, bytes | None]] = [(state_key(key), state) for key, state in processed.states.items()]
+            head = Head(self.claim, number, self._front_after(records_now), processed.marks, common, outbox)
+            items: list[tuple[bytes, bytes | None]] = [
+                (state_key(key), state) for key, state in processed.states.items()
+            ]
             items.append((HEAD_KEY, value))
             self.critical = True
-            base = await self._port.remember(items, self.claim)                                             # 3 Remember
+            base = await self._port.remember(items, self.claim)  # 3 Remember
             self._keep(items)
             self.head = head
             await self._after_write(base, items)
-            await self._port.speak(outbox, common)                                                          # 4 Speak
+            await self._port.speak(outbox, common)  # 4 Speak
             self.critical = False
-            await self._port.commit(head.front)                                                             # 5 Commit
+            await self._port.commit(head.front)  # 5 Commit
             self._count(processed.tally)
-            records = records[len(records_now):]
+            records = records[len(records_now) :]
             number += 1
         return True
 
@@ -161,8 +161,14 @@ class Unit:
             )
             common = self.engine.common_headers(policy, self.partition, number)
             journal = journal_record(
-                self.engine.agent.name, self.partition, number, records, previous=self.head.journal_digest,
-                policy=policy.digest, version=self.engine.version, claim=self.claim,
+                self.engine.agent.name,
+                self.partition,
+                number,
+                records,
+                previous=self.head.journal_digest,
+                policy=policy.digest,
+                version=self.engine.version,
+                claim=self.claim,
             )
             outbox = [*processed.outputs, journal]
             front = self._front_after(records)
@@ -175,8 +181,10 @@ class Unit:
             elif refuse is None:
                 refuse = f"what it causes takes {size} bytes, more than the {self._max_bytes} of a changelog batch"
             else:
-                raise Fatal(f"{self.name}: batch {number} takes {size} bytes with nothing thought; raise "
-                            f"changelog_message_bytes above {self._max_bytes}")
+                raise Fatal(
+                    f"{self.name}: batch {number} takes {size} bytes with nothing thought; raise "
+                    f"changelog_message_bytes above {self._max_bytes}"
+                )
 
     def _stored(self, key: str) -> bytes | None:
         return self._store.get(state_key(key))

@@ -62,8 +62,13 @@ def check(world: World) -> list[str]:
         for spoken in log
         if spoken.by != "input" and place[0] != "journal"
     }
-    bad += [f"4 replay lacks {spelled[0]} {dict(spelled[4]).get('ce_id')!r}" for spelled in sorted(real - {*expected}, key=repr)]
-    bad += [f"2 unspoken {spelled[0]} {dict(spelled[4]).get('ce_id')!r}" for spelled in sorted({*expected} - real, key=repr)]
+    bad += [
+        f"4 replay lacks {spelled[0]} {dict(spelled[4]).get('ce_id')!r}"
+        for spelled in sorted(real - {*expected}, key=repr)
+    ]
+    bad += [
+        f"2 unspoken {spelled[0]} {dict(spelled[4]).get('ce_id')!r}" for spelled in sorted({*expected} - real, key=repr)
+    ]
     copies: dict[tuple[str, Any], set[Any]] = defaultdict(set)
     for (topic, _), log in world.broker.spoken.items():
         for spoken in log:
@@ -149,7 +154,9 @@ def _check_unit(
     remembered = {key: value for key, value in recovered.store.items()}
     if remembered != {state_key(key): state for key, state in states.items()}:
         bad.append(f"4 replay states of {unit} {states}, not {remembered}")
-    if remembered != {state_key(key): orjson.dumps(state) for key, state in recorder.states.items() if state is not None}:
+    if remembered != {
+        state_key(key): orjson.dumps(state) for key, state in recorder.states.items() if state is not None
+    }:
         bad.append(f"1 states of {unit} are not those of the thought history")
     return bad
 

@@ -77,9 +77,7 @@ def run(seed: int, design: Design | None = None, *, check: Callable[[World], lis
             topic = rng.choice(["s1", "s2", "s3"])
             kind = "b" if rng.random() < 0.1 else rng.choice(KINDS)
             fit = rng.choice(["right"] * 6 + ["key", "place"])
-            world.broker.append(
-                "input", source_record(topic, f"in{INPUTS - left}", rng.choice(IDENTITIES), kind, fit)
-            )
+            world.broker.append("input", source_record(topic, f"in{INPUTS - left}", rng.choice(IDENTITIES), kind, fit))
         elif left and dice < 0.29:
             trace.append(f"crash of {key[0]}{key[1]}.{world.starts[key]}")
             live[key].close()

@@ -273,5 +273,3 @@ def _claim_of(headers: Headers) -> int:
         if name == CLAIM_HEADER:
             return int(content)
     return -1
-
-

@@ -39,6 +39,8 @@ class Worker:
         self.failure: BaseException | None = None
         self.ready = asyncio.Event()
         """Set when the first assignment has been taken over."""
+        self.body: Body | None = None
+        """The units, once the worker runs."""
         self._agents = agents
         self._stop = asyncio.Event()
 
@@ -58,6 +60,7 @@ class Worker:
         broker = Broker(self.settings, client_id=f"endocrine-{self.id}")
         version = code_version(self.settings.build)
         body = Body(self.settings, self._agents, broker, lambda: self.policy, version, self._fail)
+        self.body = body
         app = build_app(self.settings, body, worker_id=self.id)
         try:
             await broker.start()
@@ -74,8 +77,9 @@ class Worker:
         asked = asyncio.create_task(self._stop.wait())
         try:
             while not (crashed.done() or asked.done()):
-                await asyncio.wait([crashed, asked], timeout=self.settings.commit_interval_s,
-                                   return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(
+                    [crashed, asked], timeout=self.settings.commit_interval_s, return_when=asyncio.FIRST_COMPLETED
+                )
                 if body.running:
                     self.ready.set()
                     with suppress(Exception):

@@ -1,0 +1,139 @@
+"""The attribution agent: observations in, the state of each (identity, primitive) and its transitions out (rules 5).
+
+The thought, once per observation: read the value, add it to the bounded series, judge the series, and say the state
+(always) and then the transition (only when the state is another one than before). A copy of an observation that is
+still in the series changes nothing and says nothing.
+
+Late observations. State, current value, confidence, count and last_observation_ts are those of the sorted series,
+whatever the order of arrival (equal ts: by arrival). `last_change_ts` is too, while no observation has left the memory
+(10 for labels and numbers); after that, and for hashes, a transition that a late observation causes is dated by the
+newest observation, since the states in between are not kept. Transitions are events of what was known: they follow
+arrival, and their `ts` is that of the newest observation. Not seen as copies: observations that have left the memory,
+and of a hash all but its latest one; these count again and change nothing else.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+from agents.attribution.mergers import Verdict, merge_categorical, merge_hash, merge_numeric
+from agents.attribution.rules import AttributionRules
+from agents.attribution.series import add_to_distinct, add_to_window
+from agents.attribution.values import fingerprint, label, number, shown
+from agents.contract import Output, State, Trigger
+
+if TYPE_CHECKING:
+    from agents.policy.compiled import Policy
+
+NEW: list[Any] = ["", 0, "unknown", 0.0, False, [], [], [], None]
+"""State of a key, a list because it is small and quick: merger (c, n, h), observation count, attribution state,
+last_change_ts, whether that is still the first observation's, then the series (ts, values, marks) and the ts of the
+latest hash dropped by the cap."""
+_MERGERS = {"numeric": "n", "hash": "h"}
+
+
+@dataclass(frozen=True)
+class AttributionAgent:
+    """See the module's docstring. State key: identity/primitive."""
+
+    name: str = "attribution"
+    sources: tuple[str, ...] = ("observations",)
+    targets: tuple[str, ...] = ("attribution-states", "attribution-changes")
+
+    def key(self, trigger: Trigger) -> str:
+        """Finer than the identity: each primitive has a state of its own."""
+        return f"{trigger.identity}/{trigger.value['primitive']}"
+
+    def think(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
+        """One observation. Reject (`wrong_value_kind`) when a numeric or hash primitive brings another value kind."""
+        observation = trigger.value
+        primitive = observation["primitive"]
+        ts = observation["ts"]
+        document = policy.document
+        rules = document.attribution
+        merger = _MERGERS.get(document.primitives.get(primitive, "categorical"), "c")
+        before, count, old, changed, first, stamps, values, marks, dropped = state or NEW
+        if before != merger:
+            # The policy now reads this primitive as another kind: what was kept is of no use to the other merger.
+            stamps, values, marks, dropped = [], [], [], None
+        newest = stamps[-1] if stamps else ts
+        mark = crc32(trigger.id.encode())
+
+        if merger == "h":
+            value: Any = fingerprint(primitive, observation["value"], rules.longest_value)
+            added = add_to_distinct(
+                (stamps, values, marks), dropped, ts, value, mark, rules.hash.window_s, rules.hash.most
+            )
+            if added is None:
+                return state, []
+            (stamps, values, marks), dropped = added
+            verdict = merge_hash(values, rules.hash)
+        else:
+            if merger == "n":
+                value = number(primitive, observation["value"])
+            else:
+                value = label(primitive, observation["value"], rules.longest_value)
+            window = add_to_window((stamps, values, marks), ts, value, mark, 2 * rules.window)
+            if window is None:
+                return state, []
+            stamps, values, marks = window
+            verdict = _judge(merger, values, rules)
+
+        new, current, confidence = verdict
+        count += 1
+        if count == 1:
+            changed, first = ts, True
+        elif ts < newest and merger != "h" and count == len(stamps):
+            changed, first = _onset(merger, stamps, values, rules)
+        elif new != old:
+            changed, first = stamps[-1], False
+        elif first and ts < changed:
+            changed = ts
+
+        current = shown(current)
+        identity = trigger.identity
+        said: dict[str, Any] = {
+            "identity": identity,
+            "primitive": primitive,
+            "state": new,
+            "current_value": current,
+            "confidence": confidence,
+            "observation_count": count,
+            "last_change_ts": changed,
+            "last_observation_ts": stamps[-1],
+        }
+        if dropped is not None:
+            said["capped"] = True
+        outputs = [Output("attribution-states", identity, said)]
+        if new != old:
+            change = {
+                "kind": "state_changed",
+                "identity": identity,
+                "primitive": primitive,
+                "old_state": old,
+                "new_state": new,
+                "current_value": current,
+                "confidence": confidence,
+                "observation_count": count,
+                "ts": stamps[-1],
+            }
+            outputs.append(Output("attribution-changes", identity, change))
+        return [merger, count, new, changed, first, stamps, values, marks, dropped], outputs
+
+
+def _judge(merger: str, values: list[Any], rules: AttributionRules) -> Verdict:
+    return merge_numeric(values, rules) if merger == "n" else merge_categorical(values, rules)
+
+
+def _onset(merger: str, stamps: list[float], values: list[Any], rules: AttributionRules) -> tuple[float, bool]:
+    """`last_change_ts` of a series that is kept whole, judged anew from its first observation on."""
+    changed, first = stamps[0], True
+    old = _judge(merger, values[:1], rules)[0]
+    for size in range(2, len(values) + 1):
+        new = _judge(merger, values[:size], rules)[0]
+        if new != old:
+            changed, first, old = stamps[size - 1], False, new
+    return changed, first
+
+
+AGENT = AttributionAgent()

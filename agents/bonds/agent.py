@@ -1,0 +1,125 @@
+"""The bond ledger: one entry per user, and an event for each change worth one (rules, section 6).
+
+- A detection is compared with the entry: `phase_transition`, `risk_change`, then `ulm_spike` per node in order of name.
+- An admitted turn (revision 0 of its modulation) is one message of the day's counter; a refused one changes nothing.
+- `set_cap` and `add_note` are `admin_action` events; other commands are not the ledger's.
+- Outputs: the events, then the entry.
+- An event's data is `{old, new}`. Records apply in the order they arrive.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from agents.bonds.cap import check_cap
+from agents.bonds.entry import Json, exceeds_by, new_entry, note_line, ratchet, read_entry, touched
+from agents.contract import Output, Reject, State, Trigger
+from schemas.bonds import Detection
+from schemas.commands import AddNote, SetCap
+from schemas.vocabulary import BondEventType
+
+if TYPE_CHECKING:
+    from agents.policy.compiled import Policy
+
+
+@dataclass(frozen=True)
+class Bonds:
+    """State key: the identity. State: `{entry, commands}`, commands being the ids of recent commands, oldest first."""
+
+    name: str = "bonds"
+    sources: tuple[str, ...] = ("detections", "commands", "modulations")
+    targets: tuple[str, ...] = ("bonds", "bond-events")
+
+    def key(self, trigger: Trigger) -> str:
+        """One state per identity."""
+        return trigger.identity
+
+    def think(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
+        """Raises Reject: too_many_nodes."""
+        value = trigger.value
+        if trigger.topic == "modulations":
+            if value.revision != 0 or not value.admitted:
+                return state, []
+        elif trigger.topic == "commands" and not isinstance(value, SetCap | AddNote):
+            return state, []
+        known: Json = state or {"entry": new_entry(trigger.identity, value.ts), "commands": []}
+        if trigger.topic == "commands" and trigger.id in known["commands"]:
+            return state, []
+        entry, events = _APPLY[trigger.topic](read_entry(known["entry"]), trigger, policy)
+        commands = known["commands"]
+        if trigger.topic == "commands":
+            commands = [*commands, trigger.id][-policy.document.bonds.commands_remembered :]
+        return {"entry": entry, "commands": commands}, [*events, Output("bonds", trigger.identity, entry)]
+
+
+AGENT = Bonds()
+
+
+def _detection(entry: Json, trigger: Trigger, policy: "Policy") -> tuple[Json, list[Output]]:
+    seen: Detection = trigger.value
+    rules = policy.document.bonds
+    peaks = ratchet(entry["peak_nodes"], seen.ulm)
+    if len(peaks) > rules.nodes_kept:
+        raise Reject(
+            "too_many_nodes",
+            f"ulm: with this detection {len(peaks)} nodes would have a peak, expected at most {rules.nodes_kept}",
+        )
+    events, changes = [], {}
+    if seen.phase != entry["phase"]:
+        detail = f"phase {entry['phase']} -> {seen.phase}"
+        events.append(_event(trigger, "phase_transition", detail, entry["phase"], seen.phase))
+        changes = {"phase": seen.phase, "prev_phase": entry["phase"], "phase_entered_at": seen.ts}
+    if seen.risk_level != entry["risk_level"]:
+        detail = f"risk {entry['risk_level']} -> {seen.risk_level}"
+        events.append(_event(trigger, "risk_change", detail, entry["risk_level"], seen.risk_level))
+    for node, activation in sorted(seen.ulm.items()):
+        peak = entry["peak_nodes"].get(node, 0.0)
+        if exceeds_by(activation, peak, rules.spike):
+            events.append(_event(trigger, "ulm_spike", f"{node} {peak} -> {activation}", peak, activation))
+    changes |= {
+        "archetype": seen.childhood_archetype,
+        "turn_count": seen.turn_count,
+        "peak_nodes": peaks,
+        "risk_level": seen.risk_level,
+        "egg_status": seen.egg_status,
+    }
+    return touched(entry, seen.ts, **changes), events
+
+
+def _command(entry: Json, trigger: Trigger, policy: "Policy") -> tuple[Json, list[Output]]:
+    command: SetCap | AddNote = trigger.value
+    if isinstance(command, SetCap):
+        old = entry["daily_msg_cap"]
+        detail = f"daily_msg_cap {old} -> {command.cap} by {command.by}"
+        changes: Json = {"daily_msg_cap": command.cap}
+        event = _event(trigger, "admin_action", detail, old, command.cap)
+    else:
+        note = note_line(command.text, command.ts)
+        changes = {"notes": [*entry["notes"], note][-policy.document.bonds.notes_kept :]}
+        event = _event(trigger, "admin_action", f"note added by {command.by}", None, note)
+    return touched(entry, command.ts, **changes), [event]
+
+
+def _message(entry: Json, trigger: Trigger, policy: "Policy") -> tuple[Json, list[Output]]:
+    check = check_cap(
+        entry["daily_msg_cap"],
+        entry["daily_msg_count"],
+        entry["daily_msg_reset_at"],
+        trigger.value.ts,
+        day_s=policy.document.bonds.day_s,
+    )
+    counted = touched(entry, trigger.value.ts, daily_msg_count=check.count + 1, daily_msg_reset_at=check.reset_at)
+    return counted, []
+
+
+_APPLY = {"detections": _detection, "commands": _command, "modulations": _message}
+
+
+def _event(trigger: Trigger, event_type: BondEventType, detail: str, old: Any, new: Any) -> Output:
+    event = {
+        "identity": trigger.identity,
+        "timestamp": trigger.value.ts,
+        "event_type": event_type,
+        "detail": detail,
+        "data": {"old": old, "new": new},
+    }
+    return Output("bond-events", trigger.identity, event)

@@ -1,0 +1,17 @@
+"""The `bonds` section of the policy: constants of the bond ledger (rules, section 6)."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class BondRules(BaseModel):
+    """Constants of the ledger; shipped values in `config/bonds.yaml`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+    day_s: Annotated[float, Field(gt=0, description="Seconds; the message counter resets when more than this passed.")]
+    spike: Annotated[float, Field(gt=0, description="A node that exceeds its peak by this or more is a ulm_spike.")]
+    notes_kept: Annotated[int, Field(ge=1, le=20, description="Notes an entry keeps, the newest.")]
+    nodes_kept: Annotated[int, Field(ge=1, description="Most nodes an entry may hold peaks of; bounds memory.")]
+    commands_remembered: Annotated[int, Field(ge=1, description="Command ids remembered, so that a copy acts once.")]

@@ -1,0 +1,110 @@
+"""Feedback: cards become a style table, and an alarm where they pull against safety (rules, section 3).
+
+- Each card gives one `style-tables` record; a card whose id is among those kept gives nothing.
+- More than N diverging cards within the window lock the identity: the incident `drift_lock` comes first, then the table
+  with `locked: true`. The lock holds until an operator's `release_lock`, which forgets the diverging cards.
+- A card for a turn not heard of counts like any other and is counted in `unknown_actions`; it cannot diverge.
+- Nothing else leaves: feedback reaches no mode, no allowlist, and no signal.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agents.contract import Output, State, Trigger, output_id
+from agents.feedback import memory
+from agents.feedback.drift import alarm, diverges
+from agents.feedback.memory import Json
+from agents.feedback.style import count_intents, nudges, sum_intents
+from schemas.commands import ReleaseLock
+from schemas.feedback import FeedbackCard
+
+if TYPE_CHECKING:
+    from agents.policy.compiled import Policy
+
+NAME = "feedback"
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """State key: the identity. State: as `agents.feedback.memory` describes."""
+
+    name: str = NAME
+    sources: tuple[str, ...] = ("modulations", "incidents", "feedback", "commands")
+    targets: tuple[str, ...] = ("style-tables", "incidents")
+
+    def key(self, trigger: Trigger) -> str:
+        """One state per identity."""
+        return trigger.identity
+
+    def think(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
+        """Rejects nothing."""
+        known: Json = state if state is not None else dict(memory.EMPTY)
+        if trigger.topic == "feedback":
+            return _card(known, trigger, policy)
+        if trigger.topic == "commands":
+            return (state, []) if not isinstance(trigger.value, ReleaseLock) else _release(state, trigger, policy)
+        hear = memory.heard_modulation if trigger.topic == "modulations" else memory.heard_incident
+        turns = hear(known["turns"], trigger.value, policy.document.feedback.turns_kept)
+        return (state if turns is known["turns"] else {**known, "turns": turns}), []
+
+
+AGENT = Feedback()
+
+
+def _card(state: Json, trigger: Trigger, policy: "Policy") -> tuple[Json, list[Output]]:
+    rules = policy.document.feedback
+    card: FeedbackCard = trigger.value
+    key = memory.card_key(trigger.id)
+    if any(row[1] == key for rows in (state["cards"], state["diverging"]) for row in rows):
+        return state, []
+    turn = state["turns"].get(card.target_action_id)
+    row = [card.ts, key, card.rating, turn is not None, count_intents(card.symbols or ())]
+    state = {**state, "cards": memory.insert(state["cards"], row, rules.cards_kept)}
+    outputs: list[Output] = []
+    if turn is not None and diverges(card.rating, turn["mode"], turn["incident"], rules.drift):
+        diverging = memory.insert(state["diverging"], [card.ts, key], rules.drift.cards_kept)
+        state = {**state, "diverging": diverging}
+        if not state["locked"] and alarm([ts for ts, _ in diverging], rules.drift):
+            state = {**state, "locked": True}
+            outputs.append(_incident(card, turn, trigger, policy))
+    return state, [*outputs, _table(state, trigger, policy)]
+
+
+def _release(state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
+    if state is None or trigger.id in state["releases"]:
+        return state, []
+    releases = [*state["releases"], trigger.id][-policy.document.feedback.commands_remembered :]
+    if not state["locked"]:
+        return {**state, "releases": releases}, []
+    state = {**state, "diverging": [], "locked": False, "releases": releases}
+    return state, [_table(state, trigger, policy)]
+
+
+def _incident(card: FeedbackCard, turn: Json, trigger: Trigger, policy: "Policy") -> Output:
+    incident = {
+        "incident_id": output_id(NAME, trigger, 0),
+        "kind": "drift_lock",
+        "audit_id": card.target_action_id,
+        "identity": trigger.identity,
+        "attempted": None,
+        "reason": "diverging_feedback",
+        "params_snapshot": {"allowlist": turn["allowlist"], "mode": turn["mode"]},
+        "prompt_hmac": None,
+        "policy": policy.digest,
+        "ts": card.ts,
+    }
+    return Output("incidents", trigger.identity, incident)
+
+
+def _table(state: Json, trigger: Trigger, policy: "Policy") -> Output:
+    cards = state["cards"]
+    table = {
+        "identity": trigger.identity,
+        **nudges([rating for _, _, rating, _, _ in reversed(cards)], policy.document.feedback)._asdict(),
+        "cards": len(cards),
+        "intents": sum_intents([intents for _, _, _, _, intents in cards]),
+        "locked": state["locked"],
+        "unknown_actions": sum(not known for _, _, _, known, _ in cards),
+        "ts": trigger.value.ts,
+    }
+    return Output("style-tables", trigger.identity, table)

@@ -1,0 +1,47 @@
+"""The decision on one call: the reasons in their order, the first that holds is the one (rules, section 4)."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+from schemas.vocabulary import Reason, Tool
+
+Standing = Literal["open", "closed", "unknown"]
+"""What a turn is to the gate: open, recently closed, or never seen opened."""
+
+INCIDENTS: frozenset[str] = frozenset({"unknown_tool", "not_in_allowlist"})
+"""Reasons that are incidents: they tighten the turn."""
+
+
+class Case(NamedTuple):
+    """All that the decision on one call depends on."""
+
+    turn: Standing
+    tool: Tool | None
+    """Canonical name; None where the registry has no function of exactly that name."""
+    flag_on: bool
+    """False where the tool hangs on a flag that is off."""
+    allowlist: Sequence[str]
+    """Canonical names in force for the turn, cut if it was cut."""
+    valid: bool
+    """Whether the arguments fit the tool's JSON Schema."""
+    step: int
+    """Model step that asked, from 1."""
+    step_limit: int
+    refusal: Reason | None
+    """Why the turn was not admitted; None where it was."""
+
+
+_REASONS: tuple[tuple[Reason, Callable[[Case], bool]], ...] = (
+    ("unknown_turn", lambda case: case.turn == "unknown"),
+    ("turn_closed", lambda case: case.turn == "closed"),
+    ("unknown_tool", lambda case: case.tool is None),
+    ("disabled_by_flag", lambda case: not case.flag_on),
+    ("not_in_allowlist", lambda case: case.tool not in case.allowlist),
+    ("invalid_arguments", lambda case: not case.valid),
+    ("step_limit", lambda case: case.step > case.step_limit),
+)
+
+
+def why_denied(case: Case) -> Reason | None:
+    """The one reason why a call is denied; None: it is allowed. A refused turn's refusal comes after all others."""
+    return next((reason for reason, holds in _REASONS if holds(case)), case.refusal)

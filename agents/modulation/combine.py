@@ -1,0 +1,168 @@
+"""Combining signals into parameters, each step recorded (rules, section 2, steps 1 to 6).
+
+The safety mode is settled first: no nudge reaches it, and the other parameters depend on whether it ends strict.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from agents.policy.compiled import CompiledMap, Policy
+from agents.policy.parameters import MODES, PARAMETERS, SIGNALS, Parameter
+
+_ABSENT = dict.fromkeys(SIGNALS, 0.0)
+Steps = list[dict[str, Any]]
+
+
+class Style(NamedTuple):
+    """Nudges of the feedback table, and its lock."""
+
+    temperature: float = 0.0
+    top_p: float = 0.0
+    memory_write: float = 0.0
+    locked: bool = False
+
+
+class Settled(NamedTuple):
+    """The parameters of a turn and how each came about, in the order of the record."""
+
+    parameters: dict[str, Any]
+    lineage: dict[str, Steps]
+
+
+def settle(policy: Policy, used: Mapping[str, float], style: Style, tightened_by: str | None) -> Settled:
+    """used: the level of each signal that counts. tightened_by: the incident that made the turn strict, if one did.
+
+    Pure, total, and monotone: a higher alignment_risk never loosens anything.
+    """
+    levels = {**_ABSENT, **used}
+    mode, mode_steps = _mode(policy, used, levels, style.locked, tightened_by)
+    parameters: dict[str, Any] = {}
+    lineage: dict[str, Steps] = {}
+    for name, parameter in PARAMETERS.items():
+        if parameter.kind == "mode":
+            parameters[name], lineage[name] = mode, mode_steps
+        elif parameter.kind == "tools":
+            parameters[name], lineage[name] = _tools(policy, parameter, used, levels, mode)
+        else:
+            parameters[name], lineage[name] = _number(policy, parameter, used, levels, mode, getattr(style, name, 0.0))
+    return Settled(parameters, lineage)
+
+
+def _mode(
+    policy: Policy, used: Mapping[str, float], levels: Mapping[str, float], locked: bool, tightened_by: str | None
+) -> tuple[str, Steps]:
+    parameter = PARAMETERS["safety_mode"]
+    steps = _start(policy, parameter)
+    _ease(policy.easing[parameter.name], parameter, used, levels, steps)
+    _guard(policy.guards[parameter.name], parameter, used, levels, steps)
+    if policy.document.flags.STRICT_DEFAULT:
+        _change(steps, "flag", "STRICT_DEFAULT", "strict")
+    if locked:
+        _change(steps, "lock", "drift_lock", "strict")
+    if tightened_by is not None:
+        _change(steps, "tighten", tightened_by, "strict")
+    allowed = policy.document.bounds.safety_mode
+    value = steps[-1]["to"]
+    if value not in allowed:
+        value = max((mode for mode in allowed if MODES.index(mode) < MODES.index(value)), key=MODES.index)
+    _change(steps, "bound", "bounds", value)
+    return value, steps
+
+
+def _tools(
+    policy: Policy, parameter: Parameter, used: Mapping[str, float], levels: Mapping[str, float], mode: str
+) -> tuple[list[str], Steps]:
+    steps = _start(policy, parameter)
+    _ease(policy.easing[parameter.name], parameter, used, levels, steps)
+    _guard(policy.guards[parameter.name], parameter, used, levels, steps)
+    for tool, flag in policy.switched_off:
+        _change(steps, "flag", flag, [one for one in steps[-1]["to"] if one != tool])
+    if mode == "strict":
+        _change(
+            steps, "strict", "strict_allowlist", parameter.tighter(steps[-1]["to"], policy.document.strict_allowlist)
+        )
+    _change(steps, "bound", "bounds", parameter.tighter(steps[-1]["to"], policy.document.bounds.tool_allowlist))
+    return list(steps[-1]["to"]), steps
+
+
+def _number(
+    policy: Policy,
+    parameter: Parameter,
+    used: Mapping[str, float],
+    levels: Mapping[str, float],
+    mode: str,
+    nudge: float,
+) -> tuple[float, Steps]:
+    steps = _start(policy, parameter)
+    weight = _ease(policy.easing[parameter.name], parameter, used, levels, steps)
+    if nudge and (mode != "strict" or (nudge < 0 and parameter.safety)):
+        _change(steps, "nudge", "style-table", steps[-1]["to"] + nudge)
+    _guard(policy.guards[parameter.name], parameter, used, levels, steps, weight)
+    low, high = getattr(policy.document.bounds, parameter.name)
+    value = steps[-1]["to"]
+    bounded = min(max(value, low), high)
+    bounded = round(bounded) if parameter.kind == "whole" else float(bounded)
+    _change(steps, "bound", "bounds", bounded)
+    return bounded, steps
+
+
+def _start(policy: Policy, parameter: Parameter) -> Steps:
+    value = getattr(policy.document.defaults, parameter.name)
+    to = list(value) if parameter.kind == "tools" else value
+    return [{"step": "default", "by": "defaults", "from": None, "to": to}]
+
+
+def _ease(
+    maps: tuple[CompiledMap, ...],
+    parameter: Parameter,
+    used: Mapping[str, float],
+    levels: Mapping[str, float],
+    steps: Steps,
+) -> float:
+    """Step 2, weakest first. Returns the weight behind the value, for a mean with stronger maps."""
+    weight = 0.0
+    for rule in maps:
+        if rule.signal not in used:
+            continue
+        value = steps[-1]["to"]
+        to, weight = _combined(rule, parameter, value, rule.evaluate(used[rule.signal], value, levels), weight)
+        steps.append({"step": "map", "by": rule.signal, "from": value, "to": to})
+    return weight
+
+
+def _guard(
+    maps: tuple[CompiledMap, ...],
+    parameter: Parameter,
+    used: Mapping[str, float],
+    levels: Mapping[str, float],
+    steps: Steps,
+    weight: float = 0.0,
+) -> None:
+    """Step 4, weakest first: with a safety direction the tighter value wins, whatever the map says."""
+    for rule in maps:
+        if rule.signal not in used:
+            continue
+        value = steps[-1]["to"]
+        to = rule.evaluate(used[rule.signal], value, levels)
+        if parameter.safety:
+            to = parameter.tighter(value, to)
+        else:
+            to, weight = _combined(rule, parameter, value, to, weight)
+        steps.append({"step": "guard", "by": rule.signal, "from": value, "to": to})
+
+
+def _combined(rule: CompiledMap, parameter: Parameter, value: Any, to: Any, weight: float) -> tuple[Any, float]:
+    """The value after a map, and the weight behind it."""
+    if rule.combine == "tightest":
+        return parameter.tighter(value, to), rule.weight
+    if rule.combine == "weighted_mean":
+        total = weight + rule.weight
+        return (value * weight + to * rule.weight) / total, total
+    return to, rule.weight
+
+
+def _change(steps: Steps, step: str, by: str, to: Any) -> None:
+    """Record a step only where it changes something."""
+    value = steps[-1]["to"]
+    if value != to or type(value) is not type(to):
+        steps.append({"step": step, "by": by, "from": value, "to": to})

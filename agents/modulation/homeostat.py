@@ -1,0 +1,127 @@
+"""The homeostat: policy and rate limiter; nothing else lets a signal onto the regulated path (rules, section 1).
+
+A signal is clamped, then tried against its name's cooldown, then against its source's budget, then held to its
+source's cap. Signals of equal time are one moment: none cools down another, and the highest level of the moment
+counts, so their order of arrival does not matter.
+"""
+
+from typing import NamedTuple
+
+from agents.modulation.memory import Held, Memory, micros
+from agents.modulation.rules import BudgetRules, HomeostatRules, StabilizeRules
+from agents.policy.compiled import Policy
+
+OTHER_SOURCES = ""
+"""Key of the budget that sources beyond the bound share; no source has an empty name."""
+
+
+def admit(memory: Memory, policy: Policy, signal: Held) -> bool:
+    """Accept a signal into memory, or keep its refusal for the next explanation. True when it was accepted."""
+    rules = policy.document.homeostat
+    level = min(1.0, max(0.0, signal.level))
+    signal = signal._replace(level=level, fate="used" if level == signal.level else "clamped")
+    last = memory.accepted.get(signal.name)
+    since = None if last is None else micros(signal.ts) - micros(last)
+    if since is not None and 0 < since < policy.cooldowns_us[signal.name]:
+        memory.show_later(signal.listed("cooldown"), rules.memory)
+        return False
+    if not _spend(memory, signal, rules.budget):
+        memory.show_later(signal.listed("budget"), rules.memory)
+        return False
+    cap = rules.caps.get(signal.source)
+    if cap is not None and signal.level > cap:
+        signal = signal._replace(level=cap, fate="capped")
+    memory.accepted[signal.name] = signal.ts if last is None else max(last, signal.ts)
+    _hold(memory, signal, rules)
+    if signal.name == "stress":
+        _counter(memory, signal, rules)
+    return True
+
+
+def _spend(memory: Memory, signal: Held, rules: BudgetRules) -> bool:
+    """Count the signal against its source's budget; False when the window's budget is spent."""
+    now, length = micros(signal.ts), rules.window_ms * 1000
+    source = signal.source
+    if source not in memory.budgets:
+        running = {name: window for name, window in memory.budgets.items() if now - window[0] < length}
+        memory.budgets = running
+        if len(running.keys() - {OTHER_SOURCES}) >= rules.sources:
+            source = OTHER_SOURCES
+    start, count = memory.budgets.get(source, [now, 0])
+    if now - start >= length:
+        start, count = now, 0
+    if count >= rules.signals:
+        return False
+    memory.budgets[source] = [start, count + 1]
+    return True
+
+
+def _hold(memory: Memory, signal: Held, rules: HomeostatRules) -> None:
+    """Remember an accepted signal, and forget those of its name that can never count beside it."""
+    if signal.ttl_ms == 0:
+        kept = [*memory.one_turn, signal]
+        for dropped in kept[: -rules.memory.one_turn_signals]:
+            if not dropped.shown:
+                memory.show_later(dropped.listed("other_turn"), rules.memory)
+        memory.one_turn = kept[-rules.memory.one_turn_signals :]
+        return
+    same_name = sorted([*memory.active.get(signal.name, []), signal], key=_latest_first)
+    kept, longest = [], -1
+    for held in same_name:
+        expiry = micros(held.ts) + held.ttl_ms * 1000
+        if expiry > longest:
+            kept.append(held)
+            longest = expiry
+        elif micros(held.ts) == micros(signal.ts):
+            memory.show_later(held.listed("cooldown"), rules.memory)
+    memory.active[signal.name] = kept[: rules.memory.signals_per_name]
+
+
+def _latest_first(signal: Held) -> tuple[float, float, str, int]:
+    """Order in which signals of one name take precedence: the latest, then the highest; then by source, for order."""
+    return (-signal.ts, -signal.level, signal.source, -signal.ttl_ms)
+
+
+class Run(NamedTuple):
+    """A run of stress: its latest moment, and what was before it, so that a moment can be taken back."""
+
+    ts: float
+    level: float
+    """The highest of the moment."""
+    length_before: int
+    armed_before: bool
+    length: int
+    armed: bool
+
+
+def _counter(memory: Memory, signal: Held, rules: HomeostatRules) -> None:
+    """Follow the run of stress, and emit the counter-signal once when it is long enough."""
+    run, emit = follow(None if memory.stress is None else Run(*memory.stress), signal, rules.stabilize)
+    memory.stress = list(run)
+    if emit:
+        calm = rules.stabilize
+        _hold(
+            memory, Held("stabilize", calm.level, calm.ttl_ms, calm.source, signal.audit_id, signal.ts, "used"), rules
+        )
+
+
+def follow(run: Run | None, signal: Held, rules: StabilizeRules) -> tuple[Run, bool]:
+    """The run after an accepted stress signal, and whether it calls for the counter-signal now.
+
+    A signal from before the latest moment changes nothing: a run goes forward in event time.
+    """
+    level, emitted = signal.level, False
+    if run is None:
+        length_before, armed_before = 0, True
+    elif micros(signal.ts) < micros(run.ts):
+        return run, False
+    elif micros(signal.ts) == micros(run.ts):
+        level, length_before, armed_before = max(level, run.level), run.length_before, run.armed_before
+        emitted = armed_before and not run.armed
+    else:
+        length_before, armed_before = run.length, run.armed
+    if level < rules.threshold:
+        return Run(signal.ts, level, length_before, armed_before, 0, True), False
+    length = min(length_before + 1, rules.consecutive)
+    fires = armed_before and length >= rules.consecutive
+    return Run(signal.ts, level, length_before, armed_before, length, armed_before and not fires), fires and not emitted

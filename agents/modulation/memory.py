@@ -1,0 +1,144 @@
+"""What is remembered of one identity; bounded, and JSON values when stored."""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from agents.modulation.rules import MemoryRules
+
+
+def micros(ts: float) -> int:
+    """Event time in whole microseconds, so that 0.8 s after a ts is 800 ms after it, whatever floats make of it."""
+    return round(ts * 1e6)
+
+
+class Held(NamedTuple):
+    """An accepted signal."""
+
+    name: str
+    level: float
+    """As used: clamped and capped."""
+    ttl_ms: int
+    """0: it counts for the turn `audit_id` alone."""
+    source: str
+    audit_id: str | None
+    ts: float
+    fate: str
+    """used, capped or clamped: what it is listed as where it counts."""
+    shown: bool = False
+    """It was listed once as another turn's."""
+
+    def active_at(self, turn_ts: float) -> bool:
+        """Whether a turn at `turn_ts` lies within its time to live: `turn.ts <= ts + ttl_ms / 1000`."""
+        return micros(turn_ts) <= micros(self.ts) + self.ttl_ms * 1000
+
+    def listed(self, fate: str | None = None) -> dict[str, Any]:
+        """As a modulation lists it."""
+        return {
+            "name": self.name,
+            "level": self.level,
+            "source": self.source,
+            "ts": self.ts,
+            "fate": fate or self.fate,
+        }
+
+
+@dataclass
+class Turn:
+    """An open turn."""
+
+    content: str
+    """Digest of its opening record, to tell a copy from a conflict."""
+    ts: float
+    admitted: bool
+    refusal: str | None
+    used: list[Held] = field(default_factory=list)
+    """Signals that made its latest revision, at most one per name."""
+    revision: int = 0
+    parameters: dict[str, Any] = field(default_factory=dict)
+    """Of the latest revision."""
+    tightened_by: str | None = None
+    """The incident that made it strict, for the rest of its life."""
+
+    def stored(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {**vars(self), "used": [list(signal) for signal in self.used]}
+
+    @classmethod
+    def restored(cls, stored: dict[str, Any]) -> "Turn":
+        """From JSON values."""
+        return cls(**{**stored, "used": [Held(*signal) for signal in stored["used"]]})
+
+
+@dataclass
+class Memory:
+    """A working copy of the state; `stored` gives the new state, the old one stays as it was."""
+
+    active: dict[str, list[Held]] = field(default_factory=dict)
+    """Accepted signals with a time to live, by name."""
+    one_turn: list[Held] = field(default_factory=list)
+    """Accepted signals with ttl 0 whose turn was not opened yet, oldest first."""
+    to_show: list[dict[str, Any]] = field(default_factory=list)
+    """Suppressed signals, and those of other turns, for the next turn's explanation."""
+    accepted: dict[str, float] = field(default_factory=dict)
+    """Event time of the latest accepted signal of each name."""
+    budgets: dict[str, list[int]] = field(default_factory=dict)
+    """Per source: [start of its window in microseconds, accepted in it]."""
+    stress: list[Any] | None = None
+    """The run of stress, as `homeostat.Run`."""
+    style: list[Any] | None = None
+    """[temperature_delta, top_p_delta, memory_write_boost, locked] of the style table."""
+    cap: list[Any] = field(default_factory=lambda: [0, 0, 0.0])
+    """[daily cap, messages counted, event time of the last reset]."""
+    turns: dict[str, Turn] = field(default_factory=dict)
+    """Open turns by audit_id, oldest first."""
+    closed: list[list[str]] = field(default_factory=list)
+    """[audit_id, content] of recently closed turns, oldest first."""
+
+    @classmethod
+    def restored(cls, state: Any) -> "Memory":
+        """From a stored state, or None."""
+        if state is None:
+            return cls()
+        return cls(
+            active={name: [Held(*signal) for signal in signals] for name, signals in state["active"].items()},
+            one_turn=[Held(*signal) for signal in state["one_turn"]],
+            to_show=list(state["to_show"]),
+            accepted=dict(state["accepted"]),
+            budgets=dict(state["budgets"]),
+            stress=state["stress"],
+            style=state["style"],
+            cap=state["cap"],
+            turns={audit_id: Turn.restored(turn) for audit_id, turn in state["turns"].items()},
+            closed=list(state["closed"]),
+        )
+
+    def stored(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "active": {name: [list(signal) for signal in signals] for name, signals in self.active.items() if signals},
+            "one_turn": [list(signal) for signal in self.one_turn],
+            "to_show": self.to_show,
+            "accepted": self.accepted,
+            "budgets": self.budgets,
+            "stress": self.stress,
+            "style": self.style,
+            "cap": self.cap,
+            "turns": {audit_id: turn.stored() for audit_id, turn in self.turns.items()},
+            "closed": self.closed,
+        }
+
+    def show_later(self, listed: dict[str, Any], rules: MemoryRules) -> None:
+        """Keep a signal for the next turn's explanation; the oldest goes where there are too many."""
+        self.to_show = [*self.to_show, listed][-rules.suppressed :] if rules.suppressed else []
+
+    def known_content(self, audit_id: str) -> str | None:
+        """The content of a turn that is open or was closed recently; None for any other."""
+        if audit_id in self.turns:
+            return self.turns[audit_id].content
+        return next((content for closed, content in self.closed if closed == audit_id), None)
+
+    def close(self, audit_id: str, rules: MemoryRules) -> None:
+        """Close a turn; one that is not open stays as it is."""
+        turn = self.turns.pop(audit_id, None)
+        if turn is not None:
+            self.closed = [*self.closed, [audit_id, turn.content]][-rules.closed_turns :]

@@ -1,0 +1,84 @@
+"""What sections must agree on with one another, each valid by itself."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from agents.policy.mistakes import Mistake, shown
+from agents.policy.parameters import PARAMETERS, SIGNALS
+from agents.policy.sections import Bounds, Defaults
+
+
+def cross_checks(sections: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Mistakes between the sections given; those that are missing here were malformed and are reported already."""
+    if "signals" in sections:
+        yield from _signals([rule.name for rule in sections["signals"]])
+    if "bounds" in sections:
+        yield from _bounds(sections["bounds"])
+        if "defaults" in sections:
+            yield from _defaults(sections["bounds"], sections["defaults"])
+    if "tools" in sections:
+        registry = sections["tools"].names
+        if "bounds" in sections:
+            yield from _known(("bounds", "tool_allowlist"), sections["bounds"].tool_allowlist, registry)
+        if "defaults" in sections:
+            yield from _known(("defaults", "tool_allowlist"), sections["defaults"].tool_allowlist, registry)
+        yield from _known(("strict_allowlist",), sections.get("strict_allowlist", ()), registry)
+        if "flags" in sections:
+            known = type(sections["flags"]).model_fields
+            for name, spec in sections["tools"].root.items():
+                if spec.flag is not None and spec.flag not in known:
+                    yield Mistake(
+                        ("tools", name, "flag"), shown(spec.flag), "unknown flag", f"one of {', '.join(known)}"
+                    )
+    if "bounds" in sections:
+        allowed = sections["bounds"].tool_allowlist
+        for tool in sections.get("strict_allowlist", ()):
+            if tool not in allowed:
+                expected = f"tools of bounds.tool_allowlist ({', '.join(allowed)})"
+                yield Mistake(("strict_allowlist",), shown(tool), "outside the bounds", expected)
+
+
+def _signals(names: list[str]) -> Iterator[Mistake]:
+    for name in SIGNALS:
+        if names.count(name) != 1:
+            wrong = "listed twice" if name in names else "the signal is missing"
+            yield Mistake(("signals", name), shown(name), wrong, "one entry per signal")
+
+
+def _bounds(bounds: Bounds) -> Iterator[Mistake]:
+    for name, parameter in PARAMETERS.items():
+        given = getattr(bounds, name)
+        path = ("bounds", name)
+        if parameter.kind in ("mode", "tools"):
+            if len(set(given)) != len(given):
+                yield Mistake(path, shown(list(given)), "a value is listed twice", "each value once")
+            if parameter.kind == "mode" and "strict" not in given:
+                yield Mistake(
+                    path, shown(list(given)), "strict is missing", "strict among the modes: it must be reachable"
+                )
+            continue
+        low, high = given
+        if not parameter.low <= low <= high <= parameter.high:
+            expected = f"[low, high], low not above high, within {parameter.low:g}..{parameter.high:g}"
+            yield Mistake(path, shown([low, high]), "not a range within the widest bounds", expected)
+
+
+def _defaults(bounds: Bounds, defaults: Defaults) -> Iterator[Mistake]:
+    for name, parameter in PARAMETERS.items():
+        value, given = getattr(defaults, name), getattr(bounds, name)
+        if parameter.kind == "tools":
+            fits = set(value) <= set(given) and len(set(value)) == len(value)
+        elif parameter.kind == "mode":
+            fits = value in given
+        else:
+            fits = given[0] <= value <= given[1]
+        if not fits:
+            text = shown(list(value) if parameter.kind == "tools" else value)
+            yield Mistake(("defaults", name), text, f"outside bounds.{name} {list(given)}", "a value within the bounds")
+
+
+def _known(path: tuple[str, ...], tools: Iterable[str], registry: Iterable[str]) -> Iterator[Mistake]:
+    for tool in tools:
+        if tool not in registry:
+            wrong = "the tool registry has no such tool"
+            yield Mistake(path, shown(tool), wrong, f"one of {', '.join(sorted(registry))}")

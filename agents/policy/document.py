@@ -1,0 +1,42 @@
+"""The whole policy, resolved: one document that holds everything a decision depends on."""
+
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter
+
+from agents.attribution.rules import AttributionRules, Primitives
+from agents.bonds.rules import BondRules
+from agents.capture.rules import HeuristicRules
+from agents.feedback.rules import FeedbackRules
+from agents.gating.rules import GatingRules, ToolRegistry
+from agents.modulation.rules import HomeostatRules
+from agents.policy.sections import Bounds, Defaults, Flags, Maps, PromptStyles, Section, Signals, Tools
+
+
+class Document(Section):
+    """Every section. Each agent's package defines its own; none may be left out."""
+
+    signals: Annotated[Signals, Field(description="Weight, cooldown and precedence of each signal.")]
+    bounds: Annotated[Bounds, Field(description="Range or values of each parameter.")]
+    maps: Annotated[Maps, Field(description="What each signal does to each parameter.")]
+    prompt_styles: Annotated[PromptStyles, Field(description="System preamble, moderation, stop sequences per mode.")]
+    defaults: Annotated[Defaults, Field(description="Parameters before any signal.")]
+    flags: Annotated[Flags, Field(description="Switches.")]
+    strict_allowlist: Annotated[Tools, Field(description="What a strict turn may use, whatever made it strict.")]
+    homeostat: Annotated[HomeostatRules, Field(description="Limits on signals and on the memory of turns.")]
+    heuristics: Annotated[HeuristicRules, Field(description="Signals read from a prompt's wording; capture.")]
+    attribution: Annotated[AttributionRules, Field(description="Thresholds of the attribution states.")]
+    feedback: Annotated[FeedbackRules, Field(description="Style table and drift alarm.")]
+    gating: Annotated[GatingRules, Field(description="The gate's constants.")]
+    bonds: Annotated[BondRules, Field(description="The bond ledger's constants.")]
+    tools: Annotated[ToolRegistry, Field(description="The tool registry.")]
+    primitives: Annotated[Primitives, Field(description="Kind of each known primitive.")]
+
+
+def _annotation(name: str) -> Any:
+    field = Document.model_fields[name]
+    return Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+
+
+SECTIONS: dict[str, TypeAdapter[Any]] = {name: TypeAdapter(_annotation(name)) for name in Document.model_fields}
+"""The validator of each section, so that all sections' mistakes are found, not only the first one's."""

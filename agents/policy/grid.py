@@ -1,0 +1,106 @@
+"""Trying a map out before it is trusted: a grid of 101 levels, with the other signals at 0 and at 1."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from agents.policy.expressions import Evaluate
+from agents.policy.parameters import MODES, SIGNALS, TIGHTENING, TOOLS, Parameter
+
+LEVELS = tuple(number / 100 for number in range(101))
+COARSE = LEVELS[::10]
+FIRST = "alignment_risk"
+"""The signal that must never loosen anything, through whichever map."""
+
+
+def faults(
+    signal: str, parameter: Parameter, evaluate: Evaluate, names: frozenset[str], guard: Evaluate | None
+) -> Iterator[tuple[str, str]]:
+    """What is wrong with a map on the grid, as (what is wrong, what is expected); the first fault found.
+
+    guard: alignment_risk's own map of the parameter, which has the last word once alignment_risk is there.
+
+    - it fails, or its value is not of the parameter's kind;
+    - it is a tightening signal's and loosens a safety parameter as its own level rises;
+    - it loosens a safety parameter as alignment_risk rises, or as the value so far tightens: either would let a
+      rising alignment_risk, or a nudge that tightens, loosen the end result.
+    """
+    currents = _currents(parameter) if "current" in names else _currents(parameter)[-1:]
+    others = (0.0, 1.0) if names & set(SIGNALS) else (0.0,)
+    try:
+        for other in others:
+            for current in currents:
+                for x in LEVELS:
+                    value = evaluate(x, current, dict.fromkeys(SIGNALS, other))
+                    if not _fits(parameter, value):
+                        yield f"gives {value!r} at {signal} {x:g}, others {other:g}", parameter.expected()
+                        return
+    except (ArithmeticError, TypeError, ValueError, KeyError) as error:
+        yield f"fails on the grid ({type(error).__name__}: {error})", parameter.expected()
+        return
+    if not parameter.safety:
+        return
+    tighter = "a map that only tightens"
+    for other in others:
+        fixed = dict.fromkeys(SIGNALS, other)
+        if signal in TIGHTENING:
+            for current in currents:
+                values = [evaluate(x, current, {**fixed, signal: x}) for x in LEVELS]
+                at = _loosening(parameter, values)
+                if at is not None:
+                    change = f"{values[at - 1]!r} to {values[at]!r}"
+                    yield f"loosens from {change} as {signal} rises to {LEVELS[at]:g}, others {other:g}", tighter
+                    return
+        if FIRST in names and signal != FIRST:
+            for x in COARSE:
+                for current in currents:
+                    values = _as_first_rises(parameter, evaluate, guard, x, current, {**fixed, signal: x})
+                    at = _loosening(parameter, values)
+                    if at is not None:
+                        change = f"{values[at - 1]!r} to {values[at]!r}"
+                        yield f"loosens from {change} as {FIRST} rises to {LEVELS[at - 1]:g} (x {x:g})", tighter
+                        return
+        if "current" in names:
+            for x in LEVELS:
+                values = [evaluate(x, current, {**fixed, signal: x}) for current in reversed(currents)]
+                at = _loosening(parameter, values)
+                if at is not None:
+                    change = f"{values[at - 1]!r} to {values[at]!r}"
+                    yield f"loosens from {change} as current tightens (x {x:g})", "a map that follows current"
+                    return
+
+
+def _as_first_rises(
+    parameter: Parameter, evaluate: Evaluate, guard: Evaluate | None, x: float, current: Any, levels: dict[str, float]
+) -> list[Any]:
+    """The value without alignment_risk, then at each of its levels, guarded by its own map."""
+    values = [evaluate(x, current, {**levels, FIRST: 0.0})]
+    for level in LEVELS:
+        at_level = {**levels, FIRST: level}
+        value = evaluate(x, current, at_level)
+        values.append(value if guard is None else parameter.tighter(value, guard(level, value, at_level)))
+    return values
+
+
+def _loosening(parameter: Parameter, values: list[Any]) -> int | None:
+    return next((at for at in range(1, len(values)) if parameter.loosens(values[at - 1], values[at])), None)
+
+
+def _currents(parameter: Parameter) -> list[Any]:
+    """Values so far to try, from the tightest to the loosest."""
+    if parameter.kind == "mode":
+        return list(MODES)
+    if parameter.kind == "tools":
+        return [list(TOOLS[:number]) for number in range(len(TOOLS) + 1)]
+    span = parameter.high - parameter.low
+    values = [parameter.low + span * share for share in COARSE]
+    return sorted({round(value) for value in values}) if parameter.kind == "whole" else values
+
+
+def _fits(parameter: Parameter, value: Any) -> bool:
+    if parameter.kind == "number":
+        return isinstance(value, float)
+    if parameter.kind == "whole":
+        return isinstance(value, int) and not isinstance(value, bool)
+    if parameter.kind == "mode":
+        return value in MODES
+    return isinstance(value, list) and all(tool in TOOLS for tool in value)

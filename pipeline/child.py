@@ -1,0 +1,107 @@
+"""Child processes that never outlive us: the embedded broker and the Kafka node are started and ended through here."""
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+_LOG_LIMIT = 8 << 20
+"""Bytes; a longer log of earlier runs is set aside as `<name>.1` at start, so that logs stay bounded."""
+
+
+class BrokerError(RuntimeError):
+    """A local broker could not be started, or does not answer. The message says what to do."""
+
+
+def free_port(*preferred: int | None) -> int:
+    """The first preferred port that can be bound on loopback, else any free one.
+
+    Another process may take it before it is used: callers retry.
+    """
+    for port in (*preferred, 0):
+        if port is not None and (found := _bindable(port)):
+            return found
+    raise BrokerError("no port can be bound on 127.0.0.1: is the loopback interface up?")
+
+
+def port_is_free(port: int) -> bool:
+    """Whether a server could listen on this loopback port now."""
+    return bool(_bindable(port))
+
+
+def _bindable(port: int) -> int:
+    with socket.socket() as probe:
+        # As servers do: a connection of the last run in TIME_WAIT does not make its port taken.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return 0
+        return int(probe.getsockname()[1])
+
+
+def port_answers(port: int) -> bool:
+    """Whether something listens on this loopback port."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def spawn(
+    argv: Sequence[str | Path], log: Path, *, env: Mapping[str, str] | None = None, detached: bool = False
+) -> "subprocess.Popen[bytes]":
+    """Start a program in its own session (Ctrl-C in our terminal does not reach it), its output appended to `log`.
+
+    Unless detached, the kernel sends it SIGTERM when the thread that started it ends, however that happens (kill -9
+    included), so start it from a thread that lives as long as the child should: the main one. Linux only; elsewhere a
+    killed parent leaves the child, and the next start ends it. Raises OSError when the program cannot be run.
+    """
+    if log.exists() and log.stat().st_size > _LOG_LIMIT:
+        log.replace(log.with_name(log.name + ".1"))
+    parent = os.getpid()
+
+    def end_with_parent() -> None:
+        assert _LIBC is not None
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it died before the line above
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with log.open("ab") as out:
+        return subprocess.Popen(
+            [str(part) for part in argv],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env=env,
+            start_new_session=True,
+            preexec_fn=None if detached or _LIBC is None else end_with_parent,
+        )
+
+
+def end(process: "subprocess.Popen[bytes] | None", grace_s: float) -> None:
+    """SIGTERM, then SIGKILL after `grace_s` seconds; returns when the process is gone and reaped."""
+    if process is None or process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.wait(grace_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def last_lines(log: Path, count: int = 8) -> str:
+    """The end of a log, indented, for an error message."""
+    if not log.exists():
+        return "    (no log)"
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 16_384))
+        lines = file.read().decode("utf-8", "replace").splitlines()
+    lines = [line for line in lines if line.strip() and "weak version" not in line]
+    return "\n".join(f"    {line[:300]}" for line in lines[-count:]) or "    (log is empty)"

@@ -1,0 +1,36 @@
+"""`endocrine policy`: check a policy file before it is used."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.policy_files import PolicyFileError, load_policy
+
+group = typer.Typer(no_args_is_help=True, help="Policies: check a file before it is used.")
+
+
+@group.callback()
+def policy() -> None:
+    """Policies: check a file before it is used."""
+
+
+@group.command()
+def check(file: Annotated[Path, typer.Argument(help="Policy file, laid over the shipped policy.")]) -> None:
+    """Print every mistake of FILE, one a line on stderr, and exit 1; or print the digest it would have.
+
+    Flags in the environment (ENDOCRINE_FLAG_NAME) count, as they do when a worker starts.
+    """
+    try:
+        loaded = load_policy(file, os.environ)
+    except PolicyFileError as error:
+        for mistake in error.mistakes:
+            typer.echo(mistake, err=True)
+        raise typer.Exit(1) from None
+    typer.echo(loaded.digest)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group to the console script."""
+    app.add_typer(group, name="policy")

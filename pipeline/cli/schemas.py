@@ -1,0 +1,39 @@
+"""`endocrine schemas export DIR`: JSON Schemas and the AsyncAPI document."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command group."""
+    group = typer.Typer(no_args_is_help=True, help="The words: schemas of every topic, for other programs.")
+    group.callback()(_schemas)
+    group.command("export")(export)
+    app.add_typer(group, name="schemas")
+
+
+def _schemas() -> None:
+    # A callback keeps `export` a command of its own: typer folds a group that has only one.
+    pass
+
+
+def export(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write to; made when missing.")],
+) -> None:
+    """Write a JSON Schema per topic (`<topic>-value.json`) and `asyncapi.json`. Needs no broker."""
+    from agents.roster import AGENTS
+    from pipeline.export import export as write
+    from pipeline.settings import Settings
+
+    try:
+        written = write(directory, Settings(), AGENTS)
+    except OSError as error:
+        print(
+            f"error: cannot write to {directory}: {error.strerror or error}; expected a folder to write files in",
+            file=sys.stderr,
+        )
+        raise typer.Exit(1) from None
+    print(f"{len(written)} files in {directory}")

@@ -1,0 +1,70 @@
+"""The script that applies one batch of writes, and moves the position, in one atomic step.
+
+Each write names a guard (a hash beside the key it guards), a mark in it (where the write comes from) and an (offset,
+ordinal); it is applied when that pair is higher than the mark's, else dropped, so records may be replayed at will.
+
+The position of the batch's topic partition lies in Redis as well, and moves with the data: whatever Redis loses (a
+flush, the tail of its log after a crash), the position is lost with it, the next batch is answered `behind`, and the
+projection replays from there.
+
+    KEYS  positions, then per write: key, guard
+    ARGV  topic/partition, start, end, events kept, seconds a guard outlives its deleted key,
+          then per write: verb, mark, offset, ordinal, field, value
+    verbs set, hset (field), push; del, hdel (field)
+
+Every key is named in KEYS, but keys of one batch lie in many slots: one Redis (with replicas or sentinels), no cluster.
+Keys of the wrong type are left alone and named in the answer. Any other error stops the script; Redis refuses for want
+of memory or disk only before a script's first write, so that is all or nothing too.
+"""
+
+APPLY = r"""
+local stored = tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or '-1')
+if stored < tonumber(ARGV[2]) then
+  return {'behind'}
+end
+local kept = tonumber(ARGV[4])
+local answer = {'applied'}
+local at = 6
+for i = 2, #KEYS, 2 do
+  local key, guard = KEYS[i], KEYS[i + 1]
+  local verb, mark, field, value = ARGV[at], ARGV[at + 1], ARGV[at + 4], ARGV[at + 5]
+  local offset, ordinal = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+  at = at + 6
+  local seen = redis.call('HGET', guard, mark) or '-1 -1'
+  local space = string.find(seen, ' ', 1, true)
+  local seen_offset, seen_ordinal = tonumber(string.sub(seen, 1, space - 1)), tonumber(string.sub(seen, space + 1))
+  if offset > seen_offset or (offset == seen_offset and ordinal > seen_ordinal) then
+    local done
+    if verb == 'set' then
+      done = redis.pcall('SET', key, value)
+    elseif verb == 'hset' then
+      done = redis.pcall('HSET', key, field, value)
+    elseif verb == 'push' then
+      done = redis.pcall('LPUSH', key, value)
+      if type(done) == 'number' and done > kept then
+        redis.call('LTRIM', key, 0, kept - 1)
+      end
+    elseif verb == 'hdel' then
+      done = redis.pcall('HDEL', key, field)
+    else
+      done = redis.pcall('DEL', key)
+    end
+    if type(done) == 'table' and done.err then
+      if string.sub(done.err, 1, 9) ~= 'WRONGTYPE' then
+        return redis.error_reply(done.err)
+      end
+      answer[#answer + 1] = key
+    end
+    redis.call('HSET', guard, mark, ARGV[at - 4] .. ' ' .. ARGV[at - 3])
+    if verb == 'set' or verb == 'hset' or verb == 'push' then
+      redis.call('PERSIST', guard)
+    elseif redis.call('EXISTS', key) == 0 then
+      redis.call('EXPIRE', guard, ARGV[5])
+    end
+  end
+end
+if tonumber(ARGV[3]) > stored then
+  redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+end
+return answer
+"""

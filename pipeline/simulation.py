@@ -1,0 +1,171 @@
+"""The same agents with no broker: JSON lines in, derived records out (architecture, section 5c).
+
+Each line is applied in order, by every agent that reads its topic, and what they say is fed back at once, breadth first.
+"""
+
+import json
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from agents.contract import Agent
+from agents.policy.compiled import Policy
+from pipeline.engine.batch import Engine
+from pipeline.engine.decode import Malformed, decode
+from pipeline.engine.fit import canonical
+from pipeline.engine.marks import Marks
+from pipeline.engine.wire import ERROR, ERROR_KIND, Fetched, Outgoing
+from pipeline.topics import CATALOGUE
+
+PARTITION = 0
+
+
+@dataclass
+class _Desk:
+    """One agent's engine and what it remembers."""
+
+    engine: Engine
+    states: dict[str, bytes] = field(default_factory=dict)
+    marks: Marks = field(default_factory=dict)
+    batch: int = 0
+
+
+class Derived(tuple[str, str | None, bytes | str | None, Mapping[str, str]]):
+    """topic, key, value (JSON bytes; text where it is none), headers."""
+
+    __slots__ = ()
+
+    @property
+    def dead(self) -> bool:
+        """True for a dead letter."""
+        return self[0].endswith(".dlq")
+
+    def line(self) -> bytes:
+        """The record as one JSON line, without the newline."""
+        topic, key, value, headers = self
+        shown = orjson.Fragment(value) if isinstance(value, bytes) else value
+        return orjson.dumps({"topic": topic, "key": key, "value": shown, "headers": headers})
+
+
+class BadLine(Exception):
+    """A line that is no record at all. topic: what it named, if that much could be read."""
+
+    def __init__(self, topic: str, message: str) -> None:
+        super().__init__(message)
+        self.topic = topic
+
+
+def parse_line(text: bytes) -> tuple[str, str | None, bytes, dict[str, str]]:
+    """topic, key, value as bytes and headers of a line. Raises BadLine."""
+    loads: Any = orjson.loads
+    try:
+        line = loads(text)
+    except orjson.JSONDecodeError as error:
+        loads = json.loads  # NaN is no JSON, but the record deserves to hear which of its fields holds one
+        try:
+            line = loads(text)
+        except (ValueError, RecursionError):
+            raise BadLine("input", f"not JSON: {error}; expected one object with topic and value") from None
+    if not isinstance(line, dict) or not isinstance(line.get("topic"), str):
+        raise BadLine("input", 'expected an object like {"topic": "signals", "value": {...}}')
+    topic = line["topic"]
+    if topic not in CATALOGUE:
+        raise BadLine(topic, f"unknown topic {topic!r}; expected one of {', '.join(CATALOGUE)}")
+    unknown = set(line) - {"topic", "key", "value", "headers"}
+    if unknown or "value" not in line:
+        told = f"unknown fields {sorted(unknown)}" if unknown else "no value"
+        raise BadLine(topic, f"{told}; expected topic, value, and optionally key, headers")
+    key, headers = line.get("key"), line.get("headers") or {}
+    if not (key is None or isinstance(key, str)):
+        raise BadLine(topic, f"key is {type(key).__name__}; expected a string or null")
+    if not (isinstance(headers, dict) and all(isinstance(content, str) for content in headers.values())):
+        raise BadLine(topic, "headers must be an object of strings")
+    if "key" not in line:
+        named = line["value"].get(CATALOGUE[topic].identity_field) if isinstance(line["value"], dict) else None
+        key = canonical(named) if isinstance(named, str) and named else None
+    value = orjson.dumps(line["value"]) if loads is orjson.loads else json.dumps(line["value"]).encode()
+    return topic, key, value, headers
+
+
+class Simulation:
+    """All agents in one process on one partition.
+
+    version: code version put on derived records. max_record_bytes: a longer value is a dead letter.
+    """
+
+    def __init__(self, agents: Sequence[Agent], policy: Policy, *, version: str, max_record_bytes: int) -> None:
+        self.policy = policy
+        self._desks = [_Desk(Engine(agent, 1, version, max_record_bytes)) for agent in agents]
+        self._offsets: Counter[str] = Counter()
+        self._clock = 0
+        self._max_record_bytes = max_record_bytes
+
+    def feed(self, text: bytes) -> Iterator[Derived]:
+        """Apply one line; yield what arises, in order."""
+        try:
+            topic, key, value, headers = parse_line(text)
+        except BadLine as error:
+            yield Derived((f"{error.topic}.dlq", None, _text(text), {ERROR: str(error), ERROR_KIND: "bad_line"}))
+            return
+        encoded = tuple((name, content.encode()) for name, content in headers.items())
+        first = self._append(topic, None if key is None else key.encode(), value, encoded)
+        waiting = deque([(topic, first, text)])
+        while waiting:
+            topic, raw, shown = waiting.popleft()
+            for out, common in self._apply(topic, raw):
+                merged = {name: content.decode("utf-8", "replace") for name, content in (*out.own, *common)}
+                said: bytes | str | None = out.value
+                if out.topic.endswith(".dlq"):
+                    said = _text(shown)
+                yield_it = out.topic != topic or out.derived
+                if yield_it:
+                    yield Derived((out.topic, None if out.key is None else _text(out.key), said, merged))
+                if not out.topic.endswith(".dlq"):
+                    again = self._append(out.topic, out.key, out.value, (*out.own, *common))
+                    waiting.append((out.topic, again, out.value or b""))
+
+    def _append(self, topic: str, key: bytes | None, value: bytes | None, headers: Any) -> Fetched:
+        offset = self._offsets[topic]
+        self._offsets[topic] += 1
+        self._clock += 1
+        return Fetched(PARTITION, offset, self._clock, key, value, headers)
+
+    def _apply(self, topic: str, raw: Fetched) -> Iterator[tuple[Outgoing, Any]]:
+        """What all agents say to one record."""
+        for desk in self._desks:
+            if topic not in desk.engine.agent.sources:
+                continue
+            done = desk.engine.process([(topic, raw)], self.policy, desk.states.get, desk.marks, partition=PARTITION)
+            desk.batch += 1
+            desk.marks = done.marks
+            for key, state in done.states.items():
+                if state is None:
+                    desk.states.pop(key, None)
+                else:
+                    desk.states[key] = state
+            common = desk.engine.common_headers(self.policy, PARTITION, desk.batch)
+            for out in done.aside:
+                yield out, ()
+            for out in done.outputs:
+                yield out, common if out.derived else ()
+        if CATALOGUE[topic].owner is None and not _is_derived(raw):
+            yield from self._judge_alone(topic, raw)
+
+    def _judge_alone(self, topic: str, raw: Fetched) -> Iterator[tuple[Outgoing, Any]]:
+        """A record of a topic that no agent reads is still held against its model."""
+        try:
+            decode(CATALOGUE[topic], raw.value, self._max_record_bytes)
+        except Malformed as error:
+            own = (*raw.headers, (ERROR, str(error).encode()), (ERROR_KIND, error.kind.encode()))
+            yield Outgoing(CATALOGUE[topic].dead_letters, PARTITION, raw.key, raw.value, own, False), ()
+
+
+def _is_derived(raw: Fetched) -> bool:
+    return any(name == "ce_source" for name, _ in raw.headers)
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")

@@ -1,0 +1,150 @@
+"""The gate with the shipped values, and records in one line each."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import orjson
+import pytest
+import yaml
+
+import config
+from agents.contract import Trigger
+from agents.gating.agent import AGENT
+from agents.gating.rules import GatingRules, ToolRegistry
+from agents.policy.sections import Flags
+from schemas.interactions import Closed, Opened
+from schemas.modulations import Modulation
+from schemas.tools import Incident, ToolCall, ToolDecision
+
+FLAGS = {
+    "BROWSER_TOOL": True,
+    "STRICT_DEFAULT": False,
+    "TOOL_ANALYTICS": True,
+    "SEARCH_TOOL": False,
+    "CODE_EXEC_TOOL": False,
+}
+MODELS = {"tool-decisions": ToolDecision, "incidents": Incident}
+
+
+def _shipped(name):
+    return yaml.safe_load((Path(config.__file__).parent / f"{name}.yaml").read_text())
+
+
+@pytest.fixture(scope="session")
+def shipped():
+    return _shipped
+
+
+@pytest.fixture(scope="session")
+def make_policy():
+    registry = ToolRegistry.model_validate(_shipped("tools"))
+
+    def make(flags=FLAGS, strict_allowlist=("retrieval",), digest="0" * 64, **gating):
+        rules = GatingRules.model_validate({**_shipped("gating"), **gating})
+        document = SimpleNamespace(
+            gating=rules, tools=registry, flags=Flags(**{**FLAGS, **flags}), strict_allowlist=strict_allowlist
+        )
+        return SimpleNamespace(digest=digest, document=document)
+
+    return make
+
+
+class Gate:
+    """Feeds records one by one, through the bytes that state is stored as, and checks every output's model."""
+
+    def __init__(self, policy):
+        self.policy = policy
+        self.state = None
+        self.fed = 0
+
+    def feed(self, topic, value, id=None, policy=None):
+        self.fed += 1
+        before = orjson.dumps(self.state)
+        trigger = Trigger(topic, id or f"{topic}/{self.fed}", value.identity, value)
+        after, outputs = AGENT.think(self.state, trigger, policy or self.policy)
+        assert orjson.dumps(self.state) == before, "think changed the state it was given"
+        self.state = orjson.loads(orjson.dumps(after))
+        for output in outputs:
+            assert output.topic in AGENT.targets
+            assert output.identity == value.identity
+            model = MODELS[output.topic]
+            whole = model.model_validate(orjson.loads(orjson.dumps(output.value)))
+            assert list(output.value) == list(model.model_fields)
+            assert whole.model_dump() == output.value
+        return [output.value for output in outputs]
+
+    def open(self, audit_id="t1", prompt="What is a peptide?", **more):
+        value = Opened(
+            kind="opened",
+            audit_id=audit_id,
+            identity="ann",
+            session_id="s",
+            turn=0,
+            client="c",
+            prompt=prompt,
+            ts=100.0,
+        )
+        return self.feed("interactions", value, **more)
+
+    def close(self, audit_id="t1"):
+        value = Closed(kind="closed", audit_id=audit_id, identity="ann", response="done", ts=110.0)
+        return self.feed("interactions", value)
+
+    def modulate(self, audit_id="t1", revision=0, allowlist=("retrieval", "browser"), mode="balanced", refusal=None):
+        parameters = {
+            "temperature": 0.6,
+            "top_p": 0.9,
+            "max_output_tokens": 900,
+            "reasoning_effort": 0.5,
+            "retrieval_k": 6,
+            "planner_beam": 2,
+            "memory_write": 0.4,
+            "safety_mode": mode,
+            "tool_allowlist": list(allowlist),
+        }
+        value = Modulation(
+            audit_id=audit_id,
+            identity="ann",
+            revision=revision,
+            admitted=refusal is None,
+            refusal=refusal,
+            review="none",
+            mode=mode,
+            parameters=parameters,
+            prompt_style=mode,
+            signals=[],
+            lineage={},
+            policy="0" * 64,
+            ts=100.0,
+        )
+        return self.feed("modulations", value)
+
+    def call(self, tool="retrieve_knowledge", arguments=None, call_id=None, audit_id="t1", step=1, ts=105.0, **more):
+        value = ToolCall(
+            call_id=call_id or f"c{self.fed}",
+            audit_id=audit_id,
+            identity="ann",
+            tool=tool,
+            arguments={"query": "peptides"} if arguments is None else arguments,
+            step=step,
+            ts=ts,
+        )
+        return self.feed("tool-calls", value, **more)
+
+
+@pytest.fixture
+def gate(make_policy):
+    return Gate(make_policy())
+
+
+@pytest.fixture(scope="session")
+def make_gate(make_policy):
+    return lambda **policy: Gate(make_policy(**policy))
+
+
+@pytest.fixture
+def ready(gate):
+    """A gate with turn t1 open and modulated: balanced, retrieval and browser."""
+    gate.open()
+    gate.modulate()
+    return gate

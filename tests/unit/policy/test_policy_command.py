@@ -1,0 +1,42 @@
+"""`endocrine policy check FILE`: streams and exit codes."""
+
+import typer
+from typer.testing import CliRunner
+
+from pipeline.cli import policy
+from pipeline.policy_files import load_policy
+
+
+def run(*arguments, env=None):
+    app = typer.Typer()
+
+    @app.callback()
+    def endocrine() -> None:
+        pass
+
+    policy.register(app)
+    return CliRunner().invoke(app, ["policy", *arguments], env=env)
+
+
+def test_a_good_file_prints_its_digest_and_exits_0(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("defaults: {temperature: 0.4}\n")
+    result = run("check", str(path))
+    assert (result.exit_code, result.stdout.strip(), result.stderr) == (0, load_policy(path).digest, "")
+
+
+def test_every_mistake_is_a_line_on_stderr_and_the_exit_code_is_1(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("flags: {A: true, B: true}\nmaps: {stress: {temperature: y}}\n")
+    result = run("check", str(path))
+    assert (result.exit_code, result.stdout) == (1, "")
+    places = [line.removeprefix(f"{path}:").split(": ")[:2] for line in result.stderr.splitlines()]
+    assert places == [["1", "flags.A"], ["1", "flags.B"], ["2", "maps.stress.temperature"]]
+
+
+def test_flags_of_the_environment_count(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("defaults: {temperature: 0.4}\n")
+    result = run("check", str(path), env={"ENDOCRINE_FLAG_STRICT_DEFAULT": "1"})
+    assert result.stdout.strip() not in ("", load_policy(path).digest)
+    assert run("check", str(path), env={"ENDOCRINE_FLAG_STRICT_DEFAULT": "perhaps"}).exit_code == 1
