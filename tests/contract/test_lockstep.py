@@ -1,0 +1,91 @@
+"""The same inputs in lock step give the same derived records, byte for byte, from `simulate` and from the worker."""
+
+import random
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import histories
+import orjson
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from running import at_rest, worker_in_process
+
+from agents.roster import AGENTS
+from pipeline.engine.wire import CUT, ORIGIN
+from pipeline.policy_files import shipped_policy
+from pipeline.replay.logs import read_logs
+from pipeline.replay.verify import verified_topics
+from pipeline.settings import Settings
+from pipeline.simulation import Simulation, parse_line
+from pipeline.version import code_version
+
+SCENARIO = Path(__file__).parents[2] / "config" / "scenario.jsonl"
+PLACES = {ORIGIN, CUT, "endocrine-rekeyed-from"}
+"""Headers that name broker offsets."""
+Derived = dict[tuple[str, str | None], list[Any]]
+
+
+def _plain(topic: str, key: str | None, value: Any, headers: dict[str, str], into: Derived) -> None:
+    kept = {name: content for name, content in headers.items() if name not in PLACES}
+    # A dead letter holds the original bytes on a broker, and the bad line as text in `simulate`.
+    into[topic, key].append((None if topic.endswith(".dlq") else value, kept))
+
+
+def simulated(lines: list[bytes], settings: Settings) -> Derived:
+    run = Simulation(
+        AGENTS, shipped_policy(), version=code_version(), max_record_bytes=settings.max_record_bytes
+    )
+    found: Derived = defaultdict(list)
+    for line in lines:
+        for topic, key, value, headers in run.feed(line):
+            _plain(topic, key, value, dict(headers), found)
+    return dict(found)
+
+
+async def worked(lines: list[bytes], settings: Settings) -> Derived:
+    producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap, max_request_size=4 << 20)
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap)
+    await producer.start()
+    await consumer.start()
+    try:
+        async with worker_in_process(settings, AGENTS, shipped_policy()) as worker:
+            for line in lines:
+                topic, key, value, headers = parse_line(line)
+                await producer.send_and_wait(
+                    settings.prefix + topic,
+                    value,
+                    key=None if key is None else key.encode(),
+                    headers=[(name, content.encode()) for name, content in headers.items()],
+                )
+                await at_rest(worker, consumer)
+    finally:
+        await producer.stop()
+        await consumer.stop()
+    found: Derived = defaultdict(list)
+    topics = [topic for topic in verified_topics() if topic not in ("journal", "policies")]
+    for (topic, _), log in (await read_logs(settings, topics)).items():
+        for raw in log:
+            headers = {name: content.decode() for name, content in raw.headers}
+            if "ce_source" in headers or topic.endswith(".dlq"):
+                _plain(topic, raw.key and raw.key.decode(), raw.value, headers, found)
+    return dict(found)
+
+
+async def test_the_scenario_gives_the_same_bytes_from_simulate_and_from_the_worker(settings: Settings) -> None:
+    lines = [line.strip() for line in SCENARIO.read_bytes().splitlines()]
+    small = settings.model_copy(update={"partitions": 2})
+    live = await worked(lines, small)
+    assert live == simulated(lines, small)
+    assert sum(map(len, live.values())) > 200
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_random_histories_give_the_same_bytes_from_simulate_and_from_the_worker(
+    settings: Settings, seed: int
+) -> None:
+    lines = [orjson.dumps(line) for line in histories.random_history(random.Random(seed), 120)]
+    small = settings.model_copy(update={"partitions": 2})
+    live = await worked(lines, small)
+    assert live == simulated(lines, small)
+    assert any(topic.endswith(".dlq") for topic, _ in live), "the history holds no malformed record"

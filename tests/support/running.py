@@ -1,0 +1,85 @@
+"""Helpers for tests that run workers: a worker in this process, one as a child, and waiting until all is read."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from agents.contract import Agent
+from agents.policy.compiled import Policy
+from pipeline.runtime.worker.main import Worker
+from pipeline.settings import Settings
+
+
+@asynccontextmanager
+async def worker_in_process(settings: Settings, agents: Sequence[Agent], policy: Policy) -> AsyncIterator[Worker]:
+    """A worker that has taken over; it is stopped at the end, and must not have failed."""
+    worker = Worker(settings, agents, policy)
+    life = asyncio.create_task(worker.run())
+    ready = asyncio.create_task(worker.ready.wait())
+    await asyncio.wait([life, ready], return_when=asyncio.FIRST_COMPLETED, timeout=60)
+    ready.cancel()
+    try:
+        assert worker.ready.is_set(), f"the worker did not get ready: {worker.failure!r}"
+        yield worker
+    finally:
+        worker.stop()
+        await life
+    assert worker.failure is None, worker.failure
+
+
+async def at_rest(worker: Worker, consumer: AIOKafkaConsumer, *, patience_s: float = 60) -> None:
+    """Return when every unit has remembered all that stands on its topics."""
+    body = worker.body
+    assert body is not None
+    prefix, agents = worker.settings.prefix, body.agents.values()
+    places = [
+        TopicPartition(prefix + topic, n)
+        for topic in {topic for agent in agents for topic in agent.sources}
+        for n in range(worker.settings.partitions)
+    ]
+    async with asyncio.timeout(patience_s):
+        while True:
+            assert worker.failure is None, worker.failure
+            ends = await consumer.end_offsets(places)
+            behind = any(
+                unit.critical or unit.head.front.get(topic, 0) < ends[TopicPartition(prefix + topic, n)]
+                for (_, n), unit in body.units.items()
+                for topic in unit.engine.agent.sources
+            )
+            if not behind and await consumer.end_offsets(places) == ends:
+                return
+            await asyncio.sleep(0.001)
+
+
+class WorkerChild:
+    """A worker as a process of its own, to be killed."""
+
+    def __init__(self, settings: Settings, log: Path) -> None:
+        self.environment = {
+            **os.environ,
+            **{f"ENDOCRINE_{name.upper()}": str(value) for name, value in settings.model_dump().items()
+               if value is not None},
+        }
+        self.log = log
+        self.process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Start; does not wait until it is ready."""
+        with self.log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", "from pipeline.cli.main import main; main()", "worker",
+                env=self.environment, stdout=log, stderr=log,
+            )
+
+    async def end(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal and wait for the end; returns the exit code."""
+        assert self.process is not None
+        if self.process.returncode is None:
+            self.process.send_signal(how)
+        return await asyncio.wait_for(self.process.wait(), 60)
