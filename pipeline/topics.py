@@ -12,8 +12,19 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from pipeline.settings import Settings
-from schemas import attribution, bonds, commands, feedback, interactions, models, modulations, observations, proofs
-from schemas import signals, tools
+from schemas import (
+    attribution,
+    bonds,
+    commands,
+    feedback,
+    interactions,
+    models,
+    modulations,
+    observations,
+    proofs,
+    signals,
+    tools,
+)
 
 DAY_MS = 86_400_000
 DEAD_LETTER_HEADER_BYTES = 64 << 10

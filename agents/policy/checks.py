@@ -13,9 +13,11 @@ def cross_checks(sections: Mapping[str, Any]) -> Iterator[Mistake]:
     if "signals" in sections:
         yield from _signals([rule.name for rule in sections["signals"]])
     if "bounds" in sections:
-        yield from _bounds(sections["bounds"])
+        wrong = list(_bounds(sections["bounds"]))
+        yield from wrong
         if "defaults" in sections:
-            yield from _defaults(sections["bounds"], sections["defaults"])
+            sound = [name for name in PARAMETERS if name not in {mistake.path[1] for mistake in wrong}]
+            yield from _defaults(sections["bounds"], sections["defaults"], sound)
     if "tools" in sections:
         registry = sections["tools"].names
         if "bounds" in sections:
@@ -63,8 +65,9 @@ def _bounds(bounds: Bounds) -> Iterator[Mistake]:
             yield Mistake(path, shown([low, high]), "not a range within the widest bounds", expected)
 
 
-def _defaults(bounds: Bounds, defaults: Defaults) -> Iterator[Mistake]:
-    for name, parameter in PARAMETERS.items():
+def _defaults(bounds: Bounds, defaults: Defaults, names: Iterable[str]) -> Iterator[Mistake]:
+    for name in names:
+        parameter = PARAMETERS[name]
         value, given = getattr(defaults, name), getattr(bounds, name)
         if parameter.kind == "tools":
             fits = set(value) <= set(given) and len(set(value)) == len(value)

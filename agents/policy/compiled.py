@@ -1,7 +1,7 @@
 """From a resolved document to a policy in force: validated whole, maps compiled, digested; or refused whole."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import rfc8785
@@ -29,22 +29,22 @@ class CompiledMap(NamedTuple):
 
 @dataclass(frozen=True)
 class Policy:
-    """A policy in force. Made by `compile_policy` only, so that none is ever half-loaded."""
+    """A policy in force. Made by `compile_policy` only, so that none is ever half-loaded. Equal by digest."""
 
     digest: str
     """SHA-256 of the document's canonical JSON, 64 hexadecimal characters."""
-    document: Document
-    resolved: Mapping[str, Any]
+    document: Document = field(repr=False, compare=False)
+    resolved: Mapping[str, Any] = field(repr=False, compare=False)
     """The document as JSON values, as published; compiling it again gives the same digest."""
-    easing: Mapping[str, tuple[CompiledMap, ...]]
+    easing: Mapping[str, tuple[CompiledMap, ...]] = field(repr=False, compare=False)
     """Per parameter, the maps of signals that are not tightening, weakest first."""
-    guards: Mapping[str, tuple[CompiledMap, ...]]
+    guards: Mapping[str, tuple[CompiledMap, ...]] = field(repr=False, compare=False)
     """Per parameter, the maps of tightening signals, weakest first."""
-    ranks: Mapping[str, int]
+    ranks: Mapping[str, int] = field(repr=False, compare=False)
     """Place of each signal in explanations, 0 first: by weight, then by precedence."""
-    cooldowns_us: Mapping[str, int]
+    cooldowns_us: Mapping[str, int] = field(repr=False, compare=False)
     """Microseconds of event time."""
-    switched_off: tuple[tuple[str, str], ...]
+    switched_off: tuple[tuple[str, str], ...] = field(repr=False, compare=False)
     """(tool, flag) of each tool that its flag keeps off."""
 
 

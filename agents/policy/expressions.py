@@ -94,6 +94,8 @@ def compile_expression(text: str, current: Shape, signals: frozenset[str], words
     """
     if len(text) > MAX_LENGTH:
         raise ExpressionError(text, f"{len(text)} characters long", f"at most {MAX_LENGTH}")
+    if "\\" in text:
+        raise ExpressionError(text, "a backslash is not allowed", _ALLOWED)
     source = _PRODUCT.sub(r"(\1*x)", text.strip())
     try:
         tree = ast.parse(source, mode="eval").body

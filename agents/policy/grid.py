@@ -20,7 +20,8 @@ def faults(
     guard: alignment_risk's own map of the parameter, which has the last word once alignment_risk is there.
 
     - it fails, or its value is not of the parameter's kind;
-    - it is a tightening signal's and loosens a safety parameter as its own level rises;
+    - it is a tightening signal's and loosens a safety parameter as its own level rises (where the value so far is the
+      loosest as it stands, elsewhere as the guard leaves it);
     - it loosens a safety parameter as alignment_risk rises, or as the value so far tightens: either would let a
       rising alignment_risk, or a nudge that tightens, loosen the end result.
     """
@@ -45,6 +46,8 @@ def faults(
         if signal in TIGHTENING:
             for current in currents:
                 values = [evaluate(x, current, {**fixed, signal: x}) for x in LEVELS]
+                if current != currents[-1]:
+                    values = [parameter.tighter(current, value) for value in values]
                 at = _loosening(parameter, values)
                 if at is not None:
                     change = f"{values[at - 1]!r} to {values[at]!r}"
@@ -62,6 +65,9 @@ def faults(
         if "current" in names:
             for x in LEVELS:
                 values = [evaluate(x, current, {**fixed, signal: x}) for current in reversed(currents)]
+                if signal in TIGHTENING:
+                    pairs = zip(reversed(currents), values, strict=True)
+                    values = [parameter.tighter(current, value) for current, value in pairs]
                 at = _loosening(parameter, values)
                 if at is not None:
                     change = f"{values[at - 1]!r} to {values[at]!r}"

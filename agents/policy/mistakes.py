@@ -45,7 +45,13 @@ def shown(value: Any) -> str:
 
 def of_validation(section: str, error: ValidationError, value: Any) -> list[Mistake]:
     """What pydantic found in a section, as mistakes. `value` is the section as it was given."""
-    return [_mistake(section, dict(detail), value) for detail in error.errors(include_url=False)]
+    details = error.errors(include_url=False)
+    unknown = [detail["loc"][:-1] for detail in details if detail["loc"] and detail["loc"][-1] == "[key]"]
+    return [
+        _mistake(section, dict(detail), value)
+        for detail in details
+        if detail["loc"][-1:] == ("[key]",) or not any(detail["loc"][: len(loc)] == loc for loc in unknown)
+    ]
 
 
 def _mistake(section: str, detail: Mapping[str, Any], value: Any) -> Mistake:

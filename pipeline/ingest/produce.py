@@ -55,7 +55,9 @@ async def produce(lines: Lines, settings: Settings, sent: Callable[[int], None] 
             topic = settings.prefix + line["topic"]
             if topic not in existing:
                 # Producing would let a broker create it with a partition count of its own.
-                raise ProduceError(f"topic {topic} does not exist at {settings.bootstrap}: `endocrine topics create`")
+                raise ProduceError(
+                    f"topic {topic} does not exist at {settings.bootstrap}; create it with `endocrine topics create`"
+                )
             key, value, headers = message(line)
             waiting.append(await producer.send(topic, value, key=key, headers=headers))
             count += 1

@@ -56,7 +56,7 @@ def numbered_lines(stream: BinaryIO, name: str, limit: int = MAX_LINE_BYTES) -> 
         number += 1
         where = f"{name}:{number}"
         if number == 1:
-            if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            if raw[:2] in (b"\xff\xfe", b"\xfe\xff") and b"\0" in raw:
                 yield Refused(where, "is UTF-16; expected UTF-8: save the file as UTF-8 and try again")
                 return
             if raw.startswith(b"PK\x03\x04"):

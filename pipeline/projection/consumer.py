@@ -29,6 +29,8 @@ _LONGEST_OUTAGE_MS = 7 * 86_400_000
 _COMMIT_S = 5.0
 """aiokafka would try to commit for ever; nothing hangs on it."""
 _BROKER_PAUSE_S = 1.0
+_LEAVE_S = 2.0
+"""Seconds to leave the group in good order."""
 _log = structlog.get_logger("endocrine.projection")
 
 
@@ -103,7 +105,7 @@ class Projection(ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._loop(consumer)
             finally:
                 await self._commit(consumer)
-                await consumer.stop()
+                await _end(consumer)
 
     async def _loop(self, consumer: AIOKafkaConsumer) -> None:
         clock = asyncio.get_running_loop().time
@@ -200,3 +202,12 @@ class Projection(ConsumerRebalanceListener):  # type: ignore[misc]
 
 def _source(partition: TopicPartition) -> str:
     return f"{partition.topic}/{partition.partition}"
+
+
+async def _end(consumer: AIOKafkaConsumer) -> None:
+    stop = asyncio.create_task(consumer.stop())
+    done, _ = await asyncio.wait({stop}, timeout=_LEAVE_S)
+    if not done:
+        # It waits for the broker to answer a JoinGroup, as long as a rebalance takes; without connection it ends.
+        await consumer._client.close()
+        await asyncio.wait({stop}, timeout=_LEAVE_S)

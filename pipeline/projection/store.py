@@ -48,9 +48,9 @@ class Store:
         self._positions = keys.positions(settings.group)
         self._events_kept = settings.redis_events_kept
         self._away = False
-        self._call = stamina.AsyncRetryingCaller(
-            attempts=None, timeout=None, wait_initial=0.1, wait_max=5.0, wait_jitter=0.5
-        ).on(self._retries)
+        self._call = stamina.retry(
+            on=self._retries, attempts=None, timeout=None, wait_initial=0.1, wait_max=5.0, wait_jitter=0.5
+        )(_call)
         _leave_logging_to_us()
 
     async def __aenter__(self) -> Self:
@@ -126,6 +126,10 @@ async def clear(settings: Settings) -> int:
         async for positions in client.scan_iter(match=keys.positions("*"), count=1000):
             await client.delete(positions)
     return deleted
+
+
+async def _call(call: Callable[[], Awaitable[Any]]) -> Any:
+    return await call()
 
 
 def _leave_logging_to_us() -> None:

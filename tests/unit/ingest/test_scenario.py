@@ -1,5 +1,6 @@
 """The bundled scenario: valid, ordered, and the same story in every round."""
 
+import itertools
 from collections import Counter
 
 import orjson
@@ -27,7 +28,7 @@ def test_times_only_rise_and_ids_are_unique_but_for_the_one_copy():
     assert orjson.loads(copies[0])["kind"] == "opened"
     once = list({orjson.dumps(value): value for value in story}.values())
     times = [value["ts"] for value in once]
-    assert all(earlier < later for earlier, later in zip(times, times[1:], strict=False))
+    assert all(earlier < later for earlier, later in itertools.pairwise(times))
     assert len({value["id"] for value in once}) == len(once)
 
 
@@ -45,7 +46,7 @@ def test_round_0_is_the_scenario_and_each_round_is_the_same_again():
 def test_rounds_share_no_id_rise_in_time_and_remain_valid():
     ids, last_ts = set(), 0.0
     for number in (0, 1, 2, CASTS, CASTS + 1):
-        story = [line for line in repeat(1, start=number)]
+        story = list(repeat(1, start=number))
         for line in story:
             CATALOGUE[line["topic"]].adapter.validate_json(orjson.dumps(line["value"]))
         mine = {line["value"]["id"] for line in story}

@@ -126,6 +126,14 @@ def test_a_tightening_map_may_raise_what_has_no_safety_direction(refused):
     assert refused({"maps": {"stress": {"retrieval_k": "2 + round(4*x)", "memory_write": "x"}}}) == []
 
 
+def test_a_tightening_map_that_leaves_the_value_so_far_alone_at_low_levels_is_accepted(refused):
+    maps = {"safety_mode": "strict if x > 0.5 else balanced if x > 0.2 else current",
+            "tool_allowlist": "current if x < 0.4 else [browser]",
+            "temperature": "min(current, 0.3)"}  # fmt: skip
+    assert refused({"maps": {"alignment_risk": maps}}) == []
+    assert "loosens from" in refused({"maps": {"stress": {"temperature": "current + 0.1*x"}}})[0]
+
+
 def test_the_same_map_of_another_signal_is_accepted(refused):
     assert refused({"maps": {"novelty": {"temperature": "0.2 + 0.1*x"}}}) == []
 
@@ -179,15 +187,15 @@ def test_a_way_to_combine_that_makes_no_sense_is_refused(refused):
         ({"bounds": {"temperature": [0, 2]}}, "bounds.temperature"),
         ({"bounds": {"temperature": [0.9, 0.1]}}, "bounds.temperature"),
         ({"bounds": {"retrieval_k": [0, 5]}}, "bounds.retrieval_k"),
-        ({"bounds": {"retrieval_k": [2.5, 10]}}, "bounds.retrieval_k"),
+        ({"bounds": {"retrieval_k": [2.5, 10]}}, "bounds.retrieval_k.0"),
         ({"bounds": {"safety_mode": ["balanced", "creative"]}}, "bounds.safety_mode"),
         ({"bounds": {"temperature": [0.7, 1]}}, "defaults.temperature"),
         ({"bounds": {"safety_mode": ["strict"]}}, "defaults.safety_mode"),
-        ({"defaults": {"tool_allowlist": ["teleport"]}}, "defaults.tool_allowlist"),
+        ({"defaults": {"tool_allowlist": ["teleport"]}}, "defaults.tool_allowlist.0"),
         ({"defaults": {"temperature": "hot"}}, "defaults.temperature"),
         ({"defaults": {"temperature": float("nan")}}, "defaults.temperature"),
         ({"defaults": {"planner_beam": True}}, "defaults.planner_beam"),
-        ({"strict_allowlist": ["teleport"]}, "strict_allowlist"),
+        ({"strict_allowlist": ["teleport"]}, "strict_allowlist.0"),
         ({"flags": {"TELEPORT": True}}, "flags.TELEPORT"),
         ({"flags": {"BROWSER_TOOL": "yes"}}, "flags.BROWSER_TOOL"),
         ({"prompt_styles": {"strict": {"system_preamble": ""}}}, "prompt_styles.strict.system_preamble"),
@@ -198,7 +206,7 @@ def test_a_way_to_combine_that_makes_no_sense_is_refused(refused):
         ({"maps": {"stress": {"colour": "x"}}}, "maps.stress.colour"),
         ({"maps": {"stress": {"temperature": {"expression": "0.1", "mode": 1}}}}, "maps.stress.temperature.mode"),
         ({"maps": None}, "maps"),
-        ({"maps": {"stress": {"temperature": None}}}, "maps.stress.temperature.expression"),
+        ({"maps": {"stress": {"temperature": None}}}, "maps.stress.temperature"),
         ({"homeostat": {"budget": {"signals": 0}}}, "homeostat.budget.signals"),
         ({"homeostat": {"caps": {"me": 2}}}, "homeostat.caps.me"),
         ({"tools": {"teleport": {}}}, "tools.teleport"),

@@ -1,0 +1,92 @@
+# Every command a person needs. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install install-dev run demo test test-unit test-contract test-kafka check format kafka kafka-fetch kafka-down clean
+
+# The folder of the environment, and the Python it is made with (3.11 or newer; by default one that is found).
+VENV ?= .venv
+PYTHON ?=
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
+PYTEST_ARGS ?=
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+install: $(VENV)/.runtime ## create the environment: what running needs, by locked hashes
+	@echo "$(VENV) is ready: $(BIN)/endocrine --help"
+
+install-dev: $(VENV)/.dev ## the same, and what tests and checks need
+	@echo "$(VENV) is ready for tests and checks"
+
+run: $(VENV)/.runtime ## broker, topics, worker, bundled scenario and live view, in one; Ctrl-C ends it
+	@exec $(BIN)/endocrine run
+
+demo: $(VENV)/.runtime ## the same on a finite scenario, with a summary at the end
+	@exec $(BIN)/endocrine run --demo
+
+test: $(VENV)/.dev ## the whole test suite (embedded broker), nothing else needed
+	@$(BIN)/pytest -m "not kafka" $(PYTEST_ARGS)
+
+test-unit: $(VENV)/.dev ## the tests without I/O
+	@$(BIN)/pytest tests/unit $(PYTEST_ARGS)
+
+test-contract: $(VENV)/.dev ## the contract suite on the embedded broker
+	@$(BIN)/pytest tests/contract -m "not kafka" $(PYTEST_ARGS)
+
+test-kafka: $(VENV)/.dev kafka-fetch ## the contract suite on Apache Kafka: the one that runs, else one of its own
+	@$(BIN)/pytest tests/contract --broker kafka -m "not embedded" $(PYTEST_ARGS)
+
+check: $(VENV)/.dev ## lint, format, types, and which package may import which
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy schemas agents pipeline
+	$(BIN)/pytest tests/unit/architecture
+
+format: $(VENV)/.dev ## write the code as the formatter wants it
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+kafka: kafka-fetch ## start Apache Kafka on loopback (Java 17+; Maven the first time); it stays
+	@$(BIN)/python -m pipeline.kafka_node up
+
+kafka-fetch: $(VENV)/.runtime ## fetch Apache Kafka's jars, unless they are there
+	@$(BIN)/python -m pipeline.kafka_node fetch
+
+kafka-down: $(VENV)/.runtime ## stop it; its data stays under docker/kafka/data
+	@$(BIN)/python -m pipeline.kafka_node down
+
+clean: ## remove what was generated: environment, caches, jars (not the data in .endocrine and docker/kafka/data)
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis docker/kafka/libs
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamps: instant when nothing changed, again when a lock or the project's metadata did. Everything comes by hash, the build
+# tool included, so the project itself is installed without build isolation (which would fetch one without a hash).
+$(VENV)/.runtime: requirements.lock requirements-build.lock pyproject.toml | $(VENV)/.made
+	@echo "installing into $(VENV) (about half a minute the first time) ..."
+	@$(PIP) install --require-hashes -r requirements-build.lock
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+	@echo "installing the tools for tests and checks into $(VENV) ..."
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/.made:
+	@usable() { "$$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }; \
+	for python in $(if $(PYTHON),"$(PYTHON)",python3 python3.13 python3.12 python3.11 python); do \
+		if usable "$$python"; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$${found:-}" ]; then \
+		echo "error: Python 3.11 or newer is needed; $(if $(PYTHON),$(PYTHON) is not,none was found). Install one, or: make PYTHON=/path/to/python3.11 ..." >&2; \
+		exit 1; \
+	fi; \
+	"$$found" -m venv $(VENV) || { \
+		rm -rf $(VENV); \
+		echo "error: $$found cannot create an environment (Debian: apt-get install python3-venv)" >&2; exit 1; \
+	}
+	@touch $@

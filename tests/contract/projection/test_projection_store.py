@@ -1,0 +1,157 @@
+"""The script and its guards, on a real Redis."""
+
+import asyncio
+import random
+
+import pytest
+
+from pipeline.projection import keys, views
+from pipeline.projection.store import NOTHING, Batch, Store, clear
+from pipeline.projection.writes import Write
+
+
+def put(offset, value, key="abl:ann", mark="bonds/0"):
+    return Write("set", key, mark, offset, value=value.encode())
+
+
+def push(offset, value, ordinal=0, key="abl:events:ann", mark="bond-events/0<bonds/detections/0"):
+    return Write("push", key, mark, offset, ordinal, value=value.encode())
+
+
+async def apply(settings, *writes, source="bonds/0", start=NOTHING, end=1):
+    async with Store(settings) as store:
+        return await store.apply(Batch(source, start, end, writes))
+
+
+async def test_an_older_offset_never_overwrites_a_newer_one(server, redis_settings):
+    await apply(redis_settings, put(7, "new"))
+    await apply(redis_settings, put(6, "old"))
+    await apply(redis_settings, put(7, "same offset again"))
+    assert await server.client.get("abl:ann") == b"new"
+    await apply(redis_settings, put(8, "newer"))
+    assert await server.client.get("abl:ann") == b"newer"
+
+
+async def test_offsets_are_compared_as_numbers_however_large(server, redis_settings):
+    await apply(redis_settings, put(9, "nine"))
+    await apply(redis_settings, put(10, "ten"))
+    assert await server.client.get("abl:ann") == b"ten"
+    await apply(redis_settings, put(2**53 - 1, "last"), end=2**53 - 1)
+    await apply(redis_settings, put(2**53 - 2, "before"), end=2**53 - 2)
+    assert await server.client.get("abl:ann") == b"last"
+    async with Store(redis_settings) as store:
+        assert await store.positions(["bonds/0", "bonds/1"]) == [2**53 - 1, NOTHING]
+
+
+async def test_an_event_is_pushed_once_by_its_origin_and_ordinal(server, redis_settings):
+    await apply(redis_settings, push(4, "a", 0), push(4, "b", 1), push(9, "c", 0))
+    await apply(redis_settings, push(4, "a", 0), push(4, "b", 1), push(9, "c", 0), push(9, "d", 1))
+    assert await server.client.lrange("abl:events:ann", 0, -1) == [b"d", b"c", b"b", b"a"]
+    # Another origin counts for itself.
+    await apply(redis_settings, push(1, "e", mark="bond-events/0<bonds/commands/0"))
+    assert await server.client.lrange("abl:events:ann", 0, 1) == [b"e", b"d"]
+
+
+async def test_the_list_is_trimmed_to_its_bound_and_read_newest_first(server, redis_settings):
+    await apply(redis_settings, *(push(n, f'{{"n":{n}}}') for n in range(12)))
+    assert [event["n"] for event in await views.bond_events(server.client, "ann")] == [11, 10, 9, 8, 7]
+    assert [event["n"] for event in await views.bond_events(server.client, "ann", 2)] == [11, 10]
+    with pytest.raises(ValueError, match="limit 0"):
+        await views.bond_events(server.client, "ann", 0)
+
+
+async def test_a_tombstone_deletes_and_what_is_older_does_not_come_back(server, redis_settings):
+    await apply(redis_settings, put(3, "x"))
+    await apply(redis_settings, Write("del", "abl:ann", "bonds/0", 5))
+    assert await server.client.get("abl:ann") is None
+    await apply(redis_settings, put(4, "late"))
+    assert await server.client.get("abl:ann") is None
+    assert 0 < await server.client.ttl(keys.guard("abl:ann")) <= 86_400
+    await apply(redis_settings, put(6, "back"))
+    assert await server.client.get("abl:ann") == b"back"
+    assert await server.client.ttl(keys.guard("abl:ann")) == -1
+
+
+async def test_primitives_of_one_identity_have_marks_of_their_own(server, redis_settings):
+    key = keys.attribution("ann")
+
+    def state(verb, offset, primitive, value=b""):
+        return Write(verb, key, f"attribution-states/0#{primitive}", offset, 0, primitive, value)
+
+    await apply(redis_settings, state("hset", 9, "pace", b"1"), state("hset", 3, "gait", b"2"))
+    await apply(redis_settings, state("hset", 4, "gait", b"3"), state("hset", 8, "pace", b"0"))
+    assert await server.client.hgetall(key) == {b"pace": b"1", b"gait": b"3"}
+    await apply(redis_settings, state("hdel", 10, "pace"))
+    assert await server.client.hgetall(key) == {b"gait": b"3"}
+    await apply(redis_settings, state("hdel", 11, "gait"))
+    assert not await server.client.exists(key)
+
+
+async def test_a_batch_that_follows_on_what_redis_lost_is_refused_whole(server, redis_settings):
+    assert await apply(redis_settings, put(3, "x"), end=4)
+    await server.client.flushdb()
+    assert not await apply(redis_settings, put(4, "y"), start=4, end=5)
+    assert await server.client.keys() == []
+    assert await apply(redis_settings, put(3, "x"), end=4)
+    assert await apply(redis_settings, put(4, "y"), start=4, end=5)
+    assert await server.client.get("abl:ann") == b"y"
+
+
+async def test_a_position_never_goes_back(server, redis_settings):
+    await apply(redis_settings, end=9)
+    await apply(redis_settings, end=4)
+    async with Store(redis_settings) as store:
+        assert await store.positions(["bonds/0"]) == [9]
+
+
+async def test_a_key_of_another_type_is_left_alone_and_its_neighbours_are_written(server, redis_settings):
+    await server.client.set("abl:events:ann", "mine")
+    assert await apply(redis_settings, push(1, "a"), push(1, "b", key="abl:events:bob"), put(2, "x"))
+    assert await server.client.get("abl:events:ann") == b"mine"
+    assert await server.client.lrange("abl:events:bob", 0, -1) == [b"b"]
+    assert await server.client.get("abl:ann") == b"x"
+
+
+async def test_clearing_deletes_what_was_projected_and_nothing_else(server, redis_settings):
+    await server.client.set("abl:elsewhere", "not ours")
+    await apply(redis_settings, put(1, "x"), push(1, "a"))
+    assert await clear(redis_settings) == 2
+    assert await server.client.keys() == [b"abl:elsewhere"]
+    assert await apply(redis_settings, put(1, "x"), push(1, "a"))
+    assert await server.client.lrange("abl:events:ann", 0, -1) == [b"a"]
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_any_replay_by_any_number_of_writers_ends_in_the_newest_state_and_each_event_once(
+    server, redis_settings, seed
+):
+    rng = random.Random(seed)
+    settings = redis_settings.model_copy(update={"redis_events_kept": 1000})
+    log = [
+        put(offset, f"v{offset}", key=f"abl:{rng.choice('ab')}")
+        if rng.random() < 0.5
+        else push(offset // 2, f"e{offset}", offset % 2)
+        for offset in range(60)
+    ]
+
+    async def writer():
+        # Reads from where Redis says it is or, like one that was paused, from before; in runs of any length.
+        async with Store(settings) as store:
+            while True:
+                [position] = await store.positions(["bonds/0"])
+                if position == len(log):
+                    return
+                start = position if rng.random() < 0.9 else NOTHING
+                # What follows on nothing begins at the beginning.
+                first = max(0, start - rng.randrange(6))
+                end = min(len(log), first + 1 + rng.randrange(9))
+                await store.apply(Batch("bonds/0", start, end, log[first:end]))
+                if rng.random() < 0.05:
+                    await server.client.flushdb()
+
+    await asyncio.gather(writer(), writer(), writer())
+    for key in ("abl:a", "abl:b"):
+        newest = [write.value for write in log if write.key == key][-1]
+        assert await server.client.get(key) == newest
+    events = [write.value for write in log if write.verb == "push"]
+    assert await server.client.lrange("abl:events:ann", 0, -1) == events[::-1]
