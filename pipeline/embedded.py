@@ -74,6 +74,13 @@ def running(data_dir: Path) -> dict[str, Any] | None:
     return None
 
 
+def end_survivor(data_dir: Path) -> None:
+    """End a broker that outlived a killed owner (where the kernel does not do that for us, or is just doing it)."""
+    if (data_dir / "broker" / "noida.control.json").exists():
+        down: list[str | Path] = [binary(), "down", "--data-dir", data_dir / "broker"]
+        subprocess.run(down, stdin=subprocess.DEVNULL, capture_output=True, timeout=STOP_GRACE_S, check=False)
+
+
 class EmbeddedBroker:
     """One embedded broker on one data folder; an async context manager, or `start` and `stop`.
 
@@ -121,7 +128,7 @@ class EmbeddedBroker:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self._take_lock()
         try:
-            self._end_survivor(program)
+            end_survivor(self.data_dir)
             for attempt in range(1, _TRIES + 1):
                 self._choose_ports()
                 self._launch(program)
@@ -173,12 +180,6 @@ class EmbeddedBroker:
                     " folder of its own: ENDOCRINE_DATA_DIR=DIR."
                 ) from None
         self._lock = lock
-
-    def _end_survivor(self, program: Path) -> None:
-        """End a broker that outlived a killed owner (where the kernel does not do that for us, or is just doing it)."""
-        if (self.data_dir / "broker" / "noida.control.json").exists():
-            down: list[str | Path] = [program, "down", "--data-dir", self.data_dir / "broker"]
-            subprocess.run(down, stdin=subprocess.DEVNULL, capture_output=True, timeout=STOP_GRACE_S, check=False)
 
     def _choose_ports(self) -> None:
         last = _read_json(self.data_dir / "broker.json") or {}

@@ -27,6 +27,10 @@ class Settings(BaseSettings):
     redis_timeout_s: Annotated[float, Field(gt=0, description="Seconds until a Redis that hangs counts as away.")] = 5.0
     prefix: Annotated[str, Field(pattern=r"^[a-z0-9._-]*$", description="Prefix of every topic.")] = "endocrine."
     group: Annotated[str, Field(min_length=1, description="Consumer group (Faust application id).")] = "endocrine"
+    instance: Annotated[
+        str | None,
+        Field(description="Static group membership: a restarted worker of this name gets its partitions back at once."),
+    ] = None
     partitions: Annotated[int, Field(ge=1, le=1024, description="Partitions of every topic; fixed for its life.")] = 4
     replication: Annotated[int, Field(ge=1, le=10, description="Replication factor of topics we create.")] = 1
     policy: Annotated[Path | None, Field(description="Policy file laid over the shipped one.")] = None

@@ -51,6 +51,9 @@ class Topic:
     coalesce: bool = False
     """Only the last record per key of a batch is spoken (compacted, read by no agent)."""
     identity_field: str = "identity"
+    recall: bool = False
+    """Readers recall recent ids of what others produce here, so that a producer's retry changes nothing. Not for
+    observations: their series recognise copies by themselves."""
 
     @cached_property
     def adapter(self) -> TypeAdapter[Any]:
@@ -69,8 +72,10 @@ class Topic:
 
 
 _TOPICS = [
-    Topic("interactions", interactions.Interaction, "delete", "a turn opened, a turn closed", "modulation"),
-    Topic("signals", signals.EndocrineSignal, "delete", "endocrine signals", "modulation"),
+    Topic(
+        "interactions", interactions.Interaction, "delete", "a turn opened, a turn closed", "modulation", recall=True
+    ),
+    Topic("signals", signals.EndocrineSignal, "delete", "endocrine signals", "modulation", recall=True),
     Topic(
         "observations",
         observations.Observation,
@@ -79,14 +84,14 @@ _TOPICS = [
         "attribution",
         identity_field="identity_ref",
     ),
-    Topic("tool-calls", tools.ToolCall, "delete", "what a model asks for", "gating"),
-    Topic("tool-results", tools.ToolResult, "delete", "what came of a tool call", "intake"),
-    Topic("feedback", feedback.FeedbackCard, "delete", "feedback cards", "feedback"),
-    Topic("detections", bonds.Detection, "delete", "entrainment detections with ULM vectors", "bonds"),
-    Topic("commands", commands.AnyCommand, "delete", "operator commands", "bonds"),
+    Topic("tool-calls", tools.ToolCall, "delete", "what a model asks for", "gating", recall=True),
+    Topic("tool-results", tools.ToolResult, "delete", "what came of a tool call", "intake", recall=True),
+    Topic("feedback", feedback.FeedbackCard, "delete", "feedback cards", "feedback", recall=True),
+    Topic("detections", bonds.Detection, "delete", "entrainment detections with ULM vectors", "bonds", recall=True),
+    Topic("commands", commands.AnyCommand, "delete", "operator commands", "bonds", recall=True),
     Topic("policies", proofs.PublishedPolicy, "compact", "published policies, by digest", key="digest"),
     Topic("model-requests", models.ModelRequest, "delete", "calls to a language model"),
-    Topic("model-replies", models.ModelReply, "delete", "replies of a language model", "intake"),
+    Topic("model-replies", models.ModelReply, "delete", "replies of a language model", "intake", recall=True),
     Topic(
         "modulations", modulations.Modulation, "delete", "parameters for a turn, with lineage and revision", "gating"
     ),

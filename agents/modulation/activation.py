@@ -61,6 +61,6 @@ def _take_own(memory: Memory, audit_id: str, rules: MemoryRules) -> list[Held]:
 def _one_per_name(signals: Iterable[Held]) -> list[Held]:
     """Of several of one name the latest; at equal time the highest; then by source, so that order does not matter."""
     best: dict[str, Held] = {}
-    for signal in sorted(signals, key=lambda one: (-one.ts, -one.level, one.source, -one.ttl_ms)):
+    for signal in sorted(signals, key=Held.latest_first):
         best.setdefault(signal.name, signal)
     return list(best.values())

@@ -95,7 +95,7 @@ def _number(
 ) -> tuple[float, Steps]:
     steps = _start(policy, parameter)
     weight = _ease(policy.easing[parameter.name], parameter, used, levels, steps)
-    if nudge and (mode != "strict" or (nudge < 0 and parameter.safety)):
+    if nudge and (mode != "strict" or nudge < 0):
         _change(steps, "nudge", "style-table", steps[-1]["to"] + nudge)
     _guard(policy.guards[parameter.name], parameter, used, levels, steps, weight)
     low, high = getattr(policy.document.bounds, parameter.name)

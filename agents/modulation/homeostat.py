@@ -65,7 +65,7 @@ def _hold(memory: Memory, signal: Held, rules: HomeostatRules) -> None:
                 memory.show_later(dropped.listed("other_turn"), rules.memory)
         memory.one_turn = kept[-rules.memory.one_turn_signals :]
         return
-    same_name = sorted([*memory.active.get(signal.name, []), signal], key=_latest_first)
+    same_name = sorted([*memory.active.get(signal.name, []), signal], key=Held.latest_first)
     kept, longest = [], -1
     for held in same_name:
         expiry = micros(held.ts) + held.ttl_ms * 1000
@@ -75,11 +75,6 @@ def _hold(memory: Memory, signal: Held, rules: HomeostatRules) -> None:
         elif micros(held.ts) == micros(signal.ts):
             memory.show_later(held.listed("cooldown"), rules.memory)
     memory.active[signal.name] = kept[: rules.memory.signals_per_name]
-
-
-def _latest_first(signal: Held) -> tuple[float, float, str, int]:
-    """Order in which signals of one name take precedence: the latest, then the highest; then by source, for order."""
-    return (-signal.ts, -signal.level, signal.source, -signal.ttl_ms)
 
 
 class Run(NamedTuple):

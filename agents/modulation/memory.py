@@ -31,6 +31,10 @@ class Held(NamedTuple):
         """Whether a turn at `turn_ts` lies within its time to live: `turn.ts <= ts + ttl_ms / 1000`."""
         return micros(turn_ts) <= micros(self.ts) + self.ttl_ms * 1000
 
+    def latest_first(self) -> tuple[float, float, str, int, str]:
+        """Sorts signals of one name: the latest, then the highest; the rest makes arrival not matter."""
+        return (-self.ts, -self.level, self.source, -self.ttl_ms, self.fate)
+
     def listed(self, fate: str | None = None) -> dict[str, Any]:
         """As a modulation lists it."""
         return {

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+from pathlib import Path
+from typing import Annotated
 
 import structlog
 import typer
@@ -13,6 +15,7 @@ from pipeline.runtime.worker.main import Worker, run_worker
 from pipeline.settings import Settings
 
 log = structlog.get_logger(__name__)
+READY_FILE = typer.Option(help="File to create once the worker has taken over its partitions.")
 
 
 def register(app: typer.Typer) -> None:
@@ -20,7 +23,7 @@ def register(app: typer.Typer) -> None:
     app.command("worker")(worker)
 
 
-def worker() -> None:
+def worker(ready_file: Annotated[Path | None, READY_FILE] = None) -> None:
     """Run one worker until SIGINT or SIGTERM. Configured by ENDOCRINE_* (see pipeline/settings.py).
 
     Exit codes: 0 stopped as asked, 1 failed, 2 the settings or the policy cannot be used.
@@ -32,12 +35,25 @@ def worker() -> None:
     except PolicyFileError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
-    raise typer.Exit(_run(Worker(settings, AGENTS, policy)))
+    raise typer.Exit(_run(Worker(settings, AGENTS, policy), ready_file))
 
 
-def _run(worker: Worker) -> int:
+def _run(worker: Worker, ready_file: Path | None) -> int:
+    async def both() -> int:
+        telling = asyncio.create_task(_tell_ready(worker, ready_file)) if ready_file else None
+        try:
+            return await run_worker(worker)
+        finally:
+            if telling:
+                telling.cancel()
+
     try:
-        return asyncio.run(run_worker(worker))
+        return asyncio.run(both())
     except Exception as error:
         log.error("worker failed", error=f"{type(error).__name__}: {error}")
         return 1
+
+
+async def _tell_ready(worker: Worker, ready_file: Path) -> None:
+    await worker.ready.wait()
+    await asyncio.to_thread(ready_file.touch)

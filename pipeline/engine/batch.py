@@ -5,6 +5,7 @@ The worker, `simulate`, replay and deterministic simulation all come through `En
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import orjson
@@ -14,6 +15,8 @@ from agents.policy.compiled import Policy
 from pipeline.engine.decode import Malformed, decode
 from pipeline.engine.fit import canonical, partition_of
 from pipeline.engine.marks import Marks, mark_of
+from pipeline.engine.recall import RECENT, conflicts, pack, unpack
+from pipeline.engine.recall import token as token_of
 from pipeline.engine.wire import (
     CE_ID,
     CUT,
@@ -31,7 +34,6 @@ from pipeline.engine.wire import (
 )
 from pipeline.topics import CATALOGUE, Topic, record_key
 
-_MISSING: Any = object()
 _START = (-1, 0)
 
 
@@ -47,6 +49,15 @@ class Tally:
     rekeyed: int = 0
     rejected: int = 0
     """Dead letters by state."""
+
+
+@dataclass(slots=True)
+class _Key:
+    """A key while its batch is thought over."""
+
+    before: bytes | None
+    state: State
+    recent: list[str]
 
 
 @dataclass(slots=True)
@@ -107,48 +118,74 @@ class Engine:
         """
         done = Processed(marks=dict(marks))
         done.tally.read = len(records)
-        states: dict[str, State] = {}
-        befores: dict[str, bytes | None] = {}
+        keys: dict[str, _Key] = {}
         coalesced: dict[tuple[str, bytes], int] = {}
         for topic, raw in records:
-            trigger, headers = self._read(topic, raw, done)
+            trigger, headers, token = self._read(topic, raw, done)
             if trigger is None:
                 continue
-            key = self.agent.key(trigger)
-            state = states.get(key, _MISSING)
-            if state is _MISSING:
-                before = befores[key] = stored(key)
-                state = None if before is None else orjson.loads(before)
+            name = self.agent.key(trigger)
+            held = keys.get(name)
+            if held is None:
+                held = keys[name] = self._hold(stored(name))
+            if token in held.recent:
+                done.tally.copies += 1
+                continue
             done.tally.thought += 1
             try:
                 if refuse is not None:
                     raise Reject("too_large_result", refuse)
-                after, said = self.agent.think(state, trigger, policy)
+                after, said = self.agent.think(held.state, trigger, policy)
+                if token and conflicts(token, held.recent):
+                    raise Reject("conflicting_id", f"{topic}: id {trigger.id!r} was used before with other content")
             except Reject as reject:
-                done.tally.rejected += 1
-                done.outputs.append(self._dead_letter(topic, raw, reject.kind, str(reject)))
+                self._reject(topic, raw, reject.kind, str(reject), done)
                 continue
             except Exception as error:
                 # Deterministic code failed on this record and would fail again: poison. The fuse stops a worker
                 # whose agent fails on everything.
-                done.tally.rejected += 1
                 told = f"{self.agent.name} failed: {type(error).__name__}: {error}"
-                done.outputs.append(self._dead_letter(topic, raw, "agent_error", told))
+                self._reject(topic, raw, "agent_error", told, done)
                 continue
-            states[key] = after
+            held.state = after
+            if token:
+                held.recent = [*held.recent[1 - RECENT :], token]
             if said:
                 self._say(topic, raw, trigger, headers, said, done.outputs, coalesced)
-        for key, state in states.items():
-            after = None if state is None else orjson.dumps(state)
-            if after != befores[key]:
-                done.states[key] = after
+        for name, held in keys.items():
+            now = self._bytes(held)
+            if now != held.before:
+                done.states[name] = now
         if coalesced:
             last = set(coalesced.values())
             done.outputs = [out for place, out in enumerate(done.outputs) if place in last or not self._coalesces(out)]
         return done
 
-    def _read(self, topic: str, raw: Raw, done: Processed) -> tuple[Trigger | None, dict[str, bytes] | None]:
-        """Read's verdict on one record: the trigger to think about, or None when it is set aside."""
+    @cached_property
+    def _recalls(self) -> bool:
+        return any(self.catalogue[topic].recall for topic in self.agent.sources)
+
+    def _hold(self, before: bytes | None) -> "_Key":
+        if self._recalls:
+            state, recent = unpack(before)
+            return _Key(before, state, recent)
+        return _Key(before, None if before is None else orjson.loads(before), [])
+
+    def _bytes(self, held: "_Key") -> bytes | None:
+        if self._recalls:
+            return pack(held.state, held.recent)
+        return None if held.state is None else orjson.dumps(held.state)
+
+    def _reject(self, topic: str, raw: Raw, kind: str, message: str, done: Processed) -> None:
+        """A dead letter by state is an output like any other: it is remembered before it is spoken."""
+        done.tally.rejected += 1
+        done.outputs.append(self._dead_letter(topic, raw, kind, message))
+
+    def _read(
+        self, topic: str, raw: Raw, done: Processed
+    ) -> tuple[Trigger | None, dict[str, bytes] | None, str | None]:
+        """Read's verdict on one record: the trigger to think about (None when it is set aside), its headers, and the
+        token under which its id is recalled."""
         described = self.catalogue[topic]
         headers = dict(raw.headers) if raw.headers else None
         if headers:
@@ -157,15 +194,15 @@ class Engine:
                 name, height = mark
                 if done.marks.get(name, _START) >= height:
                     done.tally.copies += 1
-                    return None, None
+                    return None, None, None
                 done.marks[name] = height
         if raw.value is None and described.cleanup == "compact":
-            return None, None  # a tombstone: the key was erased, nothing to think about
+            return None, None, None  # a tombstone: the key was erased, nothing to think about
         try:
             value = decode(described, raw.value, self.max_record_bytes)
         except Malformed as error:
             self._set_aside_dead(topic, raw, error.kind, str(error), done)
-            return None, None
+            return None, None, None
         observed = value[described.identity_field] if type(value) is dict else getattr(value, described.identity_field)
         identity = canonical(observed)
         named = value.get("id") if type(value) is dict else getattr(value, "id", None)
@@ -173,10 +210,11 @@ class Engine:
             named = headers[CE_ID].decode("utf-8", "replace")
         if raw.key != identity.encode() or partition_of(identity, self.partitions) != raw.partition:
             self._set_aside_misfit(topic, raw, headers or {}, identity, named, done)
-            return None, None
+            return None, None, None
         if named is None:
-            named = f"{topic}/{raw.partition}/{raw.offset}"
-        return Trigger(topic, named, identity, value), headers
+            return Trigger(topic, f"{topic}/{raw.partition}/{raw.offset}", identity, value), headers, None
+        recalled = described.recall and (headers is None or ORIGIN not in headers)
+        return Trigger(topic, named, identity, value), headers, token_of(topic, named, raw) if recalled else None
 
     def _set_aside_dead(self, topic: str, raw: Raw, kind: str, message: str, done: Processed) -> None:
         done.tally.dead += 1

@@ -11,7 +11,7 @@ _NULL = b"\xff\xff\xff\xff"
 
 
 def inputs_digest(records: Iterable[tuple[str, Raw]]) -> str:
-    """SHA-256 over keys and values in order; each is preceded by its length as 4 bytes big-endian, null by ff ff ff ff."""
+    """SHA-256 over keys and values in order, each preceded by its length (4 bytes, big-endian; ff ff ff ff for null)."""
     digest = hashlib.sha256()
     parts: list[bytes] = []
     for _, raw in records:

@@ -9,7 +9,7 @@ Headers = Sequence[tuple[str, bytes]]
 CE_ID = "ce_id"
 TRACEPARENT = "traceparent"
 ORIGIN = "endocrine-origin"
-"""`agent/topic/partition/offset/ordinal` of the trigger: who wrote this, because of which record, as its how-manieth."""
+"""`agent/topic/partition/offset/ordinal`: who wrote this, because of which record, as its how-manieth output."""
 CUT = "endocrine-cut"
 """`agent/partition/batch`: the batch this was decided in."""
 POLICY = "endocrine-policy"

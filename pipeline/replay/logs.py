@@ -22,8 +22,11 @@ async def read_logs(settings: Settings, topics: Iterable[str]) -> dict[tuple[str
     )
     await consumer.start()
     try:
-        names = {TopicPartition(settings.prefix + topic, n): (topic, n) for topic in topics
-                 for n in range(settings.partitions)}
+        names = {
+            TopicPartition(settings.prefix + topic, n): (topic, n)
+            for topic in topics
+            for n in range(settings.partitions)
+        }
         logs: dict[tuple[str, int], list[Any]] = {name: [] for name in names.values()}
         ends = {place: end for place, end in (await consumer.end_offsets(list(names))).items() if end > 0}
         if not ends:

@@ -176,9 +176,7 @@ class Verifier:
             self._find("inputs changed", f"{unit}: what batch {entry['batch']} read is no longer what stands there")
         return records
 
-    def _compare(
-        self, unit: str, out: Outgoing, common: Headers, spoken: dict[tuple[str, int], int] | None
-    ) -> None:
+    def _compare(self, unit: str, out: Outgoing, common: Headers, spoken: dict[tuple[str, int], int] | None) -> None:
         self.report.compared += 1
         headers = tuple((name, bytes(content)) for name, content in (*out.own, *common))
         name = _name(out.topic, out.partition, headers)
@@ -192,7 +190,9 @@ class Verifier:
             return
         offset, form = found
         if form != (out.key, out.value, headers):
-            self._find("wrong", f"{unit}: {name} at offset {offset}: {_difference(form, (out.key, out.value, headers))}")
+            self._find(
+                "wrong", f"{unit}: {name} at offset {offset}: {_difference(form, (out.key, out.value, headers))}"
+            )
             return
         self.report.equal += 1
         if spoken is not None:

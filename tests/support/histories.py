@@ -6,15 +6,24 @@ from typing import Any
 
 Line = dict[str, Any]
 PEOPLE = ["ann", "bob", "cy", "dee", "éva"]
-FUNCTIONS = ["retrieve_knowledge", "open_url", "schedule_task", "web_search", "exec_code", "rm_rf", "retrieve_knowledgе"]
+FUNCTIONS = [
+    "retrieve_knowledge",
+    "open_url",
+    "schedule_task",
+    "web_search",
+    "exec_code",
+    "rm_rf",
+    "retrieve_knowledgе",
+]
 SIGNALS = ["alignment_risk", "stress", "ambiguity", "urgency", "novelty", "trust"]
 
 
 class History:
     """Makes inputs one after the other; `ts` moves on with each."""
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, well_placed: tuple[str, ...] = ()) -> None:
         self.rng = rng
+        self.well_placed = well_placed
         self.count = 0
         self.ts = 1_760_000_000.0
         self.turns: list[tuple[str, str]] = []
@@ -40,10 +49,19 @@ class History:
             {"name": self.rng.choice(SIGNALS), "level": round(self.rng.random() * 1.1, 2)}
             for _ in range(self.rng.randint(0, 2))
         ]
-        return self._line("interactions", {
-            "kind": "opened", "audit_id": name, "identity": who, "session_id": "s", "turn": len(self.turns),
-            "client": "test", "prompt": "What now?", "signals": signals,
-        })
+        return self._line(
+            "interactions",
+            {
+                "kind": "opened",
+                "audit_id": name,
+                "identity": who,
+                "session_id": "s",
+                "turn": len(self.turns),
+                "client": "test",
+                "prompt": "What now?",
+                "signals": signals,
+            },
+        )
 
     def closed(self) -> Line:
         name, who = self._turn()
@@ -52,78 +70,149 @@ class History:
     def signal(self) -> Line:
         name, who = self._turn()
         value = {
-            "identity": who, "name": self.rng.choice(SIGNALS), "level": round(self.rng.uniform(-0.1, 1.1), 2),
-            "ttl_ms": self.rng.choice([0, 800, 60_000]), "source": self.rng.choice(["runtime", "probe"]),
+            "identity": who,
+            "name": self.rng.choice(SIGNALS),
+            "level": round(self.rng.uniform(-0.1, 1.1), 2),
+            "ttl_ms": self.rng.choice([0, 800, 60_000]),
+            "source": self.rng.choice(["runtime", "probe"]),
         }
         return self._line("signals", {**value, "audit_id": name} if self.rng.random() < 0.5 else value)
 
     def call(self) -> Line:
         name, who = self._turn()
-        arguments: Any = self.rng.choice([{"query": "x"}, {"url": "https://example.org"}, {"when": "noon", "note": "n"},
-                                          '{"query": "x", "k": 3}', "{", {"query": 3}, {}])
-        return self._line("tool-calls", {
-            "call_id": f"call-{self.count}", "audit_id": name, "identity": who, "tool": self.rng.choice(FUNCTIONS),
-            "arguments": arguments, "step": self.rng.randint(1, 8),
-        })
+        arguments: Any = self.rng.choice(
+            [
+                {"query": "x"},
+                {"url": "https://example.org"},
+                {"when": "noon", "note": "n"},
+                '{"query": "x", "k": 3}',
+                "{",
+                {"query": 3},
+                {},
+            ]
+        )
+        return self._line(
+            "tool-calls",
+            {
+                "call_id": f"call-{self.count}",
+                "audit_id": name,
+                "identity": who,
+                "tool": self.rng.choice(FUNCTIONS),
+                "arguments": arguments,
+                "step": self.rng.randint(1, 8),
+            },
+        )
 
     def result(self) -> Line:
         name, who = self._turn()
-        return self._line("tool-results", {
-            "call_id": f"call-{self.count}", "audit_id": name, "identity": who, "tool": "retrieval", "status": "ok",
-            "duration_ms": 12.5, "args_summary": "query=x",
-        })
+        return self._line(
+            "tool-results",
+            {
+                "call_id": f"call-{self.count}",
+                "audit_id": name,
+                "identity": who,
+                "tool": "retrieval",
+                "status": "ok",
+                "duration_ms": 12.5,
+                "args_summary": "query=x",
+            },
+        )
 
     def card(self) -> Line:
         name, who = self._turn()
-        return self._line("feedback", {
-            "identity": who, "target_action_id": name, "rating": self.rng.randint(1, 5),
-            "symbols": self.rng.sample(["affirm", "reject", "ground"], self.rng.randint(0, 2)),
-        })
+        return self._line(
+            "feedback",
+            {
+                "identity": who,
+                "target_action_id": name,
+                "rating": self.rng.randint(1, 5),
+                "symbols": self.rng.sample(["affirm", "reject", "ground"], self.rng.randint(0, 2)),
+            },
+        )
 
     def observation(self) -> Line:
-        line = self._line("observations", {
-            "primitive": self.rng.choice(["motor.input_modality", "cognitive.feedback_loop", "test.numeric"]),
-            "value": self.rng.choice(["typed", "pasted", "mixed", 3, 2.5, True, ["a", "b"]]),
-            "confidence": round(self.rng.random(), 3), "source": "test", "identity_ref": self._who(), "v": 1,
-        })
+        line = self._line(
+            "observations",
+            {
+                "primitive": self.rng.choice(["motor.input_modality", "cognitive.feedback_loop", "test.numeric"]),
+                "value": self.rng.choice(["typed", "pasted", "mixed", 3, 2.5, True, ["a", "b"]]),
+                "confidence": round(self.rng.random(), 3),
+                "source": "test",
+                "identity_ref": self._who(),
+                "v": 1,
+            },
+        )
         line["value"]["window"] = {"start_ts": self.ts - 1, "end_ts": self.ts}
         return line
 
     def detection(self) -> Line:
-        return self._line("detections", {
-            "identity": self._who(), "phase": self.rng.choice(["dormant", "bonding", "bonded"]),
-            "risk_level": self.rng.choice(["low", "high"]), "childhood_archetype": "explorer", "egg_status": "none",
-            "confidence": 0.5, "signals": [], "turn_count": self.count,
-            "ulm": {"n1": round(self.rng.random(), 2), "n2": round(self.rng.random(), 2)},
-        })
+        return self._line(
+            "detections",
+            {
+                "identity": self._who(),
+                "phase": self.rng.choice(["dormant", "bonding", "bonded"]),
+                "risk_level": self.rng.choice(["low", "high"]),
+                "childhood_archetype": "explorer",
+                "egg_status": "none",
+                "confidence": 0.5,
+                "signals": [],
+                "turn_count": self.count,
+                "ulm": {"n1": round(self.rng.random(), 2), "n2": round(self.rng.random(), 2)},
+            },
+        )
 
     def command(self) -> Line:
-        kind = self.rng.choice([
-            {"kind": "set_cap", "cap": self.rng.randint(0, 3)}, {"kind": "add_note", "text": "hello"},
-            {"kind": "release_lock"},
-        ])
+        kind = self.rng.choice(
+            [
+                {"kind": "set_cap", "cap": self.rng.randint(0, 3)},
+                {"kind": "add_note", "text": "hello"},
+                {"kind": "release_lock"},
+            ]
+        )
         return self._line("commands", {**kind, "identity": self._who(), "by": "op"})
 
     def malformed(self) -> Line:
         line = self.good()
         value = line["value"]
-        self.rng.choice([
-            lambda: value.update(surplus=1), lambda: value.pop("ts"), lambda: value.update(ts="now"),
-            lambda: value.update(ts=-5), lambda: value.update(id=7), lambda: line.update(value=[1]),
-            lambda: line.update(value="text"),
-        ])()
+        self.rng.choice(
+            [
+                lambda: value.update(surplus=1),
+                lambda: value.pop("ts"),
+                lambda: value.update(ts="now"),
+                lambda: value.update(ts=-5),
+                lambda: value.update(id=7),
+                lambda: line.update(value=[1]),
+                lambda: line.update(value="text"),
+            ]
+        )()
         return line
 
     def misplaced(self) -> Line:
         line = self.good()
+        if line["topic"] in self.well_placed:
+            return line
         line["key"] = self.rng.choice([None, "wrong", "ann"])
         return line
 
     def good(self) -> Line:
         makers: list[Callable[[], Line]] = [
-            self.opened, self.opened, self.opened, self.closed, self.signal, self.signal, self.call, self.call,
-            self.call, self.result, self.card, self.card, self.observation, self.observation, self.observation,
-            self.detection, self.command,
+            self.opened,
+            self.opened,
+            self.opened,
+            self.closed,
+            self.signal,
+            self.signal,
+            self.call,
+            self.call,
+            self.call,
+            self.result,
+            self.card,
+            self.card,
+            self.observation,
+            self.observation,
+            self.observation,
+            self.detection,
+            self.command,
         ]
         return self.rng.choice(makers)()
 
@@ -132,13 +221,16 @@ class History:
         self.ts += self.rng.choice([0.0, 0.1, 0.5, 2.0, 30.0])
         dice = self.rng.random()
         if self.made and dice < 0.06:
-            return self.rng.choice(self.made)  # the same record once more: a producer that retries
+            return self.rng.choice(self.made[-20:])  # the same record once more: a producer that retries
         line = self.malformed() if dice < 0.12 else self.misplaced() if dice < 0.17 else self.good()
         self.made.append(line)
         return line
 
 
-def random_history(rng: random.Random, length: int) -> list[Line]:
-    """`length` lines as `simulate` reads them; the same generator gives the same lines."""
-    history = History(rng)
+def random_history(rng: random.Random, length: int, *, well_placed: tuple[str, ...] = ()) -> list[Line]:
+    """`length` lines as `simulate` reads them; the same generator gives the same lines.
+
+    well_placed: topics whose records always lie under the right key (a misfit is forwarded, which changes its order).
+    """
+    history = History(rng, well_placed)
     return [history.next() for _ in range(length)]

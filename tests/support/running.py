@@ -63,8 +63,11 @@ class WorkerChild:
     def __init__(self, settings: Settings, log: Path) -> None:
         self.environment = {
             **os.environ,
-            **{f"ENDOCRINE_{name.upper()}": str(value) for name, value in settings.model_dump().items()
-               if value is not None},
+            **{
+                f"ENDOCRINE_{name.upper()}": str(value)
+                for name, value in settings.model_dump().items()
+                if value is not None
+            },
         }
         self.log = log
         self.process: asyncio.subprocess.Process | None = None
@@ -73,8 +76,13 @@ class WorkerChild:
         """Start; does not wait until it is ready."""
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", "from pipeline.cli.main import main; main()", "worker",
-                env=self.environment, stdout=log, stderr=log,
+                sys.executable,
+                "-c",
+                "from pipeline.cli.main import main; main()",
+                "worker",
+                env=self.environment,
+                stdout=log,
+                stderr=log,
             )
 
     async def end(self, how: signal.Signals = signal.SIGTERM) -> int:

@@ -30,7 +30,8 @@ def build_app(settings: Settings, body: Body, *, worker_id: str) -> EndocrineApp
         broker=[URL(f"kafka://{server}") for server in settings.bootstrap.split(",")],
         autodiscover=False,
         web_enabled=False,  # Faust's web would serve table data to anyone
-        canonical_url=f"http://{worker_id}",
+        # The assignment names members by this URL, and a static member is handed its predecessor's assignment.
+        canonical_url=f"http://{settings.instance or worker_id}",
         store="memory://",
         datadir=str(datadir),
         topic_partitions=settings.partitions,
@@ -38,6 +39,7 @@ def build_app(settings: Settings, body: Body, *, worker_id: str) -> EndocrineApp
         topic_disable_leader=True,
         TableManager=TableManager,
         consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=settings.instance,
         consumer_max_fetch_size=max(settings.topic_message_bytes, 1 << 20),
         broker_session_timeout=settings.session_timeout_s,
         broker_heartbeat_interval=min(3.0, settings.session_timeout_s / 4),

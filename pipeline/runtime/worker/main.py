@@ -80,6 +80,8 @@ class Worker:
                 await asyncio.wait(
                     [crashed, asked], timeout=self.settings.commit_interval_s, return_when=asyncio.FIRST_COMPLETED
                 )
+                if (error := _coordination_error(app)) is not None:
+                    self._fail(error)
                 if body.running:
                     self.ready.set()
                     with suppress(Exception):
@@ -113,6 +115,15 @@ class Worker:
         own = ((CE_ID, digest.encode()), ("content-type", b"application/json"))
         out = Outgoing("policies", place, digest.encode(), orjson.dumps(value), own, False)
         await broker.send(f"{self.settings.prefix}policies", place, [out], ())
+
+
+def _coordination_error(app: EndocrineApp) -> BaseException | None:
+    """Why aiokafka's group coordination ended, if it did: it ends silently, and the worker would wait for ever."""
+    inner = app.consumer._thread._consumer
+    task = getattr(getattr(inner, "_coordinator", None), "_coordination_task", None)
+    if task is None or not task.done() or task.cancelled():
+        return None
+    return task.exception() or RuntimeError("group coordination ended")
 
 
 async def run_worker(worker: Worker) -> int:

@@ -59,11 +59,15 @@ class Life:
         return self.feed("signals", name=name, level=level, ttl_ms=ttl_ms, source=source, ts=ts, **more)
 
     def block(
-        self, audit_id: str | None = "t1", ts: float = 1001.0, kind: str = "tool_blocked"
+        self,
+        audit_id: str | None = "t1",
+        ts: float = 1001.0,
+        kind: str = "tool_blocked",
+        incident_id: str = "gating/c/1",
     ) -> list[dict[str, Any]]:
         snapshot = {"allowlist": ["retrieval"], "mode": "balanced"}
         return self.feed(
-            "incidents", incident_id="gating/c/1", kind=kind, audit_id=audit_id, attempted="x", reason="unknown_tool",
+            "incidents", incident_id=incident_id, kind=kind, audit_id=audit_id, attempted="x", reason="unknown_tool",
             params_snapshot=snapshot, prompt_hmac=None, policy="0" * 64, ts=ts,
         )  # fmt: skip
 

@@ -176,6 +176,7 @@ def test_stress_signals_of_one_moment_are_one_whatever_their_order(new_life):
         for level in order:
             life.signal("stress", level, ts=1002.0, ttl_ms=60_000)
         assert len(life.state["active"]["stabilize"]) == 1
+        assert "stabilize" not in [one["name"] for one in life.state["to_show"]]
         life.signal("stress", 0.95, ts=1003.0, ttl_ms=60_000)
         assert life.state["active"]["stabilize"][0][5] == 1002.0
 

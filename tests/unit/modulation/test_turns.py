@@ -62,7 +62,9 @@ def test_a_blocked_tool_makes_the_turn_strict_with_its_numbers_as_they_were(life
 def test_a_second_incident_changes_nothing_more(life):
     life.open()
     life.block()
-    assert life.block() == []
+    assert life.block(incident_id="gating/c/2") == []
+    (record,) = life.signal("novelty", 0.9, ts=1002.0, audit_id="t1")
+    assert record["lineage"]["safety_mode"][-1]["by"] == "gating/c/1"
 
 
 def test_a_tightened_turn_stays_strict_whatever_signals_come(life):
@@ -130,6 +132,14 @@ def test_a_cap_of_0_is_unlimited_but_counted(life):
     assert not life.open("t9")["admitted"]
     life.cap(0)
     assert life.open("t10")["admitted"]
+
+
+def test_a_refused_turn_is_not_counted(life):
+    life.cap(1)
+    for number in range(4):
+        life.open(f"t{number}")
+    life.cap(3)
+    assert [life.open(f"t{number}")["admitted"] for number in range(4, 7)] == [True, True, False]
 
 
 def test_a_refused_turn_stays_refused_in_its_revisions(life):

@@ -1,0 +1,88 @@
+"""`endocrine run` and `endocrine demo`: everything on this machine, in one."""
+
+import asyncio
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+RUN_PACE = 4.0
+"""Records per second: slow enough to read along."""
+DEMO_PACE = 50.0
+"""Records per second at most; lock step is what holds a demo back."""
+
+BOOTSTRAP = typer.Option(
+    metavar="HOST:PORT", envvar="ENDOCRINE_BOOTSTRAP", help="A Kafka to use instead of the embedded broker."
+)
+PACE = typer.Option(min=0.01, metavar="RECORDS_PER_S", help="How fast the scenario is fed, at most.")
+ROUNDS = typer.Option(
+    min=0, metavar="N", help="Feed N rounds of the scenario and go on without; 0: feed nothing. Default: without end."
+)
+DEMO_ROUNDS = typer.Option(min=1, metavar="N", help="Rounds of the scenario.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add both commands."""
+    app.command("run")(run)
+    app.command("demo")(demo)
+
+
+def run(
+    bootstrap: Annotated[str | None, BOOTSTRAP] = None,
+    pace: Annotated[float, PACE] = RUN_PACE,
+    rounds: Annotated[int | None, ROUNDS] = None,
+) -> None:
+    """Broker, topics, worker, read models, the bundled scenario and a live view; Ctrl-C ends it, exit code 0.
+
+    Data lies in ENDOCRINE_DATA_DIR (default .endocrine); started again, it goes on from there.
+    """
+    raise typer.Exit(_run(demo=False, bootstrap=bootstrap, pace=pace, rounds=rounds))
+
+
+def demo(
+    bootstrap: Annotated[str | None, BOOTSTRAP] = None,
+    pace: Annotated[float, PACE] = DEMO_PACE,
+    rounds: Annotated[int, DEMO_ROUNDS] = 1,
+) -> None:
+    """The same on a finite scenario: ends by itself with a summary, the same for the same scenario.
+
+    Exit codes: 0 done, or ended by Ctrl-C; 1 failed; 2 the policy cannot be used. Data lies in `demo` under the data
+    folder, emptied at each start; on a Kafka that is there, in topics of its own, deleted at the end.
+    """
+    raise typer.Exit(_run(demo=True, bootstrap=bootstrap, pace=pace, rounds=rounds))
+
+
+def _run(*, demo: bool, bootstrap: str | None, pace: float, rounds: int | None) -> int:
+    from aiokafka.errors import KafkaError
+
+    from pipeline.admin import TopicsError
+    from pipeline.child import BrokerError
+    from pipeline.live.session import Plan, RunFailed, Session
+    from pipeline.live.worker import WorkerFailed
+    from pipeline.policy_files import PolicyFileError, load_policy
+    from pipeline.projection import ProjectionError
+    from pipeline.settings import Settings
+
+    async def session() -> bool:
+        return await Session(settings, Plan(demo, bootstrap, pace, rounds)).run()
+
+    settings = Settings()
+    try:
+        load_policy(settings.policy, os.environ)  # before anything is started: the worker would only say it in its log
+        done = asyncio.run(session())
+    except PolicyFileError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except (BrokerError, TopicsError, WorkerFailed, ProjectionError, RunFailed) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except (KafkaError, OSError) as error:
+        where = bootstrap or "the embedded broker"
+        print(f"error: {where}: {type(error).__name__}: {error}; logs are in {settings.data_dir}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+    if not done:
+        print(f"stopped; `endocrine {'demo' if demo else 'run'}` starts it again", file=sys.stderr)
+    return 0

@@ -1,0 +1,53 @@
+"""What the view shows: the latest of everything, bounded. Pure."""
+
+from collections import deque
+from typing import Any
+
+from pipeline.live.event import Event
+
+ROWS = 60
+"""Rows kept of each kind: more than a terminal has."""
+
+
+class Board:
+    """The latest of everything, newest first in each list."""
+
+    def __init__(self) -> None:
+        self.turns: dict[str, dict[str, Any]] = {}
+        """Last modulation per turn; the newest at the end."""
+        self.tools: deque[dict[str, Any]] = deque(maxlen=ROWS)
+        """Tool decisions, and incidents that are not a blocked tool."""
+        self.changes: deque[dict[str, Any]] = deque(maxlen=ROWS)
+        self.styles: dict[str, dict[str, Any]] = {}
+        self.bonds: dict[str, dict[str, Any]] = {}
+        self.bond_event: dict[str, Any] | None = None
+        self.dead: dict[str, Any] | None = None
+        """The last dead letter."""
+
+    def apply(self, event: Event) -> None:
+        """Take in an event. A copy does no harm."""
+        topic, value = event.topic, event.value
+        if value is None:
+            self.styles.pop(event.key, None) if topic == "style-tables" else self.bonds.pop(event.key, None)
+        elif topic == "modulations":
+            if self.turns.get(value["audit_id"], value)["revision"] <= value["revision"]:
+                _latest(self.turns, value["audit_id"], value)
+        elif topic == "tool-decisions" or (topic == "incidents" and value["kind"] != "tool_blocked"):
+            self.tools.appendleft(value)
+        elif topic == "attribution-changes":
+            self.changes.appendleft(value)
+        elif topic == "style-tables":
+            _latest(self.styles, value["identity"], value)
+        elif topic == "bonds":
+            _latest(self.bonds, value["user_id"], value)
+        elif topic == "bond-events":
+            self.bond_event = value
+        elif topic.endswith(".dlq"):
+            self.dead = value | {"topic": topic}
+
+
+def _latest(rows: dict[str, dict[str, Any]], key: str, value: dict[str, Any]) -> None:
+    rows.pop(key, None)
+    rows[key] = value
+    if len(rows) > ROWS:
+        del rows[next(iter(rows))]

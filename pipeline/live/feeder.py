@@ -1,0 +1,88 @@
+"""Puts the bundled scenario onto the source topics, at a pace."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from itertools import islice
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from pipeline import scenario
+from pipeline.engine.fit import partition_of
+from pipeline.ingest.produce import message
+from pipeline.live.folder import Place
+from pipeline.settings import Settings
+
+AWAY_PAUSE_S = 1.0
+"""Pause before a record that the broker did not take is sent again, under the same id."""
+
+
+class Feeder:
+    """Feeds rounds of the scenario. `run` once.
+
+    pace: records per second. rounds: how many rounds' length of lines; None: without end. before: awaited with the
+    partition of each record before it is sent. place: where to go on, and to remember it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        pace: float,
+        rounds: int | None,
+        note: Callable[[str], None],
+        before: Callable[[int], Awaitable[None]] | None = None,
+        place: Place | None = None,
+    ) -> None:
+        self.story = sum(1 for _ in scenario.lines())
+        """Lines of one round."""
+        self.sent = 0
+        """Records that the broker took, in this run."""
+        self.total = None if rounds is None else rounds * self.story
+        self.began = place.read() if place else 0
+        """Lines that earlier runs sent."""
+        self._settings = settings
+        self._pace = pace
+        self._note = note
+        self._before = before
+        self._place = place
+
+    @property
+    def round(self) -> int:
+        """Number of the round that is being told, from 1."""
+        return (self.began + self.sent) // self.story + 1
+
+    async def run(self) -> None:
+        """Feed to the end, if there is one."""
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._settings.bootstrap,
+            enable_idempotence=True,
+            max_request_size=self._settings.topic_message_bytes,
+        )
+        await producer.start()
+        try:
+            await self._feed(producer)
+        finally:
+            await producer.stop()
+
+    async def _feed(self, producer: AIOKafkaProducer) -> None:
+        clock = asyncio.get_running_loop().time
+        due = clock()
+        number, skipped = divmod(self.began, self.story)
+        rest = None if self.total is None else skipped + self.total
+        for line in islice(scenario.repeat(start=number), skipped, rest):
+            await asyncio.sleep(max(0.0, due - clock()))
+            due = max(due + 1 / self._pace, clock() - 1.0)  # after a hold-up, catch up by a second at most
+            key, value, headers = message(line)
+            if self._before:
+                await self._before(partition_of(key.decode(), self._settings.partitions))
+            while True:
+                try:
+                    await producer.send_and_wait(self._settings.prefix + line["topic"], value, key=key, headers=headers)
+                    break
+                except KafkaError as error:
+                    self._note(f"the broker does not take records ({type(error).__name__}); trying again")
+                    await asyncio.sleep(AWAY_PAUSE_S)
+            self.sent += 1
+            if self._place:
+                self._place.write(self.began + self.sent)

@@ -1,0 +1,274 @@
+"""One run, from start to end: broker, topics, worker, read models, feed, view; ended in the opposite order.
+
+Start: 1 hold the folder; 2 broker; 3 topics; 4 worker; 5 read models and watcher; 6 view; 7 feed.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+import uuid
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+from aiokafka.admin import AIOKafkaAdminClient
+
+from agents.roster import AGENTS
+from pipeline import child
+from pipeline.admin import ensure_topics
+from pipeline.child import BrokerError
+from pipeline.embedded import EmbeddedBroker
+from pipeline.live.board import Board
+from pipeline.live.event import Event
+from pipeline.live.face import face
+from pipeline.live.feeder import Feeder
+from pipeline.live.folder import Place, emptied, held
+from pipeline.live.members import evict
+from pipeline.live.status import Rate, Status
+from pipeline.live.summary import summary
+from pipeline.live.totals import Totals
+from pipeline.live.watcher import Watcher
+from pipeline.live.worker import RESTARTS, WorkerChild
+from pipeline.projection import Projection
+from pipeline.settings import Settings
+
+REFRESH_S = 0.2
+"""Seconds between two drawings of the view."""
+FRESH_S = 10.0
+"""Seconds a note stays at the foot of the view."""
+STALLED_S = 60.0
+"""A demo in which nothing is derived for so long has failed."""
+COMMIT_INTERVAL_S = 0.5
+"""Seconds between the worker's commits: with one worker they cost little, and it says as often whether it is ready."""
+TOPICS_TIMEOUT_S = 20.0
+"""Seconds until a broker that does not answer is given up."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a person asked for."""
+
+    demo: bool
+    bootstrap: str | None
+    """Kafka to use instead of the embedded broker."""
+    pace: float
+    """Records per second."""
+    rounds: int | None
+    """Rounds of the scenario to feed; None: without end."""
+
+    @property
+    def command(self) -> str:
+        """Name of the command."""
+        return "demo" if self.demo else "run"
+
+
+class RunFailed(RuntimeError):
+    """The run cannot go on. The message says why and what to do."""
+
+
+class Session:
+    """A run. `run` once, from the main thread."""
+
+    def __init__(self, settings: Settings, plan: Plan) -> None:
+        self._plan = plan
+        self._folder = settings.data_dir / "demo" if plan.demo else settings.data_dir
+        self._lock = settings.data_dir / f"{plan.command}.lock"
+        self._settings = settings.model_copy(update={"data_dir": self._folder})
+        self._stop = asyncio.Event()
+        self._face = face(self._stop.set)
+        self._board, self._totals, self._status = Board(), Totals(), Status(plan.command)
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._ending = contextlib.AsyncExitStack()
+        self._moved_at = time.monotonic()
+        self._noted_at = 0.0
+
+    async def run(self) -> bool:
+        """Until it is done or asked to stop; True: done. Raises what made it fail."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._stop.set)
+        with held(self._lock, self._folder, self._plan.command):
+            if self._plan.demo:
+                emptied(self._folder)
+            _logs_to(self._folder / "run.log")
+            work = asyncio.create_task(self._work())
+            asked = asyncio.create_task(self._stop.wait())
+            waiting: set[asyncio.Future[Any]] = {work, asked, self._failure}
+            try:
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                await self._end(work, asked)
+            if self._failure.done():
+                self._failure.result()
+            return not work.cancelled() and work.result() is None
+
+    async def _end(self, work: asyncio.Task[None], asked: asyncio.Task[Any]) -> None:
+        self._face.close()
+        asked.cancel()
+        work.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(work, asked, *self._tasks, return_exceptions=True)
+        with self._face.step("stopping: worker and broker finish what they have"):
+            await self._ending.aclose()
+
+    # ---- start ----
+
+    async def _work(self) -> None:
+        started = time.monotonic()
+        broker = await self._start_broker()
+        with self._face.step(f"topics at {self._settings.bootstrap}"):
+            names = [agent.name for agent in AGENTS]
+            if self._plan.demo and self._plan.bootstrap:
+                self._ending.push_async_callback(self._delete_topics)
+            await ensure_topics(self._settings, names, timeout_s=TOPICS_TIMEOUT_S)
+        worker = WorkerChild(
+            self._settings, note=self._note, bury=self._bury, restarts=0 if self._plan.demo else RESTARTS
+        )
+        self._ending.push_async_callback(worker.stop)
+        self._begin(worker.run())
+        with self._face.step("worker takes over its partitions"):
+            watcher = Watcher(self._settings, AGENTS, self._deliver, whole=self._plan.demo)
+            self._ending.push_async_callback(watcher.stop)
+            await watcher.start()
+            await worker.ready.wait()
+        self._begin(watcher.run())
+        self._begin(self._project())
+        feeder = self._feeder(watcher)
+        self._status.bootstrap = self._settings.bootstrap
+        self._face.open(self._board, self._status)
+        self._begin(self._keep_fresh(broker, worker, watcher, feeder))
+        self._moved_at = time.monotonic()
+        await feeder.run()
+        if not self._plan.demo:
+            self._note(f"all {feeder.sent} records are fed; produce your own to {self._settings.bootstrap}")
+            await asyncio.Event().wait()
+        await watcher.settled()
+        await watcher.caught_up()
+        self._face.close()
+        for line in summary(self._totals, feeder.sent, time.monotonic() - started):
+            self._face.say(line)
+
+    async def _start_broker(self) -> EmbeddedBroker:
+        """The embedded broker, or its Redis alone beside a Kafka that is there; the settings say where they are."""
+        kafka, plan = self._plan.bootstrap is None, self._plan
+        broker = EmbeddedBroker(self._folder, kafka=kafka)
+        with self._face.step("embedded broker" if kafka else "Redis for the read models"):
+            self._ending.push_async_callback(broker.stop)
+            await broker.start()
+        given = self._settings.redis_url if not plan.demo else None
+        update: dict[str, Any] = {"redis_url": given or broker.redis_url}
+        update["commit_interval_s"] = min(COMMIT_INTERVAL_S, self._settings.commit_interval_s)
+        update["bootstrap"] = plan.bootstrap or broker.bootstrap
+        if plan.demo and plan.bootstrap:
+            # Topics of its own: on those of others, equal runs would not come to equal counts.
+            update["prefix"] = f"{self._settings.prefix}demo-{uuid.uuid4().hex[:8]}."
+            update["group"] = f"{update['prefix']}group"
+        self._settings = self._settings.model_copy(update=update)
+        if kafka:
+            await self._bury()
+            await evict(self._settings.bootstrap, f"{self._settings.group}.projection")
+        return broker
+
+    async def _bury(self) -> None:
+        if self._plan.bootstrap is None:
+            await evict(self._settings.bootstrap, self._settings.group)
+
+    async def _delete_topics(self) -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.bootstrap)
+        await admin.start()
+        try:
+            mine = [name for name in await admin.list_topics() if name.startswith(self._settings.prefix)]
+            if mine:
+                await admin.delete_topics(mine)
+        finally:
+            await admin.close()
+
+    def _feeder(self, watcher: Watcher) -> Feeder:
+        place = None
+        if not self._plan.demo:
+            kafka = self._plan.bootstrap
+            place = Place(self._folder, f"{kafka} {self._settings.prefix}" if kafka else "embedded")
+        return Feeder(
+            self._settings,
+            pace=self._plan.pace,
+            rounds=self._plan.rounds,
+            note=self._note,
+            # In lock step per partition, so that topics interleave alike in every demo.
+            before=watcher.settled if self._plan.demo else None,
+            place=place,
+        )
+
+    # ---- while it runs ----
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run beside the others; its failure ends the run."""
+
+        async def guarded() -> None:
+            try:
+                await work
+            except Exception as error:
+                if not self._failure.done():
+                    self._failure.set_exception(error)
+
+        self._tasks.append(asyncio.create_task(guarded()))
+
+    async def _project(self) -> None:
+        """Read models: without them the pipeline goes on, so in `run` their failure is a note."""
+        try:
+            await Projection(self._settings).run()
+        except Exception as error:
+            if self._plan.demo:
+                raise
+            self._note(f"read models stopped: {error}")
+
+    async def _keep_fresh(self, broker: EmbeddedBroker, worker: WorkerChild, watcher: Watcher, feeder: Feeder) -> None:
+        status, fed, derived = self._status, Rate(), Rate()
+        while True:
+            now = time.monotonic()
+            status.worker = "up" if worker.ready.is_set() else "restarting"
+            status.fed, status.to_feed, status.round = feeder.sent, feeder.total, feeder.round
+            status.derived = self._totals.records.total()
+            status.dead = self._totals.dead.total()
+            status.fed_rate, status.derived_rate = fed.at(now, status.fed), derived.at(now, status.derived)
+            status.lag = watcher.fronts.lag(watcher.ends)
+            if status.note and now - self._noted_at > FRESH_S:
+                status.note = ""
+            if broker.pid is None:
+                raise BrokerError(
+                    f"the embedded broker died. Its log {broker.log} ends with:\n{child.last_lines(broker.log)}"
+                )
+            if self._plan.demo and now - self._moved_at > STALLED_S:
+                raise RunFailed(
+                    f"nothing was derived for {STALLED_S:.0f} s, lag {status.lag}; see {worker.log} and"
+                    f" {self._folder / 'run.log'}"
+                )
+            self._face.refresh()
+            await asyncio.sleep(REFRESH_S)
+
+    def _deliver(self, event: Event) -> None:
+        self._board.apply(event)
+        if event.fresh and self._totals.apply(event):
+            self._moved_at = time.monotonic()
+            self._face.event(event)
+
+    def _note(self, text: str) -> None:
+        self._noted_at = time.monotonic()
+        self._face.note(text)
+
+
+def _logs_to(file: Path) -> None:
+    """What libraries say in this process goes to a file: on the terminal it would lie across the view."""
+    logging.basicConfig(
+        filename=file, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
+    )
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(file=file.open("a", buffering=1)),
+        cache_logger_on_first_use=False,
+    )

@@ -1,0 +1,110 @@
+"""The worker as a child process: started, watched, restarted with growing pauses, stopped."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from pipeline import child
+from pipeline.settings import Settings
+
+RESTARTS = 5
+"""Times a worker that dies is started again; after that something is wrong that a restart does not mend."""
+FIRST_PAUSE_S = 1.0
+"""Pause before the first restart; each further one is twice as long, 31 s in all."""
+STEADY_S = 60.0
+"""A worker that lived this long starts the count anew."""
+STOP_GRACE_S = 20.0
+"""Seconds it may take to finish its batches before it is killed; what it remembered is safe either way."""
+UNUSABLE = 2
+"""Exit code of a worker whose settings or policy cannot be used: a restart would not help."""
+_POLL_S = 0.05
+
+
+class WorkerFailed(RuntimeError):
+    """The worker does not stay up. The message names its log and how that ends."""
+
+
+class WorkerChild:
+    """One worker process. `run` keeps it alive until cancelled; then `stop`.
+
+    note: told what a person should know. bury: called after a death, before the restart.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        note: Callable[[str], None],
+        bury: Callable[[], Awaitable[object]],
+        restarts: int = RESTARTS,
+    ) -> None:
+        self.log = settings.data_dir / "worker.log"
+        self.ready = asyncio.Event()
+        """Set while a worker is up that has taken over its partitions."""
+        self._ready_file = settings.data_dir / "worker.ready"
+        self._settings = settings
+        self._note = note
+        self._bury = bury
+        self._restarts = restarts
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Process id while it lives."""
+        return self._process.pid if self._process and self._process.poll() is None else None
+
+    async def run(self) -> None:
+        """Start it, and again whenever it dies; from the main thread. Raises WorkerFailed when it dies too often."""
+        deaths = 0
+        while True:
+            started = time.monotonic()
+            self._spawn()
+            code = await self._ended()
+            self.ready.clear()
+            if time.monotonic() - started > STEADY_S:
+                deaths = 0
+            deaths += 1
+            if code == UNUSABLE or deaths > self._restarts:
+                raise WorkerFailed(self._why(code, deaths))
+            pause = FIRST_PAUSE_S * 2 ** (deaths - 1)
+            self._note(
+                f"the worker ended ({_told(code)}); restart {deaths} of {self._restarts} in {pause:.0f} s; {self.log}"
+            )
+            await self._bury()
+            await asyncio.sleep(pause)
+
+    async def stop(self) -> None:
+        """End it, killed if it does not end by itself."""
+        await asyncio.to_thread(child.end, self._process, STOP_GRACE_S)
+        self._ready_file.unlink(missing_ok=True)
+
+    def _spawn(self) -> None:
+        self._ready_file.unlink(missing_ok=True)
+        command: list[str | Path] = [sys.executable, "-m", "pipeline.cli", "worker", "--ready-file", self._ready_file]
+        self._process = child.spawn(command, self.log, env={**os.environ, **environment(self._settings)})
+
+    async def _ended(self) -> int:
+        assert self._process is not None
+        while (code := self._process.poll()) is None:
+            if not self.ready.is_set() and self._ready_file.exists():
+                self.ready.set()
+            await asyncio.sleep(_POLL_S)
+        return code
+
+    def _why(self, code: int, deaths: int) -> str:
+        times = "" if deaths == 1 else f" {deaths} times in a row"
+        return f"the worker ended{times} ({_told(code)}). Its log {self.log} ends with:\n{child.last_lines(self.log)}"
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The settings as ENDOCRINE_* variables, for a process that is to have the same."""
+    values = settings.model_dump(mode="json", exclude_none=True)
+    return {f"ENDOCRINE_{name.upper()}": str(value) for name, value in values.items()}
+
+
+def _told(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit code {code}"

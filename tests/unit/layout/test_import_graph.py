@@ -1,0 +1,132 @@
+"""Arrows go one way: pipeline -> agents -> schemas; what is pure reaches nothing of the world."""
+
+import ast
+import sys
+from pathlib import Path
+
+import grimp
+import pytest
+
+import agents
+from agents.roster import AGENTS
+from pipeline.topics import CATALOGUE
+
+OUTSIDE = {
+    "schemas": {"pydantic", "typing_extensions", "annotated_types"},
+    "agents": {
+        "pydantic",
+        "typing_extensions",
+        "annotated_types",
+        "simpleeval",
+        "rfc8785",
+        "jsonschema",
+        "orjson",
+        "yaml",
+    },
+}
+"""Third-party packages that may be imported: all of them compute, none of them reaches out."""
+IMPURE = {
+    "asyncio", "atexit", "builtins", "concurrent", "ctypes", "faulthandler", "fcntl", "fileinput", "ftplib",
+    "gc", "getpass", "glob", "http", "imaplib", "importlib", "io", "locale", "logging", "mmap",
+    "multiprocessing", "os", "pathlib", "pickle", "platform", "poplib", "pty", "queue", "random", "resource",
+    "sched", "secrets", "select", "selectors", "shelve", "shutil", "signal", "smtplib", "socket",
+    "socketserver", "sqlite3", "ssl", "subprocess", "sys", "tempfile", "termios", "threading", "time", "timeit",
+    "tty", "urllib", "uuid", "warnings", "weakref", "webbrowser",
+}  # fmt: skip
+"""Modules of the standard library that bring in time, chance, environment, threads or input and output."""
+
+
+@pytest.fixture(scope="module")
+def graph():
+    return grimp.build_graph("schemas", "agents", "pipeline", include_external_packages=True, cache_dir=None)
+
+
+def imports(graph, package):
+    """(importer, imported) of everything that the package's modules import directly, TYPE_CHECKING included."""
+    for module in sorted(graph.find_descendants(package) | {package}):
+        for imported in sorted(graph.find_modules_directly_imported_by(module)):
+            yield module, imported
+
+
+@pytest.mark.parametrize(
+    ("package", "forbidden"),
+    [("schemas", {"agents", "pipeline", "config"}), ("agents", {"pipeline", "config"})],
+)
+def test_no_arrow_goes_back(graph, package, forbidden):
+    assert [pair for pair in imports(graph, package) if pair[1].partition(".")[0] in forbidden] == []
+
+
+@pytest.mark.parametrize("package", ["schemas", "agents"])
+def test_what_is_pure_imports_only_what_computes(graph, package):
+    mine = {"schemas"} if package == "schemas" else {"schemas", "agents"}
+    found = {pair for pair in imports(graph, package) if pair[1].partition(".")[0] not in mine}
+    assert [pair for pair in sorted(found) if pair[1].partition(".")[0] in IMPURE] == []
+    outside = {pair for pair in found if pair[1].partition(".")[0] not in sys.stdlib_module_names}
+    assert [pair for pair in sorted(outside) if pair[1].partition(".")[0] not in OUTSIDE[package]] == []
+
+
+def test_the_graph_was_really_read(graph):
+    assert graph.find_shortest_chain("pipeline.topics", "schemas.base")
+    assert ("agents.contract", "typing") in set(imports(graph, "agents"))
+
+
+REGULATORS = ("modulation", "gating", "feedback")
+
+
+def test_attribution_reaches_no_regulator_by_topic():
+    for agent in AGENTS:
+        if agent.name in REGULATORS:
+            assert not {"observations", "attribution-states", "attribution-changes"} & set(agent.sources)
+        elif agent.name in ("attribution", "suspicion"):
+            assert set(agent.targets) <= {"attribution-states", "attribution-changes"}
+
+
+def test_attribution_reaches_no_regulator_by_import(graph):
+    # One policy document holds every section, so a chain to attribution's thresholds exists; to its thoughts none.
+    thoughts = [
+        module
+        for package in ("agents.attribution", "agents.suspicion")
+        for module in graph.find_descendants(package)
+        if not module.endswith(".rules")
+    ]
+    assert len(thoughts) >= 2
+    for regulator in REGULATORS:
+        for module in thoughts:
+            assert graph.find_shortest_chain(f"agents.{regulator}", module, as_packages=True) is None
+        direct = {imported for _, imported in imports(graph, f"agents.{regulator}")}
+        assert not [name for name in direct if name.startswith(("agents.attribution", "agents.suspicion"))]
+
+
+@pytest.mark.parametrize("regulator", REGULATORS)
+def test_a_regulator_never_looks_at_the_sections_of_attribution(regulator):
+    files = list((Path(agents.__file__).parent / regulator).glob("*.py"))
+    assert len(files) >= 3
+    for file in files:
+        used = {node.attr for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Attribute)}
+        assert not used & {"attribution", "primitives"}, file
+
+
+@pytest.mark.parametrize("agent", AGENTS, ids=lambda agent: agent.name)
+def test_every_topic_that_an_agent_names_is_in_the_catalogue(agent):
+    assert set(agent.sources) | set(agent.targets) <= set(CATALOGUE)
+    assert len(set(agent.sources)) == len(agent.sources)
+    assert len(set(agent.targets)) == len(agent.targets)
+    assert "/" not in agent.name
+
+
+@pytest.mark.parametrize("topic", CATALOGUE)
+def test_a_topic_that_is_read_has_an_owner_that_reads_it(topic):
+    readers = {agent.name for agent in AGENTS if topic in agent.sources}
+    owner = CATALOGUE[topic].owner
+    assert owner in readers if readers else owner is None
+
+
+def test_modulation_alone_writes_modulations():
+    assert [agent.name for agent in AGENTS if "modulations" in agent.targets] == ["modulation"]
+
+
+def test_a_topic_of_which_the_last_state_alone_is_spoken_is_compacted_and_read_by_no_agent():
+    for topic in CATALOGUE.values():
+        if topic.coalesce:
+            assert topic.cleanup == "compact"
+            assert not [agent.name for agent in AGENTS if topic.name in agent.sources]

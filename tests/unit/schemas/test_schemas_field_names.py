@@ -1,0 +1,125 @@
+"""The contract with other programs: the fields of every topic, word for word as published (`?` optional)."""
+
+from typing import Any, get_args
+
+import pytest
+from pydantic import BaseModel
+
+from pipeline.topics import CATALOGUE
+from schemas.base import Produced
+
+PUBLISHED = """
+interactions: kind audit_id identity session_id turn client project? model? prompt context_pack? respond? signals? ts
+interactions: kind audit_id identity response response_summary? memories_used? chunks_used? reinforce? usage? ts
+signals: identity name level ttl_ms source audit_id? ts
+observations: primitive value confidence window source evidence_ref? identity_ref ts id v
+tool-calls: call_id audit_id identity tool arguments step ts
+tool-results: call_id audit_id identity tool status duration_ms args_summary output? ts
+feedback: identity target_action_id rating note? context_hash? tags? symbols? ts
+detections: identity phase risk_level childhood_archetype egg_status confidence signals turn_count ulm ts
+commands: kind identity by ts cap
+commands: kind identity by ts text
+commands: kind identity by ts
+commands: kind identity by ts call_id
+commands: kind identity by ts call_id
+modulations: audit_id identity revision admitted refusal review mode parameters prompt_style signals lineage policy ts
+tool-decisions: call_id audit_id identity function tool decision reason incident_id policy ts
+incidents: incident_id kind audit_id identity attempted reason params_snapshot prompt_hmac policy ts
+style-tables: identity temperature_delta top_p_delta memory_write_boost verbosity_bias cards intents locked ts
+attribution-states: identity primitive state current_value confidence observation_count last_change_ts \
+last_observation_ts
+attribution-changes: kind identity primitive old_state new_state current_value confidence observation_count ts
+attribution-changes: kind identity primitives confidence ts
+bonds: user_id phase? prev_phase? archetype? phase_entered_at? turn_count? peak_nodes? risk_level? daily_msg_cap? \
+daily_msg_count? daily_msg_reset_at? egg_status? notes? last_updated?
+bond-events: identity timestamp event_type detail data
+policies: digest policy previous by ts
+model-requests: request_id audit_id identity step model messages tools parameters dropped deadline_ms ts
+model-replies: request_id audit_id identity step status content tool_calls finish_reason usage model latency_ms error ts
+scheduled-tasks: call_id audit_id identity when note ts
+tool-analytics: tool window_s count ok error blocked p50_ms p95_ms modes ts
+journal: agent partition batch runs inputs previous policy version claim
+audits: identity audit_id ts previous hash
+"""
+ADDED = {"style-tables": ["unknown_actions"], "attribution-states": ["capped"]}
+"""Fields that ours have beyond the published ones: fields may be added, none renamed or dropped."""
+NESTED = {
+    "modulations.parameters": (
+        "temperature top_p max_output_tokens reasoning_effort retrieval_k planner_beam memory_write safety_mode"
+        " tool_allowlist"
+    ),
+    "modulations.signals": "name level source ts fate",
+    "modulations.lineage": "step by from to",
+    "incidents.params_snapshot": "allowlist mode",
+    "style-tables.intents": "affirm reject more_detail soften ground",
+    "interactions.signals": "name level ttl_ms source",
+    "interactions.usage": "input_tokens output_tokens",
+    "model-replies.tool_calls": "call_id tool arguments",
+    "tool-analytics.modes": "strict balanced creative",
+    "observations.window": "start_ts end_ts",
+}
+
+
+def published() -> dict[str, list[list[str]]]:
+    table: dict[str, list[list[str]]] = {}
+    for line in PUBLISHED.strip().splitlines():
+        topic, _, fields = line.partition(": ")
+        table.setdefault(topic, []).append(fields.split())
+    return table
+
+
+def models(model: Any) -> list[Any]:
+    """The models of a union, in order; of one model, itself."""
+    inner = get_args(model)[0] if get_args(model) and not isinstance(model, type) else model
+    return list(get_args(inner)) or [inner]
+
+
+def fields_of(model: Any) -> list[str]:
+    if not issubclass(model, BaseModel):
+        return [f"{name}?" if name in model.__optional_keys__ else name for name in model.__annotations__]
+    # Any record that others produce may carry an id; records.md says so above its table.
+    own = [name for name in model.model_fields if not (name == "id" and issubclass(model, Produced))]
+    return [name if model.model_fields[name].is_required() else f"{name}?" for name in own]
+
+
+def test_the_catalogue_has_exactly_the_published_topics():
+    assert set(CATALOGUE) == set(published())
+
+
+@pytest.mark.parametrize("topic", CATALOGUE)
+def test_the_fields_of_a_topic_are_those_published(topic):
+    found = [fields_of(model) for model in models(CATALOGUE[topic].model)]
+    extra = ADDED.get(topic, [])
+    ours = [[name for name in fields if name.rstrip("?") not in extra] for fields in found]
+    # commands share their first fields; the order of those that others write is free.
+    assert sorted(sorted(fields) for fields in ours) == sorted(sorted(fields) for fields in published()[topic])
+
+
+@pytest.mark.parametrize(
+    "topic", ["modulations", "tool-decisions", "incidents", "style-tables", "bonds", "bond-events", "journal", "audits"]
+)
+def test_derived_records_keep_the_published_order(topic):
+    [fields] = [fields_of(model) for model in models(CATALOGUE[topic].model)]
+    assert [name for name in fields if name.rstrip("?") not in ADDED.get(topic, [])] == published()[topic][0]
+
+
+@pytest.mark.parametrize("place", NESTED)
+def test_the_fields_inside_a_field_are_those_published(place):
+    topic, _, field = place.partition(".")
+    schema = CATALOGUE[topic].adapter.json_schema(by_alias=True)
+    definitions = schema.get("$defs", {})
+    roots = [schema, *(definitions[branch["$ref"].rpartition("/")[2]] for branch in schema.get("oneOf", []))]
+    [node] = [root["properties"][field] for root in roots if field in root.get("properties", {})]
+    assert list(resolved(node, definitions)["properties"]) == NESTED[place].split()
+
+
+def resolved(node, definitions):
+    """The object that a field holds, through references, options, lists and maps."""
+    if "properties" in node:
+        return node
+    if "$ref" in node:
+        return resolved(definitions[node["$ref"].rpartition("/")[2]], definitions)
+    for inner in (*node.get("anyOf", []), node.get("items"), node.get("additionalProperties")):
+        if isinstance(inner, dict) and (found := resolved(inner, definitions)):
+            return found
+    return {}
