@@ -1,6 +1,6 @@
 """The same agents with no broker: JSON lines in, derived records out (architecture, section 5c).
 
-Each line is applied in order, by every agent that reads its topic, and what they say is fed back at once, breadth first.
+Each line is applied in order, by every agent that reads its topic; what they say is fed back at once, breadth first.
 """
 
 import json

@@ -32,13 +32,13 @@ class Bond(Record):
     archetype: str = "unknown"
     phase_entered_at: float = 0.0
     turn_count: Count = 0
-    peak_nodes: dict[str, float] = {}
+    peak_nodes: dict[str, float] = Field(default_factory=dict)
     risk_level: str = "low"
     daily_msg_cap: Annotated[Count, Field(description="Messages per day; 0 means unlimited.")] = 0
     daily_msg_count: Count = 0
     daily_msg_reset_at: float = 0.0
     egg_status: str = "none"
-    notes: Annotated[list[str], Field(max_length=20, description="The last 20.")] = []
+    notes: list[str] = Field(default_factory=list, max_length=20, description="The last 20.")
     last_updated: float = 0.0
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import orjson
 
@@ -11,7 +12,7 @@ _NULL = b"\xff\xff\xff\xff"
 
 
 def inputs_digest(records: Iterable[tuple[str, Raw]]) -> str:
-    """SHA-256 over keys and values in order, each preceded by its length (4 bytes, big-endian; ff ff ff ff for null)."""
+    """SHA-256 over keys and values in order, each after its length (4 bytes, big-endian; ff ff ff ff for null)."""
     digest = hashlib.sha256()
     parts: list[bytes] = []
     for _, raw in records:
@@ -28,7 +29,8 @@ def inputs_digest(records: Iterable[tuple[str, Raw]]) -> str:
 def runs_of(records: Iterable[tuple[str, Raw]]) -> list[list[str | int]]:
     """[topic, first offset, count] in the order read; offsets within a run follow each other."""
     runs: list[list[str | int]] = []
-    topic, following, run = "", -1, []
+    topic, following = "", -1
+    run: list[Any] = []
     for name, raw in records:
         if name == topic and raw.offset == following:
             run[2] += 1

@@ -5,7 +5,7 @@ RuntimeFault
 ├── Fatal    stop the worker without acknowledging; a person or a supervisor looks
 └── Fenced   a newer owner has claimed the changelog: this unit must stop without speaking
 
-A poison record is no error of the loop: agents raise `agents.contract.Reject`, it is dead-lettered and the loop goes on.
+A poison record is no error of the loop: agents raise `agents.contract.Reject`, it is dead-lettered, the loop goes on.
 """
 
 

@@ -37,7 +37,7 @@ class Port(Protocol):
         ...
 
     async def fetch(self, wait: bool) -> Sequence[Run]:
-        """What has been fetched since the last call; nothing when nothing came for a while. wait: it may take longer."""
+        """What has been fetched since the last call; empty when nothing came for a while. wait: it may take longer."""
         ...
 
     async def ends(self, topics: Sequence[str]) -> Mapping[str, int]:

@@ -90,7 +90,7 @@ class Unit:
         for topic, offset in self.head.front.items():
             if topic in ends and offset > ends[topic]:
                 raise Fatal(
-                    f"{self.name}: the head is at offset {offset} of {topic}, which ends at {ends[topic]}: the topic was "
+                    f"{self.name}: the head is at offset {offset} of {topic}, which ends at {ends[topic]}: it was "
                     "re-created or its broker lost its tail. Restore it, or start with a new prefix."
                 )
         self._inbox.clear(self.head.front)

@@ -1,6 +1,6 @@
 """Topics and compacted changelogs in memory, and the port of a unit onto them.
 
-Every effect is preceded by `pause()`, where the schedule may leave the unit for a while (a zombie) or for ever (a crash).
+Every effect is preceded by a pause, where the schedule may leave the unit for a while (a zombie) or for ever (a crash).
 """
 
 import random
@@ -54,7 +54,8 @@ class Changelog:
 
     def compact(self, lag: bool) -> None:
         """Keep the last record of each key. lag: a void record is mended before it can displace what it hides."""
-        claim, void = -1, {}
+        claim = -1
+        void: dict[bytes, int] = {}
         for entry in self.entries:
             if entry.key == CLAIM_KEY:
                 claim = entry.offset
