@@ -22,6 +22,9 @@ class JournalEntry(Record):
     policy: Digest
     version: str
     claim: Annotated[int, Field(ge=-1, description="Changelog offset of the writer's claim.")]
+    refused: Annotated[
+        str | None, Field(description="Why the batch's one record was not thought: what it causes fits into no batch.")
+    ] = None
 
 
 class PublishedPolicy(Record):

@@ -12,6 +12,7 @@ from agents.roster import AGENTS
 from pipeline.logs import set_up_logs
 from pipeline.policy_files import PolicyFileError, load_policy
 from pipeline.runtime.worker.main import Worker, run_worker
+from pipeline.runtime.worker.tuning import tune_process
 from pipeline.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -47,6 +48,7 @@ def _run(worker: Worker, ready_file: Path | None) -> int:
             if telling:
                 telling.cancel()
 
+    tune_process()
     try:
         return asyncio.run(both())
     except Exception as error:

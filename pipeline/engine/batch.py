@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from agents.contract import Agent, Reject, State, Trigger
+from agents.contract import Agent, Output, Reject, State, Trigger
 from agents.policy.compiled import Policy
 from pipeline.engine.decode import Malformed, decode
 from pipeline.engine.fit import canonical, partition_of
@@ -88,6 +88,7 @@ class Engine:
     version: str
     max_record_bytes: int
     catalogue: Mapping[str, Topic] = field(default_factory=lambda: CATALOGUE)
+    mark_of = staticmethod(mark_of)
 
     def common_headers(self, policy: Policy, partition: int, number: int) -> Headers:
         """The headers that all derived records of a batch share."""
@@ -119,7 +120,7 @@ class Engine:
         done = Processed(marks=dict(marks))
         done.tally.read = len(records)
         keys: dict[str, _Key] = {}
-        coalesced: dict[tuple[str, bytes], int] = {}
+        said = _Said(self)
         for topic, raw in records:
             trigger, headers, token = self._read(topic, raw, done)
             if trigger is None:
@@ -135,30 +136,28 @@ class Engine:
             try:
                 if refuse is not None:
                     raise Reject("too_large_result", refuse)
-                after, said = self.agent.think(held.state, trigger, policy)
+                after, outputs = self.agent.think(held.state, trigger, policy)
                 if token and conflicts(token, held.recent):
                     raise Reject("conflicting_id", f"{topic}: id {trigger.id!r} was used before with other content")
             except Reject as reject:
-                self._reject(topic, raw, reject.kind, str(reject), done)
+                self._reject(topic, raw, reject.kind, str(reject), done, said)
                 continue
             except Exception as error:
                 # Deterministic code failed on this record and would fail again: poison. The fuse stops a worker
                 # whose agent fails on everything.
                 told = f"{self.agent.name} failed: {type(error).__name__}: {error}"
-                self._reject(topic, raw, "agent_error", told, done)
+                self._reject(topic, raw, "agent_error", told, done, said)
                 continue
             held.state = after
             if token:
                 held.recent = [*held.recent[1 - RECENT :], token]
-            if said:
-                self._say(topic, raw, trigger, headers, said, done.outputs, coalesced)
+            if outputs:
+                said.add(topic, raw, trigger, headers, outputs)
         for name, held in keys.items():
             now = self._bytes(held)
             if now != held.before:
                 done.states[name] = now
-        if coalesced:
-            last = set(coalesced.values())
-            done.outputs = [out for place, out in enumerate(done.outputs) if place in last or not self._coalesces(out)]
+        done.outputs = said.written()
         return done
 
     @cached_property
@@ -176,10 +175,10 @@ class Engine:
             return pack(held.state, held.recent)
         return None if held.state is None else orjson.dumps(held.state)
 
-    def _reject(self, topic: str, raw: Raw, kind: str, message: str, done: Processed) -> None:
+    def _reject(self, topic: str, raw: Raw, kind: str, message: str, done: Processed, said: "_Said") -> None:
         """A dead letter by state is an output like any other: it is remembered before it is spoken."""
         done.tally.rejected += 1
-        done.outputs.append(self._dead_letter(topic, raw, kind, message))
+        said.add_dead(self._dead_letter(topic, raw, kind, message))
 
     def _read(
         self, topic: str, raw: Raw, done: Processed
@@ -189,7 +188,7 @@ class Engine:
         described = self.catalogue[topic]
         headers = dict(raw.headers) if raw.headers else None
         if headers:
-            mark = mark_of(topic, headers)
+            mark = self.mark_of(topic, headers)
             if mark is not None:
                 name, height = mark
                 if done.marks.get(name, _START) >= height:
@@ -249,38 +248,70 @@ class Engine:
         own.append((ORIGIN, f"{self.agent.name}/{topic}/{raw.partition}/{raw.offset}/0".encode()))
         return Outgoing(self.catalogue[topic].dead_letters, raw.partition, raw.key, raw.value, tuple(own), False)
 
-    def _say(
-        self,
-        topic: str,
-        raw: Raw,
-        trigger: Trigger,
-        headers: dict[str, bytes] | None,
-        said: Sequence[Any],
-        outputs: list[Outgoing],
-        coalesced: dict[tuple[str, bytes], int],
+
+class _Said:
+    """What an agent says over a batch, written as bytes at its end: of a coalescing topic only the last per key."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._pending: list[Any] = []
+        self._latest: dict[tuple[str, str], int] = {}
+
+    def add_dead(self, out: Outgoing) -> None:
+        """A dead letter by state, in its place among the outputs."""
+        self._pending.append(out)
+
+    def add(
+        self, topic: str, raw: Raw, trigger: Trigger, headers: dict[str, bytes] | None, outputs: Sequence[Output]
     ) -> None:
-        name, value = self.agent.name, trigger.value
-        when = event_time(value["ts"] if type(value) is dict else getattr(value, "ts", getattr(value, "timestamp", 0)))
-        stem = f"{name}/{topic}/{raw.partition}/{raw.offset}/"
-        trace = headers.get(TRACEPARENT) if headers else None
-        for ordinal, (target, identity, content) in enumerate(said):
-            described = self.catalogue[target]
-            key = record_key(described, identity, content).encode()
+        """What one trigger causes."""
+        catalogue, pending = self._engine.catalogue, self._pending
+        for ordinal, (target, identity, content) in enumerate(outputs):
+            described = catalogue[target]
+            key = record_key(described, identity, content)
+            if described.coalesce:
+                place = (target, key)
+                before = self._latest.get(place)
+                if before is not None:
+                    pending[before] = None
+                self._latest[place] = len(pending)
+            pending.append((described, key, identity, content, ordinal, topic, raw, trigger, headers))
+
+    def written(self) -> list[Outgoing]:
+        """The outputs as records, in trigger order."""
+        engine, dumps = self._engine, orjson.dumps
+        name = engine.agent.name
+        written: list[Outgoing] = []
+        for item in self._pending:
+            if item is None:
+                continue
+            if type(item) is Outgoing:
+                written.append(item)
+                continue
+            described, key, identity, content, ordinal, topic, raw, trigger, headers = item
+            value = trigger.value
+            ours = identity == trigger.identity
+            subject = raw.key if ours else identity.encode()  # a record that is thought lies under its identity
             own = [
                 (CE_ID, f"{name}/{trigger.id}/{ordinal}".encode()),
                 ("ce_type", described.ce_type),
-                ("ce_subject", identity.encode()),
-                (ORIGIN, f"{stem}{ordinal}".encode()),
+                ("ce_subject", subject),
+                (ORIGIN, f"{name}/{topic}/{raw.partition}/{raw.offset}/{ordinal}".encode()),
             ]
+            when = event_time(value["ts"] if type(value) is dict else getattr(value, "ts", 0.0))
             if when is not None:
                 own.append(("ce_time", when.encode()))
-            if trace is not None:
-                own.append((TRACEPARENT, trace))
-            place = raw.partition if identity == trigger.identity else partition_of(identity, self.partitions)
-            if described.coalesce:
-                coalesced[target, key] = len(outputs)
-            outputs.append(Outgoing(target, place, key, orjson.dumps(content), tuple(own), True))
-
-    def _coalesces(self, out: Outgoing) -> bool:
-        topic = self.catalogue.get(out.topic)
-        return topic is not None and topic.coalesce
+            if headers and TRACEPARENT in headers:
+                own.append((TRACEPARENT, headers[TRACEPARENT]))
+            place = raw.partition if ours else partition_of(identity, engine.partitions)
+            written.append(
+                Outgoing(
+                    described.name,
+                    place,
+                    subject if key == identity else key.encode(),
+                    dumps(content),
+                    tuple(own),
+                    True,
+                )
+            )
+        return written

@@ -57,6 +57,6 @@ def decode(topic: Topic, value: bytes | None, max_bytes: int) -> Any:
     except orjson.JSONDecodeError as error:
         raise _not_json(topic, value, error) from None
     try:
-        return topic.adapter.validate_python(loaded)
+        return topic.validate(loaded)
     except ValidationError as error:
         raise Malformed("invalid", _explain(topic, error)) from None

@@ -51,21 +51,26 @@ def journal_record(
     policy: str,
     version: str,
     claim: int,
+    refused: str | None = None,
 ) -> Outgoing:
-    """The batch's journal record, last in its outbox. `previous`: SHA-256 of the previous one's bytes."""
-    value = orjson.dumps(
-        {
-            "agent": agent,
-            "partition": partition,
-            "batch": batch,
-            "runs": runs_of(records),
-            "inputs": inputs_digest(records),
-            "previous": previous,
-            "policy": policy,
-            "version": version,
-            "claim": claim,
-        }
-    )
+    """The batch's journal record, last in its outbox.
+
+    previous: SHA-256 of the previous one's bytes. refused: why nothing of the batch was thought, where that is so.
+    """
+    entry: dict[str, Any] = {
+        "agent": agent,
+        "partition": partition,
+        "batch": batch,
+        "runs": runs_of(records),
+        "inputs": inputs_digest(records),
+        "previous": previous,
+        "policy": policy,
+        "version": version,
+        "claim": claim,
+    }
+    if refused is not None:
+        entry["refused"] = refused
+    value = orjson.dumps(entry)
     own = (
         ("ce_id", f"journal/{agent}/{partition}/{batch}".encode()),
         ("ce_type", b"endocrine.journal.v1"),

@@ -70,6 +70,6 @@ def event_time(ts: float) -> str | None:
     '2024-04-24T23:06:40.250000Z'
     """
     try:
-        return datetime.fromtimestamp(ts, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return datetime.fromtimestamp(ts, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     except (ValueError, OverflowError, OSError):
         return None

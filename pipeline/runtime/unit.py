@@ -76,8 +76,8 @@ class Unit:
         self._store.clear()
         async for entries in self._port.changelog(0, self.claim + 1):
             recovered.apply(entries)
-        if recovered.claim != self.claim:
-            raise Fatal(f"{self.name}: the changelog ends with claim {recovered.claim}, expected ours, {self.claim}")
+        if recovered.claim != self.claim:  # compacted away, which only a newer claim can do
+            raise Fenced(f"{self.name}: the changelog shows claim {recovered.claim}, ours at {self.claim} is gone")
         self._expected = self.claim + 1
         remembered = self._store.get(HEAD_KEY)
         try:
@@ -160,16 +160,7 @@ class Unit:
                 records, policy, self._stored, self.head.marks, partition=self.partition, refuse=refuse
             )
             common = self.engine.common_headers(policy, self.partition, number)
-            journal = journal_record(
-                self.engine.agent.name,
-                self.partition,
-                number,
-                records,
-                previous=self.head.journal_digest,
-                policy=policy.digest,
-                version=self.engine.version,
-                claim=self.claim,
-            )
+            journal = self._journal(records, number, policy, refuse)
             outbox = [*processed.outputs, journal]
             front = self._front_after(records)
             value = encode_head(Head(self.claim, number, front, processed.marks, common, outbox))
@@ -185,6 +176,21 @@ class Unit:
                     f"{self.name}: batch {number} takes {size} bytes with nothing thought; raise "
                     f"changelog_message_bytes above {self._max_bytes}"
                 )
+
+    def _journal(
+        self, records: Sequence[tuple[str, Raw]], number: int, policy: Policy, refused: str | None
+    ) -> Outgoing:
+        return journal_record(
+            self.engine.agent.name,
+            self.partition,
+            number,
+            records,
+            previous=self.head.journal_digest,
+            policy=policy.digest,
+            version=self.engine.version,
+            claim=self.claim,
+            refused=refused,
+        )
 
     def _stored(self, key: str) -> bytes | None:
         return self._store.get(state_key(key))

@@ -151,7 +151,7 @@ def _check_unit(
     recovered = Recovered({})
     recovered.apply(broker.changelogs[name, partition].entries)
     recovered.store.pop(HEAD_KEY, None)
-    remembered = {key: value for key, value in recovered.store.items()}
+    remembered = dict(recovered.store)
     if remembered != {state_key(key): state for key, state in states.items()}:
         bad.append(f"4 replay states of {unit} {states}, not {remembered}")
     if remembered != {
