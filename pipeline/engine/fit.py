@@ -15,7 +15,7 @@ def partition_of(identity: str, partitions: int) -> int:
     """The partition that Kafka's default partitioner (murmur2) gives this key.
 
     >>> partition_of("ann", 4)
-    3
+    2
     """
     found = _cache.get((identity, partitions))
     if found is None:

@@ -24,6 +24,7 @@ from pipeline.runtime.errors import Fatal, Fenced
 from pipeline.runtime.head import Head, decode_head, encode_head
 from pipeline.runtime.inbox import Inbox
 from pipeline.runtime.port import Port
+from pipeline.runtime.stores import RocksStore
 
 
 class Unit:
@@ -73,9 +74,10 @@ class Unit:
         self.claim = await self._port.claim()
         self.critical = False
         recovered = Recovered(self._store)
-        self._store.clear()
-        async for entries in self._port.changelog(0, self.claim + 1):
+        async for entries in self._port.changelog(self._resume(recovered), self.claim + 1):
             recovered.apply(entries)
+            if entries:
+                self._settle(entries[-1].offset + 1, recovered.claim, recovered.void)
         if recovered.claim != self.claim:  # compacted away, which only a newer claim can do
             raise Fenced(f"{self.name}: the changelog shows claim {recovered.claim}, ours at {self.claim} is gone")
         self._expected = self.claim + 1
@@ -95,6 +97,20 @@ class Unit:
                 )
         self._inbox.clear(self.head.front)
         await self._port.seek(self.head.front)
+
+    def _resume(self, recovered: Recovered) -> int:
+        """From which changelog offset to recover: a durable store that is not ahead of the changelog saves the rest."""
+        mark = self._store.begin() if isinstance(self._store, RocksStore) else None
+        if mark is None or mark.position > self.claim:
+            self._store.clear()
+            return 0
+        recovered.claim, recovered.void = mark.claim, set(mark.void)
+        return mark.position
+
+    def _settle(self, position: int, claim: int, void: set[bytes]) -> None:
+        """What a durable store was given becomes its own: the changelog below `position` is in it."""
+        if isinstance(self._store, RocksStore):
+            self._store.flush(position, claim, void)
 
     # ---- the loop ----
 
@@ -216,9 +232,10 @@ class Unit:
 
     async def _after_write(self, base: int, items: Sequence[tuple[bytes, bytes | None]]) -> None:
         """Our batch stands at `base`. If that does not directly follow, see who wrote and mend."""
-        hidden = await self._foreign(base)
+        hidden = await self._foreign(base) - {key for key, _ in items}
         self._expected = base + len(items)
-        await self._mend(hidden - {key for key, _ in items})
+        self._settle(self._expected, self.claim, hidden)
+        await self._mend(hidden)
 
     async def _look(self, end: int) -> None:
         """An idle check of the changelog's end."""
@@ -244,6 +261,6 @@ class Unit:
         while keys:
             items = [(key, self._store.get(key)) for key in sorted(keys)]
             base = await self._port.remember(items, self.claim)
-            hidden = await self._foreign(base)
+            keys = await self._foreign(base) - {key for key, _ in items}
             self._expected = base + len(items)
-            keys = hidden - {key for key, _ in items}
+            self._settle(self._expected, self.claim, keys)

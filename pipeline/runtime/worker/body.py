@@ -1,7 +1,7 @@
 """The body: owns the units of the partitions that Faust assigned to this process."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
 import structlog
@@ -11,6 +11,7 @@ from agents.contract import Agent
 from agents.policy.compiled import Policy
 from pipeline.engine.batch import Engine
 from pipeline.runtime.errors import Fatal, Fenced, Retry
+from pipeline.runtime.stores import RocksStore
 from pipeline.runtime.unit import Unit
 from pipeline.runtime.worker.broker import Broker, KafkaPort
 from pipeline.runtime.worker.fuse import Fuse
@@ -48,6 +49,7 @@ class Body:
         self._on_fatal = on_fatal
         self._ports: dict[tuple[str, int], KafkaPort] = {}
         self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
+        self._stores: list[RocksStore] = []
         self._taking: list[asyncio.Task[None]] = []
         self._fuse = Fuse(settings.reject_fuse_share, settings.reject_fuse_window)
         self._paused: dict[int, set[str]] = {}
@@ -84,11 +86,21 @@ class Body:
             engine,
             partition,
             port,
-            {},
+            self._store(agent.name, partition),
             self.policy,
             max_records=self.settings.max_batch_records,
             max_bytes=self.settings.changelog_message_bytes,
         )
+
+    def _store(self, agent: str, partition: int) -> MutableMapping[bytes, bytes]:
+        if self.settings.store == "memory":
+            return {}
+        # A worker's own folder: two workers on one machine may hold a partition one after the other.
+        name = self.settings.instance or "worker"
+        path = self.settings.data_dir / "stores" / self.settings.group / name / f"{agent}-{partition}"
+        store = RocksStore(path, max_age_s=self.settings.compaction_lag_ms / 1000)
+        self._stores.append(store)
+        return store
 
     async def _take_over(self, unit: Unit) -> None:
         try:
@@ -127,6 +139,8 @@ class Body:
         self._tasks.clear()
         self.units.clear()
         self._ports.clear()
+        while self._stores:
+            self._stores.pop().close()
 
     # ---- a unit's life ----
 
