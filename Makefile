@@ -25,7 +25,7 @@ run: $(VENV)/.runtime ## broker, topics, worker, bundled scenario and live view,
 	@exec $(BIN)/endocrine run
 
 demo: $(VENV)/.runtime ## the same on a finite scenario, with a summary at the end
-	@exec $(BIN)/endocrine run --demo
+	@exec $(BIN)/endocrine demo
 
 test: $(VENV)/.dev ## the whole test suite (embedded broker), nothing else needed
 	@$(BIN)/pytest -m "not kafka" $(PYTEST_ARGS)
@@ -43,7 +43,7 @@ check: $(VENV)/.dev ## lint, format, types, and which package may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy schemas agents pipeline
-	$(BIN)/pytest tests/unit/architecture
+	$(BIN)/pytest tests/unit/layout
 
 format: $(VENV)/.dev ## write the code as the formatter wants it
 	$(BIN)/ruff check --fix .

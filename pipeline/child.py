@@ -54,13 +54,19 @@ def port_answers(port: int) -> bool:
 
 
 def spawn(
-    argv: Sequence[str | Path], log: Path, *, env: Mapping[str, str] | None = None, detached: bool = False
+    argv: Sequence[str | Path],
+    log: Path,
+    *,
+    env: Mapping[str, str] | None = None,
+    detached: bool = False,
+    orphan_signal: int = signal.SIGTERM,
 ) -> "subprocess.Popen[bytes]":
     """Start a program in its own session (Ctrl-C in our terminal does not reach it), its output appended to `log`.
 
-    Unless detached, the kernel sends it SIGTERM when the thread that started it ends, however that happens (kill -9
-    included), so start it from a thread that lives as long as the child should: the main one. Linux only; elsewhere a
-    killed parent leaves the child, and the next start ends it. Raises OSError when the program cannot be run.
+    Unless detached, the kernel sends it `orphan_signal` when the thread that started it ends, however that happens
+    (kill -9 included), so start it from a thread that lives as long as the child should: the main one. Linux only;
+    elsewhere a killed parent leaves the child, and the next start ends it. Raises OSError when the program cannot be
+    run.
     """
     if log.exists() and log.stat().st_size > _LOG_LIMIT:
         log.replace(log.with_name(log.name + ".1"))
@@ -68,9 +74,9 @@ def spawn(
 
     def end_with_parent() -> None:
         assert _LIBC is not None
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        _LIBC.prctl(_PR_SET_PDEATHSIG, orphan_signal)
         if os.getppid() != parent:  # it died before the line above
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), orphan_signal)
 
     with log.open("ab") as out:
         return subprocess.Popen(

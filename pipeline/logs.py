@@ -6,11 +6,32 @@ import sys
 import structlog
 
 
+QUIET_S = 10.0
+"""Seconds for which a line that was just logged is not logged again: clients retry many times a second."""
+
+
+class Once(logging.Filter):
+    """Drops a library's line that repeats the last one within a while."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: tuple[str, float] = ("", 0.0)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        told, (last, at) = record.getMessage(), self._last
+        if told == last and record.created - at < QUIET_S:
+            return False
+        self._last = (told, record.created)
+        return True
+
+
 def set_up_logs(level: str = "INFO") -> None:
     """Configure structlog and quiet the libraries. level: of our own loggers."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
     for name in ("faust", "mode", "aiokafka"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(Once())
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level)),
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),

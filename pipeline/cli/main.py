@@ -5,7 +5,7 @@ import importlib.util
 
 import typer
 
-COMMANDS = ("policy", "topics", "schemas", "ingest", "simulate", "worker", "run")
+COMMANDS = ("policy", "topics", "schemas", "ingest", "simulate", "worker", "run", "replay", "project")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import sys
+import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -36,7 +38,13 @@ def worker(ready_file: Annotated[Path | None, READY_FILE] = None) -> None:
     except PolicyFileError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
-    raise typer.Exit(_run(Worker(settings, AGENTS, policy), ready_file))
+    code = _run(Worker(settings, AGENTS, policy), ready_file)
+    if any(thread is not threading.main_thread() and not thread.daemon for thread in threading.enumerate()):
+        # Faust's consumer thread may hang in a join that the broker never answers; nothing it could do matters now.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    raise typer.Exit(code)
 
 
 def _run(worker: Worker, ready_file: Path | None) -> int:

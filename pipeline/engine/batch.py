@@ -149,7 +149,9 @@ class Engine:
                 self._reject(topic, raw, "agent_error", told, done, said)
                 continue
             held.state = after
-            if token:
+            if after is None:
+                held.recent = []  # a key without state is not stored: it forgets in this batch as it would in the next
+            elif token:
                 held.recent = [*held.recent[1 - RECENT :], token]
             if outputs:
                 said.add(topic, raw, trigger, headers, outputs)

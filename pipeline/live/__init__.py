@@ -9,6 +9,7 @@ watcher.py    derived topics and the journal, read without a group
 fronts.py     how far each agent is: lag, and whether all is derived; pure
 event.py      one derived record, as it was read
 board.py      what the view shows: bounded, pure
+status.py     the figures at the head of the view; pure
 totals.py     what a run came to, in counts; pure
 describe.py   one event as one plain line; pure
 cells.py      text cut and filled to an exact width; pure

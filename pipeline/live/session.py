@@ -44,7 +44,7 @@ STALLED_S = 60.0
 """A demo in which nothing is derived for so long has failed."""
 COMMIT_INTERVAL_S = 0.5
 """Seconds between the worker's commits: with one worker they cost little, and it says as often whether it is ready."""
-TOPICS_TIMEOUT_S = 20.0
+TOPICS_TIMEOUT_S = 10.0
 """Seconds until a broker that does not answer is given up."""
 
 

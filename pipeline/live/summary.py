@@ -2,11 +2,15 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from textwrap import wrap
 
 from pipeline.live.cells import clean, signed
 from pipeline.live.totals import Totals
 
-_WIDTH = 22
+_WIDTH = 21
+"""Cells of the names."""
+_LINE = 79
+"""Longer lines go on under themselves, so that 80 columns are enough."""
 
 
 def summary(totals: Totals, records: int, seconds: float) -> list[str]:
@@ -27,7 +31,7 @@ def summary(totals: Totals, records: int, seconds: float) -> list[str]:
         *(_row("records derived" if first else "", text) for first, text in _records(totals)),
         _row("took", f"{seconds:.1f} s"),
     ]
-    return [clean(line) for line in lines]
+    return [part for line in lines for part in wrap(clean(line), _LINE, subsequent_indent=" " * _WIDTH)]
 
 
 def _row(name: str, text: str) -> str:

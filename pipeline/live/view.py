@@ -21,7 +21,8 @@ _SHARES = (0.42, 0.31, 0.27)
 _WIDE = 110
 """Cells from which turns show more."""
 _MIN_ROWS = 3 * (_TITLES + 1) + _HEAD + _FOOT
-"""A lower terminal shows turns only."""
+_MIN_WIDTH = 40
+"""A lower or narrower terminal shows turns only."""
 _GAP = 2
 
 
@@ -39,7 +40,7 @@ def screen(board: Board, status: Status, width: int, height: int) -> list[Text]:
     """`height` lines of `width` cells."""
     lines = _head(status, width)
     rows = height - _HEAD - _FOOT
-    if height < _MIN_ROWS:
+    if height < _MIN_ROWS or width < _MIN_WIDTH:
         lines += _section("Turns", "", _turns(width), _newest(board.turns), width, rows)
     else:
         data = rows - 3 * _TITLES

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -85,7 +86,9 @@ class WorkerChild:
     def _spawn(self) -> None:
         self._ready_file.unlink(missing_ok=True)
         command: list[str | Path] = [sys.executable, "-m", "pipeline.cli", "worker", "--ready-file", self._ready_file]
-        self._process = child.spawn(command, self.log, env={**os.environ, **environment(self._settings)})
+        env = {**os.environ, **environment(self._settings)}
+        # Its broker ends with us too, and a worker that waits for a broker takes long to end; a kill loses nothing.
+        self._process = child.spawn(command, self.log, env=env, orphan_signal=signal.SIGKILL)
 
     async def _ended(self) -> int:
         assert self._process is not None

@@ -20,7 +20,7 @@ from pipeline.engine.batch import Engine, Processed, Tally
 from pipeline.engine.journal import journal_record
 from pipeline.engine.wire import Headers, Outgoing, Raw
 from pipeline.runtime.changelog import CLAIM_KEY, HEAD_KEY, Recovered, state_key
-from pipeline.runtime.errors import Fatal, Fenced
+from pipeline.runtime.errors import Fatal, Fenced, Retry
 from pipeline.runtime.head import Head, decode_head, encode_head
 from pipeline.runtime.inbox import Inbox
 from pipeline.runtime.port import Port
@@ -232,23 +232,42 @@ class Unit:
 
     async def _after_write(self, base: int, items: Sequence[tuple[bytes, bytes | None]]) -> None:
         """Our batch stands at `base`. If that does not directly follow, see who wrote and mend."""
-        hidden = await self._foreign(base) - {key for key, _ in items}
-        self._expected = base + len(items)
-        self._settle(self._expected, self.claim, hidden)
-        await self._mend(hidden)
+        await self._mend(await self._hidden(base, items))
 
     async def _look(self, end: int) -> None:
         """An idle check of the changelog's end."""
-        hidden = await self._foreign(end)
+        hidden = await self._foreign(self._expected, end)
         self._expected = max(self._expected, end)
         await self._mend(hidden)
 
-    async def _foreign(self, end: int) -> set[bytes]:
-        """Keys that others wrote from the expected offset up to `end`. Raises Fenced on a newer claim."""
+    async def _hidden(self, base: int, items: Sequence[tuple[bytes, bytes | None]]) -> set[bytes]:
+        """Keys that others wrote last, now that our batch stands at `base`. Raises Fenced on a newer claim."""
+        if base == self._expected:
+            self._expected = base + len(items)
+            self._settle(self._expected, self.claim, set())
+            return set()
+        hidden = await self._foreign(self._expected, base) - {key for key, _ in items}
+        self._expected = base + len(items)
+        # A claim that stood in the gap may have been compacted away, which only a newer claim can do, and the newest
+        # never is: so read on until nothing more has come.
+        while (end := await self._end_after_write()) > self._expected:
+            hidden |= await self._foreign(self._expected, end)
+            self._expected = end
+        self._settle(self._expected, self.claim, hidden)
+        return hidden
+
+    async def _end_after_write(self) -> int:
+        try:
+            return await self._port.changelog_end()
+        except Retry as error:  # going on without speaking would lose what was remembered
+            raise Fatal(f"{self.name}: remembered, but cannot see who else wrote: {error}") from error
+
+    async def _foreign(self, start: int, end: int) -> set[bytes]:
+        """Keys that older owners wrote at start <= offset < end. Raises Fenced on a newer claim."""
         hidden: set[bytes] = set()
-        if end <= self._expected:
+        if start >= end:
             return hidden
-        async for entries in self._port.changelog(self._expected, end):
+        async for entries in self._port.changelog(start, end):
             for entry in entries:
                 if entry.key == CLAIM_KEY:
                     raise Fenced(f"{self.name}: claimed anew at {entry.offset}; ours is {self.claim}")
@@ -261,6 +280,4 @@ class Unit:
         while keys:
             items = [(key, self._store.get(key)) for key in sorted(keys)]
             base = await self._port.remember(items, self.claim)
-            keys = await self._foreign(base) - {key for key, _ in items}
-            self._expected = base + len(items)
-            self._settle(self._expected, self.claim, keys)
+            keys = await self._hidden(base, items)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from pipeline.engine.wire import Fetched, Headers, Outgoing
 from pipeline.runtime.changelog import CLAIM_KEY, Entry
+from pipeline.runtime.errors import Retry
 from pipeline.runtime.port import Run
 
 
@@ -74,31 +75,53 @@ class Changelog:
 
 
 class MemoryBroker:
-    """Topics of `partitions` partitions each, and changelogs by (agent, partition)."""
+    """Topics of some partitions each, and changelogs by (agent, partition)."""
 
-    def __init__(self, partitions: int) -> None:
-        self.partitions = partitions
+    def __init__(self) -> None:
         self.topics: dict[tuple[str, int], list[Fetched]] = defaultdict(list)
         self.spoken: dict[tuple[str, int], list[Spoken]] = defaultdict(list)
         self.changelogs: dict[tuple[str, int], Changelog] = defaultdict(Changelog)
+        self.committed: dict[tuple[str, int, str], int] = {}
+        """The group's offsets by (agent, partition, topic): hints, late or lost."""
+        self.faulty = True
+        """Whether lookups may fail."""
         self.clock = 0
-        self.trace: list[str] = []
+        self.trace: list[tuple[object, ...]] = []
+        """What happened, in order; `told` makes a line of text of each."""
 
     def append(self, by: str, out: Outgoing, common: Headers = ()) -> int:
         """Append a record to a topic, as the broker does; returns its offset."""
         self.clock += 1
         headers = (*out.own, *common) if out.derived else tuple(out.own)
         place = (out.topic, out.partition)
-        offset = len(self.topics[place])
+        log = self.topics[place]
+        offset = len(log)
         # Coarse append times: many records share one, as milliseconds do on a fast broker.
-        self.topics[place].append(Fetched(out.partition, offset, self.clock // 4, out.key, out.value, headers))
+        log.append(Fetched(out.partition, offset, self.clock // 4, out.key, out.value, headers))
         self.spoken[place].append(Spoken(self.clock, by, offset, out, headers))
-        self.trace.append(f"{by} speaks {dict(headers).get('ce_id', b'?').decode()} to {out.topic}/{out.partition}")
+        self.trace.append((by, "speaks", out))
         return offset
 
 
+def told(event: tuple[object, ...]) -> str:
+    """An event of the trace as a line of text."""
+    parts = []
+    for part in event:
+        if isinstance(part, Outgoing):
+            name = dict(part.own).get("ce_id", b"?").decode()
+            parts.append(f"{name} to {part.topic}/{part.partition}: {part.value!r}")
+        elif isinstance(part, list):
+            parts.append(" ".join(key.decode() for key, _ in part))
+        else:
+            parts.append(str(part))
+    return " ".join(parts)
+
+
 class MemoryPort:
-    """The broker as one incarnation of a unit sees it (pipeline.runtime.port.Port)."""
+    """The broker as one incarnation of a unit sees it (pipeline.runtime.port.Port).
+
+    unrest: share of reads before which others may act. faults: share of lookups of log ends that fail for now.
+    """
 
     def __init__(
         self,
@@ -108,31 +131,49 @@ class MemoryPort:
         partition: int,
         sources: Sequence[str],
         rng: random.Random,
+        *,
+        unrest: float,
+        faults: float,
     ) -> None:
         self._broker = broker
         self._name = name
+        self._agent = agent
         self._partition = partition
         self._log = broker.changelogs[agent, partition]
-        self._sources = sources
-        self._rng = rng
+        self._sources = tuple(sources)
+        self._logs = {topic: broker.topics[topic, partition] for topic in sources}
+        self._random = rng.random
+        self._unrest = unrest
+        self._faults = faults
         self._position: dict[str, int] = {}
 
     async def claim(self) -> int:
         await _Pause()
         offset = self._log.append([(CLAIM_KEY, b"{}")], -1)
-        self._broker.trace.append(f"{self._name} claims at {offset}")
+        self._broker.trace.append((self._name, "claims at", offset))
         return offset
 
     async def changelog(self, start: int, end: int) -> AsyncIterator[Sequence[Entry]]:
-        yield [entry for entry in self._log.entries if start <= entry.offset < end]
+        """Whole, or in small pieces between which others write and the log is compacted."""
+        if self._random() >= self._unrest:
+            yield [entry for entry in self._log.entries if start <= entry.offset < end]
+            return
+        while start < end:
+            await _Pause()
+            piece = [entry for entry in self._log.entries if start <= entry.offset < end][:3]
+            if not piece:
+                return
+            start = piece[-1].offset + 1
+            yield piece
 
     async def changelog_end(self) -> int:
+        await self._lookup()
         return len(self._log.ever)
 
     async def remember(self, items: Sequence[tuple[bytes, bytes | None]], claim: int) -> int:
         await _Pause()
         base = self._log.append(items, claim)
-        self._broker.trace.append(f"{self._name} remembers {[key.decode() for key, _ in items]} at {base}")
+        self._broker.trace.append((self._name, "remembers at", base, "under claim", claim, list(items)))
         return base
 
     async def speak(self, records: Sequence[Outgoing], common: Headers) -> None:
@@ -143,31 +184,43 @@ class MemoryPort:
     async def fetch(self, wait: bool) -> Sequence[Run]:
         """A few records of some topics, in any interleaving of topics."""
         runs: list[Run] = []
-        for topic in self._rng.sample(self._sources, len(self._sources)):
-            log, at = self._broker.topics[topic, self._partition], self._position.get(topic, 0)
-            take = self._rng.randint(0, 3)
-            if at < len(log) and take:
-                runs.append((topic, log[at : at + take]))
-                self._position[topic] = min(at + take, len(log))
+        dice = self._random()
+        position, ahead = self._position, False
+        first = int(dice * 256) % len(self._sources)
+        for topic in (*self._sources[first:], *self._sources[:first]):
+            at, log = position.get(topic, 0), self._logs[topic]
+            if at < len(log):
+                ahead = True
+                if take := int(self._random() * 4):
+                    runs.append((topic, log[at : at + take]))
+                    position[topic] = min(at + take, len(log))
         if not runs and wait:
-            ahead = any(
-                self._position.get(topic, 0) < len(self._broker.topics[topic, self._partition])
-                for topic in self._sources
-            )
-            if ahead:
-                await _Pause()
-            else:
-                await _Idle()
+            await (_Pause() if ahead else _Idle())
         return runs
 
     async def ends(self, topics: Sequence[str]) -> Mapping[str, int]:
-        return {topic: len(self._broker.topics[topic, self._partition]) for topic in topics}
+        await self._lookup()
+        return {topic: len(self._logs[topic]) for topic in topics}
+
+    async def _lookup(self) -> None:
+        dice = self._random()
+        if dice < self._unrest:
+            await _Pause()
+        elif dice > 1 - self._faults and self._broker.faulty:
+            raise Retry("the broker does not answer for now")
 
     async def seek(self, front: Mapping[str, int]) -> None:
-        # Offsets of the group may be lost or far behind: where they are behind, Read drops what lies below the head.
-        self._position = {
-            topic: self._rng.choice([0, front.get(topic, 0), front.get(topic, 0)]) for topic in self._sources
-        }
+        """To the front, to where the group is said to be, or to the beginning: its offsets may be late or lost."""
+        for topic in self._sources:
+            dice, at = self._random(), front.get(topic, 0)
+            if dice < 0.4:
+                at = self._broker.committed.get((self._agent, self._partition, topic), 0)
+            self._position[topic] = 0 if dice < 0.1 else at
 
     async def commit(self, front: Mapping[str, int]) -> None:
-        return None
+        """Lost, late, or going backward; a zombie's as good as its owner's; never beyond what was remembered."""
+        while self._random() < 0.4:
+            await _Pause()
+            topic = self._sources[int(self._random() * len(self._sources))]
+            offset = int(self._random() * (front.get(topic, 0) + 1))
+            self._broker.committed[self._agent, self._partition, topic] = offset

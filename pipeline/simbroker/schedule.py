@@ -1,110 +1,266 @@
-"""Random schedules of inputs, crashes, zombies, compaction, lost commits and policy changes over real units."""
+"""Random schedules of inputs, crashes, zombies, compaction, lost commits and policy changes over real units.
+
+Each schedule draws its own rates first (swarm testing): combinations that a fixed mix would hardly ever show come up.
+"""
 
 import random
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any
 
 from pipeline.engine.batch import Engine
-from pipeline.runtime.errors import Fenced
+from pipeline.engine.wire import Outgoing
+from pipeline.runtime.errors import Fatal, Fenced, Retry
 from pipeline.runtime.unit import Unit
 from pipeline.simbroker.broker import MemoryBroker, MemoryPort
-from pipeline.simbroker.toys import CATALOGUE, IDENTITIES, KINDS, PARTITIONS, Toy, cast, policy, source_record
+from pipeline.simbroker.toys import (
+    CATALOGUE,
+    IDENTITIES,
+    KINDS,
+    PARTITIONS,
+    RETRIED,
+    Toy,
+    cast,
+    policy,
+    source_record,
+)
 
 Key = tuple[str, int]
 INPUTS = 14
 STEPS = 30_000
+ZOMBIES = 3
+ENDS = ("fenced", "stopped")
+SMALL, TINY = 4096 + 1900, 4096 + 1320
+"""Bytes of a changelog batch into which three or so records' outputs fit, and into which one record's may not."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Design:
-    """What the ablations change; as it stands, the full design."""
+    """What the ablations change; as it stands, the full design.
+
+    lag: compaction spares what a void record hides. journal_policy, journal_refusals: replay takes them from the
+    journal.
+    """
 
     unit: type[Unit] = Unit
     port: type[MemoryPort] = MemoryPort
     engine: type[Engine] = Engine
     lag: bool = True
+    journal_policy: bool = True
+    journal_refusals: bool = True
+
+
+@dataclass(frozen=True)
+class Rates:
+    """One schedule's rates, per step unless said otherwise."""
+
+    crash: float
+    pause: float
+    wake: float
+    compact: float
+    policy: float
+    misfit: float
+    """Per input."""
+    retry: float
+    """Per input on the topic whose producers retry."""
+    unrest: float
+    """Share of reads before which others act."""
+    faults: float
+    """Share of lookups that fail for now."""
+    max_records: int
+    max_bytes: int
+
+
+def draw(rng: random.Random) -> Rates:
+    """The rates of a schedule."""
+    pick = rng.choice
+    return Rates(
+        crash=pick((0, 0.03, 0.04, 0.1)),
+        pause=pick((0.02, 0.04, 0.08)),
+        wake=pick((0.03, 0.05, 0.15)),
+        compact=pick((0, 0.04, 0.15)),
+        policy=pick((0, 0.03, 0.1)),
+        misfit=pick((0, 0.2, 0.4)),
+        retry=pick((0, 0.3)),
+        unrest=pick((0, 0.05, 0.3)),
+        faults=pick((0, 0, 0.05)),
+        max_records=pick((2, 4, 8)),
+        max_bytes=pick((1 << 20, SMALL, TINY)),
+    )
 
 
 @dataclass
 class World:
     """One schedule's world."""
 
-    broker: MemoryBroker
+    design: Design
+    rates: Rates
+    rng: random.Random
     agents: dict[str, Toy]
     engines: dict[str, Engine]
+    broker: MemoryBroker = field(default_factory=MemoryBroker)
     policy_number: int = 0
-    starts: Counter[Key] = field(default_factory=Counter)
+    starts: dict[Key, int] = field(default_factory=dict)
+    made: list[tuple[str, str, str, str]] = field(default_factory=list)
+    """Inputs on the topic whose producers retry: name, identity, kind, fit."""
+
+    @property
+    def keys(self) -> list[Key]:
+        """All (agent, partition)."""
+        return [(name, partition) for name in self.agents for partition in range(PARTITIONS)]
 
 
-def _begin(world: World, design: Design, key: Key, rng: random.Random) -> Any:
+Life = Coroutine[str, None, None]
+
+
+async def _live(unit: Unit) -> None:
+    """A unit's life as the worker leads it."""
+    while True:
+        try:
+            await unit.take_over()
+            break
+        except Retry:
+            continue
+    while True:
+        try:
+            await unit.step()
+        except Retry:
+            continue
+
+
+def _begin(world: World, key: Key) -> Life:
     agent, partition = key
-    world.starts[key] += 1
-    name = f"{agent}{partition}.{world.starts[key]}"
-    sources = world.agents[agent].sources
-    port = design.port(world.broker, name, agent, partition, sources, rng)
-    unit = design.unit(
-        world.engines[agent], partition, port, {}, lambda: policy(world.policy_number), max_records=4, max_bytes=1 << 20
+    number = world.starts[key] = world.starts.get(key, 0) + 1
+    rates, design, sources = world.rates, world.design, world.agents[agent].sources
+    port = design.port(
+        world.broker,
+        f"{agent}{partition}.{number}",
+        agent,
+        partition,
+        sources,
+        world.rng,
+        unrest=rates.unrest,
+        faults=rates.faults,
     )
-    return unit.run()
+    unit = design.unit(
+        world.engines[agent],
+        partition,
+        port,
+        {},
+        lambda: policy(world.policy_number),
+        max_records=rates.max_records,
+        max_bytes=rates.max_bytes,
+    )
+    return _live(unit)
 
 
-def _step(life: Any) -> str:
+def _step(life: Life) -> str:
     try:
-        said: str = life.send(None)
-        return said
+        return str(life.send(None))
     except Fenced:
         return "fenced"
+    except Fatal as error:
+        if isinstance(error.__cause__, Retry):
+            return "stopped"  # a lookup failed where waiting could lose something: the worker is started anew
+        raise
+
+
+def _input(world: World, number: int) -> Outgoing:
+    """The next record from outside: a new one, or on the topic whose producers retry, one of before."""
+    rng, rates = world.rng, world.rates
+    topic = rng.choice(["s1", "s2", "s3"])
+    if topic == RETRIED and world.made and rng.random() < rates.retry:
+        name, identity, kind, fit = rng.choice(world.made)
+        if rng.random() < 0.2:
+            kind = rng.choice(KINDS.replace("c", ""))  # the id once more with other content, most likely
+        return source_record(topic, name, identity, kind, fit)
+    # A finished key forgets which ids it has seen: where producers retry, no input finishes one.
+    kind = "b" if rng.random() < 0.1 else rng.choice(KINDS if not rates.retry else KINDS.replace("c", ""))
+    fit = rng.choice(["key", "place"]) if rng.random() < rates.misfit else "right"
+    name, identity = f"in{number}", rng.choice(IDENTITIES)
+    if topic == RETRIED and kind != "b":
+        world.made.append((name, identity, kind, fit))
+    return source_record(topic, name, identity, kind, fit)
 
 
 def run(seed: int, design: Design | None = None, *, check: Callable[[World], list[str]]) -> tuple[World, list[str]]:
     """One random schedule. Returns the world as it came to rest and the failures that `check` finds in it."""
-    design = design or Design()
-    rng = random.Random(seed)
-    agents = cast(fine=bool(seed % 2))
+    design, rng = design or Design(), random.Random(seed)
+    rates, agents = draw(rng), cast(fine=bool(seed % 2))
     engines = {name: design.engine(agent, PARTITIONS, "sim", 4096, CATALOGUE) for name, agent in agents.items()}
-    world = World(MemoryBroker(PARTITIONS), agents, engines)
-    keys: list[Key] = [(name, partition) for name in agents for partition in range(PARTITIONS)]
-    live = {key: _begin(world, design, key, rng) for key in keys}
-    zombies: list[Any] = []
-    idle: Counter[Key] = Counter()
-    left, trace = INPUTS, world.broker.trace
+    world = World(design, rates, rng, agents, engines)
+    world.broker.trace.append((rates,))
+    lives: list[Life] = []
+    try:
+        failures = _play(world, lives) or check(world)
+    except Exception as error:
+        failures = [f"0 error {type(error).__name__}: {error}"]
+    finally:
+        for life in lives:
+            life.close()
+    return world, failures
+
+
+def _play(world: World, lives: list[Life]) -> list[str]:
+    """Play until everything is at rest. Every life begun stands in `lives` afterwards."""
+    rates, rng, broker, trace = world.rates, world.rng, world.broker, world.broker.trace
+    roll, keys = rng.random, world.keys
+    below_crash = 0.25 + rates.crash
+    below_pause = below_crash + rates.pause
+    below_wake = below_pause + rates.wake
+    below_compact = below_wake + rates.compact
+    below_policy = below_compact + rates.policy
+
+    def begin(key: Key) -> Life:
+        lives.append(_begin(world, key))
+        return lives[-1]
+
+    live = {key: begin(key) for key in keys}
+    zombies: list[Life] = []
+    idle = dict.fromkeys(keys, 0)
+    left, busy = INPUTS, keys
     for _ in range(STEPS):
-        dice, key, before = rng.random(), rng.choice(keys), len(trace)
-        if left and dice < 0.25:
-            left -= 1
-            topic = rng.choice(["s1", "s2", "s3"])
-            kind = "b" if rng.random() < 0.1 else rng.choice(KINDS)
-            fit = rng.choice(["right"] * 6 + ["key", "place"])
-            world.broker.append("input", source_record(topic, f"in{INPUTS - left}", rng.choice(IDENTITIES), kind, fit))
-        elif left and dice < 0.29:
-            trace.append(f"crash of {key[0]}{key[1]}.{world.starts[key]}")
-            live[key].close()
-            live[key] = _begin(world, design, key, rng)
-        elif left and dice < 0.33 and len(zombies) < 2:
-            trace.append(f"pause of {key[0]}{key[1]}.{world.starts[key]}")
-            zombies.append(live[key])
-            live[key] = _begin(world, design, key, rng)
-        elif zombies and dice < 0.38:
-            zombie = rng.choice(zombies)
-            if _step(zombie) == "fenced":
-                zombies.remove(zombie)
-        elif dice < 0.42:
-            world.broker.changelogs[key].compact(design.lag)
-        elif dice < 0.45:
+        dice, before = roll(), len(trace)
+        key = busy[int(roll() * len(busy))]
+        if dice < below_pause:
+            if not left:
+                continue
+            if dice < 0.25:
+                left -= 1
+                broker.append("input", _input(world, INPUTS - left))
+            elif dice < below_crash:
+                trace.append(("crash of", key, world.starts[key]))
+                live[key].close()
+                live[key] = begin(key)
+            elif len(zombies) < ZOMBIES:
+                trace.append(("pause of", key, world.starts[key]))
+                zombies.append(live[key])
+                live[key] = begin(key)
+        elif dice < below_wake:
+            if zombies:
+                zombie = zombies[int(roll() * len(zombies))]
+                if (said := _step(zombie)) in ENDS:
+                    trace.append((f"a zombie is {said}",))
+                    zombies.remove(zombie)
+        elif dice < below_compact:
+            broker.changelogs[key].compact(world.design.lag)
+        elif dice < below_policy:
             world.policy_number += 1
         else:
             said = _step(live[key])
-            if said == "fenced":
-                live[key] = _begin(world, design, key, rng)
-            idle[key] += said == "idle"
-            if said == "idle" and len(trace) == before:
-                if not left and all(idle[k] > 3 for k in keys) and (not zombies or rng.random() < 0.05):
-                    for life in [*live.values(), *zombies]:
-                        life.close()
-                    return world, check(world)
-                continue
+            if said in ENDS:
+                trace.append((f"{said}:", key, world.starts[key]))
+                live[key] = begin(key)
+            elif said == "idle":
+                idle[key] += 1
         if len(trace) > before:
-            idle.clear()
-    return world, ["0 never at rest"]
+            idle = dict.fromkeys(keys, 0)
+            busy = keys
+        elif not left:
+            # Idle twice: between the two it looked at its changelog's end.
+            busy = [key for key in keys if idle[key] < 2]
+            if not busy:
+                if not broker.faulty and (not zombies or roll() < 0.1):
+                    return []
+                # Once more, and this time no look fails.
+                broker.faulty, idle, busy = False, dict.fromkeys(keys, 0), keys
+    return ["0 never at rest"]

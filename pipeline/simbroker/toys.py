@@ -1,11 +1,13 @@
 """Two chained toy agents whose states and outputs depend on everything that must not go wrong.
 
 X reads s1, s2 and writes d1, d2; Y reads d1, d2, s3 and writes e1, e2. The state is a hash chain over ids and policies,
-so any loss, double, reordering or stale state shows in every later byte.
+so any loss, double, reordering or stale state shows in every later byte. At times X says something about another
+identity under the key of its own, which Y must re-key. Producers of s1 retry, and reuse ids with other content.
 """
 
-import hashlib
 from dataclasses import dataclass
+from functools import cache
+from hashlib import blake2b
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,12 +21,15 @@ from pipeline.topics import Topic
 PARTITIONS = 2
 KINDS = "nnnooowzcr"
 """n state only, o one output, w three outputs, z may change nothing, c close, r may reject."""
-IDENTITIES = ("ann", "bob", "cy", "dee")
+IDENTITIES = ("ann", "bob", "max", "tom")
+"""Two on each of two partitions."""
+RETRIED = "s1"
+"""The topic whose producers retry."""
 
 
-def digest(*parts: Any) -> str:
+def digest(*parts: object) -> str:
     """Eight hexadecimal digits of a hash."""
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:8]
+    return blake2b(repr(parts).encode(), digest_size=4).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -56,8 +61,10 @@ class Toy:
         return [length + 1, chain], [self._said(topic, trigger, body, n) for n, (topic, body) in enumerate(said)]
 
     def _said(self, topic: str, trigger: Trigger, body: str, ordinal: int) -> Output:
-        kind = KINDS[int(digest(body, ordinal), 16) % len(KINDS)]
-        return Output(topic, trigger.identity, {"identity": trigger.identity, "kind": kind, "body": body, "ts": 1.0})
+        dice = int(digest(body, ordinal), 16)
+        about = IDENTITIES[dice // 70 % len(IDENTITIES)] if dice % 7 == 0 else trigger.identity
+        value = {"identity": about, "kind": KINDS[dice % len(KINDS)], "body": body, "ts": 1.0}
+        return Output(topic, trigger.identity, value)
 
 
 def cast(fine: bool) -> dict[str, Toy]:
@@ -69,11 +76,12 @@ def cast(fine: bool) -> dict[str, Toy]:
 
 
 CATALOGUE = {
-    name: Topic(name, dict[str, Any], "delete", "a toy's", owner)
+    name: Topic(name, dict[str, Any], "delete", "a toy's", owner, recall=name == RETRIED)
     for name, owner in [("s1", "x"), ("s2", "x"), ("s3", "y"), ("d1", "y"), ("d2", "y"), ("e1", None), ("e2", None)]
 }
 
 
+@cache
 def policy(number: int) -> Any:
     """A policy that is nothing but its digest."""
     return SimpleNamespace(digest=f"{number:064d}")

@@ -1,7 +1,7 @@
 """Random histories of inputs on all source topics: good, malformed, misplaced and repeated ones."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 Line = dict[str, Any]
@@ -21,6 +21,10 @@ SIGNALS = ["alignment_risk", "stress", "ambiguity", "urgency", "novelty", "trust
 class History:
     """Makes inputs one after the other; `ts` moves on with each."""
 
+    people: Sequence[str] = PEOPLE
+    open_turns = 6
+    """How many of the last turns are talked about."""
+
     def __init__(self, rng: random.Random, well_placed: tuple[str, ...] = ()) -> None:
         self.rng = rng
         self.well_placed = well_placed
@@ -33,11 +37,11 @@ class History:
         return {"topic": topic, "value": {**value, "id": f"in-{self.count}", "ts": round(self.ts, 3)}}
 
     def _who(self) -> str:
-        return self.rng.choice(PEOPLE)
+        return self.rng.choice(self.people)
 
     def _turn(self) -> tuple[str, str]:
         if self.turns and self.rng.random() < 0.9:
-            return self.rng.choice(self.turns[-6:])
+            return self.rng.choice(self.turns[-self.open_turns :])
         return "never-opened", self._who()
 
     def opened(self) -> Line:

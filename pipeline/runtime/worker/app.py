@@ -11,6 +11,9 @@ from pipeline.runtime.worker.recovery import TableManager
 from pipeline.runtime.worker.transport import BatchTransport
 from pipeline.settings import Settings
 
+NEVER_S = 10 * 365 * 86_400.0
+"""Seconds; longer than any worker lives."""
+
 
 class EndocrineApp(faust.App):
     """A Faust application with batch transport and units."""
@@ -44,6 +47,10 @@ def build_app(settings: Settings, body: Body, *, worker_id: str) -> EndocrineApp
         broker_session_timeout=settings.session_timeout_s,
         broker_heartbeat_interval=min(3.0, settings.session_timeout_s / 4),
         broker_request_timeout=max(40.0, settings.session_timeout_s * 1.5),
+        # Faust watches for streams that stand still by what it reads and commits itself; changelogs stay paused and
+        # offsets are committed by the body, so it would warn for ever. The body watches its units.
+        stream_processing_timeout=NEVER_S,
+        broker_commit_livelock_soft_timeout=NEVER_S,
         stream_buffer_maxsize=64,
         stream_wait_empty=False,
         stream_recovery_delay=0.0,

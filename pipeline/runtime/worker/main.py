@@ -6,8 +6,9 @@ import signal
 import socket
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
+from typing import Any
 
 import orjson
 import structlog
@@ -23,6 +24,8 @@ from pipeline.runtime.worker.broker import Broker
 from pipeline.settings import Settings
 from pipeline.version import code_version
 
+STOP_S = 10.0
+"""Seconds that each part gets to stop; what hangs longer is left behind, and the process ends all the same."""
 log = structlog.get_logger(__name__)
 
 
@@ -56,21 +59,39 @@ class Worker:
 
     async def run(self) -> None:
         """Run until asked to stop or until a fatal error."""
-        await ensure_topics(self.settings, [agent.name for agent in self._agents])
+        if not await self._unless_stopped(ensure_topics(self.settings, [agent.name for agent in self._agents])):
+            return
         broker = Broker(self.settings, client_id=f"endocrine-{self.id}")
         version = code_version(self.settings.build)
         body = Body(self.settings, self._agents, broker, lambda: self.policy, version, self._fail)
         self.body = body
         app = build_app(self.settings, body, worker_id=self.id)
         try:
-            await broker.start()
-            await self._publish(broker)
-            app.finalize()
-            body.consumer = app.consumer
-            await app.start()
-            await self._serve(app, body)
+            if await self._unless_stopped(self._start(app, body, broker)):
+                await self._serve(app, body)
         finally:
             await self._shut_down(app, body, broker)
+
+    async def _start(self, app: EndocrineApp, body: Body, broker: Broker) -> None:
+        await broker.start()
+        await self._publish(broker)
+        app.finalize()
+        body.consumer = app.consumer
+        await app.start()
+
+    async def _unless_stopped(self, work: Coroutine[Any, Any, object]) -> bool:
+        """Do this unless asked to stop first (a broker that does not answer must not keep us). True when it is done."""
+        working = asyncio.ensure_future(work)
+        asked = asyncio.create_task(self._stop.wait())
+        await asyncio.wait([working, asked], return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        if not working.done():
+            working.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await asyncio.wait_for(working, STOP_S)
+            return False
+        await working
+        return True
 
     async def _serve(self, app: EndocrineApp, body: Body) -> None:
         crashed = asyncio.create_task(app.wait_until_stopped())
@@ -98,8 +119,9 @@ class Worker:
                 await asyncio.wait_for(body.commit(), 5)
         await body.stop_units()
         with suppress(Exception):
-            await asyncio.wait_for(app.stop(), 30)
-        await broker.stop()
+            await asyncio.wait_for(app.stop(), STOP_S)
+        with suppress(Exception):
+            await asyncio.wait_for(broker.stop(), STOP_S)
 
     async def _publish(self, broker: Broker) -> None:
         """Put the policy in force on record, so that every decision under it can be proved again."""

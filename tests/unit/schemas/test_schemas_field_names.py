@@ -41,7 +41,7 @@ tool-analytics: tool window_s count ok error blocked p50_ms p95_ms modes ts
 journal: agent partition batch runs inputs previous policy version claim
 audits: identity audit_id ts previous hash
 """
-ADDED = {"style-tables": ["unknown_actions"], "attribution-states": ["capped"]}
+ADDED = {"style-tables": ["unknown_actions"], "attribution-states": ["capped"], "journal": ["refused"]}
 """Fields that ours have beyond the published ones: fields may be added, none renamed or dropped."""
 NESTED = {
     "modulations.parameters": (

@@ -1,0 +1,320 @@
+"""The design with one part taken away, for each part. The simulation must fail on every one, or it proves nothing.
+
+The first sixteen are those of the executable model; the others take away what the runtime has beyond it.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from agents.contract import Trigger
+from pipeline.engine.batch import Engine, Processed
+from pipeline.engine.marks import mark_of
+from pipeline.engine.wire import ORIGIN, REKEYED_FROM, Fetched, Headers, Outgoing, Raw
+from pipeline.runtime.changelog import CLAIM_KEY, HEAD_KEY, Entry
+from pipeline.runtime.head import decode_head
+from pipeline.runtime.inbox import Inbox
+from pipeline.runtime.port import Run
+from pipeline.runtime.unit import Unit
+from pipeline.simbroker.broker import MemoryPort
+from pipeline.simbroker.schedule import Design
+
+Items = Sequence[tuple[bytes, bytes | None]]
+Mark = tuple[str, tuple[int, int]] | None
+
+
+def _is_journal(out: Outgoing) -> bool:
+    return out.topic == "journal"
+
+
+# ---- of the changelog ----
+
+
+class NoClaim(MemoryPort):
+    """Generations per key instead of a claim that all see."""
+
+    async def claim(self) -> int:
+        return int(self._name.split(".")[1]) + (1 << 30)
+
+    async def changelog(self, start: int, end: int) -> AsyncIterator[Sequence[Entry]]:
+        if start > 0:
+            return
+        newest: dict[bytes, int] = {}
+        kept = []
+        for entry in self._log.entries:
+            if entry.claim >= newest.get(entry.key, -1):
+                newest[entry.key] = entry.claim
+                kept.append(entry._replace(claim=end))
+        yield [*kept, Entry(end - 1, CLAIM_KEY, b"{}", end - 1)]
+
+
+class SplitRemember(MemoryPort):
+    """Each key in a batch of its own."""
+
+    async def remember(self, items: Items, claim: int) -> int:
+        bases = [await super(SplitRemember, self).remember([item], claim) for item in items]
+        return bases[-1] - len(items) + 1
+
+
+class NoGapCheck(Unit):
+    """Nobody looks who else wrote."""
+
+    async def _foreign(self, start: int, end: int) -> set[bytes]:
+        return set()
+
+
+class NoMending(Unit):
+    """A zombie's stale records stay the last of their keys."""
+
+    async def _mend(self, keys: set[bytes]) -> None:
+        return None
+
+
+class ShortLook(Unit):
+    """After a write the gap before it is read, once, and no further."""
+
+    async def _hidden(self, base: int, items: Items) -> set[bytes]:
+        hidden = await self._foreign(self._expected, base)
+        self._expected = base + len(items)
+        return hidden - {key for key, _ in items}
+
+
+# ---- of the outbox ----
+
+
+class NoRespeak(MemoryPort):
+    """A successor says nothing before it reads."""
+
+    async def speak(self, records: Sequence[Outgoing], common: Headers) -> None:
+        if self._position:  # set when the takeover ends
+            await super().speak(records, common)
+
+
+class SpeakFirst(MemoryPort):
+    """The outbox is said before it is remembered."""
+
+    async def remember(self, items: Items, claim: int) -> int:
+        await self._ahead(dict(items).get(HEAD_KEY), journal_only=False)
+        return await super().remember(items, claim)
+
+    async def _ahead(self, value: bytes | None, *, journal_only: bool) -> None:
+        if value is not None:
+            head = decode_head(value)
+            said = [out for out in head.outbox if _is_journal(out) or not journal_only]
+            await MemoryPort.speak(self, said, head.common)
+
+    async def speak(self, records: Sequence[Outgoing], common: Headers) -> None:
+        if not any(map(_is_journal, records)):
+            await super().speak(records, common)
+
+
+class JournalBeforeRemember(SpeakFirst):
+    """The journal record is said before the batch is remembered, and not again."""
+
+    async def remember(self, items: Items, claim: int) -> int:
+        await self._ahead(dict(items).get(HEAD_KEY), journal_only=True)
+        return await MemoryPort.remember(self, items, claim)
+
+    async def speak(self, records: Sequence[Outgoing], common: Headers) -> None:
+        await MemoryPort.speak(self, [out for out in records if not _is_journal(out)], common)
+
+
+class JournalFirst(MemoryPort):
+    """The journal record is said before the outputs."""
+
+    async def speak(self, records: Sequence[Outgoing], common: Headers) -> None:
+        await super().speak(sorted(records, key=_is_journal, reverse=True), common)
+
+
+class JournalNotInOutbox(MemoryPort):
+    """The journal record is said after the outputs, but no successor says it again."""
+
+    async def speak(self, records: Sequence[Outgoing], common: Headers) -> None:
+        respoken = not self._position
+        await super().speak([out for out in records if not (respoken and _is_journal(out))], common)
+
+
+class GroupedByKey(Engine):
+    """Outputs in the order of their keys."""
+
+    def process(self, *arguments: Any, **options: Any) -> Processed:
+        done = super().process(*arguments, **options)
+        done.outputs.sort(key=lambda out: out.key or b"")
+        return done
+
+
+# ---- of the marks ----
+
+
+class NoDerivedMarks(Engine):
+    """Copies of derived records are not recognised."""
+
+    @staticmethod
+    def mark_of(topic: str, headers: dict[str, bytes]) -> Mark:
+        return mark_of(topic, headers) if REKEYED_FROM in headers else None
+
+
+class SharedMarks(Engine):
+    """One mark for all topics of an origin."""
+
+    @staticmethod
+    def mark_of(topic: str, headers: dict[str, bytes]) -> Mark:
+        return mark_of(topic if REKEYED_FROM in headers else "any", headers)
+
+
+class NoRekeyedMarks(Engine):
+    """Copies of re-keyed records are not recognised."""
+
+    @staticmethod
+    def mark_of(topic: str, headers: dict[str, bytes]) -> Mark:
+        return None if REKEYED_FROM in headers else mark_of(topic, headers)
+
+
+class RekeyBeforeMark(Engine):
+    """A misfit is forwarded before it is known whether it is a copy."""
+
+    def _read(self, topic: str, raw: Raw, done: Processed) -> Any:
+        headers = dict(raw.headers)
+        if ORIGIN in headers and raw.value and orjson.loads(raw.value)["identity"].encode() != raw.key:
+            kept = [(name, content) for name, content in raw.headers if name != ORIGIN]
+            raw = Fetched(raw.partition, raw.offset, raw.timestamp, raw.key, raw.value, kept)
+        return super()._read(topic, raw, done)
+
+
+class NoRecall(Engine):
+    """What producers repeat is not recognised."""
+
+    def _read(self, topic: str, raw: Raw, done: Processed) -> Any:
+        return *super()._read(topic, raw, done)[:2], None
+
+
+# ---- of the runs ----
+
+
+@dataclass(frozen=True)
+class Sorting(Engine):
+    """Notes Read's verdicts."""
+
+    dropped: list[Raw] = field(default_factory=list)
+    thought: list[Raw] = field(default_factory=list)
+
+    def process(self, *arguments: Any, **options: Any) -> Processed:
+        self.dropped.clear()
+        self.thought.clear()
+        return super().process(*arguments, **options)
+
+    def _read(self, topic: str, raw: Raw, done: Processed) -> Any:
+        copies = done.tally.copies
+        read = super()._read(topic, raw, done)
+        trigger: Trigger | None = read[0]
+        if done.tally.copies > copies:
+            self.dropped.append(raw)
+        if trigger is not None:
+            self.thought.append(raw)
+        return read
+
+
+def _among(raw: Raw, others: list[Raw]) -> bool:
+    return any(raw is other for other in others)
+
+
+class RunsWithoutCopies(Unit):
+    """Dropped copies are not journaled."""
+
+    engine: Sorting
+
+    def _journal(self, records: Sequence[tuple[str, Raw]], *more: Any) -> Outgoing:
+        return super()._journal([item for item in records if not _among(item[1], self.engine.dropped)], *more)
+
+
+class RunsOfThought(Unit):
+    """Only what was thought is journaled."""
+
+    engine: Sorting
+
+    def _journal(self, records: Sequence[tuple[str, Raw]], *more: Any) -> Outgoing:
+        return super()._journal([item for item in records if _among(item[1], self.engine.thought)], *more)
+
+
+class _Hoarder(Inbox):
+    """Keeps what came a second time."""
+
+    def __init__(self, sources: Sequence[str]) -> None:
+        super().__init__(sources)
+        self.below: list[tuple[str, Raw]] = []
+
+    def add(self, topic: str, records: Sequence[Raw]) -> None:
+        self.below += [(topic, raw) for raw in records if raw.offset < self.following[topic]]
+        super().add(topic, records)
+
+
+class RunsWithBelow(Unit):
+    """Records below the head's offsets are journaled too."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._inbox = self._hoard = _Hoarder(self.engine.agent.sources)
+
+    def _journal(self, records: Sequence[tuple[str, Raw]], *more: Any) -> Outgoing:
+        below, self._hoard.below = self._hoard.below, []
+        return super()._journal([*below, *records], *more)
+
+
+class _Forgetful(Inbox):
+    """Takes what comes, again and again."""
+
+    def add(self, topic: str, records: Sequence[Raw]) -> None:
+        self.following[topic] = 0
+        super().add(topic, records)
+
+
+class ReadBelow(Unit):
+    """The head's offsets are not the truth: what is fetched is thought."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._inbox = _Forgetful(self.engine.agent.sources)
+
+    async def _read(self) -> list[tuple[str, Raw]]:
+        front, self.head.front = self.head.front, {}
+        try:
+            return await super()._read()
+        finally:
+            self.head.front = front
+
+
+class OutOfOrder(MemoryPort):
+    """Topics are fetched with their records in another order."""
+
+    async def fetch(self, wait: bool) -> Sequence[Run]:
+        return [(topic, [*records[1:], *records[:1]]) for topic, records in await super().fetch(wait)]
+
+
+ABLATIONS: Mapping[str, Design] = {
+    "no claim": Design(port=NoClaim),
+    "no re-speak": Design(port=NoRespeak),
+    "no dedupe of derived records": Design(engine=NoDerivedMarks),
+    "watermark shared by topics": Design(engine=SharedMarks),
+    "no dedupe of re-keyed records": Design(engine=NoRekeyedMarks),
+    "re-key before watermark": Design(engine=RekeyBeforeMark),
+    "split Remember": Design(port=SplitRemember),
+    "Speak grouped by key": Design(engine=GroupedByKey),
+    "no compaction lag": Design(lag=False),
+    "journal before the outputs": Design(port=JournalFirst),
+    "journal after, not in outbox": Design(port=JournalNotInOutbox),
+    "journal before Remember": Design(port=JournalBeforeRemember),
+    "no policy in the journal": Design(journal_policy=False),
+    "runs without dropped copies": Design(unit=RunsWithoutCopies, engine=Sorting),
+    "runs of thought records only": Design(unit=RunsOfThought, engine=Sorting),
+    "runs with records below front": Design(unit=RunsWithBelow),
+    "no gap check": Design(unit=NoGapCheck),
+    "no mending": Design(unit=NoMending),
+    "gap read once, no further": Design(unit=ShortLook),
+    "spoken before remembered": Design(port=SpeakFirst),
+    "records below front thought": Design(unit=ReadBelow),
+    "records fetched out of order": Design(port=OutOfOrder),
+    "no recall of producers' ids": Design(engine=NoRecall),
+    "no refusals in the journal": Design(journal_refusals=False),
+}

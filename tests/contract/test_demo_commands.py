@@ -1,0 +1,190 @@
+"""`endocrine demo` and `endocrine run` as a person starts them: child processes, signals, exit codes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import orjson
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+
+from agents.roster import AGENTS
+from pipeline import scenario
+from pipeline.live.event import Event
+from pipeline.live.summary import summary
+from pipeline.live.totals import Totals
+from pipeline.policy_files import shipped_policy
+from pipeline.simulation import Simulation
+
+DEADLINE_S = 90
+"""Far above what a loaded machine needs."""
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+class Started:
+    """A command with its own data folder, without a terminal."""
+
+    def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
+        self.folder = folder
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("ENDOCRINE_")}
+        self.out, self.err = folder / "out", folder / "err"
+        with self.out.open("ab") as out, self.err.open("ab") as err:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "pipeline.cli", *arguments],
+                env={**clean, "ENDOCRINE_DATA_DIR": str(folder / "data"), **environment},
+                stdout=out,
+                stderr=err,
+            )
+
+    def ended(self) -> int:
+        return self.process.wait(DEADLINE_S)
+
+    def others(self) -> dict[int, str]:
+        """Processes that name our folder: broker and worker."""
+        found = {}
+        for directory in Path("/proc").glob("[0-9]*"):
+            try:
+                command = (directory / "cmdline").read_bytes().decode("utf-8", "replace").replace("\0", " ")
+            except OSError:
+                continue
+            if str(self.folder / "data") in command:
+                found[int(directory.name)] = command
+        return found
+
+    def worker(self) -> int | None:
+        return next((pid for pid, command in self.others().items() if " worker " in command), None)
+
+    def fed(self) -> int:
+        try:
+            return int(json.loads((self.folder / "data" / "feed.json").read_text())["embedded"])
+        except (OSError, ValueError):
+            return 0
+
+
+@pytest.fixture
+def start(tmp_path):
+    started = []
+
+    def start(*arguments, **environment):
+        started.append(Started(tmp_path, *arguments, **environment))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.process.kill()
+        one.process.wait()
+        for pid in one.others():
+            os.kill(pid, signal.SIGKILL)
+
+
+def simulated():
+    """The summary of the same scenario without any broker; its last line, the time, left out."""
+    simulation = Simulation(AGENTS, shipped_policy(), version="0", max_record_bytes=1 << 20)
+    totals, lines = Totals(), list(scenario.lines())
+    for line in lines:
+        for derived in simulation.feed(orjson.dumps(line)):
+            found = orjson.loads(derived.line())
+            totals.apply(Event(found["topic"], found["key"], found["headers"]["ce_id"], found["value"], True))
+    return summary(totals, len(lines), 0.0)[:-1]
+
+
+async def test_a_demo_ends_with_the_counts_that_simulate_gives(start, broker):
+    elsewhere = ("--bootstrap", broker.bootstrap) if broker.name == "kafka" else ()
+    demo = start("demo", *elsewhere)
+    assert demo.ended() == 0, demo.err.read_text()
+    lines = demo.out.read_text().splitlines()
+    expected = simulated()
+    begin = lines.index(expected[0])
+    assert lines[begin:-1] == expected
+    assert any(line.startswith("turn ") for line in lines[:begin])
+    assert demo.others() == {}
+    assert "Traceback" not in demo.err.read_text()
+    if elsewhere:
+        admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
+        await admin.start()
+        assert not [name for name in await admin.list_topics() if ".demo-" in name]
+        await admin.close()
+
+
+@pytest.mark.embedded
+def test_a_demo_whose_worker_dies_fails_and_says_why(start):
+    demo = start("demo")
+    wait_for(lambda: "turn " in demo.out.read_text())
+    os.kill(demo.worker(), signal.SIGKILL)
+    assert demo.ended() == 1
+    assert "error: the worker ended (signal 9). Its log" in demo.err.read_text()
+    assert demo.others() == {}
+
+
+@pytest.mark.embedded
+def test_a_run_that_is_stopped_ends_cleanly_and_goes_on_when_started_again(start):
+    first = start("run", "--pace", "30")
+    wait_for(lambda: first.fed() > 30)
+    first.process.send_signal(signal.SIGINT)
+    assert first.ended() == 0
+    assert first.others() == {}
+    fed, shown = first.fed(), first.out.read_text()
+
+    again = start("run", "--pace", "30")
+    wait_for(lambda: again.fed() > fed + 20)
+    again.process.send_signal(signal.SIGINT)
+    assert again.ended() == 0
+    news = again.out.read_text()[len(shown) :]
+    assert "ann-turn-1 revision 0" in shown
+    assert "turn " in news
+    assert "ann-turn-1 revision 0" not in news
+    assert "Traceback" not in again.err.read_text()
+
+
+@pytest.mark.embedded
+def test_a_worker_that_is_killed_comes_back_and_the_run_goes_on(start):
+    run = start("run", "--pace", "10")
+    wait_for(lambda: run.out.read_text().count("\n") > 5)
+    killed = run.worker()
+    os.kill(killed, signal.SIGKILL)
+    wait_for(lambda: run.worker() not in (None, killed))
+    shown = run.out.read_text()
+    wait_for(lambda: run.out.read_text().count("\n") > shown.count("\n") + 15)
+    assert "the worker ended (signal 9); restart 1 of 5" in run.err.read_text()
+    run.process.terminate()
+    assert run.ended() == 0
+
+
+@pytest.mark.embedded
+def test_nothing_outlives_a_run_that_is_killed_and_a_second_one_in_its_folder_is_refused(start):
+    run = start("run")
+    wait_for(lambda: "turn " in run.out.read_text())
+    second = start("run")
+    assert second.ended() == 1
+    assert f"(process {run.process.pid}) uses the data folder" in second.err.read_text()
+    assert len(run.others()) == 2
+    run.process.kill()
+    wait_for(lambda: run.others() == {})
+
+
+def test_a_broker_that_is_not_there_is_an_error_that_names_it(start):
+    run = start("run", "--bootstrap", "127.0.0.1:1")
+    assert run.ended() == 1
+    told = run.err.read_text()
+    assert "127.0.0.1:1" in told
+    assert "Traceback" not in told
+    assert run.others() == {}
+
+
+def test_a_policy_that_is_refused_is_said_before_anything_starts(start, tmp_path):
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("maps: {stress: {temperature: 'import os'}}\n")
+    run = start("run", ENDOCRINE_POLICY=str(policy))
+    assert run.ended() == 2
+    assert "policy.yaml:1: maps.stress.temperature" in run.err.read_text()
+    assert not (tmp_path / "data").exists()

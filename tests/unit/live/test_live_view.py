@@ -1,0 +1,104 @@
+"""The view fills a terminal exactly, at any size, whatever stands in the records."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from pipeline.live.board import ROWS, Board
+from pipeline.live.cells import fit
+from pipeline.live.event import Event
+from pipeline.live.status import Status
+from pipeline.live.view import screen
+
+
+@pytest.fixture
+def board(make):
+    board = Board()
+    for event in (
+        make.turn("ann-turn-1"),
+        make.turn("eve-turn-1", "eve", mode="strict", tool_allowlist=[]),
+        make.turn("gus-turn-1", "gus", refusal="rate_limited"),
+        make.decision("retrieve_knowledge"),
+        make.decision(decision="denied", reason="not_in_allowlist", incident_id="i"),
+        make.incident("tool_blocked"),
+        make.incident("drift_lock", "eve"),
+        make.style("eve", locked=True),
+        make.change("motor.keystroke_cadence", "conflicted", "multi_actor"),
+        make.suspicion("motor.keystroke_cadence", "motor.input_modality"),
+        make.bond("gus", "bonded", cap=3, count=3),
+        make.bond_event("phase forming -> bonded", "gus"),
+        make.dead(),
+    ):
+        board.apply(event)
+    return board
+
+
+def drawn(board, width, height, **status):
+    return [line.plain for line in screen(board, Status("run", **status), width, height)]
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (100, 30), (140, 40), (200, 60), (81, 25), (40, 10), (20, 5)])
+def test_the_view_has_exactly_the_size_of_the_terminal(board, width, height):
+    lines = drawn(board, width, height)
+    assert len(lines) == height
+    assert {cell_len(line) for line in lines} == {width}
+
+
+def test_at_80_by_24_everything_that_matters_can_be_read(board):
+    text = "\n".join(drawn(board, 80, 24, lag={"gating": 2, "bonds": 0}, bootstrap="127.0.0.1:1"))
+    for said in ("ann-turn-1", " strict ", "none", "rate_limited", "retrieval+browser", "! not_in_allowlist"):
+        assert said in text, said
+    for said in ("drift_lock", "LOCKED", "SUSPECTED", "multi_actor", "3/3", "lag 2 (gating 2)", "Ctrl-C ends it"):
+        assert said in text, said
+    assert "dead letter: feedback.dlq: rating: 7" in text
+
+
+def test_a_blocked_tool_is_one_row_not_two(board):
+    assert len([row for row in board.tools if row.get("kind") == "tool_blocked"]) == 0
+
+
+def test_the_newest_turn_stands_first_and_an_older_revision_changes_nothing(make):
+    board = Board()
+    for event in (make.turn("t1", revision=1, mode="strict"), make.turn("t2"), make.turn("t1")):
+        board.apply(event)
+    assert [row["audit_id"] for row in reversed(board.turns.values())] == ["t2", "t1"]
+    assert board.turns["t1"]["mode"] == "strict"
+
+
+def test_what_was_erased_is_no_longer_shown(make):
+    board = Board()
+    for event in (make.bond("ann"), make.style("ann"), make.gone("bonds", "ann"), make.gone("style-tables", "ann")):
+        board.apply(event)
+    assert board.bonds == board.styles == {}
+
+
+def test_a_board_keeps_no_more_than_a_terminal_shows(make):
+    board = Board()
+    for number in range(3 * ROWS):
+        board.apply(make.turn(f"t{number}"))
+        board.apply(make.decision())
+        board.apply(make.bond(f"u{number}"))
+    assert (len(board.turns), len(board.tools), len(board.bonds)) == (ROWS, ROWS, ROWS)
+
+
+@settings(max_examples=60)
+@given(
+    name=st.text(max_size=40),
+    note=st.text(max_size=200),
+    width=st.integers(1, 160),
+    height=st.integers(4, 50),
+)
+def test_no_text_from_a_topic_breaks_the_view(name, note, width, height):
+    board = Board()
+    value = {"user_id": name, "phase": name, "risk_level": name, "peak_nodes": {}, "daily_msg_cap": 0}
+    board.apply(Event("bonds", name, "id", value | {"daily_msg_count": 1}, True))
+    lines = [line.plain for line in screen(board, Status("run", note=note), width, height)]
+    assert len(lines) == height
+    assert {cell_len(line) for line in lines} == {width}
+    assert all(line.isprintable() for line in lines)
+
+
+@given(text=st.text(max_size=30), width=st.integers(0, 20))
+def test_fit_gives_exactly_the_width(text, width):
+    assert cell_len(fit(text, width)) == width
