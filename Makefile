@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev run demo test test-unit test-contract test-kafka check format kafka kafka-fetch kafka-down clean
+.PHONY: help install install-dev run demo test test-unit test-contract test-kafka dst dst-ablations check format kafka kafka-fetch kafka-down clean
 
 # The folder of the environment, and the Python it is made with (3.11 or newer; by default one that is found).
 VENV ?= .venv
@@ -11,6 +11,7 @@ PYTHON ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
 PYTEST_ARGS ?=
+N ?=
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -38,6 +39,12 @@ test-contract: $(VENV)/.dev ## the contract suite on the embedded broker
 
 test-kafka: $(VENV)/.dev kafka-fetch ## the contract suite on Apache Kafka: the one that runs, else one of its own
 	@$(BIN)/pytest tests/contract --broker kafka -m "not embedded" $(PYTEST_ARGS)
+
+dst: $(VENV)/.runtime ## deterministic simulation of the runtime: N schedules (default 10000) on all cores
+	@$(BIN)/python -m pipeline.simbroker $(N)
+
+dst-ablations: $(VENV)/.runtime ## the same with each part of the protocol taken away in turn (N schedules each): all must fail
+	@$(BIN)/python -m pipeline.simbroker --ablations $(N)
 
 check: $(VENV)/.dev ## lint, format, types, and which package may import which
 	$(BIN)/ruff check .

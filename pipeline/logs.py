@@ -5,7 +5,6 @@ import sys
 
 import structlog
 
-
 QUIET_S = 10.0
 """Seconds for which a line that was just logged is not logged again: clients retry many times a second."""
 

@@ -42,6 +42,8 @@ class Changelog:
 
     entries: list[Entry] = field(default_factory=list)
     ever: list[Entry] = field(default_factory=list)
+    recovering: str | None = None
+    """Who reads it from its beginning. Tombstones stay meanwhile: Kafka keeps them for delete.retention.ms."""
 
     def append(self, items: Sequence[tuple[bytes, bytes | None]], claim: int) -> int:
         """One atomic batch; returns its base offset."""
@@ -70,7 +72,7 @@ class Changelog:
             entry
             for entry in self.entries
             if entry.offset >= bound
-            or (last[entry.key] == entry.offset and (entry.value is not None or entry.key == CLAIM_KEY))
+            or (last[entry.key] == entry.offset and (entry.value is not None or self.recovering is not None))
         ]
 
 
@@ -158,13 +160,17 @@ class MemoryPort:
         if self._random() >= self._unrest:
             yield [entry for entry in self._log.entries if start <= entry.offset < end]
             return
+        if start == 0:
+            self._log.recovering = self._name
         while start < end:
             await _Pause()
             piece = [entry for entry in self._log.entries if start <= entry.offset < end][:3]
             if not piece:
-                return
+                break
             start = piece[-1].offset + 1
             yield piece
+        if self._log.recovering == self._name:
+            self._log.recovering = None
 
     async def changelog_end(self) -> int:
         await self._lookup()

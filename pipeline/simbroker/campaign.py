@@ -1,6 +1,7 @@
 """Many schedules on all cores, one schedule in full, or every ablation: `python -m pipeline.simbroker --help`."""
 
 import argparse
+import gc
 import multiprocessing
 import os
 import sys
@@ -27,6 +28,13 @@ def attempt(seed: int, part: str | None = None) -> Outcome:
     return seed, run(seed, ABLATIONS[part] if part else Design(), check=check)[1]
 
 
+def _prepare() -> None:
+    """Of a process: what was imported is no garbage, and a schedule leaves little."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 50)
+
+
 def _chunk(job: tuple[int, int, str | None]) -> tuple[int, list[Outcome]]:
     first, count, part = job
     outcomes = (attempt(seed, part) for seed in range(first, first + count))
@@ -38,7 +46,8 @@ def campaign(
 ) -> Iterator[tuple[int, list[Outcome]]]:
     """Yields (schedules done, failing ones) chunk by chunk, in order of seeds. workers: processes; None: one a core."""
     jobs = [(at, min(CHUNK, first + count - at), part) for at in range(first, first + count, CHUNK)]
-    with multiprocessing.get_context("spawn").Pool(min(workers or os.cpu_count() or 1, len(jobs))) as pool:
+    processes = min(workers or os.cpu_count() or 1, len(jobs))
+    with multiprocessing.get_context("spawn").Pool(processes, _prepare) as pool:
         yield from pool.imap(_chunk, jobs)
 
 

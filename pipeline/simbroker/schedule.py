@@ -29,7 +29,7 @@ INPUTS = 14
 STEPS = 30_000
 ZOMBIES = 3
 ENDS = ("fenced", "stopped")
-SMALL, TINY = 4096 + 1900, 4096 + 1320
+SMALL, TINY = 4096 + 1900, 4096 + 1380
 """Bytes of a changelog batch into which three or so records' outputs fit, and into which one record's may not."""
 
 
