@@ -284,6 +284,8 @@ class _Said:
         engine, dumps = self._engine, orjson.dumps
         name = engine.agent.name
         written: list[Outgoing] = []
+        last: Trigger | None = None
+        when: tuple[str, bytes] | None = None
         for item in self._pending:
             if item is None:
                 continue
@@ -300,9 +302,12 @@ class _Said:
                 ("ce_subject", subject),
                 (ORIGIN, f"{name}/{topic}/{raw.partition}/{raw.offset}/{ordinal}".encode()),
             ]
-            when = event_time(value["ts"] if type(value) is dict else getattr(value, "ts", 0.0))
+            if trigger is not last:
+                last = trigger
+                told = event_time(value["ts"] if type(value) is dict else getattr(value, "ts", 0.0))
+                when = None if told is None else ("ce_time", told.encode())
             if when is not None:
-                own.append(("ce_time", when.encode()))
+                own.append(when)
             if headers and TRACEPARENT in headers:
                 own.append((TRACEPARENT, headers[TRACEPARENT]))
             place = raw.partition if ours else partition_of(identity, engine.partitions)

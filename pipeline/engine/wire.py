@@ -1,7 +1,9 @@
 """Records as bytes: what was fetched, and what is to be spoken."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import date
+from functools import lru_cache
+from math import floor, isfinite
 from typing import NamedTuple, Protocol
 
 Headers = Sequence[tuple[str, bytes]]
@@ -63,13 +65,35 @@ class Outgoing(NamedTuple):
     derived: bool
 
 
+_UNIX_EPOCH = date(1970, 1, 1).toordinal()
+_DAYS = (1 - _UNIX_EPOCH, date.max.toordinal() - _UNIX_EPOCH)
+
+
+@lru_cache(maxsize=64)
+def _day(day: int) -> str:
+    return date.fromordinal(_UNIX_EPOCH + day).isoformat()
+
+
+@lru_cache(maxsize=86_400)
+def _clock(second: int) -> str:
+    return f"T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}."
+
+
 def event_time(ts: float) -> str | None:
-    """RFC 3339 of seconds since 1970, for `ce_time`; None outside the years 1 to 9999.
+    """RFC 3339 of seconds since 1970, for `ce_time`, to the microsecond; None outside the years 1 to 9999.
+
+    By hand: every derived record has one, and datetime's way costs as much as deciding what to say.
 
     >>> event_time(1714000000.25)
     '2024-04-24T23:06:40.250000Z'
     """
-    try:
-        return datetime.fromtimestamp(ts, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    except (ValueError, OverflowError, OSError):
+    if not isfinite(ts):
         return None
+    second = floor(ts)
+    micros = round((ts - second) * 1_000_000)
+    if micros == 1_000_000:
+        second, micros = second + 1, 0
+    day, second = divmod(second, 86_400)
+    if not _DAYS[0] <= day <= _DAYS[1]:
+        return None
+    return f"{_day(day)}{_clock(second)}{micros:06d}Z"

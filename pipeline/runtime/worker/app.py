@@ -41,6 +41,8 @@ def build_app(settings: Settings, body: Body, *, worker_id: str) -> EndocrineApp
         topic_allow_declare=False,  # topics are ours, made before a worker joins
         topic_disable_leader=True,
         TableManager=TableManager,
+        # A standby reads along in a changelog. We have none, and Faust would assign us the changelogs of others.
+        table_standby_replicas=0,
         consumer_auto_offset_reset="earliest",
         consumer_group_instance_id=settings.instance,
         consumer_max_fetch_size=max(settings.topic_message_bytes, 1 << 20),

@@ -60,9 +60,10 @@ class Body:
     async def take_over(self, assigned: Iterable[Any]) -> None:
         """Take over every unit whose partition was assigned; returns when all have claimed and recovered."""
         await self.stop_units()
-        partitions = sorted({place.partition for place in assigned})
         self._paused.clear()
         changelogs = {f"{self.settings.prefix}changelog.{name}" for name in self.agents}
+        # Sources only: a changelog may be assigned as a standby, and a standby must claim nothing.
+        partitions = sorted({place.partition for place in assigned if place.topic not in changelogs})
         self._in_thread("pause", [place for place in assigned if place.topic in changelogs])
         for partition in partitions:
             for agent in self.agents.values():
@@ -229,6 +230,5 @@ class Body:
     async def commit(self) -> None:
         """Tell the group how far we are; failures only delay lag displays."""
         news = {place: offset for place, offset in self.offsets().items() if self._committed.get(place, 0) < offset}
-        if news:
-            await self.consumer.commit_now(news)
+        if news and await self.consumer.commit_now(news):
             self._committed.update(news)

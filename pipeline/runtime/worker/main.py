@@ -21,6 +21,7 @@ from pipeline.engine.wire import CE_ID, Outgoing
 from pipeline.runtime.worker.app import EndocrineApp, build_app
 from pipeline.runtime.worker.body import Body
 from pipeline.runtime.worker.broker import Broker
+from pipeline.runtime.worker.tuning import SWEEP_S, sweep
 from pipeline.settings import Settings
 from pipeline.version import code_version
 
@@ -96,6 +97,7 @@ class Worker:
     async def _serve(self, app: EndocrineApp, body: Body) -> None:
         crashed = asyncio.create_task(app.wait_until_stopped())
         asked = asyncio.create_task(self._stop.wait())
+        swept = time.monotonic()
         try:
             while not (crashed.done() or asked.done()):
                 await asyncio.wait(
@@ -103,6 +105,9 @@ class Worker:
                 )
                 if (error := _coordination_error(app)) is not None:
                     self._fail(error)
+                if time.monotonic() - swept > SWEEP_S:
+                    swept = time.monotonic()
+                    sweep()
                 if body.running:
                     self.ready.set()
                     with suppress(Exception):

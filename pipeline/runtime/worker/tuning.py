@@ -5,14 +5,20 @@ import gc
 
 import uvloop
 
-YOUNG = 50_000
-"""Allocations between collections of the youngest generation. The default, 700, runs inside every batch for nothing:
-states are bytes, and a batch's records die by reference count."""
+SWEEP_S = 30.0
+"""Seconds between collections of cyclic garbage. States are bytes and a batch's records die by reference count, so what
+is left are cycles of tasks and exceptions: little, and not worth a walk through every young object inside a batch."""
 
 
 def tune_process() -> None:
-    """uvloop for this and Faust's threads, and a cyclic garbage collector that leaves long-lived objects alone."""
+    """uvloop for this and Faust's threads, and a cyclic garbage collector that waits until it is called."""
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     gc.collect()
     gc.freeze()  # modules, models, the policy: alive until the end, so never to be walked again
-    gc.set_threshold(YOUNG, 20, 100)
+    gc.disable()  # `sweep` instead, now and then
+
+
+def sweep() -> None:
+    """Collect cyclic garbage where `tune_process` took that over."""
+    if not gc.isenabled():
+        gc.collect()
