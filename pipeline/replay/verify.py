@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
+from pydantic import ValidationError
 
 from agents.contract import Agent
 from agents.policy.compiled import Policy
@@ -21,6 +21,7 @@ from pipeline.engine.marks import Marks
 from pipeline.engine.wire import CE_ID, ERROR_KIND, ORIGIN, REKEYED_FROM, Headers, Outgoing
 from pipeline.replay.logs import Logs
 from pipeline.topics import CATALOGUE
+from schemas.proofs import JournalEntry
 
 Form = tuple[bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]
 """Key, value and headers of a record: all that a reader of the topic can see of it but its offset and time."""
@@ -136,7 +137,12 @@ class Verifier:
         for raw in self._logs[("journal", partition)]:
             if raw.key != unit.encode():
                 continue
-            entry = orjson.loads(raw.value)
+            try:
+                entry = JournalEntry.model_validate_json(raw.value or b"").model_dump()
+            except ValidationError as error:
+                told = f"journal/{partition} at offset {raw.offset}, of {unit}: {error.errors()[0]['msg']}"
+                self._find("journal unreadable", told)
+                continue
             number = entry["batch"]
             if number in forms:
                 if forms[number] != _form(raw):
