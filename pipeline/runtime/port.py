@@ -37,7 +37,11 @@ class Port(Protocol):
         ...
 
     async def fetch(self, wait: bool) -> Sequence[Run]:
-        """What has been fetched since the last call; empty when nothing came for a while. wait: it may take longer."""
+        """What has been fetched since the last call; empty when nothing came for a while. wait: it may take longer.
+
+        Each topic begins at the front or before it and has no holes: a unit that skipped an original would take its
+        copy for new.
+        """
         ...
 
     async def ends(self, topics: Sequence[str]) -> Mapping[str, int]:
@@ -45,7 +49,7 @@ class Port(Protocol):
         ...
 
     async def seek(self, front: Mapping[str, int]) -> None:
-        """Fetch from these offsets on (from the earliest where none is named)."""
+        """Fetch from these offsets on, or from earlier (from the earliest where none is named)."""
         ...
 
     async def commit(self, front: Mapping[str, int]) -> None:

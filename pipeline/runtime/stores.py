@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgpack
 from rocksdict import Options, Rdict, WriteBatch
 
-_MARK = b"\0mark"
+MARK_KEY = b"\0mark"
 """Begins with a byte that no changelog key begins with."""
 WRITE_BUFFER_BYTES = 8 << 20
 """Per store; a worker has one per agent and partition."""
@@ -36,7 +36,7 @@ class Mark(NamedTuple):
 class RocksStore(MutableMapping[bytes, bytes]):
     """States of one unit in RocksDB. What is set is gathered, and written with its mark by `flush`, all or nothing.
 
-    max_age_s: a store left alone for longer is thrown away, for tombstones it missed may be compacted away by now.
+    max_age_s: `begin` passes over what was left alone for longer: tombstones it missed may be compacted away by now.
     """
 
     def __init__(self, path: Path, *, max_age_s: float) -> None:
@@ -44,9 +44,6 @@ class RocksStore(MutableMapping[bytes, bytes]):
         self._max_age_s = max_age_s
         self._fresh: dict[bytes, bytes | None] = {}
         self._db = self._open()
-        mark = self.mark()
-        if mark and time.time() - mark.written_at > max_age_s:
-            self.clear()
 
     def _open(self) -> Rdict:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +53,7 @@ class RocksStore(MutableMapping[bytes, bytes]):
 
     def mark(self) -> Mark | None:
         """What the last flush noted; None for a new store or one that cannot be read."""
-        packed = self._db.get(_MARK)
+        packed = self._db.get(MARK_KEY)
         if packed is None:
             return None
         try:
@@ -65,10 +62,18 @@ class RocksStore(MutableMapping[bytes, bytes]):
             return None
         return Mark(position, claim, tuple(void), written_at)
 
+    def too_old(self, mark: Mark) -> bool:
+        """Whether it was left alone for longer than max_age_s."""
+        return time.time() - mark.written_at > self._max_age_s
+
     def begin(self) -> Mark | None:
-        """Forget what was set and not flushed (its batch may be void), and tell the mark."""
+        """Forget what was set and not flushed (its batch may be void), and tell the mark, unless it is too old.
+
+        Asked at every takeover, for a process may sleep for days between two of them.
+        """
         self._fresh.clear()
-        return self.mark()
+        mark = self.mark()
+        return None if mark is None or self.too_old(mark) else mark
 
     def flush(self, position: int, claim: int, void: set[bytes]) -> None:
         """Write what was set since the last flush, and the mark, at once."""
@@ -78,7 +83,7 @@ class RocksStore(MutableMapping[bytes, bytes]):
                 batch.delete(key)
             else:
                 batch.put(key, value)
-        batch.put(_MARK, msgpack.packb([position, claim, sorted(void), time.time()]))
+        batch.put(MARK_KEY, msgpack.packb([position, claim, sorted(void), time.time()]))
         self._db.write(batch)
         self._fresh.clear()
 
@@ -108,7 +113,7 @@ class RocksStore(MutableMapping[bytes, bytes]):
 
     def __iter__(self) -> Iterator[bytes]:
         for key in self._db.keys():  # noqa: SIM118 - an Rdict is no mapping
-            if key != _MARK and key not in self._fresh:
+            if key != MARK_KEY and key not in self._fresh:
                 yield key
         yield from (key for key, value in self._fresh.items() if value is not None)
 

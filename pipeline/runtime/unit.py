@@ -272,7 +272,7 @@ class Unit:
         async for entries in self._port.changelog(start, end):
             for entry in entries:
                 if entry.key == CLAIM_KEY:
-                    raise Fenced(f"{self.name}: claimed anew at {entry.offset}; ours is {self.claim}")
+                    raise Fenced(f"{self.name}: claimed anew at {entry.offset}; ours is {self.claim}", entry.value)
                 if entry.claim < self.claim:
                     hidden.add(entry.key)
         return hidden

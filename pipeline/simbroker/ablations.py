@@ -17,8 +17,9 @@ from pipeline.runtime.changelog import CLAIM_KEY, HEAD_KEY, Entry
 from pipeline.runtime.head import decode_head
 from pipeline.runtime.inbox import Inbox
 from pipeline.runtime.port import Run
+from pipeline.runtime.stores import Mark as DiskMark
 from pipeline.runtime.unit import Unit
-from pipeline.simbroker.broker import MemoryPort
+from pipeline.simbroker.broker import Disk, MemoryPort
 from pipeline.simbroker.schedule import Design
 
 Items = Sequence[tuple[bytes, bytes | None]]
@@ -285,6 +286,33 @@ class ReadBelow(Unit):
             self.head.front = front
 
 
+# ---- of the durable store ----
+
+
+class OldDisk(Disk):
+    """A store is taken up however old it is, though tombstones that it missed are gone."""
+
+    def too_old(self, mark: DiskMark) -> bool:
+        return False
+
+
+class EagerDisk(Disk):
+    """What is set is durable at once, before it is known that no newer owner wrote."""
+
+    def __setitem__(self, key: bytes, value: bytes) -> None:
+        self._db[key] = value
+
+    def __delitem__(self, key: bytes) -> None:
+        del self._db[key]
+
+
+class VoidForgotten(Disk):
+    """The mark does not say which keys a zombie hides."""
+
+    def flush(self, position: int, claim: int, void: set[bytes]) -> None:
+        super().flush(position, claim, set())
+
+
 class OutOfOrder(MemoryPort):
     """Topics are fetched with their records in another order."""
 
@@ -316,5 +344,8 @@ ABLATIONS: Mapping[str, Design] = {
     "records below front thought": Design(unit=ReadBelow),
     "records fetched out of order": Design(port=OutOfOrder),
     "no recall of producers' ids": Design(engine=NoRecall),
+    "a store of any age taken up": Design(disk=OldDisk),
+    "a store written before the look": Design(disk=EagerDisk),
+    "hidden keys forgotten in a store": Design(disk=VoidForgotten),
     "no refusals in the journal": Design(journal_refusals=False),
 }

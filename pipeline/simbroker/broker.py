@@ -7,12 +7,15 @@ import random
 from collections import defaultdict
 from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import msgpack
 
 from pipeline.engine.wire import Fetched, Headers, Outgoing
 from pipeline.runtime.changelog import CLAIM_KEY, Entry
 from pipeline.runtime.errors import Retry
 from pipeline.runtime.port import Run
+from pipeline.runtime.stores import MARK_KEY, Mark, RocksStore
 
 
 class _Pause:
@@ -42,8 +45,10 @@ class Changelog:
 
     entries: list[Entry] = field(default_factory=list)
     ever: list[Entry] = field(default_factory=list)
-    recovering: str | None = None
-    """Who reads it from its beginning. Tombstones stay meanwhile: Kafka keeps them for delete.retention.ms."""
+    recovering: set[str] = field(default_factory=set)
+    """Who recover from it. Tombstones stay meanwhile: Kafka keeps them for delete.retention.ms."""
+    forgotten: int = -1
+    """Offset of the last tombstone that is gone: a disk that had not come so far by then has missed it."""
 
     def append(self, items: Sequence[tuple[bytes, bytes | None]], claim: int) -> int:
         """One atomic batch; returns its base offset."""
@@ -68,12 +73,41 @@ class Changelog:
                 void.pop(entry.key, None)
         bound = min([*void.values(), len(self.ever)]) if lag else len(self.ever)
         last = {entry.key: entry.offset for entry in self.entries if entry.offset < bound}
-        self.entries = [
-            entry
-            for entry in self.entries
-            if entry.offset >= bound
-            or (last[entry.key] == entry.offset and (entry.value is not None or self.recovering is not None))
-        ]
+        kept = []
+        for entry in self.entries:
+            if entry.offset < bound:
+                if last[entry.key] != entry.offset:
+                    continue
+                if entry.value is None and not self.recovering:
+                    self.forgotten = max(self.forgotten, entry.offset)
+                    continue
+            kept.append(entry)
+        self.entries = kept
+
+
+class Disk(RocksStore):
+    """A durable store on a disk in memory, which outlives its units. What was set and not flushed is lost with them."""
+
+    def __init__(self, disk: dict[bytes, bytes], log: Changelog) -> None:
+        self._fresh: dict[bytes, bytes | None] = {}
+        self._db: Any = disk
+        self._log = log
+
+    def too_old(self, mark: Mark) -> bool:
+        return mark.position <= self._log.forgotten
+
+    def flush(self, position: int, claim: int, void: set[bytes]) -> None:
+        for key, value in self._fresh.items():
+            if value is None:
+                self._db.pop(key, None)
+            else:
+                self._db[key] = value
+        self._db[MARK_KEY] = msgpack.packb([position, claim, sorted(void), 0.0])
+        self._fresh.clear()
+
+    def clear(self) -> None:
+        self._fresh.clear()
+        self._db.clear()
 
 
 class MemoryBroker:
@@ -148,10 +182,11 @@ class MemoryPort:
         self._unrest = unrest
         self._faults = faults
         self._position: dict[str, int] = {}
+        self._claimed = -1
 
     async def claim(self) -> int:
         await _Pause()
-        offset = self._log.append([(CLAIM_KEY, b"{}")], -1)
+        offset = self._claimed = self._log.append([(CLAIM_KEY, b"{}")], -1)
         self._broker.trace.append((self._name, "claims at", offset))
         return offset
 
@@ -160,8 +195,8 @@ class MemoryPort:
         if self._random() >= self._unrest:
             yield [entry for entry in self._log.entries if start <= entry.offset < end]
             return
-        if start == 0:
-            self._log.recovering = self._name
+        if end == self._claimed + 1:
+            self._log.recovering.add(self._name)
         while start < end:
             await _Pause()
             piece = [entry for entry in self._log.entries if start <= entry.offset < end][:3]
@@ -169,8 +204,7 @@ class MemoryPort:
                 break
             start = piece[-1].offset + 1
             yield piece
-        if self._log.recovering == self._name:
-            self._log.recovering = None
+        self._log.recovering.discard(self._name)
 
     async def changelog_end(self) -> int:
         await self._lookup()
@@ -216,11 +250,11 @@ class MemoryPort:
             raise Retry("the broker does not answer for now")
 
     async def seek(self, front: Mapping[str, int]) -> None:
-        """To the front, to where the group is said to be, or to the beginning: its offsets may be late or lost."""
+        """To the front, to where the group is said to be if that is before it, or to the beginning."""
         for topic in self._sources:
             dice, at = self._random(), front.get(topic, 0)
             if dice < 0.4:
-                at = self._broker.committed.get((self._agent, self._partition, topic), 0)
+                at = min(at, self._broker.committed.get((self._agent, self._partition, topic), 0))
             self._position[topic] = 0 if dice < 0.1 else at
 
     async def commit(self, front: Mapping[str, int]) -> None:

@@ -92,7 +92,7 @@ def ablations(count: int) -> int:
         kinds = Counter(kind for _, failures in bad for kind in {" ".join(told.split()[:2]) for told in failures})
         first = f"first: seed {bad[0][0]}" if bad else "NOT NOTICED"
         common = ", ".join(f"{kind}: {number}" for kind, number in kinds.most_common(4))
-        print(f"{part:30} {len(bad):6} of {count} fail ({first})  {common}", flush=True)
+        print(f"{part:33} {len(bad):6} of {count} fail ({first})  {common}", flush=True)
     return bool(unnoticed)
 
 

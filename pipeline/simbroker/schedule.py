@@ -4,14 +4,14 @@ Each schedule draws its own rates first (swarm testing): combinations that a fix
 """
 
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, MutableMapping
 from dataclasses import dataclass, field
 
 from pipeline.engine.batch import Engine
 from pipeline.engine.wire import Outgoing
 from pipeline.runtime.errors import Fatal, Fenced, Retry
 from pipeline.runtime.unit import Unit
-from pipeline.simbroker.broker import MemoryBroker, MemoryPort
+from pipeline.simbroker.broker import Disk, MemoryBroker, MemoryPort
 from pipeline.simbroker.toys import (
     CATALOGUE,
     IDENTITIES,
@@ -29,7 +29,7 @@ INPUTS = 14
 STEPS = 30_000
 ZOMBIES = 3
 ENDS = ("fenced", "stopped")
-SMALL, TINY = 4096 + 1900, 4096 + 1380
+SMALL, TINY = 4096 + 2200, 4096 + 1600
 """Bytes of a changelog batch into which three or so records' outputs fit, and into which one record's may not."""
 
 
@@ -44,6 +44,7 @@ class Design:
     unit: type[Unit] = Unit
     port: type[MemoryPort] = MemoryPort
     engine: type[Engine] = Engine
+    disk: type[Disk] = Disk
     lag: bool = True
     journal_policy: bool = True
     journal_refusals: bool = True
@@ -66,6 +67,13 @@ class Rates:
     """Share of reads before which others act."""
     faults: float
     """Share of lookups that fail for now."""
+    durable: float
+    """Share of units that hold their states on a disk."""
+    reuse: float
+    """Share of those that take a predecessor's disk where one is free."""
+    kinds: str
+    """Of inputs; see toys."""
+    identities: int
     max_records: int
     max_bytes: int
 
@@ -74,7 +82,7 @@ def draw(rng: random.Random) -> Rates:
     """The rates of a schedule."""
     pick = rng.choice
     return Rates(
-        crash=pick((0, 0.03, 0.04, 0.1)),
+        crash=pick((0, 0.04, 0.1, 0.2)),
         pause=pick((0.02, 0.04, 0.08)),
         wake=pick((0.03, 0.05, 0.15)),
         compact=pick((0, 0.04, 0.15)),
@@ -83,6 +91,10 @@ def draw(rng: random.Random) -> Rates:
         retry=pick((0, 0.3)),
         unrest=pick((0, 0.05, 0.3)),
         faults=pick((0, 0, 0.05)),
+        reuse=pick((0.5, 0.9)),
+        kinds=pick((KINDS, KINDS, "noowc")),
+        identities=pick((2, 4)),
+        durable=pick((0, 0.9, 1)),
         max_records=pick((2, 4, 8)),
         max_bytes=pick((1 << 20, SMALL, TINY)),
     )
@@ -100,6 +112,9 @@ class World:
     broker: MemoryBroker = field(default_factory=MemoryBroker)
     policy_number: int = 0
     starts: dict[Key, int] = field(default_factory=dict)
+    disks: dict[Key, list[dict[bytes, bytes]]] = field(default_factory=dict)
+    """Disks that no unit has open."""
+    opened: dict["Life", tuple[Key, dict[bytes, bytes]]] = field(default_factory=dict)
     made: list[tuple[str, str, str, str]] = field(default_factory=list)
     """Inputs on the topic whose producers retry: name, identity, kind, fit."""
 
@@ -141,16 +156,34 @@ def _begin(world: World, key: Key) -> Life:
         unrest=rates.unrest,
         faults=rates.faults,
     )
+    store: MutableMapping[bytes, bytes] = {}
+    if world.rng.random() < rates.durable:
+        free = world.disks.setdefault(key, [])
+        # Of a machine that once owned the partition, or of a new one.
+        reused = free and world.rng.random() < rates.reuse
+        disk = free.pop(int(world.rng.random() * len(free))) if reused else {}
+        store = design.disk(disk, world.broker.changelogs[key])
     unit = design.unit(
         world.engines[agent],
         partition,
         port,
-        {},
+        store,
         lambda: policy(world.policy_number),
         max_records=rates.max_records,
         max_bytes=rates.max_bytes,
     )
-    return _live(unit)
+    life = _live(unit)
+    if isinstance(store, Disk):
+        world.opened[life] = key, disk
+    return life
+
+
+def _end(world: World, life: Life) -> None:
+    """A unit is no more; its disk is there for another."""
+    life.close()
+    if life in world.opened:
+        key, disk = world.opened.pop(life)
+        world.disks[key].append(disk)
 
 
 def _step(life: Life) -> str:
@@ -174,9 +207,9 @@ def _input(world: World, number: int) -> Outgoing:
             kind = rng.choice(KINDS.replace("c", ""))  # the id once more with other content, most likely
         return source_record(topic, name, identity, kind, fit)
     # A finished key forgets which ids it has seen: where producers retry, no input finishes one.
-    kind = "b" if rng.random() < 0.1 else rng.choice(KINDS if not rates.retry else KINDS.replace("c", ""))
+    kind = "b" if rng.random() < 0.1 else rng.choice(rates.kinds if not rates.retry else rates.kinds.replace("c", ""))
     fit = rng.choice(["key", "place"]) if rng.random() < rates.misfit else "right"
-    name, identity = f"in{number}", rng.choice(IDENTITIES)
+    name, identity = f"in{number}", rng.choice(IDENTITIES[-rates.identities :])
     if topic == RETRIED and kind != "b":
         world.made.append((name, identity, kind, fit))
     return source_record(topic, name, identity, kind, fit)
@@ -229,7 +262,7 @@ def _play(world: World, lives: list[Life]) -> list[str]:
                 broker.append("input", _input(world, INPUTS - left))
             elif dice < below_crash:
                 trace.append(("crash of", key, world.starts[key]))
-                live[key].close()
+                _end(world, live[key])
                 live[key] = begin(key)
             elif len(zombies) < ZOMBIES:
                 trace.append(("pause of", key, world.starts[key]))
@@ -241,6 +274,7 @@ def _play(world: World, lives: list[Life]) -> list[str]:
                 if (said := _step(zombie)) in ENDS:
                     trace.append((f"a zombie is {said}",))
                     zombies.remove(zombie)
+                    _end(world, zombie)
         elif dice < below_compact:
             broker.changelogs[key].compact(world.design.lag)
         elif dice < below_policy:
@@ -249,6 +283,7 @@ def _play(world: World, lives: list[Life]) -> list[str]:
             said = _step(live[key])
             if said in ENDS:
                 trace.append((f"{said}:", key, world.starts[key]))
+                _end(world, live[key])
                 live[key] = begin(key)
             elif said == "idle":
                 idle[key] += 1

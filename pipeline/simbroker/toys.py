@@ -21,8 +21,8 @@ from pipeline.topics import Topic
 PARTITIONS = 2
 KINDS = "nnnooowzcr"
 """n state only, o one output, w three outputs, z may change nothing, c close, r may reject."""
-IDENTITIES = ("ann", "bob", "max", "tom")
-"""Two on each of two partitions."""
+IDENTITIES = ("ann", "max", "bob", "tom")
+"""By turns on each of two partitions."""
 RETRIED = "s1"
 """The topic whose producers retry."""
 
@@ -34,12 +34,13 @@ def digest(*parts: object) -> str:
 
 @dataclass(frozen=True)
 class Toy:
-    """A toy agent; fine: its keys are finer than the identity."""
+    """A toy agent. fine: its keys are finer than the identity. pad: bytes by which some outputs are longer."""
 
     name: str
     sources: tuple[str, ...]
     targets: tuple[str, ...]
     fine: bool = False
+    pad: int = 0
 
     def key(self, trigger: Trigger) -> str:
         """The identity, or identity and half."""
@@ -57,7 +58,8 @@ class Toy:
         chain = digest(chain, trigger.id, policy.digest)
         if kind == "c":
             return None, [self._said(first, trigger, "closed" + chain, 0)]
-        said = {"o": [(first, chain)], "w": [(first, chain), (second, chain), (first, "+" + chain)]}.get(kind, [])
+        long = "+" + chain + "." * self.pad
+        said = {"o": [(first, chain)], "w": [(first, chain), (second, chain), (first, long)]}.get(kind, [])
         return [length + 1, chain], [self._said(topic, trigger, body, n) for n, (topic, body) in enumerate(said)]
 
     def _said(self, topic: str, trigger: Trigger, body: str, ordinal: int) -> Output:
@@ -71,7 +73,7 @@ def cast(fine: bool) -> dict[str, Toy]:
     """The two agents by name."""
     return {
         "x": Toy("x", ("s1", "s2"), ("d1", "d2")),
-        "y": Toy("y", ("d1", "d2", "s3"), ("e1", "e2"), fine),
+        "y": Toy("y", ("d1", "d2", "s3"), ("e1", "e2"), fine, pad=600),
     }
 
 

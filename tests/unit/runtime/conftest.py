@@ -1,0 +1,86 @@
+"""A unit over a broker in memory, run to rest or stopped before a given effect."""
+
+import random
+from types import SimpleNamespace
+
+import pytest
+
+from agents.contract import Output
+from pipeline.engine.batch import Engine
+from pipeline.engine.wire import Outgoing
+from pipeline.runtime.unit import Unit
+from pipeline.simbroker.broker import MemoryBroker, MemoryPort
+from pipeline.topics import Topic
+
+CATALOGUE = {
+    "in": Topic("in", dict, "delete", "read", "echo", recall=True),
+    "also": Topic("also", dict, "delete", "read too", "echo"),
+    "out": Topic("out", dict, "delete", "written"),
+}
+
+
+class Echo:
+    """Keeps the ids it has seen and says each; `say` says so many, `end` finishes the key."""
+
+    name, sources, targets = "echo", ("in", "also"), ("out",)
+
+    def key(self, trigger):
+        return trigger.identity
+
+    def think(self, state, trigger, policy):
+        if trigger.value.get("fail"):
+            raise ZeroDivisionError("as told")
+        after = None if trigger.value.get("end") else [*(state or []), trigger.id]
+        value = {"identity": trigger.identity, "seen": after, "pad": trigger.value.get("pad", "")}
+        return after, [Output("out", trigger.identity, value)] * trigger.value.get("say", 1)
+
+
+class World:
+    """One partition, one agent."""
+
+    def __init__(self):
+        self.broker = MemoryBroker()
+        self.engine = Engine(Echo(), 1, "v", 65536, CATALOGUE)
+        self.log = self.broker.changelogs["echo", 0]
+        self.units = 0
+
+    def send(self, topic, name, identity="ann", headers=(), **value):
+        import orjson
+
+        content = orjson.dumps({"id": name, "identity": identity, "ts": 1.0, **value})
+        self.broker.append("input", Outgoing(topic, 0, identity.encode(), content, headers, False))
+
+    def unit(self, port=MemoryPort, max_records=10, max_bytes=1 << 20):
+        self.units += 1
+        mine = port(self.broker, f"u{self.units}", "echo", 0, Echo.sources, random.Random(1), unrest=0, faults=0)
+        policy = SimpleNamespace(digest="0" * 64)
+        return Unit(self.engine, 0, mine, {}, lambda: policy, max_records=max_records, max_bytes=max_bytes)
+
+    def life(self, unit=None):
+        return (unit or self.unit()).run()
+
+    def rest(self, life):
+        """Step until it has nothing to do."""
+        idle = 0
+        while idle < 2:
+            idle = idle + 1 if life.send(None) == "idle" else 0
+
+    def until(self, life, word):
+        """Step until the trace has a new event with this word; the life then stands before its next effect."""
+        before = len(self.broker.trace)
+        while not any(word in event for event in self.broker.trace[before:]):
+            life.send(None)
+
+    def said(self, topic="out"):
+        """ids on a topic."""
+        return [dict(raw.headers)["ce_id"].decode() for raw in self.broker.topics[topic, 0]]
+
+    def values(self, topic):
+        import orjson
+
+        return [orjson.loads(raw.value) for raw in self.broker.topics[topic, 0]]
+
+
+@pytest.fixture
+def world():
+    return World()

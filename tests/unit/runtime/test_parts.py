@@ -1,0 +1,198 @@
+"""Head, changelog, inbox, marks, journal: each alone."""
+
+import hashlib
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.engine.journal import inputs_digest, journal_record, runs_of
+from pipeline.engine.marks import mark_of
+from pipeline.engine.recall import RECENT, conflicts, pack, token, unpack
+from pipeline.engine.wire import Fetched, Outgoing
+from pipeline.runtime.changelog import CLAIM_KEY, Entry, Recovered
+from pipeline.runtime.head import Head, decode_head, encode_head
+from pipeline.runtime.inbox import Inbox
+
+
+def raw(offset, timestamp=0, key=b"k", value=b"v"):
+    return Fetched(0, offset, timestamp, key, value)
+
+
+# ---- head ----
+
+
+def test_a_head_comes_back_as_it_was():
+    out = Outgoing("t", 3, b"k", None, (("a", b"\x00\xff"),), True)
+    head = Head(7, 2, {"s": 5}, {"s<x/t/0": (4, 1)}, (("c", b"1"),), [out])
+    again = decode_head(encode_head(head))
+    assert again == head
+    assert encode_head(again) == encode_head(head)
+    assert isinstance(again.outbox[0], Outgoing)
+
+
+def test_bytes_that_are_no_head_are_refused():
+    with pytest.raises(ValueError, match=r"not a head: .*expected form 1"):
+        decode_head(b"garbage")
+
+
+def test_the_journal_digest_is_that_of_the_last_of_the_outbox():
+    out = Outgoing("journal", 0, b"k", b"bytes", (), True)
+    assert Head(outbox=[out]).journal_digest == hashlib.sha256(b"bytes").hexdigest()
+    assert Head().journal_digest is None
+
+
+# ---- changelog ----
+
+
+def recovered(*entries):
+    found = Recovered({})
+    found.apply(Entry(offset, *rest) for offset, rest in enumerate(entries))
+    return found
+
+
+def test_a_record_under_an_older_claim_than_the_latest_before_it_is_void():
+    found = recovered(
+        (CLAIM_KEY, b"", 0), (b"sa", b"1", 0), (CLAIM_KEY, b"", 2), (b"sa", b"stale", 0), (b"sb", b"x", 0)
+    )
+    assert found.store == {b"sa": b"1"}
+    assert found.void == {b"sa", b"sb"}
+    assert found.claim == 2
+
+
+def test_a_later_valid_record_mends_a_void_one():
+    found = recovered((CLAIM_KEY, b"", 0), (CLAIM_KEY, b"", 1), (b"sa", b"stale", 0), (b"sa", b"2", 1))
+    assert (found.store, found.void) == ({b"sa": b"2"}, set())
+
+
+def test_a_tombstone_removes_the_key_and_a_void_tombstone_does_not():
+    assert recovered((b"sa", b"1", -1), (b"sa", None, -1)).store == {}
+    assert recovered((b"sa", b"1", -1), (CLAIM_KEY, b"", 1), (b"sa", None, -1)).store == {b"sa": b"1"}
+
+
+# ---- inbox ----
+
+
+def test_at_equal_times_the_topic_named_first_is_read_first():
+    inbox = Inbox(("calls", "turns"))
+    inbox.add("turns", [raw(0, 5)])
+    inbox.add("calls", [raw(0, 5), raw(1, 6)])
+    assert [(topic, record.offset) for topic, record in inbox.take(9)] == [("calls", 0), ("turns", 0)]
+
+
+def test_nothing_is_taken_past_the_end_of_a_topic_that_was_not_quiet():
+    inbox = Inbox(("a", "b"))
+    inbox.add("a", [raw(0, 1)])
+    inbox.add("b", [raw(0, 2), raw(1, 3)])
+    assert [topic for topic, _ in inbox.take(9)] == ["a"]
+    assert inbox.quiet() == ["a"]
+    assert [topic for topic, _ in inbox.take(9)] == ["b", "b"]
+
+
+def test_what_comes_again_after_a_seek_is_dropped():
+    inbox = Inbox(("a",))
+    inbox.clear({"a": 2})
+    inbox.add("a", [raw(0), raw(1), raw(2)])
+    inbox.add("a", [raw(2), raw(3)])
+    assert [record.offset for _, record in inbox.take(9)] == [2, 3]
+    assert inbox.following == {"a": 4}
+
+
+logs = st.lists(st.lists(st.integers(0, 3), max_size=8), min_size=1, max_size=3)
+
+
+@settings(max_examples=150, deadline=None)
+@given(logs, st.randoms(use_true_random=False), st.integers(1, 5))
+def test_an_inbox_gives_every_record_once_in_offset_order_and_by_time_where_all_is_known(steps, random, limit):
+    topics = [f"t{number}" for number in range(len(steps))]
+    stored = {}
+    for topic, gaps in zip(topics, steps, strict=True):
+        now = 0
+        stored[topic] = [raw(offset, now := now + gap) for offset, gap in enumerate(gaps)]
+    inbox, taken = Inbox(topics), []
+    at = dict.fromkeys(topics, 0)
+    while True:
+        for topic in topics:  # pieces of any size, some of it again
+            size, back = random.randint(1, 4), random.randint(0, min(2, at[topic]))
+            inbox.add(topic, stored[topic][at[topic] - back : at[topic] + size])
+            at[topic] = min(len(stored[topic]), at[topic] + size)
+        while inbox and all(at[topic] == len(stored[topic]) for topic in inbox.quiet()):
+            taken += inbox.take(limit)
+        if not inbox and all(at[topic] == len(stored[topic]) for topic in topics):
+            break
+    for topic in topics:
+        assert [record for name, record in taken if name == topic] == stored[topic]
+    assert [record.timestamp for _, record in taken] == sorted(record.timestamp for _, record in taken)
+
+
+# ---- marks ----
+
+
+def test_a_rekeyed_record_is_marked_by_its_first_copys_offset():
+    headers = {"endocrine-rekeyed-from": b"signals/1/9", "endocrine-origin": b"a/t/0/1/0"}
+    assert mark_of("signals", headers) == ("signals<re-keyed/signals/1", (9, 0))
+
+
+@pytest.mark.parametrize("origin", [b"", b"x", b"a/t/0/x/0", b"\xff/1/2"])
+def test_an_origin_that_cannot_be_read_makes_an_original(origin):
+    assert mark_of("signals", {"endocrine-origin": origin}) is None
+
+
+@settings(max_examples=200)
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 2)), unique=True, max_size=12), st.data())
+def test_marks_let_each_pass_once_however_often_a_prefix_is_said_again(heights, data):
+    said, heights = [], sorted(heights)
+    for place in range(len(heights)):
+        said += heights[data.draw(st.integers(0, place)) : place + 1]  # a successor says from some place on
+    marks, passed = {}, []
+    for offset, ordinal in said:
+        name, height = mark_of("t", {"endocrine-origin": f"a/s/0/{offset}/{ordinal}".encode()})
+        if marks.get(name, (-1, 0)) < height:
+            marks[name] = height
+            passed.append(height)
+    assert passed == heights
+
+
+# ---- recall ----
+
+
+def test_recent_ids_are_stored_beside_the_state_and_go_with_it():
+    tokens = [token("t", f"id{number}", raw(0, value=b"%d" % number)) for number in range(RECENT)]
+    assert unpack(pack({"a": 1}, tokens)) == ({"a": 1}, tokens)
+    assert pack(None, tokens) is None
+    assert unpack(None) == (None, [])
+
+
+def test_the_same_id_with_other_content_conflicts():
+    known, other = token("t", "id", raw(0, value=b"1")), token("t", "id", raw(1, value=b"2"))
+    assert conflicts(other, [known])
+    assert not conflicts(known, [known])
+    assert not conflicts(token("u", "id", raw(0, value=b"2")), [known])
+
+
+# ---- journal ----
+
+
+def test_runs_follow_the_order_read_and_break_at_gaps_and_other_topics():
+    read = [("a", raw(0)), ("a", raw(1)), ("b", raw(4)), ("a", raw(2)), ("a", raw(5))]
+    assert runs_of(read) == [["a", 0, 2], ["b", 4, 1], ["a", 2, 1], ["a", 5, 1]]
+
+
+def test_the_digest_of_inputs_tells_null_from_empty_and_key_from_value():
+    forms = [(None, b""), (b"", None), (b"a", b"b"), (b"", b"ab"), (b"ab", b"")]
+    assert len({inputs_digest([("t", raw(0, key=key, value=value))]) for key, value in forms}) == len(forms)
+
+
+def test_a_journal_record_names_the_one_before_and_refusals_only_where_there_are():
+    read = [("a", raw(0))]
+    options = {"previous": "p" * 64, "policy": "0" * 64, "version": "v", "claim": 3}
+    plain, refused = (
+        journal_record("agent", 1, 2, read, **options),
+        journal_record("agent", 1, 2, read, **options, refused="too large"),
+    )
+    entry = orjson.loads(plain.value)
+    assert (entry["previous"], entry["runs"], entry["claim"]) == ("p" * 64, [["a", 0, 1]], 3)
+    assert "refused" not in entry
+    assert orjson.loads(refused.value)["refused"] == "too large"
+    assert plain.key == b"agent/1"
