@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev run demo test test-unit test-contract test-kafka dst dst-ablations check format kafka kafka-fetch kafka-down clean
+.PHONY: help install install-dev run demo test test-unit test-contract test-kafka dst dst-ablations chaos chaos-quick check format kafka kafka-fetch kafka-down bench bench-quick clean
 
 # The folder of the environment, and the Python it is made with (3.11 or newer; by default one that is found).
 VENV ?= .venv
@@ -11,6 +11,8 @@ PYTHON ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
+CHAOS_ARGS ?=
 N ?=
 
 help: ## list the targets
@@ -46,6 +48,12 @@ dst: $(VENV)/.runtime ## deterministic simulation of the runtime: N schedules (d
 dst-ablations: $(VENV)/.runtime ## the same with each part of the protocol taken away in turn (N schedules each): all must fail
 	@$(BIN)/python -m pipeline.simbroker --ablations $(N)
 
+chaos: $(VENV)/.runtime kafka-fetch ## 100 faults on 3 workers and Kafka while 100,000 inputs come in, then every record proved (15 min)
+	@exec $(BIN)/python tests/chaos/main.py $(CHAOS_ARGS)
+
+chaos-quick: $(VENV)/.runtime kafka-fetch ## the same with 12 faults and 8,000 inputs, under two minutes
+	@exec $(BIN)/python tests/chaos/main.py --quick $(CHAOS_ARGS)
+
 check: $(VENV)/.dev ## lint, format, types, and which package may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -65,6 +73,12 @@ kafka-fetch: $(VENV)/.runtime ## fetch Apache Kafka's jars, unless they are ther
 kafka-down: $(VENV)/.runtime ## stop it; its data stays under docker/kafka/data
 	@$(BIN)/python -m pipeline.kafka_node down
 
+bench: $(VENV)/.bench ## measure beside Faust, Quix Streams and a bare loop, on Apache Kafka where Java is present (15 minutes)
+	@$(VENV)/bench/bin/python -m bench $(BENCH_ARGS)
+
+bench-quick: $(VENV)/.bench ## the same for throughput alone, each once
+	@$(VENV)/bench/bin/python -m bench --quick $(BENCH_ARGS)
+
 clean: ## remove what was generated: environment, caches, jars (not the data in .endocrine and docker/kafka/data)
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis docker/kafka/libs
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -81,6 +95,16 @@ $(VENV)/.runtime: requirements.lock requirements-build.lock pyproject.toml | $(V
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
 	@echo "installing the tools for tests and checks into $(VENV) ..."
 	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# An environment of its own: Quix Streams asks for an older pydantic than requirements.lock has.
+$(VENV)/.bench: requirements-bench.lock requirements-build.lock pyproject.toml | $(VENV)/.made
+	@echo "installing what the benchmark compares with into $(VENV)/bench ..."
+	@$(BIN)/python -m venv $(VENV)/bench
+	@for lock in requirements-build.lock requirements-bench.lock; do \
+		$(VENV)/bench/bin/python -m pip --disable-pip-version-check --no-input -q install --require-hashes -r $$lock; \
+	done
+	@$(VENV)/bench/bin/python -m pip --disable-pip-version-check --no-input -q install --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/.made:

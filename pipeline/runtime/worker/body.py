@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
+import orjson
 import structlog
 from aiokafka import TopicPartition
 
@@ -51,6 +52,9 @@ class Body:
         self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._stores: list[RocksStore] = []
         self._taking: list[asyncio.Task[None]] = []
+        """In the order of `units`."""
+        self._fenced: set[str] = set()
+        """Units that wait to take over again."""
         self._fuse = Fuse(settings.reject_fuse_share, settings.reject_fuse_window)
         self._paused: dict[int, set[str]] = {}
         self._committed: dict[TopicPartition, int] = {}
@@ -104,16 +108,25 @@ class Body:
         return store
 
     async def _take_over(self, unit: Unit) -> None:
-        try:
-            await unit.take_over()
-        except Exception as error:
-            self._on_fatal(error)
-            raise
+        while True:
+            try:
+                return await unit.take_over()
+            except Fenced as error:  # claimed by another at the same time: one of us will lose it in a rebalance
+                self._note_fenced(unit, error)
+                return
+            except Retry as error:
+                log.warning("retrying", unit=unit.name, reason=str(error))
+                await asyncio.sleep(1.0)
+            except Exception as error:
+                self._on_fatal(error)
+                raise
 
     async def seek(self) -> None:
         """Fetch each source from the lowest offset that one of its units still needs."""
         fronts: dict[TopicPartition, int] = {}
         for (_, partition), unit in self.units.items():
+            if unit.name in self._fenced:
+                continue  # it does not know where it is
             for topic in unit.engine.agent.sources:
                 place = TopicPartition(self.settings.prefix + topic, partition)
                 offset = unit.head.front.get(topic, 0)
@@ -129,14 +142,15 @@ class Body:
 
     async def stop_units(self) -> None:
         """Drop what was not yet remembered, finish what was; returns when no unit speaks any more."""
-        tasks = dict(self._tasks)
-        for taking in self._taking:
-            taking.cancel()
-        while pending := [(key, task) for key, task in tasks.items() if not task.done()]:
+        units = self.units
+        tasks = [*zip(units, self._taking, strict=False), *self._tasks.items()]
+        while pending := [(key, task) for key, task in tasks if not task.done()]:
             for key, task in pending:
-                if not self.units[key].critical:
+                if not units[key].critical:
                     task.cancel()
             await asyncio.wait([task for _, task in pending], timeout=0.02)
+        self._taking.clear()
+        self._fenced.clear()
         self._tasks.clear()
         self.units.clear()
         self._ports.clear()
@@ -147,13 +161,13 @@ class Body:
 
     async def _live(self, unit: Unit) -> None:
         """Batch after batch; a fenced unit waits longer than a session and, if it is still ours, takes over again."""
-        fenced = False
         while True:
             try:
-                if fenced:
+                if unit.name in self._fenced:
+                    await asyncio.sleep(1.5 * self.settings.session_timeout_s)
                     await unit.take_over()
+                    self._fenced.discard(unit.name)
                     await self.seek()
-                    fenced = False
                 while True:
                     before = unit.tally.read, unit.tally.rejected + unit.tally.dead
                     await unit.step()
@@ -163,10 +177,8 @@ class Body:
             except asyncio.CancelledError:
                 raise
             except Fenced as error:
-                log.warning("fenced", unit=unit.name, reason=str(error))
                 unit.critical = False
-                fenced = True
-                await asyncio.sleep(1.5 * self.settings.session_timeout_s)
+                self._note_fenced(unit, error)
             except Retry as error:
                 log.warning("retrying", unit=unit.name, reason=str(error))
                 unit.critical = False
@@ -175,6 +187,16 @@ class Body:
                 unit.critical = False
                 self._on_fatal(error)
                 return
+
+    def _note_fenced(self, unit: Unit, error: Fenced) -> None:
+        """Two processes under one static name would take it from each other for ever: the one that is fenced ends."""
+        log.warning("fenced", unit=unit.name, reason=str(error))
+        self._fenced.add(unit.name)
+        claimed = orjson.loads(error.claimed) if error.claimed else {}
+        ours, name = self.broker.client_id, self.settings.instance
+        if name is not None and claimed.get("instance") == name and claimed.get("worker") != ours:
+            told = f"{unit.name} was claimed by {claimed['worker']}, which runs under our ENDOCRINE_INSTANCE {name!r}"
+            self._on_fatal(Fatal(told))
 
     # ---- what comes in ----
 

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
+import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
@@ -15,8 +16,11 @@ from pipeline.runtime.errors import Fatal, Retry
 from pipeline.runtime.port import Run
 from pipeline.settings import Settings
 
+log = structlog.get_logger(__name__)
 READERS = 4
 """Changelogs read at once when partitions are taken over: more gains nothing on one consumer thread."""
+OVERLOOKED = 1000
+"""Offsets read at once of what the group's consumer has not delivered."""
 ENVELOPE_BYTES = 1 << 20
 """Room in a produce request beside its largest batch."""
 
@@ -180,6 +184,8 @@ class KafkaPort:
         self._news = asyncio.Event()
         self.front: dict[str, int] = {}
         """What may be committed to the group."""
+        self._following: dict[str, int] = {}
+        """Per topic, the offset after the last record handed on."""
 
     # ---- what comes in ----
 
@@ -200,17 +206,53 @@ class KafkaPort:
                 async with asyncio.timeout(5.0 if wait else 0.5):
                     await self._news.wait()
             except TimeoutError:
-                return ()
+                return await self._overlooked() if wait else ()
         arrived, self._arrived, self._bytes = self._arrived, [], 0
         if self._pressed:
             self._pressed = False
             self._on_pressure(False)
-        return arrived
+        return await self._whole(arrived)
+
+    async def _whole(self, arrived: Sequence[Run]) -> Sequence[Run]:
+        """What arrived, without holes: what was fetched before a seek may arrive after it, and lies further on."""
+        whole: list[Run] = []
+        following = dict(self._following)
+        for topic, records in arrived:
+            expected = following.get(topic, 0)
+            if records[0].offset > expected:
+                whole += [(topic, missed) for missed in await self._read_again(topic, expected, records[0].offset)]
+            if records[-1].offset >= expected:
+                whole.append((topic, records))
+                following[topic] = records[-1].offset + 1
+        self._following = following
+        return whole
+
+    async def _overlooked(self) -> Sequence[Run]:
+        """What stands on the topics and has not arrived, though nothing has for a while: some of it."""
+        for topic, end in (await self.ends(tuple(self._places))).items():
+            expected = self._following.get(topic, 0)
+            upto = min(end, expected + OVERLOOKED)
+            if expected < end:
+                found = await self._read_again(topic, expected, upto)
+                self._following[topic] = upto
+                if found:
+                    return [(topic, records) for records in found]
+        return ()
+
+    async def _read_again(self, topic: str, start: int, end: int) -> list[Sequence[Raw]]:
+        """Records that the group's consumer did not deliver. None is no wonder: compaction and transactions skip
+        offsets."""
+        place = self._places[topic]
+        found = [fetched async for fetched in self._broker.read(place.topic, place.partition, start, end) if fetched]
+        if found:
+            log.warning("read again", topic=topic, partition=self._partition, start=start, end=end)
+        return found
 
     async def seek(self, front: Mapping[str, int]) -> None:
         """The process seeks for all its units at once (see body); here only what arrived before is forgotten."""
         self._arrived, self._bytes = [], 0
         self.front = dict(front)
+        self._following = dict(front)
 
     async def commit(self, front: Mapping[str, int]) -> None:
         """Noted here; sent to the group now and then by the body."""
@@ -224,8 +266,8 @@ class KafkaPort:
     # ---- the changelog ----
 
     async def claim(self) -> int:
-        """Claim the changelog; who claims is written for people."""
-        who = orjson.dumps({"worker": self._broker.client_id})
+        """Claim the changelog; who claims is written for people, and for a worker that was replaced."""
+        who = orjson.dumps({"worker": self._broker.client_id, "instance": self._broker.settings.instance})
         return await self._broker.append(self._log, self._partition, [(CLAIM_KEY, who, [])])
 
     async def changelog(self, start: int, end: int) -> AsyncIterator[Sequence[Entry]]:

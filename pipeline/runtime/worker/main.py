@@ -25,6 +25,7 @@ from pipeline.runtime.worker.tuning import SWEEP_S, sweep
 from pipeline.settings import Settings
 from pipeline.version import code_version
 
+_SAME_NAME = "If it is unknown to aiokafka: another worker has joined under our ENDOCRINE_INSTANCE."
 STOP_S = 10.0
 """Seconds that each part gets to stop; what hangs longer is left behind, and the process ends all the same."""
 log = structlog.get_logger(__name__)
@@ -111,7 +112,7 @@ class Worker:
                 if body.running:
                     self.ready.set()
                     with suppress(Exception):
-                        await body.commit()
+                        await asyncio.wait_for(body.commit(), STOP_S)
             if crashed.done() and not asked.done():
                 self._fail(getattr(app, "crash_reason", None) or RuntimeError("the Faust application stopped"))
         finally:
@@ -122,7 +123,8 @@ class Worker:
         with suppress(Exception):
             if body.running:
                 await asyncio.wait_for(body.commit(), 5)
-        await body.stop_units()
+        with suppress(Exception):  # what is under way when the broker does not answer is a crash to the successor
+            await asyncio.wait_for(body.stop_units(), STOP_S)
         with suppress(Exception):
             await asyncio.wait_for(app.stop(), STOP_S)
         with suppress(Exception):
@@ -148,9 +150,23 @@ def _coordination_error(app: EndocrineApp) -> BaseException | None:
     """Why aiokafka's group coordination ended, if it did: it ends silently, and the worker would wait for ever."""
     inner = app.consumer._thread._consumer
     task = getattr(getattr(inner, "_coordinator", None), "_coordination_task", None)
-    if task is None or not task.done() or task.cancelled():
+    if task is None or task.cancelled():
         return None
-    return task.exception() or RuntimeError("group coordination ended")
+    if task.done():
+        return task.exception() or RuntimeError("group coordination ended")
+    waits: Any = task.get_coro()
+    while waits is not None:
+        if (
+            getattr(waits, "__name__", "") == "_push_error_to_user"
+        ):  # it leaves the group and waits for a new subscription
+            return RuntimeError(f"left the group: {_locals(waits).get('exc')!r}. {_SAME_NAME}")
+        waits = getattr(waits, "cr_await", None)
+    return None
+
+
+def _locals(coroutine: Any) -> dict[str, Any]:
+    frame = coroutine.cr_frame
+    return dict(frame.f_locals) if frame is not None else {}
 
 
 async def run_worker(worker: Worker) -> int:

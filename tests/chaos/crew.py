@@ -1,0 +1,156 @@
+"""The workers as processes, and a supervisor that starts again what has ended, as in production."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline import child
+from pipeline.settings import Settings
+
+STOP_S = 60.0
+"""Seconds a worker may take to stop when asked to."""
+RESTART_S = 1.0
+"""Seconds until the supervisor starts a worker that ended on its own."""
+
+
+@dataclass
+class Seat:
+    """A place for a worker. instance: name of a static member of the group, or None."""
+
+    name: str
+    instance: str | None
+    log: Path
+    """Of the last start: `<name>.<start>.log`."""
+    process: "subprocess.Popen[bytes] | None" = None
+    busy: bool = False
+    """A fault has it in hand: the supervisor leaves it alone."""
+    removed: bool = False
+    starts: int = 0
+
+
+@dataclass
+class Exit:
+    """A worker that ended and was not killed."""
+
+    at: float
+    worker: str
+    code: int
+    because: str
+    """The last line of its log."""
+
+
+@dataclass
+class Crew:
+    """The workers of a run.
+
+    findings: sentences about workers that did not do as they must. exits: of workers that ended on their own.
+    """
+
+    settings: Settings
+    folder: Path
+    begun: float
+    seats: list[Seat] = field(default_factory=list)
+    exits: list[Exit] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
+    _all: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
+
+    def now(self) -> float:
+        """Seconds since the run began."""
+        return time.monotonic() - self.begun
+
+    def add(self, *, static: bool) -> Seat:
+        """A new seat, its worker started."""
+        name = f"worker-{len(self.seats) + 1}"
+        seat = Seat(name, name if static else None, self.folder / f"{name}.log")
+        self.seats.append(seat)
+        self.start(seat)
+        return seat
+
+    def start(self, seat: Seat) -> None:
+        """Start the seat's worker; does not wait until it is ready."""
+        values: dict[str, Any] = {
+            **self.settings.model_dump(),
+            "instance": seat.instance,
+            "data_dir": self.folder / seat.name,
+        }
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("ENDOCRINE_")}
+        environment |= {f"ENDOCRINE_{name.upper()}": str(value) for name, value in values.items() if value is not None}
+        environment["PYTHONFAULTHANDLER"] = "1"  # SIGABRT writes the stacks of all threads into the log
+        seat.starts += 1
+        seat.log = self.folder / f"{seat.name}.{seat.starts}.log"
+        with seat.log.open("a") as log:
+            log.write(f"--- started at {self.now():.1f} s\n")
+        program = [sys.executable, "-c", "from pipeline.cli.main import main; main()", "worker"]
+        seat.process = child.spawn(program, seat.log, env=environment)
+        self._all.append(seat.process)
+
+    def up(self) -> list[Seat]:
+        """Seats whose worker runs and is in no fault's hands."""
+        return [
+            seat
+            for seat in self.seats
+            if not (seat.busy or seat.removed) and seat.process is not None and seat.process.poll() is None
+        ]
+
+    async def supervise(self) -> None:
+        """Start again what ended on its own, until cancelled."""
+        while True:
+            for seat in self.seats:
+                code = seat.process.poll() if seat.process is not None else None
+                if code is not None and not (seat.busy or seat.removed):
+                    self.note_exit(seat, code)
+                    seat.busy = True
+                    await asyncio.sleep(RESTART_S)
+                    self.start(seat)
+                    seat.busy = False
+            await asyncio.sleep(0.1)
+
+    def note_exit(self, seat: Seat, code: int) -> None:
+        """Write down why a worker ended."""
+        self.exits.append(Exit(round(self.now(), 1), seat.name, code, child.last_lines(seat.log, 1).strip()))
+
+    async def ended(self, process: "subprocess.Popen[bytes]", limit_s: float) -> int | None:
+        """Its exit code; None when it still runs after `limit_s` seconds."""
+        deadline = time.monotonic() + limit_s
+        while (code := process.poll()) is None and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        return code
+
+    async def must_end(self, seat: Seat, process: "subprocess.Popen[bytes]", why: str) -> int | None:
+        """Wait for a worker that has to end; a finding with its stacks in the log when it does not."""
+        code = await self.ended(process, STOP_S)
+        if code is None:
+            self.findings.append(
+                f"{seat.name} hangs: still running {STOP_S:.0f} s after {why} at {self.now() - STOP_S:.0f} s; its "
+                f"stacks are in its log"
+            )
+            process.send_signal(signal.SIGABRT)
+            if await self.ended(process, 5) is None:
+                process.kill()
+        return code
+
+    async def stop(self) -> None:
+        """Ask all to stop; each must, with exit code 0."""
+        seats = [seat for seat in self.seats if seat.process is not None and seat.process.poll() is None]
+        for seat in seats:
+            seat.busy = True
+            assert seat.process is not None
+            seat.process.terminate()
+        for seat in seats:
+            assert seat.process is not None
+            if code := await self.must_end(seat, seat.process, "the last SIGTERM"):
+                self.findings.append(f"{seat.name} ended with exit code {code} on the last SIGTERM")
+                self.note_exit(seat, code)
+
+    def kill(self) -> None:
+        """No process of this crew outlives this call."""
+        for process in self._all:
+            if process.poll() is None:
+                process.kill()
+                process.wait()

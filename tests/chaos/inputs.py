@@ -1,0 +1,77 @@
+"""A crowd's inputs: 5,000 identities on every topic that outsiders write, made one after the other from a seed."""
+
+import random
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import orjson
+from histories import History, Line
+
+from agents.roster import AGENTS
+from pipeline.engine.fit import partition_of
+from pipeline.simulation import parse_line
+
+_DERIVED = {topic for agent in AGENTS for topic in agent.targets}
+SOURCES = sorted({topic for agent in AGENTS for topic in agent.sources} - _DERIVED)
+"""Topics that agents read and none of them writes."""
+BROKEN = [b"", b"{", b"\xff\xfe\x00", b'{"ts": NaN}', b"[" * 2000, b"null", b"7"]
+
+
+class Input(NamedTuple):
+    """One record to be produced."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+
+
+class Crowd(History):
+    """Histories of many people at once: few write much, most write little, turns stay open for a while."""
+
+    open_turns = 60
+
+    def __init__(self, rng: random.Random, people: int, partitions: int) -> None:
+        super().__init__(rng)
+        self.partitions = partitions
+        self.people = [f"person-{n}" for n in range(people - 1)] + ["éva"]
+        self._new = 0
+
+    def _who(self) -> str:
+        if self._new < len(self.people):  # each of them at least once
+            self._new += 1
+            return self.people[self._new - 1]
+        if self.rng.random() < 0.3:
+            # Not fewer: a retry that was re-keyed late must not lie 32 records of one identity behind the first try.
+            return self.people[self.rng.randrange(300)]
+        return super()._who()
+
+    def reply(self) -> Line:
+        """What a language model answered."""
+        name, who = self._turn()
+        value: dict[str, Any] = {"request_id": f"request-{self.count}", "audit_id": name, "identity": who}
+        said = {"step": 1, "status": "ok", "content": "This.", "tool_calls": [], "finish_reason": "stop", "usage": None}
+        return self._line("model-replies", {**value, **said, "model": "m", "latency_ms": 812.5, "error": None})
+
+    def good(self) -> Line:
+        return self.reply() if self.rng.random() < 0.03 else super().good()
+
+    def input(self) -> Input:
+        """The next record as bytes, with its place; now and then what no JSON line can say."""
+        topic, key, value, headers = parse_line(orjson.dumps(self.next()))
+        rng, dice = self.rng, self.rng.random()
+        named = None if key is None else key.encode()
+        place = rng.randrange(self.partitions) if key is None else partition_of(key, self.partitions)
+        content: bytes | None = value
+        own = [(name, text.encode()) for name, text in headers.items()]
+        if dice < 0.01:
+            content = rng.choice(BROKEN)
+        elif dice < 0.013 and named is not None:
+            content = None
+        elif dice < 0.02:
+            place = rng.randrange(self.partitions)  # a producer with a partitioner of its own
+        elif dice < 0.06:
+            trace = f"00-{rng.getrandbits(128):032x}-{rng.getrandbits(64):016x}-01"
+            own += [("content-type", b"application/json"), ("traceparent", trace.encode())]
+        return Input(topic, place, named, content, own)

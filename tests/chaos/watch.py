@@ -1,0 +1,137 @@
+"""How far each unit is, as the topics tell: the journal's runs against the ends of the source topics."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import orjson
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from crew import Crew
+
+from agents.roster import AGENTS
+from pipeline.settings import Settings
+
+POLL_S = 1.0
+
+
+class Watch:
+    """Follows the journal. lag: records that units have yet to read, as of the last look."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.lag = 0
+        self.batches = 0
+        self._fronts: dict[tuple[str, int], dict[str, int]] = {}
+        self._numbers: dict[tuple[str, int], int] = {}
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=settings.bootstrap, group_id=None, auto_offset_reset="earliest", request_timeout_ms=10_000
+        )
+        self._journal = [TopicPartition(f"{settings.prefix}journal", n) for n in range(settings.partitions)]
+        self._places = [
+            TopicPartition(settings.prefix + topic, n)
+            for topic in {topic for agent in AGENTS for topic in agent.sources}
+            for n in range(settings.partitions)
+        ]
+        self._ends: dict[TopicPartition, int] = {}
+
+    async def start(self) -> None:
+        """Connect."""
+        await self._consumer.start()
+        self._consumer.assign(self._journal)
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        with suppress(Exception):
+            await asyncio.wait_for(self._consumer.stop(), 10)
+
+    async def look(self) -> bool:
+        """Read what the journal got and the topics' ends. False when the broker does not answer."""
+        try:
+            async with asyncio.timeout(15):
+                ends = await self._consumer.end_offsets([*self._places, *self._journal])
+                while True:
+                    self._take(await self._consumer.getmany(timeout_ms=100))
+                    positions = [await self._consumer.position(place) for place in self._journal]
+                    if all(at >= ends[place] for at, place in zip(positions, self._journal, strict=True)):
+                        break
+        except (KafkaError, TimeoutError):
+            return False
+        self._ends = ends
+        self.lag = sum(behind for _, _, behind in self.behind())
+        return True
+
+    def _take(self, fetched: dict[Any, Any]) -> None:
+        for raw in (raw for records in fetched.values() for raw in records):
+            entry = orjson.loads(raw.value)
+            unit = entry["agent"], entry["partition"]
+            if entry["batch"] > self._numbers.get(unit, 0):
+                self._numbers[unit] = entry["batch"]
+                self.batches += 1
+            fronts = self._fronts.setdefault(unit, {})
+            for topic, first, count in entry["runs"]:
+                fronts[topic] = max(fronts.get(topic, 0), first + count)
+
+    def behind(self) -> list[tuple[str, str, int]]:
+        """(unit, topic, records yet to be read), where there are any."""
+        told = []
+        for agent in AGENTS:
+            for partition in range(self.settings.partitions):
+                fronts = self._fronts.get((agent.name, partition), {})
+                for topic in agent.sources:
+                    end = self._ends.get(TopicPartition(self.settings.prefix + topic, partition), 0)
+                    if end > fronts.get(topic, 0):
+                        told.append((f"{agent.name}/{partition}", topic, end - fronts.get(topic, 0)))
+        return told
+
+    async def until_at_rest(self, crew: Crew, patience_s: float, limit_s: float, tell: Callable[[str], None]) -> str:
+        """Wait until every unit has read all there is and every worker has its share; empty, or what is in the way.
+
+        patience_s: how long nothing may move. limit_s: how long it may take in all.
+        """
+        begun = moved = time.monotonic()
+        last: Any = None
+        calm = 0
+        told = "the broker does not answer"
+        while True:
+            if await self.look():
+                told = self._told(self.behind()) or await self._group(crew)
+                now = self.batches, tuple(sorted(self._ends.items())), len(crew.exits)
+                calm = calm + 1 if not told and now == last else 0
+                if now != last:
+                    last, moved = now, time.monotonic()
+                tell(told or "all is read")
+                if calm >= 3:
+                    return ""
+            waited = time.monotonic() - begun
+            if told and time.monotonic() - moved > patience_s:
+                return f"nothing moves for {patience_s:.0f} s: {told}"
+            if waited > limit_s:
+                return f"not at rest after {limit_s:.0f} s: {told or 'records still come'}"
+            await asyncio.sleep(POLL_S)
+
+    @staticmethod
+    def _told(behind: list[tuple[str, str, int]]) -> str:
+        shown = "; ".join(f"{unit} has {count} of {topic} to read" for unit, topic, count in behind[:6])
+        return shown + (f"; and {len(behind) - 6} more" if len(behind) > 6 else "")
+
+    async def _group(self, crew: Crew) -> str:
+        """What is wrong with the group; empty when every worker is in it with a share of the partitions."""
+        workers = len(crew.up())
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.settings.bootstrap, request_timeout_ms=10_000)
+        try:
+            async with asyncio.timeout(15):
+                await admin.start()
+                (answer,) = await admin.describe_consumer_groups([self.settings.group])
+        except (KafkaError, TimeoutError) as error:
+            return f"the group cannot be described: {error!r}"
+        finally:
+            await admin.close()
+        _, _, state, _, _, members, *_ = answer.groups[0]
+        idle = [member[1] for member in members if len(member[-1]) < 10]
+        if state == "Stable" and len(members) == workers and not idle:
+            return ""
+        return f"the group is {state} with {len(members)} members, {len(idle)} without a share, of {workers} workers"
