@@ -5,7 +5,7 @@ Each line is applied in order, by every agent that reads its topic; what they sa
 
 import json
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,8 +14,9 @@ import orjson
 from agents.contract import Agent
 from agents.policy.compiled import Policy
 from pipeline.engine.batch import Engine
+from pipeline.engine.chain import CHAIN_KEY
 from pipeline.engine.decode import Malformed, decode
-from pipeline.engine.fit import canonical
+from pipeline.engine.fit import canonical, partition_of
 from pipeline.engine.marks import Marks
 from pipeline.engine.wire import ERROR, ERROR_KIND, Fetched, Outgoing
 from pipeline.topics import CATALOGUE
@@ -29,8 +30,14 @@ class _Desk:
 
     engine: Engine
     states: dict[str, bytes] = field(default_factory=dict)
+    chains: dict[int, bytes] = field(default_factory=dict)
+    """By the partition that the record would lie on."""
     marks: Marks = field(default_factory=dict)
     batch: int = 0
+
+    def stored(self, place: int) -> Callable[[str], bytes | None]:
+        """What is remembered under a key, for a record of this partition."""
+        return lambda key: self.chains.get(place) if key == CHAIN_KEY else self.states.get(key)
 
 
 class Derived(tuple[str, str | None, bytes | str | None, Mapping[str, str]]):
@@ -93,11 +100,15 @@ def parse_line(text: bytes) -> tuple[str, str | None, bytes, dict[str, str]]:
 class Simulation:
     """All agents in one process on one partition.
 
-    version: code version put on derived records. max_record_bytes: a longer value is a dead letter.
+    version: code version put on derived records. max_record_bytes: a longer value is a dead letter. partitions:
+    how many hash chains a chained topic has, as on a broker with so many of them.
     """
 
-    def __init__(self, agents: Sequence[Agent], policy: Policy, *, version: str, max_record_bytes: int) -> None:
+    def __init__(
+        self, agents: Sequence[Agent], policy: Policy, *, version: str, max_record_bytes: int, partitions: int
+    ) -> None:
         self.policy = policy
+        self._partitions = partitions
         self._desks = [_Desk(Engine(agent, 1, version, max_record_bytes)) for agent in agents]
         self._offsets: Counter[str] = Counter()
         self._clock = 0
@@ -138,7 +149,10 @@ class Simulation:
         for desk in self._desks:
             if topic not in desk.engine.agent.sources:
                 continue
-            done = desk.engine.process([(topic, raw)], self.policy, desk.states.get, desk.marks, partition=PARTITION)
+            place = partition_of(_text(raw.key or b""), self._partitions)
+            done = desk.engine.process([(topic, raw)], self.policy, desk.stored(place), desk.marks, partition=PARTITION)
+            if chains := done.states.pop(CHAIN_KEY, None):
+                desk.chains[place] = chains
             desk.batch += 1
             desk.marks = done.marks
             for key, state in done.states.items():

@@ -54,6 +54,8 @@ class Topic:
     recall: bool = False
     """Readers recall recent ids of what others produce here, so that a producer's retry changes nothing. Not for
     observations: their series recognise copies by themselves."""
+    chained: bool = False
+    """Each record names the hash of the one before it on its partition (pipeline.engine.chain); one agent writes it."""
 
     @cached_property
     def adapter(self) -> TypeAdapter[Any]:
@@ -116,7 +118,7 @@ _TOPICS = [
     Topic("attribution-changes", attribution.Change, "delete", "transitions and suspicions", "suspicion"),
     Topic("bonds", bonds.Bond, "compact", "bond entry per user", identity_field="user_id", coalesce=True),
     Topic("bond-events", bonds.BondEvent, "delete", "a bond's life"),
-    Topic("audits", proofs.Audit, "delete", "one bundle per turn", retention_ms=365 * DAY_MS),
+    Topic("audits", proofs.Audit, "delete", "one bundle per turn", retention_ms=365 * DAY_MS, chained=True),
     Topic(
         "journal",
         proofs.JournalEntry,

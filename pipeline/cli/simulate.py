@@ -46,7 +46,11 @@ def simulate(
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
     simulation = Simulation(
-        AGENTS, rules, version=code_version(settings.build), max_record_bytes=settings.max_record_bytes
+        AGENTS,
+        rules,
+        version=code_version(settings.build),
+        max_record_bytes=settings.max_record_bytes,
+        partitions=settings.partitions,
     )
     try:
         with _open(file) as lines:

@@ -12,6 +12,7 @@ import orjson
 
 from agents.contract import Agent, Output, Reject, State, Trigger
 from agents.policy.compiled import Policy
+from pipeline.engine.chain import CHAIN_KEY, Chains
 from pipeline.engine.decode import Malformed, decode
 from pipeline.engine.fit import canonical, partition_of
 from pipeline.engine.marks import Marks, mark_of
@@ -159,8 +160,15 @@ class Engine:
             now = self._bytes(held)
             if now != held.before:
                 done.states[name] = now
-        done.outputs = said.written()
+        chains = Chains(stored(CHAIN_KEY)) if self._chained else None
+        done.outputs = said.written(chains)
+        if chains is not None and chains.moved:
+            done.states[CHAIN_KEY] = chains.state
         return done
+
+    @cached_property
+    def _chained(self) -> bool:
+        return any(self.catalogue[topic].chained for topic in self.agent.targets)
 
     @cached_property
     def _recalls(self) -> bool:
@@ -279,8 +287,8 @@ class _Said:
                 self._latest[place] = len(pending)
             pending.append((described, key, identity, content, ordinal, topic, raw, trigger, headers))
 
-    def written(self) -> list[Outgoing]:
-        """The outputs as records, in trigger order."""
+    def written(self, chains: Chains | None) -> list[Outgoing]:
+        """The outputs as records, in trigger order. chains: of the unit, where it writes chained topics."""
         engine, dumps = self._engine, orjson.dumps
         name = engine.agent.name
         written: list[Outgoing] = []
@@ -311,6 +319,9 @@ class _Said:
             if headers and TRACEPARENT in headers:
                 own.append((TRACEPARENT, headers[TRACEPARENT]))
             place = raw.partition if ours else partition_of(identity, engine.partitions)
+            if described.chained and chains is not None:
+                assert ours, f"{described.name} is chained: a record of it lies on its trigger's partition"
+                content = chains.linked(described.name, content)
             written.append(
                 Outgoing(
                     described.name,

@@ -89,7 +89,7 @@ def start(tmp_path):
 
 def simulated():
     """The summary of the same scenario without any broker; its last line, the time, left out."""
-    simulation = Simulation(AGENTS, shipped_policy(), version="0", max_record_bytes=1 << 20)
+    simulation = Simulation(AGENTS, shipped_policy(), version="0", max_record_bytes=1 << 20, partitions=4)
     totals, lines = Totals(), list(scenario.lines())
     for line in lines:
         for derived in simulation.feed(orjson.dumps(line)):

@@ -79,7 +79,13 @@ async def test_killed_again_and_again_every_record_is_derived_once_and_proved(
 
 async def _agents_with_one_source_end_as_if_undisturbed(settings: Settings, lines: list[bytes]) -> None:
     undisturbed: dict[str, list[str]] = {}
-    run = Simulation(AGENTS, shipped_policy(), version="x", max_record_bytes=settings.max_record_bytes)
+    run = Simulation(
+        AGENTS,
+        shipped_policy(),
+        version="x",
+        max_record_bytes=settings.max_record_bytes,
+        partitions=settings.partitions,
+    )
     for line in lines:
         for topic, key, value, headers in run.feed(line):
             if topic == "attribution-changes" and isinstance(value, bytes):

@@ -33,7 +33,13 @@ def _plain(topic: str, key: str | None, value: Any, headers: dict[str, str], int
 
 
 def simulated(lines: list[bytes], settings: Settings) -> Derived:
-    run = Simulation(AGENTS, shipped_policy(), version=code_version(), max_record_bytes=settings.max_record_bytes)
+    run = Simulation(
+        AGENTS,
+        shipped_policy(),
+        version=code_version(),
+        max_record_bytes=settings.max_record_bytes,
+        partitions=settings.partitions,
+    )
     found: Derived = defaultdict(list)
     for line in lines:
         for topic, key, value, headers in run.feed(line):
