@@ -1,13 +1,14 @@
 """All that a unit knows of a broker. Faust and aiokafka, a broker in memory and a simulated one stand behind it."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Protocol
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 from pipeline.engine.wire import Headers, Outgoing, Raw
 from pipeline.runtime.changelog import Entry
 
 Run = tuple[str, Sequence[Raw]]
 """A topic without prefix, and records of it in offset order."""
+T = TypeVar("T")
 
 
 class Port(Protocol):
@@ -41,6 +42,18 @@ class Port(Protocol):
 
         Each topic begins at the front or before it and has no holes: a unit that skipped an original would take its
         copy for new.
+        """
+        ...
+
+    def waiting(self) -> int:
+        """How many records `fetch` would give at once."""
+        ...
+
+    async def beside(self, writing: Coroutine[Any, Any, None], thinking: Coroutine[Any, Any, T]) -> T:
+        """Run both, beside each other; give what thinking comes to.
+
+        Writing first: thinking is given up when writing fails, but writing goes on to its end when thinking fails or
+        the caller is cancelled.
         """
         ...
 

@@ -11,27 +11,35 @@ The five steps, the same numbers in architecture section 4:
 What a crash between two steps leaves: before 3, nothing but dead letters and re-keyed records, which come again under
 the same id. After 3, the head: the successor speaks its outbox again, byte for byte, before anything else. After 4,
 nothing to do. A unit awaits nothing but its port, so deterministic simulation can stop it before every single effect.
+
+While a batch goes through 3 to 5, the next one may go through 1 and 2 (where enough waits): on the states and the head
+that the first one leaves, and nothing of it leaves the unit until the first one is done.
 """
 
 from collections.abc import Callable, MutableMapping, Sequence
 
 from agents.policy.compiled import Policy
-from pipeline.engine.batch import Engine, Processed, Tally
+from pipeline.engine.batch import Engine, Tally
 from pipeline.engine.journal import journal_record
-from pipeline.engine.wire import Headers, Outgoing, Raw
+from pipeline.engine.wire import Outgoing, Raw
 from pipeline.runtime.changelog import CLAIM_KEY, HEAD_KEY, Recovered, state_key
 from pipeline.runtime.errors import Fatal, Fenced, Retry
 from pipeline.runtime.head import Head, decode_head, encode_head
 from pipeline.runtime.inbox import Inbox
 from pipeline.runtime.port import Port
 from pipeline.runtime.stores import RocksStore
+from pipeline.runtime.thought import Items, Thought
+
+AHEAD_RECORDS = 200
+"""How many records must wait for a batch to be thought while the one before is written. Were a few enough, the next
+ones would have to wait for two writes instead of one."""
 
 
 class Unit:
     """Owner of one (agent, partition).
 
     policy: called once per batch, says which policy is in force. max_records: records thought at once.
-    max_bytes: the largest batch the changelog takes.
+    max_bytes: the largest batch the changelog takes. ahead: how many records must wait for thinking to run ahead.
     """
 
     def __init__(
@@ -44,6 +52,7 @@ class Unit:
         *,
         max_records: int,
         max_bytes: int,
+        ahead: int = AHEAD_RECORDS,
     ) -> None:
         self.engine = engine
         self.partition = partition
@@ -57,6 +66,13 @@ class Unit:
         self._policy = policy
         self._max_records = max_records
         self._max_bytes = max_bytes
+        self._ahead = ahead
+        self._written: Thought | None = None
+        """The batch that is on its way from 3 to 5."""
+        self._ready: Thought | None = None
+        """The batch after it, thought already."""
+        self._left: list[tuple[str, Raw]] = []
+        """What was read with it and did not fit into it."""
         self._inbox = Inbox(engine.agent.sources)
         self._expected = 0
         """The changelog offset that our next record must get if nobody else wrote."""
@@ -81,6 +97,8 @@ class Unit:
         if recovered.claim != self.claim:  # compacted away, which only a newer claim can do
             raise Fenced(f"{self.name}: the changelog shows claim {recovered.claim}, ours at {self.claim} is gone")
         self._expected = self.claim + 1
+        self._written = self._ready = None
+        self._left = []
         remembered = self._store.get(HEAD_KEY)
         try:
             self.head = Head() if remembered is None else decode_head(remembered)
@@ -122,31 +140,44 @@ class Unit:
 
     async def step(self) -> bool:
         """One batch, or one look at the changelog's end when there is nothing to read. True if a batch was made."""
-        records = await self._read()  # 1 Read
-        if not records:
+        thought, self._ready = self._ready or await self._think(), None
+        if thought is None:
             await self._look(await self._port.changelog_end())
             return False
-        number, policy = self.head.batch + 1, self._policy()
-        while records:
-            records_now, processed, common, outbox, value = self._fit(records, number, policy)  # 2 Think
-            await self._port.speak(processed.aside, ())
-            head = Head(self.claim, number, self._front_after(records_now), processed.marks, common, outbox)
-            items: list[tuple[bytes, bytes | None]] = [
-                (state_key(key), state) for key, state in processed.states.items()
-            ]
-            items.append((HEAD_KEY, value))
-            self.critical = True
-            base = await self._port.remember(items, self.claim)  # 3 Remember
-            self._keep(items)
-            self.head = head
-            await self._after_write(base, items)
-            await self._port.speak(outbox, common)  # 4 Speak
-            self.critical = False
-            await self._port.commit(head.front)  # 5 Commit
-            self._count(processed.tally)
-            records = records[len(records_now) :]
-            number += 1
+        self._written = thought
+        if self._left or len(self._inbox) + self._port.waiting() >= self._ahead:
+            self._ready = await self._port.beside(self._write(thought), self._think())
+        else:
+            await self._write(thought)
         return True
+
+    async def _think(self) -> Thought | None:
+        """1 Read and 2 Think, after all that was thought before."""
+        records = self._left or await self._read()
+        if not records:
+            return None
+        thought = self._fit(records, self._latest.batch + 1, self._policy())
+        self._left = records[thought.read :]
+        return thought
+
+    async def _write(self, thought: Thought) -> None:
+        """Everything of a batch that leaves the unit."""
+        await self._port.speak(thought.aside, ())
+        self.critical = True
+        base = await self._port.remember(thought.items, self.claim)  # 3 Remember
+        self._keep(thought.items)
+        self.head = thought.head
+        await self._after_write(base, thought.items)
+        await self._port.speak(thought.head.outbox, thought.head.common)  # 4 Speak
+        self.critical = False
+        await self._port.commit(thought.head.front)  # 5 Commit
+        self._written = None
+        self._count(thought.tally)
+
+    @property
+    def _latest(self) -> Head:
+        """The head as the last thought batch leaves it."""
+        return self.head if self._written is None else self._written.head
 
     async def _read(self) -> list[tuple[str, Raw]]:
         """The next records in reading order, none below the head's offsets; empty when nothing came."""
@@ -162,29 +193,27 @@ class Unit:
                 inbox.add(topic, run)
             if not came:
                 break  # nothing more, or the broker is slow: any order is right, as long as the journal has it
-        front = self.head.front
+        front = self._latest.front
         taken = inbox.take(self._max_records)
         if taken and len(self.engine.agent.sources) == 1 and taken[0][1].offset >= front.get(taken[0][0], 0):
             return taken  # one topic in offset order: none of the others lies below either
         return [(topic, raw) for topic, raw in taken if raw.offset >= front.get(topic, 0)]
 
-    def _fit(
-        self, records: Sequence[tuple[str, Raw]], number: int, policy: Policy
-    ) -> tuple[Sequence[tuple[str, Raw]], Processed, Headers, list[Outgoing], bytes]:
+    def _fit(self, records: Sequence[tuple[str, Raw]], number: int, policy: Policy) -> Thought:
         """Think over as many of the records as fit into one batch of the changelog."""
         refuse = None
         while True:
             processed = self.engine.process(
-                records, policy, self._stored, self.head.marks, partition=self.partition, refuse=refuse
+                records, policy, self._stored, self._latest.marks, partition=self.partition, refuse=refuse
             )
             common = self.engine.common_headers(policy, self.partition, number)
-            journal = self._journal(records, number, policy, refuse)
-            outbox = [*processed.outputs, journal]
-            front = self._front_after(records)
-            value = encode_head(Head(self.claim, number, front, processed.marks, common, outbox))
-            size = len(value) + sum(len(key) + len(state or b"") + 64 for key, state in processed.states.items())
+            outbox = [*processed.outputs, self._journal(records, number, policy, refuse)]
+            head = Head(self.claim, number, self._front_after(records), processed.marks, common, outbox)
+            items: Items = [(state_key(key), state) for key, state in processed.states.items()]
+            items.append((HEAD_KEY, encode_head(head)))
+            size = sum(len(key) + len(value or b"") + 64 for key, value in items)
             if size <= self._max_bytes - 4096:
-                return records, processed, common, outbox, value
+                return Thought(len(records), processed.aside, head, items, processed.states, processed.tally)
             if len(records) > 1:
                 records = records[: len(records) // 2]
             elif refuse is None:
@@ -203,7 +232,7 @@ class Unit:
             self.partition,
             number,
             records,
-            previous=self.head.journal_digest,
+            previous=self._latest.journal_digest,
             policy=policy.digest,
             version=self.engine.version,
             claim=self.claim,
@@ -211,10 +240,12 @@ class Unit:
         )
 
     def _stored(self, key: str) -> bytes | None:
+        if self._written is not None and key in self._written.states:
+            return self._written.states[key]
         return self._store.get(state_key(key))
 
     def _front_after(self, records: Sequence[tuple[str, Raw]]) -> dict[str, int]:
-        front = dict(self.head.front)
+        front = dict(self._latest.front)
         for topic, raw in records:
             front[topic] = raw.offset + 1
         return front

@@ -5,9 +5,9 @@ Every effect is preceded by a pause, where the schedule may leave the unit for a
 
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator, Generator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgpack
 
@@ -16,6 +16,8 @@ from pipeline.runtime.changelog import CLAIM_KEY, Entry
 from pipeline.runtime.errors import Retry
 from pipeline.runtime.port import Run
 from pipeline.runtime.stores import MARK_KEY, Mark, RocksStore
+
+T = TypeVar("T")
 
 
 class _Pause:
@@ -26,6 +28,42 @@ class _Pause:
 class _Idle:
     def __await__(self) -> Generator[str, None, None]:
         yield "idle"
+
+
+class _Beside(Generic[T]):
+    """Two coroutines whose steps interleave at random."""
+
+    def __init__(
+        self, writing: Coroutine[Any, Any, None], thinking: Coroutine[Any, Any, T], dice: Callable[[], float]
+    ) -> None:
+        self._writing = writing
+        self._thinking = thinking
+        self._dice = dice
+
+    def __await__(self) -> Generator[str, None, T]:
+        going: list[Coroutine[Any, Any, Any]] = [self._writing, self._thinking]
+        thought: list[T] = []
+        failed: Exception | None = None
+        try:
+            while going:
+                one = going[int(self._dice() * len(going))]
+                try:
+                    yield one.send(None)
+                except StopIteration as stop:
+                    going.remove(one)
+                    if one is self._thinking:
+                        thought.append(stop.value)
+                except Exception as error:
+                    going.remove(one)
+                    if one is self._writing:
+                        raise
+                    failed = error
+        finally:
+            self._writing.close()
+            self._thinking.close()
+        if failed is not None:
+            raise failed
+        return thought[0]
 
 
 class Spoken(NamedTuple):
@@ -237,6 +275,12 @@ class MemoryPort:
         if not runs and wait:
             await (_Pause() if ahead else _Idle())
         return runs
+
+    def waiting(self) -> int:
+        return sum(len(log) - self._position.get(topic, 0) for topic, log in self._logs.items())
+
+    async def beside(self, writing: Coroutine[Any, Any, None], thinking: Coroutine[Any, Any, T]) -> T:
+        return await _Beside(writing, thinking, self._random)
 
     async def ends(self, topics: Sequence[str]) -> Mapping[str, int]:
         await self._lookup()

@@ -4,8 +4,9 @@ Each schedule draws its own rates first (swarm testing): combinations that a fix
 """
 
 import random
-from collections.abc import Callable, Coroutine, MutableMapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Mapping, MutableMapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from pipeline.engine.batch import Engine
 from pipeline.engine.wire import Outgoing
@@ -48,6 +49,8 @@ class Design:
     lag: bool = True
     journal_policy: bool = True
     journal_refusals: bool = True
+    rates: Mapping[str, Any] = field(default_factory=dict)
+    """Rates that are not drawn: for a part that is needed in rare conditions only."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,8 @@ class Rates:
     identities: int
     max_records: int
     max_bytes: int
+    ahead: int
+    """How many records must wait for thinking to run ahead of writing."""
 
 
 def draw(rng: random.Random) -> Rates:
@@ -97,6 +102,7 @@ def draw(rng: random.Random) -> Rates:
         durable=pick((0, 0.9, 1)),
         max_records=pick((2, 4, 8)),
         max_bytes=pick((1 << 20, SMALL, TINY)),
+        ahead=pick((1, 1, 3, 1000)),
     )
 
 
@@ -171,6 +177,7 @@ def _begin(world: World, key: Key) -> Life:
         lambda: policy(world.policy_number),
         max_records=rates.max_records,
         max_bytes=rates.max_bytes,
+        ahead=rates.ahead,
     )
     life = _live(unit)
     if isinstance(store, Disk):
@@ -218,7 +225,7 @@ def _input(world: World, number: int) -> Outgoing:
 def run(seed: int, design: Design | None = None, *, check: Callable[[World], list[str]]) -> tuple[World, list[str]]:
     """One random schedule. Returns the world as it came to rest and the failures that `check` finds in it."""
     design, rng = design or Design(), random.Random(seed)
-    rates, agents = draw(rng), cast(fine=bool(seed % 2))
+    rates, agents = replace(draw(rng), **design.rates), cast(fine=bool(seed % 2))
     engines = {name: design.engine(agent, PARTITIONS, "sim", 4096, CATALOGUE) for name, agent in agents.items()}
     world = World(design, rates, rng, agents, engines)
     world.broker.trace.append((rates,))

@@ -13,6 +13,7 @@ from running import WorkerChild, at_rest, worker_in_process
 
 from agents.policy.compiled import compile_policy
 from agents.roster import AGENTS
+from pipeline.admin import ensure_topics
 from pipeline.policy_files import shipped_policy
 from pipeline.replay.logs import read_logs, read_policies
 from pipeline.replay.verify import Report, Verifier, verified_topics
@@ -53,6 +54,7 @@ async def test_killed_again_and_again_every_record_is_derived_once_and_proved(
     rng = random.Random(7)
     settings = settings.model_copy(update={"partitions": 2, "instance": "one", "store": store})
     lines = [orjson.dumps(line) for line in histories.random_history(rng, LINES, well_placed=("observations",))]
+    await ensure_topics(settings, [agent.name for agent in AGENTS])  # before a client's question makes others
     child = WorkerChild(settings, tmp_path / "worker.log")
     await child.start()
     await asyncio.sleep(4)

@@ -1,9 +1,9 @@
 """The port to Kafka: aiokafka producers and readers shared by all units of a process."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
 
 import orjson
 import structlog
@@ -17,10 +17,13 @@ from pipeline.runtime.port import Run
 from pipeline.settings import Settings
 
 log = structlog.get_logger(__name__)
+T = TypeVar("T")
 READERS = 4
 """Changelogs read at once when partitions are taken over: more gains nothing on one consumer thread."""
 OVERLOOKED = 1000
 """Offsets read at once of what the group's consumer has not delivered."""
+HANDOVERS = 4
+"""Turns of the event loop that aiokafka takes to bring a batch to its socket. Thinking holds the loop for long."""
 ENVELOPE_BYTES = 1 << 20
 """Room in a produce request beside its largest batch."""
 
@@ -197,6 +200,30 @@ class KafkaPort:
         if self._bytes > self._limit and not self._pressed:
             self._pressed = True
             self._on_pressure(True)
+
+    def waiting(self) -> int:
+        """Records that have arrived."""
+        return sum(len(records) for _, records in self._arrived)
+
+    async def beside(self, writing: Coroutine[Any, Any, None], thinking: Coroutine[Any, Any, T]) -> T:
+        """Writing as a task of its own; thinking begins when its request is on its way."""
+        write = asyncio.create_task(writing)
+        think: asyncio.Task[T] | None = None
+        try:
+            for _ in range(HANDOVERS):
+                await asyncio.sleep(0)
+            think = asyncio.create_task(thinking)
+            await asyncio.wait((write, think), return_when=asyncio.FIRST_EXCEPTION)
+            await write
+            return await think
+        finally:
+            if think is None:
+                thinking.close()
+            elif not think.cancel() and not think.cancelled():
+                think.exception()  # seen: writing's failure, if both failed, is the one that is told
+            while not write.done():
+                with suppress(asyncio.CancelledError):  # once begun a batch is finished; the caller still hears of it
+                    await asyncio.wait((write,))
 
     async def fetch(self, wait: bool) -> Sequence[Run]:
         """What has arrived; waits up to five seconds for it, or half a second."""

@@ -50,11 +50,20 @@ class World:
         content = orjson.dumps({"id": name, "identity": identity, "ts": 1.0, **value})
         self.broker.append("input", Outgoing(topic, 0, identity.encode(), content, headers, False))
 
-    def unit(self, port=MemoryPort, max_records=10, max_bytes=1 << 20):
+    def unit(self, port=MemoryPort, max_records=10, max_bytes=1 << 20, ahead=1000, store=None):
         self.units += 1
         mine = port(self.broker, f"u{self.units}", "echo", 0, Echo.sources, random.Random(1), unrest=0, faults=0)
         policy = SimpleNamespace(digest="0" * 64)
-        return Unit(self.engine, 0, mine, {}, lambda: policy, max_records=max_records, max_bytes=max_bytes)
+        return Unit(
+            self.engine,
+            0,
+            mine,
+            {} if store is None else store,
+            lambda: policy,
+            max_records=max_records,
+            max_bytes=max_bytes,
+            ahead=ahead,
+        )
 
     def life(self, unit=None):
         return (unit or self.unit()).run()

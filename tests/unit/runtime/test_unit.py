@@ -5,7 +5,7 @@ import pytest
 from pipeline.runtime.changelog import HEAD_KEY, state_key
 from pipeline.runtime.errors import Fatal, Fenced, Retry
 from pipeline.runtime.head import Head, decode_head, encode_head
-from pipeline.simbroker.broker import MemoryPort
+from pipeline.simbroker.broker import Disk, MemoryPort
 
 
 def heads(world):
@@ -261,3 +261,27 @@ def test_topics_are_read_by_append_time_and_a_quiet_one_is_waited_for(world):
     life.close()
     assert world.said()[0] == "echo/earlier/0"
     assert len(world.said()) == 9
+
+
+@pytest.mark.parametrize("forgets", [False, True])
+def test_a_successor_on_the_same_disk_mends_what_its_predecessor_had_no_time_to(world, forgets):
+    class Forgetful(Disk):
+        def flush(self, position, claim, void):
+            super().flush(position, claim, set())
+
+    world.send("in", "a")
+    owner = world.life()
+    world.rest(owner)
+    owner.close()
+    kept = {entry.key: entry.value for entry in world.log.ever[1:]}
+    world.log.append([(state_key("ann"), b'[["stale"],""]')], claim=-1)
+    disk = {}
+    kind = Forgetful if forgets else Disk
+    interrupted = world.life(world.unit(store=kind(disk, world.log)))
+    world.until(interrupted, "claims at")  # it has recovered onto its disk, and stands before mending
+    interrupted.close()
+    successor = world.life(world.unit(store=kind(disk, world.log)))
+    world.rest(successor)
+    successor.close()
+    last = {entry.key: entry.value for entry in world.log.ever}
+    assert (last[state_key("ann")] == kept[state_key("ann")]) is not forgets  # the store's mark must name hidden keys

@@ -1,0 +1,126 @@
+"""A batch is thought while the one before is written; nothing of it leaves before that one is done."""
+
+import asyncio
+import re
+
+import pytest
+
+from pipeline.runtime.errors import Fatal, Fenced, Retry
+from pipeline.runtime.worker.broker import KafkaPort
+
+
+def rested(world, **options):
+    life = world.life(world.unit(**options))
+    world.rest(life)
+    life.close()
+    states = {entry.key: entry.value for entry in world.log.ever if entry.key.startswith(b"s")}
+    return world.said(), world.values("out"), states
+
+
+def test_what_is_said_and_remembered_does_not_depend_on_thinking_ahead(world):
+    other = type(world)()
+    for number in range(9):
+        for one in (world, other):
+            one.send("in", f"a{number}", identity="ann" if number % 2 else "bob")
+    plain = rested(world, max_records=2)
+    assert rested(other, max_records=2, ahead=1) == plain
+    assert len(plain[0]) == 9
+
+
+def test_batches_are_thought_while_others_are_written_and_each_is_spoken_before_the_next_is_remembered(world):
+    for number in range(20):
+        world.send("in", f"a{number}")
+    unit = world.unit(max_records=2, ahead=1)
+    thought_beside = []
+    fit = unit._fit
+
+    def watched(*arguments):
+        thought_beside.append(unit._written is not None)
+        return fit(*arguments)
+
+    unit._fit = watched
+    life = world.life(unit)
+    world.rest(life)
+    life.close()
+    assert thought_beside.count(True) >= 5
+    did = [event[2].topic if event[1] == "speaks" else event[1] for event in world.broker.trace if event[0] == "u1"]
+    steps = "".join({"claims at": "c", "remembers at": "R", "out": "o", "journal": "j"}[one] for one in did)
+    assert re.fullmatch("c(Ro+j)+", steps)
+
+
+def test_a_zombie_forgets_what_it_thought_ahead(world):
+    for number in range(4):
+        world.send("in", f"a{number}")
+    zombie = world.life(world.unit(max_records=2, ahead=1))
+    world.until(zombie, "claims at")
+    owner = world.life(world.unit(max_records=2, ahead=1))
+    world.rest(owner)
+    with pytest.raises(Fenced):
+        world.rest(zombie)
+    owner.close()
+    assert world.said() == [f"echo/a{number}/0" for number in range(4)]
+
+
+# ---- on asyncio ----
+
+
+async def think(log, *, fail=None, slow=0):
+    for _ in range(slow):
+        await asyncio.sleep(0.001)
+    log.append("thought")
+    if fail:
+        raise fail
+    return "next"
+
+
+async def write(log, *, fail=None, steps=3):
+    log.append("begun")
+    for _ in range(steps):
+        await asyncio.sleep(0.001)
+    if fail:
+        raise fail
+    log.append("written")
+
+
+@pytest.fixture
+def port():
+    return object.__new__(KafkaPort)
+
+
+async def test_writing_is_begun_before_thinking(port):
+    log = []
+    assert await port.beside(write(log), think(log)) == "next"
+    assert log == ["begun", "thought", "written"]
+
+
+async def test_when_thinking_fails_what_is_being_written_is_finished_first(port):
+    log = []
+    with pytest.raises(Retry):
+        await port.beside(write(log), think(log, fail=Retry("later")))
+    assert log == ["begun", "thought", "written"]
+
+
+async def test_when_writing_fails_thinking_is_given_up(port):
+    log = []
+    with pytest.raises(Fatal):
+        await port.beside(write(log, fail=Fatal("gone")), think(log, slow=1000))
+    assert log == ["begun"]
+
+
+async def test_when_both_fail_the_failure_of_writing_is_told(port):
+    log = []
+    with pytest.raises(Fenced):
+        await port.beside(write(log, fail=Fenced("newer")), think(log, fail=Retry("later")))
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_cancelled_caller_is_cancelled_only_when_the_write_is_finished(port, turns):
+    log = []
+    task = asyncio.create_task(port.beside(write(log, steps=5), think(log, slow=2)))
+    for _ in range(turns + 2):
+        await asyncio.sleep(0)
+    task.cancel()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert log[-1] == "written"
