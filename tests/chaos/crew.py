@@ -15,6 +15,8 @@ from pipeline.settings import Settings
 
 STOP_S = 60.0
 """Seconds a worker may take to stop when asked to."""
+NOTICE_S = 180.0
+"""Seconds a worker may take to notice that another has its name: it learns that from the broker, which may be away."""
 RESTART_S = 1.0
 """Seconds until the supervisor starts a worker that ended on its own."""
 
@@ -122,12 +124,14 @@ class Crew:
             await asyncio.sleep(0.05)
         return code
 
-    async def must_end(self, seat: Seat, process: "subprocess.Popen[bytes]", why: str) -> int | None:
+    async def must_end(
+        self, seat: Seat, process: "subprocess.Popen[bytes]", why: str, within: float = STOP_S
+    ) -> int | None:
         """Wait for a worker that has to end; a finding with its stacks in the log when it does not."""
-        code = await self.ended(process, STOP_S)
+        code = await self.ended(process, within)
         if code is None:
             self.findings.append(
-                f"{seat.name} hangs: still running {STOP_S:.0f} s after {why} at {self.now() - STOP_S:.0f} s; its "
+                f"{seat.name} hangs: still running {within:.0f} s after {why} at {self.now() - within:.0f} s; its "
                 f"stacks are in its log"
             )
             process.send_signal(signal.SIGABRT)

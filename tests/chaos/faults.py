@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from crew import Crew, Seat
+from crew import NOTICE_S, Crew, Seat
 from schedule import Fault
 
 from pipeline.child import last_lines
@@ -101,7 +101,8 @@ class Faults:
         self._start_again(seat)
         await asyncio.sleep(fault.lasts)
         old.send_signal(signal.SIGCONT)
-        code = await self.crew.must_end(seat, old, "it was replaced by another member of its name and woken")
+        why = "it was replaced by another member of its name and woken"
+        code = await self.crew.must_end(seat, old, why, within=NOTICE_S)
         with self.log.open("a") as told:
             told.write(f"{self.crew.now():7.1f} s  replaced one ended with code {code}: {last_lines(log, 1).strip()}\n")
 
