@@ -14,8 +14,11 @@ from pydantic import TypeAdapter
 from pipeline.settings import Settings
 from schemas import (
     attribution,
+    audits,
     bonds,
+    checkpoints,
     commands,
+    dead_letters,
     feedback,
     interactions,
     models,
@@ -29,7 +32,7 @@ from schemas import (
 DAY_MS = 86_400_000
 DEAD_LETTER_HEADER_BYTES = 64 << 10
 """Room that a dead letter has for its headers, above the largest record its topic takes. Bytes."""
-Key = Literal["identity", "identity/primitive", "tool", "digest", "agent/partition"]
+Key = Literal["identity", "identity/primitive", "tool", "digest", "agent/partition", "key id", "dead letter"]
 
 
 @dataclass(frozen=True)
@@ -97,12 +100,12 @@ _TOPICS = [
     Topic("detections", bonds.Detection, "delete", "entrainment detections with ULM vectors", "bonds", recall=True),
     Topic("commands", commands.AnyCommand, "delete", "operator commands", "bonds", recall=True),
     Topic("policies", proofs.PublishedPolicy, "compact", "published policies, by digest", key="digest"),
-    Topic("model-requests", models.ModelRequest, "delete", "calls to a language model"),
+    Topic("model-requests", models.ModelRequest, "delete", "calls to a language model", "audit", recall=True),
     Topic("model-replies", models.ModelReply, "delete", "replies of a language model", "intake", recall=True),
     Topic(
         "modulations", modulations.Modulation, "delete", "parameters for a turn, with lineage and revision", "gating"
     ),
-    Topic("tool-decisions", tools.ToolDecision, "delete", "gate decisions"),
+    Topic("tool-decisions", tools.ToolDecision, "delete", "gate decisions", "audit"),
     Topic("incidents", tools.Incident, "delete", "incidents", "modulation"),
     Topic("scheduled-tasks", tools.ScheduledTask, "delete", "what the scheduler tool was asked"),
     Topic("tool-analytics", tools.ToolAnalytics, "compact", "figures per tool", key="tool"),
@@ -118,13 +121,29 @@ _TOPICS = [
     Topic("attribution-changes", attribution.Change, "delete", "transitions and suspicions", "suspicion"),
     Topic("bonds", bonds.Bond, "compact", "bond entry per user", identity_field="user_id", coalesce=True),
     Topic("bond-events", bonds.BondEvent, "delete", "a bond's life"),
-    Topic("audits", proofs.Audit, "delete", "one bundle per turn", retention_ms=365 * DAY_MS, chained=True),
+    Topic("audits", audits.Audit, "delete", "one bundle per turn", retention_ms=365 * DAY_MS, chained=True),
     Topic(
         "journal",
         proofs.JournalEntry,
         "delete",
         "what each batch read, in which order",
         key="agent/partition",
+        retention_ms=365 * DAY_MS,
+    ),
+    Topic(
+        "checkpoints",
+        checkpoints.Checkpoint,
+        "delete",
+        "where the audit chains and the journal stood, signed",
+        key="key id",
+        retention_ms=3650 * DAY_MS,
+    ),
+    Topic(
+        "dlq-actions",
+        dead_letters.DeadLetterAction,
+        "delete",
+        "who sent dead letters again or set them aside",
+        key="dead letter",
         retention_ms=365 * DAY_MS,
     ),
 ]
@@ -136,6 +155,8 @@ _KEYS: Mapping[str, Callable[[str, Mapping[str, Any]], str]] = {
     "tool": lambda identity, value: str(value["tool"]),
     "digest": lambda identity, value: str(value["digest"]),
     "agent/partition": lambda identity, value: f"{value['agent']}/{value['partition']}",
+    "key id": lambda identity, value: str(value["key_id"]),
+    "dead letter": lambda identity, value: f"{value['topic']}/{value['partition']}/{value['offset']}",
 }
 
 

@@ -17,7 +17,7 @@ Ts = Annotated[
     Field(ge=0, lt=253_402_300_800, description="Event time, seconds since 1970-01-01 UTC, before the year 10000."),
 ]
 Share = Annotated[float, Field(ge=0, le=1, description="A share, 0 to 1.")]
-Count = Annotated[int, Field(ge=0, le=2**53, description="A count, 0 or more.")]
+Count = Annotated[int, Field(ge=0, le=2**53 - 1, description="A count, 0 or more; exact in every JSON reader.")]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$"), Field(description="SHA-256 in hexadecimal.")]
 Bag = Annotated[dict[str, Any], Field(description="A JSON object of free shape.")]
 

@@ -49,4 +49,10 @@ class Deny(Command):
     call_id: Id
 
 
-AnyCommand = Annotated[SetCap | AddNote | ReleaseLock | Approve | Deny, Field(discriminator="kind")]
+class Tick(Command):
+    """Event time passed: whatever of the identity waits for a deadline at or before `ts` meets it."""
+
+    kind: Literal["tick"]
+
+
+AnyCommand = Annotated[SetCap | AddNote | ReleaseLock | Approve | Deny | Tick, Field(discriminator="kind")]

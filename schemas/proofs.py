@@ -1,10 +1,10 @@
-"""Topics `journal`, `policies` and `audits`: what a decision is proved from."""
+"""Topics `journal` and `policies`: what a decision is proved from."""
 
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from schemas.base import Bag, Count, Digest, Id, Identity, Record, Ts
+from schemas.base import Bag, Count, Digest, Id, Record, Ts
 
 
 class JournalEntry(Record):
@@ -35,15 +35,3 @@ class PublishedPolicy(Record):
     previous: Digest | None
     by: Id
     ts: Ts
-
-
-class Audit(Record):
-    """The bundle of a turn; its other fields come with the audit feature."""
-
-    model_config = ConfigDict(extra="allow")
-
-    identity: Identity
-    audit_id: Id
-    ts: Ts
-    previous: Digest | None
-    hash: Digest

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter
 
 from agents.attribution.rules import AttributionRules, Primitives
+from agents.audit.rules import AuditRules
 from agents.bonds.rules import BondRules
 from agents.capture.rules import HeuristicRules
 from agents.feedback.rules import FeedbackRules
@@ -29,6 +30,7 @@ class Document(Section):
     feedback: Annotated[FeedbackRules, Field(description="Style table and drift alarm.")]
     gating: Annotated[GatingRules, Field(description="The gate's constants.")]
     bonds: Annotated[BondRules, Field(description="The bond ledger's constants.")]
+    audit: Annotated[AuditRules, Field(description="What a turn's audit bundle holds and remembers.")]
     tools: Annotated[ToolRegistry, Field(description="The tool registry.")]
     primitives: Annotated[Primitives, Field(description="Kind of each known primitive.")]
 

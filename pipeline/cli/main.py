@@ -5,7 +5,23 @@ import importlib.util
 
 import typer
 
-COMMANDS = ("policy", "topics", "schemas", "ingest", "simulate", "worker", "run", "replay", "project")
+COMMANDS = (
+    "policy",
+    "topics",
+    "schemas",
+    "ingest",
+    "simulate",
+    "worker",
+    "run",
+    "replay",
+    "state",
+    "snapshot",
+    "project",
+    "audit",
+    "explain",
+    "dlq",
+    "export",
+)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 

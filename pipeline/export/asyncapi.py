@@ -18,6 +18,8 @@ _KEYS = {
     "tool": "Canonical name of the tool.",
     "digest": "Digest of the policy.",
     "agent/partition": "Agent and partition number, joined by a slash.",
+    "key id": "Id of the key that signed it.",
+    "dead letter": "Topic, partition and offset of the dead letter, joined by slashes.",
 }
 
 

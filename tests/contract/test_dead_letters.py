@@ -38,6 +38,10 @@ GOOD: dict[str, dict[str, Any]] = {
         "confidence": 0.5, "signals": [], "turn_count": 1, "ulm": {"n": 0.5}, "ts": 1.0,
     },
     "commands": {"kind": "set_cap", "identity": "ann", "by": "op", "cap": 3, "ts": 1.0},
+    "model-requests": {
+        "request_id": "r", "audit_id": "t1", "identity": "ann", "step": 1, "model": "m", "messages": [], "tools": [],
+        "parameters": {}, "dropped": [], "deadline_ms": 1000, "ts": 1.0,
+    },
     "model-replies": {
         "request_id": "r", "audit_id": "t1", "identity": "ann", "step": 1, "status": "ok", "content": "x",
         "tool_calls": [], "finish_reason": "stop", "usage": None, "model": "m", "latency_ms": 1.0, "error": None,

@@ -7,6 +7,17 @@ import pytest
 D = "a" * 64
 _TURN: dict[str, Any] = {"audit_id": "a1", "identity": "ann"}
 _CALL = {"call_id": "c1", **_TURN}
+_PARAMETERS = {
+    "temperature": 0.6,
+    "top_p": 0.9,
+    "max_output_tokens": 900,
+    "reasoning_effort": 0.5,
+    "retrieval_k": 6,
+    "planner_beam": 2,
+    "memory_write": 0.4,
+    "safety_mode": "balanced",
+    "tool_allowlist": ["retrieval", "browser"],
+}
 
 GOOD: dict[str, tuple[str, dict[str, Any]]] = {
     "opened": (
@@ -105,6 +116,7 @@ GOOD: dict[str, tuple[str, dict[str, Any]]] = {
     "release lock": ("commands", {"kind": "release_lock", "identity": "ann", "by": "op", "ts": 1.0}),
     "approve": ("commands", {"kind": "approve", "identity": "ann", "by": "op", "ts": 1.0, "call_id": "c1"}),
     "deny": ("commands", {"kind": "deny", "identity": "ann", "by": "op", "ts": 1.0, "call_id": "c1"}),
+    "tick": ("commands", {"kind": "tick", "identity": "ann", "by": "clock", "ts": 1.0}),
     "modulation": (
         "modulations",
         {
@@ -291,7 +303,138 @@ GOOD: dict[str, tuple[str, dict[str, Any]]] = {
             "claim": 0,
         },
     ),
-    "audit": ("audits", {"identity": "ann", "audit_id": "a1", "ts": 1.0, "previous": None, "hash": D}),
+    "checkpoint": (
+        "checkpoints",
+        {
+            "key_id": "0123456789abcdef",
+            "number": 1,
+            "previous": None,
+            "ts": 1.0,
+            "audits": [{"partition": 0, "offset": 3, "hash": D, "count": 4}],
+            "journal": [{"agent": "gating", "partition": 0, "offset": 7, "batch": 2, "digest": D}],
+            "signature": "ab" * 64,
+        },
+    ),
+    "dead letter action": (
+        "dlq-actions",
+        {
+            "action": "redrive",
+            "topic": "signals.dlq",
+            "partition": 0,
+            "offset": 3,
+            "origin": "signals/0/17",
+            "by": "op",
+            "reason": None,
+            "ts": 1.0,
+        },
+    ),
+    "audit": (
+        "audits",
+        {
+            "identity": "ann",
+            "audit_id": "a1",
+            "ts": 1.0,
+            "supplement": 0,
+            "status": "closed",
+            "incomplete": ["the result of call c1"],
+            "explanation": "It ran in strict mode.",
+            "opened": {
+                "ts": 1.0,
+                "session_id": "s1",
+                "turn": 0,
+                "client": "web",
+                "project": None,
+                "model": None,
+                "prompt_chars": 5,
+                "prompt_hmac": None,
+                "prompt": None,
+            },
+            "closed": {"ts": 1.0, "response_chars": 2, "memories_used": 0, "chunks_used": 0},
+            "admitted": True,
+            "refusal": None,
+            "review": "none",
+            "mode": "strict",
+            "prompt_style": "strict",
+            "parameters": _PARAMETERS,
+            "lineage": {"top_p": [{"step": "map", "by": "stress", "from": None, "to": 0.9, "expression": "0.9"}]},
+            "allowlist": ["retrieval"],
+            "signals": [{"name": "stress", "level": 0.5, "source": "p", "ts": 1.0, "fate": "used", "revision": 0}],
+            "revisions": [
+                {
+                    "revision": 0,
+                    "mode": "strict",
+                    "changed": {"retrieval_k": {"from": 6, "to": 4}},
+                    "policy": D,
+                    "ts": 1.0,
+                }
+            ],
+            "tools": [
+                {
+                    "call_id": "c1",
+                    "function": "f",
+                    "tool": "retrieval",
+                    "step": 1,
+                    "decision": "allowed",
+                    "status": None,
+                    "duration_ms": None,
+                    "args_summary": None,
+                    "ts": 1.0,
+                }
+            ],
+            "blocked": [
+                {
+                    "call_id": "c2",
+                    "function": "g",
+                    "tool": None,
+                    "step": 1,
+                    "reason": "unknown_tool",
+                    "incident_id": "i1",
+                    "executed": None,
+                    "args_summary": None,
+                    "ts": 1.0,
+                }
+            ],
+            "incidents": [
+                {
+                    "incident_id": "i1",
+                    "kind": "tool_blocked",
+                    "attempted": "g",
+                    "reason": "unknown_tool",
+                    "params_snapshot": {"allowlist": [], "mode": "strict"},
+                    "prompt_hmac": None,
+                    "ts": 1.0,
+                }
+            ],
+            "moderation": [{"incident_id": "i2", "kind": "moderation", "reason": "r", "ts": 1.0}],
+            "models": [
+                {
+                    "request_id": "r1",
+                    "step": 1,
+                    "model": "m",
+                    "status": "ok",
+                    "finish_reason": "stop",
+                    "latency_ms": 1.0,
+                    "usage": {"input_tokens": 1, "output_tokens": 1},
+                    "tool_calls": 0,
+                    "parameters": {"seed": 7},
+                    "dropped": ["top_p"],
+                    "error": None,
+                    "ts": 1.0,
+                }
+            ],
+            "dropped": ["top_p"],
+            "budget": {
+                "max_output_tokens": 900,
+                "replies": {"input_tokens": 1, "output_tokens": 1},
+                "closed": None,
+            },
+            "policies": [D],
+            "records": {"interactions": ["a1-opened"]},
+            "omitted": {},
+            "previous": None,
+            "hash": D,
+        },
+    ),
 }
 
 

@@ -22,6 +22,7 @@ commands: kind identity by ts text
 commands: kind identity by ts
 commands: kind identity by ts call_id
 commands: kind identity by ts call_id
+commands: kind identity by ts
 modulations: audit_id identity revision admitted refusal review mode parameters prompt_style signals lineage policy ts
 tool-decisions: call_id audit_id identity function tool decision reason incident_id policy ts
 incidents: incident_id kind audit_id identity attempted reason params_snapshot prompt_hmac policy ts
@@ -40,8 +41,42 @@ scheduled-tasks: call_id audit_id identity when note ts
 tool-analytics: tool window_s count ok error blocked p50_ms p95_ms modes ts
 journal: agent partition batch runs inputs previous policy version claim
 audits: identity audit_id ts previous hash
+checkpoints: key_id number previous ts audits journal signature
+dlq-actions: action topic partition offset origin by reason ts
 """
-ADDED = {"style-tables": ["unknown_actions"], "attribution-states": ["capped"], "journal": ["refused"]}
+ADDED = {
+    "style-tables": ["unknown_actions"],
+    "attribution-states": ["capped"],
+    "journal": ["refused"],
+    "audits": [
+        "supplement",
+        "status",
+        "incomplete",
+        "explanation",
+        "opened",
+        "closed",
+        "admitted",
+        "refusal",
+        "review",
+        "mode",
+        "prompt_style",
+        "parameters",
+        "lineage",
+        "allowlist",
+        "signals",
+        "revisions",
+        "tools",
+        "blocked",
+        "incidents",
+        "moderation",
+        "models",
+        "dropped",
+        "budget",
+        "policies",
+        "records",
+        "omitted",
+    ],
+}
 """Fields that ours have beyond the published ones: fields may be added, none renamed or dropped."""
 NESTED = {
     "modulations.parameters": (

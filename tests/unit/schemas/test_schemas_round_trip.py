@@ -13,7 +13,7 @@ from schemas.vocabulary import Intent, Mode, Signal, Tool
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 name = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
 ts = st.floats(0, 4e9)
-count = st.integers(0, 2**53)
+count = st.integers(0, 2**53 - 1)
 number = st.floats(allow_nan=False, allow_infinity=False)
 share = st.floats(0, 1)
 scalar = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | number | text

@@ -1,0 +1,149 @@
+"""Audits on a broker: each turn is said once, in an unbroken chain, and `endocrine explain` shows it."""
+
+import asyncio
+import os
+import sys
+from collections import Counter
+from typing import Any
+
+import orjson
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from running import at_rest, worker_in_process
+
+from agents.roster import AGENTS
+from pipeline import scenario
+from pipeline.admin import ensure_topics
+from pipeline.engine.chain import link_hash
+from pipeline.policy_files import shipped_policy
+from pipeline.replay.logs import read_logs
+from pipeline.settings import Settings
+from pipeline.simulation import Simulation
+
+STEP_BY_STEP = "ann"
+"""Whose story is told line by line, so that it is decided as in `simulate`; the others' lines run ahead."""
+
+
+@pytest.fixture
+async def told(settings: Settings) -> Settings:
+    """The scenario, fed without waiting for what comes of it, on two partitions."""
+    settings = settings.model_copy(update={"partitions": 2})
+    producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap)
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap)
+    await consumer.start()
+    try:
+        async with worker_in_process(settings, AGENTS, shipped_policy()) as worker:
+            await producer.start()
+            for line in scenario.lines():
+                value = line["value"]
+                key = value.get("identity") or value["identity_ref"]
+                await producer.send_and_wait(settings.prefix + line["topic"], orjson.dumps(value), key.encode())
+                if key == STEP_BY_STEP:
+                    await at_rest(worker, consumer)
+            await at_rest(worker, consumer)
+    finally:
+        await producer.stop()
+        await consumer.stop()
+    return settings
+
+
+async def explain(settings: Settings, *arguments: str) -> tuple[int, str, str]:
+    """Exit code, output and errors of the command, as a process of its own."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "pipeline.cli",
+        "explain",
+        *arguments,
+        "--bootstrap",
+        settings.bootstrap,
+        env={**os.environ, "ENDOCRINE_PREFIX": settings.prefix, "ENDOCRINE_PARTITIONS": str(settings.partitions)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 90)
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_every_turn_that_closed_has_one_bundle_in_an_unbroken_chain_and_can_be_explained(told: Settings) -> None:
+    logs = await read_logs(told, ["audits"])
+    bundles: list[dict[str, Any]] = []
+    for log in logs.values():
+        previous = None
+        for raw in log:
+            record = orjson.loads(raw.value)
+            assert record["previous"] == previous
+            assert link_hash(record) == record["hash"]
+            previous = record["hash"]
+            bundles.append(record)
+    closed = {line["value"]["audit_id"] for line in scenario.lines() if line["value"].get("kind") == "closed"}
+    said = Counter(bundle["audit_id"] for bundle in bundles if bundle["supplement"] == 0)
+    assert {audit_id: said[audit_id] for audit_id in closed} == dict.fromkeys(closed, 1)
+    assert {bundle["status"] for bundle in bundles} <= {"closed", "refused", "supplement"}
+    await _explained(told)
+
+
+async def _explained(told: Settings) -> None:
+    found, at, as_json, page, nobody, nothing, gap, wrong = await asyncio.gather(
+        explain(told, "ann-turn-3"),
+        explain(told, "--identity", "ann", "--at", "2026-01-01T09:00:37"),
+        explain(told, "ann-turn-3", "--format", "json"),
+        explain(told, "ann-turn-3", "--format", "html"),
+        explain(told, "no-such-turn"),
+        explain(told, "--identity", "nobody", "--at", "2026-01-01T09:00:37"),
+        explain(told, "--identity", "ann", "--at", "2026-01-01T09:00:30"),
+        explain(told, "ann-turn-3", "--at", "12"),
+    )
+    code, out, err = found
+    assert (code, err) == (0, "")
+    for words in ("Turn ann-turn-3 of ann: closed", "urgency", "open_url", "not on the allowlist", "in batch gating/"):
+        assert words in out
+    assert at[1] == out
+    explained = orjson.loads(as_json[1])
+    assert explained["bundle"]["audit_id"] == "ann-turn-3"
+    assert explained["altered"] == []
+    assert {one["topic"] for one in explained["decided"]} == {"modulations", "tool-decisions", "incidents", "audits"}
+    assert all(one["cut"] and one["version"] and one["policy"] for one in explained["decided"])
+    assert page[1].startswith("<!doctype html>")
+    assert "ann-turn-3" in page[1]
+    assert nobody[0] == nothing[0] == gap[0] == 1
+    assert "turn 'no-such-turn' has no bundle among the" in nobody[2]
+    assert f"{told.prefix}audits at {told.bootstrap}" in nobody[2]
+    assert "there is no bundle of 'nobody'" in nothing[2]
+    assert "ann-turn-2 had ended at" in gap[2]
+    assert "ann-turn-3 began at" in gap[2]
+    assert wrong[0] == 2
+    assert "--identity ID together with --at TIME" in wrong[2]
+
+
+async def test_records_that_do_not_fit_their_hash_or_are_no_bundles_are_told(settings: Settings) -> None:
+    await ensure_topics(settings, [])
+    simulation = Simulation(AGENTS, shipped_policy(), version="0", max_record_bytes=1 << 20, partitions=1)
+    said = [derived for line in scenario.lines() for derived in simulation.feed(orjson.dumps(line))]
+    bundle = next(orjson.loads(value or b"") for topic, _, value, _ in said if topic == "audits")
+    forged = {**bundle, "mode": "creative"}
+    producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap)
+    await producer.start()
+    for value in (forged, {**bundle, "audit_id": "twice"}, {**bundle, "audit_id": "twice", "identity": "bob"}):
+        await producer.send_and_wait(settings.prefix + "audits", orjson.dumps(value), value["identity"].encode())
+    await producer.send_and_wait(settings.prefix + "audits", b'{"audit_id":"half"}', b"ann")
+    await producer.stop()
+    altered, twice, half = await asyncio.gather(
+        explain(settings, bundle["audit_id"]), explain(settings, "twice"), explain(settings, "half")
+    )
+    assert altered[0] == 1
+    assert "WARNING: 1 record(s) below do not fit their own hash" in altered[1]
+    assert "no longer there" in altered[1]
+    assert twice[0] == 1
+    assert "turn 'twice' is an id of 'ann', 'bob'; say whose with --identity" in twice[2]
+    assert half[0] == 1
+    assert "among the 4 in" in half[2]
+    assert "(1 records there are no bundles)" in half[2]
+
+
+async def test_a_broker_that_is_not_there_is_an_error_that_names_it(settings: Settings) -> None:
+    code, _, err = await explain(settings.model_copy(update={"bootstrap": "127.0.0.1:1"}), "t1")
+    assert code == 2
+    assert "127.0.0.1:1" in err
+    assert "Traceback" not in err

@@ -1,0 +1,38 @@
+"""An explained turn of the bundled scenario, as simulated."""
+
+import dataclasses
+from functools import cache
+
+import orjson
+import pytest
+
+from agents.roster import AGENTS
+from pipeline import scenario
+from pipeline.explain.find import Decided, Explained
+from pipeline.policy_files import shipped_policy
+from pipeline.simulation import Simulation
+
+
+@cache
+def _bundles():
+    simulation = Simulation(AGENTS, shipped_policy(), version="0", max_record_bytes=1 << 20, partitions=4)
+    said = [derived for line in scenario.lines() for derived in simulation.feed(orjson.dumps(line))]
+    return [orjson.loads(value) for topic, _, value, _ in said if topic == "audits"]
+
+
+@pytest.fixture(scope="session")
+def bundles():
+    """All bundles and supplements of the scenario."""
+    return _bundles()
+
+
+@pytest.fixture
+def explained(bundles):
+    """Turn `name` with its supplements; fields of the bundle may be given anew."""
+
+    def make(name="ann-turn-3", **changed) -> Explained:
+        first, *rest = [orjson.loads(orjson.dumps(one)) for one in bundles if one["audit_id"] == name]
+        decided = [Decided("modulations", "m1", "modulation/0/7", "0.1.0", "d"), Decided("incidents", "i1")]
+        return dataclasses.replace(Explained(first, rest, decided), bundle={**first, **changed})
+
+    return make

@@ -1,0 +1,131 @@
+"""The explanation for a person: complete, escaped, and safe to print."""
+
+from html.parser import HTMLParser
+
+import pytest
+
+from pipeline.explain.find import Explained
+from pipeline.explain.html import as_html
+from pipeline.explain.sections import plain, sections
+from pipeline.explain.text import as_text
+
+EVIL = "<script>alert(1)</script>\x1b[31m[bold]‮"
+
+
+class Page(HTMLParser):
+    """Tags opened and the text between them; every tag must be closed in its turn."""
+
+    VOID = ("meta", "!doctype")
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[str] = []
+        self.text = ""
+        self.feed(page)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append(tag)
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data + "\n"
+
+
+def cells(explained: Explained) -> list[str]:
+    return [cell for section in sections(explained) for row in section.rows for cell in row]
+
+
+def test_text_and_page_say_every_word_of_every_section(explained):
+    turn = explained()
+    text, page = as_text(turn, 200), Page(as_html(turn)).text
+    for section in sections(turn):
+        assert section.title in text
+        assert section.title in page
+    for cell in cells(turn):
+        assert cell in page
+        assert all(line in text for line in cell.split("\n"))
+    assert turn.bundle["explanation"] in page
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_text_is_as_wide_as_asked_and_loses_nothing(explained, width):
+    turn = explained()
+    text = as_text(turn, width)
+    assert max(map(len, text.split("\n"))) <= width
+    squeezed = "".join(text.split())
+    assert all(name in squeezed for name in ("temperature", "urgency", "schedule_task", "max_output_tokens"))
+
+
+def test_every_bundle_of_the_scenario_can_be_shown(bundles):
+    for bundle in bundles:
+        turn = Explained(bundle)
+        assert bundle["audit_id"] in as_text(turn)
+        Page(as_html(turn))
+
+
+def test_expressions_of_maps_stand_with_their_steps(explained):
+    assert "map (urgency: round(900 - 500*x))" in as_text(explained(), 200)
+
+
+def test_expressions_that_the_bundle_lacks_come_from_the_published_policy(explained):
+    turn = explained(lineage={"top_p": [{"step": "map", "by": "stress", "from": 1, "to": 0.5, "expression": None}]})
+    assert "map (stress)" in as_text(turn, 200)
+    known = Explained(turn.bundle, maps={"stress": {"top_p": {"expression": "1 - x"}}})
+    assert "map (stress: 1 - x)" in as_text(known, 200)
+
+
+def test_supplements_are_shown_after_the_bundle(explained):
+    text = as_text(explained("bob-turn-4"), 200)
+    assert "Calls denied (supplement 1)" in text
+    assert "the turn was closed" in text
+
+
+def test_what_a_producer_wrote_is_neither_markup_nor_a_command_to_the_terminal(explained):
+    turn = explained(audit_id=EVIL, opened={**explained().bundle["opened"], "client": EVIL}, explanation=EVIL)
+    text, page = as_text(turn, 200), as_html(turn)
+    for sign in ("\x1b", "‮"):
+        assert sign not in text
+        assert sign not in page
+    assert "[bold]" in text.split("\n")[0]
+    assert "script" not in Page(page).seen
+    assert "&lt;script&gt;" in page
+
+
+def test_an_altered_record_is_said_first(explained):
+    turn = explained()
+    altered = Explained(turn.bundle, altered=[turn.bundle["hash"]])
+    assert "WARNING: 1 record(s)" in as_text(altered)
+    assert "alert" in as_html(altered)
+    assert "WARNING" not in as_text(turn)
+
+
+def test_a_record_that_is_gone_is_said_to_be_gone(explained):
+    text = as_text(explained(), 200)
+    assert "m1  in batch modulation/0/7" in text
+    assert "i1  no longer there" in text
+
+
+def test_json_is_the_bundle_as_it_stands(explained):
+    turn = explained()
+    told = turn.as_json()
+    assert told["bundle"] == turn.bundle
+    assert told["decided"][0] == {
+        "topic": "modulations",
+        "id": "m1",
+        "cut": "modulation/0/7",
+        "version": "0.1.0",
+        "policy": "d",
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "told"), [(None, "-"), (0.31999999, "0.32"), (["a", "b"], "a, b"), ([], "none"), ("a\nb", "a�b")]
+)
+def test_a_value_is_written_as_a_person_would(value, told):
+    assert plain(value) == told
