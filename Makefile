@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev run demo test test-unit test-contract test-kafka dst dst-ablations chaos chaos-quick check format kafka kafka-fetch kafka-down bench bench-quick clean
+.PHONY: help install install-dev run demo test test-unit test-contract test-kafka dst dst-ablations chaos chaos-quick check format kafka kafka-fetch kafka-down bench bench-quick bench-replay clean
 
 # The folder of the environment, and the Python it is made with (3.11 or newer; by default one that is found).
 VENV ?= .venv
@@ -78,6 +78,9 @@ bench: $(VENV)/.bench ## measure beside Faust, Quix Streams and a bare loop, on 
 
 bench-quick: $(VENV)/.bench ## the same for throughput alone, each once
 	@$(VENV)/bench/bin/python -m bench --quick $(BENCH_ARGS)
+
+bench-replay: $(VENV)/.runtime ## how fast replay proves, on one core, with no broker (a minute)
+	@$(BIN)/python -m bench.replay $(BENCH_ARGS)
 
 clean: ## remove what was generated: environment, caches, jars (not the data in .endocrine and docker/kafka/data)
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis docker/kafka/libs

@@ -122,8 +122,13 @@ class Simulation:
             yield Derived((f"{error.topic}.dlq", None, _text(text), {ERROR: str(error), ERROR_KIND: "bad_line"}))
             return
         encoded = tuple((name, content.encode()) for name, content in headers.items())
-        first = self._append(topic, None if key is None else key.encode(), value, encoded)
-        waiting = deque([(topic, first, text)])
+        yield from self.apply(topic, None if key is None else key.encode(), value, encoded, text)
+
+    def apply(
+        self, topic: str, key: bytes | None, value: bytes | None, headers: Any, shown: bytes = b""
+    ) -> Iterator[Derived]:
+        """Apply one record as it stands on a topic; yield what arises, in order. shown: of it, as a dead letter."""
+        waiting = deque([(topic, self._append(topic, key, value, headers), shown)])
         while waiting:
             topic, raw, shown = waiting.popleft()
             for out, common in self._apply(topic, raw):

@@ -1,93 +1,27 @@
 """The verifier proves an honest run, and finds each way in which topics can be wrong."""
 
-import hashlib
 import random
-from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import histories
-import orjson
 import pytest
+from recorded import MAX_BYTES, PARTITIONS, Logs, Recording, randomly
 
-from agents.policy.compiled import Policy
 from agents.roster import AGENTS
-from pipeline.engine.batch import Engine
-from pipeline.engine.fit import partition_of
-from pipeline.engine.journal import journal_record
-from pipeline.engine.wire import Fetched, Outgoing
+from pipeline.engine.wire import Fetched
 from pipeline.policy_files import shipped_policy
 from pipeline.replay.logs import FileLog
-from pipeline.replay.verify import Report, Verifier, verified_topics
-from pipeline.simulation import parse_line
-
-PARTITIONS = 2
-MAX_BYTES = 1 << 20
-Logs = dict[tuple[str, int], list[Fetched]]
-
-
-def put(logs: Logs, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Any = ()) -> None:
-    log = logs[topic, partition]
-    log.append(Fetched(partition, len(log), 0, key, value, tuple(headers)))
-
-
-def run_all(logs: Logs, policy: Policy, rng: random.Random) -> None:
-    """Every unit reads all there is, in batches of any size, until nothing more comes."""
-    engines = [Engine(agent, PARTITIONS, "test", MAX_BYTES) for agent in AGENTS]
-    units = [(engine, n, {}, defaultdict(int)) for engine in engines for n in range(PARTITIONS)]
-    marks: dict[Any, Any] = defaultdict(dict)
-    numbers: dict[Any, int] = defaultdict(int)
-    previous: dict[Any, str | None] = defaultdict(lambda: None)
-    busy = True
-    while busy:
-        busy = False
-        for engine, n, states, fronts in units:
-            unit = engine.agent.name, n
-            records = []
-            for topic in engine.agent.sources:
-                upto = fronts[topic] + rng.randint(0, 40)
-                records += [(topic, raw) for raw in logs[topic, n][fronts[topic] : upto]]
-                fronts[topic] = min(upto, len(logs[topic, n]))
-            busy = busy or any(fronts[topic] < len(logs[topic, n]) for topic in engine.agent.sources)
-            if not records:
-                continue
-            busy = True
-            numbers[unit] += 1
-            done = engine.process(records, policy, states.get, marks[unit], partition=n)
-            marks[unit] = done.marks
-            states.update({key: state for key, state in done.states.items() if state is not None})
-            for key in [key for key, state in done.states.items() if state is None]:
-                states.pop(key, None)
-            journal = journal_record(
-                *unit,
-                numbers[unit],
-                records,
-                previous=previous[unit],
-                policy=policy.digest,
-                version="test",
-                claim=0,
-            )
-            common = engine.common_headers(policy, n, numbers[unit])
-            for out in [*done.aside, *done.outputs, journal]:
-                speak(logs, out, common)
-            raw = logs["journal", n][-1]
-            previous[unit] = hashlib.sha256(raw.value or b"").hexdigest()
-
-
-def speak(logs: Logs, out: Outgoing, common: Any) -> None:
-    put(logs, out.topic, out.partition, out.key, out.value, (*out.own, *common) if out.derived else out.own)
+from pipeline.replay.verify import Report, Verifier
 
 
 @pytest.fixture(scope="module")
 def honest() -> Logs:
-    policy, rng = shipped_policy(), random.Random(3)
-    logs: Logs = {(topic, n): [] for topic in verified_topics() for n in range(PARTITIONS)}
-    for line in histories.random_history(rng, 300):
-        topic, key, value, _ = parse_line(orjson.dumps(line))
-        put(logs, topic, 0 if key is None else partition_of(key, PARTITIONS), key and key.encode(), value)
-    run_all(logs, policy, rng)
-    return logs
+    recording = Recording()
+    recording.feed(histories.random_history(random.Random(3), 300))
+    recording.run(shipped_policy(), randomly(3))
+    return recording.logs
 
 
 def verify(logs: Any) -> Report:
@@ -191,7 +125,7 @@ def test_each_harm_is_found_by_its_name(
 
 def test_identical_copies_are_no_finding_and_are_counted(honest: Logs) -> None:
     logs = copy(honest)
-    same_copy(busiest(logs, "tool-decisions"))
+    same_copy(busiest(logs, "bond-events"))  # nobody reads it: a copy elsewhere would be a record nobody has read
     report = verify(logs)
     assert report.proved
     assert report.copies == 1

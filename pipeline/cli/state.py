@@ -1,0 +1,95 @@
+"""`endocrine state --at TIME`: any agent's table as of then."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.replay.gather import bar, milliseconds, read_all, refuse, scratch, settings_for, told_errors
+from pipeline.replay.state_files import Snapshots
+from pipeline.settings import Settings
+from pipeline.times import EXPECTED
+
+At = Annotated[str, typer.Option(help=f"What the system knew then, by append time. {EXPECTED}.")]
+Name = Annotated[str | None, typer.Option("--agent", help="Only this agent's table.")]
+Identity = Annotated[str | None, typer.Option(help="Only states of this identity.")]
+Form = Annotated[str, typer.Option("--format", help="json (one object a line) or table.")]
+SnapshotDir = Annotated[
+    Path | None, typer.Option("--snapshot", help="A snapshot, or a folder of snapshots, to begin from.")
+]
+Bootstrap = Annotated[
+    str | None,
+    typer.Option(help="host:port; by default ENDOCRINE_BOOTSTRAP, else the embedded broker of this folder if it runs."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("state")(state)
+
+
+def state(
+    at: At,
+    agent: Name = None,
+    identity: Identity = None,
+    form: Form = "table",
+    snapshot: SnapshotDir = None,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Rebuild what agents remembered at a moment, by replay from the nearest snapshot or from the beginning.
+
+    Exit codes: 0 done, 1 some of it cannot be rebuilt (why is on stderr), 2 it cannot be read or was asked wrongly.
+    """
+    from agents.roster import AGENTS
+    from pipeline.logs import set_up_logs
+
+    set_up_logs("ERROR")
+    settings = settings_for(bootstrap)
+    moment = milliseconds("--at", at)
+    assert moment is not None
+    if agent is not None and agent not in (known := [one.name for one in AGENTS]):
+        refuse(f"--agent {agent}: there is no such agent; expected one of {', '.join(known)}")
+    if form not in ("json", "table"):
+        refuse(f"--format {form}: expected json or table")
+    with told_errors(settings):
+        problems = asyncio.run(_show(settings, moment, agent, identity, form, snapshot))
+    for problem in problems:
+        typer.echo(f"error: {problem}", err=True)
+    raise typer.Exit(1 if problems else 0)
+
+
+async def _show(
+    settings: Settings, moment: int, agent: str | None, identity: str | None, form: str, snapshot: Path | None
+) -> list[str]:
+    from agents.roster import AGENTS
+    from pipeline.replay.policies import PolicyShelf
+    from pipeline.replay.travel import Traveller
+
+    chosen = [one for one in AGENTS if agent in (None, one.name)]
+    topics = sorted({topic for one in chosen for topic in one.sources} | {"journal", "policies"})
+    house = {"prefix": settings.prefix, "partitions": settings.partitions}
+    with scratch() as folder, bar() as titled:
+        logs = await read_all(settings, topics, folder, titled("reading the topics"))
+        traveller = Traveller(
+            logs,
+            PolicyShelf(logs),
+            partitions=settings.partitions,
+            max_record_bytes=settings.max_record_bytes,
+            snapshots=Snapshots(snapshot, house),
+        )
+        table = Table("agent", "key", "state", box=None, header_style="bold")
+        for one in traveller.states(chosen, moment, identity):
+            if form == "json":
+                sys.stdout.buffer.write(orjson.dumps(one._asdict()) + b"\n")
+            else:
+                table.add_row(one.agent, one.key, orjson.dumps(one.state).decode())
+        if form == "table":
+            Console(width=None if sys.stdout.isatty() else 10_000).print(table)
+        for unit, (batch, told) in traveller.starts.items():
+            typer.echo(f"{unit}: after batch {batch}, from {told}", err=True)
+    return traveller.problems

@@ -1,0 +1,73 @@
+"""Where two records differ, field by field."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+Form = tuple[bytes | None, bytes | None, Sequence[tuple[str, bytes]]]
+"""Key, value and headers of a record: all that a reader of the topic can see of it but its offset and time."""
+ABSENT = "(absent)"
+MOST = 50
+"""Differences told of one record; a value of another kind differs everywhere."""
+
+
+def form_of(raw: Any) -> Form:
+    """What a reader sees of a record."""
+    return raw.key, raw.value, tuple((name, bytes(content)) for name, content in raw.headers)
+
+
+def differences(expected: Form, found: Form) -> list[dict[str, Any]]:
+    """Objects with `path`, `expected` and `found`; empty for equal records. At most 50.
+
+    >>> differences((b"a", b'{"x": [1, 2]}', ()), (b"a", b'{"x": [1, 3]}', ()))
+    [{'path': '$.x[1]', 'expected': 2, 'found': 3}]
+    """
+    told = []
+    if expected[0] != found[0]:
+        told.append(_told("key", _text(expected[0]), _text(found[0])))
+    if expected[1] != found[1]:
+        told += _values(expected[1], found[1])
+    if expected[2] != found[2]:
+        told += _headers(expected[2], found[2])
+    return told[:MOST]
+
+
+def json_differences(expected: Any, found: Any, path: str = "$") -> Iterator[dict[str, Any]]:
+    """The leaves in which two JSON values differ, by JSONPath."""
+    if isinstance(expected, Mapping) and isinstance(found, Mapping):
+        for name in [*expected, *(name for name in found if name not in expected)]:
+            yield from json_differences(expected.get(name, ABSENT), found.get(name, ABSENT), f"{path}.{name}")
+    elif isinstance(expected, list) and isinstance(found, list):
+        for place in range(max(len(expected), len(found))):
+            ours = expected[place] if place < len(expected) else ABSENT
+            theirs = found[place] if place < len(found) else ABSENT
+            yield from json_differences(ours, theirs, f"{path}[{place}]")
+    elif type(expected) is not type(found) or expected != found:
+        yield _told(path, expected, found)
+
+
+def _values(expected: bytes | None, found: bytes | None) -> list[dict[str, Any]]:
+    try:
+        told = list(json_differences(orjson.loads(expected or b""), orjson.loads(found or b"")))
+    except orjson.JSONDecodeError:
+        told = []
+    return told or [_told("value", _text(expected), _text(found))]  # equal as JSON: then in its bytes
+
+
+def _headers(expected: Sequence[tuple[str, bytes]], found: Sequence[tuple[str, bytes]]) -> list[dict[str, Any]]:
+    ours, theirs = dict(expected), dict(found)
+    told = [
+        _told(f"headers.{name}", _text(ours.get(name), ABSENT), _text(theirs.get(name), ABSENT))
+        for name in dict.fromkeys([*ours, *theirs])
+        if ours.get(name) != theirs.get(name)
+    ]
+    return told or [_told("headers", [name for name, _ in expected], [name for name, _ in found])]
+
+
+def _text(data: bytes | None, absent: str | None = None) -> str | None:
+    return absent if data is None else data.decode("utf-8", "backslashreplace")
+
+
+def _told(path: str, expected: Any, found: Any) -> dict[str, Any]:
+    return {"path": path, "expected": expected, "found": found}

@@ -1,0 +1,82 @@
+"""The records that were made again, on fresh topics: for comparing with other tools, never beside the live ones."""
+
+import re
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import msgpack
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+
+from pipeline.admin import TopicsError, ensure_topics
+from pipeline.engine.wire import Headers, Outgoing
+from pipeline.settings import Settings
+from pipeline.topics import physical_topics
+
+_PREFIX = re.compile(r"[a-z0-9._-]+")
+
+
+class Kept:
+    """Records made again, in a file until all are made."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.count = 0
+
+    def __call__(self, out: Outgoing, common: Headers) -> None:
+        """Keep one record."""
+        self._file.write(msgpack.packb((out.topic, out.partition, out.key, out.value, [*out.own, *common])))
+        self.count += 1
+
+    def __iter__(self) -> Iterator[Any]:
+        """topic, partition, key, value, headers of each, in the order made."""
+        self._file.seek(0)
+        return iter(msgpack.Unpacker(self._file, use_list=False))
+
+
+async def prepare(settings: Settings, prefix: str) -> Settings:
+    """Create the catalogue under a prefix that has no topics yet; settings to write there. Raises TopicsError."""
+    if not _PREFIX.fullmatch(prefix):
+        raise TopicsError(f"--to-topics {prefix!r}: no prefix; expected letters a-z, digits and . _ - such as 'again.'")
+    fresh = settings.model_copy(update={"prefix": prefix})
+    wanted = {topic.name for topic in physical_topics(fresh, [])}
+    live = {topic.name for topic in physical_topics(settings, [])}
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
+    await admin.start()
+    try:
+        there = sorted(wanted & (live | set(await admin.list_topics())))
+    finally:
+        await admin.close()
+    if there:
+        raise TopicsError(
+            f"--to-topics {prefix!r}: {len(there)} of its topics exist ({', '.join(there[:3])}); "
+            "what is made again goes to fresh topics only: give another prefix, or delete them"
+        )
+    await ensure_topics(fresh, [])
+    return fresh
+
+
+async def write(fresh: Settings, kept: Kept) -> None:
+    """Write all of them, in the order made, each on its partition."""
+    producer = AIOKafkaProducer(
+        bootstrap_servers=fresh.bootstrap,
+        acks="all",
+        enable_idempotence=True,
+        max_request_size=2 * fresh.topic_message_bytes,
+        linger_ms=20,
+    )
+    await producer.start()
+    try:
+        sent = []
+        for topic, partition, key, value, headers in kept:
+            sent.append(
+                await producer.send(fresh.prefix + topic, value, key=key, partition=partition, headers=list(headers))
+            )
+            if len(sent) >= 1000:
+                for future in sent:
+                    await future
+                sent.clear()
+        for future in sent:
+            await future
+    finally:
+        await producer.stop()

@@ -1,0 +1,93 @@
+"""What the commands share: settings, reading topics into files with a bar on the terminal, errors as sentences."""
+
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+import typer
+from aiokafka.errors import KafkaError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from pipeline import embedded
+from pipeline.admin import TopicsError
+from pipeline.replay.history import HistoryError
+from pipeline.replay.logs import Ends, read_logs
+from pipeline.replay.resume import ResumeError
+from pipeline.replay.state_files import SnapshotError
+from pipeline.settings import Settings
+from pipeline.times import parse_time
+
+
+def settings_for(bootstrap: str | None) -> Settings:
+    """Settings from the environment; without ENDOCRINE_BOOTSTRAP the embedded broker of this folder, if it runs."""
+    settings = Settings()
+    if bootstrap is None and "bootstrap" not in settings.model_fields_set:
+        bootstrap = (embedded.running(settings.data_dir) or {}).get("bootstrap")
+    return settings.model_copy(update={"bootstrap": bootstrap}) if bootstrap else settings
+
+
+def milliseconds(option: str, text: str | None) -> int | None:
+    """A time option as milliseconds since 1970. Ends the command with code 2 for what is none."""
+    if text is None:
+        return None
+    try:
+        return round(parse_time(text) * 1000)
+    except ValueError as error:
+        refuse(f"{option}: {error}")
+
+
+def refuse(told: str) -> NoReturn:
+    """End the command: it cannot be done as asked."""
+    typer.echo(f"error: {told}", err=True)
+    raise typer.Exit(2)
+
+
+@contextmanager
+def told_errors(settings: Settings) -> Iterator[None]:
+    """Errors that a person can do something about, as one sentence and exit code 2."""
+    try:
+        yield
+    except KafkaError as error:
+        refuse(f"{settings.bootstrap}: cannot be read: {error!r}; is a broker running there?")
+    except (TopicsError, SnapshotError, ResumeError, HistoryError, TimeoutError) as error:
+        refuse(str(error))
+    except OSError as error:
+        refuse(f"{error.filename or settings.bootstrap}: {error.strerror or error}")
+
+
+@contextmanager
+def bar() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
+    """Progress on stderr when that is a terminal, nothing otherwise. Give a title, get a function of done and total."""
+    if not sys.stderr.isatty():
+        yield lambda title: lambda done, total: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+
+        def titled(title: str) -> Callable[[int, int], None]:
+            task = shown.add_task(title, total=None)
+            return lambda done, total: shown.update(task, completed=done, total=total)
+
+        yield titled
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="endocrine-replay-") as folder:
+        yield Path(folder)
+
+
+async def read_all(
+    settings: Settings,
+    topics: Iterable[str],
+    folder: Path,
+    progress: Callable[[int, int], None],
+    ends: Ends | None = None,
+) -> dict[tuple[str, int], Any]:
+    """Topics into files in this folder."""
+    return await read_logs(settings, topics, folder=folder, progress=progress, ends=ends)

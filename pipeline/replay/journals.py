@@ -1,0 +1,109 @@
+"""The journal as verification reads it: first copies per unit, checked for copies, gaps and the chain."""
+
+import hashlib
+from array import array
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+
+from pipeline.replay.difference import form_of
+from pipeline.replay.lanes import digest_of
+from pipeline.replay.spool import Log
+from schemas.proofs import JournalEntry
+
+Find = Callable[[str, str], None]
+"""Told the kind of a finding and its sentence."""
+
+
+class UnitJournal:
+    """The batches of one unit: where their journal records stand, and when each was appended."""
+
+    def __init__(self, unit: str, log: Log) -> None:
+        self.unit = unit
+        self.base = 1
+        """The first batch whose record stands."""
+        self.broken: str | None = None
+        """Why it cannot be followed beyond its last batch here, if that is so."""
+        self.times = array("q")
+        """Append times of its records, milliseconds since 1970, made ascending."""
+        self._offsets = array("q")
+        self._log = log
+
+    @property
+    def last(self) -> int:
+        """The last batch; one less than `base` when there is none."""
+        return self.base + len(self._offsets) - 1
+
+    def raw(self, batch: int) -> Any:
+        """The journal record of a batch."""
+        return self._log.at(self._offsets[batch - self.base])
+
+    def entry(self, batch: int) -> dict[str, Any]:
+        """The content of the journal record of a batch."""
+        entry: dict[str, Any] = orjson.loads(self.raw(batch).value)
+        return entry
+
+    def digest(self, batch: int) -> str | None:
+        """SHA-256 of the bytes of a batch's journal record; None where that is not known (any more)."""
+        if self.base <= batch <= self.last:
+            return hashlib.sha256(self.raw(batch).value).hexdigest()
+        if batch == self.base - 1 and self.last >= self.base:
+            previous: str | None = self.entry(self.base)["previous"]
+            return previous
+        return None
+
+    def front(self, start: Mapping[str, int], after: int, upto: int) -> dict[str, int]:
+        """The front after batch `upto`, from the front after batch `after`."""
+        front = dict(start)
+        for batch in range(max(after + 1, self.base), min(upto, self.last) + 1):
+            for topic, first, count in self.entry(batch)["runs"]:
+                front[topic] = first + count
+        return front
+
+    def _append(self, raw: Any) -> None:
+        self.times.append(max(raw.timestamp, self.times[-1] if self.times else raw.timestamp))
+        self._offsets.append(raw.offset)
+
+
+def read_journal(log: Log, partition: int, find: Find) -> dict[str, UnitJournal]:
+    """The journals of all units of a partition."""
+    journals: dict[str, UnitJournal] = {}
+    ends: dict[str, str] = {}
+    for raw in log:
+        unit = (raw.key or b"").decode("utf-8", "backslashreplace")
+        told = f"journal/{partition} at offset {raw.offset}, of {unit}"
+        try:
+            entry = JournalEntry.model_validate_json(raw.value or b"")
+        except ValidationError as error:
+            find("journal unreadable", f"{told}: {error.errors()[0]['msg']}")
+            continue
+        if unit != f"{entry.agent}/{entry.partition}" or entry.partition != partition:
+            find("journal unreadable", f"{told}: it speaks of {entry.agent}/{entry.partition}")
+            continue
+        journal = journals.get(unit)
+        if journal is None:
+            journal = journals[unit] = UnitJournal(unit, log)
+            if log.start > 0:
+                journal.base = entry.batch  # what was before is gone by retention
+                ends[unit] = entry.previous or ""
+        if journal.broken is not None:
+            continue
+        if journal.base <= entry.batch <= journal.last:
+            first = journal.raw(entry.batch)
+            if digest_of(form_of(first)) != digest_of(form_of(raw)):
+                find("copies differ", f"journal record {unit}/{entry.batch} at offsets {first.offset} and {raw.offset}")
+            continue
+        if entry.batch != journal.last + 1:
+            if entry.batch < journal.base:
+                continue  # a copy of one that is gone by retention
+            journal.broken = f"batch {entry.batch} follows {journal.last}"
+            find("journal gap", f"{told}: {journal.broken}")
+            continue
+        if (entry.previous or "") != ends.get(unit, ""):
+            before = f"journal/{partition} at offset {journal.raw(journal.last).offset}" if journal.times else "none"
+            find("journal chain", f"{told}: batch {entry.batch} does not name the record before it, {before}")
+        journal._append(raw)
+        ends[unit] = hashlib.sha256(raw.value).hexdigest()
+    return journals

@@ -1,0 +1,55 @@
+"""Who wrote a record, in which batch, and what it is called there: read from its headers."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from pipeline.engine.wire import CE_ID, CUT, ERROR_KIND, ORIGIN, REKEYED_FROM
+from pipeline.replay.lanes import NO_BATCH
+from pipeline.topics import CATALOGUE
+
+
+class Origin(NamedTuple):
+    """Where a record of our making comes from."""
+
+    unit: str
+    """`agent/partition`; empty where the headers do not say."""
+    name: str
+    """What tells it from the unit's other records on its topic and partition."""
+    batch: int
+    """-1 for dead letters and re-keyed records."""
+    topic: str
+    """Of its trigger, as is the offset; empty where the batch says enough."""
+    offset: int
+
+
+def name_of(topic: str, headers: Mapping[str, bytes]) -> str | None:
+    """Its id, or where a record that was set aside came from; None: not of our making."""
+    moved = headers.get(REKEYED_FROM)
+    if moved is not None and ERROR_KIND not in headers:
+        return "re-keyed from " + moved.decode("utf-8", "backslashreplace")
+    origin = headers.get(ORIGIN)
+    if topic.endswith(".dlq"):
+        return "dead letter of " + (origin or b"?").decode("utf-8", "backslashreplace")
+    if origin is not None and CE_ID in headers:
+        return headers[CE_ID].decode("utf-8", "backslashreplace")
+    return None
+
+
+def origin_of(topic: str, headers: Mapping[str, bytes]) -> Origin | None:
+    """None: not of our making. A unit that cannot be read is empty."""
+    name = name_of(topic, headers)
+    if name is None:
+        return None
+    try:
+        moved = headers.get(REKEYED_FROM)
+        if moved is not None and ERROR_KIND not in headers:
+            source, place, offset = moved.decode().rsplit("/", 2)
+            return Origin(f"{CATALOGUE[source].owner}/{int(place)}", name, NO_BATCH, source, int(offset))
+        cut = headers.get(CUT)
+        if cut is not None and not topic.endswith(".dlq"):
+            unit, _, batch = cut.decode().rpartition("/")
+            return Origin(unit, name, int(batch), "", 0)
+        agent, source, place, offset, _ = headers[ORIGIN].decode().split("/")
+        return Origin(f"{agent}/{int(place)}", name, NO_BATCH, source, int(offset))
+    except (KeyError, ValueError):
+        return Origin("", name, NO_BATCH, "", 0)

@@ -1,0 +1,112 @@
+"""Which batches of each unit are run and compared, and where its state comes from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from agents.contract import Agent
+from pipeline.replay.journals import UnitJournal
+from pipeline.replay.report import Scope
+from pipeline.replay.rerun import Broken, Start
+from pipeline.replay.spool import Log, first_after, first_from
+from pipeline.replay.state_files import Snapshots
+
+
+@dataclass
+class Plan:
+    """What is done with one unit."""
+
+    agent: Agent
+    partition: int
+    journal: UnitJournal
+    start: Start
+    first: int
+    """The first batch compared; those between the start and it are run for their state."""
+    last: int
+    until: bool
+    """Whether batches after `last` are left out on purpose."""
+    broken: Broken | None = None
+    """Why nothing can be run."""
+    before: dict[str, int] = field(default_factory=dict)
+    """The front before `first`: what was set aside below it is not compared."""
+    after: dict[str, int] | None = None
+    """The front after `last`, where later batches are left out."""
+
+    @property
+    def unit(self) -> str:
+        """`agent/partition`."""
+        return self.journal.unit
+
+    def outside(self, batch: int, topic: str, offset: int) -> bool:
+        """Whether a record of this batch (or without one, of this trigger) is not compared."""
+        if batch >= 0:
+            return batch < self.first or (self.until and batch > self.last)
+        if offset < self.before.get(topic, 0):
+            return True
+        return self.after is not None and offset >= self.after.get(topic, 0)
+
+
+def plan_unit(
+    agent: Agent,
+    partition: int,
+    journal: UnitJournal,
+    logs: Mapping[tuple[str, int], Log],
+    scope: Scope,
+    snapshots: Snapshots,
+) -> Plan:
+    """The plan for one unit."""
+    first = journal.base + first_from(journal.times, scope.since_ms)
+    last = journal.base + first_after(journal.times, scope.until_ms) - 1
+    sources = {topic: logs[topic, partition] for topic in agent.sources}
+    reachable = [
+        start
+        for start in snapshots.of(journal.unit)
+        if start.batch >= journal.base - 1
+        and all(start.front.get(topic, 0) >= log.start for topic, log in sources.items())
+    ]
+    whole = journal.base == 1 and _from_the_beginning(journal, sources)
+    start, broken = Start(), None
+    if scope.since_ms is not None and (near := [one for one in reachable if one.batch < first]):
+        start = snapshots.load(max(near, key=lambda one: one.batch))
+    elif not whole and reachable:
+        start = snapshots.load(min(reachable, key=lambda one: one.batch))
+        first = max(first, start.batch + 1)
+    elif not whole and journal.last >= journal.base:
+        broken = Broken("not verifiable", _why(journal, sources))
+    known = journal.digest(start.batch) if start.batch else None
+    if start.journal is not None and known is not None and start.journal != known:
+        broken = Broken("snapshot", f"{journal.unit}: {start.told} is of another history than the journal's")
+    until = scope.until_ms is not None
+    plan = Plan(agent, partition, journal, start, first, last, until, broken)
+    if first > journal.base or start.batch:
+        plan.before = journal.front(start.front, start.batch, first - 1)
+    if until:
+        plan.after = journal.front(start.front, start.batch, last)
+    return plan
+
+
+def _from_the_beginning(journal: UnitJournal, sources: Mapping[str, Log]) -> bool:
+    """Whether what the first batches read still stands, as far as topics' beginnings say."""
+    late = {topic for topic, log in sources.items() if log.start > 0}
+    batch = journal.base
+    while late and batch <= journal.last:
+        for topic, first, _ in journal.entry(batch)["runs"]:
+            if topic in late:
+                if first < sources[topic].start:
+                    return False
+                late.discard(topic)
+        batch += 1
+    return True
+
+
+def _why(journal: UnitJournal, sources: Mapping[str, Log]) -> str:
+    if journal.base > 1:
+        gone = f"its journal begins at batch {journal.base}"
+    else:
+        late = [f"{topic} begins at offset {log.start}" for topic, log in sources.items() if log.start > 0]
+        gone = "what its first batches read is gone by retention: " + ", ".join(late)
+    return f"{journal.unit}: {gone}, and no snapshot holds its state since then; see `endocrine snapshot`"
+
+
+def units_of(agents: Sequence[Agent], partitions: int) -> list[tuple[Agent, int]]:
+    """All units, in the order in which they are run."""
+    return [(agent, partition) for agent in agents for partition in range(partitions)]

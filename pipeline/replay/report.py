@@ -1,0 +1,111 @@
+"""What verification found, and what it was asked to look at."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+KEPT = 1000
+"""Sentences kept per kind of finding, and field differences; more are only counted."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What is to be verified. Times are the broker's append times of journal records, milliseconds since 1970."""
+
+    since_ms: int | None = None
+    """Batches journaled before are run for their state where no snapshot holds it, and not compared."""
+    until_ms: int | None = None
+    """Batches journaled after are left alone."""
+    identity: str | None = None
+    topics: frozenset[str] | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Nothing is filtered by record."""
+        return self.identity is None and self.topics is None
+
+    def wants(self, topic: str, key: bytes | None, headers: Mapping[str, bytes]) -> bool:
+        """Whether a record of our making is asked for."""
+        if self.topics is not None and topic not in self.topics:
+            return False
+        if self.identity is None:
+            return True
+        subject = key if topic.endswith(".dlq") else headers.get("ce_subject", key)
+        return subject == self.identity.encode()
+
+
+@dataclass
+class Report:
+    """What verification found. `findings` maps a kind to sentences; `proved` says whether all is well."""
+
+    batches: int = 0
+    """Batches made again."""
+    records: int = 0
+    """Records of our making on the topics within what was asked for, journal apart."""
+    copies: int = 0
+    """How many of them repeat an earlier one."""
+    compared: int = 0
+    """Records that the journaled batches say."""
+    equal: int = 0
+    outside: int = 0
+    """Records of our making that were not asked for."""
+    superseded: int = 0
+    """Records that compaction has taken, while a later one of their key stands: what Kafka promises of such a topic."""
+    findings: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    """At most 1000 sentences of a kind; `counts` has how many there are."""
+    counts: dict[str, int] = field(default_factory=Counter)
+    differences: list[dict[str, Any]] = field(default_factory=list)
+    """Of records that are not as they must be: topic, partition, offset, id, unit, and `fields` with path, expected
+    and found. At most 1000."""
+    not_verifiable: dict[str, int] = field(default_factory=Counter)
+    """Records that can be neither proved nor disproved, by the reason."""
+    starts: dict[str, str] = field(default_factory=dict)
+    """Where the state of each unit is from."""
+
+    @property
+    def proved(self) -> bool:
+        """Nothing was found, and everything asked for could be verified."""
+        return not any(self.findings.values()) and not any(self.not_verifiable.values())
+
+    def find(self, kind: str, told: str) -> None:
+        """Add a finding."""
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+        if self.counts[kind] <= KEPT:
+            self.findings[kind].append(told)
+
+    def differ(self, where: Mapping[str, Any], fields: list[dict[str, Any]]) -> None:
+        """Add the differences of one record."""
+        if len(self.differences) < KEPT:
+            self.differences.append({**where, "fields": fields})
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "proved": self.proved,
+            "batches": self.batches,
+            "records": self.records,
+            "copies": self.copies,
+            "compared": self.compared,
+            "equal": self.equal,
+            "different": self.counts.get("wrong", 0),
+            "outside": self.outside,
+            "superseded": self.superseded,
+            "findings": {kind: list(told) for kind, told in self.findings.items() if told},
+            "counts": dict(self.counts),
+            "differences": list(self.differences),
+            "not_verifiable": dict(self.not_verifiable),
+            "starts": dict(self.starts),
+        }
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "Report":
+        """What `plain` gave."""
+        report = cls(**{name: plain[name] for name in ("batches", "records", "copies", "compared", "equal")})
+        report.outside, report.superseded = plain["outside"], plain["superseded"]
+        report.findings.update({kind: list(told) for kind, told in plain["findings"].items()})
+        report.counts.update(plain["counts"])
+        report.differences.extend(plain["differences"])
+        report.not_verifiable.update(plain["not_verifiable"])
+        report.starts.update(plain["starts"])
+        return report

@@ -1,0 +1,123 @@
+"""One unit run again, batch by batch, from what its journal says it read."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from agents.contract import Agent
+from agents.policy.compiled import Policy
+from pipeline.engine.batch import Engine, Processed
+from pipeline.engine.journal import inputs_digest
+from pipeline.engine.marks import Marks
+from pipeline.engine.wire import Headers
+from pipeline.replay.spool import Gone, Log
+
+BEGINNING = "the beginning"
+
+
+class Broken(Exception):
+    """A unit's history cannot be followed further. kind: of the finding."""
+
+    def __init__(self, kind: str, told: str) -> None:
+        super().__init__(told)
+        self.kind = kind
+
+
+@dataclass
+class Start:
+    """Where a unit's run begins: after batch `batch`, with the state of then."""
+
+    batch: int = 0
+    states: dict[str, bytes] = field(default_factory=dict)
+    marks: Marks = field(default_factory=dict)
+    front: dict[str, int] = field(default_factory=dict)
+    journal: str | None = None
+    """SHA-256 of the journal record of that batch."""
+    told: str = BEGINNING
+    """Where this is from, for reports."""
+
+
+class Rerun:
+    """The state of a unit while its batches are made again."""
+
+    def __init__(
+        self,
+        agent: Agent,
+        partition: int,
+        start: Start,
+        logs: Mapping[tuple[str, int], Log],
+        *,
+        partitions: int,
+        max_record_bytes: int,
+    ) -> None:
+        self.agent, self.partition = agent, partition
+        self.name = f"{agent.name}/{partition}"
+        self.batch = start.batch
+        self.states = dict(start.states)
+        self.marks: Marks = dict(start.marks)
+        self.front = {**dict.fromkeys(agent.sources, 0), **start.front}
+        self._logs = {topic: logs[topic, partition] for topic in agent.sources}
+        self._partitions, self._max_record_bytes = partitions, max_record_bytes
+        self._engines: dict[str, Engine] = {}
+
+    def inputs(self, entry: Mapping[str, Any]) -> list[tuple[str, Any]]:
+        """The records that a batch read. Raises Broken where the journal and the topics do not fit together."""
+        records: list[tuple[str, Any]] = []
+        told = f"{self.name}: batch {entry['batch']}"
+        for topic, first, count in entry["runs"]:
+            log = self._logs.get(topic)
+            if log is None:
+                raise Broken("runs", f"{told} reads {topic}, which {self.agent.name} does not read")
+            follows = self.front[topic]
+            # Offsets that compaction had taken before the batch was made are in no run; what stands must be in one.
+            if first < follows or (first > follows and log.place(first) != log.place(follows)):
+                raise Broken(
+                    "runs",
+                    f"{told} reads {topic} from {first}, {count} records; expected from {follows}, and the topic holds "
+                    f"{log.start} to {log.end}",
+                )
+            if count < 1 or first + count > log.end:
+                raise Broken("runs", f"{told} reads {topic} from {first}, {count} records, and it ends at {log.end}")
+            try:
+                records += [(topic, raw) for raw in log.run(first, count)]
+            except Gone as error:
+                raise Broken("not verifiable", f"{told}: {topic}/{self.partition}: {error}") from None
+            self.front[topic] = first + count
+        return records
+
+    @staticmethod
+    def intact(records: Sequence[tuple[str, Any]], entry: Mapping[str, Any]) -> bool:
+        """Whether they are, byte for byte, what the batch read."""
+        return bool(inputs_digest(records) == entry["inputs"])
+
+    def think(
+        self, records: Sequence[tuple[str, Any]], entry: Mapping[str, Any], policy: Policy
+    ) -> tuple[Processed, Headers]:
+        """Make the batch again; returns what it comes to and the headers that its derived records share."""
+        engine = self._engine(entry["version"])
+        done = engine.process(
+            records, policy, self.states.get, self.marks, partition=self.partition, refuse=entry.get("refused")
+        )
+        self.marks = done.marks
+        states = self.states
+        for key, state in done.states.items():
+            if state is None:
+                states.pop(key, None)
+            else:
+                states[key] = state
+        self.batch = entry["batch"]
+        return done, engine.common_headers(policy, self.partition, self.batch)
+
+    def dump(self) -> dict[str, Any]:
+        """Where it stands, for `load`."""
+        return {"batch": self.batch, "states": self.states, "marks": self.marks, "front": self.front}
+
+    def load(self, dumped: Mapping[str, Any]) -> None:
+        """Go on from what `dump` gave."""
+        self.batch, self.states, self.front = dumped["batch"], dict(dumped["states"]), dict(dumped["front"])
+        self.marks = {name: (height[0], height[1]) for name, height in dumped["marks"].items()}
+
+    def _engine(self, version: str) -> Engine:
+        if version not in self._engines:
+            self._engines[version] = Engine(self.agent, self._partitions, version, self._max_record_bytes)
+        return self._engines[version]

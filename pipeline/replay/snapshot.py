@@ -1,0 +1,126 @@
+"""A snapshot taken live: what every unit remembers, from the changelogs, while workers go on.
+
+A Remember is one record batch, so where a changelog ends its states and its head are those of one batch number; the
+head says which, with the front, the marks and the journal record's digest. Units need not be at one moment: each is run
+on from its own batch.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from pipeline.replay.state_files import SnapshotError, write_manifest, write_states
+from pipeline.runtime.changelog import CLAIM_HEADER, CLAIM_KEY, HEAD_KEY, Entry, Recovered
+from pipeline.runtime.head import decode_head
+from pipeline.settings import Settings
+from pipeline.topics import changelog_name
+
+SILENCE_S = 60.0
+
+
+async def take_snapshot(
+    settings: Settings,
+    folder: Path,
+    agents: Sequence[str],
+    *,
+    version: str,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Any]:
+    """Write a snapshot of all units into a new folder; returns its manifest.
+
+    Raises SnapshotError when the folder holds something already or a changelog cannot be understood, TimeoutError when
+    the broker gives nothing for a minute, KafkaError when it does not answer.
+    """
+    await asyncio.to_thread(_make, folder)
+    units: dict[str, Any] = {}
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.bootstrap,
+        group_id=None,
+        enable_auto_commit=False,
+        max_partition_fetch_bytes=2 * settings.changelog_message_bytes,
+    )
+    try:
+        await consumer.start()
+        total = len(agents) * settings.partitions
+        for done, (agent, n) in enumerate((agent, n) for agent in agents for n in range(settings.partitions)):
+            progress(done, total)
+            about = await _unit(consumer, settings, agent, n, folder)
+            if about is not None:
+                units[f"{agent}/{n}"] = about
+        progress(total, total)
+    finally:
+        await consumer.stop()
+    manifest = {
+        "prefix": settings.prefix,
+        "partitions": settings.partitions,
+        "version": version,
+        "taken_at": time.time(),
+        "units": units,
+    }
+    await asyncio.to_thread(write_manifest, folder, manifest)
+    return manifest
+
+
+def _make(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise SnapshotError(f"{folder}: is not empty; expected a new folder for each snapshot")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+async def _unit(
+    consumer: AIOKafkaConsumer, settings: Settings, agent: str, partition: int, folder: Path
+) -> dict[str, Any] | None:
+    """Write one unit's states; what the manifest says of it. None before its first batch."""
+    store: dict[bytes, bytes] = {}
+    recovered = Recovered(store)
+    async for entries in _entries(consumer, TopicPartition(changelog_name(settings, agent), partition)):
+        recovered.apply(entries)
+    remembered = store.pop(HEAD_KEY, None)
+    if remembered is None:
+        return None
+    try:
+        head = decode_head(remembered)
+    except ValueError as error:
+        raise SnapshotError(f"{agent}/{partition}: {error}") from None
+    if head.batch == 0:
+        return None
+    states = ((key[1:].decode(), state) for key, state in sorted(store.items()) if key[:1] == b"s")
+    about = await asyncio.to_thread(write_states, folder, f"{agent}/{partition}", states)
+    policies = [content.decode() for name, content in head.common if name == "endocrine-policy"]
+    return {
+        "batch": head.batch,
+        "front": head.front,
+        "marks": {name: list(height) for name, height in head.marks.items()},
+        "journal": head.journal_digest,
+        "policy": policies[0] if policies else None,
+        **about,
+    }
+
+
+async def _entries(consumer: AIOKafkaConsumer, place: TopicPartition) -> AsyncIterator[list[Entry]]:
+    """The changelog up to where it ends now, which is the end of a batch."""
+    end = (await consumer.end_offsets([place]))[place]
+    if (await consumer.beginning_offsets([place]))[place] >= end:
+        return
+    consumer.assign([place])
+    await consumer.seek_to_beginning(place)
+    heard = time.monotonic()
+    while await consumer.position(place) < end:
+        for records in (await consumer.getmany(place, timeout_ms=1000)).values():
+            heard = time.monotonic()
+            yield [_entry(raw) for raw in records if raw.offset < end]
+        if time.monotonic() - heard > SILENCE_S:
+            raise TimeoutError(
+                f"{place.topic}/{place.partition}: no record for {SILENCE_S:.0f} s, expected up to {end}"
+            )
+
+
+def _entry(raw: Any) -> Entry:
+    if raw.key == CLAIM_KEY:
+        return Entry(raw.offset, raw.key, raw.value, raw.offset)
+    claim = next((int(content) for name, content in raw.headers if name == CLAIM_HEADER), -1)
+    return Entry(raw.offset, raw.key, raw.value, claim)

@@ -1,0 +1,178 @@
+"""One partition's records for replay, by offset: in memory, or in a file where there are many.
+
+Offsets need not begin at 0 (retention took what was before) nor follow each other (compaction took what was between).
+"""
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, overload
+
+import msgpack
+
+from pipeline.engine.wire import Fetched
+
+CHUNK = 1000
+"""Records read from a file at once where all are read in turn."""
+
+
+class Gone(Exception):
+    """Records that were on a partition are no longer there. The message says which, and of how many."""
+
+
+class Log(Sequence[Any]):
+    """The records of one partition in offset order; places count from 0, whatever the offsets are."""
+
+    def __init__(self) -> None:
+        self._jumps: list[tuple[int, int]] = []
+        """(offset, place) of the first record, and of each whose offset does not follow the one before it."""
+        self.end = 0
+        """The offset after the last record."""
+
+    def _note(self, offset: int, place: int) -> None:
+        if place == 0 or offset != self.end:
+            if place and offset < self.end:
+                raise ValueError(f"offset {offset} comes after {self.end - 1}; expected a log in offset order")
+            self._jumps.append((offset, place))
+        self.end = offset + 1
+
+    @property
+    def start(self) -> int:
+        """The offset of the first record; 0 without records."""
+        return self._jumps[0][0] if self._jumps else 0
+
+    @property
+    def whole(self) -> bool:
+        """Begins at offset 0 and has no holes."""
+        return not self._jumps or (len(self._jumps) == 1 and self.start == 0)
+
+    def place(self, offset: int) -> int:
+        """The place of the first record at this offset or above; the length when there is none."""
+        found = bisect_right(self._jumps, (offset, len(self))) - 1
+        if found < 0:
+            return 0
+        first, place = self._jumps[found]
+        last = self._jumps[found + 1][1] if found + 1 < len(self._jumps) else len(self)
+        return min(place + offset - first, last)
+
+    def at(self, offset: int) -> Any:
+        """The record at this offset. Raises Gone."""
+        return self.run(offset, 1)[0]
+
+    def run(self, first: int, count: int) -> Sequence[Any]:
+        """`count` records with offsets from `first` on. Raises Gone when one of them is not there."""
+        begin = self.place(first)
+        found = self[begin : begin + count]
+        if len(found) == count and found[0].offset == first and found[-1].offset == first + count - 1:
+            return found
+        there = [raw.offset for raw in found if raw.offset < first + count]
+        upto = f"offsets {first} to {first + count - 1}: {count - len(there)} of {count} are gone"
+        if first < self.start:
+            raise Gone(f"{upto} by retention (it begins at {self.start} now)")
+        if first + count > self.end:
+            raise Gone(f"{upto} (it ends at {self.end})")
+        raise Gone(f"{upto} by compaction")
+
+
+class MemoryLog(Log):
+    """Records in a list."""
+
+    def __init__(self, records: Iterable[Any] = ()) -> None:
+        super().__init__()
+        self._records: list[Any] = []
+        self.extend(records)
+
+    def extend(self, records: Iterable[Any]) -> None:
+        """Append records, in offset order."""
+        for raw in records:
+            self._note(raw.offset, len(self._records))
+            self._records.append(raw)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Any]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        return self._records[index]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._records)
+
+
+class FileLog(Log):
+    """The records of one partition in a file; only their places in it are in memory (8 bytes a record)."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._file: BinaryIO = path.open("w+b")
+        self._places = array("Q")
+        self._size = 0
+        self._writing = False
+
+    def extend(self, records: Iterable[Any]) -> None:
+        """Append records, in offset order."""
+        parts = []
+        for raw in records:
+            packed = msgpack.packb(
+                (raw.partition, raw.offset, raw.timestamp, raw.key, raw.value, [*map(tuple, raw.headers)])
+            )
+            self._note(raw.offset, len(self._places))
+            self._places.append(self._size)
+            self._size += len(packed)
+            parts.append(packed)
+        if not self._writing:  # a seek costs a write of what is buffered
+            self._file.seek(0, 2)
+            self._writing = True
+        self._file.write(b"".join(parts))
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, index: int) -> Fetched: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Fetched]: ...
+    def __getitem__(self, index: int | slice) -> Fetched | Sequence[Fetched]:
+        if isinstance(index, slice):
+            first, last, step = index.indices(len(self))
+            if step != 1:
+                raise ValueError(f"a step of {step} in a slice of a log; expected 1")
+            return self._read(first, max(first, last))
+        place = index + len(self) if index < 0 else index
+        return self._read(place, place + 1)[0]
+
+    def __iter__(self) -> Iterator[Fetched]:
+        for first in range(0, len(self), CHUNK):
+            yield from self._read(first, min(first + CHUNK, len(self)))
+
+    def _read(self, first: int, last: int) -> list[Fetched]:
+        if not 0 <= first < last <= len(self):
+            if first == last:
+                return []
+            raise IndexError(f"records {first} to {last} of a log of {len(self)}")
+        begin, end = self._places[first], self._places[last] if last < len(self) else self._size
+        self._writing = False
+        self._file.seek(begin)
+        unpacker = msgpack.Unpacker(use_list=False, max_buffer_size=0)
+        unpacker.feed(self._file.read(end - begin))
+        make = Fetched._make
+        return [make(fields) for fields in unpacker]
+
+
+def as_log(records: Sequence[Any]) -> Log:
+    """A Log of what may be a plain list of records in offset order."""
+    return records if isinstance(records, Log) else MemoryLog(records)
+
+
+def first_after(times: Sequence[int], moment: int | None) -> int:
+    """How many of these ascending times are not after the moment; all without one."""
+    return len(times) if moment is None else bisect_right(times, moment)
+
+
+def first_from(times: Sequence[int], moment: int | None) -> int:
+    """How many of these ascending times are before the moment; none without one."""
+    return 0 if moment is None else bisect_left(times, moment)

@@ -1,0 +1,137 @@
+"""Snapshots on disk: the states of every unit as of a batch, with hashes that are checked before use.
+
+A folder with `manifest.json`, its SHA-256 in `manifest.sha256`, and per unit one file of msgpack pairs [key, state].
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgpack
+import orjson
+
+from pipeline.engine.fit import partition_of
+from pipeline.replay.rerun import Start
+
+FORM = 1
+MANIFEST, SEAL = "manifest.json", "manifest.sha256"
+
+
+class SnapshotError(Exception):
+    """A snapshot that cannot be used. The message names the file and what is wrong."""
+
+
+class _Listed(Start):
+    """A start whose states have not been read yet."""
+
+    folder: Path
+    file: Mapping[str, Any]
+
+
+class Snapshots:
+    """All snapshots in a folder: the folder itself, or the folders in it. Raises SnapshotError for one that is broken.
+
+    expected: manifest fields that must have these values (prefix, partitions), or it is of another house.
+    """
+
+    def __init__(self, folder: Path | None = None, expected: Mapping[str, Any] | None = None) -> None:
+        self._starts: dict[str, list[_Listed]] = {}
+        if folder is None:
+            return
+        found = [path.parent for path in [folder / MANIFEST, *sorted(folder.glob(f"*/{MANIFEST}"))] if path.is_file()]
+        if not found:
+            raise SnapshotError(f"{folder}: holds no snapshot (no {MANIFEST}); make one with `endocrine snapshot`")
+        for one in found:
+            self._list(one, read_manifest(one), expected or {})
+
+    def _list(self, folder: Path, manifest: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+        for name, value in expected.items():
+            if manifest.get(name) != value:
+                told = f"is of {name} {manifest.get(name)!r}, expected {value!r}"
+                raise SnapshotError(f"{folder}: {told}")
+        for unit, about in manifest["units"].items():
+            listed = _Listed(
+                about["batch"],
+                {},
+                {name: (height[0], height[1]) for name, height in about["marks"].items()},
+                about["front"],
+                about["journal"],
+                f"the snapshot {folder.name}, batch {about['batch']}",
+            )
+            listed.folder, listed.file = folder, about
+            self._starts.setdefault(unit, []).append(listed)
+
+    def of(self, unit: str) -> list[_Listed]:
+        """Starts of a unit, without their states."""
+        return self._starts.get(unit, [])
+
+    @staticmethod
+    def load(listed: Start) -> Start:
+        """The start with its states, its file checked against the manifest. Raises SnapshotError."""
+        if isinstance(listed, _Listed):
+            listed.states = dict(read_states(listed.folder, listed.file))
+        return listed
+
+    @staticmethod
+    def home(identity: str, partitions: int) -> int:
+        """The partition on which an identity lives."""
+        return partition_of(identity, partitions)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """A snapshot's manifest, checked against its seal. Raises SnapshotError."""
+    try:
+        data, seal = (folder / MANIFEST).read_bytes(), (folder / SEAL).read_text().split()[0]
+    except (OSError, IndexError) as error:
+        raise SnapshotError(f"{folder}: cannot be read: {error}") from None
+    if hashlib.sha256(data).hexdigest() != seal:
+        raise SnapshotError(f"{folder / MANIFEST}: is not what {SEAL} says; it was changed")
+    manifest: dict[str, Any] = orjson.loads(data)
+    if manifest.get("form") != FORM:
+        raise SnapshotError(f"{folder / MANIFEST}: is of form {manifest.get('form')!r}, expected {FORM}")
+    return manifest
+
+
+def read_states(folder: Path, about: Mapping[str, Any]) -> Iterable[tuple[str, bytes]]:
+    """Keys and states of one unit's file. Raises SnapshotError when it is not what the manifest says."""
+    name = Path(about["file"]).name  # a manifest names files beside itself, nothing else
+    try:
+        data = (folder / name).read_bytes()
+    except OSError as error:
+        raise SnapshotError(f"{folder / name}: cannot be read: {error.strerror}") from None
+    if hashlib.sha256(data).hexdigest() != about["sha256"]:
+        raise SnapshotError(f"{folder / name}: is not what the manifest says; it was changed")
+    unpacker = msgpack.Unpacker(use_list=False, max_buffer_size=0)
+    unpacker.feed(data)
+    return [(key, state) for key, state in unpacker]
+
+
+def write_states(folder: Path, unit: str, states: Iterable[tuple[str, bytes]]) -> dict[str, Any]:
+    """Write one unit's file; returns what the manifest says of it."""
+    name, digest, count = unit.replace("/", "-") + ".msgpack", hashlib.sha256(), 0
+    with (folder / name).open("wb") as file:
+        for key, state in states:
+            packed = msgpack.packb((key, state))
+            digest.update(packed)
+            file.write(packed)
+            count += 1
+        _sync(file)
+    return {"file": name, "sha256": digest.hexdigest(), "states": count}
+
+
+def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Write the manifest and its seal; the snapshot counts from here on."""
+    data = orjson.dumps({"form": FORM, **manifest}, option=orjson.OPT_INDENT_2)
+    with (folder / SEAL).open("w") as file:
+        file.write(f"{hashlib.sha256(data).hexdigest()}  {MANIFEST}\n")
+        _sync(file)
+    with (folder / MANIFEST).open("wb") as raw:
+        raw.write(data)
+        _sync(raw)
+
+
+def _sync(file: BinaryIO | Any) -> None:
+    file.flush()
+    os.fsync(file.fileno())

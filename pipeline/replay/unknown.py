@@ -1,0 +1,105 @@
+"""Facts that the other world would not have, or would lack: named, never invented.
+
+- `result_left_out`: the call was executed, and in the other world it is not allowed: its result is not applied there.
+- `result_missing`: the other world allows a call that was never executed: what would have come of it is unknown.
+- `said_after`: what the model or the person said after an answer that would have been otherwise. It is applied in both
+  worlds as it was said, and might not have been said.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from pipeline.replay.difference import json_differences
+from pipeline.replay.history import Outside
+
+KEPT = 10_000
+LEFT_OUT, MISSING, SAID_AFTER = "result_left_out", "result_missing", "said_after"
+Said = Mapping[tuple[str, str], Mapping[str, Any]]
+
+
+class Unknowns:
+    """Follows where decisions of the two worlds part."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.told: list[dict[str, Any]] = []
+        """At most 10,000: kind, topic, and what names the record."""
+        self._ours: dict[str, Mapping[str, Any]] = {}
+        """Latest decisions by call, of calls on which the worlds do not agree; in the other world: `_theirs`."""
+        self._theirs: dict[str, Mapping[str, Any]] = {}
+        self._turns: set[str] = set()
+        """Turns that went otherwise."""
+        self._results: set[str] = set()
+        """Calls not agreed on that have a result all the same."""
+
+    def judge(self, record: Outside) -> bool:
+        """Whether a record of an outsider belongs to the other world too."""
+        if record.topic not in ("tool-results", "tool-calls", "model-replies", "interactions", "feedback"):
+            return True
+        try:
+            value = orjson.loads(record.raw.value or b"")
+        except orjson.JSONDecodeError:
+            return True
+        if not isinstance(value, dict):
+            return True
+        call = value.get("call_id")
+        if record.topic == "tool-results" and isinstance(call, str) and call in self._ours.keys() | self._theirs.keys():
+            if _allowed(self._ours.get(call)) and not _allowed(self._theirs.get(call)):
+                self._tell(LEFT_OUT, record, value)
+                return False
+            self._results.add(call)
+        turn = value.get("target_action_id" if record.topic == "feedback" else "audit_id")
+        if isinstance(turn, str) and turn in self._turns and value.get("kind") != "opened":
+            self._tell(SAID_AFTER, record, value)
+        return True
+
+    def hear(self, ours: Said, theirs: Said) -> None:
+        """Take in what the two worlds said to one record."""
+        for said, latest in ((ours, self._ours), (theirs, self._theirs)):
+            for (topic, _), value in said.items():
+                if topic == "tool-decisions":
+                    latest[value["call_id"]] = value
+        decided = (value for said in (ours, theirs) for (topic, _), value in said.items() if topic == "tool-decisions")
+        for call in {value["call_id"] for value in decided}:
+            mine, other = self._ours.get(call), self._theirs.get(call)
+            if mine is not None and other is not None and _verdict(mine) == _verdict(other):
+                del self._ours[call], self._theirs[call]
+            else:
+                self._turns.add((mine or other or {}).get("audit_id", ""))
+        for place in ours.keys() | theirs.keys():
+            if place[0] == "modulations":
+                mine, other = ours.get(place, {}), theirs.get(place, {})
+                if any(one["path"] != "$.policy" for one in json_differences(mine, other)):
+                    self._turns.add((mine or other).get("audit_id", ""))
+
+    def close(self) -> None:
+        """At the end: calls of which nobody knows what would have come."""
+        for call, theirs in self._theirs.items():
+            if _allowed(theirs) and not _allowed(self._ours.get(call)) and call not in self._results:
+                self._add(MISSING, {"topic": "tool-results", **_names(theirs)})
+
+    def _tell(self, kind: str, record: Outside, value: Mapping[str, Any]) -> None:
+        raw = record.raw
+        place = {"partition": raw.partition, "offset": raw.offset}
+        self._add(kind, {"topic": record.topic, **place, **_names(value)})
+
+    def _add(self, kind: str, about: dict[str, Any]) -> None:
+        self.counts[kind] += 1
+        if len(self.told) < KEPT:
+            self.told.append({"kind": kind, **about})
+
+
+def _verdict(decision: Mapping[str, Any]) -> tuple[Any, ...]:
+    return decision["decision"], decision["reason"]
+
+
+def _allowed(decision: Mapping[str, Any] | None) -> bool:
+    return decision is not None and decision["decision"] == "allowed"
+
+
+def _names(value: Mapping[str, Any]) -> dict[str, Any]:
+    found = {name: value[name] for name in ("identity", "audit_id", "call_id", "target_action_id") if name in value}
+    return {name: content for name, content in found.items() if isinstance(content, str)}

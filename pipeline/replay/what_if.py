@@ -1,0 +1,202 @@
+"""The same history under another policy.
+
+What came from outside is applied to two worlds side by side, record by record: one under the policies that were in
+force, one under the other policy. What agents say is made anew in both, through the wiring of `simulate`. Records of
+the two are compared by their ids.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from agents.contract import Agent
+from agents.policy.compiled import Policy
+from pipeline.engine.wire import CE_ID
+from pipeline.replay.difference import json_differences
+from pipeline.replay.history import HistoryError, InForce, Outside, outside
+from pipeline.replay.lanes import digest_of
+from pipeline.replay.logs import Logs
+from pipeline.replay.origins import origin_of
+from pipeline.replay.report import Scope
+from pipeline.replay.spool import as_log
+from pipeline.replay.unknown import Unknowns
+from pipeline.simulation import Simulation
+
+COMPARED = ("modulations", "tool-decisions", "incidents")
+KEPT = 10_000
+"""Changes told; more are only counted."""
+ALL = Scope()
+Place = tuple[str, str]
+"""Topic and id."""
+Said = dict[Place, dict[str, Any]]
+Waiting = dict[Place, tuple[int, dict[str, Any]]]
+"""What one world said and the other has not, with the append time of its cause."""
+
+
+@dataclass
+class WhatIf:
+    """What would have been."""
+
+    policy: str
+    """Digest of the other policy."""
+    inputs: int = 0
+    """Records of outsiders."""
+    as_recorded: int = 0
+    """Records that the first world says as they stand on the topics."""
+    otherwise: int = 0
+    """Records that it says otherwise, or that stand on the topics and it does not say: agents read several topics, and
+    a live run may have read them in another order."""
+    same: Counter[str] = field(default_factory=Counter)
+    """By topic, records that are the same in both worlds but for the policy they name."""
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By topic and kind of change: changed, new, gone."""
+    fields: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By topic and JSON path, records that differ there."""
+    changes: list[dict[str, Any]] = field(default_factory=list)
+    """At most 10,000: topic, id, identity, audit_id, at (append time of the cause, ms), change, fields."""
+    unknown: Unknowns = field(default_factory=Unknowns)
+
+    def verdicts(self) -> dict[tuple[str, str], str]:
+        """Topic and id of each change told, and its kind."""
+        return {(one["topic"], one["id"]): one["change"] for one in self.changes}
+
+
+def compare_worlds(
+    logs: Logs,
+    agents: Sequence[Agent],
+    policy_of: Callable[[str], Policy],
+    other: Policy,
+    *,
+    partitions: int,
+    max_record_bytes: int,
+    version: str,
+    scope: Scope = ALL,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> WhatIf:
+    """Run both worlds and compare. scope: which changes are told, by the append time of what caused them and identity.
+
+    Raises HistoryError for a recorded policy that was never published.
+    """
+    held = {place: as_log(log) for place, log in logs.items()}
+    found = WhatIf(other.digest)
+    force = InForce(held, agents, partitions)
+    recorded = _recorded(held)
+    worlds = [
+        Simulation(agents, other, version=version, max_record_bytes=max_record_bytes, partitions=partitions)
+        for _ in range(2)
+    ]
+    waiting: tuple[Waiting, Waiting] = ({}, {})
+    total = sum(len(log) for (topic, _), log in held.items() if any(topic in agent.sources for agent in agents))
+    for record in outside(held, agents):
+        found.inputs += 1
+        if found.inputs % 500 == 0:
+            progress(found.inputs, total)
+        worlds[0].policy = _in_force(force, record, policy_of, other)
+        ours = dict(_said(worlds[0], record))
+        _against_the_record(found, ours, recorded)
+        theirs = dict(_said(worlds[1], record)) if found.unknown.judge(record) else {}
+        found.unknown.hear(ours, theirs)
+        for said, mine in zip((ours, theirs), waiting, strict=True):
+            mine.update({place: (record.time, value) for place, value in said.items()})
+        for place in ours | theirs:
+            if place in waiting[0] and place in waiting[1]:
+                _pair(found, place, waiting[0].pop(place), waiting[1].pop(place), scope)
+    for change, left in zip(("gone", "new"), waiting, strict=True):
+        for place, (at, value) in left.items():
+            _tell(found, place, change, at, value, [], scope)
+    found.otherwise += len(recorded)
+    found.unknown.close()
+    return found
+
+
+def _in_force(force: InForce, record: Outside, policy_of: Callable[[str], Policy], other: Policy) -> Policy:
+    digest = force.at(record.topic, record.raw)
+    if digest is None:
+        return other  # nothing was ever decided: there is no first world to differ from
+    try:
+        return policy_of(digest)
+    except KeyError:
+        raise HistoryError(
+            f"policy {digest}, in force then, was never published: what was cannot be made again"
+        ) from None
+
+
+def _said(world: Simulation, record: Outside) -> Iterator[tuple[Place, dict[str, Any]]]:
+    raw = record.raw
+    for topic, _, value, headers in world.apply(record.topic, raw.key, raw.value, record.headers):
+        if topic in COMPARED and isinstance(value, bytes) and CE_ID in headers:
+            yield (topic, headers[CE_ID]), orjson.loads(value)
+
+
+def _recorded(logs: Mapping[tuple[str, int], Any]) -> dict[Place, bytes]:
+    """Digests of what stands on the compared topics."""
+    recorded: dict[Place, bytes] = {}
+    for (topic, _), log in logs.items():
+        for raw in log if topic in COMPARED else ():
+            origin = origin_of(topic, dict(raw.headers))
+            if origin is not None and not origin.name.startswith("re-keyed"):
+                recorded.setdefault((topic, origin.name), digest_of((None, raw.value, ())))
+    return recorded
+
+
+def _against_the_record(found: WhatIf, said: Said, recorded: dict[Place, bytes]) -> None:
+    for place, value in said.items():
+        if recorded.pop(place, None) == digest_of((None, orjson.dumps(value), ())):
+            found.as_recorded += 1
+        else:
+            found.otherwise += 1
+
+
+def _pair(
+    found: WhatIf, place: Place, ours: tuple[int, dict[str, Any]], theirs: tuple[int, dict[str, Any]], scope: Scope
+) -> None:
+    fields = [
+        {"path": one["path"], "recorded": one["expected"], "other": one["found"]}
+        for one in json_differences(ours[1], theirs[1])
+        if one["path"] != "$.policy"
+    ]
+    at = min(ours[0], theirs[0])
+    if fields:
+        _tell(found, place, "changed", at, theirs[1], fields, scope)
+    elif _wanted(theirs[1], at, scope):
+        found.same[place[0]] += 1
+
+
+def _wanted(value: Mapping[str, Any], at: int, scope: Scope) -> bool:
+    return (
+        (scope.identity is None or value.get("identity") == scope.identity)
+        and (scope.since_ms is None or at >= scope.since_ms)
+        and (scope.until_ms is None or at <= scope.until_ms)
+    )
+
+
+def _tell(
+    found: WhatIf,
+    place: Place,
+    change: str,
+    at: int,
+    value: Mapping[str, Any],
+    fields: list[dict[str, Any]],
+    scope: Scope,
+) -> None:
+    if not _wanted(value, at, scope):
+        return
+    topic, name = place
+    found.counts[topic, change] += 1
+    found.fields.update({(topic, one["path"]) for one in fields})
+    if len(found.changes) < KEPT:
+        found.changes.append(
+            {
+                "topic": topic,
+                "id": name,
+                "identity": value.get("identity"),
+                "audit_id": value.get("audit_id"),
+                "at": at,
+                "change": change,
+                "fields": fields,
+                "value": None if change == "changed" else dict(value),
+            }
+        )

@@ -1,0 +1,107 @@
+"""A history that agents have read and answered, as it would stand on topics: made in process, with no broker."""
+
+import hashlib
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import orjson
+
+from agents.policy.compiled import Policy
+from agents.roster import AGENTS
+from pipeline.engine.batch import Engine
+from pipeline.engine.fit import partition_of
+from pipeline.engine.journal import journal_record
+from pipeline.engine.wire import Fetched, Outgoing
+from pipeline.replay.verify import verified_topics
+from pipeline.simulation import parse_line
+
+PARTITIONS = 2
+MAX_BYTES = 1 << 20
+VERSION = "test"
+Logs = dict[tuple[str, int], list[Fetched]]
+
+
+class Recording:
+    """Topics as lists. Every record is appended a second after the one before it, from 1000 s since 1970 on."""
+
+    def __init__(self) -> None:
+        self.logs: Logs = {(topic, n): [] for topic in verified_topics() for n in range(PARTITIONS)}
+        self.clock_ms = 1_000_000
+        self.states: dict[str, dict[str, bytes]] = defaultdict(dict)
+        self.marks: dict[str, Any] = defaultdict(dict)
+        self.fronts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+        self.batches: dict[str, int] = defaultdict(int)
+        self.previous: dict[str, str | None] = defaultdict(lambda: None)
+
+    def put(self, topic: str, n: int, key: bytes | None, value: bytes | None, headers: Iterable[Any] = ()) -> None:
+        """Append a record."""
+        self.clock_ms += 1000
+        log = self.logs[topic, n]
+        log.append(Fetched(n, len(log), self.clock_ms, key, value, tuple(headers)))
+
+    def feed(self, lines: Iterable[Any]) -> None:
+        """Inputs, as `simulate` reads them."""
+        for line in lines:
+            topic, key, value, _ = parse_line(orjson.dumps(line))
+            self.put(topic, 0 if key is None else partition_of(key, PARTITIONS), key and key.encode(), value)
+
+    def publish(self, policy: Policy) -> None:
+        """Put a policy on record."""
+        said = {"digest": policy.digest, "policy": policy.resolved, "previous": None, "by": "test", "ts": 1.0}
+        n = partition_of(policy.digest, PARTITIONS)
+        self.put("policies", n, policy.digest.encode(), orjson.dumps(said))
+
+    def run(self, policy: Policy, how_many: Callable[[], int]) -> None:
+        """Every unit reads all there is, so many records of a topic at once, until nothing more comes."""
+        engines = [Engine(agent, PARTITIONS, VERSION, MAX_BYTES) for agent in AGENTS]
+        busy = True
+        while busy:
+            busy = False
+            for engine in engines:
+                for n in range(PARTITIONS):
+                    busy = self._batch(engine, n, policy, how_many) or busy
+
+    def _batch(self, engine: Engine, n: int, policy: Policy, how_many: Callable[[], int]) -> bool:
+        unit, records = f"{engine.agent.name}/{n}", []
+        front, states = self.fronts[unit], self.states[unit]
+        for topic in engine.agent.sources:
+            some = self.logs[topic, n][front[topic] : front[topic] + how_many()]
+            records += [(topic, raw) for raw in some]
+            front[topic] += len(some)
+        if not records:
+            return any(front[topic] < len(self.logs[topic, n]) for topic in engine.agent.sources)
+        self.batches[unit] += 1
+        done = engine.process(records, policy, states.get, self.marks[unit], partition=n)
+        self.marks[unit] = done.marks
+        for key, state in done.states.items():
+            if state is None:
+                states.pop(key, None)
+            else:
+                states[key] = state
+        journal = journal_record(
+            engine.agent.name,
+            n,
+            self.batches[unit],
+            records,
+            previous=self.previous[unit],
+            policy=policy.digest,
+            version=VERSION,
+            claim=0,
+        )
+        self.previous[unit] = hashlib.sha256(journal.value or b"").hexdigest()
+        common = engine.common_headers(policy, n, self.batches[unit])
+        for out in [*done.aside, *done.outputs, journal]:
+            self.speak(out, common)
+        return True
+
+    def speak(self, out: Outgoing, common: Any) -> None:
+        """Append what an agent says."""
+        self.put(out.topic, out.partition, out.key, out.value, (*out.own, *common) if out.derived else out.own)
+
+
+def randomly(seed: int, most: int = 40) -> Callable[[], int]:
+    """Batches of any size."""
+    rng = random.Random(seed)
+    return lambda: rng.randint(0, most)
