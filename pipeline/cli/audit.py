@@ -1,0 +1,176 @@
+"""`endocrine audit keygen|checkpoint|verify`: the audit chain and the journal, signed and checked."""
+
+import os
+import sys
+import threading
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import orjson
+import typer
+
+from pipeline.cli.shared import BROKEN, SOUND, Bootstrap, Json, bar, fail, on_broker, settings_of
+from pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from pipeline.audit.verify import Report
+
+SHOWN = 20
+ENVIRONMENT_KEY = "ENDOCRINE_AUDIT_KEY"
+Key = Annotated[
+    Path | None,
+    typer.Option(help=f"File of the private key; else what {ENVIRONMENT_KEY} names.", envvar=ENVIRONMENT_KEY),
+]
+Output = Annotated[Path | None, typer.Option(help="Append each checkpoint to this file too, one JSON object per line.")]
+PublicKey = Annotated[
+    list[Path] | None,
+    typer.Option(help="File of public keys (PEM); may be given several times, one for each key used."),
+]
+Kept = Annotated[
+    list[Path] | None, typer.Option(help="File of checkpoints kept elsewhere (--output); may be given several times.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command group."""
+    group = typer.Typer(
+        no_args_is_help=True, help="The audit chain and the journal: sign where they stand, check them."
+    )
+    group.command("keygen")(keygen)
+    group.command("checkpoint")(checkpoint)
+    group.command("verify")(verify)
+    app.add_typer(group, name="audit")
+
+
+def keygen(file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write the private key.")]) -> None:
+    """Make a key for checkpoints: the private half to FILE (mode 0600), the public half and its id to stdout."""
+    from pipeline.audit.keys import KeyFileError, create, key_id, public_pem
+
+    try:
+        public = create(file)
+    except KeyFileError as error:
+        fail(str(error))
+    print(f"key id {key_id(public)}; private key in {file}", file=sys.stderr)
+    print(f"# endocrine audit key {key_id(public)}\n{public_pem(public)}", end="")
+
+
+def checkpoint(
+    key: Key = None,
+    every: Annotated[
+        float | None, typer.Option(min=1, help="Go on, one every so many seconds. Ctrl-C ends it.")
+    ] = None,
+    output: Output = None,
+    as_json: Json = False,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Sign where the chains of `audits` and of the journal stand, and write that to the topic `checkpoints`.
+
+    Reads on from this key's last checkpoint and signs nothing where what it reads is broken. Exit codes: 0 signed, or
+    nothing had moved; 1 broken; 2 could not be done.
+    """
+    from pipeline.audit.keys import KeyFileError, load_private
+
+    if key is None:
+        fail(f"no key: give --key FILE or set {ENVIRONMENT_KEY}; `endocrine audit keygen FILE` makes one")
+    try:
+        private = load_private(key)
+    except KeyFileError as error:
+        fail(str(error))
+    settings = settings_of(bootstrap)
+    try:
+        while True:
+            _sign_one(settings, private, output, as_json)
+            if every is None:
+                return
+            threading.Event().wait(every)
+    except KeyboardInterrupt:
+        raise typer.Exit(SOUND) from None
+
+
+def verify(
+    public_key: PublicKey = None,
+    partition: Annotated[int | None, typer.Option(min=0, help="This partition alone.")] = None,
+    checkpoints: Kept = None,
+    as_json: Json = False,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Follow every chain of `audits` and of the journal through all checkpoints, and name the first broken record.
+
+    Exit codes: 0 sound, 1 broken, 2 could not be checked. What was not checked is said.
+    """
+    from pipeline.audit.broker import verify as verified
+    from pipeline.audit.keys import KeyFileError, load_public
+
+    settings = settings_of(bootstrap)
+    try:
+        keys = load_public(public_key or [])
+        with bar("records") as progress:
+            work = verified(settings, keys, files=checkpoints or [], partition=partition, progress=progress)
+            report = on_broker(settings, work)
+    except KeyFileError as error:
+        fail(str(error))
+    _print(report, as_json)
+    raise typer.Exit(SOUND if report.sound else BROKEN)
+
+
+def _sign_one(settings: Settings, private: "Ed25519PrivateKey", output: Path | None, as_json: bool) -> None:
+    from pipeline.audit.broker import Unsound
+    from pipeline.audit.broker import checkpoint as signed
+
+    try:
+        with bar("records") as progress:
+            record = on_broker(settings, signed(settings, private, time.time(), progress=progress))
+    except Unsound as unsound:
+        for finding in unsound.findings[:SHOWN]:
+            print(f"broken: {finding}", file=sys.stderr)
+        fail(
+            "nothing was signed: a signature would vouch for what is broken (`endocrine audit verify` says more)",
+            BROKEN,
+        )
+    if record is None:
+        print("nothing moved since the last checkpoint", file=sys.stderr)
+        return
+    line = orjson.dumps(record) + b"\n"
+    if output is not None:
+        _append(output, line)
+    if as_json:
+        sys.stdout.buffer.write(line)
+        sys.stdout.flush()
+        return
+    batches = sum(end["batch"] for end in record["journal"])
+    bundles = sum(end["count"] for end in record["audits"])
+    print(f"checkpoint {record['key_id']}/{record['number']}: {bundles} audits, {batches} journal records", flush=True)
+
+
+def _append(output: Path, line: bytes) -> None:
+    try:
+        with output.open("ab") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        fail(f"{output}: cannot be written: {error.strerror}; the checkpoint is on its topic all the same")
+
+
+def _print(report: "Report", as_json: bool) -> None:
+    if as_json:
+        told: dict[str, Any] = {"sound": report.sound, **asdict(report)}
+        told["first"] = told["findings"][0] if report.findings else None
+        sys.stdout.buffer.write(orjson.dumps(told) + b"\n")
+        sys.stdout.flush()
+        return
+    print(
+        f"{report.records} records in {report.chains} chains, {report.copies} of them copies;"
+        f" {report.checkpoints} checkpoints, {report.signatures} signatures hold"
+    )
+    for number, finding in enumerate(report.findings[:SHOWN]):
+        print(f"{'first broken' if number == 0 else 'also broken'}: {finding}")
+    if len(report.findings) > SHOWN:
+        print(f"and {len(report.findings) - SHOWN} more (--json shows all)")
+    for gap in report.not_checked:
+        print(f"not checked: {gap}")
+    print("sound" if report.sound else "BROKEN")

@@ -1,0 +1,239 @@
+"""`endocrine dlq list|show|redrive|discard`: what could not be processed, and what people do with it."""
+
+import getpass
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import orjson
+import typer
+
+from pipeline.cli.shared import BROKEN, Bootstrap, Json, Since, Until, bar, fail, on_broker, settings_of, time_of
+
+if TYPE_CHECKING:
+    from pipeline.deadletters.letters import Letter
+    from pipeline.deadletters.select import Filter
+    from pipeline.settings import Settings
+
+DEFAULT_SHOWN, MOST_SHOWN = 50, 500
+Place = Annotated[str, typer.Argument(metavar="TOPIC/PARTITION/OFFSET", help="As `dlq list` shows it.")]
+MaybePlace = Annotated[
+    str | None, typer.Argument(metavar="[TOPIC/PARTITION/OFFSET]", help="One dead letter, instead of filters.")
+]
+Topic = Annotated[str | None, typer.Option(help="Dead letters of this topic (with or without .dlq).")]
+Kind = Annotated[str | None, typer.Option(help="Of this kind: not_json, invalid, misfit, conflicting_id, ...")]
+Identity = Annotated[str | None, typer.Option(help="Of this identity.")]
+Id = Annotated[str | None, typer.Option("--id", help="Of the record with this id (or topic/partition/offset).")]
+By = Annotated[str | None, typer.Option(help="Who does it; by default the name you are logged in under.")]
+Reason = Annotated[str | None, typer.Option(help="Why, for the record.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do it, where more than one is meant. Without: only told.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command group."""
+    group = typer.Typer(no_args_is_help=True, help="Dead letters: what could not be processed. List, show, send again.")
+    group.command("list")(list_letters)
+    group.command("show")(show)
+    group.command("redrive")(redrive)
+    group.command("discard")(discard)
+    app.add_typer(group, name="dlq")
+
+
+def list_letters(
+    topic: Topic = None,
+    kind: Kind = None,
+    identity: Identity = None,
+    id_: Id = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Annotated[int, typer.Option(min=1, max=MOST_SHOWN, help="Rows shown.")] = DEFAULT_SHOWN,
+    everything: Annotated[bool, typer.Option("--all", help="Those that were discarded, too.")] = False,
+    as_json: Json = False,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Counts by topic and kind, then the dead letters, newest first: lengths, never bodies."""
+    from pipeline.deadletters.select import counts, row
+
+    letters = _look(settings_of(bootstrap), _filter(topic, kind, identity, id_), since, until)
+    hidden = 0 if everything else sum(letter.status == "discarded" for letter in letters)
+    shown = [letter for letter in letters if everything or letter.status != "discarded"]
+    if as_json:
+        totals = [{"topic": name, "kind": kind, "count": count} for name, kind, count in counts(shown)]
+        told = {"total": len(shown), "discarded_hidden": hidden, "counts": totals}
+        _json(told | {"letters": [row(letter) for letter in shown[:limit]]})
+        return
+    for name, kind_, count in counts(shown):
+        print(f"{count}\t{name}\t{kind_}")
+    print(f"{len(shown)} dead letters" + (f", and {hidden} discarded (--all)" if hidden else ""))
+    for letter in shown[:limit]:
+        told = row(letter)
+        print("\t".join("" if told[name] is None else str(told[name]) for name in _COLUMNS))
+    if len(shown) > limit:
+        print(f"and {len(shown) - limit} older ones (--limit, up to {MOST_SHOWN}; or narrower filters)")
+
+
+_COLUMNS = ("time", "place", "kind", "status", "bytes", "identity", "id")
+
+
+def show(
+    place: Place,
+    raw: Annotated[bool, typer.Option("--raw", help="Bytes and headers as they are, secrets included.")] = False,
+    as_json: Json = False,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """One dead letter: why it was refused, its headers and value, and what was done with it. Redacted unless --raw."""
+    from pipeline.deadletters.show import told as telling
+    from pipeline.policy_files import shipped_policy
+
+    settings = settings_of(bootstrap)
+    letter, record = _one(settings, place)
+    told = telling(letter, record, shipped_policy().document.gating, bare=raw)
+    if as_json:
+        _json(told)
+        return
+    for name in ("place", "time", "kind", "reason", "id", "identity", "key", "status", "copies"):
+        print(f"{name}: {told[name]}")
+    for name, content in told["headers"].items():
+        print(f"header {name}: {content}")
+    for action in letter.actions:
+        print(f"{action.action} by {action.by} at {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(action.ts))}"
+              + (f": {action.reason}" if action.reason else ""))  # fmt: skip
+    value = told["value"]
+    print(f"value ({told['bytes']} bytes, {told['encoding']}):")
+    print(
+        value if isinstance(value, str) or value is None else orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+    )
+
+
+def redrive(
+    place: MaybePlace = None,
+    topic: Topic = None,
+    kind: Kind = None,
+    identity: Identity = None,
+    id_: Id = None,
+    since: Since = None,
+    until: Until = None,
+    by: By = None,
+    reason: Reason = None,
+    again: Annotated[bool, typer.Option("--again", help="Also those that were redriven or discarded before.")] = False,
+    yes: Yes = False,
+    as_json: Json = False,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Send dead letters again: same bytes, key, partition and id, without the headers that say why they were refused.
+
+    What is still wrong with them comes back as a new dead letter. Who and when is put on record in `dlq-actions`.
+    """
+    settings = settings_of(bootstrap)
+    letters, refused = _chosen(settings, place, (topic, kind, identity, id_, since, until), again=again)
+    _do("redrive", settings, letters, refused, by, reason, yes=yes, as_json=as_json)
+
+
+def discard(
+    place: MaybePlace = None,
+    topic: Topic = None,
+    kind: Kind = None,
+    identity: Identity = None,
+    id_: Id = None,
+    since: Since = None,
+    until: Until = None,
+    by: By = None,
+    reason: Reason = None,
+    yes: Yes = False,
+    as_json: Json = False,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Put on record that dead letters are done with: `dlq list` hides them.
+
+    Their bytes stay on the topic until its retention ends: topics are append-only.
+    """
+    settings = settings_of(bootstrap)
+    letters, refused = _chosen(settings, place, (topic, kind, identity, id_, since, until), again=False)
+    _do("discard", settings, letters, refused, by, reason, yes=yes, as_json=as_json)
+
+
+def _filter(topic: str | None, kind: str | None, identity: str | None, id_: str | None) -> "Filter":
+    from pipeline.deadletters.select import Filter, topic_name
+
+    try:
+        return Filter(None if topic is None else topic_name(topic), kind, identity, id_)
+    except ValueError as error:
+        fail(str(error))
+
+
+def _look(settings: "Settings", meant: "Filter", since: str | None, until: str | None) -> list["Letter"]:
+    from pipeline.deadletters.broker import look
+
+    after, before = time_of(since), time_of(until)
+    with bar("dead letters") as progress:
+        return on_broker(settings, look(settings, meant, since=after, until=before, progress=progress))
+
+
+def _one(settings: "Settings", place: str) -> tuple["Letter", Any]:
+    from pipeline.deadletters.broker import NoLetter, one
+    from pipeline.deadletters.select import parse_place
+
+    try:
+        return on_broker(settings, one(settings, *parse_place(place)))
+    except (ValueError, NoLetter) as error:
+        fail(str(error))
+
+
+def _chosen(
+    settings: "Settings", place: str | None, filters: tuple[str | None, ...], *, again: bool
+) -> tuple[list["Letter"], list["Letter"]]:
+    """Those that something is to be done with, and those that it was done with before."""
+    if place is not None and any(filters):
+        fail("a place and filters; expected either one dead letter or filters")
+    if place is not None:
+        letters = [_one(settings, place)[0]]
+    elif not any(filters):
+        fail("nothing names the dead letters that are meant; expected TOPIC/PARTITION/OFFSET or filters (--topic, ...)")
+    else:
+        *names, since, until = filters
+        letters = _look(settings, _filter(*names), since, until)
+    letters.reverse()  # oldest first: what is sent again keeps its order
+    done = [letter for letter in letters if letter.status != "open" and not again]
+    return [letter for letter in letters if letter not in done], done
+
+
+def _do(
+    what: str,
+    settings: "Settings",
+    letters: Sequence["Letter"],
+    refused: Sequence["Letter"],
+    by: str | None,
+    reason: str | None,
+    *,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    from pipeline.deadletters import broker
+    from pipeline.deadletters.select import counts
+
+    for letter in refused[:DEFAULT_SHOWN]:
+        last = letter.actions[-1]
+        hint = "; --again sends it all the same" if what == "redrive" else ""
+        print(f"left alone: {letter.place}: {letter.status} by {last.by} before{hint}", file=sys.stderr)
+    dry = len(letters) > 1 and not yes
+    done = 0
+    if letters and not dry:
+        work = broker.redrive if what == "redrive" else broker.discard
+        done = on_broker(settings, work(settings, letters, by or getpass.getuser(), reason, time.time()))
+    if as_json:
+        places = [letter.place for letter in letters]
+        _json({"action": what, "dry_run": dry, "done": done, "left_alone": len(refused), "letters": places})
+    elif dry:
+        for topic, kind, count in counts(letters):
+            print(f"{count}\t{topic}\t{kind}")
+        print(f"would {what} {len(letters)} dead letters; nothing was done. --yes does it.")
+    else:
+        print(f"{done} {'redriven' if what == 'redrive' else 'discarded'}")
+    if not letters:
+        raise typer.Exit(BROKEN)
+
+
+def _json(told: Any) -> None:
+    sys.stdout.buffer.write(orjson.dumps(told) + b"\n")
+    sys.stdout.flush()

@@ -1,0 +1,53 @@
+"""Times as a person writes them on a command line. Every command that takes a time reads it here.
+
+By the broker's append time, unless a command says otherwise: what the system knew then.
+"""
+
+from datetime import UTC, date, datetime, timedelta
+
+EXPECTED = "ISO 8601 (2026-03-01T14:05, 2026-03-01T14:05:30+01:00; without a zone: UTC) or seconds since 1970"
+"""What a time may look like, for help texts and errors."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST_S = 253_402_300_800.0
+"""The year 10000: no later time is taken, and milliseconds written for seconds are found out."""
+
+
+def parse_time(text: str) -> float:
+    """Seconds since 1970-01-01 UTC, from 0 to the year 10000. Raises ValueError with a sentence that names the text.
+
+    >>> parse_time("1970-01-02"), parse_time("1970-01-01T01:00+01:00"), parse_time("12.5")
+    (86400.0, 0.0, 12.5)
+    """
+    told = text.strip()
+    if len(told) == 8 and told.isdigit():
+        raise ValueError(f"{text!r} may be a date or seconds; write a date with dashes. Expected {EXPECTED}")
+    try:
+        seconds = _number(told)
+        if seconds is None:
+            seconds = _written(told)
+    except (ValueError, OverflowError):
+        raise ValueError(f"{text!r} is no time; expected {EXPECTED}") from None
+    if not 0 <= seconds < LATEST_S:
+        raise ValueError(f"{text!r} lies outside the years 1970 to 9999; expected {EXPECTED} (not milliseconds)")
+    return seconds
+
+
+def show_time(seconds: float) -> str:
+    """The time in UTC, to the millisecond: `2026-03-01T14:05:30.250Z`; parse_time reads it back."""
+    # Counted in whole milliseconds: isoformat cuts off what a float lacks, and 0.751 would be shown as 0.750.
+    when = _EPOCH + timedelta(milliseconds=round(seconds * 1000))
+    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _number(told: str) -> float | None:
+    # float() would also take "nan", "1_000" and "infinity": a slip of the hand, not a time.
+    digits = told.removeprefix("-").replace(".", "", 1)
+    return float(told) if digits.isascii() and digits.isdigit() else None
+
+
+def _written(told: str) -> float:
+    if "T" not in told and " " not in told:
+        day = date.fromisoformat(told)
+        return datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
+    when = datetime.fromisoformat(told)
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()

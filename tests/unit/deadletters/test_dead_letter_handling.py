@@ -1,0 +1,161 @@
+"""Dead letters alone: what is told of them, what is hidden, and how they are sent again."""
+
+from types import SimpleNamespace
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents.roster import AGENTS
+from pipeline.deadletters.act import action_of, again
+from pipeline.deadletters.letters import TOPICS, Shelf, letter_of
+from pipeline.deadletters.select import Filter, counts, parse_place, row
+from pipeline.deadletters.show import told
+from pipeline.engine.batch import Engine
+from pipeline.engine.fit import partition_of
+from pipeline.engine.wire import Fetched
+from pipeline.policy_files import shipped_policy
+
+RULES = shipped_policy().document.gating
+GOOD = {"identity": "ann", "name": "stress", "level": 0.5, "ttl_ms": 800, "source": "probe", "ts": 1.0}
+PLACE = partition_of("ann", 4)
+MODULATION = next(agent for agent in AGENTS if agent.name == "modulation")
+
+
+def refused(value: bytes, *, key: bytes | None = b"ann", headers=(), offset=7, dlq_offset=0):
+    """The dead letter that the engine makes of a record of `signals`."""
+    engine = Engine(MODULATION, 4, "1", 1 << 20)
+    raw = Fetched(PLACE, offset, 1000, key, value, headers)
+    done = engine.process([("signals", raw)], shipped_policy(), lambda key: None, {}, partition=PLACE)
+    (out,) = done.aside
+    assert out.topic == "signals.dlq"
+    return Fetched(out.partition, dlq_offset, 2000, out.key, out.value, out.own)
+
+
+def test_a_letter_tells_kind_length_identity_and_the_id_of_the_first_copy():
+    letter = letter_of("signals.dlq", refused(orjson.dumps({**GOOD, "name": "joy"})))
+    assert (letter.kind, letter.identity, letter.id) == ("invalid", "ann", f"signals/{PLACE}/7")
+    assert letter.origin == ("signals", PLACE, 7)
+    shown = row(letter)
+    assert shown["place"] == f"signals.dlq/{PLACE}/0"
+    assert (shown["time"], shown["status"]) == ("1970-01-01T00:00:02.000Z", "open")
+    assert shown["bytes"] == len(orjson.dumps({**GOOD, "name": "joy"}))
+
+
+def test_a_record_is_sent_again_with_its_bytes_and_without_what_the_refusal_added():
+    headers = (("traceparent", b"00-1"), ("endocrine-rekeyed-from", b"signals/3/1"))
+    raw = refused(b"{nothing", headers=headers)
+    out = again(letter_of("signals.dlq", raw), raw, "op", 5.0)
+    assert (out.topic, out.partition, out.key, out.value) == ("signals", PLACE, b"ann", b"{nothing")
+    assert dict(out.own) == {
+        "traceparent": b"00-1",
+        "ce_id": f"signals/{PLACE}/7".encode(),
+        "endocrine-redriven-by": b"op",
+        "endocrine-redriven-at": b"1970-01-01T00:00:05.000000Z",
+        "endocrine-redriven-from": f"signals.dlq/{PLACE}/0".encode(),
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "headers", "named"),
+    [
+        ({**GOOD, "id": "s1", "name": "joy"}, (), None),
+        ({**GOOD, "name": "joy"}, (("ce_id", b"c1"),), b"c1"),
+        ({**GOOD, "id": 5}, (), f"signals/{PLACE}/7".encode()),
+    ],
+)
+def test_the_original_id_is_kept_wherever_it_stood(value, headers, named):
+    raw = refused(orjson.dumps(value), headers=headers)
+    assert dict(again(letter_of("signals.dlq", raw), raw, "op", 5.0).own).get("ce_id") == named
+
+
+@given(st.binary(max_size=60).filter(lambda value: value[:1] != b"{"), st.one_of(st.none(), st.binary(max_size=8)))
+def test_whatever_was_refused_comes_back_byte_for_byte_and_is_refused_the_same_way(value, key):
+    raw = refused(value, key=key)
+    out = again(letter_of("signals.dlq", raw), raw, "op", 5.0)
+    assert (out.value, out.key) == (value, key)
+    second = refused(out.value or b"", key=out.key, headers=out.own, offset=9, dlq_offset=1)
+    letter = letter_of("signals.dlq", second)
+    assert letter.id == f"signals/{PLACE}/7"
+    assert letter.origin == ("signals", PLACE, 9)
+    names = [name for name, _ in again(letter, second, "op2", 6.0).own]
+    assert len(names) == len(set(names))
+
+
+def test_a_redriven_record_is_thought_and_its_outputs_bear_the_first_id():
+    """As if a fixed reader met it: the engine takes it for an original, under its first id."""
+    opened = {
+        "kind": "opened", "audit_id": "t1", "identity": "ann", "session_id": "s", "turn": 0, "client": "c",
+        "prompt": "Hello?", "ts": 1.0,
+    }  # fmt: skip
+    headers = (
+        ("endocrine-error", b"no"),
+        ("endocrine-error-kind", b"agent_error"),
+        ("endocrine-origin", f"modulation/interactions/{PLACE}/7/0".encode()),
+    )
+    raw = Fetched(PLACE, 0, 2000, b"ann", orjson.dumps(opened), headers)
+    out = again(letter_of("interactions.dlq", raw), raw, "op", 5.0)
+    engine = Engine(MODULATION, 4, "1", 1 << 20)
+    landed = Fetched(PLACE, 30, 3000, out.key, out.value, out.own)
+    marks = {f"interactions<modulation/interactions/{PLACE}": (20, 0)}
+    done = engine.process([("interactions", landed)], shipped_policy(), lambda key: None, marks, partition=PLACE)
+    assert done.tally.thought == 1
+    ids = [dict(said.own)["ce_id"].decode() for said in done.outputs]
+    assert ids
+    assert all(name.startswith(f"modulation/interactions/{PLACE}/7/") for name in ids)
+
+
+def test_copies_of_a_dead_letter_are_told_once_and_an_action_on_one_holds_for_it():
+    shelf = Shelf()
+    first, copy = refused(b"{"), refused(b"{", dlq_offset=3)
+    shelf.add("signals.dlq", first)
+    shelf.add("signals.dlq", copy)
+    action = action_of(letter_of("signals.dlq", copy), "redrive", "op", None, 9.0)
+    shelf.add("dlq-actions", SimpleNamespace(value=orjson.dumps(action.model_dump())))
+    (letter,) = shelf.settled()
+    assert (letter.offset, letter.copies, letter.status) == (0, 1, "redriven")
+
+
+def test_the_last_action_is_the_status_and_foreign_records_among_actions_do_not_matter():
+    shelf = Shelf()
+    raw = refused(b"{")
+    shelf.add("signals.dlq", raw)
+    letter = letter_of("signals.dlq", raw)
+    for action, at in (("discard", 9.0), ("redrive", 4.0)):
+        shelf.add(
+            "dlq-actions", SimpleNamespace(value=orjson.dumps(action_of(letter, action, "op", "x", at).model_dump()))
+        )
+    shelf.add("dlq-actions", SimpleNamespace(value=b"{"))
+    assert [letter.status for letter in shelf.settled()] == ["discarded"]
+
+
+def test_secrets_and_texts_are_hidden_unless_asked_for_and_unreadable_bytes_are_not_shown():
+    value = {**GOOD, "name": "joy", "api_key": "k-1", "prompt": "what I wrote", "deep": [{"token": "t-1"}]}
+    raw = refused(orjson.dumps(value), headers=(("authorization", b"Bearer b-1"),))
+    letter = letter_of("signals.dlq", raw)
+    shown = orjson.dumps(told(letter, raw, RULES, bare=False)).decode()
+    for secret in ("k-1", "t-1", "b-1", "what I wrote"):
+        assert secret not in shown, secret
+    assert "[12 characters]" in shown
+    bare = told(letter, raw, RULES, bare=True)
+    assert (bare["encoding"], bare["value"]) == ("text", orjson.dumps(value).decode())
+    broken = refused(b'{"password": "p-1"')
+    assert "p-1" not in orjson.dumps(told(letter_of("signals.dlq", broken), broken, RULES, bare=False)).decode()
+    binary = refused(b"\xff\x00")
+    assert told(letter_of("signals.dlq", binary), binary, RULES, bare=True)["value"] == "ff00"
+
+
+def test_filters_and_counts():
+    letters = [letter_of("signals.dlq", refused(value)) for value in (b"{", b"{", orjson.dumps({**GOOD, "level": "x"}))]
+    assert counts(letters) == [("signals.dlq", "not_json", 2), ("signals.dlq", "invalid", 1)]
+    assert [Filter(kind="invalid").takes(letter) for letter in letters] == [False, False, True]
+    assert not any(Filter(identity="bob").takes(letter) for letter in letters)
+    assert all(Filter(id=f"signals/{PLACE}/7").takes(letter) for letter in letters)
+    assert "signals.dlq" in TOPICS
+
+
+@pytest.mark.parametrize("text", ["signals", "signals/0", "signals/0/x", "signals/0/-1", "nothing/0/1", "journal/0/1"])
+def test_a_place_that_is_none_is_an_error_that_names_it(text):
+    with pytest.raises(ValueError, match=text.split("/")[0]):
+        parse_place(text)
