@@ -71,7 +71,8 @@ class Agent(Protocol):
         ...
 
     def key(self, trigger: Trigger) -> str:
-        """The state key of a record: the identity, or finer, never coarser."""
+        """The state key of a record: the identity, or finer. Coarser only where nothing is decided from it
+        (analytics): such a state holds what lies on one partition."""
         ...
 
     def think(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:

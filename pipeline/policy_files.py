@@ -124,10 +124,12 @@ def _lay_flags(resolved: dict[str, Any], flags: Mapping[str, str]) -> list[str]:
     """Override flags in place; what is wrong with the environment's names and values."""
     mistakes = []
     values: dict[str, bool] = {}
+    given = resolved.get("flags")
+    flags_there = dict.fromkeys([*Flags.model_fields, *(given if isinstance(given, dict) else ())])
     for variable in _flag_names(flags):
         name, text = variable.removeprefix(FLAG_PREFIX), flags[variable]
-        if name not in Flags.model_fields:
-            known = ", ".join(FLAG_PREFIX + flag for flag in Flags.model_fields)
+        if name not in flags_there:
+            known = ", ".join(FLAG_PREFIX + flag for flag in flags_there)
             mistakes.append(f"environment: {variable}: {shown(text)}: unknown flag, expected one of {known}")
         elif text.strip().lower() not in _WORDS:
             mistakes.append(f"environment: {variable}: {shown(text)}: not a switch, expected true or false")

@@ -29,15 +29,16 @@ class _Desk:
     """One agent's engine and what it remembers."""
 
     engine: Engine
-    states: dict[str, bytes] = field(default_factory=dict)
+    states: dict[tuple[int, str], bytes] = field(default_factory=dict)
+    """By the partition that the record would lie on, and the key."""
     chains: dict[int, bytes] = field(default_factory=dict)
-    """By the partition that the record would lie on."""
+    """By partition."""
     marks: Marks = field(default_factory=dict)
     batch: int = 0
 
     def stored(self, place: int) -> Callable[[str], bytes | None]:
         """What is remembered under a key, for a record of this partition."""
-        return lambda key: self.chains.get(place) if key == CHAIN_KEY else self.states.get(key)
+        return lambda key: self.chains.get(place) if key == CHAIN_KEY else self.states.get((place, key))
 
 
 class Derived(tuple[str, str | None, bytes | str | None, Mapping[str, str]]):
@@ -162,9 +163,9 @@ class Simulation:
             desk.marks = done.marks
             for key, state in done.states.items():
                 if state is None:
-                    desk.states.pop(key, None)
+                    desk.states.pop((place, key), None)
                 else:
-                    desk.states[key] = state
+                    desk.states[place, key] = state
             common = desk.engine.common_headers(self.policy, PARTITION, desk.batch)
             for out in done.aside:
                 yield out, ()

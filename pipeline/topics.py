@@ -19,6 +19,7 @@ from schemas import (
     checkpoints,
     commands,
     dead_letters,
+    effects,
     feedback,
     interactions,
     models,
@@ -32,7 +33,7 @@ from schemas import (
 DAY_MS = 86_400_000
 DEAD_LETTER_HEADER_BYTES = 64 << 10
 """Room that a dead letter has for its headers, above the largest record its topic takes. Bytes."""
-Key = Literal["identity", "identity/primitive", "tool", "digest", "agent/partition", "key id", "dead letter"]
+Key = Literal["identity", "identity/primitive", "tool", "digest", "agent/partition", "key id", "dead letter", "effect"]
 
 
 @dataclass(frozen=True)
@@ -95,17 +96,24 @@ _TOPICS = [
         identity_field="identity_ref",
     ),
     Topic("tool-calls", tools.ToolCall, "delete", "what a model asks for", "gating", recall=True),
-    Topic("tool-results", tools.ToolResult, "delete", "what came of a tool call", "intake", recall=True),
+    Topic("tool-results", tools.ToolResult, "delete", "what came of a tool call", "gating", recall=True),
     Topic("feedback", feedback.FeedbackCard, "delete", "feedback cards", "feedback", recall=True),
     Topic("detections", bonds.Detection, "delete", "entrainment detections with ULM vectors", "bonds", recall=True),
     Topic("commands", commands.AnyCommand, "delete", "operator commands", "bonds", recall=True),
     Topic("policies", proofs.PublishedPolicy, "compact", "published policies, by digest", key="digest"),
     Topic("model-requests", models.ModelRequest, "delete", "calls to a language model", "audit", recall=True),
-    Topic("model-replies", models.ModelReply, "delete", "replies of a language model", "intake", recall=True),
+    Topic("model-replies", models.ModelReply, "delete", "replies of a language model", "conversation", recall=True),
+    Topic(
+        "effect-starts",
+        effects.EffectStart,
+        "delete",
+        "effects that must not run twice, marked before they run",
+        key="effect",
+    ),
     Topic(
         "modulations", modulations.Modulation, "delete", "parameters for a turn, with lineage and revision", "gating"
     ),
-    Topic("tool-decisions", tools.ToolDecision, "delete", "gate decisions", "audit"),
+    Topic("tool-decisions", tools.ToolDecision, "delete", "gate decisions", "analytics"),
     Topic("incidents", tools.Incident, "delete", "incidents", "modulation"),
     Topic("scheduled-tasks", tools.ScheduledTask, "delete", "what the scheduler tool was asked"),
     Topic("tool-analytics", tools.ToolAnalytics, "compact", "figures per tool", key="tool"),
@@ -154,6 +162,7 @@ _KEYS: Mapping[str, Callable[[str, Mapping[str, Any]], str]] = {
     "identity/primitive": lambda identity, value: f"{identity}/{value['primitive']}",
     "tool": lambda identity, value: str(value["tool"]),
     "digest": lambda identity, value: str(value["digest"]),
+    "effect": lambda identity, value: str(value["effect_id"]),
     "agent/partition": lambda identity, value: f"{value['agent']}/{value['partition']}",
     "key id": lambda identity, value: str(value["key_id"]),
     "dead letter": lambda identity, value: f"{value['topic']}/{value['partition']}/{value['offset']}",

@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from schemas.base import Count, Id, Identity, Produced, Record, Ts
-from schemas.vocabulary import Signal
+from schemas.base import Count, Id, Identity, Produced, Record, Share, Ts
+from schemas.vocabulary import Finish, Signal
 
 
 class InlineSignal(Record):
@@ -54,6 +54,10 @@ class Closed(Produced):
     chunks_used: list[Any] | None = None
     reinforce: bool | None = None
     usage: Usage | None = None
+    memory_write: Annotated[
+        Share | None, Field(description="Strength with which the turn may be remembered, 0 to 1.")
+    ] = None
+    finish: Annotated[Finish | None, Field(description="How a turn that we answered ended; absent on others.")] = None
     ts: Ts
 
 

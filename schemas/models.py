@@ -6,7 +6,7 @@ from pydantic import Field
 
 from schemas.base import Bag, Count, Id, Identity, Produced, Record, Ts
 from schemas.interactions import Usage
-from schemas.vocabulary import ReplyStatus
+from schemas.vocabulary import Purpose, ReplyStatus
 
 
 class ModelRequest(Record):
@@ -22,6 +22,16 @@ class ModelRequest(Record):
     parameters: Annotated[Bag, Field(description="As sent.")]
     dropped: Annotated[list[str], Field(description="Parameters the model does not take.")]
     deadline_ms: Annotated[Count, Field(description="Milliseconds.")]
+    purpose: Annotated[
+        Purpose | None,
+        Field(description="What the reply is for; absent: the answer. A verdict's reply has JSON as its content."),
+    ] = None
+    concise: Annotated[
+        bool | None, Field(description="True: cut short, because the identity's token budget is near its end.")
+    ] = None
+    reserved_tokens: Annotated[
+        Count | None, Field(description="Tokens held back from the budget: prompt and answer together, at most.")
+    ] = None
     ts: Ts
 
 

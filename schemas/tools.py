@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from schemas.base import Bag, Count, Digest, Id, Identity, Produced, Record, Ts
+from schemas.base import Bag, Count, Digest, Id, Identity, Produced, Record, Share, Ts
 from schemas.vocabulary import Decision, IncidentKind, Mode, Reason, Tool, ToolStatus
 
 
@@ -46,7 +46,9 @@ class ToolDecision(Record):
     reason: Annotated[Reason | None, Field(description="Exactly one for denied and pending; null for allowed.")]
     incident_id: Id | None
     policy: Digest
-    ts: Ts
+    ts: Annotated[Ts, Field(description="The call's; of a call that waited for a person, when its waiting ended.")]
+    rule: Annotated[str | None, Field(description="Place in the policy of the rule that asks for a person.")] = None
+    expires: Annotated[Ts | None, Field(description="Event time until which a person may answer.")] = None
 
 
 class Snapshot(Record):
@@ -69,6 +71,10 @@ class Incident(Record):
     prompt_hmac: Annotated[str | None, Field(description="HMAC-SHA-256 of the prompt, hexadecimal.")]
     policy: Digest
     ts: Ts
+    rule: Annotated[str | None, Field(description="Place in the policy of the rule that stopped it, if one did.")] = (
+        None
+    )
+    score: Annotated[Share | None, Field(description="Moderation: the highest category score.")] = None
 
 
 class ScheduledTask(Record):

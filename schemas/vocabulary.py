@@ -1,12 +1,15 @@
 """The closed vocabularies. Order carries no meaning here; precedence and bounds live in the policy."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import StringConstraints
 
 Signal = Literal["alignment_risk", "stress", "ambiguity", "urgency", "novelty", "trust"]
 RegulatedSignal = Literal["alignment_risk", "stress", "stabilize", "ambiguity", "urgency", "novelty", "trust"]
 Fate = Literal["used", "expired", "other_turn", "cooldown", "budget", "capped", "clamped"]
 Mode = Literal["strict", "balanced", "creative"]
-Tool = Literal["search", "code_exec", "browser", "retrieval", "scheduler"]
+Tool = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+"""A canonical tool name. Which ones there are is the registry's to say (policy section `tools`)."""
 Refusal = Literal["rate_limited", "budget_exceeded"]
 Review = Literal["none", "suggested"]
 Decision = Literal["allowed", "denied", "pending"]
@@ -27,6 +30,25 @@ Reason = Literal[
 ]
 IncidentKind = Literal["tool_blocked", "drift_lock", "guardian_veto", "moderation"]
 ToolStatus = Literal["ok", "error", "timeout"]
+Purpose = Literal["answer", "guardian", "moderation"]
+Finish = Literal[
+    "answered",
+    "cut",
+    "rate_limited",
+    "budget_exceeded",
+    "too_many_turns",
+    "too_long",
+    "no_modulation",
+    "input_blocked",
+    "output_blocked",
+    "vetoed",
+    "no_verdict",
+    "no_revision",
+    "step_limit",
+    "model_error",
+    "model_timeout",
+    "model_refused",
+]
 ReplyStatus = Literal["ok", "error", "timeout", "refused"]
 Intent = Literal["affirm", "reject", "more_detail", "soften", "ground"]
 AttributionState = Literal["unknown", "stable", "drifting", "conflicted", "multi_actor"]

@@ -5,7 +5,10 @@
 - `unknown_tool` and `not_in_allowlist` are incidents. The gate then cuts its own view of the turn to the strict
   allowlist at once, so that the next call of the same reply meets the cut list; no later modulation undoes it.
 - Only an opening makes a turn known: a modulation seen before it is kept aside until the opening arrives.
-- Outputs: the decision, then its incident. A decision's `ts` is the call's, whether it waited or not.
+- A call that needs a person is `pending` first, and decided once more when its waiting ends (`approvals.py`); the
+  limits of a tool are in `limits.py`, rules over two calls in `sequences.py`.
+- Outputs: the decision, then its incident; before them what this record's time made expire. A decision's `ts` is the
+  call's, whether it waited for its modulation or not; the second one's is the time its waiting for a person ended.
 - A copy of a call already taken is not answered again; a call under the same id with other content is rejected.
 """
 
@@ -14,13 +17,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agents.contract import Output, Reject, State, Trigger
-from agents.gating import memory
+from agents.gating import approvals, limits, memory, sequences
 from agents.gating.answer import NAME, answer, question_of
-from agents.gating.decision import Standing
 from agents.gating.memory import Json
+from schemas.commands import Approve, Deny
 from schemas.interactions import Opened
 from schemas.modulations import Modulation
-from schemas.tools import ToolCall
+from schemas.tools import ToolCall, ToolResult
 
 if TYPE_CHECKING:
     from agents.policy.compiled import Policy
@@ -31,7 +34,7 @@ class Gating:
     """State key: the identity; turns live inside, as `agents.gating.memory` describes."""
 
     name: str = NAME
-    sources: tuple[str, ...] = ("interactions", "modulations", "tool-calls")
+    sources: tuple[str, ...] = ("interactions", "modulations", "commands", "tool-results", "tool-calls")
     targets: tuple[str, ...] = ("tool-decisions", "incidents")
 
     def key(self, trigger: Trigger) -> str:
@@ -39,23 +42,40 @@ class Gating:
         return trigger.identity
 
     def think(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
-        """Raises Reject: conflicting_call, too_many_waiting, inconsistent_modulation."""
-        known: Json = state if state is not None else dict(memory.EMPTY)
-        if trigger.topic == "tool-calls":
-            return _call(known, trigger, policy)
-        if trigger.topic == "modulations":
-            after, outputs = _modulation(known, trigger, policy)
-        elif isinstance(trigger.value, Opened):
-            after, outputs = _opened(known, trigger, policy)
-        else:
-            after, outputs = _close(known, [trigger.value.audit_id], trigger, policy)
-        return (state if after is known else after), outputs
+        """Raises Reject: conflicting_call, too_many_waiting, inconsistent_modulation, nothing_to_approve,
+        ambiguous_call."""
+        known: Json = {**memory.EMPTY, **state} if state is not None else dict(memory.EMPTY)
+        after, expired = approvals.expire(known, trigger, policy)
+        if isinstance(trigger.value, Approve | Deny) and _names_one_of(expired, trigger.value.call_id):
+            return after, expired  # the command came too late, and the expiry is the answer to it
+        after, outputs = _apply(after, trigger, len(expired), policy)
+        return (state if after is known else after), [*expired, *outputs]
+
+
+def _names_one_of(decisions: Iterable[Output], call_id: str) -> bool:
+    return any(decision.value["call_id"] == call_id for decision in decisions)
+
+
+def _apply(state: Json, trigger: Trigger, ordinal: int, policy: "Policy") -> tuple[Json, list[Output]]:
+    """What the record itself does; `ordinal` is the place of its first output."""
+    value = trigger.value
+    if trigger.topic == "tool-calls":
+        return _call(state, trigger, ordinal, policy)
+    if trigger.topic == "modulations":
+        return _modulation(state, trigger, ordinal, policy)
+    if trigger.topic == "tool-results":
+        return _result(state, value, policy), []
+    if trigger.topic == "commands":
+        return approvals.command(state, trigger, ordinal, policy) if isinstance(value, Approve | Deny) else (state, [])
+    if isinstance(value, Opened):
+        return _opened(state, trigger, ordinal, policy)
+    return _close(state, [value.audit_id], trigger, ordinal, policy)
 
 
 AGENT = Gating()
 
 
-def _opened(state: Json, trigger: Trigger, policy: "Policy") -> tuple[Json, list[Output]]:
+def _opened(state: Json, trigger: Trigger, ordinal: int, policy: "Policy") -> tuple[Json, list[Output]]:
     turn, rules = trigger.value, policy.document.gating
     if turn.audit_id in state["turns"] or turn.audit_id in state["closed"]:
         return state, []  # opened before: the first opening stands, and other content is modulation's to reject
@@ -65,27 +85,46 @@ def _opened(state: Json, trigger: Trigger, policy: "Policy") -> tuple[Json, list
         "cut": None,
         "waiting": [],
     }
+    if turn.respond:
+        fresh["answered"] = True
     turns = {**state["turns"], turn.audit_id: fresh}
     state = {**state, "turns": turns, "early": memory.without(state["early"], turn.audit_id)}
-    return _close(state, list(turns)[: -rules.open_turns], trigger, policy)
+    ended = [
+        audit_id
+        for answered, most in ((False, rules.open_turns), (True, rules.answered_turns))
+        for audit_id in [name for name, held in turns.items() if held.get("answered", False) == answered][:-most]
+    ]
+    return _close(state, ended, trigger, ordinal, policy)
 
 
-def _close(state: Json, ended: Iterable[str], trigger: Trigger, policy: "Policy") -> tuple[Json, list[Output]]:
+def _close(
+    state: Json, ended: Iterable[str], trigger: Trigger, ordinal: int, policy: "Policy"
+) -> tuple[Json, list[Output]]:
     """Close those of the turns that are open; what waits for them is denied."""
     outputs: list[Output] = []
     for audit_id in ended:
         turn = state["turns"].get(audit_id)
         if turn is None:
             continue
-        for question in turn["waiting"]:
-            _, answers = answer(None, "closed", audit_id, question, trigger, len(outputs), policy)
-            outputs += answers
         closed = [*state["closed"], audit_id][-policy.document.gating.closed_turns :]
         state = {**state, "turns": memory.without(state["turns"], audit_id), "closed": closed}
+        state = sequences.closed(state, turn, trigger.value.ts, policy.document.gating)
+        state, denied = approvals.closed(state, audit_id, trigger, policy)
+        outputs += denied
+        for question in turn["waiting"]:
+            state, answers = answer(state, audit_id, question, trigger, ordinal + len(outputs), policy)
+            outputs += answers
     return state, outputs
 
 
-def _modulation(state: Json, trigger: Trigger, policy: "Policy") -> tuple[Json, list[Output]]:
+def _result(state: Json, result: ToolResult, policy: "Policy") -> Json:
+    """What came of a call teaches the breaker, and the sequence rules that looked for it."""
+    if result.tool not in policy.document.tools.names:
+        return state
+    return sequences.learnt(limits.learnt(state, result, policy.document.gating), result, policy.document.gating)
+
+
+def _modulation(state: Json, trigger: Trigger, ordinal: int, policy: "Policy") -> tuple[Json, list[Output]]:
     modulation: Modulation = trigger.value
     if modulation.admitted != (modulation.refusal is None):
         raise Reject(
@@ -105,14 +144,15 @@ def _modulation(state: Json, trigger: Trigger, policy: "Policy") -> tuple[Json, 
     if not memory.is_newer(force, turn["force"]):
         return state, []
     waiting, turn = turn["waiting"], {**turn, "force": force, "waiting": []}
+    state = {**state, "turns": {**state["turns"], audit_id: turn}}
     outputs: list[Output] = []
     for question in waiting:
-        turn, answers = answer(turn, "open", audit_id, question, trigger, len(outputs), policy)
+        state, answers = answer(state, audit_id, question, trigger, ordinal + len(outputs), policy)
         outputs += answers
-    return {**state, "turns": {**state["turns"], audit_id: turn}}, outputs
+    return state, outputs
 
 
-def _call(state: Json, trigger: Trigger, policy: "Policy") -> tuple[Json, list[Output]]:
+def _call(state: Json, trigger: Trigger, ordinal: int, policy: "Policy") -> tuple[Json, list[Output]]:
     call: ToolCall = trigger.value
     rules = policy.document.gating
     which, content = memory.digests_of(call, rules)
@@ -126,20 +166,15 @@ def _call(state: Json, trigger: Trigger, policy: "Policy") -> tuple[Json, list[O
             "expected the same content, or a call_id of its own",
         )
     question = question_of(call, policy)
-    calls = memory.latest({**state["calls"], which: content}, rules.calls_remembered)
+    state = {**state, "calls": memory.latest({**state["calls"], which: content}, rules.calls_remembered)}
     turn = state["turns"].get(call.audit_id)
-    if turn is None:
-        standing: Standing = "closed" if call.audit_id in state["closed"] else "unknown"
-        _, outputs = answer(None, standing, call.audit_id, question, trigger, 0, policy)
-        return {**state, "calls": calls}, outputs
-    if turn["force"] is not None:
-        turn, outputs = answer(turn, "open", call.audit_id, question, trigger, 0, policy)
-    elif len(turn["waiting"]) < rules.waiting_calls:
-        turn, outputs = {**turn, "waiting": [*turn["waiting"], question]}, []
-    else:
+    if turn is None or turn["force"] is not None:
+        return answer(state, call.audit_id, question, trigger, ordinal, policy)
+    if len(turn["waiting"]) >= rules.waiting_calls:
         raise Reject(
             "too_many_waiting",
             f"call_id {call.call_id!r}: {len(turn['waiting'])} calls of turn {call.audit_id!r} already wait for its "
             f"modulation, expected at most {rules.waiting_calls}; send it again once they are decided",
         )
-    return {**state, "turns": {**state["turns"], call.audit_id: turn}, "calls": calls}, outputs
+    turn = {**turn, "waiting": [*turn["waiting"], question]}
+    return {**state, "turns": {**state["turns"], call.audit_id: turn}}, []

@@ -8,6 +8,13 @@ from typing import Any
 import orjson
 
 
+def within(arguments: Mapping[str, Any] | None, chars: int) -> Mapping[str, Any] | None:
+    """Arguments that were read, or None where they are longer than `chars` characters as compact JSON."""
+    if arguments is None:
+        return None
+    return arguments if len(json.dumps(arguments, ensure_ascii=False, separators=(",", ":"))) <= chars else None
+
+
 def read_arguments(arguments: Mapping[str, Any] | str, depth: int) -> Mapping[str, Any] | None:
     """The arguments as an object, or None where they are not exactly one finite JSON object.
 

@@ -29,6 +29,10 @@ class Case(NamedTuple):
     step_limit: int
     refusal: Reason | None
     """Why the turn was not admitted; None where it was."""
+    over_rate: bool = False
+    """The identity has had its calls of this tool for now."""
+    circuit_open: bool = False
+    """The tool failed this identity too often in a row."""
 
 
 _REASONS: tuple[tuple[Reason, Callable[[Case], bool]], ...] = (
@@ -39,9 +43,12 @@ _REASONS: tuple[tuple[Reason, Callable[[Case], bool]], ...] = (
     ("not_in_allowlist", lambda case: case.tool not in case.allowlist),
     ("invalid_arguments", lambda case: not case.valid),
     ("step_limit", lambda case: case.step > case.step_limit),
+    ("rate_limited", lambda case: case.over_rate or case.refusal == "rate_limited"),
+    ("circuit_open", lambda case: case.circuit_open),
+    ("budget_exceeded", lambda case: case.refusal == "budget_exceeded"),
 )
 
 
 def why_denied(case: Case) -> Reason | None:
-    """The one reason why a call is denied; None: it is allowed. A refused turn's refusal comes after all others."""
-    return next((reason for reason, holds in _REASONS if holds(case)), case.refusal)
+    """The one reason why a call is denied; None: it is allowed, once a person agrees where one must."""
+    return next((reason for reason, holds in _REASONS if holds(case)), None)

@@ -4,13 +4,17 @@ turns:  {audit_id: turn}   open turns, oldest first
 early:  {audit_id: force}  modulations whose turn was not seen opened yet, oldest first
 closed: [audit_id]         recently closed turns, oldest first
 calls:  {call: content}    calls decided or waiting, oldest first; short digests of which call, and of what it says
+pending: [question]        calls that wait for a person, oldest first; with audit_id and expires
+rates, circuits            agents.gating.limits
+met                        agents.gating.sequences
 
-turn:   {prompt_hmac, force, cut, waiting}
+turn:   {prompt_hmac, force, cut, waiting, answered?, met?, awaited?}
         force: null until the first modulation; cut: null, or the list the turn was cut to when a call was blocked;
         waiting: questions to be decided when the first modulation arrives
 force:  {revision, mode, allowlist, refusal}
-question: {call_id, function, valid, step, ts}; valid is judged when the call arrives, so that arguments, which are
-        content, are never stored
+question: {call_id, function, valid, step, ts, person?, begins?, ends?}
+        person: the arguments are such that the tool needs a person; begins, ends: names of sequence rules. All of them
+        and valid are judged when the call arrives, so that arguments, which are content, are never stored
 """
 
 import hashlib
@@ -26,7 +30,16 @@ from schemas.tools import ToolCall
 
 Json = dict[str, Any]
 
-EMPTY: Mapping[str, Any] = {"turns": {}, "early": {}, "closed": [], "calls": {}}
+EMPTY: Mapping[str, Any] = {
+    "turns": {},
+    "early": {},
+    "closed": [],
+    "calls": {},
+    "pending": [],
+    "rates": {},
+    "circuits": {},
+    "met": {},
+}
 
 
 def latest(entries: Mapping[str, Any], most: int) -> Json:

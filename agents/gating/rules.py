@@ -1,26 +1,101 @@
 """The `gating` and `tools` sections of the policy: the gate's constants and the tool registry (rules, section 4)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from types import MappingProxyType
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
-from jsonschema.validators import extend
 from pydantic import BaseModel, ConfigDict, Field, RootModel, StringConstraints, field_validator, model_validator
 
+from agents.gating.patterns import Pattern, checked, compiled, parts
 from schemas.vocabulary import Tool
 
 _STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+_Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
+_MOST_TOOLS = 64
+"""The gate remembers rates and breakers per tool: its memory of one identity stays bounded."""
+Seconds = Annotated[float, Field(gt=0, le=31_536_000, description="Seconds of event time, at most a year.")]
 
-# JSON Schema lets 5.0 pass as an integer; a handler would get a float. No coercion: it must be written as an integer.
-_Validator: Any = extend(  # type: ignore[no-untyped-call]
-    Draft202012Validator,
-    type_checker=Draft202012Validator.TYPE_CHECKER.redefine(
-        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
-    ),
-)
+
+class RateLimit(BaseModel):
+    """Calls of one tool that one identity is allowed within a window; it begins with its first call."""
+
+    model_config = _STRICT
+
+    calls: Annotated[int, Field(ge=0, description="0: none at all.")]
+    window_s: Seconds
+
+
+class RateLimits(RateLimit):
+    """The limit of every tool, and of those that have their own."""
+
+    tools: Annotated[dict[Tool, RateLimit], Field(description="Canonical name to its own limit.")]
+
+    def of(self, tool: str) -> RateLimit:
+        """The limit that holds for a tool."""
+        return self.tools.get(tool, self)
+
+
+class CircuitRules(BaseModel):
+    """The breaker of each (identity, tool)."""
+
+    model_config = _STRICT
+
+    failures: Annotated[int, Field(ge=1, description="Failed results in a row (error, timeout) that open it.")]
+    open_s: Seconds
+
+
+class FirstCall(BaseModel):
+    """What a sequence begins with: an allowed call, or what came of it."""
+
+    model_config = _STRICT
+
+    tool: Tool
+    arguments: Pattern = True
+    result: Annotated[Pattern | None, Field(description="Held against the result's output; null: the call alone.")] = (
+        None
+    )
+
+    @cached_property
+    def matches_arguments(self) -> Any:
+        """Compiled `arguments`."""
+        return compiled(self.arguments)
+
+    @cached_property
+    def matches_result(self) -> Any:
+        """Compiled `result`."""
+        return compiled(True if self.result is None else self.result)
+
+
+class ThenCall(BaseModel):
+    """What a sequence ends with: the call that it stops."""
+
+    model_config = _STRICT
+
+    tool: Tool
+    arguments: Pattern = True
+
+    @cached_property
+    def matches_arguments(self) -> Any:
+        """Compiled `arguments`."""
+        return compiled(self.arguments)
+
+
+class SequenceRule(BaseModel):
+    """After `first`, the call `then` needs a person, or is denied."""
+
+    model_config = _STRICT
+
+    name: _Name
+    first: FirstCall
+    then: ThenCall
+    decision: Annotated[
+        Literal["approval", "denied"],
+        Field(description="denied: the tool leaves the allowlist for such calls, so the reason is not_in_allowlist."),
+    ]
+    window_s: Annotated[
+        Seconds | None, Field(description="How long after `first`, over turns; null: within its turn only.")
+    ] = None
 
 
 class GatingRules(BaseModel):
@@ -31,12 +106,25 @@ class GatingRules(BaseModel):
     step_limit: Annotated[int, Field(ge=1, description="Model steps; a call of a later step is denied, step_limit.")]
     arguments_depth: Annotated[int, Field(ge=1, le=64, description="Deeper arguments are invalid.")]
     open_turns: Annotated[int, Field(ge=1, description="Open turns remembered per identity; the oldest is closed.")]
+    answered_turns: Annotated[
+        int, Field(ge=1, description="Open turns that we answer ourselves (`respond`), beside those.")
+    ]
     closed_turns: Annotated[int, Field(ge=1, description="Recently closed turns remembered per identity.")]
     early_modulations: Annotated[
         int, Field(ge=1, description="Modulations remembered per identity whose turn was not seen opened yet.")
     ]
     waiting_calls: Annotated[int, Field(ge=1, description="Calls of one turn that may wait for its first modulation.")]
     calls_remembered: Annotated[int, Field(ge=1, description="Calls remembered per identity: a copy is not answered.")]
+    arguments_chars: Annotated[
+        int, Field(ge=1024, le=1 << 20, description="Characters of arguments as JSON; larger ones are invalid.")
+    ]
+    rate_limits: Annotated[RateLimits, Field(description="Calls per identity, tool and window.")]
+    circuit: Annotated[CircuitRules, Field(description="When a tool that keeps failing is left alone.")]
+    approval_ttl_s: Annotated[Seconds, Field(description="How long a call waits for a person; then it is denied.")]
+    pending_calls: Annotated[int, Field(ge=1, description="Calls of one identity that may wait for a person.")]
+    sequences: Annotated[
+        tuple[SequenceRule, ...], Field(strict=False, max_length=32, description="Rules over two calls.")
+    ]
     prompt_hmac_key_id: Annotated[
         str | None, Field(min_length=1, max_length=64, description="Name of the key in force; for people who verify.")
     ]
@@ -50,11 +138,33 @@ class GatingRules(BaseModel):
     ]
     summary_chars: Annotated[int, Field(ge=16, le=180, description="Characters of a summary of arguments, at most.")]
 
+    @field_validator("sequences")
+    @classmethod
+    def _names_differ(cls, sequences: tuple[SequenceRule, ...]) -> tuple[SequenceRule, ...]:
+        names = [rule.name for rule in sequences]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"the name {twice[0]!r} is given to two sequences; each needs its own")
+        return sequences
+
+    @cached_property
+    def sequence(self) -> Mapping[str, SequenceRule]:
+        """Sequence rules by name."""
+        return MappingProxyType({rule.name: rule for rule in self.sequences})
+
     @model_validator(mode="after")
     def _key_has_a_name(self) -> Self:
         if (self.prompt_hmac_key is None) != (self.prompt_hmac_key_id is None):
             raise ValueError("prompt_hmac_key and prompt_hmac_key_id belong together: give both, or null for both")
         return self
+
+
+class Approval(BaseModel):
+    """When a call needs a person."""
+
+    model_config = _STRICT
+
+    when: Annotated[Pattern, Field(description="Held against the arguments; true: every call.")]
 
 
 class ToolSpec(BaseModel):
@@ -67,6 +177,12 @@ class ToolSpec(BaseModel):
     ]
     description: Annotated[str, Field(min_length=1, max_length=1024, description="What models are told it does.")]
     flag: Annotated[str | None, Field(min_length=1, description="Policy flag that must be true; null: always on.")]
+    connector: Annotated[_Name, Field(description="What runs it; the executor knows the names.")]
+    idempotent: Annotated[bool, Field(description="True: running it twice for one call id does no harm.")]
+    timeout_s: Annotated[
+        float, Field(gt=0, le=3600, description="Seconds of wall clock until a run is given up: timeout.")
+    ]
+    approval: Annotated[Approval | None, Field(description="Which calls need a person; null: none.")]
     arguments: Annotated[dict[str, Any], Field(description="JSON Schema 2020-12 of the arguments.")]
 
     @field_validator("arguments")
@@ -74,26 +190,16 @@ class ToolSpec(BaseModel):
     def _closed_schema(cls, schema: dict[str, Any]) -> dict[str, Any]:
         if schema.get("type") != "object":
             raise ValueError(f"type is {schema.get('type')!r}, expected 'object': arguments are a JSON object")
-        try:
-            _Validator.check_schema(schema)
-        except SchemaError as error:
-            raise ValueError(f"not a JSON Schema: {error.json_path}: {error.message}") from error
-        for part in _parts(schema):
-            if "$ref" in part or "$dynamicRef" in part:
-                raise ValueError("$ref is not supported: write the schema out")
+        checked(schema)
+        for part in parts(schema):
             if part.get("type") == "object" and part.get("additionalProperties") is not False:
                 raise ValueError("every schema of type object needs additionalProperties: false")
         return schema
 
-
-def _parts(schema: Any) -> Iterator[Mapping[str, Any]]:
-    if isinstance(schema, dict):
-        yield schema
-        for part in schema.values():
-            yield from _parts(part)
-    elif isinstance(schema, list):
-        for part in schema:
-            yield from _parts(part)
+    @cached_property
+    def needs_person(self) -> Any:
+        """Compiled `approval.when`; never holds where there is none."""
+        return compiled(False if self.approval is None else self.approval.when)
 
 
 class ToolRegistry(RootModel[dict[Tool, ToolSpec]]):
@@ -103,6 +209,8 @@ class ToolRegistry(RootModel[dict[Tool, ToolSpec]]):
 
     @model_validator(mode="after")
     def _functions_differ(self) -> Self:
+        if len(self.root) > _MOST_TOOLS:
+            raise ValueError(f"{len(self.root)} tools, expected at most {_MOST_TOOLS}")
         seen: dict[str, str] = {}
         for name, spec in self.root.items():
             other = seen.setdefault(spec.function.casefold(), name)
@@ -123,7 +231,7 @@ class ToolRegistry(RootModel[dict[Tool, ToolSpec]]):
     @cached_property
     def validators(self) -> Mapping[str, Any]:
         """Compiled validator of each canonical name's arguments; made once per registry."""
-        return MappingProxyType({name: _Validator(spec.arguments) for name, spec in self.root.items()})
+        return MappingProxyType({name: compiled(spec.arguments) for name, spec in self.root.items()})
 
     def flag(self, tool: Tool) -> str | None:
         """The policy flag a canonical name of this registry hangs on, or None."""

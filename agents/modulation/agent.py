@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from agents.bonds.cap import check_cap
 from agents.capture.heuristics import signals_of
 from agents.contract import Output, Reject, State, Trigger
-from agents.modulation import activation, turns
+from agents.modulation import activation, emitters, turns
 from agents.modulation.homeostat import admit
 from agents.modulation.memory import Held, Memory, Turn
+from agents.modulation.rules import Event
 from agents.policy.compiled import Policy
 from schemas.commands import SetCap
 from schemas.feedback import StyleTable
 from schemas.interactions import Opened
 from schemas.signals import EndocrineSignal
-from schemas.tools import Incident
+from schemas.tools import Incident, ToolResult
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class ModulationAgent:
     """Reads what bears on a turn; the only writer of `modulations`, so that revisions never collide."""
 
     name: str = "modulation"
-    sources: tuple[str, ...] = ("commands", "signals", "style-tables", "incidents", "interactions")
+    sources: tuple[str, ...] = ("commands", "signals", "style-tables", "incidents", "tool-results", "interactions")
     targets: tuple[str, ...] = (turns.TARGET,)
 
     def key(self, trigger: Trigger) -> str:
@@ -37,7 +38,8 @@ class ModulationAgent:
         memory = Memory.restored(state)
         rules = policy.document.homeostat.memory
         if trigger.topic == "interactions":
-            if value.audit_id not in memory.turns:
+            spent = emitters.spend(memory, value, policy)
+            if value.audit_id not in memory.turns and not spent:
                 return state, []
             memory.close(value.audit_id, rules)
             return memory.stored(), []
@@ -52,6 +54,8 @@ class ModulationAgent:
         elif isinstance(value, Incident) and value.kind == "tool_blocked" and value.audit_id in memory.turns:
             turn = memory.turns[value.audit_id]
             outputs = turns.tightened(policy, trigger.identity, value.audit_id, turn, value.incident_id, value.ts)
+        elif isinstance(value, Incident | ToolResult) and (event := emitters.event_of(value)) is not None:
+            outputs = _event(memory, trigger.identity, event, value, policy)
         else:
             return state, []
         return memory.stored(), outputs
@@ -73,14 +77,17 @@ def _open(state: State, identity: str, opened: Opened, policy: Policy) -> tuple[
     for signal in _inline(opened, policy):
         admit(memory, policy, signal)
     cap, count, reset_at = memory.cap
+    for signal in emitters.raised("budget_near", opened.audit_id, opened.ts, None, policy):
+        if emitters.nearly_spent(memory, opened.ts, policy):
+            admit(memory, policy, signal)
     check = check_cap(cap, count, reset_at, opened.ts, day_s=policy.document.bonds.day_s)
     memory.cap = [cap, check.count + check.allowed, check.reset_at]
     used, others = activation.for_opening(memory, opened.audit_id, opened.ts, rules.memory)
     turn = Turn(content, opened.ts, check.allowed, None if check.allowed else "rate_limited", used)
+    turn.answered = opened.respond is True
     output = turns.first(policy, identity, opened.audit_id, memory, turn, others)
     memory.turns[opened.audit_id] = turn
-    while len(memory.turns) > rules.memory.open_turns:
-        memory.close(next(iter(memory.turns)), rules.memory)
+    memory.make_room(rules.memory)
     return memory.stored(), [output]
 
 
@@ -116,6 +123,23 @@ def _signal(memory: Memory, identity: str, given: EndocrineSignal, policy: Polic
     rules = policy.document.homeostat.memory
     used = activation.for_revision(memory, given.audit_id, turn.ts, turn.used, rules)
     return turns.revised(policy, identity, given.audit_id, memory, turn, used, given.ts)
+
+
+def _event(memory: Memory, identity: str, event: Event, told: Incident | ToolResult, policy: Policy) -> list[Output]:
+    """Raise what the event's emitters say; its turn, where it is open, settles again.
+
+    A guardian's veto is a new revision whatever changes: the turn is asked once more under it (rules, section 1).
+    """
+    score = told.score if isinstance(told, Incident) else None
+    signals = emitters.raised(event, told.audit_id, told.ts, score, policy)
+    accepted = [admit(memory, policy, signal) for signal in signals]
+    turn = None if told.audit_id is None else memory.turns.get(told.audit_id)
+    if told.audit_id is None or turn is None or not (any(accepted) or event == "guardian_veto"):
+        return []
+    rules = policy.document.homeostat.memory
+    used = activation.for_revision(memory, told.audit_id, turn.ts, turn.used, rules)
+    always = event == "guardian_veto"
+    return turns.revised(policy, identity, told.audit_id, memory, turn, used, told.ts, always)
 
 
 def _content(opened: Opened) -> str:

@@ -60,6 +60,8 @@ class Turn:
     revision: int = 0
     parameters: dict[str, Any] = field(default_factory=dict)
     """Of the latest revision."""
+    answered: bool = False
+    """We answer it ourselves (`respond`), so its end is sure to come."""
     tightened_by: str | None = None
     """The incident that made it strict, for the rest of its life."""
 
@@ -93,6 +95,8 @@ class Memory:
     """[temperature_delta, top_p_delta, memory_write_boost, locked] of the style table."""
     cap: list[Any] = field(default_factory=lambda: [0, 0, 0.0])
     """[daily cap, messages counted, event time of the last reset]."""
+    spent: list[int] = field(default_factory=lambda: [0, 0])
+    """[start of the window in microseconds, tokens that closed turns used in it]."""
     turns: dict[str, Turn] = field(default_factory=dict)
     """Open turns by audit_id, oldest first."""
     closed: list[list[str]] = field(default_factory=list)
@@ -112,6 +116,7 @@ class Memory:
             stress=state["stress"],
             style=state["style"],
             cap=state["cap"],
+            spent=state.get("spent", [0, 0]),
             turns={audit_id: Turn.restored(turn) for audit_id, turn in state["turns"].items()},
             closed=list(state["closed"]),
         )
@@ -127,6 +132,7 @@ class Memory:
             "stress": self.stress,
             "style": self.style,
             "cap": self.cap,
+            "spent": self.spent,
             "turns": {audit_id: turn.stored() for audit_id, turn in self.turns.items()},
             "closed": self.closed,
         }
@@ -140,6 +146,12 @@ class Memory:
         if audit_id in self.turns:
             return self.turns[audit_id].content
         return next((content for closed, content in self.closed if closed == audit_id), None)
+
+    def make_room(self, rules: MemoryRules) -> None:
+        """Close the oldest turns beyond the bounds: one bound for turns that we answer, one for all others."""
+        for answered, most in ((False, rules.open_turns), (True, rules.answered_turns)):
+            for audit_id in [name for name, turn in self.turns.items() if turn.answered == answered][:-most]:
+                self.close(audit_id, rules)
 
     def close(self, audit_id: str, rules: MemoryRules) -> None:
         """Close a turn; one that is not open stays as it is."""

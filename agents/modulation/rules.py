@@ -1,8 +1,14 @@
 """The `homeostat` section of the policy: limits on signals and on what is remembered of turns (rules, section 1)."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
+
+from schemas.vocabulary import Signal
+
+Event = Literal["guardian_veto", "moderation_flag", "tool_failure", "budget_near"]
+"""What may raise a signal by itself: an incident of the guardian or of moderation, a tool result that is no success, a
+turn that opens while most of the identity's token budget is spent. A blocked tool is none: it tightens its turn."""
 
 
 class _Section(BaseModel):
@@ -37,10 +43,34 @@ class StabilizeRules(_Section):
     source: Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 
+class Emitter(_Section):
+    """One event that raises one signal, through the same homeostat as any other."""
+
+    event: Event
+    signal: Signal
+    level: Annotated[
+        Annotated[float, Field(ge=0, le=1)] | Literal["score"],
+        Field(description="0..1; score: the highest score that the incident names, 1 where it names none."),
+    ]
+    ttl_ms: Annotated[int, Field(ge=0, le=2**40, description="Milliseconds; 0: the event's own turn only.")]
+    source: Annotated[str, StringConstraints(min_length=1, max_length=256)]
+
+    @field_validator("level")
+    @classmethod
+    def _has_a_score(cls, level: float | str, info: ValidationInfo) -> float | str:
+        event = info.data.get("event")
+        if level == "score" and event not in (None, "guardian_veto", "moderation_flag"):
+            raise ValueError(f"{event} has no score: give a level 0..1")
+        return level
+
+
 class MemoryRules(_Section):
     """How much is remembered per identity; beyond it the oldest goes."""
 
     open_turns: Annotated[int, Field(ge=1, le=1024, description="Open turns; the oldest one above it is closed.")]
+    answered_turns: Annotated[
+        int, Field(ge=1, le=1024, description="Open turns that we answer ourselves (`respond`), beside those.")
+    ]
     closed_turns: Annotated[int, Field(ge=1, le=4096, description="Recently closed turns, to know a second opening.")]
     signals_per_name: Annotated[int, Field(ge=1, le=256, description="Active signals of one name.")]
     one_turn_signals: Annotated[int, Field(ge=1, le=1024, description="Signals with ttl 0 for a turn not opened yet.")]
@@ -58,5 +88,6 @@ class HomeostatRules(_Section):
         Field(description="Source to the highest level it may raise; a source that is not named has none."),
     ]
     stabilize: StabilizeRules
+    emitters: Annotated[tuple[Emitter, ...], Field(strict=False, max_length=64, description="Events to signals.")]
     review_from: Annotated[float, Field(ge=0, le=1, description="alignment_risk from which a person should look.")]
     memory: MemoryRules

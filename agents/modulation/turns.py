@@ -22,12 +22,19 @@ def first(
 
 
 def revised(
-    policy: Policy, identity: str, audit_id: str, memory: Memory, turn: Turn, used: list[Held], ts: float
+    policy: Policy,
+    identity: str,
+    audit_id: str,
+    memory: Memory,
+    turn: Turn,
+    used: list[Held],
+    ts: float,
+    always: bool = False,
 ) -> list[Output]:
-    """Settle an open turn again: a new revision if any parameter changes, else nothing."""
+    """Settle an open turn again: a new revision if any parameter changes, or `always`; else nothing."""
     settled = settle(policy, _levels(used), _style(memory), turn.tightened_by)
     turn.used = used
-    if settled.parameters == turn.parameters:
+    if settled.parameters == turn.parameters and not always:
         return []
     turn.parameters, turn.revision = settled.parameters, turn.revision + 1
     return [_output(policy, identity, audit_id, turn, settled.lineage, listing(policy, used, []), ts)]

@@ -1,11 +1,20 @@
 """What sections must agree on with one another, each valid by itself."""
 
+import keyword
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from agents.gating.rules import GatingRules
 from agents.policy.mistakes import Mistake, shown
-from agents.policy.parameters import PARAMETERS, SIGNALS
-from agents.policy.sections import Bounds, Defaults
+from agents.policy.parameters import MODES, PARAMETERS, SIGNALS
+from agents.policy.sections import Bounds, Defaults, Flags
+
+RESERVED = frozenset(
+    {*MODES, *SIGNALS, "x", "current", "min", "max", "round", "and", "or", "not", "if", "else", "in", "is"}
+)
+"""Words that mean something else in the expressions of maps: no tool may be called so."""
+_FLAG = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 
 
 def cross_checks(sections: Mapping[str, Any]) -> Iterator[Mistake]:
@@ -17,6 +26,8 @@ def cross_checks(sections: Mapping[str, Any]) -> Iterator[Mistake]:
         yield from wrong
         if "defaults" in sections:
             sound = [name for name in PARAMETERS if name not in {mistake.path[1] for mistake in wrong}]
+            if "tools" in sections and not set(sections["defaults"].tool_allowlist) <= sections["tools"].names:
+                sound = [name for name in sound if name != "tool_allowlist"]  # said of the registry below
             yield from _defaults(sections["bounds"], sections["defaults"], sound)
     if "tools" in sections:
         registry = sections["tools"].names
@@ -25,17 +36,17 @@ def cross_checks(sections: Mapping[str, Any]) -> Iterator[Mistake]:
         if "defaults" in sections:
             yield from _known(("defaults", "tool_allowlist"), sections["defaults"].tool_allowlist, registry)
         yield from _known(("strict_allowlist",), sections.get("strict_allowlist", ()), registry)
+        for name in sections["tools"].root:
+            if name in RESERVED or keyword.iskeyword(name):
+                yield Mistake(("tools", name), shown(name), "the word means something else in maps", "another name")
         if "flags" in sections:
-            known = type(sections["flags"]).model_fields
-            for name, spec in sections["tools"].root.items():
-                if spec.flag is not None and spec.flag not in known:
-                    yield Mistake(
-                        ("tools", name, "flag"), shown(spec.flag), "unknown flag", f"one of {', '.join(known)}"
-                    )
+            yield from _flags(sections["flags"], {name: spec.flag for name, spec in sections["tools"].root.items()})
+        if "gating" in sections:
+            yield from _gating(sections["gating"], registry)
     if "bounds" in sections:
         allowed = sections["bounds"].tool_allowlist
         for tool in sections.get("strict_allowlist", ()):
-            if tool not in allowed:
+            if tool not in allowed and ("tools" not in sections or tool in sections["tools"].names):
                 expected = f"tools of bounds.tool_allowlist ({', '.join(allowed)})"
                 yield Mistake(("strict_allowlist",), shown(tool), "outside the bounds", expected)
 
@@ -78,6 +89,24 @@ def _defaults(bounds: Bounds, defaults: Defaults, names: Iterable[str]) -> Itera
         if not fits:
             text = shown(list(value) if parameter.kind == "tools" else value)
             yield Mistake(("defaults", name), text, f"outside bounds.{name} {list(given)}", "a value within the bounds")
+
+
+def _flags(flags: Flags, hung_on: Mapping[str, str | None]) -> Iterator[Mistake]:
+    for tool, flag in hung_on.items():
+        if flag is not None and flag not in flags.names:
+            yield Mistake(("tools", tool, "flag"), shown(flag), "unknown flag", f"one of {', '.join(flags.names)}")
+    for name in flags.names:
+        if name not in Flags.model_fields and (name not in hung_on.values() or not _FLAG.fullmatch(name)):
+            expected = f"one of {', '.join(Flags.model_fields)}, or an upper-case name that a tool has as its flag"
+            yield Mistake(("flags", name), shown(name), "unknown flag", expected)
+
+
+def _gating(rules: GatingRules, registry: Iterable[str]) -> Iterator[Mistake]:
+    for tool in rules.rate_limits.tools:
+        yield from _known(("gating", "rate_limits", "tools", tool), [tool], registry)
+    for rule in rules.sequences:
+        yield from _known(("gating", "sequences", rule.name, "first", "tool"), [rule.first.tool], registry)
+        yield from _known(("gating", "sequences", rule.name, "then", "tool"), [rule.then.tool], registry)
 
 
 def _known(path: tuple[str, ...], tools: Iterable[str], registry: Iterable[str]) -> Iterator[Mistake]:

@@ -1,6 +1,6 @@
 """From a resolved document to a policy in force: validated whole, maps compiled, digested; or refused whole."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from agents.policy.document import SECTIONS, Document
 from agents.policy.expressions import Evaluate, Expression, ExpressionError, Shape, compile_expression
 from agents.policy.grid import FIRST, faults
 from agents.policy.mistakes import Mistake, PolicyError, of_validation, shown
-from agents.policy.parameters import MODES, PARAMETERS, SIGNALS, TIGHTENING, TOOLS, Parameter
+from agents.policy.parameters import MODES, PARAMETERS, SIGNALS, TIGHTENING, Parameter
 from agents.policy.sections import Combine, MapRule
 
 
@@ -121,15 +121,19 @@ def _valid_maps(given: Any) -> dict[str, dict[str, MapRule]]:
 
 
 def _maps(sections: Mapping[str, Any]) -> tuple[dict[tuple[str, str], CompiledMap], list[Mistake]]:
-    tools = sections["tools"].names if "tools" in sections else frozenset(TOOLS)
+    tools = tuple(sections["tools"].root) if "tools" in sections else ()
     weights = {rule.name: rule.weight for rule in sections.get("signals", ())}
     maps: Mapping[str, Mapping[str, MapRule]] = sections.get("maps", {})
     expressions: dict[tuple[str, str], Expression] = {}
     mistakes: list[Mistake] = []
+    if "tools" not in sections:  # its mistakes are reported; which words a map may use is not known without it
+        maps = {}
     for signal, name, rule in ((signal, name, rule) for signal, rules in maps.items() for name, rule in rules.items()):
         parameter, path, text = PARAMETERS[name], ("maps", signal, name), rule.expression
         try:
-            expression = compile_expression(text, _current(parameter), frozenset(SIGNALS), tools | set(MODES))
+            expression = compile_expression(
+                text, _current(parameter, tools), frozenset(SIGNALS), frozenset((*tools, *MODES))
+            )
         except ExpressionError as error:
             wrong = error.wrong if error.text == text else f"at {shown(error.text)}: {error.wrong}"
             mistakes.append(Mistake(path, shown(text), wrong, error.expected))
@@ -141,7 +145,7 @@ def _maps(sections: Mapping[str, Any]) -> tuple[dict[tuple[str, str], CompiledMa
     evaluates = {key: _fitted(PARAMETERS[key[1]], expression) for key, expression in expressions.items()}
     for (signal, name), expression in expressions.items():
         guard = evaluates.get((FIRST, name))
-        for fault in faults(signal, PARAMETERS[name], evaluates[signal, name], expression.names, guard):
+        for fault in faults(signal, PARAMETERS[name], evaluates[signal, name], expression.names, guard, tools):
             mistakes.append(Mistake(("maps", signal, name), shown(expression.text), *fault))
     compiled = {
         (signal, name): CompiledMap(signal, weights.get(signal, 1.0), maps[signal][name].combine, evaluate)
@@ -169,12 +173,12 @@ def _faults(signal: str, parameter: Parameter, rule: MapRule, expression: Expres
         yield "gives a number that need not be whole", f"{parameter.expected()}: use round(...)"
 
 
-def _current(parameter: Parameter) -> Shape:
+def _current(parameter: Parameter, tools: Iterable[str]) -> Shape:
     """What the value so far may be when a map looks at it."""
     if parameter.kind == "mode":
         return Shape("word", words=frozenset(MODES))
     if parameter.kind == "tools":
-        return Shape("tools", words=frozenset(TOOLS))
+        return Shape("tools", words=frozenset(tools))
     return Shape("number", parameter.low, parameter.high, parameter.kind == "whole")
 
 

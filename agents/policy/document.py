@@ -4,12 +4,16 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
 
+from agents.analytics.rules import AnalyticsRules
 from agents.attribution.rules import AttributionRules, Primitives
 from agents.audit.rules import AuditRules
 from agents.bonds.rules import BondRules
 from agents.capture.rules import HeuristicRules
+from agents.conversation.capabilities import ModelRules
+from agents.conversation.rules import BudgetRules, ConversationRules
 from agents.feedback.rules import FeedbackRules
 from agents.gating.rules import GatingRules, ToolRegistry
+from agents.moderation.rules import ModerationRules
 from agents.modulation.rules import HomeostatRules
 from agents.policy.sections import Bounds, Defaults, Flags, Maps, PromptStyles, Section, Signals, Tools
 
@@ -29,9 +33,14 @@ class Document(Section):
     attribution: Annotated[AttributionRules, Field(description="Thresholds of the attribution states.")]
     feedback: Annotated[FeedbackRules, Field(description="Style table and drift alarm.")]
     gating: Annotated[GatingRules, Field(description="The gate's constants.")]
+    budget: Annotated[BudgetRules, Field(description="Tokens that one identity may spend.")]
     bonds: Annotated[BondRules, Field(description="The bond ledger's constants.")]
     audit: Annotated[AuditRules, Field(description="What a turn's audit bundle holds and remembers.")]
     tools: Annotated[ToolRegistry, Field(description="The tool registry.")]
+    conversation: Annotated[ConversationRules, Field(description="The conversation agent's constants and sentences.")]
+    moderation: Annotated[ModerationRules, Field(description="Local moderation: rules and thresholds.")]
+    models: Annotated[ModelRules, Field(description="What each model takes.")]
+    analytics: Annotated[AnalyticsRules, Field(description="Figures per tool.")]
     primitives: Annotated[Primitives, Field(description="Kind of each known primitive.")]
 
 

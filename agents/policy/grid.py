@@ -1,10 +1,10 @@
 """Trying a map out before it is trusted: a grid of 101 levels, with the other signals at 0 and at 1."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from agents.policy.expressions import Evaluate
-from agents.policy.parameters import MODES, SIGNALS, TIGHTENING, TOOLS, Parameter
+from agents.policy.parameters import MODES, SIGNALS, TIGHTENING, Parameter
 
 LEVELS = tuple(number / 100 for number in range(101))
 COARSE = LEVELS[::10]
@@ -13,11 +13,17 @@ FIRST = "alignment_risk"
 
 
 def faults(
-    signal: str, parameter: Parameter, evaluate: Evaluate, names: frozenset[str], guard: Evaluate | None
+    signal: str,
+    parameter: Parameter,
+    evaluate: Evaluate,
+    names: frozenset[str],
+    guard: Evaluate | None,
+    tools: Sequence[str],
 ) -> Iterator[tuple[str, str]]:
     """What is wrong with a map on the grid, as (what is wrong, what is expected); the first fault found.
 
     guard: alignment_risk's own map of the parameter, which has the last word once alignment_risk is there.
+    tools: canonical names of the registry, in its order.
 
     - it fails, or its value is not of the parameter's kind;
     - it is a tightening signal's and loosens a safety parameter as its own level rises (where the value so far is the
@@ -25,14 +31,16 @@ def faults(
     - it loosens a safety parameter as alignment_risk rises, or as the value so far tightens: either would let a
       rising alignment_risk, or a nudge that tightens, loosen the end result.
     """
-    currents = _currents(parameter) if "current" in names else _currents(parameter)[-1:]
+    currents = _currents(parameter, tools)
+    if "current" not in names:
+        currents = currents[-1:]
     others = (0.0, 1.0) if names & set(SIGNALS) else (0.0,)
     try:
         for other in others:
             for current in currents:
                 for x in LEVELS:
                     value = evaluate(x, current, dict.fromkeys(SIGNALS, other))
-                    if not _fits(parameter, value):
+                    if not _fits(parameter, value, tools):
                         yield f"gives {value!r} at {signal} {x:g}, others {other:g}", parameter.expected()
                         return
     except (ArithmeticError, TypeError, ValueError, KeyError) as error:
@@ -91,22 +99,22 @@ def _loosening(parameter: Parameter, values: list[Any]) -> int | None:
     return next((at for at in range(1, len(values)) if parameter.loosens(values[at - 1], values[at])), None)
 
 
-def _currents(parameter: Parameter) -> list[Any]:
+def _currents(parameter: Parameter, tools: Sequence[str]) -> list[Any]:
     """Values so far to try, from the tightest to the loosest."""
     if parameter.kind == "mode":
         return list(MODES)
     if parameter.kind == "tools":
-        return [list(TOOLS[:number]) for number in range(len(TOOLS) + 1)]
+        return [list(tools[:number]) for number in range(len(tools) + 1)]
     span = parameter.high - parameter.low
     values = [parameter.low + span * share for share in COARSE]
     return sorted({round(value) for value in values}) if parameter.kind == "whole" else values
 
 
-def _fits(parameter: Parameter, value: Any) -> bool:
+def _fits(parameter: Parameter, value: Any, tools: Sequence[str]) -> bool:
     if parameter.kind == "number":
         return isinstance(value, float)
     if parameter.kind == "whole":
         return isinstance(value, int) and not isinstance(value, bool)
     if parameter.kind == "mode":
         return value in MODES
-    return isinstance(value, list) and all(tool in TOOLS for tool in value)
+    return isinstance(value, list) and all(tool in tools for tool in value)

@@ -65,7 +65,9 @@ def _mistake(section: str, detail: Mapping[str, Any], value: Any) -> Mistake:
     if kind == "value_error":
         return Mistake(path, shown(given), message.removeprefix("Value error, "), "a section without contradictions")
     hint = ""
-    if isinstance(given, str) and ":" in given and kind in ("dict_type", "model_type", "literal_error"):
+    if ":" in path[-1]:
+        hint = "; a YAML key needs a colon and a space after it"
+    elif isinstance(given, str) and ":" in given and kind in ("dict_type", "model_type", "literal_error"):
         hint = " (YAML wants a space after each colon)"
     wrong = f"unknown name{hint}" if "[key]" in detail["loc"] else f"not accepted{hint}"
     return Mistake(path, shown(given), wrong, message.removeprefix("Input should be ").replace("\n", " "))

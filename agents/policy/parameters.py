@@ -5,11 +5,10 @@ from typing import Any, Literal, NamedTuple, get_args
 from annotated_types import Ge, Le
 
 from schemas.modulations import Parameters
-from schemas.vocabulary import Mode, RegulatedSignal, Tool
+from schemas.vocabulary import Mode, RegulatedSignal
 
 MODES: tuple[str, ...] = get_args(Mode)
 """From the tightest to the loosest."""
-TOOLS: tuple[str, ...] = get_args(Tool)
 SIGNALS: tuple[str, ...] = get_args(RegulatedSignal)
 TIGHTENING: tuple[str, ...] = ("alignment_risk", "stress", "stabilize")
 """Signals whose maps may only tighten: the guard applies them."""
@@ -35,7 +34,7 @@ class Parameter(NamedTuple):
             "number": f"a number {self.low:g}..{self.high:g}",
             "whole": f"a whole number {self.low:g}..{self.high:g}",
             "mode": f"one of {', '.join(MODES)}",
-            "tools": f"a list of tools from {', '.join(TOOLS)}",
+            "tools": "a list of tools of the registry",
         }[self.kind]
 
     def tighter(self, value: Any, other: Any) -> Any:

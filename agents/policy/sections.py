@@ -128,13 +128,25 @@ class PromptStyles(Section):
 
 
 class Flags(Section):
-    """Switches; `ENDOCRINE_FLAG_NAME` in the environment overrides one at start."""
+    """Switches; `ENDOCRINE_FLAG_NAME` in the environment overrides one at start.
+
+    A tool that is added by configuration may bring a flag of its own: a further entry, upper case, true or false.
+    `agents.policy.checks` refuses one that no tool hangs on.
+    """
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False)
+    __pydantic_extra__: dict[str, bool] = Field(init=False)
 
     BROWSER_TOOL: Annotated[bool, Field(description="The browser may be on an allowlist.")]
     STRICT_DEFAULT: Annotated[bool, Field(description="Every turn is strict.")]
     TOOL_ANALYTICS: Annotated[bool, Field(description="Figures per tool are kept; incidents always are.")]
     SEARCH_TOOL: Annotated[bool, Field(description="Web search may be on an allowlist.")]
     CODE_EXEC_TOOL: Annotated[bool, Field(description="Running code may be on an allowlist.")]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All flags: the shipped ones, then those that tools brought."""
+        return (*type(self).model_fields, *(self.__pydantic_extra__ or {}))
 
     def on(self, name: str) -> bool:
         """Whether a flag is on. An unknown name is a programming error: names are checked when the policy loads."""

@@ -19,8 +19,12 @@ _ID_LENGTH, _CONTENT_LENGTH = 12, 6
 
 
 def token(topic: str, name: str, raw: Raw) -> str:
-    """The id's hash followed by the content's, in hexadecimal (48 and 24 bits)."""
-    named = hashlib.blake2b(f"{topic}\0{name}".encode(), digest_size=_ID_LENGTH // 2).hexdigest()
+    """The id's hash followed by the content's, in hexadecimal (48 and 24 bits).
+
+    An id is its identity's own: where one state holds several identities', equal ids of two are no conflict.
+    """
+    whose = b"\0".join((topic.encode(), raw.key or b"", name.encode()))
+    named = hashlib.blake2b(whose, digest_size=_ID_LENGTH // 2).hexdigest()
     return named + hashlib.blake2b(raw.value or b"", digest_size=_CONTENT_LENGTH // 2).hexdigest()
 
 

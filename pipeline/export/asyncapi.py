@@ -14,6 +14,7 @@ BINDING = "0.5.0"
 """Version of AsyncAPI's Kafka bindings."""
 _KEYS = {
     "identity": "The canonical identity.",
+    "effect": "Id of the effect; it lies on the identity's partition.",
     "identity/primitive": "Identity and primitive, joined by a slash; it lies on the identity's partition.",
     "tool": "Canonical name of the tool.",
     "digest": "Digest of the policy.",

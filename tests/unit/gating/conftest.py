@@ -12,9 +12,10 @@ from agents.contract import Trigger
 from agents.gating.agent import AGENT
 from agents.gating.rules import GatingRules, ToolRegistry
 from agents.policy.sections import Flags
+from schemas.commands import Approve, Deny, Tick
 from schemas.interactions import Closed, Opened
 from schemas.modulations import Modulation
-from schemas.tools import Incident, ToolCall, ToolDecision
+from schemas.tools import Incident, ToolCall, ToolDecision, ToolResult
 
 FLAGS = {
     "BROWSER_TOOL": True,
@@ -37,10 +38,11 @@ def shipped():
 
 @pytest.fixture(scope="session")
 def make_policy():
-    registry = ToolRegistry.model_validate(_shipped("tools"))
+    shipped_registry = ToolRegistry.model_validate(_shipped("tools"))
 
-    def make(flags=FLAGS, strict_allowlist=("retrieval",), digest="0" * 64, **gating):
+    def make(flags=FLAGS, strict_allowlist=("retrieval",), digest="0" * 64, tools=None, **gating):
         rules = GatingRules.model_validate({**_shipped("gating"), **gating})
+        registry = shipped_registry if tools is None else ToolRegistry.model_validate({**_shipped("tools"), **tools})
         document = SimpleNamespace(
             gating=rules, tools=registry, flags=Flags(**{**FLAGS, **flags}), strict_allowlist=strict_allowlist
         )
@@ -69,11 +71,12 @@ class Gate:
             assert output.identity == value.identity
             model = MODELS[output.topic]
             whole = model.model_validate(orjson.loads(orjson.dumps(output.value)))
-            assert list(output.value) == list(model.model_fields)
-            assert whole.model_dump() == output.value
+            assert list(output.value) == [name for name in model.model_fields if name in output.value]
+            assert whole.model_dump(exclude_unset=True) == output.value
+            assert {name for name, field in model.model_fields.items() if field.is_required()} <= set(output.value)
         return [output.value for output in outputs]
 
-    def open(self, audit_id="t1", prompt="What is a peptide?", **more):
+    def open(self, audit_id="t1", prompt="What is a peptide?", respond=None, **more):
         value = Opened(
             kind="opened",
             audit_id=audit_id,
@@ -82,13 +85,37 @@ class Gate:
             turn=0,
             client="c",
             prompt=prompt,
+            respond=respond,
             ts=100.0,
         )
         return self.feed("interactions", value, **more)
 
-    def close(self, audit_id="t1"):
-        value = Closed(kind="closed", audit_id=audit_id, identity="ann", response="done", ts=110.0)
+    def close(self, audit_id="t1", ts=110.0):
+        value = Closed(kind="closed", audit_id=audit_id, identity="ann", response="done", ts=ts)
         return self.feed("interactions", value)
+
+    def result(self, tool="browser", status="ok", call_id="c", audit_id="t1", ts=106.0, output=None):
+        value = ToolResult(
+            call_id=call_id,
+            audit_id=audit_id,
+            identity="ann",
+            tool=tool,
+            status=status,
+            duration_ms=1.0,
+            args_summary="",
+            output=output,
+            ts=ts,
+        )
+        return self.feed("tool-results", value)
+
+    def approve(self, call_id, ts=120.0):
+        return self.feed("commands", Approve(kind="approve", identity="ann", by="op", call_id=call_id, ts=ts))
+
+    def deny(self, call_id, ts=120.0):
+        return self.feed("commands", Deny(kind="deny", identity="ann", by="op", call_id=call_id, ts=ts))
+
+    def tick(self, ts):
+        return self.feed("commands", Tick(kind="tick", identity="ann", by="timekeeper", ts=ts))
 
     def modulate(self, audit_id="t1", revision=0, allowlist=("retrieval", "browser"), mode="balanced", refusal=None):
         parameters = {

@@ -1,5 +1,6 @@
 """Arguments: one JSON object of one meaning, fitting the tool's schema, nothing coerced."""
 
+import json
 import math
 
 import pytest
@@ -107,3 +108,14 @@ def test_hostile_depth_is_refused_and_breaks_nothing(levels):
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 def test_an_object_with_a_number_that_is_none_is_refused(number):
     assert read_arguments({"a": {"b": [number]}}, 32) is None
+
+
+@pytest.mark.parametrize("as_text", [True, False])
+def test_arguments_longer_than_the_bound_are_invalid(make_gate, as_text):
+    gate = make_gate(arguments_chars=1024)
+    gate.open()
+    gate.modulate()
+    for length, reason in ((1024, None), (1025, "invalid_arguments")):
+        value = {"query": "x" * (length - len('{"query":""}'))}
+        [decision] = gate.call(arguments=json.dumps(value, separators=(",", ":")) if as_text else value)
+        assert decision["reason"] == reason

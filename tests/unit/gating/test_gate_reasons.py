@@ -26,6 +26,8 @@ FAULTS = [
     ("invalid_arguments", {"valid": False}),
     ("step_limit", {"step": 7}),
     ("rate_limited", {"refusal": "rate_limited"}),
+    ("rate_limited", {"over_rate": True}),
+    ("circuit_open", {"circuit_open": True}),
     ("budget_exceeded", {"refusal": "budget_exceeded"}),
 ]
 PAIRS = [(a, b) for a, b in combinations(FAULTS, 2) if not set(a[1]) & set(b[1])]
@@ -35,7 +37,7 @@ def test_a_call_without_fault_is_allowed():
     assert why_denied(FINE) is None
 
 
-@pytest.mark.parametrize(("reason", "fault"), FAULTS, ids=[reason for reason, _ in FAULTS])
+@pytest.mark.parametrize(("reason", "fault"), FAULTS, ids=[f"{reason}-{min(fault)}" for reason, fault in FAULTS])
 def test_each_fault_alone_is_its_reason(reason, fault):
     assert why_denied(FINE._replace(**fault)) == reason
 

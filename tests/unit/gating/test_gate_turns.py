@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.contract import Reject
+from agents.gating.agent import AGENT
 from schemas.modulations import Modulation, Parameters
 
 
@@ -182,6 +183,7 @@ def test_a_modulation_that_contradicts_itself_is_rejected(ready, admitted, refus
         refusal=refusal,
         mode="strict",
         parameters=parameters,
+        ts=100.0,
     )
     with pytest.raises(Reject, match="'t1'") as rejected:
         ready.feed("modulations", value)
@@ -268,7 +270,31 @@ def test_memory_is_bounded(make_gate):
         gate.modulate(f"early{n}")
         gate.open(f"t{n}")
         gate.call(audit_id=f"t{n}")
-    assert {name: len(part) for name, part in gate.state.items()} == {"turns": 3, "early": 3, "closed": 3, "calls": 5}
+    sizes = {name: len(part) for name, part in gate.state.items()}
+    assert sizes == {
+        "turns": 3,
+        "early": 3,
+        "closed": 3,
+        "calls": 5,
+        "pending": 0,
+        "rates": 0,
+        "circuits": 0,
+        "met": 0,
+    }
+
+
+def test_turns_that_we_answer_have_a_bound_of_their_own(make_gate):
+    gate = make_gate(open_turns=1, answered_turns=3)
+    for n in range(3):
+        gate.open(f"ours{n}", respond=True)
+        gate.open(f"theirs{n}")
+    assert list(gate.state["turns"]) == ["ours0", "ours1", "ours2", "theirs2"]
+    gate.open("ours3", respond=True)
+    assert list(gate.state["turns"]) == ["ours1", "ours2", "theirs2", "ours3"]
+
+
+def test_the_gate_reads_nothing_of_feedback(gate):
+    assert set(AGENT.sources) == {"interactions", "modulations", "commands", "tool-results", "tool-calls"}
 
 
 def test_without_a_key_there_is_no_prompt_hash_and_with_one_it_is_the_hmac(make_gate):

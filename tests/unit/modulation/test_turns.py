@@ -80,8 +80,8 @@ def test_tightening_does_not_persist_to_the_next_turn(life):
     assert life.open("t2", ts=1002.0)["mode"] == "balanced"
 
 
-@pytest.mark.parametrize("kind", ["drift_lock", "guardian_veto", "moderation"])
-def test_other_incidents_are_left_to_others(life, kind):
+def test_other_incidents_are_left_to_others(life):
+    kind = "drift_lock"
     life.open()
     assert life.block(kind=kind) == []
     assert life.block(audit_id=None) == []
@@ -166,3 +166,11 @@ def test_commands_of_others_and_unknown_closings_leave_the_state_as_it_is(life):
     life.feed("commands", kind="release_lock", by="op", ts=1.0)
     life.close("t9")
     assert life.state == state
+
+
+def test_turns_that_we_answer_have_a_bound_of_their_own(new_life):
+    life = new_life({"homeostat": {"memory": {"open_turns": 1, "answered_turns": 2}}})
+    for n in range(3):
+        life.open(f"ours{n}", ts=1000.0 + n, respond=True)
+        life.open(f"theirs{n}", ts=1000.5 + n)
+    assert list(life.state["turns"]) == ["ours1", "ours2", "theirs2"]

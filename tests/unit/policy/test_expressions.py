@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.policy.expressions import MAX_LENGTH, ExpressionError, Shape, compile_expression
-from agents.policy.parameters import MODES, SIGNALS, TOOLS
+from agents.policy.parameters import MODES, SIGNALS
 
+TOOLS = ("search", "code_exec", "browser", "retrieval", "scheduler")
 WORDS = frozenset(MODES) | frozenset(TOOLS)
 NUMBER = Shape("number", 0.0, 1.0)
 MODE = Shape("word", words=frozenset(MODES))

@@ -435,6 +435,10 @@ GOOD: dict[str, tuple[str, dict[str, Any]]] = {
             "hash": D,
         },
     ),
+    "effect_start": (
+        "effect-starts",
+        {"effect_id": "c1", "connector": "tools", "identity": "ann", "by": "p", "ts": 1.0},
+    ),
 }
 
 

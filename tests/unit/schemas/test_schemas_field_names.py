@@ -44,6 +44,10 @@ audits: identity audit_id ts previous hash
 checkpoints: key_id number previous ts audits journal signature
 dlq-actions: action topic partition offset origin by reason ts
 """
+OWN = """
+effect-starts: effect_id connector identity by ts
+"""
+"""Topics that ours have beyond the published ones."""
 ADDED = {
     "style-tables": ["unknown_actions"],
     "attribution-states": ["capped"],
@@ -76,6 +80,10 @@ ADDED = {
         "records",
         "omitted",
     ],
+    "tool-decisions": ["rule", "expires"],
+    "incidents": ["rule", "score"],
+    "interactions": ["memory_write", "finish"],
+    "model-requests": ["purpose", "concise", "reserved_tokens"],
 }
 """Fields that ours have beyond the published ones: fields may be added, none renamed or dropped."""
 NESTED = {
@@ -97,7 +105,7 @@ NESTED = {
 
 def published() -> dict[str, list[list[str]]]:
     table: dict[str, list[list[str]]] = {}
-    for line in PUBLISHED.strip().splitlines():
+    for line in (PUBLISHED.strip() + OWN.rstrip()).splitlines():
         topic, _, fields = line.partition(": ")
         table.setdefault(topic, []).append(fields.split())
     return table

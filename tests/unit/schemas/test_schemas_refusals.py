@@ -85,7 +85,7 @@ BAD = [
     ("modulation", "parameters.retrieval_k", 11, "parameters.retrieval_k"),
     ("modulation", "parameters.planner_beam", 0, "parameters.planner_beam"),
     ("modulation", "parameters.safety_mode", "wild", "parameters.safety_mode"),
-    ("modulation", "parameters.tool_allowlist.0", "shell", "parameters.tool_allowlist.0"),
+    ("modulation", "parameters.tool_allowlist.0", "Shell", "parameters.tool_allowlist.0"),
     ("modulation", "admitted", 1, "admitted"),
     ("modulation", "refusal", "tired", "refusal"),
     ("modulation", "policy", "A" * 64, "policy"),

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from pipeline.engine.decode import decode
 from pipeline.topics import CATALOGUE
-from schemas.vocabulary import Intent, Mode, Signal, Tool
+from schemas.vocabulary import Intent, Mode, Signal
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 name = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
@@ -30,6 +30,7 @@ def record(required, **optional):
     return st.fixed_dictionaries(required, optional=optional)
 
 
+tool_name = st.from_regex(r"[a-z][a-z0-9_]{0,63}", fullmatch=True)
 inline = record({"name": one_of(Signal), "level": number}, ttl_ms=count, source=name)
 RECORDS = {
     "opened": (
@@ -104,7 +105,7 @@ RECORDS = {
                     {"temperature": share, "top_p": st.floats(0.1, 1), "max_output_tokens": st.integers(256, 2048)}
                     | {"reasoning_effort": share, "retrieval_k": st.integers(2, 10), "planner_beam": st.integers(1, 6)}
                     | {"memory_write": st.floats(0.1, 1), "safety_mode": one_of(Mode)}
-                    | {"tool_allowlist": st.lists(one_of(Tool), unique=True)}
+                    | {"tool_allowlist": st.lists(tool_name, unique=True)}
                 ),
                 "signals": st.just([]),
                 "lineage": st.dictionaries(

@@ -1,0 +1,1 @@
+"""Figures per tool over 24 hours of event time (rules, section 4)."""

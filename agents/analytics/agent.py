@@ -1,0 +1,88 @@
+"""The analytics agent: results, denials and turns in, one `tool-analytics` record per result or denial out.
+
+A tool is nobody's own, and state lies with a partition: the state key is one and the same for all records, so each
+partition keeps the figures of the identities that live there, and says them under the key of the tool. A reader who
+wants the whole takes the latest record of each partition and adds up count, ok, error, blocked and modes; percentiles
+do not add, their greatest is an upper bound (docs/tools.md).
+
+It is the one agent whose key is coarser than the identity. That is sound because nothing is decided from it, and state
+never moves between partitions.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from agents.analytics import window
+from agents.contract import Output, State, Trigger
+from schemas.modulations import Modulation
+from schemas.tools import ToolDecision, ToolResult
+
+if TYPE_CHECKING:
+    from agents.policy.compiled import Policy
+
+KEY = "tools"
+_MODES = ("strict", "balanced", "creative")
+
+
+@dataclass(frozen=True)
+class Analytics:
+    """State: {now, tools: {tool: window}, turns: window}; `now` is the latest event time seen."""
+
+    name: str = "analytics"
+    sources: tuple[str, ...] = ("modulations", "tool-decisions", "tool-results")
+    targets: tuple[str, ...] = ("tool-analytics",)
+
+    def key(self, trigger: Trigger) -> str:
+        """One state per partition."""
+        return KEY
+
+    def think(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
+        """Nothing while the flag TOOL_ANALYTICS is off."""
+        document, rules = policy.document, policy.document.analytics
+        event = _event(trigger.value) if document.flags.TOOL_ANALYTICS else None
+        if event is None or (event[0] is not None and event[0] not in document.tools.names):
+            return state, []
+        tool, ts, label, duration = event
+        known = state or {"now": ts, "tools": {}, "turns": None}
+        now = max(known["now"], ts)
+        if tool is None:
+            turns = window.added(known["turns"], (ts, label, None), now, rules)
+            return {**known, "now": now, "turns": turns}, []
+        figures = window.added(known["tools"].get(tool), (ts, label, duration), now, rules)
+        after = {**known, "now": now, "tools": {**known["tools"], tool: figures}}
+        counted, turns = window.counts(figures), window.counts(window.pruned(known["turns"], now, rules))
+        value = _record(tool, rules.window_s, counted, turns, figures, now)
+        return after, [Output("tool-analytics", trigger.identity, value)]
+
+
+AGENT = Analytics()
+
+
+def _event(value: ToolResult | ToolDecision | Modulation) -> tuple[str | None, float, str, float | None] | None:
+    """(tool or None for a turn, ts, label, milliseconds) of what counts; None of what does not.
+
+    A turn counts once, in the mode it began in: with its first modulation. A timeout is an error.
+    """
+    if isinstance(value, ToolResult):
+        return value.tool, value.ts, "ok" if value.status == "ok" else "error", value.duration_ms
+    if isinstance(value, ToolDecision):
+        return (value.tool, value.ts, "blocked", None) if value.decision == "denied" and value.tool else None
+    return (None, value.ts, value.mode, None) if value.revision == 0 else None
+
+
+def _record(
+    tool: str, window_s: float, counted: Counter[str], turns: Counter[str], figures: Any, now: float
+) -> dict[str, Any]:
+    return {
+        "tool": tool,
+        "window_s": window_s,
+        "count": counted["ok"] + counted["error"],
+        "ok": counted["ok"],
+        "error": counted["error"],
+        "blocked": counted["blocked"],
+        "p50_ms": window.percentile(figures, 0.50),
+        "p95_ms": window.percentile(figures, 0.95),
+        "modes": {mode: turns[mode] for mode in _MODES},
+        "ts": now,
+    }

@@ -1,0 +1,1 @@
+"""The conversation: a pure state machine that answers turns opened with `respond: true`."""

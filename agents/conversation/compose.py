@@ -1,0 +1,101 @@
+"""The messages of a model request, in the shape of chat completions.
+
+Order, with the stable part first so that a provider's prompt cache can hold it: preamble of the prompt style (system),
+snippets (system), context pack (user), history (user and assistant by turns), prompt (user), then the model's tool
+calls and what came of them. Only sentences of the policy are instructions: snippets and tool outputs stand inside JSON
+strings, under a sentence that calls them data, so nothing in them can end the frame it stands in.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from agents.conversation.memory import Json
+from agents.conversation.rules import Words
+
+if TYPE_CHECKING:
+    from agents.policy.compiled import Policy
+
+Message = dict[str, Any]
+
+
+def messages_of(turn: Json, history: Sequence[Any], concise: bool, policy: "Policy") -> list[Message]:
+    """What the model is told. history: [serial, prompt, answer] of the session, oldest first."""
+    words = policy.document.conversation.words
+    style = getattr(policy.document.prompt_styles, turn["force"]["style"])
+    system = [style.system_preamble]
+    if turn["strictly"]:
+        system.append(words.stricter)
+    if concise:
+        system.append(words.concise)
+    said: list[Message] = [{"role": "system", "content": "\n\n".join(system)}]
+    if turn["snippets"]:
+        lines = [orjson.dumps({"source": source, "text": text}).decode() for source, text in turn["snippets"]]
+        said.append({"role": "system", "content": "\n".join([words.snippets, *lines])})
+    if turn["context"]:
+        said.append({"role": "user", "content": f"{words.context}\n{turn['context']}"})
+    for serial, prompt, answer in history:
+        if serial <= turn["upto"]:
+            said += [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
+    return [*said, {"role": "user", "content": turn["prompt"]}, *turn["exchange"]]
+
+
+def functions_of(allowlist: Sequence[str], policy: "Policy") -> list[Json]:
+    """The functions of the tools in force, in the allowlist's order, as chat completions names them."""
+    registry, flags = policy.document.tools, policy.document.flags
+    offered = []
+    for name in allowlist:
+        spec = registry.root.get(name)
+        if spec is None or not (spec.flag is None or flags.on(spec.flag)):
+            continue
+        function = {"name": spec.function, "description": spec.description, "parameters": spec.arguments}
+        offered.append({"type": "function", "function": function})
+    return offered
+
+
+def exchange_of(content: str | None, calls: Sequence[Json], contents: Sequence[str]) -> list[Message]:
+    """The model's calls of one step and, in their order, what came of each. calls: {short, tool, arguments}."""
+    asked = [
+        {
+            "id": call["short"],
+            "type": "function",
+            "function": {"name": call["tool"], "arguments": call["arguments"]},
+        }
+        for call in calls
+    ]
+    answers = [
+        {"role": "tool", "tool_call_id": call["short"], "content": text}
+        for call, text in zip(calls, contents, strict=True)
+    ]
+    return [{"role": "assistant", "content": content, "tool_calls": asked}, *answers]
+
+
+def framed(tool: str, status: str, output: str, words: Words) -> str:
+    """A tool's output as the model sees it: a JSON object that says it is data."""
+    return orjson.dumps({"tool": tool, "status": status, "note": words.tool_output, "output": output}).decode()
+
+
+def text_of(output: Any) -> str:
+    """A tool's output as text: a string as it is, anything else as JSON."""
+    if output is None:
+        return ""
+    return output if isinstance(output, str) else orjson.dumps(output).decode()
+
+
+def snippets_of(output: Any) -> list[tuple[str, str]]:
+    """(source, text) of what the retrieval tool gave: a list, or an object with one; what does not fit is left out."""
+    found = output
+    if isinstance(output, Mapping):
+        found = next((output[name] for name in ("snippets", "results", "hits") if name in output), None)
+    if not isinstance(found, list):
+        return []
+    snippets = []
+    for entry in found:
+        if not isinstance(entry, Mapping):
+            continue
+        text = entry.get("text") or entry.get("snippet") or entry.get("content")
+        source = entry.get("source") or entry.get("name") or entry.get("title")
+        if isinstance(text, str) and text.strip():
+            snippets.append((source if isinstance(source, str) else "unnamed", text))
+    return snippets

@@ -1,0 +1,72 @@
+"""The guardian: local rules over the final output, and reading the verdicts that come as records."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import orjson
+
+from agents.conversation.memory import Json
+from agents.moderation.patterns import read
+
+if TYPE_CHECKING:
+    from agents.policy.compiled import Policy
+
+_NAME_CHARS = 64
+_MOST_NAMES = 8
+
+
+def fired(answer: str, turn: Json, policy: "Policy") -> list[str]:
+    """Names of the rules that an answer breaks; empty: no veto. Linear in the answer's length."""
+    rules = policy.document.conversation.guardian
+    gap, chars = policy.document.moderation.gap, policy.document.moderation.chars
+    text, mode = read(answer, chars), turn["force"]["mode"]
+    names = [name for name, rule, occurs in rules.matchers if mode in rule.modes and occurs(text, gap)]
+    if rules.preamble_words:
+        preamble = read(getattr(policy.document.prompt_styles, turn["force"]["style"]).system_preamble, chars)
+        if _share_a_run(preamble.words, text.words, rules.preamble_words):
+            names.append("leaks_preamble")
+    if mode in rules.cite_modes and turn["snippets"]:
+        plain = answer.casefold()
+        if not any(source.casefold() in plain for source, _ in turn["snippets"]):
+            names.append("names_no_source")
+    return names
+
+
+def _share_a_run(one: Sequence[str], other: Sequence[str], length: int) -> bool:
+    """Whether so many consecutive words stand in both."""
+    runs = {tuple(one[at : at + length]) for at in range(len(one) - length + 1)}
+    return any(tuple(other[at : at + length]) in runs for at in range(len(other) - length + 1))
+
+
+def verdict_of(content: str | None) -> list[str] | None:
+    """The rules named in a model's verdict, empty where it has no veto; None where it is no verdict."""
+    found = _object(content)
+    if found is None or not isinstance(found.get("veto"), bool):
+        return None
+    if not found["veto"]:
+        return []
+    named = found.get("rules")
+    names = [name[:_NAME_CHARS] for name in named if isinstance(name, str)] if isinstance(named, list) else []
+    return names[:_MOST_NAMES] or ["unnamed"]
+
+
+def scores_of(content: str | None) -> dict[str, float] | None:
+    """Category scores of a provider's moderation, `{"flagged": bool, "scores": {category: 0..1}}`; None: no verdict."""
+    found = _object(content)
+    scores = found.get("scores") if found is not None else None
+    if not isinstance(scores, Mapping):
+        return None
+    kept: dict[str, float] = {}
+    for name, score in scores.items():
+        if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
+            return None
+        kept[str(name)[:_NAME_CHARS]] = float(score)
+    return kept
+
+
+def _object(content: str | None) -> Mapping[str, object] | None:
+    try:
+        found = orjson.loads(content or "")
+    except orjson.JSONDecodeError:
+        return None
+    return found if isinstance(found, Mapping) else None

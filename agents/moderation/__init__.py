@@ -1,0 +1,1 @@
+"""Local moderation: rules over text, pure and linear in its length. A remote verdict comes as a record instead."""

@@ -1,0 +1,49 @@
+"""The verdict of the local rules on one text."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from agents.moderation.patterns import read
+from agents.moderation.rules import ModerationRules, Place, Preset
+
+
+class Verdict(NamedTuple):
+    """What moderation makes of a text."""
+
+    scores: Mapping[str, float]
+    """Categories that scored above 0, in the order of their names."""
+    rules: tuple[str, ...]
+    """Names of the rules that fired; of a remote verdict none."""
+    flagged: bool
+    blocked: bool
+
+    @property
+    def score(self) -> float:
+        """The highest category score."""
+        return max(self.scores.values(), default=0.0)
+
+    def reason(self) -> str:
+        """Categories with their scores and the rules that fired; never a word of the text."""
+        shown = ", ".join(f"{category} {score:g}" for category, score in self.scores.items())
+        return f"{shown} ({', '.join(self.rules)})" if self.rules else shown
+
+
+def judge(text: str, place: Place, preset: Preset, rules: ModerationRules) -> Verdict:
+    """Hold a text against the local rules. Cost is linear in its length."""
+    made_ready = read(text, rules.chars)
+    fired = [(name, rule) for name, rule, occurs in rules.matchers if occurs(made_ready, rules.gap)]
+    scores: dict[str, float] = {}
+    for _, rule in fired:
+        scores[rule.category] = max(rule.score, scores.get(rule.category, 0.0))
+    return weigh(scores, tuple(name for name, _ in fired), place, preset, rules)
+
+
+def weigh(
+    scores: Mapping[str, float], fired: tuple[str, ...], place: Place, preset: Preset, rules: ModerationRules
+) -> Verdict:
+    """The verdict that scores come to; those of a category that no rule names are flagged, and block nowhere."""
+    level = getattr(rules.presets, preset)
+    ordered = {category: scores[category] for category in sorted(scores) if scores[category] > 0}
+    flagged = any(score >= level.flag for score in ordered.values())
+    blocked = any(score >= level.block and place in rules.blocks.get(name, ()) for name, score in ordered.items())
+    return Verdict(ordered, fired, flagged, blocked)

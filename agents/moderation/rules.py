@@ -1,0 +1,111 @@
+"""The `moderation` section of the policy: categories, rules and presets; shipped in `config/moderation.yaml`."""
+
+from functools import cached_property
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from agents.moderation.patterns import Matcher, compile_matcher, slots_of
+
+Place = Literal["input", "tool_output", "output", "note"]
+"""Where a text comes from: the user, an untrusted tool, the model's final answer, a feedback note."""
+Preset = Literal["standard", "high"]
+"""What a prompt style asks for (`prompt_styles.*.moderation_preset`)."""
+
+_STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_/-]{0,63}$")]
+"""A rule or a category; providers write categories with slashes."""
+Level = Annotated[float, Field(ge=0, le=1)]
+
+
+class Run(BaseModel):
+    """A prefix followed at once by at least so many letters, digits, `-` or `_`: what keys and tokens look like."""
+
+    model_config = _STRICT
+
+    prefix: Annotated[str, StringConstraints(min_length=2, max_length=64)]
+    chars: Annotated[int, Field(ge=1, le=512, description="Characters after the prefix, at least.")]
+
+
+class Rule(BaseModel):
+    """One rule; it fires where any of its phrases, marks or runs occurs. Grammar: `agents.moderation.patterns`."""
+
+    model_config = _STRICT
+
+    category: Name
+    score: Annotated[Level, Field(description="Score of its category when it fires.")]
+    phrases: Annotated[
+        tuple[Annotated[str, StringConstraints(min_length=2, max_length=500)], ...], Field(strict=False)
+    ] = ()
+    marks: Annotated[
+        tuple[Annotated[str, StringConstraints(min_length=2, max_length=200)], ...], Field(strict=False)
+    ] = ()
+    runs: Annotated[tuple[Run, ...], Field(strict=False)] = ()
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not (self.phrases or self.marks or self.runs):
+            raise ValueError("a rule without phrases, marks and runs never fires: give at least one")
+        for phrase in self.phrases:
+            slots_of(phrase)
+        return self
+
+
+class Thresholds(BaseModel):
+    """From which score of a category on something happens."""
+
+    model_config = _STRICT
+
+    flag: Annotated[Level, Field(description="An incident, and alignment_risk of this level.")]
+    block: Annotated[Level, Field(description="The text goes no further, where its category blocks.")]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.block < self.flag:
+            raise ValueError(f"block {self.block} is below flag {self.flag}: what is blocked is flagged too")
+        return self
+
+
+class Presets(BaseModel):
+    """Thresholds by the preset of the prompt style in force."""
+
+    model_config = _STRICT
+
+    standard: Thresholds
+    high: Thresholds
+
+
+class ModerationRules(BaseModel):
+    """Constants of local moderation."""
+
+    model_config = _STRICT
+
+    provider: Annotated[
+        Literal["local", "remote"],
+        Field(description="remote: verdicts on input and final output come as replies to requests, beside the rules."),
+    ]
+    chars: Annotated[int, Field(ge=100, le=1_000_000, description="Characters of a text that are looked at, at most.")]
+    gap: Annotated[int, Field(ge=1, le=10, description="Words that a `*` in a phrase stands for, at most.")]
+    presets: Presets
+    blocks: Annotated[
+        dict[Name, Annotated[tuple[Place, ...], Field(strict=False)]],
+        Field(description="By category, the places where a score at or above `block` stops the text."),
+    ]
+    rules: Annotated[dict[Name, Rule], Field(description="By the name that explanations give.")]
+
+    @model_validator(mode="after")
+    def _categories_are_listed(self) -> Self:
+        for name, rule in self.rules.items():
+            if rule.category not in self.blocks:
+                raise ValueError(
+                    f"rules.{name}.category {rule.category!r} is not in `blocks`: add it, with [] where it never blocks"
+                )
+        return self
+
+    @cached_property
+    def matchers(self) -> tuple[tuple[str, Rule, Matcher], ...]:
+        """Each rule, ready to run; made once per policy."""
+        return tuple(
+            (name, rule, compile_matcher(rule.phrases, rule.marks, [(run.prefix, run.chars) for run in rule.runs]))
+            for name, rule in self.rules.items()
+        )
