@@ -123,7 +123,8 @@ class Watcher:
                 name = record.topic.removeprefix(self._settings.prefix)
                 if name == "journal":
                     self.fronts.journal(orjson.loads(record.value))
-                else:
+                elif name.endswith(".dlq") or any(header == ORIGIN for header, _ in record.headers):
+                    # Some topics hold what producers wrote beside what agents derived: only the latter are events.
                     fresh = self._whole or record.offset >= self._began[place]
                     self._deliver(_event(name, record, fresh))
                 self._delivered[place] = record.offset + 1

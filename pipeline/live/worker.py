@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from pipeline import child
@@ -32,7 +32,8 @@ class WorkerFailed(RuntimeError):
 class WorkerChild:
     """One worker process. `run` keeps it alive until cancelled; then `stop`.
 
-    note: told what a person should know. bury: called after a death, before the restart.
+    note: told what a person should know. bury: called after a death, before the restart. name, command: of another
+    long-lived command of ours that takes `--ready-file`, such as a connector. extra: variables of its environment.
     """
 
     def __init__(
@@ -42,11 +43,17 @@ class WorkerChild:
         note: Callable[[str], None],
         bury: Callable[[], Awaitable[object]],
         restarts: int = RESTARTS,
+        name: str = "worker",
+        command: Sequence[str] = ("worker",),
+        extra: Mapping[str, str] | None = None,
     ) -> None:
-        self.log = settings.data_dir / "worker.log"
+        self.name = name
+        self.log = settings.data_dir / f"{name}.log"
         self.ready = asyncio.Event()
         """Set while a worker is up that has taken over its partitions."""
-        self._ready_file = settings.data_dir / "worker.ready"
+        self._ready_file = settings.data_dir / f"{name}.ready"
+        self._command = command
+        self._extra = extra or {}
         self._settings = settings
         self._note = note
         self._bury = bury
@@ -73,7 +80,8 @@ class WorkerChild:
                 raise WorkerFailed(self._why(code, deaths))
             pause = FIRST_PAUSE_S * 2 ** (deaths - 1)
             self._note(
-                f"the worker ended ({_told(code)}); restart {deaths} of {self._restarts} in {pause:.0f} s; {self.log}"
+                f"the {self.name} ended ({_told(code)}); restart {deaths} of {self._restarts} in {pause:.0f} s;"
+                f" {self.log}"
             )
             await self._bury()
             await asyncio.sleep(pause)
@@ -85,8 +93,9 @@ class WorkerChild:
 
     def _spawn(self) -> None:
         self._ready_file.unlink(missing_ok=True)
-        command: list[str | Path] = [sys.executable, "-m", "pipeline.cli", "worker", "--ready-file", self._ready_file]
-        env = {**os.environ, **environment(self._settings)}
+        command: list[str | Path] = [sys.executable, "-m", "pipeline.cli", *self._command]
+        command += ["--ready-file", self._ready_file]
+        env = {**os.environ, **environment(self._settings), **self._extra}
         # Its broker ends with us too, and a worker that waits for a broker takes long to end; a kill loses nothing.
         self._process = child.spawn(command, self.log, env=env, orphan_signal=signal.SIGKILL)
 
@@ -100,7 +109,8 @@ class WorkerChild:
 
     def _why(self, code: int, deaths: int) -> str:
         times = "" if deaths == 1 else f" {deaths} times in a row"
-        return f"the worker ended{times} ({_told(code)}). Its log {self.log} ends with:\n{child.last_lines(self.log)}"
+        log = f"Its log {self.log} ends with:\n{child.last_lines(self.log)}"
+        return f"the {self.name} ended{times} ({_told(code)}). {log}"
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -79,7 +79,8 @@ def malformed(topic: str) -> list[tuple[str, bytes, str]]:
 
 
 def test_every_source_topic_is_covered() -> None:
-    written = {topic for agent in AGENTS for topic in agent.targets}
+    # The conversation closes turns, asks models and makes tool calls, as applications do.
+    written = {topic for agent in AGENTS for topic in agent.targets} - {"interactions", "tool-calls", "model-requests"}
     assert set(GOOD) == {topic for agent in AGENTS for topic in agent.sources} - written
 
 

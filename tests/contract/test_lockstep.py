@@ -12,15 +12,18 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from running import at_rest, worker_in_process
 
 from agents.roster import AGENTS
+from pipeline.engine.fit import partition_of
 from pipeline.engine.wire import CUT, ORIGIN
 from pipeline.policy_files import shipped_policy
 from pipeline.replay.logs import read_logs
 from pipeline.replay.verify import verified_topics
 from pipeline.settings import Settings
 from pipeline.simulation import Simulation, parse_line
+from pipeline.topics import CATALOGUE
 from pipeline.version import code_version
 
 SCENARIO = Path(__file__).parents[2] / "config" / "scenario.jsonl"
+PARTITIONS = 2
 PLACES = {ORIGIN, CUT, "endocrine-rekeyed-from"}
 """Headers that name broker offsets."""
 Derived = dict[tuple[str, str | None], list[Any]]
@@ -28,6 +31,8 @@ Derived = dict[tuple[str, str | None], list[Any]]
 
 def _plain(topic: str, key: str | None, value: Any, headers: dict[str, str], into: Derived) -> None:
     kept = {name: content for name, content in headers.items() if name not in PLACES}
+    if CATALOGUE.get(topic) and CATALOGUE[topic].key == "tool":  # each partition says its own figures under one key
+        key = f"{key} on {partition_of(headers['ce_subject'], PARTITIONS)}"
     # A dead letter holds the original bytes on a broker, and the bad line as text in `simulate`.
     into[topic, key].append((None if topic.endswith(".dlq") else value, kept))
 
@@ -78,7 +83,7 @@ async def worked(lines: list[bytes], settings: Settings) -> Derived:
 
 async def test_the_scenario_gives_the_same_bytes_from_simulate_and_from_the_worker(settings: Settings) -> None:
     lines = [line.strip() for line in SCENARIO.read_bytes().splitlines()]
-    small = settings.model_copy(update={"partitions": 2})
+    small = settings.model_copy(update={"partitions": PARTITIONS})
     live = await worked(lines, small)
     assert live == simulated(lines, small)
     assert sum(map(len, live.values())) > 200
@@ -89,7 +94,7 @@ async def test_random_histories_give_the_same_bytes_from_simulate_and_from_the_w
     settings: Settings, seed: int
 ) -> None:
     lines = [orjson.dumps(line) for line in histories.random_history(random.Random(seed), 120)]
-    small = settings.model_copy(update={"partitions": 2})
+    small = settings.model_copy(update={"partitions": PARTITIONS})
     live = await worked(lines, small)
     assert live == simulated(lines, small)
     assert any(topic.endswith(".dlq") for topic, _ in live), "the history holds no malformed record"

@@ -1,0 +1,62 @@
+"""One run of `endocrine chat`, from start to end."""
+
+import asyncio
+import signal
+from contextlib import AsyncExitStack
+from typing import Any
+
+from rich.console import Console
+
+from pipeline.chat.conversation import Conversation
+from pipeline.chat.lines import Lines
+from pipeline.chat.stack import demo_stack
+from pipeline.chat.talk import Talk
+from pipeline.scripted.script import Script
+from pipeline.settings import Settings
+
+
+async def session(settings: Settings, script: Script | None, identity: str, model: str | None, answer_s: float) -> None:
+    """Talk until the input ends, a signal asks to stop, or something it stands on fails, which it raises.
+
+    script: start a demo stack that answers from it; None: `settings` are those of a running stack. From the main
+    thread.
+    """
+    console, loop = Console(highlight=False), asyncio.get_running_loop()
+    stop = asyncio.Event()
+    failure: asyncio.Future[None] = loop.create_future()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+
+    def note(text: str) -> None:
+        console.print(f"  {text}", style="dim", markup=False, soft_wrap=True)
+
+    def failed(error: BaseException) -> None:
+        if not failure.done():
+            failure.set_exception(error)
+
+    async def talked() -> None:
+        async with AsyncExitStack() as ending:
+            ours = settings
+            if script is not None:
+                console.print("DEMO: answers come from a script, not from a model.", style="bold yellow")
+                ours = await ending.enter_async_context(demo_stack(settings, script, note, failed))
+            talk = Talk(ours, identity, model)
+            ending.push_async_callback(talk.stop)
+            await talk.start()
+            note("/help lists commands; end with Ctrl-D or /quit")
+            await Conversation(talk, Lines(), console, answer_s=answer_s).run()
+            if console.is_terminal:
+                console.print()
+
+    work = asyncio.create_task(talked())
+    asked = asyncio.create_task(stop.wait())
+    waiting: set[asyncio.Future[Any]] = {work, asked, failure}
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    asked.cancel()
+    work.cancel()
+    # A second Ctrl-C must not cut the ending short: its handler only sets `stop` again.
+    await asyncio.gather(work, asked, return_exceptions=True)
+    if failure.done():
+        failure.result()
+    if not work.cancelled():
+        work.result()

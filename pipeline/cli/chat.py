@@ -1,0 +1,92 @@
+"""`endocrine chat`: talk to a model through the whole path."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DEMO = typer.Option(help="Start everything here, with a scripted stand-in for the model; nothing leaves this machine.")
+SCRIPT = typer.Option(metavar="FILE", help="With --demo: another script than the bundled one.")
+BOOTSTRAP = typer.Option(
+    metavar="HOST:PORT",
+    envvar="ENDOCRINE_BOOTSTRAP",
+    help="Kafka of the running stack. Default: the embedded broker of `endocrine run` on the data folder.",
+)
+IDENTITY = typer.Option(metavar="NAME", help="Who talks.")
+MODEL = typer.Option(metavar="MODEL", help="Model to ask. Default: `default_model` of the policy.")
+TIMEOUT = typer.Option(min=1, metavar="SECONDS", help="How long to wait for an answer.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("chat")(chat)
+
+
+def chat(
+    demo: Annotated[bool, DEMO] = False,
+    script: Annotated[Path | None, SCRIPT] = None,
+    bootstrap: Annotated[str | None, BOOTSTRAP] = None,
+    identity: Annotated[str, IDENTITY] = "you",
+    model: Annotated[str | None, MODEL] = None,
+    timeout: Annotated[float, TIMEOUT] = 180.0,
+) -> None:
+    """Talk to a model through the whole path: each answer with its mode, parameters, tools, and why.
+
+    Reads lines from standard input, a terminal or not; `/help` lists what else may be said. Exit codes: 0 the input
+    ended, or Ctrl-C; 1 failed, or no answer came; 2 the policy or the script cannot be used.
+    """
+    if script is not None and not demo:
+        raise typer.BadParameter("it goes with --demo", param_hint="--script")
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(0))  # until the loop has handlers of its own
+    try:
+        code = _chat(demo, script, bootstrap, identity, model, timeout)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise typer.Exit(code)
+
+
+def _chat(
+    demo: bool, script_file: Path | None, bootstrap: str | None, identity: str, model: str | None, timeout_s: float
+) -> int:
+    from aiokafka.errors import KafkaError
+
+    from pipeline.admin import TopicsError
+    from pipeline.chat.conversation import NoAnswer
+    from pipeline.chat.session import session
+    from pipeline.child import BrokerError
+    from pipeline.embedded import running
+    from pipeline.live.worker import WorkerFailed
+    from pipeline.logs import set_up_logs
+    from pipeline.policy_files import PolicyFileError, load_policy
+    from pipeline.scripted.script import ScriptError, load_script
+    from pipeline.scripted.server import MODEL as SCRIPTED
+    from pipeline.settings import Settings
+
+    set_up_logs("ERROR")
+    settings = Settings()
+    try:
+        load_policy(settings.policy, os.environ)
+        script = load_script(script_file) if demo else None
+    except (PolicyFileError, ScriptError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    if not demo:
+        found = running(settings.data_dir) if bootstrap is None else None
+        update = {"bootstrap": bootstrap or (found or {}).get("bootstrap") or settings.bootstrap}
+        settings = settings.model_copy(update=update)
+    try:
+        asyncio.run(session(settings, script, identity, model or (SCRIPTED if demo else None), timeout_s))
+        return 0
+    except (NoAnswer, BrokerError, TopicsError, WorkerFailed) as error:
+        print(f"error: {error}", file=sys.stderr)
+    except (KafkaError, OSError) as error:
+        where = f"no broker to talk to at {settings.bootstrap}" if not demo else "the demo's broker"
+        hint = "; start a stack (`endocrine run`), or try `endocrine chat --demo`" if not demo else ""
+        print(f"error: {where}: {type(error).__name__}: {error}{hint}", file=sys.stderr)
+    except KeyboardInterrupt:
+        return 0
+    return 1

@@ -1,0 +1,37 @@
+"""`endocrine connect`: a connector as a process - model, tools, timekeeper."""
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.connectors.names import CONNECTORS
+from pipeline.logs import set_up_logs
+
+READY_FILE = typer.Option(help="File to create once it works.")
+_CODES = "Exit codes: 0 stopped as asked, 1 failed, 2 its settings cannot be used."
+_HELP = {
+    "model": "Call the language model: model-requests to model-replies. Needs OPENAI_API_KEY; docs/models.md. "
+    + _CODES,
+    "tools": "Run tool calls that the gate allowed: tool-decisions to tool-results. " + _CODES,
+    "timekeeper": "Tell agents that time passed, where a deadline would pass unnoticed. " + _CODES,
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group; the connectors themselves are imported when they run."""
+    group = typer.Typer(no_args_is_help=True, help="Run a connector until SIGINT or SIGTERM.")
+    for name in CONNECTORS:
+        group.command(name, help=_HELP[name])(_command(name))
+    app.add_typer(group, name="connect")
+
+
+def _command(name: str) -> Callable[..., None]:
+    def connect(ready_file: Annotated[Path | None, READY_FILE] = None) -> None:
+        set_up_logs()
+        main = importlib.import_module(CONNECTORS[name]).main
+        raise typer.Exit(main(lambda: ready_file.touch() if ready_file else None))
+
+    return connect

@@ -1,0 +1,79 @@
+"""What an effect is to its runner (pipeline.connectors.effects)."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+INTERRUPTED = "interrupted: not run again"
+"""Error of an effect that was started by someone, has no answer, and must not run twice."""
+
+
+class Said(NamedTuple):
+    """A record to produce."""
+
+    topic: str
+    """Without prefix."""
+    value: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request as it was read."""
+
+    value: dict[str, Any]
+    identity: str
+    partition: int
+    offset: int
+    age_s: float
+    """Seconds since the broker took it until we did; 0 or more."""
+    taken_at: float = field(default_factory=time.monotonic)
+    """Monotonic clock of this process."""
+    traceparent: bytes | None = None
+
+    def ts_now(self) -> float:
+        """Event time of an answer given now: the request's `ts` and what went by since it was appended."""
+        return float(self.value["ts"]) + self.age_s + time.monotonic() - self.taken_at
+
+
+class Effect(Protocol):
+    """One kind of effect. Values are JSON objects as on the topics, validated by the topic's model."""
+
+    name: str
+    """Name of the connector; its consumer group is `<group>.<name>`."""
+    requests: str
+    """Topic of requests, without prefix."""
+    answers: str
+    """Topic of answers, without prefix."""
+
+    def request_id(self, value: dict[str, Any]) -> str | None:
+        """Id of the effect this record asks for; None: it asks for nothing of ours."""
+        ...
+
+    def answer_id(self, value: dict[str, Any]) -> str | None:
+        """Id of the effect that a record on the answers' topic answers."""
+        ...
+
+    def repeatable(self, value: dict[str, Any]) -> bool:
+        """Whether the effect may run twice without harm."""
+        ...
+
+    async def run(self, request: Request) -> Sequence[Said]:
+        """Do it. May be cancelled at any await (revocation, stop)."""
+        ...
+
+    def failed(self, request: Request, error: str) -> Sequence[Said]:
+        """The answer when it could not be done: `run` raised, or it was interrupted."""
+        ...
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of a runner."""
+
+    concurrency: int = 64
+    """Effects that run at once."""
+    waiting: int = 256
+    """Requests taken per partition before it is paused. More than `concurrency`, so that one slow one holds up none."""
+    drain_s: float = 5.0
+    """Seconds that what runs gets to finish when its partition goes or the runner stops."""

@@ -1,0 +1,38 @@
+"""How far the requests of one partition are finished, without gaps."""
+
+
+class Front:
+    """Offsets taken and finished; what may be committed is below everything unfinished. Pure.
+
+    >>> front = Front()
+    >>> front.take(7), front.take(8), front.finish(8), front.upto
+    (True, True, None, 7)
+    >>> front.finish(7), front.upto
+    (None, 9)
+    """
+
+    def __init__(self) -> None:
+        self._open: set[int] = set()
+        self._next: int | None = None
+
+    def take(self, offset: int) -> bool:
+        """Note a record as taken; False when it was taken before. Offsets come in order, holes are compaction's."""
+        if self._next is not None and offset < self._next:
+            return False
+        self._open.add(offset)
+        self._next = offset + 1
+        return True
+
+    def finish(self, offset: int) -> None:
+        """Its answer is acknowledged, or it needs none."""
+        self._open.discard(offset)
+
+    @property
+    def waiting(self) -> int:
+        """Taken and not finished."""
+        return len(self._open)
+
+    @property
+    def upto(self) -> int | None:
+        """The offset to commit: the lowest unfinished one, else the one after the last. None: nothing was taken."""
+        return min(self._open) if self._open else self._next

@@ -1,0 +1,178 @@
+"""A call to a model as an effect: tries within the deadline, then one reply, whatever happened."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import structlog
+from openai import AsyncOpenAI
+
+from agents.conversation.capabilities import ModelRules
+from pipeline.connectors.contract import Request, Said
+from pipeline.connectors.model.account import Account, cost
+from pipeline.connectors.model.ask import Failed, ask, make_client
+from pipeline.connectors.model.breaker import Breaker
+from pipeline.connectors.model.settings import ModelSettings
+from pipeline.connectors.model.wire import Outcome, call_id
+
+log = structlog.get_logger(__name__)
+_LEAST_S = 0.05
+"""A try with less time than this is not made."""
+
+
+class ModelEffect:
+    """`model-requests` to `model-replies`. One breaker: one connector speaks to one provider.
+
+    sleep, jitter: passed in by tests; jitter gives 0 to 1.
+    """
+
+    name = "model"
+    requests = "model-requests"
+    answers = "model-replies"
+
+    def __init__(
+        self,
+        settings: ModelSettings,
+        rules: ModelRules,
+        *,
+        client: AsyncOpenAI | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.account = Account()
+        self.breaker = Breaker(settings.breaker_failures, settings.breaker_rest_s)
+        self._settings = settings
+        self._rules = rules
+        self._client = client or make_client(settings)
+        self._sleep = sleep
+        self._jitter = jitter
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    def request_id(self, value: dict[str, Any]) -> str | None:
+        """Every request is one."""
+        return str(value["request_id"])
+
+    def answer_id(self, value: dict[str, Any]) -> str | None:
+        """What a reply answers."""
+        return value.get("request_id")
+
+    def repeatable(self, value: dict[str, Any]) -> bool:
+        """Asking again costs money and harms nothing; where a reply is on record it is not done."""
+        return True
+
+    def failed(self, request: Request, error: str) -> Sequence[Said]:
+        """The reply where something of ours broke."""
+        return [self._reply(request, "error", None, error)]
+
+    async def run(self, request: Request) -> Sequence[Said]:
+        """Ask until there is a reply, a final refusal, or no time left."""
+        value = request.value
+        deadline = request.taken_at + value["deadline_ms"] / 1000 - request.age_s
+        tries, outcome, error = 0, None, ""
+        status = "timeout"
+        if deadline - time.monotonic() < _LEAST_S:
+            error = f"read {request.age_s:.1f} s after it was asked, past its deadline: not asked"
+        while deadline - time.monotonic() >= _LEAST_S:
+            if not self.breaker.admit():
+                status = "error"
+                last = f" (last: {error})" if error else ""
+                error = f"the provider failed again and again; it is left alone for {self.breaker.wait_s():.0f} s{last}"
+                break
+            tries += 1
+            try:
+                outcome = await self._try(value, deadline - time.monotonic())
+                status, error = _status(outcome)
+                break
+            except Failed as failure:
+                status, error = ("timeout" if failure.timeout else "error"), str(failure)
+                if not failure.retry or tries >= self._settings.tries:
+                    break
+                pause = self._pause(tries, failure.after_s)
+                if time.monotonic() + pause >= deadline - _LEAST_S:
+                    error = f"{error}; another try in {pause:.1f} s would be past the deadline"
+                    break
+                log.info("trying again", request=value["request_id"], tried=tries, pause_s=round(pause, 2), why=error)
+                await self._sleep(pause)
+        if tries > 1 and outcome is None:
+            error = f"{error} (after {tries} tries)"
+        return [self._reply(request, status, outcome, error or None, tries)]
+
+    async def _try(self, value: dict[str, Any], within_s: float) -> Outcome:
+        """One call; the breaker hears how it went."""
+        entry = self._rules.of(value["model"])
+        api = entry.api if self._settings.api == "auto" else self._settings.api
+        names = {"api": api, "max_tokens_name": entry.max_tokens_name}
+        try:
+            outcome = await ask(self._client, self._settings, value, within_s=within_s, **names)
+        except Failed as failure:
+            (self.breaker.failed if failure.provider else self.breaker.gave_up)()
+            raise
+        except BaseException:
+            self.breaker.gave_up()
+            raise
+        self.breaker.succeeded()
+        return outcome
+
+    def _pause(self, tries: int, after_s: float | None) -> float:
+        """Twice as long each time, less a random part; never shorter than what the provider asked for."""
+        settings = self._settings
+        own: float = min(settings.backoff_most_s, settings.backoff_s * 2.0 ** (tries - 1)) * (
+            0.5 + 0.5 * self._jitter()
+        )
+        return own if after_s is None else after_s + 0.25 * own
+
+    def _reply(self, request: Request, status: str, outcome: Outcome | None, error: str | None, tries: int = 0) -> Said:
+        value = request.value
+        entry = self._rules.of(value["model"])
+        latency_ms = round((time.monotonic() - request.taken_at) * 1000, 3)
+        usage, calls, paid = None, [], None
+        if outcome is not None:
+            if outcome.input_tokens is not None and outcome.output_tokens is not None:
+                usage = {"input_tokens": outcome.input_tokens, "output_tokens": outcome.output_tokens}
+            # What was refused is not acted on.
+            for ordinal, (tool, arguments) in enumerate(outcome.calls if status == "ok" else ()):
+                calls.append({"call_id": call_id(value["request_id"], ordinal), "tool": tool, "arguments": arguments})
+            paid = cost(entry.price, outcome)
+        self.account.add(value["model"], status, tries, latency_ms, outcome, paid)
+        log.info(
+            "replied",
+            request=value["request_id"],
+            model=value["model"],
+            status=status,
+            tries=tries,
+            latency_ms=latency_ms,
+            usage=usage,
+            cached_tokens=outcome.cached_tokens if outcome else 0,
+            dollars=paid,
+            error=error,
+        )
+        reply = {
+            "request_id": value["request_id"],
+            "audit_id": value["audit_id"],
+            "identity": value["identity"],
+            "step": value["step"],
+            "status": status,
+            "content": None if outcome is None else outcome.refusal or outcome.content,
+            "tool_calls": calls,
+            "finish_reason": None if outcome is None else outcome.finish_reason,
+            "usage": usage,
+            "model": (outcome.model if outcome and outcome.model else value["model"]),
+            "latency_ms": latency_ms,
+            "error": error,
+            "ts": request.ts_now(),
+        }
+        return Said(self.answers, reply)
+
+
+def _status(outcome: Outcome) -> tuple[str, str]:
+    """(status, error) of a call that gave a reply."""
+    if outcome.refusal is not None:
+        return "refused", "the model refused"
+    if outcome.finish_reason == "content_filter":
+        return "refused", "the provider's content filter stopped the reply"
+    return "ok", ""

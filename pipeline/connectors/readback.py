@@ -1,0 +1,126 @@
+"""What stands on record about the effects of one partition: answers given, starts marked."""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+import orjson
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from pipeline.settings import Settings
+
+MARGIN_MS = 900_000
+"""Milliseconds before the first unfinished request from which answers are read back: clocks of brokers that differ, and
+copies of requests that a worker said again at its takeover."""
+REMEMBERED = 50_000
+"""Ids of answered effects kept per partition, the youngest; about 5 MB."""
+
+
+class Answering(Protocol):
+    """The part of an effect that says where answers lie and what they answer."""
+
+    name: str
+    answers: str
+
+    def answer_id(self, value: dict[str, Any]) -> str | None: ...
+
+
+class Known:
+    """Ids of one partition that are answered or being worked on, and its start marks."""
+
+    def __init__(self, answered: Iterable[str], marks: "Marks") -> None:
+        self._ids = dict.fromkeys(answered)
+        self.marks = marks
+
+    def take(self, effect_id: str) -> bool:
+        """Whether it is new; from now on it is not."""
+        if effect_id in self._ids:
+            return False
+        self._ids[effect_id] = None
+        while len(self._ids) > REMEMBERED:
+            del self._ids[next(iter(self._ids))]
+        return True
+
+    def forget(self, effect_id: str) -> None:
+        """It came to nothing."""
+        self._ids.pop(effect_id, None)
+
+
+class Marks:
+    """Start marks of others on one partition of `effect-starts`, and how far we have seen them."""
+
+    def __init__(self, settings: Settings, connector: str, partition: int, end: int, others: Iterable[str]) -> None:
+        self._settings = settings
+        self._connector = connector
+        self._place = TopicPartition(f"{settings.prefix}effect-starts", partition)
+        self._end = end
+        self.others = set(others)
+        """Effects that another process marked before us."""
+
+    async def follow(self, offset: int, *, by: str) -> None:
+        """Our mark landed at this offset: look at what lies between the last seen and it, usually nothing."""
+        if offset > self._end:
+            async with _reader(self._settings) as reader:
+                async for value in _values(reader, self._place, self._end, offset):
+                    if value["connector"] == self._connector and value["by"] != by:
+                        self.others.add(value["effect_id"])
+        self._end = max(self._end, offset + 1)
+
+
+async def read_back(settings: Settings, effect: Answering, partition: int, since_ms: int) -> Known:
+    """Read the answers and start marks of a partition appended since `since_ms` (less a margin) until now."""
+    start_ms = max(0, since_ms - MARGIN_MS)
+    async with _reader(settings) as reader:
+        answers = TopicPartition(settings.prefix + effect.answers, partition)
+        first, end = await _window(reader, answers, start_ms)
+        answered = [effect.answer_id(value) async for value in _values(reader, answers, first, end)]
+        starts = TopicPartition(f"{settings.prefix}effect-starts", partition)
+        first, end = await _window(reader, starts, start_ms)
+        marked = [
+            value["effect_id"]
+            async for value in _values(reader, starts, first, end)
+            if value["connector"] == effect.name
+        ]
+    marks = Marks(settings, effect.name, partition, end, marked)
+    return Known((one for one in answered if one is not None), marks)
+
+
+@asynccontextmanager
+async def _reader(settings: Settings) -> AsyncIterator[Any]:
+    reader = AIOKafkaConsumer(
+        bootstrap_servers=settings.bootstrap,
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=2 * settings.topic_message_bytes,
+    )
+    await reader.start()
+    try:
+        yield reader
+    finally:
+        await reader.stop()
+
+
+async def _window(reader: Any, place: TopicPartition, start_ms: int) -> tuple[int, int]:
+    """The first offset appended at or after a time, and the log's end."""
+    end = (await reader.end_offsets([place]))[place]
+    found = (await reader.offsets_for_times({place: start_ms}))[place]
+    return (end if found is None else found.offset), end
+
+
+async def _values(reader: Any, place: TopicPartition, start: int, end: int) -> AsyncIterator[dict[str, Any]]:
+    """JSON objects with start <= offset < end; others (someone else wrote them) are passed over."""
+    if start >= end:
+        return
+    reader.assign([place])
+    reader.seek(place, start)
+    while await reader.position(place) < end:
+        for raw in (await reader.getmany(place, timeout_ms=1000)).get(place, []):
+            if raw.offset >= end:
+                return
+            try:
+                value = orjson.loads(raw.value or b"null")
+            except ValueError:
+                continue
+            if isinstance(value, dict):
+                yield value

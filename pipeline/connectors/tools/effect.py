@@ -1,0 +1,173 @@
+"""Running allowed tool calls as effects: a decision in, one result out (architecture, section 6).
+
+Not run, but answered with status error: what was decided longer ago than the deadline, whose call is not on record or
+says something else than the decision, whose tool the policy does not have or has switched off, whose arguments do not
+fit the tool's schema. The gate looked at all of it before; what runs tools does not take its word.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import structlog
+
+from agents.gating.arguments import read_arguments
+from agents.gating.redaction import summarise
+from agents.policy.compiled import Policy
+from pipeline.connectors.contract import INTERRUPTED, Request, Said
+from pipeline.connectors.tools.calls import Calls, Found
+from pipeline.connectors.tools.handler import Answer, Call, Degraded, Handler, ToolError
+from pipeline.connectors.tools.registry import unhandled
+from pipeline.connectors.tools.results import shown
+from pipeline.connectors.tools.settings import ToolSettings
+from schemas.tools import ToolCall
+
+_MAX_ID_CHARS = 200
+log = structlog.get_logger(__name__)
+
+
+class ToolEffect:
+    """An `Effect`.
+
+    deadline_s: a decision older than this, by the broker's clock, is not acted upon. decision_s: nor one that came
+    longer after its call, as from a gate that was down: who asked has given up. One that waited for a person may.
+    """
+
+    name = "tools"
+    requests = "tool-decisions"
+    answers = "tool-results"
+
+    def __init__(
+        self,
+        policy: Policy,
+        handlers: Mapping[str, Handler],
+        calls: Calls,
+        settings: ToolSettings,
+        *,
+        deadline_s: float,
+        decision_s: float,
+    ) -> None:
+        self._policy = policy
+        self._handlers = handlers
+        self._calls = calls
+        self._settings = settings
+        self._deadline_s = deadline_s
+        self._decision_s = decision_s
+
+    def request_id(self, value: dict[str, Any]) -> str | None:
+        """The call's, of an allowed decision; every other asks for nothing."""
+        return call_name(value) if value["decision"] == "allowed" and value["tool"] is not None else None
+
+    def answer_id(self, value: dict[str, Any]) -> str | None:
+        """The call that a result is about, whoever gave it."""
+        if not all(isinstance(value.get(name), str) for name in ("audit_id", "call_id")):
+            return None
+        return call_name(value)
+
+    def repeatable(self, value: dict[str, Any]) -> bool:
+        """As the registry says; a tool it does not know is never run, so it needs no mark."""
+        spec = self._policy.document.tools.root.get(value["tool"])
+        return spec is None or spec.idempotent
+
+    async def run(self, request: Request) -> Sequence[Said]:
+        """The handler's records, and the result; nothing where the call is an application's own to run."""
+        decision, began = request.value, time.monotonic()
+        found = await self._calls.find(request.partition, _key(request))
+        if found is not None and self._settings.calls == "conversation" and found.said_by != "endocrine/conversation":
+            return ()
+        try:
+            if found is None:
+                raise ToolError("the call is not on record: not run")
+            call = self._checked(decision, found.call)
+            self._in_time(request, found)
+            answer = await self._handled(call)
+        except ToolError as error:
+            output: dict[str, Any] = {"error": str(error)}
+            if isinstance(error, Degraded):
+                output["degraded"] = True
+            return [self._result(request, "error", output, began)]
+        except TimeoutError:
+            return [self._result(request, "timeout", {"error": "the tool did not answer in time"}, began)]
+        return [*answer.records, self._result(request, "ok", answer.output, began)]
+
+    def failed(self, request: Request, error: str) -> Sequence[Said]:
+        """What is told of a fault is its kind: its text may hold what nobody should see."""
+        told = error if error == INTERRUPTED else error.partition(":")[0]
+        return [self._result(request, "error", {"error": told}, None)]
+
+    async def close(self) -> None:
+        """Give back what handlers and calls hold."""
+        for handler in self._handlers.values():
+            await handler.close()
+        await self._calls.close()
+
+    def _checked(self, decision: Mapping[str, Any], said: ToolCall) -> Call:
+        registry = self._policy.document.tools
+        tool = registry.by_function.get(said.tool)
+        if said.tool != decision["function"] or tool is None or tool != decision["tool"]:
+            raise ToolError("the call on record names another tool than the decision: not run")
+        spec = registry.root[tool]
+        if spec.flag is not None and not self._policy.document.flags.on(spec.flag):
+            raise ToolError(f"{tool} is disabled in this deployment: flag {spec.flag} is off")
+        arguments = read_arguments(said.arguments, self._policy.document.gating.arguments_depth)
+        if arguments is None or not registry.validators[tool].is_valid(arguments):
+            raise ToolError("the arguments on record do not fit the tool: not run")
+        return Call(
+            call_id=said.call_id,
+            audit_id=said.audit_id,
+            identity=decision["identity"],
+            tool=tool,
+            arguments=arguments,
+            idempotent=spec.idempotent,
+            timeout_s=spec.timeout_s,
+            ts=said.ts,
+        )
+
+    def _in_time(self, request: Request, found: Found) -> None:
+        age = request.ts_now() - request.value["ts"]
+        if age > self._deadline_s:
+            raise ToolError(f"decided {age:.0f} s ago, more than {self._deadline_s:.0f}: not run")
+        took = time.time() - age - found.appended
+        waited_for_a_person = request.value["ts"] != found.call.ts
+        if took > self._decision_s and not waited_for_a_person:
+            raise ToolError(f"decided {took:.0f} s after it was asked, more than {self._decision_s:.0f}: not run")
+
+    async def _handled(self, call: Call) -> Answer:
+        connector = self._policy.document.tools.root[call.tool].connector
+        handler = self._handlers.get(connector) or unhandled(connector)
+        try:
+            async with asyncio.timeout(call.timeout_s):
+                return await handler.run(call)
+        except (ToolError, TimeoutError):
+            raise
+        except Exception as error:
+            log.exception("a tool handler failed", connector=connector, call_id=call.call_id)
+            raise ToolError(f"the tool failed ({type(error).__name__})") from error
+
+    def _result(self, request: Request, status: str, output: Any, began: float | None) -> Said:
+        decision, rules = request.value, self._policy.document.gating
+        found = self._calls.known(_key(request))
+        result = {
+            "call_id": decision["call_id"],
+            "audit_id": decision["audit_id"],
+            "identity": decision["identity"],
+            "tool": decision["tool"],
+            "status": status,
+            "duration_ms": 0.0 if began is None else round((time.monotonic() - began) * 1000, 3),
+            "args_summary": summarise(found.call.arguments, rules) if found else "",
+            "output": shown(output, rules, self._settings.output_chars),
+            "ts": request.ts_now(),
+        }
+        return Said("tool-results", result)
+
+
+def call_name(value: Mapping[str, Any]) -> str:
+    """The id of the effect of a call: two turns may use one call id."""
+    name = f"{value['audit_id']}/{value['call_id']}"
+    return name if len(name) <= _MAX_ID_CHARS else hashlib.sha256(name.encode()).hexdigest()
+
+
+def _key(request: Request) -> tuple[str, str, str]:
+    return request.identity, request.value["audit_id"], request.value["call_id"]

@@ -1,0 +1,57 @@
+"""Effects over a broker, for tests: a runner in this process, requests put on a topic, answers read back."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from pipeline.connectors.contract import Limits
+from pipeline.connectors.effects import Runner
+from pipeline.engine.fit import partition_of
+from pipeline.settings import Settings
+
+
+@asynccontextmanager
+async def running(settings: Settings, effect: Any, **limits: Any) -> AsyncIterator[Runner]:
+    runner = Runner(settings, effect, limits=Limits(**limits))
+    life = asyncio.create_task(runner.run())
+    try:
+        await asyncio.wait_for(runner.ready.wait(), 30)
+        yield runner
+    finally:
+        runner.stop()
+        await life
+    assert runner.failure is None, runner.failure
+
+
+async def produce(settings: Settings, topic: str, *values: dict[str, Any]) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap)
+    await producer.start()
+    for value in values:
+        place = partition_of(value["identity"], settings.partitions)
+        await producer.send_and_wait(
+            settings.prefix + topic, orjson.dumps(value), key=value["identity"].encode(), partition=place
+        )
+    await producer.stop()
+
+
+async def answers(settings: Settings, topic: str, count: int, *, more_s: float = 0.0) -> list[Any]:
+    """The first `count` records, and what else comes within `more_s`."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap)
+    await consumer.start()
+    places = [TopicPartition(settings.prefix + topic, n) for n in range(settings.partitions)]
+    consumer.assign(places)
+    await consumer.seek_to_beginning(*places)
+    found: list[Any] = []
+    try:
+        async with asyncio.timeout(30):
+            while len(found) < count:
+                found += [raw for run in (await consumer.getmany(timeout_ms=200)).values() for raw in run]
+        if more_s:
+            found += [raw for run in (await consumer.getmany(timeout_ms=int(more_s * 1000))).values() for raw in run]
+        return found
+    finally:
+        await consumer.stop()

@@ -1,0 +1,171 @@
+"""Requests and replies in the words of the two APIs."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agents.conversation.capabilities import Price
+from pipeline.connectors.model.account import cost
+from pipeline.connectors.model.ask import retry_after
+from pipeline.connectors.model.wire import (
+    Malformed,
+    Outcome,
+    cache_key,
+    call_id,
+    chat_body,
+    chat_outcome,
+    joined_chunks,
+    last_response,
+    moderation_outcome,
+    responses_body,
+    responses_outcome,
+)
+
+CALL = {"id": "call-1", "type": "function", "function": {"name": "open_url", "arguments": '{"url": "x"}'}}
+VALUE: dict[str, Any] = {
+    "model": "gpt-5-mini",
+    "messages": [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Look."},
+        {"role": "assistant", "content": None, "tool_calls": [CALL]},
+        {"role": "tool", "tool_call_id": "call-1", "content": "a page"},
+    ],
+    "tools": [{"name": "open_url", "description": "Open.", "parameters": {"type": "object"}}],
+    "parameters": {"max_output_tokens": 300, "reasoning_effort": "low", "stop": ["END"]},
+}
+
+
+def test_chat_completions_get_the_models_name_for_the_token_limit() -> None:
+    body = chat_body(VALUE, "max_completion_tokens")
+    assert body["max_completion_tokens"] == 300
+    assert "max_output_tokens" not in body
+    assert body["reasoning_effort"] == "low"
+    assert body["stop"] == ["END"]
+    assert body["messages"][2:] == VALUE["messages"][2:]
+    assert body["tools"] == [{"type": "function", "function": VALUE["tools"][0]}]
+
+
+def test_responses_get_items_a_flat_tool_and_nothing_stored() -> None:
+    body = responses_body(VALUE)
+    assert body["store"] is False
+    assert body["reasoning"] == {"effort": "low"}
+    assert body["max_output_tokens"] == 300
+    assert body["input"][2:] == [
+        {"type": "function_call", "call_id": "call-1", "name": "open_url", "arguments": '{"url": "x"}'},
+        {"type": "function_call_output", "call_id": "call-1", "output": "a page"},
+    ]
+    assert body["tools"] == [{"type": "function", "strict": False, **VALUE["tools"][0]}]
+
+
+def test_an_id_longer_than_providers_take_is_the_same_short_one_in_call_and_result() -> None:
+    long = "conversation/" + "x" * 80
+    call = {**CALL, "id": long}
+    result = {"role": "tool", "tool_call_id": long, "content": "a page"}
+    value = VALUE | {"messages": [{"role": "assistant", "content": None, "tool_calls": [call]}, result]}
+    asked, answered = chat_body(value, "max_tokens")["messages"]
+    assert asked["tool_calls"][0]["id"] == answered["tool_call_id"]
+    assert len(answered["tool_call_id"]) <= 40
+    assert [item["call_id"] for item in responses_body(value)["input"]] == [answered["tool_call_id"]] * 2
+
+
+@given(st.text(min_size=1, max_size=256), st.integers(0, 500))
+@settings(max_examples=100)
+def test_ids_of_calls_are_short_and_the_same_for_the_same_place(request: str, ordinal: int) -> None:
+    assert call_id(request, ordinal) == call_id(request, ordinal)
+    assert call_id(request, ordinal) != call_id(request, ordinal + 1)
+    assert len(call_id(request, ordinal)) <= 40
+
+
+def test_requests_that_begin_alike_have_one_cache_key() -> None:
+    longer = VALUE | {"messages": [*VALUE["messages"], {"role": "user", "content": "More."}]}
+    assert cache_key(VALUE) == cache_key(longer)
+    other = VALUE | {"messages": [{"role": "system", "content": "Be long."}, *VALUE["messages"][1:]]}
+    assert cache_key(VALUE) != cache_key(other)
+
+
+@pytest.mark.parametrize("text", ['{"url": "http', "[1, 2]", '"url"', '{"k": NaN}', ""])
+def test_arguments_that_are_no_json_object_stay_the_text_they_are(text: str) -> None:
+    message = {"tool_calls": [{"function": {"name": "open_url", "arguments": text}}]}
+    outcome = chat_outcome({"choices": [{"message": message, "finish_reason": "tool_calls"}]})
+    assert outcome.calls == (("open_url", text),)
+
+
+@pytest.mark.parametrize(
+    "body", [None, "<html>", {}, {"choices": []}, {"choices": [None]}, {"choices": [{"message": None}]}, {"choices": 1}]
+)
+def test_what_is_no_chat_completion_is_malformed(body: Any) -> None:
+    with pytest.raises(Malformed):
+        chat_outcome(body)
+
+
+@pytest.mark.parametrize("body", [None, [], {}, {"output": None}, {"output": [], "status": "failed"}])
+def test_what_is_no_response_is_malformed(body: Any) -> None:
+    with pytest.raises(Malformed):
+        responses_outcome(body)
+
+
+def test_streams_without_their_end_are_malformed() -> None:
+    with pytest.raises(Malformed):
+        joined_chunks([{"choices": [{"delta": {"content": "half"}, "finish_reason": None}]}])
+    with pytest.raises(Malformed):
+        last_response([{"type": "response.output_text.delta", "delta": "half"}])
+
+
+def test_calls_of_a_stream_are_put_together_by_their_index() -> None:
+    def part(index: int, **function: str) -> dict[str, Any]:
+        delta = {"tool_calls": [{"index": index, "function": function}]}
+        return {"choices": [{"delta": delta, "finish_reason": None}]}
+
+    end = {"choices": [{"delta": {}, "finish_reason": "tool_calls"}]}
+    parts = [part(0, name="a", arguments=""), part(1, name="b", arguments="{"), part(0, arguments="{}"), end]
+    outcome = chat_outcome(joined_chunks([*parts[:3], part(1, arguments="}"), end]))
+    assert outcome.calls == (("a", {}), ("b", {}))
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "finish"),
+    [
+        ("completed", None, "stop"),
+        ("incomplete", "max_output_tokens", "length"),
+        ("incomplete", "content_filter", "content_filter"),
+    ],
+)
+def test_why_a_response_ended_has_one_word_in_both_apis(status: str, reason: str | None, finish: str) -> None:
+    content = [{"type": "output_text", "text": "hi"}]
+    body = {
+        "status": status,
+        "incomplete_details": reason and {"reason": reason},
+        "output": [{"type": "reasoning", "summary": []}, {"type": "message", "content": content}],
+    }
+    assert (responses_outcome(body).content, responses_outcome(body).finish_reason) == ("hi", finish)
+
+
+def test_a_moderation_keeps_the_scores_that_there_are() -> None:
+    found = {"flagged": True, "category_scores": {"violence": 0.9, "illicit": None}}
+    assert moderation_outcome({"results": [found]}).content == '{"flagged": true, "scores": {"violence": 0.9}}'
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "2"}, 2.0),
+        ({"retry-after-ms": "250", "retry-after": "9"}, 0.25),
+        ({"retry-after": "Thu, 01 Jan 1970 00:00:30 GMT"}, 20.0),
+        ({"retry-after": "Thu, 01 Jan 1970 00:00:05 GMT"}, 0.0),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "-5"}, 0.0),
+        ({}, None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(headers: dict[str, str], seconds: float | None) -> None:
+    assert retry_after(headers, 10.0) == seconds
+
+
+def test_cached_tokens_cost_their_own_price() -> None:
+    outcome = Outcome("hi", None, (), "stop", None, 1_000_000, 400_000, 500_000)
+    assert cost(Price(input=2.0, cached_input=0.5, output=8.0), outcome) == pytest.approx(1.2 + 0.2 + 4.0)
+    assert cost(Price(input=2.0, output=8.0), outcome) == pytest.approx(6.0)
+    assert cost(None, outcome) is None

@@ -1,0 +1,187 @@
+"""Tools with the shipped registry, on a small web: 127.0.0.2 plays the public one, 127.0.0.1 is private."""
+
+import time
+from collections import defaultdict
+from pathlib import Path
+from types import SimpleNamespace
+
+import orjson
+import pytest
+import yaml
+from aiohttp import web
+
+import config
+from agents.gating.rules import GatingRules, ToolRegistry
+from agents.policy.sections import Flags
+from pipeline.connectors.contract import Request
+from pipeline.connectors.tools.addresses import is_public
+from pipeline.connectors.tools.calls import Found
+from pipeline.connectors.tools.effect import ToolEffect
+from pipeline.connectors.tools.fetch import Fetcher
+from pipeline.connectors.tools.handler import Call
+from pipeline.connectors.tools.settings import ToolSettings
+from schemas.tools import ToolCall
+
+FLAGS = {
+    "BROWSER_TOOL": True,
+    "STRICT_DEFAULT": False,
+    "TOOL_ANALYTICS": True,
+    "SEARCH_TOOL": False,
+    "CODE_EXEC_TOOL": False,
+}
+
+
+def _shipped(name):
+    return yaml.safe_load((Path(config.__file__).parent / f"{name}.yaml").read_text())
+
+
+@pytest.fixture(scope="session")
+def make_policy():
+    def make(flags=None, tools=None):
+        document = SimpleNamespace(
+            gating=GatingRules.model_validate(_shipped("gating")),
+            tools=ToolRegistry.model_validate({**_shipped("tools"), **(tools or {})}),
+            flags=Flags(**{**FLAGS, **(flags or {})}),
+            strict_allowlist=("retrieval",),
+        )
+        return SimpleNamespace(digest="0" * 64, document=document)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def rules(make_policy):
+    return make_policy().document.gating
+
+
+@pytest.fixture
+def make_call():
+    def make(tool="retrieval", arguments=None, *, idempotent=True, timeout_s=5.0):
+        return Call("c1", "turn", "ann", tool, arguments or {}, idempotent, timeout_s, 1000.0)
+
+    return make
+
+
+class KnownCalls:
+    """Calls that are on record, without a broker."""
+
+    def __init__(self):
+        self.held = {}
+
+    def add(self, value, said_by="", age_s=0.0):
+        key = (value["identity"], value["audit_id"], value["call_id"])
+        self.held[key] = Found(ToolCall(**value), said_by, time.time() - age_s)
+
+    def known(self, key):
+        return self.held.get(key)
+
+    async def find(self, partition, key):
+        return self.known(key)
+
+    async def close(self):
+        pass
+
+
+@pytest.fixture
+def make_effect(make_policy):
+    def make(handlers, policy=None, *, deadline_s=60.0, **settings):
+        calls = KnownCalls()
+        own = ToolSettings(**settings)
+        effect = ToolEffect(policy or make_policy(), handlers, calls, own, deadline_s=deadline_s, decision_s=15.0)
+        return effect, calls
+
+    return make
+
+
+@pytest.fixture
+def a_call():
+    def make(tool="retrieve_knowledge", arguments=None, **other):
+        value = {"call_id": "c1", "audit_id": "turn", "identity": "ann", "tool": tool, "step": 1, "ts": 1000.0}
+        return {**value, "arguments": {"query": "x"} if arguments is None else arguments, **other}
+
+    return make
+
+
+@pytest.fixture
+def a_request():
+    def make(call, tool, *, age_s=0.0, **other):
+        decision = {name: call[name] for name in ("call_id", "audit_id", "identity", "ts")}
+        decision |= {"function": call["tool"], "tool": tool, "decision": "allowed", "reason": None}
+        return Request({**decision, "incident_id": None, "policy": "0" * 64, **other}, call["identity"], 0, 0, age_s)
+
+    return make
+
+
+class Site:
+    """A web server that remembers what it was asked for. Answers by path; unknown paths are 404."""
+
+    def __init__(self, host):
+        self.host = host
+        self.asked = []
+        self.pages = {}
+        self.failing = defaultdict(int)
+
+    async def _answer(self, request):
+        self.asked.append((request.method, request.path_qs, dict(request.headers), await request.read()))
+        if self.failing[request.path] > 0:
+            self.failing[request.path] -= 1
+            return web.Response(status=503)
+        page = self.pages.get(request.path)
+        if page is None:
+            return web.Response(status=404)
+        return await page(request) if callable(page) else web.Response(**page)
+
+    async def start(self):
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self._answer)
+        self._runner = web.AppRunner(app)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self.host, 0)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+
+    async def stop(self):
+        await self._runner.cleanup()
+
+    def url(self, path="/"):
+        return f"http://{self.host}:{self.port}{path}"
+
+
+@pytest.fixture
+async def public_site():
+    site = Site("127.0.0.2")
+    await site.start()
+    yield site
+    await site.stop()
+
+
+@pytest.fixture
+async def private_site():
+    site = Site("127.0.0.1")
+    site.pages["/"] = {"text": "the crown jewels"}
+    await site.start()
+    yield site
+    await site.stop()
+
+
+@pytest.fixture
+def fetcher():
+    """A fetcher that knows these names only, and takes 127.0.0.2 for public. names: name to list of answers in turn."""
+
+    def make(names=None, **options):
+        answers = {name: list(found) for name, found in (names or {}).items()}
+
+        async def resolve(host, port):
+            if host not in answers:
+                raise OSError("no such name")
+            found = answers[host]
+            return found.pop(0) if len(found) > 1 else found[0]
+
+        return Fetcher(resolve=resolve, allowed=lambda address: address == "127.0.0.2" or is_public(address), **options)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def as_json():
+    return lambda value: orjson.loads(orjson.dumps(value))
