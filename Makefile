@@ -31,7 +31,7 @@ demo: $(VENV)/.runtime ## the same on a finite scenario, with a summary at the e
 	@exec $(BIN)/endocrine demo
 
 test: $(VENV)/.dev ## the whole test suite (embedded broker), nothing else needed
-	@$(BIN)/pytest -m "not kafka" $(PYTEST_ARGS)
+	@$(BIN)/pytest -m "not kafka" -n auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
 test-unit: $(VENV)/.dev ## the tests without I/O
 	@$(BIN)/pytest tests/unit $(PYTEST_ARGS)

@@ -64,4 +64,7 @@ class Settings(BaseSettings):
     reject_fuse_share: Annotated[
         float, Field(gt=0, le=1, description="A worker that rejects more than this share of a window stops.")
     ] = 0.5
+    metrics_port: Annotated[
+        int | None, Field(ge=1, le=65535, description="Port on loopback where Prometheus reads; None: not served.")
+    ] = None
     reject_fuse_window: Annotated[int, Field(ge=1, description="Records in the fuse's window.")] = 2000

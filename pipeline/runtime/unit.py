@@ -40,6 +40,7 @@ class Unit:
 
     policy: called once per batch, says which policy is in force. max_records: records thought at once.
     max_bytes: the largest batch the changelog takes. ahead: how many records must wait for thinking to run ahead.
+    on_batch: told the agent's name and each finished batch, for metrics.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Unit:
         max_records: int,
         max_bytes: int,
         ahead: int = AHEAD_RECORDS,
+        on_batch: Callable[[str, Thought], None] | None = None,
     ) -> None:
         self.engine = engine
         self.partition = partition
@@ -73,6 +75,7 @@ class Unit:
         """The batch after it, thought already."""
         self._left: list[tuple[str, Raw]] = []
         """What was read with it and did not fit into it."""
+        self._on_batch = on_batch
         self._inbox = Inbox(engine.agent.sources)
         self._expected = 0
         """The changelog offset that our next record must get if nobody else wrote."""
@@ -173,6 +176,8 @@ class Unit:
         await self._port.commit(thought.head.front)  # 5 Commit
         self._written = None
         self._count(thought.tally)
+        if self._on_batch is not None:
+            self._on_batch(self.engine.agent.name, thought)
 
     @property
     def _latest(self) -> Head:

@@ -10,12 +10,13 @@ from pipeline.simbroker.campaign import attempt, failing
 from pipeline.simbroker.checks import check
 from pipeline.simbroker.schedule import run
 
-SCHEDULES = 10_000
+SCHEDULES = 2_000
+"""`make dst` runs 10,000, and CI runs it."""
 ENOUGH = 10_000
 """Schedules within which every ablation is noticed; the least common one shows in about one of 1000."""
 
 
-def test_ten_thousand_schedules_of_the_full_design_do_not_fail():
+def test_schedules_of_the_full_design_do_not_fail():
     bad = failing(SCHEDULES)
     assert not bad, "\n".join(f"python -m pipeline.simbroker --seed {seed}: {told[:3]}" for seed, told in bad[:5])
 

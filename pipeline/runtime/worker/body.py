@@ -11,6 +11,7 @@ from aiokafka import TopicPartition
 from agents.contract import Agent
 from agents.policy.compiled import Policy
 from pipeline.engine.batch import Engine
+from pipeline.metrics.registry import Metrics
 from pipeline.runtime.errors import Fatal, Fenced, Retry
 from pipeline.runtime.stores import RocksStore
 from pipeline.runtime.unit import Unit
@@ -38,6 +39,7 @@ class Body:
         policy: Callable[[], Policy],
         version: str,
         on_fatal: Callable[[BaseException], None],
+        metrics: Metrics | None = None,
     ) -> None:
         self.settings = settings
         self.agents = {agent.name: agent for agent in agents}
@@ -48,6 +50,7 @@ class Body:
         self.consumer: Any = None
         """Faust's consumer, set by the application."""
         self._on_fatal = on_fatal
+        self._metrics = metrics
         self._ports: dict[tuple[str, int], KafkaPort] = {}
         self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._stores: list[RocksStore] = []
@@ -74,6 +77,8 @@ class Body:
                 self._create(agent, partition)
         self._taking = [asyncio.create_task(self._take_over(unit)) for unit in self.units.values()]
         await asyncio.gather(*self._taking)
+        if self._metrics is not None:
+            self._metrics.units(unit.engine.agent.name for unit in self.units.values())
         log.info("taken over", partitions=partitions, units=len(self.units))
 
     def _create(self, agent: Agent, partition: int) -> None:
@@ -95,6 +100,7 @@ class Body:
             self.policy,
             max_records=self.settings.max_batch_records,
             max_bytes=self.settings.changelog_message_bytes,
+            on_batch=None if self._metrics is None else self._metrics.batch,
         )
 
     def _store(self, agent: str, partition: int) -> MutableMapping[bytes, bytes]:
@@ -181,6 +187,7 @@ class Body:
                 self._note_fenced(unit, error)
             except Retry as error:
                 log.warning("retrying", unit=unit.name, reason=str(error))
+                self._tell("endocrine_retries_total", unit)
                 unit.critical = False
                 await asyncio.sleep(1.0)
             except Exception as error:
@@ -191,12 +198,17 @@ class Body:
     def _note_fenced(self, unit: Unit, error: Fenced) -> None:
         """Two processes under one static name would take it from each other for ever: the one that is fenced ends."""
         log.warning("fenced", unit=unit.name, reason=str(error))
+        self._tell("endocrine_fenced_total", unit)
         self._fenced.add(unit.name)
         claimed = orjson.loads(error.claimed) if error.claimed else {}
         ours, name = self.broker.client_id, self.settings.instance
         if name is not None and claimed.get("instance") == name and claimed.get("worker") != ours:
             told = f"{unit.name} was claimed by {claimed['worker']}, which runs under our ENDOCRINE_INSTANCE {name!r}"
             self._on_fatal(Fatal(told))
+
+    def _tell(self, metric: str, unit: Unit) -> None:
+        if self._metrics is not None:
+            self._metrics.add(metric, agent=unit.engine.agent.name)
 
     # ---- what comes in ----
 

@@ -18,6 +18,7 @@ from agents.policy.compiled import Policy
 from pipeline.admin import ensure_topics
 from pipeline.engine.fit import partition_of
 from pipeline.engine.wire import CE_ID, Outgoing
+from pipeline.metrics.serve import serve
 from pipeline.runtime.worker.app import EndocrineApp, build_app
 from pipeline.runtime.worker.body import Body
 from pipeline.runtime.worker.broker import Broker
@@ -65,7 +66,8 @@ class Worker:
             return
         broker = Broker(self.settings, client_id=f"endocrine-{self.id}")
         version = code_version(self.settings.build)
-        body = Body(self.settings, self._agents, broker, lambda: self.policy, version, self._fail)
+        metrics = serve(self.settings, [agent.name for agent in self._agents], self.policy)
+        body = Body(self.settings, self._agents, broker, lambda: self.policy, version, self._fail, metrics)
         self.body = body
         app = build_app(self.settings, body, worker_id=self.id)
         try:
@@ -73,6 +75,8 @@ class Worker:
                 await self._serve(app, body)
         finally:
             await self._shut_down(app, body, broker)
+            if metrics is not None:
+                metrics.stop()
 
     async def _start(self, app: EndocrineApp, body: Body, broker: Broker) -> None:
         await broker.start()

@@ -15,7 +15,7 @@ from pipeline.replay.policies import PolicyShelf
 from pipeline.replay.report import Report
 from pipeline.replay.verify import Verifier, verified_topics
 
-UNREAD = {"scheduled-tasks", "tool-analytics", "checkpoints", "dlq-actions"}
+UNREAD = {"scheduled-tasks", "checkpoints", "dlq-actions", "effect-starts"}
 """Topics that no agent reads or writes: nothing follows from them, so replay cannot prove them."""
 
 
