@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev run demo test test-unit test-contract test-kafka dst dst-ablations chaos chaos-quick check format kafka kafka-fetch kafka-down bench bench-quick bench-replay clean
+.PHONY: help install install-dev run demo test test-unit test-contract test-kafka dst dst-ablations chaos chaos-quick turns check format kafka kafka-fetch kafka-down bench bench-quick bench-replay clean
 
 # The folder of the environment, and the Python it is made with (3.11 or newer; by default one that is found).
 VENV ?= .venv
@@ -13,6 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 CHAOS_ARGS ?=
+TURNS_ARGS ?=
 N ?=
 
 help: ## list the targets
@@ -53,6 +54,9 @@ chaos: $(VENV)/.runtime kafka-fetch ## 100 faults on 3 workers and Kafka while 1
 
 chaos-quick: $(VENV)/.runtime kafka-fetch ## the same with 12 faults and 8,000 inputs, under two minutes
 	@exec $(BIN)/python tests/chaos/main.py --quick $(CHAOS_ARGS)
+
+turns: $(VENV)/.runtime ## 200 turns at once with a slow model: none lost, and what other decisions wait (under a minute)
+	@exec $(BIN)/python tests/load/turns.py $(TURNS_ARGS)
 
 check: $(VENV)/.dev ## lint, format, types, and which package may import which
 	$(BIN)/ruff check .

@@ -4,6 +4,9 @@
 - More than N diverging cards within the window lock the identity: the incident `drift_lock` comes first, then the table
   with `locked: true`. The lock holds until an operator's `release_lock`, which forgets the diverging cards.
 - A card for a turn not heard of counts like any other and is counted in `unknown_actions`; it cannot diverge.
+- A card's note is moderated by the local rules. A flagged one gives an incident `moderation` that names categories and
+  rules, never a word of the note; it belongs to no turn (`audit_id` null), so no signal is raised from it and no card
+  diverges by it. No note is kept or carried on, so a blocked one is used for nothing; the rating counts all the same.
 - Nothing else leaves: feedback reaches no mode, no allowlist, and no signal.
 """
 
@@ -15,6 +18,7 @@ from agents.feedback import memory
 from agents.feedback.drift import alarm, diverges
 from agents.feedback.memory import Json
 from agents.feedback.style import count_intents, nudges, sum_intents
+from agents.moderation.local import judge
 from schemas.commands import ReleaseLock
 from schemas.feedback import FeedbackCard
 
@@ -67,6 +71,7 @@ def _card(state: Json, trigger: Trigger, policy: "Policy") -> tuple[Json, list[O
         if not state["locked"] and alarm([ts for ts, _ in diverging], rules.drift):
             state = {**state, "locked": True}
             outputs.append(_incident(card, turn, trigger, policy))
+    outputs += _moderated(card, turn, trigger, len(outputs), policy)
     return state, [*outputs, _table(state, trigger, policy)]
 
 
@@ -94,6 +99,37 @@ def _incident(card: FeedbackCard, turn: Json, trigger: Trigger, policy: "Policy"
         "ts": card.ts,
     }
     return Output("incidents", trigger.identity, incident)
+
+
+def _moderated(card: FeedbackCard, turn: Json | None, trigger: Trigger, ordinal: int, policy: "Policy") -> list[Output]:
+    """The incident of a flagged note, if it is one. Judged as strictly as its turn's texts; of an unknown turn, as the
+    policy's defaults would have it."""
+    if not card.note:
+        return []
+    defaults = policy.document.defaults
+    mode = defaults.safety_mode if turn is None else turn["mode"]
+    preset = getattr(policy.document.prompt_styles, mode).moderation_preset
+    verdict = judge(card.note, "note", preset, policy.document.moderation)
+    if not verdict.flagged:
+        return []
+    incident = {
+        "incident_id": output_id(NAME, trigger, ordinal),
+        "kind": "moderation",
+        "audit_id": None,  # of no turn: see above
+        "identity": trigger.identity,
+        "attempted": None,
+        "reason": f"feedback note {'blocked' if verdict.blocked else 'flagged'}: {verdict.reason()}",
+        "params_snapshot": {
+            "allowlist": list(defaults.tool_allowlist) if turn is None else turn["allowlist"],
+            "mode": mode,
+        },
+        "prompt_hmac": None,
+        "policy": policy.digest,
+        "ts": card.ts,
+        "rule": None,
+        "score": verdict.score,
+    }
+    return [Output("incidents", trigger.identity, incident)]
 
 
 def _table(state: Json, trigger: Trigger, policy: "Policy") -> Output:

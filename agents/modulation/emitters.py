@@ -8,9 +8,14 @@ from schemas.tools import Incident, ToolResult
 
 
 def event_of(told: Incident | ToolResult) -> Event | None:
-    """The event that a record is; None where it is none."""
+    """The event that a record is; None where it is none.
+
+    An incident of no turn is none: it is of a feedback note, and feedback never reaches safety (rules, section 3).
+    """
     if isinstance(told, ToolResult):
         return None if told.status == "ok" else "tool_failure"
+    if told.audit_id is None:
+        return None
     if told.kind == "guardian_veto":
         return "guardian_veto"
     return "moderation_flag" if told.kind == "moderation" else None

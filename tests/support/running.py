@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -91,3 +91,18 @@ class WorkerChild:
         if self.process.returncode is None:
             self.process.send_signal(how)
         return await asyncio.wait_for(self.process.wait(), 60)
+
+
+class CommandChild(WorkerChild):
+    """A command of `endocrine` as a process of its own. extra: environment beside the settings."""
+
+    def __init__(self, settings: Settings, log: Path, command: Sequence[str], extra: Mapping[str, str]) -> None:
+        super().__init__(settings, log)
+        self.command = command
+        self.environment |= extra
+
+    async def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "pipeline.cli", *self.command, env=self.environment, stdout=log, stderr=log
+            )

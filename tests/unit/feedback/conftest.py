@@ -11,6 +11,7 @@ import config
 from agents.contract import Trigger
 from agents.feedback.agent import AGENT
 from agents.feedback.rules import FeedbackRules
+from pipeline.policy_files import shipped_policy
 from schemas.commands import AddNote, ReleaseLock
 from schemas.feedback import FeedbackCard, StyleTable
 from schemas.modulations import Modulation, Parameters
@@ -35,7 +36,9 @@ class Listener:
 
     def __init__(self, **rules):
         section = FeedbackRules.model_validate({**SHIPPED, **rules})
-        self.policy = SimpleNamespace(digest="0" * 64, document=SimpleNamespace(feedback=section))
+        shipped = shipped_policy().document
+        others = {name: getattr(shipped, name) for name in ("moderation", "prompt_styles", "defaults")}
+        self.policy = SimpleNamespace(digest="0" * 64, document=SimpleNamespace(feedback=section, **others))
         self.state = None
         self.fed = 0
 
@@ -101,6 +104,10 @@ class Listener:
             ts=950.0,
         )
         return self.feed("incidents", value)
+
+    def hear(self, incident):
+        """An incident as it was said."""
+        return self.feed("incidents", Incident.model_validate(incident))
 
     def release(self, ts=5000.0, id=None):
         return self.feed("commands", ReleaseLock(kind="release_lock", identity="ann", by="op", ts=ts), id)

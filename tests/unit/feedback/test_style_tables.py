@@ -180,7 +180,7 @@ def _play(listener, events):
 
 @given(st.lists(EVENTS, max_size=60))
 @settings(max_examples=120, deadline=None)
-def test_tables_are_bounded_and_nothing_but_tables_and_drift_locks_leaves(make_listener, events):
+def test_of_cards_without_notes_nothing_but_bounded_tables_and_drift_locks_leaves(make_listener, events):
     """Every output is checked against its model, bounds included, by the listener; here is what feedback may say."""
     for value in _play(make_listener(), events):
         if "kind" in value:

@@ -82,9 +82,9 @@ def test_a_flag_without_a_score_counts_as_the_highest(life):
     assert raised(incident(life, "moderation")[0]) == [("alignment_risk", 1.0, "moderation", "used")]
 
 
-def test_a_flag_of_no_turn_counts_for_the_next(life):
+def test_a_flag_of_no_turn_is_one_of_a_feedback_note_and_raises_nothing(life):
     assert incident(life, "moderation", audit_id=None, score=0.4) == []
-    assert raised(life.open(ts=1002.0)) == [("alignment_risk", 0.4, "moderation", "used")]
+    assert raised(life.open(ts=1002.0)) == []
 
 
 @pytest.mark.parametrize("status", ["error", "timeout"])
