@@ -9,7 +9,7 @@ import logging
 import signal
 import time
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,8 @@ STALLED_S = 60.0
 """A demo in which nothing is derived for so long has failed."""
 COMMIT_INTERVAL_S = 0.5
 """Seconds between the worker's commits: with one worker they cost little, and it says as often whether it is ready."""
+LEAVE_S = 10.0
+"""Seconds that each client of ours has to stop."""
 TOPICS_TIMEOUT_S = 10.0
 """Seconds until a broker that does not answer is given up."""
 
@@ -113,7 +115,8 @@ class Session:
         work.cancel()
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(work, asked, *self._tasks, return_exceptions=True)
+        # A client that leaves its group waits for a broker that may not answer; what it has left to say is not needed.
+        await asyncio.wait([work, asked, *self._tasks], timeout=LEAVE_S)
         with self._face.step("stopping: worker and broker finish what they have"):
             await self._ending.aclose()
 
@@ -134,7 +137,7 @@ class Session:
         self._begin(worker.run())
         with self._face.step("worker takes over its partitions"):
             watcher = Watcher(self._settings, AGENTS, self._deliver, whole=self._plan.demo)
-            self._ending.push_async_callback(watcher.stop)
+            self._ending.push_async_callback(_soon, watcher.stop)
             await watcher.start()
             await worker.ready.wait()
         self._begin(watcher.run())
@@ -272,3 +275,8 @@ def _logs_to(file: Path) -> None:
         logger_factory=structlog.WriteLoggerFactory(file=file.open("a", buffering=1)),
         cache_logger_on_first_use=False,
     )
+
+
+async def _soon(stop: Callable[[], Awaitable[object]]) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop(), LEAVE_S)

@@ -41,13 +41,20 @@ class Started:
         with self.out.open("ab") as out, self.err.open("ab") as err:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "pipeline.cli", *arguments],
-                env={**clean, "ENDOCRINE_DATA_DIR": str(folder / "data"), **environment},
+                env={**clean, "ENDOCRINE_DATA_DIR": str(folder / "data"), "PYTHONFAULTHANDLER": "1", **environment},
                 stdout=out,
                 stderr=err,
             )
 
     def ended(self) -> int:
-        return self.process.wait(DEADLINE_S)
+        try:
+            return self.process.wait(DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)  # its stacks come after what it said
+            self.process.wait(10)
+            logs = (log.read_text()[-2000:] for log in (self.folder / "data").glob("*.log"))
+            told = self.err.read_text()[-6000:] + "".join(logs)
+            raise AssertionError(f"still running {DEADLINE_S} s after it was to end: {told}") from None
 
     def others(self) -> dict[int, str]:
         """Processes that name our folder: broker and worker."""
