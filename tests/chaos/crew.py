@@ -134,10 +134,19 @@ class Crew:
                 f"{seat.name} hangs: still running {within:.0f} s after {why} at {self.now() - within:.0f} s; its "
                 f"stacks are in its log"
             )
+            process.send_signal(signal.SIGUSR1)
+            await asyncio.sleep(1.0)
             process.send_signal(signal.SIGABRT)
             if await self.ended(process, 5) is None:
                 process.kill()
         return code
+
+    async def tell(self) -> None:
+        """Have every worker write into its log what it waits for."""
+        for seat in self.up():
+            assert seat.process is not None
+            seat.process.send_signal(signal.SIGUSR1)
+        await asyncio.sleep(1.0)
 
     async def stop(self) -> None:
         """Ask all to stop; each must, with exit code 0."""

@@ -149,6 +149,8 @@ class Chaos:
             self.show.phase("waiting until all is at rest")
             resting = time.monotonic()
             self._why = await watch.until_at_rest(crew, plan.patience_s, 10 * plan.patience_s, self.show.tell)
+            if self._why:
+                await crew.tell()
             self.report["rest_s"] = round(time.monotonic() - resting, 1)
             return not self._why
         finally:

@@ -64,8 +64,11 @@ class Body:
 
     # ---- assignment ----
 
-    async def take_over(self, assigned: Iterable[Any]) -> None:
-        """Take over every unit whose partition was assigned; returns when all have claimed and recovered."""
+    async def take_over(self, assigned: Iterable[Any]) -> bool:
+        """Take over every unit whose partition was assigned; returns when all have claimed and recovered.
+
+        False when a revocation ended it.
+        """
         await self.stop_units()
         self._paused.clear()
         changelogs = {f"{self.settings.prefix}changelog.{name}" for name in self.agents}
@@ -76,10 +79,21 @@ class Body:
             for agent in self.agents.values():
                 self._create(agent, partition)
         self._taking = [asyncio.create_task(self._take_over(unit)) for unit in self.units.values()]
-        await asyncio.gather(*self._taking)
+        # A cancelled takeover is no failure of this one, and its CancelledError would end whoever waits here.
+        ended = await asyncio.gather(*self._taking, return_exceptions=True)
+        if any(isinstance(end, asyncio.CancelledError) for end in ended):
+            return False
+        for end in ended:
+            if isinstance(end, BaseException):
+                raise end
         if self._metrics is not None:
             self._metrics.units(unit.engine.agent.name for unit in self.units.values())
         log.info("taken over", partitions=partitions, units=len(self.units))
+        return True
+
+    def fail(self, error: BaseException) -> None:
+        """Stop the worker because of this error."""
+        self._on_fatal(error)
 
     def _create(self, agent: Agent, partition: int) -> None:
         port = KafkaPort(

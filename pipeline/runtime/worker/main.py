@@ -22,6 +22,7 @@ from pipeline.metrics.serve import serve
 from pipeline.runtime.worker.app import EndocrineApp, build_app
 from pipeline.runtime.worker.body import Body
 from pipeline.runtime.worker.broker import Broker
+from pipeline.runtime.worker.stacks import on_signal
 from pipeline.runtime.worker.tuning import SWEEP_S, sweep
 from pipeline.settings import Settings
 from pipeline.version import code_version
@@ -77,6 +78,14 @@ class Worker:
             await self._shut_down(app, body, broker)
             if metrics is not None:
                 metrics.stop()
+
+    def loops(self) -> dict[str, asyncio.AbstractEventLoop]:
+        """The event loops of this process, by what runs in them."""
+        found = {"worker": asyncio.get_running_loop()}
+        thread = getattr(self.body.consumer, "_thread", None) if self.body is not None else None
+        if thread is not None:
+            found["consumer"] = thread.thread_loop
+        return found
 
     async def _start(self, app: EndocrineApp, body: Body, broker: Broker) -> None:
         await broker.start()
@@ -151,26 +160,18 @@ class Worker:
 
 
 def _coordination_error(app: EndocrineApp) -> BaseException | None:
-    """Why aiokafka's group coordination ended, if it did: it ends silently, and the worker would wait for ever."""
-    inner = app.consumer._thread._consumer
-    task = getattr(getattr(inner, "_coordinator", None), "_coordination_task", None)
+    """Why aiokafka's group coordination stands still, if it does.
+
+    It ends silently, or puts its error away for the next fetch and waits: while Faust has fetching stopped, for ever.
+    """
+    coordinator = getattr(app.consumer._thread._consumer, "_coordinator", None)
+    task = getattr(coordinator, "_coordination_task", None)
     if task is None or task.cancelled():
         return None
     if task.done():
         return task.exception() or RuntimeError("group coordination ended")
-    waits: Any = task.get_coro()
-    while waits is not None:
-        if (
-            getattr(waits, "__name__", "") == "_push_error_to_user"
-        ):  # it leaves the group and waits for a new subscription
-            return RuntimeError(f"left the group: {_locals(waits).get('exc')!r}. {_SAME_NAME}")
-        waits = getattr(waits, "cr_await", None)
-    return None
-
-
-def _locals(coroutine: Any) -> dict[str, Any]:
-    frame = coroutine.cr_frame
-    return dict(frame.f_locals) if frame is not None else {}
+    pending = getattr(coordinator, "_pending_exception", None)
+    return None if pending is None else RuntimeError(f"left the group: {pending!r}. {_SAME_NAME}")
 
 
 async def run_worker(worker: Worker) -> int:
@@ -178,5 +179,6 @@ async def run_worker(worker: Worker) -> int:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, worker.stop)
+    on_signal(worker.loops)
     await worker.run()
     return 0 if worker.failure is None else 1

@@ -1,40 +1,73 @@
 """Our takeover where Faust recovers its tables.
 
 Faust's recovery reads changelogs up to an end it looked up before any claim was written, one event at a time. A unit's
-takeover needs the opposite: claim first, then read up to that claim. So Faust's own reading is left out, and when Faust
-would resume its streams the units have taken over.
+takeover needs the opposite: claim first, then read up to that claim. And Faust's loop ends for good, without a word,
+when a wait in it times out or is cancelled by a revocation: the worker would keep its partitions and never read them
+again. So the loop is ours too.
 """
 
-from typing import Any
+import asyncio
 
+import structlog
+from aiokafka.errors import IllegalStateError, KafkaError
 from faust.tables.manager import TableManager as FaustTableManager
 from faust.tables.recovery import Recovery as FaustRecovery
+from mode import Service
+
+log = structlog.get_logger(__name__)
+AGAIN_S = 1.0
+"""Seconds before a takeover that the broker did not let through is tried again."""
+_PASSING = (IllegalStateError, KafkaError, asyncio.TimeoutError)
+"""A partition taken away meanwhile, a broker that is away or slow."""
 
 
 class TakeoverRecovery(FaustRecovery):
     """Faust's recovery service with the units' takeover as its only work."""
 
-    async def _build_highwaters(self, consumer: Any, tps: Any, destination: Any, title: str) -> None:
-        return None
+    @Service.task  # type: ignore[untyped-decorator]
+    async def _restart_recovery(self) -> None:
+        """One takeover per assignment; a newer assignment ends the one under way. Ends when the service stops."""
+        while not await self.wait_for_stopped(self.signal_recovery_start):
+            self.signal_recovery_start.clear()
+            taking = asyncio.create_task(self._until_taken_over(self._generation_id))
+            ends = [asyncio.create_task(end) for end in (self.signal_recovery_start.wait(), self.wait_until_stopped())]
+            await asyncio.wait([taking, *ends], return_when=asyncio.FIRST_COMPLETED)
+            for end in ends:
+                end.cancel()
+            if not taking.done():
+                await self.app.body.stop_units()
+                taking.cancel()
+                await asyncio.wait([taking])
+            if not taking.cancelled() and (error := taking.exception()) is not None:
+                self.app.body.fail(error)
 
-    async def _build_offsets(self, consumer: Any, tps: Any, destination: Any, title: str) -> None:
-        return None
+    async def _until_taken_over(self, generation: int) -> None:
+        while self.app.consumer_generation_id == generation:
+            try:
+                return await self._take_over(generation)
+            except _PASSING as error:
+                log.warning("taking over again", reason=f"{type(error).__name__}: {error}")
+                await asyncio.sleep(AGAIN_S)
 
-    async def _seek_offsets(self, consumer: Any, tps: Any, offsets: Any, title: str) -> None:
-        return None
-
-    def need_recovery(self) -> bool:
-        """Never Faust's: units recover themselves."""
-        return False
-
-    async def on_recovery_completed(self, generation_id: int = 0) -> None:
-        """Take over, let Faust seek and resume, then start the units."""
-        if self.app.consumer_generation_id != generation_id:
-            return  # another rebalance is under way and will come through here
-        await self.app.body.take_over(self.app.consumer.assignment())
-        await super().on_recovery_completed(generation_id)
-        if self.app.consumer_generation_id == generation_id:
-            self.app.body.resume()
+    async def _take_over(self, generation: int) -> None:
+        """Have the units take over, then let records in: what Faust does when its tables are recovered."""
+        app, consumer = self.app, self.app.consumer
+        self._set_recovery_started()
+        if not await app.body.take_over(consumer.assignment()) or app.consumer_generation_id != generation:
+            return  # another rebalance is under way and comes through here
+        await app.on_rebalance_complete.send()
+        self._set_recovery_ended()
+        consumer.resume_partitions({place for place in consumer.assignment() if not self._is_changelog_tp(place)})
+        await asyncio.wait_for(consumer.perform_seek(), app.conf.broker_request_timeout)
+        self.completed.set()
+        app.flow_control.resume()
+        consumer.resume_flow()
+        await app._fetcher.maybe_start()
+        self.tables.on_actives_ready()
+        self.tables.on_standbys_ready()
+        app.on_rebalance_end()
+        if app.consumer_generation_id == generation:
+            app.body.resume()
 
 
 class TableManager(FaustTableManager):
