@@ -141,6 +141,16 @@ class Crew:
                 process.kill()
         return code
 
+    async def must_notice(self, seat: Seat, old: "subprocess.Popen[bytes]") -> int | None:
+        """Wait for a worker whose name another one has; when the seat is given up meanwhile, the name is its own."""
+        deadline = time.monotonic() + NOTICE_S
+        while old.poll() is None and not seat.removed and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.2)
+        if old.poll() is None and seat.removed:
+            old.terminate()
+            return await self.must_end(seat, old, "SIGTERM to the last one of its name")
+        return await self.must_end(seat, old, f"{NOTICE_S:.0f} s beside another one of its name", within=0)
+
     async def tell(self) -> None:
         """Have every worker write into its log what it waits for."""
         for seat in self.up():

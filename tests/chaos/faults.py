@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from crew import NOTICE_S, Crew, Seat
+from crew import Crew, Seat
 from schedule import Fault
 
 from pipeline.child import last_lines
@@ -94,15 +94,14 @@ class Faults:
     _zombie = _pause
 
     async def _replace(self, fault: Fault, seat: Seat) -> None:
-        """The old process must notice that another one has its name, and end."""
+        """The old process must notice that another one has its name, and end; or hold it rightly when it is alone."""
         old, log = seat.process, seat.log
         assert old is not None
         old.send_signal(signal.SIGSTOP)
         self._start_again(seat)
         await asyncio.sleep(fault.lasts)
         old.send_signal(signal.SIGCONT)
-        why = "it was replaced by another member of its name and woken"
-        code = await self.crew.must_end(seat, old, why, within=NOTICE_S)
+        code = await self.crew.must_notice(seat, old)
         with self.log.open("a") as told:
             told.write(f"{self.crew.now():7.1f} s  replaced one ended with code {code}: {last_lines(log, 1).strip()}\n")
 
