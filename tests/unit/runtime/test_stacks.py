@@ -1,0 +1,35 @@
+"""SIGUSR1 makes a worker write what each of its tasks waits for, and go on."""
+
+import asyncio
+import os
+import signal
+
+import pytest
+
+from pipeline.runtime.worker.stacks import on_signal
+
+
+async def waits_for_good_news() -> None:
+    await asyncio.Event().wait()
+
+
+async def outer() -> None:
+    await waits_for_good_news()
+
+
+async def test_the_whole_chain_of_awaits_is_written_and_nothing_ends(capfd: pytest.CaptureFixture[str]) -> None:
+    task = asyncio.create_task(outer(), name="unit echo/3")
+    loop = asyncio.get_running_loop()
+    on_signal(lambda: {"worker": loop})
+    try:
+        await asyncio.sleep(0)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        await asyncio.sleep(0.05)
+    finally:
+        loop.remove_signal_handler(signal.SIGUSR1)
+    told = capfd.readouterr().err
+    assert "tasks of the worker loop" in told
+    chain = told[told.index("unit echo/3") :]
+    assert chain.index("outer") < chain.index("waits_for_good_news") < chain.index("Event.wait")
+    assert not task.done()
+    task.cancel()
