@@ -26,6 +26,7 @@ from pipeline.runtime.changelog import CLAIM_KEY, HEAD_KEY, Recovered, state_key
 from pipeline.runtime.errors import Fatal, Fenced, Retry
 from pipeline.runtime.head import Head, decode_head, encode_head
 from pipeline.runtime.inbox import Inbox
+from pipeline.runtime.pace import Pace
 from pipeline.runtime.port import Port
 from pipeline.runtime.stores import RocksStore
 from pipeline.runtime.thought import Items, Thought
@@ -38,9 +39,10 @@ ones would have to wait for two writes instead of one."""
 class Unit:
     """Owner of one (agent, partition).
 
-    policy: called once per batch, says which policy is in force. max_records: records thought at once.
+    policy: called once per batch, says which policy is in force. max_records: records thought at once, at most.
     max_bytes: the largest batch the changelog takes. ahead: how many records must wait for thinking to run ahead.
-    on_batch: told the agent's name and each finished batch, for metrics.
+    pace: makes batches smaller where a record costs much. on_batch: told the agent's name and each finished batch, for
+    metrics.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Unit:
         max_records: int,
         max_bytes: int,
         ahead: int = AHEAD_RECORDS,
+        pace: Pace | None = None,
         on_batch: Callable[[str, Thought], None] | None = None,
     ) -> None:
         self.engine = engine
@@ -67,6 +70,7 @@ class Unit:
         self._store = store
         self._policy = policy
         self._max_records = max_records
+        self._pace = pace
         self._max_bytes = max_bytes
         self._ahead = ahead
         self._written: Thought | None = None
@@ -159,7 +163,10 @@ class Unit:
         records = self._left or await self._read()
         if not records:
             return None
+        began = 0.0 if self._pace is None else self._pace.clock()
         thought = self._fit(records, self._latest.batch + 1, self._policy())
+        if self._pace is not None:
+            self._pace.took(thought.read, self._pace.clock() - began)
         self._left = records[thought.read :]
         return thought
 
@@ -187,7 +194,8 @@ class Unit:
     async def _read(self) -> list[tuple[str, Raw]]:
         """The next records in reading order, none below the head's offsets; empty when nothing came."""
         inbox = self._inbox
-        if len(inbox) < self._max_records or inbox.quiet():
+        most = self._max_records if self._pace is None else self._pace.limit
+        if len(inbox) < most or inbox.quiet():
             for topic, run in await self._port.fetch(wait=not inbox):
                 inbox.add(topic, run)
         while inbox and (quiet := inbox.quiet()):
@@ -199,7 +207,7 @@ class Unit:
             if not came:
                 break  # nothing more, or the broker is slow: any order is right, as long as the journal has it
         front = self._latest.front
-        taken = inbox.take(self._max_records)
+        taken = inbox.take(most)
         if taken and len(self.engine.agent.sources) == 1 and taken[0][1].offset >= front.get(taken[0][0], 0):
             return taken  # one topic in offset order: none of the others lies below either
         return [(topic, raw) for topic, raw in taken if raw.offset >= front.get(topic, 0)]

@@ -13,6 +13,7 @@ from agents.policy.compiled import Policy
 from pipeline.engine.batch import Engine
 from pipeline.metrics.registry import Metrics
 from pipeline.runtime.errors import Fatal, Fenced, Retry
+from pipeline.runtime.pace import Pace
 from pipeline.runtime.stores import RocksStore
 from pipeline.runtime.unit import Unit
 from pipeline.runtime.worker.broker import Broker, KafkaPort
@@ -114,6 +115,7 @@ class Body:
             self.policy,
             max_records=self.settings.max_batch_records,
             max_bytes=self.settings.changelog_message_bytes,
+            pace=Pace(self.settings.max_batch_records),
             on_batch=None if self._metrics is None else self._metrics.batch,
         )
 

@@ -50,7 +50,7 @@ class World:
         content = orjson.dumps({"id": name, "identity": identity, "ts": 1.0, **value})
         self.broker.append("input", Outgoing(topic, 0, identity.encode(), content, headers, False))
 
-    def unit(self, port=MemoryPort, max_records=10, max_bytes=1 << 20, ahead=1000, store=None):
+    def unit(self, port=MemoryPort, max_records=10, max_bytes=1 << 20, ahead=1000, store=None, pace=None):
         self.units += 1
         mine = port(self.broker, f"u{self.units}", "echo", 0, Echo.sources, random.Random(1), unrest=0, faults=0)
         policy = SimpleNamespace(digest="0" * 64)
@@ -63,6 +63,7 @@ class World:
             max_records=max_records,
             max_bytes=max_bytes,
             ahead=ahead,
+            pace=pace,
         )
 
     def life(self, unit=None):
