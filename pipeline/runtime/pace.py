@@ -7,8 +7,8 @@ microseconds, and more than a second where it makes a whole audit bundle: every 
 import time
 from collections.abc import Callable
 
-HOLD_S = 0.02
-"""Seconds that one batch may think: about 20 times what the writing of its head takes."""
+HOLD_S = 0.05
+"""Seconds that one batch may think: long enough for the largest batch of cheap records."""
 LEAST = 16
 """Records; fewer would not carry their head."""
 _SHARE = 0.3
@@ -18,17 +18,18 @@ _SHARE = 0.3
 class Pace:
     """Batch sizes of one unit, from what its records cost.
 
-    most: the largest batch. clock: seconds, monotonic.
+    most: the largest batch. clock: seconds of processor time of this thread: on a busy machine a batch takes longer without costing
+    more, and shorter ones would only make it busier.
 
     >>> pace = Pace(2000)
     >>> pace.limit
     2000
     >>> pace.took(100, 0.1)  # a millisecond each
     >>> pace.limit
-    20
+    50
     """
 
-    def __init__(self, most: int, hold_s: float = HOLD_S, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(self, most: int, hold_s: float = HOLD_S, clock: Callable[[], float] = time.thread_time) -> None:
         self.clock = clock
         self.limit = most
         """Records that the next batch may have."""
