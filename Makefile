@@ -32,7 +32,7 @@ demo: $(VENV)/.runtime ## the same on a finite scenario, with a summary at the e
 	@exec $(BIN)/endocrine demo
 
 test: $(VENV)/.dev ## the whole test suite (embedded broker), nothing else needed
-	@$(BIN)/pytest -m "not kafka" -n auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
+	@$(BIN)/pytest -m "not kafka" -n 4 --dist loadfile $(PYTEST_ARGS)
 
 test-unit: $(VENV)/.dev ## the tests without I/O
 	@$(BIN)/pytest tests/unit $(PYTEST_ARGS)
@@ -41,7 +41,7 @@ test-contract: $(VENV)/.dev ## the contract suite on the embedded broker
 	@$(BIN)/pytest tests/contract -m "not kafka" $(PYTEST_ARGS)
 
 test-kafka: $(VENV)/.dev kafka-fetch ## the contract suite on Apache Kafka: the one that runs, else one of its own
-	@$(BIN)/pytest tests/contract --broker kafka -m "not embedded" $(PYTEST_ARGS)
+	@$(BIN)/pytest tests/contract --broker kafka -m "not embedded" -n 3 --dist loadfile $(PYTEST_ARGS)
 
 dst: $(VENV)/.runtime ## deterministic simulation of the runtime: N schedules (default 10000) on all cores
 	@$(BIN)/python -m pipeline.simbroker $(N)

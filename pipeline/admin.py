@@ -14,6 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, NotControllerError, RequestTimedOutError, TopicAlreadyExistsError, for_code
 
+from pipeline.clients import introduce
 from pipeline.settings import Settings
 from pipeline.topics import PhysicalTopic, physical_topics
 
@@ -239,8 +240,7 @@ async def _offsets(bootstrap: str, partitions: list[TopicPartition]) -> dict[Top
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
     await consumer.start()
     try:
-        # Makes all topics known to the client in one request; unknown ones cost 100 ms each.
-        consumer.assign(partitions)
+        introduce(consumer, partitions)
         first = await consumer.beginning_offsets(partitions)
         last = await consumer.end_offsets(partitions)
     finally:

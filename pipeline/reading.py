@@ -8,6 +8,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from pipeline.clients import READ_WAIT_MS, introduce
 from pipeline.settings import Settings
 
 SILENCE_S = 60.0
@@ -47,10 +48,12 @@ async def batches(
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=2 * settings.topic_message_bytes,
+        fetch_max_wait_ms=READ_WAIT_MS,
     )
     await consumer.start()
     try:
         names = await _places(settings, topics, partition)
+        introduce(consumer, names)
         firsts = await consumer.beginning_offsets(list(names))
         ends = await consumer.end_offsets(list(names))
         if on_ends:

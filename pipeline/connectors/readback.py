@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from pipeline.clients import READ_WAIT_MS
 from pipeline.settings import Settings
 
 MARGIN_MS = 900_000
@@ -93,6 +94,7 @@ async def _reader(settings: Settings) -> AsyncIterator[Any]:
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=2 * settings.topic_message_bytes,
+        fetch_max_wait_ms=READ_WAIT_MS,
     )
     await reader.start()
     try:

@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from agents.contract import Agent
+from pipeline.clients import introduce
 from pipeline.engine.wire import CE_ID, ERROR, ERROR_KIND, ORIGIN
 from pipeline.live.event import Event
 from pipeline.live.fronts import Fronts, Where
@@ -70,6 +71,7 @@ class Watcher:
         for client in (self._reader, self._asker, self._admin):
             await client.start()
         places = self._places(self._watched)
+        introduce(self._asker, self._places({*self._watched, *self._sources}))
         begins = await self._asker.beginning_offsets(places)
         self._began = await self._asker.end_offsets(places)
         self._reader.assign(places)

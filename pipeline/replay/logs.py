@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from pipeline.clients import READ_WAIT_MS, introduce
 from pipeline.replay.spool import FileLog, Log, MemoryLog
 from pipeline.settings import Settings
 
@@ -27,6 +28,7 @@ def _consumer(settings: Settings) -> AIOKafkaConsumer:
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=2 * settings.topic_message_bytes,
+        fetch_max_wait_ms=READ_WAIT_MS,
     )
 
 
@@ -46,6 +48,7 @@ async def log_ends(settings: Settings, topics: Iterable[str]) -> dict[tuple[str,
     try:
         await consumer.start()
         names = list(topics)
+        introduce(consumer, _places(settings, names))
         ends: dict[tuple[str, int], int] = {}
         for some in ([name for name in names if name == "journal"], [name for name in names if name != "journal"]):
             places = _places(settings, some)
@@ -79,6 +82,7 @@ async def read_logs(
     consumer = _consumer(settings)
     try:
         await consumer.start()
+        introduce(consumer, names)
         starts = await consumer.beginning_offsets(list(names))
         left = {place: upto[name] for place, name in names.items() if upto.get(name, 0) > starts[place]}
         if not left:

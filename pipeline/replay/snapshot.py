@@ -13,6 +13,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from pipeline.clients import READ_WAIT_MS, introduce
 from pipeline.replay.state_files import SnapshotError, write_manifest, write_states
 from pipeline.runtime.changelog import CLAIM_HEADER, CLAIM_KEY, HEAD_KEY, Entry, Recovered
 from pipeline.runtime.head import decode_head
@@ -42,9 +43,12 @@ async def take_snapshot(
         group_id=None,
         enable_auto_commit=False,
         max_partition_fetch_bytes=2 * settings.changelog_message_bytes,
+        fetch_max_wait_ms=READ_WAIT_MS,
     )
     try:
         await consumer.start()
+        names, numbers = [changelog_name(settings, agent) for agent in agents], range(settings.partitions)
+        introduce(consumer, [TopicPartition(name, n) for name in names for n in numbers])
         total = len(agents) * settings.partitions
         for done, (agent, n) in enumerate((agent, n) for agent in agents for n in range(settings.partitions)):
             progress(done, total)

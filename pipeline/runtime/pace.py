@@ -18,8 +18,8 @@ _SHARE = 0.3
 class Pace:
     """Batch sizes of one unit, from what its records cost.
 
-    most: the largest batch. clock: seconds of processor time of this thread: on a busy machine a batch takes longer without costing
-    more, and shorter ones would only make it busier.
+    most: the largest batch. clock: seconds of processor time of this thread: on a busy machine a batch takes longer
+    without costing more, and shorter ones would only make it busier.
 
     >>> pace = Pace(2000)
     >>> pace.limit

@@ -121,7 +121,7 @@ class Wire:
         self.broker = broker
         self.prefix = prefix
         self.admin = admin
-        self._producers: list[AIOKafkaProducer] = []
+        self._clients: list[AIOKafkaProducer | AIOKafkaConsumer] = []
 
     async def topic(self, name: str, partitions: int = 1, **configs: str) -> str:
         """Create a topic; config names with `_` for `.`. LogAppendTime unless said otherwise."""
@@ -135,8 +135,15 @@ class Wire:
         """A started producer that is stopped with the test."""
         producer = AIOKafkaProducer(bootstrap_servers=self.broker.bootstrap, acks="all", **options)
         await producer.start()
-        self._producers.append(producer)
+        self._clients.append(producer)
         return producer
+
+    async def consumer(self, **options: object) -> AIOKafkaConsumer:
+        """A started consumer of no group that is stopped with the test."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.broker.bootstrap, group_id=None, **options)
+        await consumer.start()
+        self._clients.append(consumer)
+        return consumer
 
     async def read(self, topic: str, count: int, partition: int = 0) -> list[object]:
         """The first `count` records of a partition; fails after 20 s."""
@@ -162,8 +169,8 @@ class Wire:
             await consumer.stop()
 
     async def close(self) -> None:
-        for producer in self._producers:
-            await producer.stop()
+        for client in self._clients:
+            await client.stop()
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from aiokafka.partitioner import DefaultPartitioner
 
+from pipeline.clients import READ_WAIT_MS, introduce
+
 MIB = 1 << 20
 BATCH = {"max_batch_size": 16 * MIB, "max_request_size": 17 * MIB}
 
@@ -174,3 +176,19 @@ async def test_the_default_partitioner_is_javas_murmur2(wire):
     murmur2 = {b"21": -973932308, b"foobar": -790332482, b"a-little-bit-long-string": -985981536}
     for key, expected in murmur2.items():
         assert DefaultPartitioner()(key, partitions, partitions) == (expected & 0x7FFFFFFF) % len(partitions)
+
+
+async def test_partitions_that_were_introduced_are_asked_about_but_not_fetched(wire):
+    topics = [await wire.topic(f"log{n}") for n in range(3)]
+    producer = await wire.producer()
+    for topic in topics:
+        await send(producer, topic, 4)
+    consumer = await wire.consumer(auto_offset_reset="earliest", fetch_max_wait_ms=READ_WAIT_MS)
+    places = [TopicPartition(topic, 0) for topic in topics]
+    introduce(consumer, places)
+    assert await consumer.end_offsets(places) == dict.fromkeys(places, 4)
+    assert await consumer.getmany(timeout_ms=300) == {}
+    consumer.assign(places[1:2])
+    await consumer.seek_to_beginning(*places[1:2])
+    fetched = await consumer.getmany(timeout_ms=10_000)
+    assert [record.offset for record in fetched[places[1]]] == [0, 1, 2, 3]

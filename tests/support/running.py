@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from agents.contract import Agent
 from agents.policy.compiled import Policy
+from pipeline.clients import introduce
 from pipeline.runtime.worker.main import Worker
 from pipeline.settings import Settings
 
@@ -43,6 +44,8 @@ async def at_rest(worker: Worker, consumer: AIOKafkaConsumer, *, patience_s: flo
         for topic in {topic for agent in agents for topic in agent.sources}
         for n in range(worker.settings.partitions)
     ]
+    if not consumer.assignment():
+        introduce(consumer, places)
     async with asyncio.timeout(patience_s):
         while True:
             assert worker.failure is None, worker.failure

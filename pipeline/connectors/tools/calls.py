@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from pipeline.clients import READ_WAIT_MS
 from pipeline.engine.decode import Malformed, decode
 from pipeline.engine.fit import canonical, partition_of
 from pipeline.engine.wire import Raw
@@ -83,6 +84,7 @@ class Calls:
                 for raw in (await reader.getmany(place, timeout_ms=_FETCH_MS)).get(place, []):
                     self.add(raw)
         self._next[partition] = max(at, end)
+        reader.unsubscribe()  # or it would go on polling
 
     def add(self, raw: Raw) -> None:
         """Remember the call of a record, if it is one that the gate would take and the first of its id."""
@@ -112,6 +114,7 @@ class Calls:
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
                 max_partition_fetch_bytes=2 * self._settings.topic_message_bytes,
+                fetch_max_wait_ms=READ_WAIT_MS,
             )
             await reader.start()
             self._reader = reader

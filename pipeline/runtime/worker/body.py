@@ -48,6 +48,8 @@ class Body:
         self.policy = policy
         self.version = version
         self.units: dict[tuple[str, int], Unit] = {}
+        self.resumed = asyncio.Event()
+        """Set when the first assignment has been taken over."""
         self.consumer: Any = None
         """Faust's consumer, set by the application."""
         self._on_fatal = on_fatal
@@ -158,6 +160,7 @@ class Body:
 
     def resume(self) -> None:
         """Start the units' loops: their records are on the way."""
+        self.resumed.set()
         for key, unit in self.units.items():
             if key not in self._tasks:
                 self._tasks[key] = asyncio.create_task(self._live(unit), name=f"unit {unit.name}")

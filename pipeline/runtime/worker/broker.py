@@ -10,6 +10,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from pipeline.clients import READ_WAIT_MS, introduce
 from pipeline.engine.wire import Headers, Outgoing, Raw
 from pipeline.runtime.changelog import CLAIM_HEADER, CLAIM_KEY, Entry
 from pipeline.runtime.errors import Fatal, Retry
@@ -32,11 +33,13 @@ class Broker:
     """Connections of one process to Kafka: a producer for changelogs, one for outputs, a pool of readers.
 
     Two producers, because aiokafka has one request under way per broker and producer: remembering must not wait for
-    what another unit says.
+    what another unit says. topics: those whose ends will be asked for, without prefix; a first question about others
+    takes longer.
     """
 
-    def __init__(self, settings: Settings, *, client_id: str) -> None:
+    def __init__(self, settings: Settings, *, client_id: str, topics: Sequence[str] = ()) -> None:
         self.settings = settings
+        self._topics = topics
         self.client_id = client_id
         self._changelog = self._producer("changelog", settings.changelog_message_bytes)
         self._outputs = self._producer("outputs", settings.topic_message_bytes)
@@ -64,6 +67,7 @@ class Broker:
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=2 * self.settings.changelog_message_bytes,
             fetch_max_bytes=2 * self.settings.changelog_message_bytes,
+            fetch_max_wait_ms=READ_WAIT_MS,
         )
 
     async def start(self) -> None:
@@ -72,6 +76,8 @@ class Broker:
         for client in (self._changelog, self._outputs, self._asker, *readers):
             self._started.append(client)
             await client.start()
+        prefix, numbers = self.settings.prefix, range(self.settings.partitions)
+        introduce(self._asker, [TopicPartition(prefix + topic, n) for topic in self._topics for n in numbers])
         for reader in readers:
             self._readers.put_nowait(reader)
 

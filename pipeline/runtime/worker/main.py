@@ -65,7 +65,8 @@ class Worker:
         """Run until asked to stop or until a fatal error."""
         if not await self._unless_stopped(ensure_topics(self.settings, [agent.name for agent in self._agents])):
             return
-        broker = Broker(self.settings, client_id=f"endocrine-{self.id}")
+        asked = {topic for agent in self._agents for topic in (*agent.sources, f"changelog.{agent.name}")}
+        broker = Broker(self.settings, client_id=f"endocrine-{self.id}", topics=sorted(asked))
         version = code_version(self.settings.build)
         metrics = serve(self.settings, [agent.name for agent in self._agents], self.policy)
         body = Body(self.settings, self._agents, broker, lambda: self.policy, version, self._fail, metrics)
@@ -111,6 +112,7 @@ class Worker:
     async def _serve(self, app: EndocrineApp, body: Body) -> None:
         crashed = asyncio.create_task(app.wait_until_stopped())
         asked = asyncio.create_task(self._stop.wait())
+        telling = asyncio.create_task(self._tell_ready(body))
         swept = time.monotonic()
         try:
             while not (crashed.done() or asked.done()):
@@ -123,7 +125,6 @@ class Worker:
                     swept = time.monotonic()
                     sweep()
                 if body.running:
-                    self.ready.set()
                     with suppress(Exception):
                         await asyncio.wait_for(body.commit(), STOP_S)
             if crashed.done() and not asked.done():
@@ -131,6 +132,11 @@ class Worker:
         finally:
             crashed.cancel()
             asked.cancel()
+            telling.cancel()
+
+    async def _tell_ready(self, body: Body) -> None:
+        await body.resumed.wait()
+        self.ready.set()
 
     async def _shut_down(self, app: EndocrineApp, body: Body, broker: Broker) -> None:
         with suppress(Exception):

@@ -73,6 +73,11 @@ class TakeoverRecovery(FaustRecovery):
 class TableManager(FaustTableManager):
     """Faust's table manager with our recovery."""
 
+    async def on_start(self) -> None:
+        """Start at once: Faust waits a second for tables that agents might still add; ours are wired already."""
+        await self._update_channels()
+        await self.recovery.start()
+
     @property
     def recovery(self) -> FaustRecovery:
         if self._recovery is None:
