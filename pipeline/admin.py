@@ -238,8 +238,8 @@ async def _offsets(bootstrap: str, partitions: list[TopicPartition]) -> dict[Top
     if not partitions:
         return {}
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
-    await consumer.start()
     try:
+        await consumer.start()
         introduce(consumer, partitions)
         first = await consumer.beginning_offsets(partitions)
         last = await consumer.end_offsets(partitions)

@@ -50,8 +50,8 @@ async def batches(
         max_partition_fetch_bytes=2 * settings.topic_message_bytes,
         fetch_max_wait_ms=READ_WAIT_MS,
     )
-    await consumer.start()
     try:
+        await consumer.start()
         names = await _places(settings, topics, partition)
         introduce(consumer, names)
         firsts = await consumer.beginning_offsets(list(names))

@@ -96,8 +96,8 @@ async def _reader(settings: Settings) -> AsyncIterator[Any]:
         max_partition_fetch_bytes=2 * settings.topic_message_bytes,
         fetch_max_wait_ms=READ_WAIT_MS,
     )
-    await reader.start()
     try:
+        await reader.start()
         yield reader
     finally:
         await reader.stop()
