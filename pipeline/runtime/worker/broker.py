@@ -15,6 +15,7 @@ from pipeline.engine.wire import Headers, Outgoing, Raw
 from pipeline.runtime.changelog import CLAIM_HEADER, CLAIM_KEY, Entry
 from pipeline.runtime.errors import Fatal, Retry
 from pipeline.runtime.port import Run
+from pipeline.runtime.worker.ends import Ends
 from pipeline.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -45,6 +46,7 @@ class Broker:
         self._outputs = self._producer("outputs", settings.topic_message_bytes)
         self._readers: asyncio.Queue[AIOKafkaConsumer] = asyncio.Queue()
         self._asker = self._reader("asker")
+        self._ends = Ends(self._asker)
         self._started: list[Any] = []
 
     def _producer(self, role: str, batch_bytes: int) -> AIOKafkaProducer:
@@ -140,10 +142,9 @@ class Broker:
     async def ends(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         """The offset that the next record of each partition will get."""
         try:
-            found: Mapping[TopicPartition, int] = await self._asker.end_offsets(partitions)
+            return await self._ends.of(partitions)
         except KafkaError as error:
             raise Retry(f"cannot learn the ends of {len(partitions)} partitions: {error!r}") from error
-        return found
 
     async def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Sequence[Any]]:
         """Records with start <= offset < end."""
