@@ -28,6 +28,7 @@ from pipeline.engine.batch import Engine
 from pipeline.engine.fit import partition_of
 from pipeline.engine.journal import journal_record
 from pipeline.engine.wire import Fetched
+from pipeline.memory import keep_memory
 from pipeline.policy_files import shipped_policy
 from pipeline.replay.logs import FileLog
 from pipeline.replay.verify import Report, Verifier, verified_topics
@@ -132,26 +133,20 @@ def measure(agent: Agent, inputs: Iterable[Made], folder: Path) -> tuple[Report,
     recorder = Recorder(agent, folder)
     recorder.take(inputs)
     policy = shipped_policy()
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    try:
-        with (folder / "lanes").open("w+b") as spool:
-            indexed: list[float] = []
-            verifier = Verifier(
-                recorder.logs,
-                {policy.digest: policy}.__getitem__,
-                partitions=PARTITIONS,
-                max_record_bytes=MAX_BYTES,
-                spool=spool,
-                progress=lambda unit: indexed.append(time.process_time()),
-            )
-            begun = time.process_time()
-            report = verifier.run([agent])
-            return report, time.process_time() - begun, indexed[0] - begun
-    finally:
-        gc.enable()
-        gc.unfreeze()
+    with (folder / "lanes").open("w+b") as spool:
+        indexed: list[float] = []
+        verifier = Verifier(
+            recorder.logs,
+            {policy.digest: policy}.__getitem__,
+            partitions=PARTITIONS,
+            max_record_bytes=MAX_BYTES,
+            spool=spool,
+            progress=lambda unit: indexed.append(time.process_time()),
+        )
+        gc.collect()  # of what made the history
+        begun = time.process_time()
+        report = verifier.run([agent])
+        return report, time.process_time() - begun, indexed[0] - begun
 
 
 def main() -> None:
@@ -161,6 +156,7 @@ def main() -> None:
     ask.add_argument("--turns", type=int, default=40_000)
     ask.add_argument("--output", type=Path, help="write the figures here, as JSON")
     given = ask.parse_args()
+    keep_memory()  # as the command does
     told = {}
     for agent, count, inputs in (
         (ATTRIBUTION, given.observations, made_observations(given.observations)),

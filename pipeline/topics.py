@@ -76,6 +76,11 @@ class Topic:
         """CloudEvents type of the topic's derived records."""
         return f"endocrine.{self.name}.v1".encode()
 
+    @cached_property
+    def ce_type_header(self) -> tuple[str, bytes]:
+        """The header that says it."""
+        return "ce_type", self.ce_type
+
     @property
     def dead_letters(self) -> str:
         """Name of the topic of its dead letters."""

@@ -7,10 +7,8 @@ from typing import Any
 
 import rfc8785
 
+from agents.canonical import EXACT, canonical_json
 from agents.contract import Reject
-
-EXACT_INTEGERS = 2**53
-"""Integers up to here are exact as doubles, the numbers of JSON's canonical form (RFC 8785)."""
 
 
 def number(primitive: str, value: Any) -> float:
@@ -46,7 +44,8 @@ def label(primitive: str, value: Any, longest: int) -> Any:
     if value.__class__ is bool:
         return value
     if isinstance(value, (int, float)):
-        exact = value.__class__ is int and abs(value) <= EXACT_INTEGERS
+        # Larger integers are kept as doubles: 2**53 and 2**53 + 1 are the same one, and equal labels are shown alike.
+        exact = value.__class__ is int and abs(value) <= EXACT
         return [value if exact else number(primitive, value)]
     text = _canonical(primitive, value)
     return text if len(text) <= longest else _digest(text)
@@ -61,9 +60,9 @@ def _canonical(primitive: str, value: Any) -> str:
     if value.__class__ is list and all(item.__class__ is str for item in value):
         return _encode(value)  # for plain strings the same text, three times as fast
     try:
-        return rfc8785.dumps(value).decode()
+        return canonical_json(value).decode()
     except rfc8785.IntegerDomainError:
-        # RFC 8785 has no form for integers beyond 2**53; rounding them would make different ones equal.
+        # RFC 8785 has no form for integers beyond 2**53 - 1; rounding them would make different ones equal.
         try:
             return _encode(value).encode().decode()
         except ValueError as error:

@@ -66,7 +66,7 @@ def compile_policy(resolved: Mapping[str, Any]) -> Policy:
     try:
         digest = canonical_digest(plain)
     except rfc8785.CanonicalizationError as error:
-        mistake = Mistake((), shown(str(error)), "no canonical JSON", "numbers within 2**53 and valid Unicode")
+        mistake = Mistake((), shown(str(error)), "no canonical JSON", "integers within 2**53 - 1 and valid Unicode")
         raise PolicyError([mistake]) from None
     by_strength = _by_strength(document)
     rules = {rule.name: rule for rule in document.signals}

@@ -4,15 +4,16 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-import rfc8785
+from agents.canonical import canonical_json
 
 
 def canonical_digest(document: Mapping[str, Any]) -> str:
     """64 hexadecimal characters; equal for equal documents, however their keys are ordered.
 
-    Raises rfc8785.CanonicalizationError for what has no canonical form: NaN, infinities, integers beyond 2**53.
+    Raises rfc8785.CanonicalizationError for what has no canonical form: NaN, infinities, integers beyond
+    2**53 - 1.
 
     >>> canonical_digest({"b": 1.0, "a": 2}) == canonical_digest({"a": 2, "b": 1})
     True
     """
-    return hashlib.sha256(rfc8785.dumps(dict(document))).hexdigest()
+    return hashlib.sha256(canonical_json(dict(document))).hexdigest()

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from pydantic import ValidationError
 
+from agents.canonical import canonical_json
 from pipeline.audit.keys import key_id, signed_by
 from pipeline.audit.links import Break, Chain
 from pipeline.audit.walk import Pin
@@ -34,18 +34,18 @@ def sign(
         "audits": [dict(end) for end in audits],
         "journal": [dict(end) for end in journal],
     }
-    record["signature"] = private.sign(rfc8785.dumps(record)).hex()
+    record["signature"] = private.sign(canonical_json(record)).hex()
     return record
 
 
 def digest(record: Mapping[str, Any]) -> str:
     """What the next checkpoint names this one by: SHA-256 of its canonical JSON, signature included."""
-    return hashlib.sha256(rfc8785.dumps(dict(record))).hexdigest()
+    return hashlib.sha256(canonical_json(dict(record))).hexdigest()
 
 
 def is_signed(record: Mapping[str, Any], public: Ed25519PublicKey) -> bool:
     """Whether the signature of a valid record holds."""
-    message = rfc8785.dumps({name: value for name, value in record.items() if name != "signature"})
+    message = canonical_json({name: value for name, value in record.items() if name != "signature"})
     return signed_by(public, bytes.fromhex(record["signature"]), message)
 
 

@@ -72,8 +72,10 @@ def verify(
     wrongly.
     """
     from pipeline.logs import set_up_logs
+    from pipeline.memory import keep_memory
 
     set_up_logs("ERROR")
+    keep_memory()
     settings = settings_for(bootstrap)
     scope = _scope(since, until, identity, topic)
     if to_topics is not None and resume is not None:

@@ -6,18 +6,17 @@ The worker, `simulate`, replay and deterministic simulation all come through `En
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
-import orjson
-
-from agents.contract import Agent, Output, Reject, State, Trigger
+from agents.contract import Agent, Reject, Trigger
 from agents.policy.compiled import Policy
 from pipeline.engine.chain import CHAIN_KEY, Chains
 from pipeline.engine.decode import Malformed, decode
 from pipeline.engine.fit import canonical, partition_of
 from pipeline.engine.marks import Marks, mark_of
-from pipeline.engine.recall import RECENT, conflicts, pack, unpack
+from pipeline.engine.outputs import Outputs
+from pipeline.engine.recall import RECENT, conflicts
 from pipeline.engine.recall import token as token_of
+from pipeline.engine.states import States
 from pipeline.engine.wire import (
     CE_ID,
     CUT,
@@ -26,14 +25,12 @@ from pipeline.engine.wire import (
     ORIGIN,
     POLICY,
     REKEYED_FROM,
-    TRACEPARENT,
     VERSION,
     Headers,
     Outgoing,
     Raw,
-    event_time,
 )
-from pipeline.topics import CATALOGUE, Topic, record_key
+from pipeline.topics import CATALOGUE, Topic
 
 _START = (-1, 0)
 
@@ -50,15 +47,6 @@ class Tally:
     rekeyed: int = 0
     rejected: int = 0
     """Dead letters by state."""
-
-
-@dataclass(slots=True)
-class _Key:
-    """A key while its batch is thought over."""
-
-    before: bytes | None
-    state: State
-    recent: list[str]
 
 
 @dataclass(slots=True)
@@ -120,24 +108,24 @@ class Engine:
         """
         done = Processed(marks=dict(marks))
         done.tally.read = len(records)
-        keys: dict[str, _Key] = {}
-        said = _Said(self)
+        states = States(stored, recalls=self._recalls)
+        chains = Chains(stored(CHAIN_KEY)) if self._chained else None
+        said = Outputs(self.agent.name, self.catalogue, self.partitions, chains)
+        read, key_of, hold, think = self._read, self.agent.key, states.hold, self.agent.think
+        thought = 0
         for topic, raw in records:
-            trigger, headers, token = self._read(topic, raw, done)
+            trigger, headers, token = read(topic, raw, done)
             if trigger is None:
                 continue
-            name = self.agent.key(trigger)
-            held = keys.get(name)
-            if held is None:
-                held = keys[name] = self._hold(stored(name))
+            held = hold(key_of(trigger))
             if token in held.recent:
                 done.tally.copies += 1
                 continue
-            done.tally.thought += 1
+            thought += 1
             try:
                 if refuse is not None:
                     raise Reject("too_large_result", refuse)
-                after, outputs = self.agent.think(held.state, trigger, policy)
+                after, outputs = think(held.state, trigger, policy)
                 if token and conflicts(token, held.recent):
                     raise Reject("conflicting_id", f"{topic}: id {trigger.id!r} was used before with other content")
             except Reject as reject:
@@ -156,12 +144,9 @@ class Engine:
                 held.recent = [*held.recent[1 - RECENT :], token]
             if outputs:
                 said.add(topic, raw, trigger, headers, outputs)
-        for name, held in keys.items():
-            now = self._bytes(held)
-            if now != held.before:
-                done.states[name] = now
-        chains = Chains(stored(CHAIN_KEY)) if self._chained else None
-        done.outputs = said.written(chains)
+        done.tally.thought = thought
+        done.states = states.changed()
+        done.outputs = said.written()
         if chains is not None and chains.moved:
             done.states[CHAIN_KEY] = chains.state
         return done
@@ -174,18 +159,7 @@ class Engine:
     def _recalls(self) -> bool:
         return any(self.catalogue[topic].recall for topic in self.agent.sources)
 
-    def _hold(self, before: bytes | None) -> "_Key":
-        if self._recalls:
-            state, recent = unpack(before)
-            return _Key(before, state, recent)
-        return _Key(before, None if before is None else orjson.loads(before), [])
-
-    def _bytes(self, held: "_Key") -> bytes | None:
-        if self._recalls:
-            return pack(held.state, held.recent)
-        return None if held.state is None else orjson.dumps(held.state)
-
-    def _reject(self, topic: str, raw: Raw, kind: str, message: str, done: Processed, said: "_Said") -> None:
+    def _reject(self, topic: str, raw: Raw, kind: str, message: str, done: Processed, said: Outputs) -> None:
         """A dead letter by state is an output like any other: it is remembered before it is spoken."""
         done.tally.rejected += 1
         said.add_dead(self._dead_letter(topic, raw, kind, message))
@@ -196,7 +170,8 @@ class Engine:
         """Read's verdict on one record: the trigger to think about (None when it is set aside), its headers, and the
         token under which its id is recalled."""
         described = self.catalogue[topic]
-        headers = dict(raw.headers) if raw.headers else None
+        own, content = raw.headers, raw.value
+        headers = dict(own) if own else None
         if headers:
             mark = self.mark_of(topic, headers)
             if mark is not None:
@@ -205,25 +180,30 @@ class Engine:
                     done.tally.copies += 1
                     return None, None, None
                 done.marks[name] = height
-        if raw.value is None and described.cleanup == "compact":
+        if content is None and described.cleanup == "compact":
             return None, None, None  # a tombstone: the key was erased, nothing to think about
         try:
-            value = decode(described, raw.value, self.max_record_bytes)
+            value = decode(described, content, self.max_record_bytes)
         except Malformed as error:
             self._set_aside_dead(topic, raw, error.kind, str(error), done)
             return None, None, None
-        observed = value[described.identity_field] if type(value) is dict else getattr(value, described.identity_field)
+        if type(value) is dict:
+            observed, named = value[described.identity_field], value.get("id")
+        else:
+            observed, named = getattr(value, described.identity_field), getattr(value, "id", None)
         identity = canonical(observed)
-        named = value.get("id") if type(value) is dict else getattr(value, "id", None)
         if named is None and headers and CE_ID in headers:
             named = headers[CE_ID].decode("utf-8", "replace")
         if raw.key != identity.encode() or partition_of(identity, self.partitions) != raw.partition:
             self._set_aside_misfit(topic, raw, headers or {}, identity, named, done)
             return None, None, None
+        token = None
         if named is None:
-            return Trigger(topic, f"{topic}/{raw.partition}/{raw.offset}", identity, value), headers, None
-        recalled = described.recall and (headers is None or ORIGIN not in headers)
-        return Trigger(topic, named, identity, value), headers, token_of(topic, named, raw) if recalled else None
+            named = f"{topic}/{raw.partition}/{raw.offset}"
+        elif described.recall and (headers is None or ORIGIN not in headers):
+            token = token_of(topic, named, raw)
+        # Trigger(...) takes twice the time, and every record has one.
+        return tuple.__new__(Trigger, (topic, named, identity, value)), headers, token
 
     def _set_aside_dead(self, topic: str, raw: Raw, kind: str, message: str, done: Processed) -> None:
         done.tally.dead += 1
@@ -257,79 +237,3 @@ class Engine:
         own.append((ERROR_KIND, kind.encode()))
         own.append((ORIGIN, f"{self.agent.name}/{topic}/{raw.partition}/{raw.offset}/0".encode()))
         return Outgoing(self.catalogue[topic].dead_letters, raw.partition, raw.key, raw.value, tuple(own), False)
-
-
-class _Said:
-    """What an agent says over a batch, written as bytes at its end: of a coalescing topic only the last per key."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._pending: list[Any] = []
-        self._latest: dict[tuple[str, str], int] = {}
-
-    def add_dead(self, out: Outgoing) -> None:
-        """A dead letter by state, in its place among the outputs."""
-        self._pending.append(out)
-
-    def add(
-        self, topic: str, raw: Raw, trigger: Trigger, headers: dict[str, bytes] | None, outputs: Sequence[Output]
-    ) -> None:
-        """What one trigger causes."""
-        catalogue, pending = self._engine.catalogue, self._pending
-        for ordinal, (target, identity, content) in enumerate(outputs):
-            described = catalogue[target]
-            key = record_key(described, identity, content)
-            if described.coalesce:
-                place = (target, key)
-                before = self._latest.get(place)
-                if before is not None:
-                    pending[before] = None
-                self._latest[place] = len(pending)
-            pending.append((described, key, identity, content, ordinal, topic, raw, trigger, headers))
-
-    def written(self, chains: Chains | None) -> list[Outgoing]:
-        """The outputs as records, in trigger order. chains: of the unit, where it writes chained topics."""
-        engine, dumps = self._engine, orjson.dumps
-        name = engine.agent.name
-        written: list[Outgoing] = []
-        last: Trigger | None = None
-        when: tuple[str, bytes] | None = None
-        for item in self._pending:
-            if item is None:
-                continue
-            if type(item) is Outgoing:
-                written.append(item)
-                continue
-            described, key, identity, content, ordinal, topic, raw, trigger, headers = item
-            value = trigger.value
-            ours = identity == trigger.identity
-            subject = raw.key if ours else identity.encode()  # a record that is thought lies under its identity
-            own = [
-                (CE_ID, f"{name}/{trigger.id}/{ordinal}".encode()),
-                ("ce_type", described.ce_type),
-                ("ce_subject", subject),
-                (ORIGIN, f"{name}/{topic}/{raw.partition}/{raw.offset}/{ordinal}".encode()),
-            ]
-            if trigger is not last:
-                last = trigger
-                told = event_time(value["ts"] if type(value) is dict else getattr(value, "ts", 0.0))
-                when = None if told is None else ("ce_time", told.encode())
-            if when is not None:
-                own.append(when)
-            if headers and TRACEPARENT in headers:
-                own.append((TRACEPARENT, headers[TRACEPARENT]))
-            place = raw.partition if ours else partition_of(identity, engine.partitions)
-            if described.chained and chains is not None:
-                assert ours, f"{described.name} is chained: a record of it lies on its trigger's partition"
-                content = chains.linked(described.name, content)
-            written.append(
-                Outgoing(
-                    described.name,
-                    place,
-                    subject if key == identity else key.encode(),
-                    dumps(content),
-                    tuple(own),
-                    True,
-                )
-            )
-        return written

@@ -13,17 +13,14 @@ _NULL = b"\xff\xff\xff\xff"
 
 def inputs_digest(records: Iterable[tuple[str, Raw]]) -> str:
     """SHA-256 over keys and values in order, each after its length (4 bytes, big-endian; ff ff ff ff for null)."""
-    digest = hashlib.sha256()
     parts: list[bytes] = []
     for _, raw in records:
         for part in (raw.key, raw.value):
             if part is None:
                 parts.append(_NULL)
             else:
-                parts.append(len(part).to_bytes(4, "big"))
-                parts.append(part)
-    digest.update(b"".join(parts))
-    return digest.hexdigest()
+                parts += (len(part).to_bytes(4, "big"), part)
+    return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def runs_of(records: Iterable[tuple[str, Raw]]) -> list[list[str | int]]:

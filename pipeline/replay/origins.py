@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from pipeline.engine.wire import CE_ID, CUT, ERROR_KIND, ORIGIN, REKEYED_FROM
-from pipeline.replay.lanes import NO_BATCH
+from pipeline.engine.wire import CE_ID, CUT, ERROR_KIND, ORIGIN, REKEYED_FROM, Headers
 from pipeline.topics import CATALOGUE
+
+NO_BATCH = -1
+"""The batch of dead letters and re-keyed records, which name none."""
 
 
 class Origin(NamedTuple):
@@ -33,6 +35,11 @@ def name_of(topic: str, headers: Mapping[str, bytes]) -> str | None:
     if origin is not None and CE_ID in headers:
         return headers[CE_ID].decode("utf-8", "backslashreplace")
     return None
+
+
+def called(topic: str, headers: Headers) -> str:
+    """Its name for people, and to find it by."""
+    return name_of(topic, dict(headers)) or "without a name"
 
 
 def origin_of(topic: str, headers: Mapping[str, bytes]) -> Origin | None:

@@ -10,7 +10,7 @@ from pipeline.engine.batch import Engine, Processed
 from pipeline.engine.journal import inputs_digest
 from pipeline.engine.marks import Marks
 from pipeline.engine.wire import Headers
-from pipeline.replay.spool import Gone, Log
+from pipeline.replay.spool import Gone, Log, Window
 
 BEGINNING = "the beginning"
 
@@ -57,6 +57,7 @@ class Rerun:
         self.marks: Marks = dict(start.marks)
         self.front = {**dict.fromkeys(agent.sources, 0), **start.front}
         self._logs = {topic: logs[topic, partition] for topic in agent.sources}
+        self._windows = {topic: Window(log) for topic, log in self._logs.items()}
         self._partitions, self._max_record_bytes = partitions, max_record_bytes
         self._engines: dict[str, Engine] = {}
 
@@ -79,7 +80,7 @@ class Rerun:
             if count < 1 or first + count > log.end:
                 raise Broken("runs", f"{told} reads {topic} from {first}, {count} records, and it ends at {log.end}")
             try:
-                records += [(topic, raw) for raw in log.run(first, count)]
+                records += [(topic, raw) for raw in self._windows[topic].run(first, count)]
             except Gone as error:
                 raise Broken("not verifiable", f"{told}: {topic}/{self.partition}: {error}") from None
             self.front[topic] = first + count

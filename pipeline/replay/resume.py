@@ -7,7 +7,7 @@ from typing import Any
 
 import msgpack
 
-FORM = 1
+FORM = 2
 EVERY = 200
 """Batches of a unit between two notes."""
 

@@ -3,9 +3,11 @@
 Offsets need not begin at 0 (retention took what was before) nor follow each other (compaction took what was between).
 """
 
+import struct
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, overload
 
@@ -13,8 +15,23 @@ import msgpack
 
 from pipeline.engine.wire import Fetched
 
-CHUNK = 1000
+CHUNK = 150
 """Records read from a file at once where all are read in turn."""
+
+
+_HEAD = struct.Struct("<iqqI")
+"""Before each record in a file: partition, offset, timestamp, and how many headers it has."""
+_pack = msgpack.Packer().pack
+
+
+def unpacked(body: bytes) -> tuple[bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]:
+    """Key, value and headers from what `Log.bodies` gives."""
+    form: tuple[bytes | None, bytes | None, tuple[tuple[str, bytes], ...]] = msgpack.unpackb(body, use_list=False)
+    return form
+
+
+AHEAD = 64
+"""Records read from a file at once where they are asked for one by one or in short runs."""
 
 
 class Gone(Exception):
@@ -55,6 +72,12 @@ class Log(Sequence[Any]):
         first, place = self._jumps[found]
         last = self._jumps[found + 1][1] if found + 1 < len(self._jumps) else len(self)
         return min(place + offset - first, last)
+
+    def bodies(self) -> Iterator[tuple[int, bytes]]:
+        """Offset, and key, value and headers as msgpack, of each record that has headers."""
+        for raw in self:
+            if raw.headers:
+                yield raw.offset, _pack((raw.key, raw.value, [*map(tuple, raw.headers)]))
 
     def at(self, offset: int) -> Any:
         """The record at this offset. Raises Gone."""
@@ -117,8 +140,9 @@ class FileLog(Log):
         """Append records, in offset order."""
         parts = []
         for raw in records:
-            packed = msgpack.packb(
-                (raw.partition, raw.offset, raw.timestamp, raw.key, raw.value, [*map(tuple, raw.headers)])
+            headers = [*map(tuple, raw.headers)]
+            packed = _HEAD.pack(raw.partition, raw.offset, raw.timestamp, len(headers)) + _pack(
+                (raw.key, raw.value, headers)
             )
             self._note(raw.offset, len(self._places))
             self._places.append(self._size)
@@ -149,18 +173,71 @@ class FileLog(Log):
         for first in range(0, len(self), CHUNK):
             yield from self._read(first, min(first + CHUNK, len(self)))
 
+    def bodies(self) -> Iterator[tuple[int, bytes]]:
+        """See Log: without a look into them."""
+        size, head = _HEAD.size, _HEAD.unpack_from
+        for first in range(0, len(self), CHUNK):
+            data, bounds = self._bytes(first, min(first + CHUNK, len(self)))
+            for begin, end in pairwise(bounds):
+                _, offset, _, headers = head(data, begin)
+                if headers:
+                    yield offset, data[begin + size : end]
+
     def _read(self, first: int, last: int) -> list[Fetched]:
         if not 0 <= first < last <= len(self):
             if first == last:
                 return []
             raise IndexError(f"records {first} to {last} of a log of {len(self)}")
-        begin, end = self._places[first], self._places[last] if last < len(self) else self._size
+        size, head, unpack, new = _HEAD.size, _HEAD.unpack_from, msgpack.unpackb, tuple.__new__
+        data, bounds = self._bytes(first, last)
+        records = []
+        for begin, end in pairwise(bounds):
+            partition, offset, timestamp, _ = head(data, begin)
+            form = unpack(data[begin + size : end], use_list=False)
+            records.append(new(Fetched, (partition, offset, timestamp, *form)))
+        return records
+
+    def _bytes(self, first: int, last: int) -> tuple[bytes, list[int]]:
+        """These records as they are in the file, and where each begins, with the end of the last one."""
+        places = self._places[first : last + 1].tolist()
+        if last == len(self):
+            places.append(self._size)
         self._writing = False
-        self._file.seek(begin)
-        unpacker = msgpack.Unpacker(use_list=False, max_buffer_size=0)
-        unpacker.feed(self._file.read(end - begin))
-        make = Fetched._make
-        return [make(fields) for fields in unpacker]
+        self._file.seek(places[0])
+        return self._file.read(places[-1] - places[0]), [place - places[0] for place in places]
+
+
+class Window:
+    """Reads records of a log at rising offsets, some at once. It does not see records added meanwhile."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._records: Sequence[Any] = ()
+        self._first = self._following = 0
+        """Place in the log of the first one here; place here of the one after the last that was asked for."""
+
+    def at(self, offset: int) -> Any:
+        """The record at this offset. Raises Gone."""
+        if self._following < len(self._records):
+            raw = self._records[self._following]
+            if raw.offset == offset:
+                self._following += 1
+                return raw
+        return self.run(offset, 1)[0]
+
+    def run(self, first: int, count: int) -> Sequence[Any]:
+        """As Log.run: `count` records with offsets from `first` on. Raises Gone when one of them is not there."""
+        if count > AHEAD:
+            return self._log.run(first, count)
+        place = self._log.place(first)
+        if not self._first <= place <= self._first + len(self._records) - count:
+            self._records, self._first = self._log[place : place + AHEAD], place
+        begin = place - self._first
+        found = self._records[begin : begin + count]
+        if len(found) == count and found[0].offset == first and found[-1].offset == first + count - 1:
+            self._following = begin + count
+            return found
+        return self._log.run(first, count)
 
 
 def as_log(records: Sequence[Any]) -> Log:

@@ -2,24 +2,25 @@
 
 Units (agent, partition) are independent of each other: what one reads of another it reads from the topics, as it did
 live. Memory: the state of one unit, one batch, and a few bytes per batch and per record of the logs
-(`pipeline.replay.spool`); what is to be compared lies in lanes, read beside the unit that wrote them.
+(`pipeline.replay.spool`); what is to be compared is indexed in lanes (`indexing`), read beside the unit that wrote it
+(`comparison`).
 """
 
+import gc
 import io
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, BinaryIO
 
 import orjson
 
 from agents.contract import Agent
 from agents.policy.compiled import Policy
-from pipeline.engine.wire import CE_ID, CUT, ORIGIN, REKEYED_FROM, Headers, Outgoing
-from pipeline.replay.difference import Form, differences, form_of
+from pipeline.memory import without_collections
+from pipeline.replay.comparison import Comparison, Sink
+from pipeline.replay.indexing import fill, latest_of
 from pipeline.replay.journals import UnitJournal, read_journal
-from pipeline.replay.lanes import NO_BATCH, Entry, Index, Lane, digest_of
+from pipeline.replay.lanes import Index
 from pipeline.replay.logs import Logs
-from pipeline.replay.origins import name_of, origin_of
 from pipeline.replay.plan import Plan, plan_unit, units_of
 from pipeline.replay.policies import check_policies
 from pipeline.replay.report import Report, Scope
@@ -28,13 +29,9 @@ from pipeline.replay.resume import Resume
 from pipeline.replay.spool import as_log
 from pipeline.replay.state_files import Snapshots
 from pipeline.topics import CATALOGUE
-from schemas.proofs import JournalEntry
 
-__all__ = ["Report", "Scope", "Verifier", "verified_topics"]
-Sink = Callable[[Outgoing, Headers], None]
-"""Given each record that was made again, and the headers it shares with its batch."""
+__all__ = ["Report", "Scope", "Sink", "Verifier", "verified_topics"]
 ALL = Scope()
-FIELDS = list(JournalEntry.model_fields)
 
 
 class Verifier:
@@ -69,16 +66,18 @@ class Verifier:
         self._scope, self._snapshots = scope, snapshots or Snapshots()
         self._index = Index(io.BytesIO() if spool is None else spool)
         self._resume, self._sink = resume, sink
-        self._whole = scope.whole
-        self._latest: dict[tuple[str, int], dict[bytes, int]] = {}
-        """Of compacted topics with holes: the last offset of each key, by its digest."""
+        self._latest = latest_of(self._logs)
         self._done = 0
 
     def run(self, agents: Sequence[Agent]) -> Report:
         """Verify all units of these agents."""
+        with without_collections():
+            return self._run(agents)
+
+    def _run(self, agents: Sequence[Agent]) -> Report:
         check_policies(self._logs, self.report.find)
         plans = self._plan(agents)
-        self._read_lanes(plans)
+        fill(self._index, self._logs, plans, self._scope, self.report)
         self._index.close()
         wanted = [plan for plan in plans.values() if self._asked(plan)]
         total = sum(max(0, plan.last - plan.start.batch) for plan in wanted)
@@ -89,6 +88,7 @@ class Verifier:
         for plan in wanted:
             if plan.unit not in finished:
                 self._progress(plan.unit)
+                gc.collect()
                 self._unit(plan, inside if inside and inside["unit"] == plan.unit else None, finished, total)
                 finished.add(plan.unit)
                 self._save(finished, None)
@@ -112,48 +112,6 @@ class Verifier:
             self.report.find("not verifiable", told)
         return plans
 
-    def _read_lanes(self, plans: dict[str, Plan]) -> None:
-        report, scope, add = self.report, self._scope, self._index.add
-        for (topic, partition), log in self._logs.items():
-            if topic in ("journal", "policies"):
-                continue
-            described = CATALOGUE.get(topic)
-            latest = None
-            if described is not None and described.cleanup == "compact" and not log.whole:
-                latest = self._latest[topic, partition] = {}
-            cut, place, batch = b"", ("", topic, partition), NO_BATCH
-            simple = scope.whole and not topic.endswith(".dlq")
-            for raw in log:
-                if latest is not None:
-                    latest[key_digest(raw.key)] = raw.offset
-                if not raw.headers:
-                    continue
-                headers = dict(raw.headers)
-                # Records of one batch lie side by side, and their cut says all that their origin would.
-                if headers.get(CUT) == cut and ORIGIN in headers and CE_ID in headers and REKEYED_FROM not in headers:
-                    report.records += 1
-                    add(place, raw.offset, batch, digest_of((raw.key, raw.value, raw.headers)))
-                    continue
-                cut = b""
-                origin = origin_of(topic, headers)
-                if origin is None:
-                    continue
-                plan = plans.get(origin.unit)
-                if plan is None:
-                    report.records += 1
-                    told = f"{topic}/{partition} {origin.name} at offset {raw.offset} names no unit of ours"
-                    report.find("invented", told)
-                elif plan.outside(origin.batch, origin.topic, origin.offset) or not (
-                    scope.whole or scope.wants(topic, raw.key, headers)
-                ):
-                    report.outside += 1
-                else:
-                    report.records += 1
-                    place, batch = (origin.unit, topic, partition), origin.batch
-                    add(place, raw.offset, batch, digest_of((raw.key, raw.value, raw.headers)))
-                    if simple and batch != NO_BATCH:
-                        cut = headers[CUT]
-
     def _asked(self, plan: Plan) -> bool:
         """Whether a unit can have written, or read, what is asked for."""
         scope, agent = self._scope, plan.agent
@@ -169,18 +127,9 @@ class Verifier:
     # ---- one unit ----
 
     def _unit(self, plan: Plan, inside: dict[str, Any] | None, finished: set[str], total: int) -> None:
-        report, unit = self.report, plan.unit
-        report.starts[unit] = plan.start.told
-        lanes = {
-            (topic, partition): Lane(
-                self._index,
-                (unit, topic, partition),
-                partial(self._name_at, topic, partition),
-                partial(self._copy, topic, partition),
-            )
-            for topic, partition in self._index.of(unit)
-        }
-        spoken: dict[tuple[str, int], int] = {}
+        report = self.report
+        report.starts[plan.unit] = plan.start.told
+        comparison = Comparison(plan, self._logs, self._index, report, self._scope, self._latest, self._sink)
         run = Rerun(
             plan.agent,
             plan.partition,
@@ -191,33 +140,24 @@ class Verifier:
         )
         if inside is not None:
             run.load(inside["run"])
-            spoken.update({(topic, place): offset for topic, place, offset in inside["spoken"]})
-            for topic, partition, dumped in inside["lanes"]:
-                lanes[topic, partition].load(dumped)
+            comparison.load(inside["lanes"])
             self._done += run.batch - plan.start.batch
         broken = plan.broken
         if broken is not None and plan.last > plan.start.batch:
             report.find(broken.kind, str(broken))
         try:
             for batch in range(run.batch + 1, plan.last + 1) if broken is None else ():
-                self._batch(plan, run, batch, lanes, spoken)
+                self._batch(plan, run, batch, comparison)
                 self._done += 1
                 self._batches(self._done, total)
                 if self._resume is not None and batch % self._resume.every == 0:
-                    self._save(finished, self._dump(run, lanes, spoken))
+                    self._save(finished, {"unit": run.name, "run": run.dump(), "lanes": comparison.dump()})
         except Broken as error:
             broken = error
             report.find(error.kind, str(error))
-        self._finish(plan, run, broken, lanes)
+        comparison.finish(run, broken)
 
-    def _batch(
-        self,
-        plan: Plan,
-        run: Rerun,
-        batch: int,
-        lanes: dict[tuple[str, int], Lane],
-        spoken: dict[tuple[str, int], int],
-    ) -> None:
+    def _batch(self, plan: Plan, run: Rerun, batch: int, comparison: Comparison) -> None:
         report, unit = self.report, plan.unit
         raw = plan.journal.raw(batch)
         entry = orjson.loads(raw.value)
@@ -234,156 +174,13 @@ class Verifier:
             raise Broken("not verifiable", told) from None
         done, common = run.think(records, entry, policy)
         report.batches += 1
-        if batch < plan.first:
-            return
-        self._journaled(unit, raw, entry, common)
-        for out in done.aside:
-            self._compare(unit, out, (), lanes, NO_BATCH, None)
-        for out in done.outputs:
-            derived = out.derived
-            self._compare(unit, out, common if derived else (), lanes, batch if derived else NO_BATCH, spoken)
-
-    def _finish(self, plan: Plan, run: Rerun, broken: Broken | None, lanes: dict[tuple[str, int], Lane]) -> None:
-        """Once a unit has said all: what nobody said, and what nobody read."""
-        report, unit = self.report, plan.unit
-        why = str(broken) if broken is not None else None
-        if why is None and plan.journal.broken is not None:
-            why = f"{unit}: its journal has a gap: {plan.journal.broken}"
-        for (topic, partition), lane in lanes.items():
-            rest = lane.rest()
-            if why is not None:
-                report.not_verifiable[why] = report.not_verifiable.get(why, 0) + len(rest)
-                continue
-            for entry in rest:
-                report.find("invented", f"{self._shown(topic, partition, entry)}: no journaled batch says it")
-        if why is None and not plan.until:
-            for topic, offset in run.front.items():
-                log = self._logs[topic, plan.partition]
-                if log.place(offset) < len(log):
-                    told = f"{topic}/{plan.partition} was read up to {offset}, it holds records up to {log.end - 1}"
-                    report.find("missing", f"{unit}: {told}")
-
-    def _journaled(self, unit: str, raw: Any, entry: dict[str, Any], common: Headers) -> None:
-        """The journal record itself, apart from what the chain and the run say of it: its form, and its headers."""
-        own = (
-            ("ce_id", f"journal/{unit}/{entry['batch']}".encode()),
-            ("ce_type", b"endocrine.journal.v1"),
-            ("ce_subject", unit.encode()),
-        )
-        ordered = {name: entry[name] for name in FIELDS if name in entry}
-        expected = (raw.key, orjson.dumps(ordered), (*own, *common))
-        found = form_of(raw)
-        if found != expected:
-            self._differ(
-                unit, "journal", raw.partition, f"journal/{unit}/{entry['batch']}", expected, found, raw.offset
-            )
-
-    def _compare(
-        self,
-        unit: str,
-        out: Outgoing,
-        common: Headers,
-        lanes: dict[tuple[str, int], Lane],
-        batch: int,
-        spoken: dict[tuple[str, int], int] | None,
-    ) -> None:
-        report = self.report
-        topic, partition, key, value, own, _ = out
-        headers = (*own, *common)
-        if not (self._whole or self._scope.wants(topic, key, dict(headers))):
-            return
-        report.compared += 1
-        if self._sink is not None:
-            self._sink(out, common)
-        place = topic, partition
-        lane, digest = lanes.get(place), digest_of((key, value, headers))
-        found = None
-        if lane is not None and (self._logs[place].whole or not self._plainly_absent(lane, batch)):
-            found = lane.take(digest, lambda: _name(topic, headers))
-        if lane is None or found is None:
-            self._absent(unit, out, _name(topic, headers), lane, spoken)
-            return
-        if found.digest != digest:
-            stands = form_of(self._logs[place].at(found.offset))
-            self._differ(unit, *place, _name(topic, headers), (key, value, headers), stands, found.offset)
-            return
-        report.equal += 1
-        if spoken is not None:
-            if found.offset < spoken.get(place, -1):
-                told = f"{self._shown(*place, found)} stands before what was thought earlier"
-                report.find("out of order", f"{unit}: {told}")
-            spoken[place] = found.offset
-
-    # ---- findings ----
-
-    @staticmethod
-    def _plainly_absent(lane: Lane, batch: int) -> bool:
-        """Where a topic has lost records: whether the lane is beyond this batch, so that searching it is vain."""
-        return batch != NO_BATCH and lane.none_ahead and (lane.next is None or lane.next.batch > batch)
-
-    def _absent(
-        self, unit: str, out: Outgoing, name: str, lane: Lane | None, spoken: dict[tuple[str, int], int] | None
-    ) -> None:
-        place = (out.topic, out.partition)
-        log, report = self._logs[place], self.report
-        latest = self._latest.get(place, {}).get(key_digest(out.key), -1)
-        if latest > (spoken or {}).get(place, -1):
-            report.superseded += 1
-        elif log.start > 0 and (lane is None or lane.untouched):
-            told = f"{out.topic}/{out.partition} begins at offset {log.start}: what was before is gone by retention"
-            report.not_verifiable[told] = report.not_verifiable.get(told, 0) + 1
-        else:
-            kind = "said twice" if lane is not None and lane.said(name) else "missing"
-            report.find(kind, f"{unit}: {out.topic}/{out.partition} {name}")
-
-    def _differ(
-        self, unit: str, topic: str, partition: int, name: str, expected: Form, found: Form, offset: int
-    ) -> None:
-        fields = differences(expected, found)
-        cause = dict(expected[2]).get(ORIGIN, b"").decode("utf-8", "replace")
-        where = {"topic": topic, "partition": partition, "offset": offset, "id": name, "unit": unit, "origin": cause}
-        first = "; ".join(f"{one['path']} is {one['found']!r}, expected {one['expected']!r}" for one in fields[:3])
-        self.report.find("wrong", f"{unit}: {topic}/{partition} {name} at offset {offset}: {first}")
-        self.report.differ(where, fields)
-
-    def _copy(self, topic: str, partition: int, first: int, offset: int, equal: bool) -> None:
-        self.report.copies += 1
-        if not equal:
-            raw = self._logs[topic, partition].at(offset)
-            name = name_of(topic, dict(raw.headers))
-            self.report.find("copies differ", f"{topic}/{partition} {name} at offsets {first} and {offset}")
-
-    def _name_at(self, topic: str, partition: int, offset: int) -> str:
-        return _name(topic, self._logs[topic, partition].at(offset).headers)
-
-    def _shown(self, topic: str, partition: int, entry: Entry) -> str:
-        raw = self._logs[topic, partition].at(entry.offset)
-        return f"{topic}/{partition} {name_of(topic, dict(raw.headers))} at offset {entry.offset}"
-
-    # ---- resuming ----
-
-    def _dump(
-        self, run: Rerun, lanes: dict[tuple[str, int], Lane], spoken: dict[tuple[str, int], int]
-    ) -> dict[str, Any]:
-        return {
-            "unit": run.name,
-            "run": run.dump(),
-            "lanes": [[*place, lane.dump()] for place, lane in lanes.items()],
-            "spoken": [[*place, offset] for place, offset in spoken.items()],
-        }
+        if batch >= plan.first:
+            comparison.journal(raw, entry, common)
+            comparison.batch(entry, done, common)
 
     def _save(self, finished: set[str], inside: dict[str, Any] | None) -> None:
         if self._resume is not None:
             self._resume.save({"report": self.report.plain(), "finished": sorted(finished), "inside": inside})
-
-
-def _name(topic: str, headers: Headers) -> str:
-    return name_of(topic, dict(headers)) or "without a name"
-
-
-def key_digest(key: bytes | None) -> bytes:
-    """16 bytes that stand for a key."""
-    return digest_of((key, None, ()))
 
 
 def verified_topics() -> list[str]:

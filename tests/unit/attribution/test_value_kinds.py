@@ -95,4 +95,12 @@ def test_a_number_that_is_not_finite_is_refused(policy, observe, value):
 
 def test_an_integer_beyond_what_storage_holds_is_kept_as_a_double(policy, fold, observe):
     assert current(policy, fold, observe, 2**70) == float(2**70)
-    assert current(policy, fold, observe, 2**53) == 2**53
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_integers_are_kept_as_they_are_as_long_as_no_other_one_rounds_to_them(policy, fold, observe, sign):
+    exact = current(policy, fold, observe, sign * (2**53 - 1))
+    assert type(exact) is int
+    assert exact == sign * (2**53 - 1)
+    shown = [current(policy, fold, observe, sign * number) for number in (2**53, 2**53 + 1)]
+    assert [repr(one) for one in shown] == [repr(sign * 2.0**53)] * 2

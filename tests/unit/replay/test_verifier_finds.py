@@ -13,6 +13,7 @@ from agents.roster import AGENTS
 from pipeline.engine.wire import Fetched
 from pipeline.policy_files import shipped_policy
 from pipeline.replay.logs import FileLog
+from pipeline.replay.spool import MemoryLog
 from pipeline.replay.verify import Report, Verifier
 
 
@@ -50,6 +51,7 @@ def test_an_honest_run_is_proved_from_memory_and_from_files(honest: Logs, tmp_pa
         filed[topic, n] = FileLog(tmp_path / f"{topic}-{n}.log")
         filed[topic, n].extend(log)
         assert list(filed[topic, n]) == [raw._replace(headers=tuple(raw.headers)) for raw in log]
+        assert list(filed[topic, n].bodies()) == list(MemoryLog(log).bodies())
     assert verify(filed) == report
 
 
@@ -85,6 +87,10 @@ def forge(log: list[Fetched]) -> None:
     log.append(log[0]._replace(offset=len(log), headers=tuple(headers)))
 
 
+def strip_name(log: list[Fetched]) -> None:
+    log[-1] = log[-1]._replace(headers=tuple(header for header in log[-1].headers if header[0] != "ce_id"))
+
+
 def cut_journal(log: list[Fetched]) -> None:
     keys = [raw.key for raw in log]
     del log[next(n for n, key in enumerate(keys) if key in keys[n + 1 :])]
@@ -108,6 +114,7 @@ def unreadable_journal(log: list[Fetched]) -> None:
         ("tool-decisions", swap, "out of order"),
         ("tool-decisions", copy_with_other_bytes, "copies differ"),
         ("tool-decisions", forge, "invented"),
+        ("tool-decisions", strip_name, "missing"),
         ("tool-calls", change_value, "inputs changed"),
         ("tool-calls", same_copy, "missing"),  # a record that nobody has read
         ("journal", cut_journal, "journal gap"),
@@ -129,6 +136,24 @@ def test_identical_copies_are_no_finding_and_are_counted(honest: Logs) -> None:
     report = verify(logs)
     assert report.proved
     assert report.copies == 1
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_what_a_successor_says_again_is_counted_as_copies_and_hides_nothing(honest: Logs, missing: bool) -> None:
+    logs = copy(honest)
+    log = busiest(logs, "bond-events")
+    again = log[len(log) // 3 : 2 * len(log) // 3]
+    assert len(again) > 3
+    if missing:
+        del log[len(log) // 2]
+    log[:] = numbered([*log[: 2 * len(log) // 3], *again, *log[2 * len(log) // 3 :]])
+    report = verify(logs)
+    if missing:
+        assert not report.proved  # it comes after others that were thought later
+        assert set(report.findings) == {"out of order"}
+    else:
+        assert report.proved, report.findings
+        assert report.copies == len(again)
 
 
 def test_a_policy_nobody_published_makes_a_run_not_verifiable(honest: Logs) -> None:

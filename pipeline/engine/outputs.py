@@ -1,0 +1,126 @@
+"""What an agent says over a batch, written as records at its end: of a coalescing topic only the last per key."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+from agents.contract import Output, Trigger
+from pipeline.engine.chain import Chains
+from pipeline.engine.fit import partition_of
+from pipeline.engine.wire import CE_ID, ORIGIN, TRACEPARENT, Outgoing, Raw, event_time
+from pipeline.topics import Topic, record_key
+
+PENDING = 32
+"""Outputs not written yet. Of more of them the first would be out of the processor's cache by the time they are; of
+fewer, more would be written in vain, since a later record of their key is to come."""
+
+
+class _Cause(NamedTuple):
+    """What its outputs need of a trigger. Not the record itself: a batch of them would be kept until its end."""
+
+    topic: str
+    raw: Raw
+    id: str
+    identity: str
+    ts: float
+    traceparent: bytes | None
+
+
+_Said = tuple[Topic, str, str, Mapping[str, Any], int, _Cause]
+"""Of one output: its topic, key, identity, content, ordinal and cause."""
+
+
+class Outputs:
+    """Collects the outputs of a batch. name: of the agent. partitions: of every topic. chains: of the unit, where it
+    writes chained topics."""
+
+    def __init__(self, name: str, catalogue: Mapping[str, Topic], partitions: int, chains: Chains | None) -> None:
+        self._name, self._catalogue, self._partitions, self._chains = name, catalogue, partitions, chains
+        self._pending: list[_Said | None] = []
+        """Not written yet; None where a later record of its key came."""
+        self._written: list[Outgoing | None] = []
+        self._latest: dict[tuple[str, str], int] = {}
+        """Of coalescing topics: place of the last record of each key, counted over `_written` and `_pending`."""
+
+    def add_dead(self, out: Outgoing) -> None:
+        """A dead letter by state, in its place among the outputs."""
+        self._write()
+        self._written.append(out)
+
+    def add(
+        self, topic: str, raw: Raw, trigger: Trigger, headers: Mapping[str, bytes] | None, outputs: Sequence[Output]
+    ) -> None:
+        """What one trigger causes."""
+        catalogue, pending, value = self._catalogue, self._pending, trigger.value
+        ts = value["ts"] if type(value) is dict else getattr(value, "ts", 0.0)
+        trace = headers.get(TRACEPARENT) if headers else None
+        # _Cause(...) takes twice the time, and every record has one.
+        cause = tuple.__new__(_Cause, (topic, raw, trigger.id, trigger.identity, ts, trace))
+        for ordinal, (target, identity, content) in enumerate(outputs):
+            described = catalogue[target]
+            key = identity if described.key == "identity" else record_key(described, identity, content)
+            if described.coalesce:
+                self._supersede(target, key)
+            pending.append((described, key, identity, content, ordinal, cause))
+        if len(pending) >= PENDING:
+            self._write()
+
+    def written(self) -> list[Outgoing]:
+        """The outputs as records, in trigger order."""
+        self._write()
+        return [out for out in self._written if out is not None]
+
+    def _supersede(self, target: str, key: str) -> None:
+        """Forget what was said of a key before."""
+        place, ahead = (target, key), len(self._written)
+        before = self._latest.get(place)
+        if before is not None:
+            if before < ahead:
+                self._written[before] = None
+            else:
+                self._pending[before - ahead] = None
+        self._latest[place] = ahead + len(self._pending)
+
+    def _write(self) -> None:
+        """Write what is pending."""
+        name, dumps, new, append = self._name, orjson.dumps, tuple.__new__, self._written.append
+        last: _Cause | None = None
+        when: tuple[str, bytes] | None = None
+        for item in self._pending:
+            if item is None:
+                append(None)
+                continue
+            described, key, identity, content, ordinal, cause = item
+            topic, raw, named, owner, ts, trace = cause
+            if cause is not last:
+                last = cause
+                told = event_time(ts)
+                when = None if told is None else ("ce_time", told.encode())
+                place = raw.partition
+                made, origin = f"{name}/{named}/", f"{name}/{topic}/{place}/{raw.offset}/"
+            ours = identity == owner
+            subject = raw.key if ours else identity.encode()  # a record that is thought lies under its identity
+            own: tuple[tuple[str, bytes], ...] = (
+                (CE_ID, f"{made}{ordinal}".encode()),
+                described.ce_type_header,
+                ("ce_subject", subject or b""),
+                (ORIGIN, f"{origin}{ordinal}".encode()),
+            )
+            if when is not None:
+                own = (*own, when)
+            if trace is not None:
+                own = (*own, (TRACEPARENT, trace))
+            if described.chained and self._chains is not None:
+                assert ours, f"{described.name} is chained: a record of it lies on its trigger's partition"
+                content = self._chains.linked(described.name, content)
+            record = (
+                described.name,
+                place if ours else partition_of(identity, self._partitions),
+                subject if key == identity else key.encode(),
+                dumps(content),
+                own,
+                True,
+            )
+            append(new(Outgoing, record))
+        self._pending.clear()

@@ -1,0 +1,40 @@
+"""How a process that works through batches lets memory be managed."""
+
+import ctypes
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+KEEP_BYTES = 1 << 30
+"""What glibc's allocator may keep instead of giving it back."""
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+"""Names of mallopt's options (malloc.h)."""
+
+
+def keep_memory() -> None:
+    """Memory that was freed is kept for what comes next, for the rest of the process.
+
+    Batches are megabytes: by default glibc maps each of them anew and gives it back, and the kernel clears every page
+    of it again (a third of a worker's system time went there).
+    """
+    with suppress(AttributeError, OSError):  # another C library has no mallopt
+        glibc = ctypes.CDLL(None)
+        glibc.mallopt(_M_MMAP_THRESHOLD, KEEP_BYTES)
+        glibc.mallopt(_M_TRIM_THRESHOLD, KEEP_BYTES)
+
+
+@contextmanager
+def without_collections() -> Iterator[None]:
+    """No walks of the cyclic garbage collector, beyond those that are asked for: a batch's records die by reference
+    count, and every walk would look at all young ones."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()

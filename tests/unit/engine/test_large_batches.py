@@ -1,0 +1,83 @@
+"""A batch of more keys and outputs than are held open at once comes to the same as the same records in small ones."""
+
+import random
+
+import orjson
+import pytest
+
+from agents.roster import ATTRIBUTION, MODULATION
+from pipeline.engine.batch import Engine
+from pipeline.engine.outputs import PENDING
+from pipeline.engine.states import OPEN
+from pipeline.engine.wire import Fetched
+from pipeline.policy_files import shipped_policy
+from pipeline.topics import CATALOGUE
+
+PEOPLE = 3 * OPEN
+RECORDS = 4 * PEOPLE
+
+
+def observations():
+    rng = random.Random(5)
+    for n in range(RECORDS):
+        who, ts = f"user-{rng.randrange(PEOPLE)}", 1_760_000_000.0 + n
+        yield "observations", who, {
+            "primitive": rng.choice(["x.label", "x.other"]),
+            "value": rng.choice(["low", "high"]),
+            "confidence": 0.8,
+            "window": {"start_ts": ts - 30.0, "end_ts": ts},
+            "source": "sensor",
+            "identity_ref": who,
+            "ts": ts,
+            "id": f"o{rng.randrange(RECORDS)}",
+            "v": 1,
+        }  # fmt: skip
+
+
+def turns():
+    rng = random.Random(6)
+    for n in range(RECORDS):
+        who, ts = f"user-{rng.randrange(PEOPLE)}", 1_760_000_000.0 + n
+        turn = {"audit_id": f"turn-{rng.randrange(RECORDS)}", "identity": who, "ts": ts, "id": f"r{n}"}
+        if rng.random() < 0.7:
+            yield "interactions", who, {
+                "kind": "opened", **turn, "session_id": "s", "turn": n, "client": "c", "prompt": "What now?"
+            }  # fmt: skip
+        else:
+            yield "interactions", who, {"kind": "closed", **turn, "response": "This."}
+
+
+def run(agent, given, size):
+    engine, policy = Engine(agent, 1, "test", 1 << 20), shipped_policy()
+    records = [
+        (topic, Fetched(0, n, 0, who.encode(), orjson.dumps(value))) for n, (topic, who, value) in enumerate(given)
+    ]
+    states, marks, said = {}, {}, []
+    for first in range(0, len(records), size):
+        done = engine.process(records[first : first + size], policy, states.get, marks, partition=0)
+        marks = done.marks
+        for key, state in done.states.items():
+            if state is None:
+                del states[key]
+            else:
+                states[key] = state
+        said += done.outputs
+    return states, said
+
+
+@pytest.mark.parametrize(("agent", "given"), [(ATTRIBUTION, observations), (MODULATION, turns)])
+def test_states_and_outputs_do_not_depend_on_how_much_is_held_open(agent, given):
+    assert PENDING < OPEN < PEOPLE
+    states, said = run(agent, given(), RECORDS)
+    small_states, small_said = run(agent, given(), 7)
+    assert states == small_states
+    assert len(states) > 2 * OPEN
+    # Of a coalescing topic a batch says only the last record of each key, where that last one stands.
+    last = {(out.topic, out.key): place for place, out in enumerate(small_said)}
+    expected = [
+        out
+        for place, out in enumerate(small_said)
+        if not CATALOGUE[out.topic].coalesce or last[out.topic, out.key] == place
+    ]
+    assert said == expected
+    assert len(said) > 2 * PENDING

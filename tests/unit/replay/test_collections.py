@@ -1,0 +1,21 @@
+"""Verification walks no garbage while it works, and leaves the collector as it found it."""
+
+import gc
+
+import pytest
+
+from pipeline.memory import without_collections
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_the_collector_is_off_inside_and_afterwards_as_before(before: bool) -> None:
+    was = gc.isenabled()
+    (gc.enable if before else gc.disable)()
+    inside = None
+    try:
+        with without_collections():
+            inside = gc.isenabled()
+        assert inside is False
+        assert gc.isenabled() is before
+    finally:
+        (gc.enable if was else gc.disable)()
