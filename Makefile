@@ -49,10 +49,10 @@ dst: $(VENV)/.runtime ## deterministic simulation of the runtime: N schedules (d
 dst-ablations: $(VENV)/.runtime ## the same with each part of the protocol taken away in turn (N schedules each): all must fail
 	@$(BIN)/python -m pipeline.simbroker --ablations $(N)
 
-chaos: $(VENV)/.runtime kafka-fetch ## 100 faults on 3 workers and Kafka while 100,000 inputs come in, then every record proved (15 min)
+chaos: $(VENV)/.runtime kafka-fetch ## 100 faults on 3 workers, a tool connector and Kafka while 100,000 inputs come in, then every record proved (15 min)
 	@exec $(BIN)/python tests/chaos/main.py $(CHAOS_ARGS)
 
-chaos-quick: $(VENV)/.runtime kafka-fetch ## the same with 12 faults and 8,000 inputs, under two minutes
+chaos-quick: $(VENV)/.runtime kafka-fetch ## the same with 15 faults and 8,000 inputs, under two minutes
 	@exec $(BIN)/python tests/chaos/main.py --quick $(CHAOS_ARGS)
 
 turns: $(VENV)/.runtime ## 200 turns at once with a slow model: none lost, and what other decisions wait (under a minute)

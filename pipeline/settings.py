@@ -7,6 +7,9 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIB = 1 << 20
+METADATA_MAX_AGE_MS = 5_000
+"""Milliseconds after which a member of a group asks for its topics again. A Kafka that has just started answers without
+naming itself; a leader that asked then sees no topics, assigns nobody anything, and asks again only at this age."""
 
 
 class Settings(BaseSettings):

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from pipeline.chat.commands import HELP, WORDS, Wrong, approval, rating, signal
 from pipeline.chat.lines import Lines
-from pipeline.chat.show import Line, told, why
+from pipeline.chat.show import Line, explained, told
 from pipeline.chat.talk import Talk
 from pipeline.chat.turn import Turn
 
@@ -65,8 +65,8 @@ class Conversation:
                 self._signals.append(signal(arguments))
                 self._say(Line("  the next turn carries it", "dim"))
             elif word == "why":
-                for reason in why(self._last) if self._last else ():
-                    self._say(Line(f"  {reason}", "dim"))
+                for reason in explained(self._last):
+                    self._say(reason)
             elif word in ("rate", "approve", "deny"):
                 audit_id = self._last.audit_id if self._last else None
                 record = rating(arguments, audit_id) if word == "rate" else approval(word, arguments)

@@ -116,6 +116,18 @@ def why(turn: Turn) -> Iterator[str]:
                 yield f"{name} {_told(step['from'])} -> {_told(step['to'])} ({step['step']}{by})"
 
 
+def explained(turn: Turn | None) -> Iterator[Line]:
+    """The answer to `/why`; it says so where there is nothing to say."""
+    if turn is None:
+        yield Line("  nothing was asked yet", "dim")
+    elif not turn.modulations:
+        yield Line("  the parameters of this turn have not come", "dim")
+    elif reasons := list(why(turn)):
+        yield from (Line(f"  {reason}", "dim") for reason in reasons)
+    else:
+        yield Line("  no signal was looked at, and no step changed a parameter", "dim")
+
+
 def _told(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(map(str, value)) + "]"

@@ -24,8 +24,9 @@ What one request goes through, the numbers as in the code:
 5. **Commit**: the group's offset follows the lowest request that is not finished; so it may lag, never lead.
 Killed after 2, the effect has a mark and no answer: `INTERRUPTED`. Killed between 4 and 5: step 1 finds the answer.
 Killed before 4, a repeatable effect runs again. A partition that is revoked: what runs on it gets `drain_s` seconds to
-finish, then is cancelled, before the revocation returns. A zombie that lost its partition without noticing may answer
-once more a repeatable effect: the answer has the same id, and the agents take the first only.
+finish, then is cancelled, before the revocation returns; an answer that was on its way by then is waited for before the
+partition, come back, is read back. A zombie that lost its partition without noticing may answer once more a repeatable
+effect: the answer has the same id, and the agents take the first only.
 """
 
 import asyncio
@@ -84,6 +85,8 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
         self._room = asyncio.Semaphore(self.limits.concurrency)
         self._requests = settings.prefix + effect.requests
         self._committed: dict[int, int] = {}
+        self._flying: dict[int, set[asyncio.Future[Any]]] = {}
+        """Records handed to the producer and not acknowledged, by partition."""
 
     def stop(self) -> None:
         """Ask it to stop; `run` returns when it has."""
@@ -187,6 +190,9 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _take(self, held: "_Held") -> None:
         if held.arrived and held.known is None:
+            # A partition that was ours before: what was on its way when its effect was cancelled is on record first.
+            if flying := self._flying.get(held.partition):
+                await asyncio.wait(flying)
             held.known = await read_back(self.settings, self.effect, held.partition, held.arrived[0].timestamp)
         while held.arrived and held.front.waiting < self.limits.waiting and self._held.get(held.partition) is held:
             raw = held.arrived.pop(0)
@@ -277,16 +283,24 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
             headers.append(("ce_time", told.encode()))
         if request.traceparent:
             headers.append((TRACEPARENT, request.traceparent))
-        sent = await self._producer.send_and_wait(
+        sending: asyncio.Future[Any] = await self._producer.send(
             self.settings.prefix + said.topic,
             orjson.dumps(said.value),
             key=record_key(topic, request.identity, said.value).encode(),
             partition=request.partition,
             headers=headers,
         )
+        self._flying.setdefault(request.partition, set()).add(sending)
+        sending.add_done_callback(lambda done: self._landed(request.partition, done))
+        sent = await asyncio.shield(sending)  # cancelled or not, the producer goes on with it
         if self.metrics is not None:
             self.metrics.answer(said.topic, said.value)
         return int(sent.offset)
+
+    def _landed(self, partition: int, sending: "asyncio.Future[Any]") -> None:
+        self._flying[partition].discard(sending)
+        if not sending.cancelled():
+            sending.exception()  # told to whom waits for it, if anybody still does
 
     # ---- 5 Commit ----
 

@@ -1,4 +1,4 @@
-"""The workers as processes, and a supervisor that starts again what has ended, as in production."""
+"""Workers and the tool connector as processes, and a supervisor that starts again what ended, as in production."""
 
 import asyncio
 import os
@@ -6,9 +6,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pipeline import child
 from pipeline.settings import Settings
@@ -21,14 +22,21 @@ RESTART_S = 1.0
 """Seconds until the supervisor starts a worker that ended on its own."""
 
 
+Role = Literal["worker", "connector"]
+COMMANDS: Mapping[Role, tuple[str, ...]] = {"worker": ("worker",), "connector": ("connect", "tools")}
+
+
 @dataclass
 class Seat:
-    """A place for a worker. instance: name of a static member of the group, or None."""
+    """A place for a process. instance: name of a static member of its group, or None."""
 
     name: str
     instance: str | None
     log: Path
     """Of the last start: `<name>.<start>.log`."""
+    role: Role = "worker"
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables beside the settings."""
     process: "subprocess.Popen[bytes] | None" = None
     busy: bool = False
     """A fault has it in hand: the supervisor leaves it alone."""
@@ -38,7 +46,7 @@ class Seat:
 
 @dataclass
 class Exit:
-    """A worker that ended and was not killed."""
+    """A process that ended and was not killed."""
 
     at: float
     worker: str
@@ -49,9 +57,9 @@ class Exit:
 
 @dataclass
 class Crew:
-    """The workers of a run.
+    """The workers of a run, and its connector.
 
-    findings: sentences about workers that did not do as they must. exits: of workers that ended on their own.
+    findings: sentences about those that did not do as they must. exits: of those that ended on their own.
     """
 
     settings: Settings
@@ -68,14 +76,21 @@ class Crew:
 
     def add(self, *, static: bool) -> Seat:
         """A new seat, its worker started."""
-        name = f"worker-{len(self.seats) + 1}"
-        seat = Seat(name, name if static else None, self.folder / f"{name}.log")
+        name = f"worker-{sum(seat.role == 'worker' for seat in self.seats) + 1}"
+        return self._taken(Seat(name, name if static else None, self.folder / f"{name}.log"))
+
+    def add_connector(self, environment: Mapping[str, str]) -> Seat:
+        """The seat of the tool connector, started; a static member, so that a new one goes on at once."""
+        name = "connector"
+        return self._taken(Seat(name, name, self.folder / f"{name}.log", "connector", environment))
+
+    def _taken(self, seat: Seat) -> Seat:
         self.seats.append(seat)
         self.start(seat)
         return seat
 
     def start(self, seat: Seat) -> None:
-        """Start the seat's worker; does not wait until it is ready."""
+        """Start the seat's process; does not wait until it is ready."""
         values: dict[str, Any] = {
             **self.settings.model_dump(),
             "instance": seat.instance,
@@ -83,21 +98,25 @@ class Crew:
         }
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ENDOCRINE_")}
         environment |= {f"ENDOCRINE_{name.upper()}": str(value) for name, value in values.items() if value is not None}
+        environment |= seat.environment
         environment["PYTHONFAULTHANDLER"] = "1"  # SIGABRT writes the stacks of all threads into the log
         seat.starts += 1
         seat.log = self.folder / f"{seat.name}.{seat.starts}.log"
         with seat.log.open("a") as log:
             log.write(f"--- started at {self.now():.1f} s\n")
-        program = [sys.executable, "-c", "from pipeline.cli.main import main; main()", "worker"]
+        program = [sys.executable, "-c", "from pipeline.cli.main import main; main()", *COMMANDS[seat.role]]
         seat.process = child.spawn(program, seat.log, env=environment)
         self._all.append(seat.process)
 
-    def up(self) -> list[Seat]:
-        """Seats whose worker runs and is in no fault's hands."""
+    def up(self, role: Role = "worker") -> list[Seat]:
+        """Seats of this role whose process runs and is in no fault's hands."""
         return [
             seat
             for seat in self.seats
-            if not (seat.busy or seat.removed) and seat.process is not None and seat.process.poll() is None
+            if seat.role == role
+            and not (seat.busy or seat.removed)
+            and seat.process is not None
+            and seat.process.poll() is None
         ]
 
     async def supervise(self) -> None:
@@ -114,7 +133,7 @@ class Crew:
             await asyncio.sleep(0.1)
 
     def note_exit(self, seat: Seat, code: int) -> None:
-        """Write down why a worker ended."""
+        """Write down why a process ended."""
         self.exits.append(Exit(round(self.now(), 1), seat.name, code, child.last_lines(seat.log, 1).strip()))
 
     async def ended(self, process: "subprocess.Popen[bytes]", limit_s: float) -> int | None:
@@ -127,15 +146,16 @@ class Crew:
     async def must_end(
         self, seat: Seat, process: "subprocess.Popen[bytes]", why: str, within: float = STOP_S
     ) -> int | None:
-        """Wait for a worker that has to end; a finding with its stacks in the log when it does not."""
+        """Wait for a process that has to end; a finding with its stacks in the log when it does not."""
         code = await self.ended(process, within)
         if code is None:
             self.findings.append(
                 f"{seat.name} hangs: still running {within:.0f} s after {why} at {self.now() - within:.0f} s; its "
                 f"stacks are in its log"
             )
-            process.send_signal(signal.SIGUSR1)
-            await asyncio.sleep(1.0)
+            if seat.role == "worker":  # a connector has nothing to say on it, and would end
+                process.send_signal(signal.SIGUSR1)
+                await asyncio.sleep(1.0)
             process.send_signal(signal.SIGABRT)
             if await self.ended(process, 5) is None:
                 process.kill()

@@ -1,4 +1,4 @@
-"""Carries out a schedule of faults on the workers and on Kafka."""
+"""Carries out a schedule of faults on the workers, on the tool connector and on Kafka."""
 
 import asyncio
 import os
@@ -25,6 +25,7 @@ class Faults:
     log: Path
     done: Counter[str] = field(default_factory=Counter)
     _broker: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _connector: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def carry_out(self, faults: list[Fault]) -> None:
         """All of them at their times; returns when the last one is over. Workers' faults overlap."""
@@ -36,6 +37,8 @@ class Faults:
                         pass  # one fault of the broker after the other, in the order of the schedule
                     tasks.create_task(self._on_broker(fault))
                     await asyncio.sleep(0)
+                elif fault.kind.startswith("connector-"):
+                    tasks.create_task(self._on_connector(fault))
                 elif fault.kind == "add":
                     self._tell(fault, self.crew.add(static=False).name)
                 else:
@@ -52,10 +55,19 @@ class Faults:
                 return up[int(fault.whom * len(up))]
             await asyncio.sleep(0.1)
 
+    async def _on_connector(self, fault: Fault) -> None:
+        """There is one connector: its faults come one after the other, and hold up no others."""
+        async with self._connector:
+            while not (up := self.crew.up("connector")):  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+            up[0].busy = True
+            self._tell(fault, up[0].name)
+            await getattr(self, "_" + fault.kind.removeprefix("connector-"))(fault, up[0])
+
     def _tell(self, fault: Fault, whom: str) -> None:
         self.done[fault.kind] += 1
         with self.log.open("a") as log:
-            log.write(f"{self.crew.now():7.1f} s  {fault.kind:14} {whom:10} {fault.lasts:5.1f} s\n")
+            log.write(f"{self.crew.now():7.1f} s  {fault.kind:19} {whom:10} {fault.lasts:5.1f} s\n")
 
     async def _kill(self, fault: Fault, seat: Seat) -> None:
         assert seat.process is not None

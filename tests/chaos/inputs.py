@@ -17,6 +17,18 @@ SOURCES = sorted({topic for agent in AGENTS for topic in agent.sources} - _DERIV
 BROKEN = [b"", b"{", b"\xff\xfe\x00", b'{"ts": NaN}', b"[" * 2000, b"null", b"7"]
 
 
+FITTING: Sequence[tuple[str, dict[str, Any]]] = [
+    ("retrieve_knowledge", {"query": "river"}),
+    ("retrieve_knowledge", {"query": "tide and moon", "k": 2}),
+    ("schedule_task", {"when": "noon", "note": "n"}),
+    ("open_url", {"url": "https://example.org"}),
+    ("probe_once", {"query": "x"}),
+    ("probe_once", {"query": "y"}),
+    ("probe_again", {"query": "x"}),
+]
+"""Calls that the gate allows where the turn may use the tool."""
+
+
 class Input(NamedTuple):
     """One record to be produced."""
 
@@ -53,6 +65,14 @@ class Crowd(History):
         value: dict[str, Any] = {"request_id": f"request-{self.count}", "audit_id": name, "identity": who}
         said = {"step": 1, "status": "ok", "content": "This.", "tool_calls": [], "finish_reason": "stop", "usage": None}
         return self._line("model-replies", {**value, **said, "model": "m", "latency_ms": 812.5, "error": None})
+
+    def call(self) -> Line:
+        """More calls than chance would give fit their tool: the connector is to have work."""
+        line = super().call()
+        if self.rng.random() < 0.6:
+            function, arguments = self.rng.choice(FITTING)
+            line["value"] |= {"tool": function, "arguments": arguments, "step": self.rng.randint(1, 6)}
+        return line
 
     def good(self) -> Line:
         return self.reply() if self.rng.random() < 0.03 else super().good()

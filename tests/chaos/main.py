@@ -1,4 +1,4 @@
-"""Chaos: workers and Kafka are killed, stopped and woken while inputs pour in; then every record is proved.
+"""Chaos: workers, connector and Kafka are killed, stopped and woken while inputs pour in; then all is proved.
 
 `make chaos` and `make chaos-quick` call this; docs/chaos.md says what is done and what must hold. Exit code 0: proved.
 """
@@ -21,12 +21,14 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
 
+import calls
 from crew import Crew
 from faults import Faults
 from feed import Feed
 from inputs import SOURCES, Crowd, Input
 from schedule import MEANING, schedule
 from show import Show
+from tooling import service
 from watch import Watch
 
 from agents.policy.compiled import compile_policy
@@ -49,6 +51,7 @@ KINDS = (
     "inputs changed",
     "not verifiable",
     "input lost",
+    *calls.KINDS,
     "worker",
     "not at rest",
 )
@@ -79,16 +82,22 @@ class Chaos:
         self.show = show
         self.findings: dict[str, list[str]] = {kind: [] for kind in KINDS}
         self.report: dict[str, Any] = {"plan": asdict(plan), "proved": False}
+        self._asked: list[str] = []
+        """Call ids that the tools' service was asked to run, in order."""
 
     async def run(self) -> bool:
         """True when nothing was found."""
         begun = time.monotonic()
-        async with KafkaNode(self.folder / "kafka") as node:
+        async with (
+            service(self._asked, calls.SERVICE_S) as self._service,
+            KafkaNode(self.folder / "kafka") as node,
+        ):
             settings = Settings(
                 bootstrap=node.bootstrap,
                 group="chaos",
                 prefix="chaos.",
                 partitions=self.plan.partitions,
+                policy=calls.POLICY,
                 session_timeout_s=self.plan.session_s,
                 data_dir=self.folder / "data",
             )
@@ -96,7 +105,7 @@ class Chaos:
             watch = Watch(settings)
             try:
                 rested = await self._disturb(node, settings, crew, watch)
-                self.show.phase("stopping the workers")
+                self.show.phase("stopping workers and connector")
                 supervisor_free = [seat.name for seat in crew.up()]
                 await crew.stop()
                 self.report["workers_at_the_end"] = supervisor_free
@@ -119,12 +128,13 @@ class Chaos:
     async def _disturb(self, node: KafkaNode, settings: Settings, crew: Crew, watch: Watch) -> bool:
         """Feed and faults until all is over and at rest."""
         plan = self.plan
-        self.show.phase(f"starting {plan.workers} workers")
+        self.show.phase(f"starting {plan.workers} workers, then the tool connector")
         for n in range(plan.workers):
             crew.add(static=n < plan.workers - 1)
         supervising = asyncio.create_task(crew.supervise())
         try:
             await self._first_assignment(crew, watch)
+            crew.add_connector(calls.equipment(self.folder, self._service))
             crew.begun = time.monotonic()
             faults = Faults(crew, node, node.bootstrap, self.folder / "faults.log")
             self.feed = Feed(settings, random.Random(f"{plan.seed} pace"), plan.inputs, plan.span_s)
@@ -209,12 +219,15 @@ class Chaos:
             "copies": report.copies,
             "seconds": round(time.monotonic() - begun, 1),
         }
+        self.report["tool_calls"], found = calls.check(logs, self._asked, settings.max_record_bytes)
+        for kind, told in found.items():
+            self.findings[kind] += told
 
 
 def main() -> int:
     """The command line."""
     ask = argparse.ArgumentParser(description=__doc__)
-    ask.add_argument("--quick", action="store_true", help="8,000 inputs and 12 faults, under two minutes")
+    ask.add_argument("--quick", action="store_true", help="8,000 inputs and 15 faults, under two minutes")
     ask.add_argument("--seed", type=int, help="the same seed gives the same inputs and the same schedule of faults")
     ask.add_argument("--inputs", type=int)
     ask.add_argument("--faults", type=int)
@@ -224,7 +237,7 @@ def main() -> int:
     given = ask.parse_args()
     seed = given.seed if given.seed is not None else random.SystemRandom().randrange(1_000_000)
     inputs = given.inputs or (8_000 if given.quick else 100_000)
-    faults = given.faults or (12 if given.quick else 100)
+    faults = given.faults or (15 if given.quick else 100)
     span = given.span or (35.0 if given.quick else 720.0)
     plan = Plan(
         seed,
@@ -278,12 +291,12 @@ def render(report: dict[str, Any]) -> str:
     lines = [f"{'PROVED' if report['proved'] else 'NOT PROVED'}  seed {plan['seed']}, {report.get('seconds', '?')} s"]
     if failed := report.get("failed"):
         lines.append(f"the run itself failed: {failed}")
-    for name in ("inputs", "faults", "verified"):
+    for name in ("inputs", "faults", "verified", "tool_calls"):
         if name in report:
             lines.append(f"{name}:")
             lines += [f"  {key:28} {value}" for key, value in report[name].items()]
     if "exits" in report:
-        lines.append(f"workers that ended on their own (started again by the supervisor): {len(report['exits'])}")
+        lines.append(f"processes that ended on their own (started again by the supervisor): {len(report['exits'])}")
         lines += [f"  {e['at']:7.1f} s  {e['worker']}  exit code {e['code']}: {e['because']}" for e in report["exits"]]
     if "found" in report:
         lines.append("found:")

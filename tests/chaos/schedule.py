@@ -4,9 +4,9 @@ import random
 from dataclasses import dataclass
 
 SHARES = {
-    "kill": 34,
-    "terminate": 18,
-    "zombie": 22,
+    "kill": 28,
+    "terminate": 15,
+    "zombie": 18,
     "pause": 6,
     "replace": 6,
     "broker-crash": 5,
@@ -15,6 +15,9 @@ SHARES = {
     "broker-away": 1,
     "add": 1,
     "remove": 1,
+    "connector-kill": 6,
+    "connector-terminate": 3,
+    "connector-zombie": 3,
 }
 """Of a hundred faults; with fewer, each kind comes at least once, `broker-away` from 20 faults on."""
 MEANING = {
@@ -29,6 +32,9 @@ MEANING = {
     "broker-away": "Kafka stopped for 30 s",
     "add": "one worker more",
     "remove": "SIGTERM of a worker that does not come back",
+    "connector-kill": "SIGKILL of the tool connector, restarted after a while",
+    "connector-terminate": "SIGTERM of the tool connector, restarted",
+    "connector-zombie": "SIGSTOP of the tool connector past the session timeout, then SIGCONT",
 }
 
 
@@ -41,7 +47,7 @@ class Fault:
     whom: float
     """Which of the workers that are up: 0 is the first, just under 1 the last."""
     lasts: float
-    """Of a pause or zombie: how long it is stopped; of kill and terminate: how long until it is started again."""
+    """Of pauses and zombies: how long it is stopped; of kill and terminate: how long until it is started again."""
 
 
 def schedule(rng: random.Random, count: int, span_s: float, session_s: float) -> list[Fault]:
@@ -54,7 +60,7 @@ def schedule(rng: random.Random, count: int, span_s: float, session_s: float) ->
     total = sum(weights.values())
     deck = kinds + [kind for kind in kinds for _ in range(spare * weights[kind] // total)]
     while len(deck) < count:
-        deck.append(rng.choice(["kill", "terminate", "zombie"]))
+        deck.append(rng.choice(["kill", "terminate", "zombie", "connector-kill"]))
     rng.shuffle(deck)
     # The one that joins stays until one leaves, whichever that is.
     add, remove = sorted((deck.index("add"), deck.index("remove")))
@@ -66,11 +72,13 @@ def schedule(rng: random.Random, count: int, span_s: float, session_s: float) ->
         "broker-freeze": (session_s + 1, 2 * session_s),
         "replace": (1.0, 2 * session_s),
         "kill": (0.0, 0.5 * session_s),
+        "connector-kill": (0.0, 0.5 * session_s),
+        "connector-zombie": (session_s + 1, 2.2 * session_s),
     }
     faults = []
     for at, kind in zip(moments, deck, strict=True):
         lasts = rng.uniform(*lasting.get(kind, (0.0, 1.0)))
-        if kind == "kill" and rng.random() < 0.2:
+        if kind in ("kill", "connector-kill") and rng.random() < 0.2:
             lasts += 1.2 * session_s  # long enough that others take over even from a static member
         faults.append(Fault(at, kind, rng.random(), 30.0 if kind == "broker-away" else lasts))
     return faults

@@ -1,8 +1,11 @@
-"""How far each unit is, as the topics tell: the journal's runs against the ends of the source topics."""
+"""How far each unit is, as the topics tell: the journal's runs against the ends of the source topics.
+
+The connector leaves no journal: how far it is, its group's offsets tell.
+"""
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -13,6 +16,7 @@ from aiokafka.errors import KafkaError
 from crew import Crew
 
 from agents.roster import AGENTS
+from pipeline.connectors.tools.effect import ToolEffect
 from pipeline.settings import Settings
 
 POLL_S = 1.0
@@ -88,7 +92,9 @@ class Watch:
         return told
 
     async def until_at_rest(self, crew: Crew, patience_s: float, limit_s: float, tell: Callable[[str], None]) -> str:
-        """Wait until every unit has read all there is and every worker has its share; empty, or what is in the way.
+        """Wait until every unit has read all there is, every worker has its share, and the connector has answered.
+
+        Empty, or what is in the way.
 
         patience_s: how long nothing may move. limit_s: how long it may take in all.
         """
@@ -98,7 +104,7 @@ class Watch:
         told = "the broker does not answer"
         while True:
             if await self.look():
-                told = self._told(self.behind()) or await self._group(crew)
+                told = self._told(self.behind()) or await self._groups(crew)
                 now = self.batches, tuple(sorted(self._ends.items())), len(crew.exits)
                 calm = calm + 1 if not told and now == last else 0
                 if now != last:
@@ -118,20 +124,32 @@ class Watch:
         shown = "; ".join(f"{unit} has {count} of {topic} to read" for unit, topic, count in behind[:6])
         return shown + (f"; and {len(behind) - 6} more" if len(behind) > 6 else "")
 
-    async def _group(self, crew: Crew) -> str:
-        """What is wrong with the group; empty when every worker is in it with a share of the partitions."""
-        workers = len(crew.up())
+    async def _groups(self, crew: Crew) -> str:
+        """What is wrong with a group; empty when every worker has a share, and the connector has answered all."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self.settings.bootstrap, request_timeout_ms=10_000)
         try:
             async with asyncio.timeout(15):
                 await admin.start()
                 (answer,) = await admin.describe_consumer_groups([self.settings.group])
+                answered = await admin.list_consumer_group_offsets(f"{self.settings.group}.{ToolEffect.name}")
         except (KafkaError, TimeoutError) as error:
-            return f"the group cannot be described: {error!r}"
+            return f"the groups cannot be described: {error!r}"
         finally:
             await admin.close()
-        _, _, state, _, _, members, *_ = answer.groups[0]
+        return self._workers(answer.groups[0], len(crew.up())) or self._connector(answered)
+
+    @staticmethod
+    def _workers(group: Sequence[Any], workers: int) -> str:
+        _, _, state, _, _, members, *_ = group
         idle = [member[1] for member in members if len(member[-1]) < 10]
         if state == "Stable" and len(members) == workers and not idle:
             return ""
         return f"the group is {state} with {len(members)} members, {len(idle)} without a share, of {workers} workers"
+
+    def _connector(self, answered: Mapping[TopicPartition, Any]) -> str:
+        left = 0
+        for partition in range(self.settings.partitions):
+            place = TopicPartition(self.settings.prefix + ToolEffect.requests, partition)
+            upto = answered[place].offset if place in answered else 0
+            left += self._ends[place] - max(0, upto)
+        return f"the connector has {left} of {ToolEffect.requests} to answer" if left else ""

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import threading
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.cluster import ClusterMetadata
 from running import at_rest, worker_in_process
 
 from agents.attribution.agent import AGENT as ATTRIBUTION
@@ -22,6 +24,7 @@ from pipeline.policy_files import shipped_policy
 from pipeline.replay.logs import read_logs
 from pipeline.runtime.changelog import HEAD_KEY, Recovered
 from pipeline.runtime.errors import Fatal
+from pipeline.runtime.worker.body import Body
 from pipeline.runtime.worker.broker import Broker, KafkaPort
 from pipeline.runtime.worker.main import Worker
 
@@ -300,3 +303,34 @@ async def test_two_workers_own_the_same_partition_number_of_all_topics(small, fe
             sources = [place for place in worker.body.consumer.assignment() if "changelog" not in place.topic]
             assert {place.partition for place in sources} == mine
             assert len(sources) == 2 * len({place.topic for place in sources})
+
+
+async def test_a_leader_that_saw_no_topics_when_it_joined_assigns_them_within_seconds(small, admin, monkeypatch):
+    """A Kafka that has just started answers without naming itself: aiokafka looks again after five minutes only."""
+    await ensure_topics(small, ["attribution"])
+    look, seeing, took = ClusterMetadata.partitions_for_topic, threading.Event(), []
+    take_over = Body.take_over
+
+    def blind_at_first(cluster, topic):
+        consumers = threading.current_thread() is not threading.main_thread()
+        return None if consumers and not seeing.is_set() else look(cluster, topic)
+
+    async def noted(body, assigned):
+        took.append(set(assigned))
+        return await take_over(body, assigned)
+
+    monkeypatch.setattr(ClusterMetadata, "partitions_for_topic", blind_at_first)
+    monkeypatch.setattr(Body, "take_over", noted)
+    async with failing_worker(small) as (worker, _):
+
+        async def assigned_nothing():
+            return bool(took)
+
+        async def assigned_all():
+            return len(worker.body.units) == small.partitions
+
+        await until(assigned_nothing)
+        assert took == [set()]
+        seeing.set()
+        await until(assigned_all)
+        assert worker.failure is None

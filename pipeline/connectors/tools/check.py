@@ -49,5 +49,12 @@ def repeated_results(results: Iterable[Entry]) -> list[str]:
     ]
 
 
+def unanswered_calls(decisions: Iterable[Entry], results: Iterable[Entry]) -> list[str]:
+    """Allowed calls without a result, one line each. Where everything is at rest there must be none."""
+    answered = {_of(value) for _, value in results}
+    left = {_of(value): None for _, value in decisions if value["decision"] == "allowed" and _of(value) not in answered}
+    return [f"turn {audit_id!r}, call {call_id!r}: allowed, and no result" for audit_id, call_id in left]
+
+
 def _of(value: Mapping[str, Any]) -> tuple[str, str]:
     return value["audit_id"], value["call_id"]

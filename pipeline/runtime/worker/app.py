@@ -9,7 +9,7 @@ from agents.contract import Agent
 from pipeline.runtime.worker.body import Body
 from pipeline.runtime.worker.recovery import TableManager
 from pipeline.runtime.worker.transport import BatchTransport
-from pipeline.settings import Settings
+from pipeline.settings import METADATA_MAX_AGE_MS, Settings
 
 NEVER_S = 10 * 365 * 86_400.0
 """Seconds; longer than any worker lives."""
@@ -44,6 +44,7 @@ def build_app(settings: Settings, body: Body, *, worker_id: str) -> EndocrineApp
         # A standby reads along in a changelog. We have none, and Faust would assign us the changelogs of others.
         table_standby_replicas=0,
         consumer_auto_offset_reset="earliest",
+        consumer_metadata_max_age_ms=METADATA_MAX_AGE_MS,
         consumer_group_instance_id=settings.instance,
         consumer_max_fetch_size=max(settings.topic_message_bytes, 1 << 20),
         broker_session_timeout=settings.session_timeout_s,

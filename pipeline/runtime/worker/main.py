@@ -93,7 +93,17 @@ class Worker:
         await self._publish(broker)
         app.finalize()
         body.consumer = app.consumer
-        await app.start()
+        watching = asyncio.create_task(self._watch_group(app))
+        try:
+            await app.start()
+        finally:
+            watching.cancel()
+
+    async def _watch_group(self, app: EndocrineApp) -> None:
+        """Faust's start waits for the first assignment; where aiokafka gives up before, it would wait for ever."""
+        while (error := _coordination_error(app)) is None:  # noqa: ASYNC110
+            await asyncio.sleep(self.settings.commit_interval_s)
+        self._fail(error)
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, object]) -> bool:
         """Do this unless asked to stop first (a broker that does not answer must not keep us). True when it is done."""
@@ -170,7 +180,8 @@ def _coordination_error(app: EndocrineApp) -> BaseException | None:
 
     It ends silently, or puts its error away for the next fetch and waits: while Faust has fetching stopped, for ever.
     """
-    coordinator = getattr(app.consumer._thread._consumer, "_coordinator", None)
+    thread = getattr(app.consumer, "_thread", None)  # None until Faust has started it
+    coordinator = getattr(getattr(thread, "_consumer", None), "_coordinator", None)
     task = getattr(coordinator, "_coordination_task", None)
     if task is None or task.cancelled():
         return None

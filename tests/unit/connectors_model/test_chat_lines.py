@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.chat.commands import Wrong, approval, rating, signal
 from pipeline.chat.lines import Lines
-from pipeline.chat.show import told, why
+from pipeline.chat.show import explained, told, why
 from pipeline.chat.turn import Turn
 from pipeline.topics import CATALOGUE
 
@@ -96,6 +96,16 @@ def test_why_names_each_step_that_changed_something() -> None:
         "alignment_risk 0.7 from chat: used",
         "temperature 0.6 -> 0.405 (guard by alignment_risk)",
     ]
+
+
+def test_why_says_so_where_there_is_nothing_to_say() -> None:
+    unmoved = {"temperature": [{"step": "default", "by": "default", "from": None, "to": 0.6}]}
+    calm = Turn("t")
+    assert [line.text for line in explained(None)] == ["  nothing was asked yet"]
+    assert [line.text for line in explained(calm)] == ["  the parameters of this turn have not come"]
+    calm.take("modulations", modulation(signals=[], lineage=unmoved))
+    assert [line.text for line in explained(calm)] == ["  no signal was looked at, and no step changed a parameter"]
+    assert [line.text for line in explained(a_turn())] == [f"  {reason}" for reason in why(a_turn())]
 
 
 def test_records_of_other_turns_are_not_this_ones() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.connectors.contract import INTERRUPTED, Said
-from pipeline.connectors.tools.check import Entry, repeated_results, unallowed_results
+from pipeline.connectors.tools.check import Entry, repeated_results, unallowed_results, unanswered_calls
 from pipeline.connectors.tools.effect import call_name
 from pipeline.connectors.tools.handler import Answer, Degraded, ToolError
 from pipeline.connectors.tools.registry import handlers_of
@@ -251,6 +251,15 @@ def test_the_checker_finds_every_result_that_no_earlier_decision_allowed():
     assert unallowed_results([allowed], [entry(6, identity="bob")]) != []
     assert repeated_results([result, result]) == []
     assert len(repeated_results([result, entry(6, status="error")])) == 1
+
+
+def test_the_checker_finds_every_allowed_call_without_a_result():
+    allowed, other = entry(5, decision="allowed"), entry(5, decision="allowed", audit_id="u")
+    denied = entry(5, decision="denied", call_id="d")
+    assert unanswered_calls([allowed, allowed, denied], [entry(6, status="error")]) == []
+    assert unanswered_calls([allowed, other, other], [entry(6, status="ok")]) == [
+        "turn 'u', call 'c': allowed, and no result"
+    ]
 
 
 def test_the_name_of_a_call_is_bounded_and_its_own():

@@ -268,6 +268,31 @@ def test_a_long_history_and_a_long_context_are_bounded(make_talk):
     assert talk.requests[-1]["messages"][1]["content"] == f"{WORDS.context}\n{'c' * 50}[truncated]"
 
 
+def test_memory_is_bounded_whatever_comes(make_talk):
+    bounds = {"open_turns": 3, "closed_turns": 4, "early_modulations": 5, "sessions": 2, "history_turns": 2}
+    talk = make_talk(retrieval={"enabled": False}, limits=bounds)
+    for number in range(30):
+        ts = 100.0 + number
+        talk.modulate(f"never{number}", ts=ts)
+        talk.open(f"theirs{number}", ts=ts, respond=False)
+        for asked in range(3):
+            audit_id = f"done{number}.{asked}"
+            talk.open(audit_id, ts=ts, session_id=f"s{number}")
+            talk.modulate(audit_id, ts=ts)
+            talk.reply(f"{audit_id}/1", "An answer.", audit_id=audit_id, ts=ts)
+    for number in range(10):
+        talk.open(f"left{number}", ts=ts)
+    state = talk.state
+    assert {name: len(state[name]) for name in ("turns", "early", "others", "closed", "sessions")} == {
+        "turns": 3,
+        "early": 5,
+        "others": 5,
+        "closed": 4,
+        "sessions": 2,
+    }
+    assert all(len(entries) <= 2 for entries in state["sessions"].values())
+
+
 @pytest.mark.parametrize(
     ("limits", "prompt", "ends"),
     [

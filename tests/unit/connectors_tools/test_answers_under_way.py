@@ -1,0 +1,88 @@
+"""An answer that was handed to the broker when its partition went is on record before the partition is read again."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pipeline.connectors import effects
+from pipeline.connectors.contract import Request, Said
+from pipeline.connectors.effects import Runner
+from pipeline.engine.wire import Fetched
+from pipeline.settings import Settings
+
+TASK = {"call_id": "c", "audit_id": "t", "identity": "ann", "when": "noon", "note": "n", "ts": 1.0}
+
+
+class SlowProducer:
+    """Takes a record at once; the broker has it when `landed` is set."""
+
+    def __init__(self) -> None:
+        self.landed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    async def send(self, *record: Any, **named: Any) -> "asyncio.Future[Any]":
+        return self.landed
+
+
+class Silent:
+    """An effect that asks for nothing."""
+
+    name, requests, answers = "tools", "tool-decisions", "tool-results"
+
+    def request_id(self, value: dict[str, Any]) -> str | None:
+        return None
+
+
+@pytest.fixture
+async def runner() -> Runner:
+    runner = Runner(Settings(), Silent())  # type: ignore[arg-type]
+    runner._producer = SlowProducer()  # type: ignore[assignment]
+    return runner
+
+
+async def test_a_partition_that_comes_back_is_read_back_after_what_was_under_way(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    async def read_back(*asked: Any) -> Any:
+        read.append("landed" if runner._producer.landed.done() else "still under way")
+        return SimpleNamespace()
+
+    monkeypatch.setattr(effects, "read_back", read_back)
+    saying = asyncio.create_task(runner._say(Request(TASK, "ann", 3, 0, 0.0), Said("scheduled-tasks", TASK), "id"))
+    await asyncio.sleep(0)
+    saying.cancel()
+    await asyncio.wait([saying])
+    assert saying.cancelled()
+
+    runner._held[3] = effects._Held(3)
+    runner._held[3].arrived = [Fetched(3, 0, 1000, b"ann", b"{}")]
+    taking = asyncio.create_task(runner._take(runner._held[3]))
+    await asyncio.sleep(0.01)
+    assert read == []
+    runner._producer.landed.set_result(SimpleNamespace(offset=7))
+    await taking
+    await asyncio.gather(*runner._held[3].tasks)
+    assert read == ["landed"]
+    assert not runner._flying[3]
+
+
+async def test_an_answer_that_fails_after_its_effect_was_cancelled_holds_up_nobody(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def read_back(*asked: Any) -> Any:
+        return SimpleNamespace()
+
+    monkeypatch.setattr(effects, "read_back", read_back)
+    saying = asyncio.create_task(runner._say(Request(TASK, "ann", 3, 0, 0.0), Said("scheduled-tasks", TASK), "id"))
+    await asyncio.sleep(0)
+    saying.cancel()
+    await asyncio.wait([saying])
+    runner._producer.landed.set_exception(OSError("gone"))
+    runner._held[3] = effects._Held(3)
+    runner._held[3].arrived = [Fetched(3, 0, 1000, b"ann", b"{}")]
+    await asyncio.wait_for(runner._take(runner._held[3]), 5)
+    await asyncio.gather(*runner._held[3].tasks)
+    assert runner._held[3].front.upto == 1

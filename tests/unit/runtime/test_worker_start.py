@@ -1,0 +1,60 @@
+"""A worker that aiokafka leaves out of the group ends, also before it ever had a partition."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+from aiokafka.errors import UnknownError
+
+from agents.roster import AGENTS
+from pipeline.policy_files import shipped_policy
+from pipeline.runtime.worker.main import Worker
+from pipeline.settings import Settings
+
+
+class Waiting:
+    """A Faust application whose start waits for an assignment that never comes."""
+
+    def __init__(self, coordinator: Any) -> None:
+        self.consumer = SimpleNamespace(_thread=None)
+        self._coordinator = coordinator
+
+    def finalize(self) -> None:
+        pass
+
+    async def start(self) -> None:
+        self.consumer._thread = SimpleNamespace(_consumer=SimpleNamespace(_coordinator=self._coordinator))
+        await asyncio.Event().wait()
+
+
+class Broker:
+    async def start(self) -> None:
+        pass
+
+    async def send(self, *record: Any) -> None:
+        pass
+
+
+def starting(coordinator: Any) -> tuple[Worker, "asyncio.Task[bool]"]:
+    worker = Worker(Settings(commit_interval_s=0.01), AGENTS, shipped_policy())
+    body: Any = SimpleNamespace()
+    broker: Any = Broker()
+    app: Any = Waiting(coordinator)
+    return worker, asyncio.create_task(worker._unless_stopped(worker._start(app, body, broker)))
+
+
+async def test_a_join_that_the_broker_refused_ends_a_worker_that_waits_for_its_first_assignment() -> None:
+    joining = asyncio.get_running_loop().create_future()
+    worker, start = starting(SimpleNamespace(_coordination_task=joining, _pending_exception=UnknownError()))
+    assert await asyncio.wait_for(start, 5) is False
+    assert "left the group: UnknownError" in str(worker.failure)
+
+
+async def test_a_worker_that_is_still_joining_goes_on_waiting() -> None:
+    joining = asyncio.get_running_loop().create_future()
+    worker, start = starting(SimpleNamespace(_coordination_task=joining, _pending_exception=None))
+    await asyncio.sleep(0.05)
+    assert not start.done()
+    worker.stop()
+    assert await asyncio.wait_for(start, 5) is False
+    assert worker.failure is None
