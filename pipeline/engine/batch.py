@@ -110,7 +110,7 @@ class Engine:
         done.tally.read = len(records)
         states = States(stored, recalls=self._recalls)
         chains = Chains(stored(CHAIN_KEY)) if self._chained else None
-        said = Outputs(self.agent.name, self.catalogue, self.partitions, chains)
+        said = Outputs(self.agent, self.catalogue, self.partitions, chains)
         read, key_of, hold, think = self._read, self.agent.key, states.hold, self.agent.think
         thought = 0
         for topic, raw in records:

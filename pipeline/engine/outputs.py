@@ -1,19 +1,21 @@
 """What an agent says over a batch, written as records at its end: of a coalescing topic only the last per key."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
 
-from agents.contract import Output, Trigger
+from agents.contract import Agent, Output, Trigger
 from pipeline.engine.chain import Chains
 from pipeline.engine.fit import partition_of
 from pipeline.engine.wire import CE_ID, ORIGIN, TRACEPARENT, Outgoing, Raw, event_time
 from pipeline.topics import Topic, record_key
 
 PENDING = 32
-"""Outputs not written yet. Of more of them the first would be out of the processor's cache by the time they are; of
-fewer, more would be written in vain, since a later record of their key is to come."""
+"""Outputs not written yet. Of more of them the first would be out of the processor's cache by the time they are. An
+agent that writes to a coalescing topic keeps all of a batch: most would be written in vain, since a later record of
+their key is to come (a fifth of the attribution agent's time, where identities come often)."""
 
 
 class _Cause(NamedTuple):
@@ -32,11 +34,11 @@ _Said = tuple[Topic, str, str, Mapping[str, Any], int, _Cause]
 
 
 class Outputs:
-    """Collects the outputs of a batch. name: of the agent. partitions: of every topic. chains: of the unit, where it
-    writes chained topics."""
+    """Collects the outputs of a batch. partitions: of each topic. chains: of the unit, where it writes chained ones."""
 
-    def __init__(self, name: str, catalogue: Mapping[str, Topic], partitions: int, chains: Chains | None) -> None:
-        self._name, self._catalogue, self._partitions, self._chains = name, catalogue, partitions, chains
+    def __init__(self, agent: Agent, catalogue: Mapping[str, Topic], partitions: int, chains: Chains | None) -> None:
+        self._most = sys.maxsize if any(catalogue[topic].coalesce for topic in agent.targets) else PENDING
+        self._name, self._catalogue, self._partitions, self._chains = agent.name, catalogue, partitions, chains
         self._pending: list[_Said | None] = []
         """Not written yet; None where a later record of its key came."""
         self._written: list[Outgoing | None] = []
@@ -63,7 +65,7 @@ class Outputs:
             if described.coalesce:
                 self._supersede(target, key)
             pending.append((described, key, identity, content, ordinal, cause))
-        if len(pending) >= PENDING:
+        if len(pending) >= self._most:
             self._write()
 
     def written(self) -> list[Outgoing]:
