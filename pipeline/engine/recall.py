@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from agents.contract import State
+from pipeline.engine.exact import exact
 from pipeline.engine.wire import Raw
 
 RECENT = 32
@@ -35,7 +36,7 @@ def conflicts(mine: str, recent: list[str]) -> bool:
 
 def pack(state: State, recent: list[str]) -> bytes | None:
     """State and recent ids as stored; None (a tombstone) for a finished key."""
-    return None if state is None else orjson.dumps([state, "".join(recent)])
+    return None if state is None else exact([state, "".join(recent)])
 
 
 def unpack(stored: bytes | None) -> tuple[State, list[str]]:

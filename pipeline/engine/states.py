@@ -5,6 +5,7 @@ from collections.abc import Callable
 import orjson
 
 from agents.contract import State
+from pipeline.engine.exact import exact
 from pipeline.engine.recall import pack, unpack
 
 OPEN = 64
@@ -58,5 +59,5 @@ class States:
             if self._recalls:
                 after[name] = pack(held.state, held.recent)
             else:
-                after[name] = None if held.state is None else orjson.dumps(held.state)
+                after[name] = None if held.state is None else exact(held.state)
         self._open.clear()
