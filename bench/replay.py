@@ -27,6 +27,7 @@ from bench.workload import Workload, observations
 from pipeline.engine.batch import Engine
 from pipeline.engine.fit import partition_of
 from pipeline.engine.journal import journal_record
+from pipeline.engine.states import keep
 from pipeline.engine.wire import Fetched
 from pipeline.memory import keep_memory
 from pipeline.policy_files import shipped_policy
@@ -100,11 +101,7 @@ class Recorder:
         self._numbers[n] += 1
         done = engine.process(records, self._policy, states.get, self._marks[n], partition=n)
         self._marks[n] = done.marks
-        for key, state in done.states.items():
-            if state is None:
-                states.pop(key, None)
-            else:
-                states[key] = state
+        keep(states, done.states)
         journal = journal_record(
             engine.agent.name,
             n,

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from pipeline.replay.gather import bar, milliseconds, read_all, refuse, scratch, settings_for, told_errors
+from pipeline.cli.gather import bar, milliseconds, read_all, scratch, told_errors
+from pipeline.cli.shared import fail, settings_of
 from pipeline.replay.report import Report, Scope
 from pipeline.replay.resume import Resume
 from pipeline.replay.state_files import Snapshots
@@ -76,10 +77,10 @@ def verify(
 
     set_up_logs("ERROR")
     keep_memory()
-    settings = settings_for(bootstrap)
+    settings = settings_of(bootstrap)
     scope = _scope(since, until, identity, topic)
     if to_topics is not None and resume is not None:
-        refuse("--to-topics with --resume: what was made before the stop would be missing; give one of them")
+        fail("--to-topics with --resume: what was made before the stop would be missing; give one of them")
     with told_errors(settings):
         report = asyncio.run(
             verified(settings, scope, snapshot=snapshot, to_topics=to_topics, resume=resume, asked=(since, until))
@@ -93,10 +94,10 @@ def _scope(since: str | None, until: str | None, identity: str | None, topics: l
 
     known = verified_topics()
     if unknown := sorted(set(topics or ()) - set(known)):
-        refuse(f"--topic {unknown[0]}: there is no such topic; expected one of {', '.join(known)}")
+        fail(f"--topic {unknown[0]}: there is no such topic; expected one of {', '.join(known)}")
     begin, end = milliseconds("--from", since), milliseconds("--to", until)
     if begin is not None and end is not None and begin > end:
-        refuse(f"--from {since} is later than --to {until}")
+        fail(f"--from {since} is later than --to {until}")
     return Scope(begin, end, identity, frozenset(topics) if topics else None)
 
 
@@ -213,10 +214,10 @@ def what_if(
     from pipeline.replay.what_if_report import FORMS, written
 
     set_up_logs("ERROR")
-    settings = settings_for(bootstrap)
+    settings = settings_of(bootstrap)
     scope = _scope(since, until, identity, None)
     if form not in FORMS:
-        refuse(f"--format {form}: expected one of {', '.join(FORMS)}")
+        fail(f"--format {form}: expected one of {', '.join(FORMS)}")
     with told_errors(settings):
         told = asyncio.run(_asked(settings, policy, scope))
         data = written(told, form)
@@ -239,7 +240,7 @@ async def _asked(settings: Settings, policy: Path, scope: Scope) -> Any:
     try:
         other = load_policy(policy, os.environ)
     except PolicyFileError as error:
-        refuse(str(error))
+        fail(str(error))
     with scratch() as folder, bar() as titled:
         logs = await read_all(settings, verified_topics(), folder, titled("reading the topics"))
         return await asyncio.to_thread(

@@ -7,7 +7,8 @@ from typing import Annotated
 import orjson
 import typer
 
-from pipeline.replay.gather import bar, settings_for, told_errors
+from pipeline.cli.gather import bar, told_errors
+from pipeline.cli.shared import settings_of
 
 Folder = Annotated[Path, typer.Argument(help="A new folder for this snapshot.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the manifest as one JSON object.")]
@@ -34,7 +35,7 @@ def snapshot(folder: Folder, bootstrap: Bootstrap = None, as_json: Json = False)
     from pipeline.version import code_version
 
     set_up_logs("ERROR")
-    settings = settings_for(bootstrap)
+    settings = settings_of(bootstrap)
     with told_errors(settings), bar() as titled:
         manifest = asyncio.run(
             take_snapshot(

@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.replay.gather import bar, milliseconds, read_all, refuse, scratch, settings_for, told_errors
+from pipeline.cli.gather import bar, milliseconds, read_all, scratch, told_errors
+from pipeline.cli.shared import fail, settings_of
 from pipeline.replay.state_files import Snapshots
 from pipeline.settings import Settings
 from pipeline.times import EXPECTED
@@ -49,13 +50,13 @@ def state(
     from pipeline.logs import set_up_logs
 
     set_up_logs("ERROR")
-    settings = settings_for(bootstrap)
+    settings = settings_of(bootstrap)
     moment = milliseconds("--at", at)
     assert moment is not None
     if agent is not None and agent not in (known := [one.name for one in AGENTS]):
-        refuse(f"--agent {agent}: there is no such agent; expected one of {', '.join(known)}")
+        fail(f"--agent {agent}: there is no such agent; expected one of {', '.join(known)}")
     if form not in ("json", "table"):
-        refuse(f"--format {form}: expected json or table")
+        fail(f"--format {form}: expected json or table")
     with told_errors(settings):
         problems = asyncio.run(_show(settings, moment, agent, identity, form, snapshot))
     for problem in problems:

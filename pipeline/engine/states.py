@@ -1,6 +1,6 @@
 """The states of a batch's keys: decoded while they are thought over, bytes before and after."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, MutableMapping
 
 import orjson
 
@@ -11,6 +11,15 @@ from pipeline.engine.recall import pack, unpack
 OPEN = 64
 """States decoded at once. A state takes kilobytes decoded and some hundred bytes encoded: were all of a large batch
 kept decoded, they would leave the processor's cache, which costs more than to decode again a key that comes back."""
+
+
+def keep(states: MutableMapping[str, bytes], changed: Mapping[str, bytes | None]) -> None:
+    """Put what a batch changed into what is kept; None ends a key."""
+    for key, state in changed.items():
+        if state is None:
+            states.pop(key, None)
+        else:
+            states[key] = state
 
 
 class Held:

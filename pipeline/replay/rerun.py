@@ -9,6 +9,7 @@ from agents.policy.compiled import Policy
 from pipeline.engine.batch import Engine, Processed
 from pipeline.engine.journal import inputs_digest
 from pipeline.engine.marks import Marks
+from pipeline.engine.states import keep
 from pipeline.engine.wire import Headers
 from pipeline.replay.spool import Gone, Log, Window
 
@@ -100,12 +101,7 @@ class Rerun:
             records, policy, self.states.get, self.marks, partition=self.partition, refuse=entry.get("refused")
         )
         self.marks = done.marks
-        states = self.states
-        for key, state in done.states.items():
-            if state is None:
-                states.pop(key, None)
-            else:
-                states[key] = state
+        keep(self.states, done.states)
         self.batch = entry["batch"]
         return done, engine.common_headers(policy, self.partition, self.batch)
 

@@ -21,6 +21,7 @@ from agents.contract import Reject, State, Trigger
 from pipeline.engine.journal import inputs_digest
 from pipeline.engine.marks import Marks
 from pipeline.engine.recall import unpack
+from pipeline.engine.states import keep
 from pipeline.engine.wire import Fetched, Outgoing
 from pipeline.runtime.changelog import CLAIM_KEY, HEAD_KEY, Recovered
 from pipeline.runtime.head import decode_head
@@ -189,11 +190,7 @@ def _check_unit(world: World, agent: Toy, partition: int, first: dict[Spelled, i
             history.thought[agent.name] += [(topic, _id(raw)) for topic, raw in records if raw.value != b"{"]
         done = engine.process(records, rules, states.get, marks, partition=partition, refuse=refused)
         marks = done.marks
-        for key, state in done.states.items():
-            if state is None:
-                states.pop(key, None)
-            else:
-                states[key] = state
+        keep(states, done.states)
         common = engine.common_headers(rules, partition, number)
         for out in done.aside:
             history.said[_spell(out, ())] = None

@@ -13,6 +13,7 @@ from agents.roster import AGENTS
 from pipeline.engine.batch import Engine
 from pipeline.engine.fit import partition_of
 from pipeline.engine.journal import journal_record
+from pipeline.engine.states import keep
 from pipeline.engine.wire import Fetched, Outgoing
 from pipeline.replay.verify import verified_topics
 from pipeline.simulation import parse_line
@@ -75,11 +76,7 @@ class Recording:
         self.batches[unit] += 1
         done = engine.process(records, policy, states.get, self.marks[unit], partition=n)
         self.marks[unit] = done.marks
-        for key, state in done.states.items():
-            if state is None:
-                states.pop(key, None)
-            else:
-                states[key] = state
+        keep(states, done.states)
         journal = journal_record(
             engine.agent.name,
             n,

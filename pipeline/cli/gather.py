@@ -1,33 +1,24 @@
-"""What the commands share: settings, reading topics into files with a bar on the terminal, errors as sentences."""
+"""What the commands over a whole history share: topics into files with a bar on the terminal, errors as sentences."""
 
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import typer
 from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pipeline import embedded
 from pipeline.admin import TopicsError
+from pipeline.cli.shared import fail
 from pipeline.replay.history import HistoryError
 from pipeline.replay.logs import Ends, read_logs
 from pipeline.replay.resume import ResumeError
 from pipeline.replay.state_files import SnapshotError
 from pipeline.settings import Settings
 from pipeline.times import parse_time
-
-
-def settings_for(bootstrap: str | None) -> Settings:
-    """Settings from the environment; without ENDOCRINE_BOOTSTRAP the embedded broker of this folder, if it runs."""
-    settings = Settings()
-    if bootstrap is None and "bootstrap" not in settings.model_fields_set:
-        bootstrap = (embedded.running(settings.data_dir) or {}).get("bootstrap")
-    return settings.model_copy(update={"bootstrap": bootstrap}) if bootstrap else settings
 
 
 def milliseconds(option: str, text: str | None) -> int | None:
@@ -37,13 +28,7 @@ def milliseconds(option: str, text: str | None) -> int | None:
     try:
         return round(parse_time(text) * 1000)
     except ValueError as error:
-        refuse(f"{option}: {error}")
-
-
-def refuse(told: str) -> NoReturn:
-    """End the command: it cannot be done as asked."""
-    typer.echo(f"error: {told}", err=True)
-    raise typer.Exit(2)
+        fail(f"{option}: {error}")
 
 
 @contextmanager
@@ -52,11 +37,11 @@ def told_errors(settings: Settings) -> Iterator[None]:
     try:
         yield
     except KafkaError as error:
-        refuse(f"{settings.bootstrap}: cannot be read: {error!r}; is a broker running there?")
+        fail(f"{settings.bootstrap}: cannot be read: {error!r}; is a broker running there?")
     except (TopicsError, SnapshotError, ResumeError, HistoryError, TimeoutError) as error:
-        refuse(str(error))
+        fail(str(error))
     except OSError as error:
-        refuse(f"{error.filename or settings.bootstrap}: {error.strerror or error}")
+        fail(f"{error.filename or settings.bootstrap}: {error.strerror or error}")
 
 
 @contextmanager
