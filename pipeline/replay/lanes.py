@@ -1,21 +1,20 @@
 """What stands on the topics, by who wrote it: one lane per (unit, topic, partition), in offset order.
 
 A unit says its records in the order in which it made them, so its lane is read once beside it, and neither has to be in
-memory. A lane is kept as runs of offsets, each of one batch. A record is read from its log and compared as it is; its
-name and its digest are asked for only where it is not the one expected next.
+memory. A lane is kept as runs of offsets, each of one batch. Records are read from the log as they lie in it and
+compared unread; their names and digests are asked for only where they are not the ones expected next.
 """
 
 import hashlib
 import struct
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
-import msgpack
-
-from pipeline.replay.difference import Form, form_of
+from pipeline.replay.difference import Form
 from pipeline.replay.origins import NO_BATCH, called
-from pipeline.replay.spool import AHEAD, Log, Window
+from pipeline.replay.spool import Body, Log, packed, unpacked
+from pipeline.replay.windows import AHEAD, bodies
 
 _RUN = struct.Struct("<qqq")
 _CHUNK_BYTES = _RUN.size << 9
@@ -24,7 +23,6 @@ RECENT = 20_000
 again. A copy that comes later than that is found out at the lane's end, by reading it once more."""
 Place = tuple[str, str, int]
 """Unit, topic, partition."""
-_pack = msgpack.Packer().pack
 
 
 class Seen(NamedTuple):
@@ -36,7 +34,11 @@ class Seen(NamedTuple):
 
 def digest_of(form: Form) -> bytes:
     """16 bytes that stand for a record's key, value and headers."""
-    return hashlib.blake2b(_pack(form), digest_size=16).digest()
+    return _digest(packed(*form))
+
+
+def _digest(body: bytes) -> bytes:
+    return hashlib.blake2b(body, digest_size=16).digest()
 
 
 class Index:
@@ -94,9 +96,12 @@ class Lane:
         self.spoken = -1
         """Offset of the last output found here: what is thought later must not stand before it."""
         self._index, self._place, self._on_copy = index, place, on_copy
-        self._records = self._from(0)
-        self._next = next(self._records, None)
-        """The record that stands next, and its batch."""
+        self._pieces = self._from(0)
+        self._piece: Sequence[Body] = ()
+        self._batch = NO_BATCH
+        """What was read last, of one batch."""
+        self._at = 0
+        """Place in it of the record that stands next."""
         self._ahead: dict[str, Seen] = {}
         """Read, and not said yet, by name."""
         self._said: deque[int] = deque(maxlen=RECENT)
@@ -105,13 +110,22 @@ class Lane:
         """From then on: offsets of first copies by digest."""
         self._names: dict[str, int] | None = None
 
-    def _from(self, start: int) -> Iterator[tuple[Any, int]]:
-        """Its records at this offset and above, with their batches."""
-        window = Window(self.log)
+    def _from(self, start: int) -> Iterator[tuple[int, Sequence[Body]]]:
+        """Its records at this offset and above, some at a time, with their batch."""
+        window = bodies(self.log)
         for first, count, batch in self._index.read(self._place):
             for begin in range(max(first, start), first + count, AHEAD):
-                for raw in window.run(begin, min(AHEAD, first + count - begin)):
-                    yield raw, batch
+                yield batch, window.run(begin, min(AHEAD, first + count - begin))
+
+    def _more(self) -> bool:
+        """Whether a record stands next; it is read."""
+        while self._at == len(self._piece):
+            following = next(self._pieces, None)
+            if following is None:
+                return False
+            self._batch, self._piece = following
+            self._at = 0
+        return True
 
     @property
     def untouched(self) -> bool:
@@ -120,25 +134,30 @@ class Lane:
 
     def is_past(self, batch: int) -> bool:
         """Whether it is beyond this batch, so that searching it for a record of the batch is vain."""
-        return batch != NO_BATCH and not self._ahead and (self._next is None or self._next[1] > batch)
+        return batch != NO_BATCH and not self._ahead and (not self._more() or self._batch > batch)
 
-    def take(self, form: Form) -> int | None:
-        """The offset at which this very record stands next; None where it must be searched for.
+    def take(self, expected: Sequence[bytes]) -> list[int]:
+        """The offsets of these bodies, from the first on, as far as they are the very ones that stand next.
 
-        A unit says no two equal records (each names its cause by offset and ordinal), so the next one is no copy.
+        The first that is not, and those after it, are to be searched for. A unit says no two equal records (each names
+        its cause by offset and ordinal), so none of those that are is a copy.
         """
-        if self._next is None or self._ahead:
-            return None
-        raw, _ = self._next
-        if raw.value != form[1] or tuple(raw.headers) != form[2] or raw.key != form[0]:
-            return None
-        offset: int = raw.offset
-        self._next = next(self._records, None)
+        offsets: list[int] = []
+        while (taken := len(offsets)) < len(expected) and not self._ahead and self._more():
+            some = self._piece[self._at : self._at + len(expected) - taken]
+            stand = [body for _, body in some]
+            if stand != expected[taken : taken + len(some)]:
+                some = some[: next(n for n, body in enumerate(stand) if body != expected[taken + n])]
+                if not some:
+                    break
+            self._at += len(some)
+            offsets += [offset for offset, _ in some]
+            if self._recent is not None:
+                for offset, body in some:
+                    self._note(Seen(offset, _digest(body)))
         if self._recent is None:
-            self._said.append(offset)
-        else:
-            self._note(Seen(offset, digest_of(form)))
-        return offset
+            self._said.extend(offsets)
+        return offsets
 
     def search(self, form: Form) -> Seen | None:
         """The first copy of this record, or of another one of its name; None when there is none."""
@@ -163,10 +182,13 @@ class Lane:
 
     def _following(self) -> Iterator[tuple[Seen, str]]:
         """What stands from here on, each with its name; what was given is read."""
-        while self._next is not None:
-            raw, _ = self._next
-            self._next = next(self._records, None)
-            yield Seen(raw.offset, digest_of(form_of(raw))), called(self._place[1], raw.headers)
+        while self._more():
+            offset, body = self._piece[self._at]
+            self._at += 1
+            yield Seen(offset, _digest(body)), self._called(body)
+
+    def _called(self, body: bytes) -> str:
+        return called(self._place[1], unpacked(body)[2])
 
     def _note(self, found: Seen) -> None:
         recent = self._known()
@@ -177,8 +199,8 @@ class Lane:
     def _known(self) -> OrderedDict[bytes, int]:
         """What was said last, by digest."""
         if self._recent is None:
-            window = Window(self.log)
-            self._recent = OrderedDict((digest_of(form_of(window.at(offset))), offset) for offset in self._said)
+            window = bodies(self.log)
+            self._recent = OrderedDict((_digest(window.run(offset, 1)[0][1]), offset) for offset in self._said)
             self._said.clear()
         return self._recent
 
@@ -194,8 +216,9 @@ class Lane:
     def _first_offsets(self) -> dict[str, int]:
         if self._names is None:
             self._names = {}
-            for raw, _ in self._from(0):
-                self._names.setdefault(called(self._place[1], raw.headers), raw.offset)
+            for _, piece in self._from(0):
+                for offset, body in piece:
+                    self._names.setdefault(self._called(body), offset)
         return self._names
 
     def rest(self) -> list[int]:
@@ -210,20 +233,19 @@ class Lane:
         for name, seen in self._ahead.items():
             first = self._first_offsets()[name]
             if first < seen.offset:
-                self._on_copy(first, seen.offset, digest_of(form_of(self.log.at(first))) == seen.digest)
+                self._on_copy(first, seen.offset, _digest(bodies(self.log).run(first, 1)[0][1]) == seen.digest)
             else:
                 left.append(seen.offset)
         return left
 
     def dump(self) -> Any:
         """Where it stands, for `load`."""
-        following = -1 if self._next is None else self._next[0].offset
+        following = self._piece[self._at][0] if self._more() else -1
         return [following, self.spoken, [*self._ahead.items()], [*self._known().items()]]
 
     def load(self, dumped: Any) -> None:
         """Go on from what `dump` gave; the topic may have lost its beginning since."""
         offset, self.spoken, ahead, recent = dumped
-        self._records = self._from(self.log.end if offset == -1 else offset)
-        self._next = next(self._records, None)
+        self._pieces, self._piece, self._at = self._from(self.log.end if offset == -1 else offset), (), 0
         self._ahead = {name: Seen._make(seen) for name, seen in ahead}
         self._recent = OrderedDict((digest, first) for digest, first in recent)

@@ -11,7 +11,8 @@ from pipeline.engine.journal import inputs_digest
 from pipeline.engine.marks import Marks
 from pipeline.engine.states import keep
 from pipeline.engine.wire import Headers
-from pipeline.replay.spool import Gone, Log, Window
+from pipeline.replay.spool import Gone, Log
+from pipeline.replay.windows import records as window_on
 
 BEGINNING = "the beginning"
 
@@ -58,7 +59,7 @@ class Rerun:
         self.marks: Marks = dict(start.marks)
         self.front = {**dict.fromkeys(agent.sources, 0), **start.front}
         self._logs = {topic: logs[topic, partition] for topic in agent.sources}
-        self._windows = {topic: Window(log) for topic, log in self._logs.items()}
+        self._windows = {topic: window_on(log) for topic, log in self._logs.items()}
         self._partitions, self._max_record_bytes = partitions, max_record_bytes
         self._engines: dict[str, Engine] = {}
 

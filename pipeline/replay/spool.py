@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, overload
 
 import msgpack
 
-from pipeline.engine.wire import Fetched
+from pipeline.engine.wire import Fetched, Headers
 
 CHUNK = 150
 """Records read from a file at once where all are read in turn."""
@@ -24,14 +24,24 @@ _HEAD = struct.Struct("<iqqI")
 _pack = msgpack.Packer().pack
 
 
+def packed(key: bytes | None, value: bytes | None, headers: Headers) -> bytes:
+    """A record's body: all that a reader of the topic sees of it but its offset and time. Equal bodies, equal records."""
+    body: bytes = _pack((key, value, headers))
+    return body
+
+
 def unpacked(body: bytes) -> tuple[bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]:
-    """Key, value and headers from what `Log.bodies` gives."""
+    """Key, value and headers of a body."""
     form: tuple[bytes | None, bytes | None, tuple[tuple[str, bytes], ...]] = msgpack.unpackb(body, use_list=False)
     return form
 
 
-AHEAD = 64
-"""Records read from a file at once where they are asked for one by one or in short runs."""
+Body = tuple[int, bytes]
+"""A record's offset and body."""
+
+
+def _body(raw: Any) -> Body:
+    return raw.offset, packed(raw.key, raw.value, [*map(tuple, raw.headers)])
 
 
 class Gone(Exception):
@@ -73,11 +83,15 @@ class Log(Sequence[Any]):
         last = self._jumps[found + 1][1] if found + 1 < len(self._jumps) else len(self)
         return min(place + offset - first, last)
 
-    def bodies(self) -> Iterator[tuple[int, bytes]]:
-        """Offset, and key, value and headers as msgpack, of each record that has headers."""
+    def bodies(self) -> Iterator[Body]:
+        """Of each record that has headers."""
         for raw in self:
             if raw.headers:
-                yield raw.offset, _pack((raw.key, raw.value, [*map(tuple, raw.headers)]))
+                yield _body(raw)
+
+    def between(self, first: int, last: int) -> Sequence[Body]:
+        """Of the records at places `first` to `last` (exclusive), as far as there are some."""
+        return [_body(raw) for raw in self[first:last]]
 
     def at(self, offset: int) -> Any:
         """The record at this offset. Raises Gone."""
@@ -89,13 +103,18 @@ class Log(Sequence[Any]):
         found = self[begin : begin + count]
         if len(found) == count and found[0].offset == first and found[-1].offset == first + count - 1:
             return found
-        there = [raw.offset for raw in found if raw.offset < first + count]
+        raise self.gone(first, count)
+
+    def gone(self, first: int, count: int) -> Gone:
+        """What to raise where not all of `count` records from `first` on are there."""
+        begin = self.place(first)
+        there = [raw.offset for raw in self[begin : begin + count] if raw.offset < first + count]
         upto = f"offsets {first} to {first + count - 1}: {count - len(there)} of {count} are gone"
         if first < self.start:
-            raise Gone(f"{upto} by retention (it begins at {self.start} now)")
+            return Gone(f"{upto} by retention (it begins at {self.start} now)")
         if first + count > self.end:
-            raise Gone(f"{upto} (it ends at {self.end})")
-        raise Gone(f"{upto} by compaction")
+            return Gone(f"{upto} (it ends at {self.end})")
+        return Gone(f"{upto} by compaction")
 
 
 class MemoryLog(Log):
@@ -138,16 +157,14 @@ class FileLog(Log):
 
     def extend(self, records: Iterable[Any]) -> None:
         """Append records, in offset order."""
-        parts = []
+        parts: list[bytes] = []
         for raw in records:
             headers = [*map(tuple, raw.headers)]
-            packed = _HEAD.pack(raw.partition, raw.offset, raw.timestamp, len(headers)) + _pack(
-                (raw.key, raw.value, headers)
-            )
+            head = _HEAD.pack(raw.partition, raw.offset, raw.timestamp, len(headers))
+            parts += (head, packed(raw.key, raw.value, headers))
             self._note(raw.offset, len(self._places))
             self._places.append(self._size)
-            self._size += len(packed)
-            parts.append(packed)
+            self._size += len(head) + len(parts[-1])
         if not self._writing:  # a seek costs a write of what is buffered
             self._file.seek(0, 2)
             self._writing = True
@@ -173,7 +190,16 @@ class FileLog(Log):
         for first in range(0, len(self), CHUNK):
             yield from self._read(first, min(first + CHUNK, len(self)))
 
-    def bodies(self) -> Iterator[tuple[int, bytes]]:
+    def between(self, first: int, last: int) -> Sequence[Body]:
+        """See Log: without a look into them."""
+        last = min(last, len(self))
+        if first >= last:
+            return []
+        size, head = _HEAD.size, _HEAD.unpack_from
+        data, bounds = self._bytes(first, last)
+        return [(head(data, begin)[1], data[begin + size : end]) for begin, end in pairwise(bounds)]
+
+    def bodies(self) -> Iterator[Body]:
         """See Log: without a look into them."""
         size, head = _HEAD.size, _HEAD.unpack_from
         for first in range(0, len(self), CHUNK):
@@ -205,39 +231,6 @@ class FileLog(Log):
         self._writing = False
         self._file.seek(places[0])
         return self._file.read(places[-1] - places[0]), [place - places[0] for place in places]
-
-
-class Window:
-    """Reads records of a log at rising offsets, some at once. It does not see records added meanwhile."""
-
-    def __init__(self, log: Log) -> None:
-        self._log = log
-        self._records: Sequence[Any] = ()
-        self._first = self._following = 0
-        """Place in the log of the first one here; place here of the one after the last that was asked for."""
-
-    def at(self, offset: int) -> Any:
-        """The record at this offset. Raises Gone."""
-        if self._following < len(self._records):
-            raw = self._records[self._following]
-            if raw.offset == offset:
-                self._following += 1
-                return raw
-        return self.run(offset, 1)[0]
-
-    def run(self, first: int, count: int) -> Sequence[Any]:
-        """As Log.run: `count` records with offsets from `first` on. Raises Gone when one of them is not there."""
-        if count > AHEAD:
-            return self._log.run(first, count)
-        place = self._log.place(first)
-        if not self._first <= place <= self._first + len(self._records) - count:
-            self._records, self._first = self._log[place : place + AHEAD], place
-        begin = place - self._first
-        found = self._records[begin : begin + count]
-        if len(found) == count and found[0].offset == first and found[-1].offset == first + count - 1:
-            self._following = begin + count
-            return found
-        return self._log.run(first, count)
 
 
 def as_log(records: Sequence[Any]) -> Log:
