@@ -3,6 +3,7 @@
 Offsets need not begin at 0 (retention took what was before) nor follow each other (compaction took what was between).
 """
 
+import os
 import struct
 from array import array
 from bisect import bisect_left, bisect_right
@@ -153,7 +154,7 @@ class FileLog(Log):
         self._file: BinaryIO = path.open("w+b")
         self._places = array("Q")
         self._size = 0
-        self._writing = False
+        self._written = True
 
     def extend(self, records: Iterable[Any]) -> None:
         """Append records, in offset order."""
@@ -165,10 +166,8 @@ class FileLog(Log):
             self._note(raw.offset, len(self._places))
             self._places.append(self._size)
             self._size += len(head) + len(parts[-1])
-        if not self._writing:  # a seek costs a write of what is buffered
-            self._file.seek(0, 2)
-            self._writing = True
         self._file.write(b"".join(parts))
+        self._written = False
 
     def __len__(self) -> int:
         return len(self._places)
@@ -215,12 +214,13 @@ class FileLog(Log):
                 return []
             raise IndexError(f"records {first} to {last} of a log of {len(self)}")
         size, head, unpack, new = _HEAD.size, _HEAD.unpack_from, msgpack.unpackb, tuple.__new__
-        data, bounds = self._bytes(first, last)
         records = []
-        for begin, end in pairwise(bounds):
-            partition, offset, timestamp, _ = head(data, begin)
-            form = unpack(data[begin + size : end], use_list=False)
-            records.append(new(Fetched, (partition, offset, timestamp, *form)))
+        for some in range(first, last, CHUNK):
+            data, bounds = self._bytes(some, min(some + CHUNK, last))
+            for begin, end in pairwise(bounds):
+                partition, offset, timestamp, _ = head(data, begin)
+                form = unpack(data[begin + size : end], use_list=False)
+                records.append(new(Fetched, (partition, offset, timestamp, *form)))
         return records
 
     def _bytes(self, first: int, last: int) -> tuple[bytes, list[int]]:
@@ -228,9 +228,11 @@ class FileLog(Log):
         places = self._places[first : last + 1].tolist()
         if last == len(self):
             places.append(self._size)
-        self._writing = False
-        self._file.seek(places[0])
-        return self._file.read(places[-1] - places[0]), [place - places[0] for place in places]
+        if not self._written:
+            self._file.flush()
+            self._written = True
+        begin = places[0]
+        return os.pread(self._file.fileno(), places[-1] - begin, begin), [place - begin for place in places]
 
 
 def as_log(records: Sequence[Any]) -> Log:
