@@ -6,6 +6,7 @@ The worker, `simulate`, replay and deterministic simulation all come through `En
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, Generic, TypeVar, overload
 
 from agents.contract import Agent, Reject, Trigger
 from agents.policy.compiled import Policy
@@ -33,6 +34,11 @@ from pipeline.engine.wire import (
 from pipeline.topics import CATALOGUE, Topic
 
 _START = (-1, 0)
+T = TypeVar("T")
+
+
+def _as_it_is(out: Outgoing) -> Outgoing:
+    return out
 
 
 @dataclass(slots=True)
@@ -50,12 +56,12 @@ class Tally:
 
 
 @dataclass(slots=True)
-class Processed:
-    """What a batch comes to."""
+class Processed(Generic[T]):
+    """What a batch comes to. Of its outputs it holds what was asked for: the records, or what stands for them."""
 
     aside: list[Outgoing] = field(default_factory=list)
     """Dead letters by bytes and re-keyed records: spoken in Read, by the topic's owner only."""
-    outputs: list[Outgoing] = field(default_factory=list)
+    outputs: list[T] = field(default_factory=list)
     """What the agent says, in trigger order."""
     states: dict[str, bytes | None] = field(default_factory=dict)
     """New state of each key that changed; None is a tombstone."""
@@ -91,6 +97,7 @@ class Engine:
             (VERSION, self.version.encode()),
         )
 
+    @overload
     def process(
         self,
         records: Sequence[tuple[str, Raw]],
@@ -100,17 +107,41 @@ class Engine:
         *,
         partition: int,
         refuse: str | None = None,
-    ) -> Processed:
+    ) -> Processed[Outgoing]: ...
+    @overload
+    def process(
+        self,
+        records: Sequence[tuple[str, Raw]],
+        policy: Policy,
+        stored: Callable[[str], bytes | None],
+        marks: Mapping[str, tuple[int, int]],
+        *,
+        partition: int,
+        refuse: str | None = None,
+        form: Callable[[Outgoing], T],
+    ) -> Processed[T]: ...
+    def process(
+        self,
+        records: Sequence[tuple[str, Raw]],
+        policy: Policy,
+        stored: Callable[[str], bytes | None],
+        marks: Mapping[str, tuple[int, int]],
+        *,
+        partition: int,
+        refuse: str | None = None,
+        form: Callable[[Outgoing], Any] = _as_it_is,
+    ) -> Processed[Any]:
         """Read and Think over `records`, pairs of topic and raw record in the order read.
 
         stored: the state of a key before the batch, as bytes. refuse: when given, no record is thought, each is
-        rejected with this message (a single record whose outputs do not fit into a batch).
+        rejected with this message (a single record whose outputs do not fit into a batch). form: what is kept of each
+        output; it is asked while the output is in the processor's cache, which at the end of a large batch it is not.
         """
-        done = Processed(marks=dict(marks))
+        done: Processed[Any] = Processed(marks=dict(marks))
         done.tally.read = len(records)
         states = States(stored, recalls=self._recalls)
         chains = Chains(stored(CHAIN_KEY)) if self._chained else None
-        said = Outputs(self.agent, self.catalogue, self.partitions, chains)
+        said = Outputs(self.agent, self.catalogue, self.partitions, chains, form)
         read, key_of, hold, think = self._read, self.agent.key, states.hold, self.agent.think
         thought = 0
         for topic, raw in records:
@@ -159,13 +190,13 @@ class Engine:
     def _recalls(self) -> bool:
         return any(self.catalogue[topic].recall for topic in self.agent.sources)
 
-    def _reject(self, topic: str, raw: Raw, kind: str, message: str, done: Processed, said: Outputs) -> None:
+    def _reject(self, topic: str, raw: Raw, kind: str, message: str, done: Processed[Any], said: Outputs[Any]) -> None:
         """A dead letter by state is an output like any other: it is remembered before it is spoken."""
         done.tally.rejected += 1
         said.add_dead(self._dead_letter(topic, raw, kind, message))
 
     def _read(
-        self, topic: str, raw: Raw, done: Processed
+        self, topic: str, raw: Raw, done: Processed[Any]
     ) -> tuple[Trigger | None, dict[str, bytes] | None, str | None]:
         """Read's verdict on one record: the trigger to think about (None when it is set aside), its headers, and the
         token under which its id is recalled."""
@@ -205,13 +236,13 @@ class Engine:
         # Trigger(...) takes twice the time, and every record has one.
         return tuple.__new__(Trigger, (topic, named, identity, value)), headers, token
 
-    def _set_aside_dead(self, topic: str, raw: Raw, kind: str, message: str, done: Processed) -> None:
+    def _set_aside_dead(self, topic: str, raw: Raw, kind: str, message: str, done: Processed[Any]) -> None:
         done.tally.dead += 1
         if self.catalogue[topic].owner == self.agent.name:
             done.aside.append(self._dead_letter(topic, raw, kind, message))
 
     def _set_aside_misfit(
-        self, topic: str, raw: Raw, headers: dict[str, bytes], identity: str, named: str | None, done: Processed
+        self, topic: str, raw: Raw, headers: dict[str, bytes], identity: str, named: str | None, done: Processed[Any]
     ) -> None:
         if REKEYED_FROM in headers:
             wanted = partition_of(identity, self.partitions)

@@ -1,8 +1,8 @@
-"""What an agent says over a batch, written as records at its end: of a coalescing topic only the last per key."""
+"""What an agent says over a batch, written as records: of a coalescing topic only the last per key."""
 
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import orjson
 
@@ -12,10 +12,14 @@ from pipeline.engine.fit import partition_of
 from pipeline.engine.wire import CE_ID, ORIGIN, TRACEPARENT, Outgoing, Raw, event_time
 from pipeline.topics import Topic, record_key
 
+T = TypeVar("T")
 PENDING = 32
-"""Outputs not written yet. Of more of them the first would be out of the processor's cache by the time they are. An
-agent that writes to a coalescing topic keeps all of a batch: most would be written in vain, since a later record of
-their key is to come (a fifth of the attribution agent's time, where identities come often)."""
+"""Outputs not written yet. Of more of them the first would be out of the processor's cache by the time they are."""
+COALESCING = 256
+"""The same for an agent that writes to a coalescing topic. So many, to see whether keys come again: where they do, most
+of a batch would be written in vain (a fifth of the attribution agent's time), and all of it is kept pending."""
+AGAIN = 10
+"""Keys come again when more than one of so many outputs took the place of another."""
 
 
 class _Cause(NamedTuple):
@@ -33,22 +37,36 @@ _Said = tuple[Topic, str, str, Mapping[str, Any], int, _Cause]
 """Of one output: its topic, key, identity, content, ordinal and cause."""
 
 
-class Outputs:
-    """Collects the outputs of a batch. partitions: of each topic. chains: of the unit, where it writes chained ones."""
+class Outputs(Generic[T]):
+    """Collects the outputs of a batch.
 
-    def __init__(self, agent: Agent, catalogue: Mapping[str, Topic], partitions: int, chains: Chains | None) -> None:
-        self._most = sys.maxsize if any(catalogue[topic].coalesce for topic in agent.targets) else PENDING
+    partitions: of each topic. chains: of the unit, where it writes chained ones. form: what is kept of each record,
+    asked for when it is written; None for nothing.
+    """
+
+    def __init__(
+        self,
+        agent: Agent,
+        catalogue: Mapping[str, Topic],
+        partitions: int,
+        chains: Chains | None,
+        form: Callable[[Outgoing], T],
+    ) -> None:
+        self._most = COALESCING if any(catalogue[topic].coalesce for topic in agent.targets) else PENDING
         self._name, self._catalogue, self._partitions, self._chains = agent.name, catalogue, partitions, chains
+        self._form = form
         self._pending: list[_Said | None] = []
         """Not written yet; None where a later record of its key came."""
-        self._written: list[Outgoing | None] = []
+        self._written: list[T | None] = []
         self._latest: dict[tuple[str, str], int] = {}
         """Of coalescing topics: place of the last record of each key, counted over `_written` and `_pending`."""
+        self._again = 0
+        """How many took the place of another."""
 
     def add_dead(self, out: Outgoing) -> None:
         """A dead letter by state, in its place among the outputs."""
         self._write()
-        self._written.append(out)
+        self._written.append(self._form(out))
 
     def add(
         self, topic: str, raw: Raw, trigger: Trigger, headers: Mapping[str, bytes] | None, outputs: Sequence[Output]
@@ -66,10 +84,13 @@ class Outputs:
                 self._supersede(target, key)
             pending.append((described, key, identity, content, ordinal, cause))
         if len(pending) >= self._most:
-            self._write()
+            if self._again * AGAIN <= len(self._latest) + self._again:
+                self._write()
+            else:
+                self._most = sys.maxsize
 
-    def written(self) -> list[Outgoing]:
-        """The outputs as records, in trigger order."""
+    def written(self) -> list[T]:
+        """The outputs, in trigger order."""
         self._write()
         return [out for out in self._written if out is not None]
 
@@ -82,11 +103,12 @@ class Outputs:
                 self._written[before] = None
             else:
                 self._pending[before - ahead] = None
+            self._again += 1
         self._latest[place] = ahead + len(self._pending)
 
     def _write(self) -> None:
         """Write what is pending."""
-        name, dumps, new, append = self._name, orjson.dumps, tuple.__new__, self._written.append
+        name, dumps, new, append, form = self._name, orjson.dumps, tuple.__new__, self._written.append, self._form
         last: _Cause | None = None
         when: tuple[str, bytes] | None = None
         for item in self._pending:
@@ -124,5 +146,5 @@ class Outputs:
                 own,
                 True,
             )
-            append(new(Outgoing, record))
+            append(form(new(Outgoing, record)))
         self._pending.clear()

@@ -15,11 +15,15 @@ from pipeline.replay.origins import NO_BATCH, called
 from pipeline.replay.plan import Plan
 from pipeline.replay.report import Report, Scope
 from pipeline.replay.rerun import Broken, Rerun
-from pipeline.replay.spool import Log, packed
+from pipeline.replay.spool import Log, packed, unpacked
 from schemas.proofs import JournalEntry
 
-Sink = Callable[[Outgoing, Headers], None]
-"""Given each record that was made again, and the headers it shares with its batch."""
+Place = tuple[str, int]
+"""Topic and partition."""
+Said = tuple[Place, bytes]
+"""A record that was made again: its place and its body."""
+Sink = Callable[[Said], None]
+"""Given each of them."""
 _FIELDS = list(JournalEntry.model_fields)
 
 
@@ -46,44 +50,49 @@ class Comparison:
 
     # ---- while it runs ----
 
-    def batch(self, entry: Mapping[str, Any], done: Processed, common: Headers) -> None:
+    @staticmethod
+    def form(common: Headers) -> Callable[[Outgoing], Said]:
+        """What is kept of each output of a batch whose derived records share these headers."""
+
+        def said(out: Outgoing) -> Said:
+            topic, partition, key, value, own, derived = out
+            return (topic, partition), packed(key, value, (*own, *common) if derived else own)
+
+        return said
+
+    def batch(self, number: int, done: Processed[Said]) -> None:
         """What a batch says, in the order in which it was said."""
         for out in done.aside:
-            self._compare(out, (), NO_BATCH, ordered=False)
-        number = entry["batch"]
-        for out in self._out_of_step(done.outputs, common) if self._whole and self._sink is None else done.outputs:
-            derived = out.derived
-            self._compare(out, common if derived else (), number if derived else NO_BATCH, ordered=True)
+            self._compare(out[:2], packed(*out[2:5]), NO_BATCH, ordered=False)
+        for place, body in self._out_of_step(done.outputs) if self._whole and self._sink is None else done.outputs:
+            self._compare(place, body, NO_BATCH if place[0].endswith(".dlq") else number, ordered=True)
 
-    def _out_of_step(self, outputs: Sequence[Outgoing], common: Headers) -> Sequence[Outgoing]:
+    def _out_of_step(self, outputs: Sequence[Said]) -> Sequence[Said]:
         """Compares those that stand next on their lanes, many at once; returns the others."""
-        told: dict[tuple[str, int], list[bytes]] = {}
-        for topic, partition, key, value, own, derived in outputs:
-            body = packed(key, value, (*own, *common) if derived else own)
-            if (bodies := told.get((topic, partition))) is None:
-                told[topic, partition] = [body]
+        bodies: dict[Place, list[bytes]] = {}
+        for place, body in outputs:
+            if (some := bodies.get(place)) is None:
+                bodies[place] = [body]
             else:
-                bodies.append(body)
-        taken: dict[tuple[str, int], int] = {}
-        rest = 0
-        for place, bodies in told.items():
+                some.append(body)
+        taken: dict[Place, int] = {}
+        for place, some in bodies.items():
             lane = self._lanes.get(place)
-            offsets = lane.take(bodies) if lane is not None else ()
+            offsets = lane.take(some) if lane is not None else ()
             if lane is not None and offsets:
                 lane.spoken = offsets[-1]
             taken[place] = len(offsets)
-            rest += len(bodies) - len(offsets)
-        self.report.compared += len(outputs) - rest
-        self.report.equal += len(outputs) - rest
-        if not rest:
+        equal = sum(taken.values())
+        self.report.compared += equal
+        self.report.equal += equal
+        if equal == len(outputs):
             return ()
         others = []
-        for out in outputs:
-            place = (out.topic, out.partition)
+        for place, body in outputs:
             if taken[place]:
                 taken[place] -= 1
             else:
-                others.append(out)
+                others.append((place, body))
         return others
 
     def journal(self, raw: Any, entry: Mapping[str, Any], common: Headers) -> None:
@@ -100,37 +109,35 @@ class Comparison:
         if found != expected:
             self._differ("journal", raw.partition, named, expected, found, raw.offset)
 
-    def _compare(self, out: Outgoing, common: Headers, batch: int, *, ordered: bool) -> None:
+    def _compare(self, place: Place, body: bytes, batch: int, *, ordered: bool) -> None:
         report = self.report
-        topic, partition, key, value, own, _ = out
-        headers = (*own, *common)
-        if not (self._whole or self._scope.wants(topic, key, dict(headers))):
+        form = key, _, headers = unpacked(body)
+        if not (self._whole or self._scope.wants(place[0], key, dict(headers))):
             return
         report.compared += 1
         if self._sink is not None:
-            self._sink(out, common)
-        lane = self._lanes.get((topic, partition))
-        form = key, value, headers
+            self._sink((place, body))
+        lane = self._lanes.get(place)
         if lane is None:
-            self._absent(out, form, None, ordered)
+            self._absent(place, form, None, ordered)
             return
-        if there := lane.take([packed(*form)]):
+        if there := lane.take([body]):
             offset = there[0]
         else:
             # Where a topic has lost records, a lane that is beyond the batch need not be searched.
             found = lane.search(form) if lane.log.whole or not lane.is_past(batch) else None
             if found is None:
-                self._absent(out, form, lane, ordered)
+                self._absent(place, form, lane, ordered)
                 return
             offset = found.offset
             stands = form_of(lane.log.at(offset))
             if stands != form:
-                self._differ(topic, partition, called(topic, headers), form, stands, offset)
+                self._differ(*place, called(place[0], headers), form, stands, offset)
                 return
         report.equal += 1
         if ordered:
             if offset < lane.spoken:
-                told = f"{self._shown(topic, partition, offset)} stands before what was thought earlier"
+                told = f"{self._shown(*place, offset)} stands before what was thought earlier"
                 report.find("out of order", f"{self._unit}: {told}")
             lane.spoken = offset
 
@@ -158,19 +165,19 @@ class Comparison:
 
     # ---- findings ----
 
-    def _absent(self, out: Outgoing, form: Form, lane: Lane | None, ordered: bool) -> None:
-        place = (out.topic, out.partition)
+    def _absent(self, place: Place, form: Form, lane: Lane | None, ordered: bool) -> None:
+        topic, partition = place
         log, report = self._logs[place], self.report
-        latest = self._latest.get(place, {}).get(key_digest(out.key), -1)
+        latest = self._latest.get(place, {}).get(key_digest(form[0]), -1)
         if latest > (lane.spoken if lane is not None and ordered else -1):
             report.superseded += 1
         elif log.start > 0 and (lane is None or lane.untouched):
-            told = f"{out.topic}/{out.partition} begins at offset {log.start}: what was before is gone by retention"
+            told = f"{topic}/{partition} begins at offset {log.start}: what was before is gone by retention"
             report.not_verifiable[told] = report.not_verifiable.get(told, 0) + 1
         else:
-            name = called(out.topic, form[2])
+            name = called(topic, form[2])
             kind = "said twice" if lane is not None and lane.said(name) else "missing"
-            report.find(kind, f"{self._unit}: {out.topic}/{out.partition} {name}")
+            report.find(kind, f"{self._unit}: {topic}/{partition} {name}")
 
     def _differ(self, topic: str, partition: int, name: str, expected: Form, found: Form, offset: int) -> None:
         unit = self._unit

@@ -9,7 +9,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
 from pipeline.admin import TopicsError, ensure_topics
-from pipeline.engine.wire import Headers, Outgoing
+from pipeline.replay.comparison import Said
+from pipeline.replay.spool import unpacked
 from pipeline.settings import Settings
 from pipeline.topics import physical_topics
 
@@ -23,15 +24,16 @@ class Kept:
         self._file = file
         self.count = 0
 
-    def __call__(self, out: Outgoing, common: Headers) -> None:
+    def __call__(self, said: Said) -> None:
         """Keep one record."""
-        self._file.write(msgpack.packb((out.topic, out.partition, out.key, out.value, [*out.own, *common])))
+        self._file.write(msgpack.packb(said))
         self.count += 1
 
     def __iter__(self) -> Iterator[Any]:
         """topic, partition, key, value, headers of each, in the order made."""
         self._file.seek(0)
-        return iter(msgpack.Unpacker(self._file, use_list=False))
+        for (topic, partition), body in msgpack.Unpacker(self._file, use_list=False):
+            yield topic, partition, *unpacked(body)
 
 
 async def prepare(settings: Settings, prefix: str) -> Settings:

@@ -1,8 +1,8 @@
 """One unit run again, batch by batch, from what its journal says it read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from agents.contract import Agent
 from agents.policy.compiled import Policy
@@ -10,11 +10,12 @@ from pipeline.engine.batch import Engine, Processed
 from pipeline.engine.journal import inputs_digest
 from pipeline.engine.marks import Marks
 from pipeline.engine.states import keep
-from pipeline.engine.wire import Headers
+from pipeline.engine.wire import Headers, Outgoing
 from pipeline.replay.spool import Gone, Log
 from pipeline.replay.windows import records as window_on
 
 BEGINNING = "the beginning"
+T = TypeVar("T")
 
 
 class Broken(Exception):
@@ -93,18 +94,31 @@ class Rerun:
         """Whether they are, byte for byte, what the batch read."""
         return bool(inputs_digest(records) == entry["inputs"])
 
+    def common_headers(self, entry: Mapping[str, Any], policy: Policy) -> Headers:
+        """The headers that the derived records of a batch share."""
+        return self._engine(entry["version"]).common_headers(policy, self.partition, entry["batch"])
+
     def think(
-        self, records: Sequence[tuple[str, Any]], entry: Mapping[str, Any], policy: Policy
-    ) -> tuple[Processed, Headers]:
-        """Make the batch again; returns what it comes to and the headers that its derived records share."""
-        engine = self._engine(entry["version"])
-        done = engine.process(
-            records, policy, self.states.get, self.marks, partition=self.partition, refuse=entry.get("refused")
+        self,
+        records: Sequence[tuple[str, Any]],
+        entry: Mapping[str, Any],
+        policy: Policy,
+        form: Callable[[Outgoing], T],
+    ) -> Processed[T]:
+        """Make the batch again; returns what it comes to. form: what is kept of each output."""
+        done = self._engine(entry["version"]).process(
+            records,
+            policy,
+            self.states.get,
+            self.marks,
+            partition=self.partition,
+            refuse=entry.get("refused"),
+            form=form,
         )
         self.marks = done.marks
         keep(self.states, done.states)
         self.batch = entry["batch"]
-        return done, engine.common_headers(policy, self.partition, self.batch)
+        return done
 
     def dump(self) -> dict[str, Any]:
         """Where it stands, for `load`."""

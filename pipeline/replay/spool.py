@@ -26,7 +26,7 @@ _pack = msgpack.Packer().pack
 
 
 def packed(key: bytes | None, value: bytes | None, headers: Headers) -> bytes:
-    """A record's body: all that a reader of the topic sees of it but its offset and time. Equal bodies, equal records."""
+    """A record's body: all that a reader of the topic sees of it but offset and time. Equal bodies, equal records."""
     body: bytes = _pack((key, value, headers))
     return body
 

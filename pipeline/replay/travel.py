@@ -99,7 +99,7 @@ class Traveller:
             raise Broken(
                 "not verifiable", f"{run.name}: policy {entry['policy']} of batch {entry['batch']}: {error.args[0]}"
             ) from None
-        run.think(records, entry, policy)
+        run.think(records, entry, policy, lambda out: None)
 
     def _shown(self, run: Rerun, identity: str | None) -> Iterator[Remembered]:
         recalls = any(CATALOGUE[topic].recall for topic in run.agent.sources)

@@ -172,11 +172,12 @@ class Verifier:
         except KeyError as error:
             told = f"{unit}: policy {entry['policy']} of batch {batch}: {error.args[0]}"
             raise Broken("not verifiable", told) from None
-        done, common = run.think(records, entry, policy)
+        common = run.common_headers(entry, policy)
+        done = run.think(records, entry, policy, comparison.form(common))
         report.batches += 1
         if batch >= plan.first:
             comparison.journal(raw, entry, common)
-            comparison.batch(entry, done, common)
+            comparison.batch(batch, done)
 
     def _save(self, finished: set[str], inside: dict[str, Any] | None) -> None:
         if self._resume is not None:

@@ -142,7 +142,7 @@ class JournalNotInOutbox(MemoryPort):
 class GroupedByKey(Engine):
     """Outputs in the order of their keys."""
 
-    def process(self, *arguments: Any, **options: Any) -> Processed:
+    def process(self, *arguments: Any, **options: Any) -> Processed[Any]:
         done = super().process(*arguments, **options)
         done.outputs.sort(key=lambda out: out.key or b"")
         return done
@@ -178,7 +178,7 @@ class NoRekeyedMarks(Engine):
 class RekeyBeforeMark(Engine):
     """A misfit is forwarded before it is known whether it is a copy."""
 
-    def _read(self, topic: str, raw: Raw, done: Processed) -> Any:
+    def _read(self, topic: str, raw: Raw, done: Processed[Any]) -> Any:
         headers = dict(raw.headers)
         if ORIGIN in headers and raw.value and orjson.loads(raw.value)["identity"].encode() != raw.key:
             kept = [(name, content) for name, content in raw.headers if name != ORIGIN]
@@ -189,7 +189,7 @@ class RekeyBeforeMark(Engine):
 class NoRecall(Engine):
     """What producers repeat is not recognised."""
 
-    def _read(self, topic: str, raw: Raw, done: Processed) -> Any:
+    def _read(self, topic: str, raw: Raw, done: Processed[Any]) -> Any:
         return *super()._read(topic, raw, done)[:2], None
 
 
@@ -203,12 +203,12 @@ class Sorting(Engine):
     dropped: list[Raw] = field(default_factory=list)
     thought: list[Raw] = field(default_factory=list)
 
-    def process(self, *arguments: Any, **options: Any) -> Processed:
+    def process(self, *arguments: Any, **options: Any) -> Processed[Any]:
         self.dropped.clear()
         self.thought.clear()
         return super().process(*arguments, **options)
 
-    def _read(self, topic: str, raw: Raw, done: Processed) -> Any:
+    def _read(self, topic: str, raw: Raw, done: Processed[Any]) -> Any:
         copies = done.tally.copies
         read = super()._read(topic, raw, done)
         trigger: Trigger | None = read[0]
