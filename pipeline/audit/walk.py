@@ -90,11 +90,7 @@ class Walk:
         elif self.tip is None:
             self._begin(link)
         elif self._aside:
-            if link.previous == self._aside[-1].hash:
-                self._aside.append(link)
-                if not self.begins_in_the_middle:
-                    self._conclude()
-            else:
+            if not self._put_by(link):
                 self._conclude()
         elif link.previous == self.tip.hash:
             self._extend(link)
@@ -122,6 +118,23 @@ class Walk:
                 f"hash {pin.hash}", last,
             )  # fmt: skip
             return
+
+    def _put_by(self, link: Link) -> bool:
+        """Whether it belongs to what is aside. Copies may themselves be repeated, or go further back."""
+        follows = link.previous == self._aside[-1].hash
+        if follows:
+            self._aside.append(link)
+        if not self.begins_in_the_middle:
+            return False  # nothing is gone that could be repeated
+        if follows:
+            return True
+        if link.hash == self._aside[0].previous:
+            self._aside.insert(0, link)
+            return True
+        if any(known.hash == link.hash and known.content == link.content for known in self._aside):
+            self.copies += 1
+            return True
+        return False
 
     def _begin(self, link: Link) -> None:
         if link.previous is not None and self.whole:

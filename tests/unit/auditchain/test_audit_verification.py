@@ -235,6 +235,21 @@ def test_any_history_with_copies_and_retention_is_sound(worlds, data):
     assert report.sound, report.findings
 
 
+def test_repeated_copies_of_records_that_retention_took_are_no_break(world):
+    world.audit(4)
+    log = world.logs["audits"]
+    for first, last in ((2, 4), (1, 3), (2, 4)):  # two that had been paused said their last batches, one of them twice
+        world.again("audits", first, last)
+    ends = world.ends()
+    for cut in range(len(log)):
+        world.logs["audits"] = log[cut:]
+        report = world.verify(ends=ends)
+        assert report.sound, (cut, report.findings)
+    forged = world.logs["audits"] = log[3:]
+    forged[1] = forged[1]._replace(value=forged[1].value.replace(b'"ann"', b'"bob"'))
+    assert not world.verify(ends=ends).sound
+
+
 def test_a_count_that_is_not_the_chains_is_found(full):
     last = full.signed.pop()
     audits = [{**last["audits"][0], "count": 9}]
