@@ -12,7 +12,7 @@ from agents.contract import Agent, Reject, Trigger
 from agents.policy.compiled import Policy
 from pipeline.engine.chain import CHAIN_KEY, Chains
 from pipeline.engine.decode import Malformed, decode
-from pipeline.engine.fit import canonical, partition_of
+from pipeline.engine.fit import Places, canonical, partition_of, places
 from pipeline.engine.marks import Marks, mark_of
 from pipeline.engine.outputs import Outputs
 from pipeline.engine.recall import RECENT, conflicts
@@ -187,6 +187,10 @@ class Engine:
         return any(self.catalogue[topic].chained for topic in self.agent.targets)
 
     @cached_property
+    def _places(self) -> Places:
+        return places(self.partitions)
+
+    @cached_property
     def _recalls(self) -> bool:
         return any(self.catalogue[topic].recall for topic in self.agent.sources)
 
@@ -225,7 +229,7 @@ class Engine:
         identity = canonical(observed)
         if named is None and headers and CE_ID in headers:
             named = headers[CE_ID].decode("utf-8", "replace")
-        if raw.key != identity.encode() or partition_of(identity, self.partitions) != raw.partition:
+        if raw.key != identity.encode() or self._places[identity] != raw.partition:
             self._set_aside_misfit(topic, raw, headers or {}, identity, named, done)
             return None, None, None
         token = None

@@ -2,8 +2,23 @@
 
 from aiokafka.partitioner import murmur2
 
-_CACHE_LIMIT = 100_000
-_cache: dict[tuple[str, int], int] = {}
+_MOST = 100_000
+
+
+class Places(dict[str, int]):
+    """Partition of each identity, remembered: every record is asked for its own, and the hash takes microseconds."""
+
+    def __init__(self, partitions: int) -> None:
+        self._partitions = partitions
+
+    def __missing__(self, identity: str) -> int:
+        if len(self) >= _MOST:
+            self.clear()  # the hash is a pure function: forgetting costs time, never correctness
+        place = self[identity] = int((murmur2(identity.encode()) & 0x7FFFFFFF) % self._partitions)
+        return place
+
+
+_places: dict[int, Places] = {}
 
 
 def canonical(name: str) -> str:
@@ -17,9 +32,12 @@ def partition_of(identity: str, partitions: int) -> int:
     >>> partition_of("ann", 4)
     2
     """
-    found = _cache.get((identity, partitions))
+    return places(partitions)[identity]
+
+
+def places(partitions: int) -> Places:
+    """The partitions of identities on topics of so many."""
+    found = _places.get(partitions)
     if found is None:
-        if len(_cache) >= _CACHE_LIMIT:
-            _cache.clear()  # the hash is a pure function: forgetting costs time, never correctness
-        found = _cache[identity, partitions] = int((murmur2(identity.encode()) & 0x7FFFFFFF) % partitions)
+        found = _places[partitions] = Places(partitions)
     return found
