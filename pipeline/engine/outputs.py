@@ -110,7 +110,7 @@ class Outputs(Generic[T]):
         """Write what is pending."""
         name, dumps, new, append, form = self._name, orjson.dumps, tuple.__new__, self._written.append, self._form
         last: _Cause | None = None
-        when: tuple[str, bytes] | None = None
+        when: tuple[tuple[str, bytes], ...] = ()
         for item in self._pending:
             if item is None:
                 append(None)
@@ -120,21 +120,19 @@ class Outputs(Generic[T]):
             if cause is not last:
                 last = cause
                 told = event_time(ts)
-                when = None if told is None else ("ce_time", told.encode())
-                place = raw.partition
-                made, origin = f"{name}/{named}/", f"{name}/{topic}/{place}/{raw.offset}/"
+                when = () if told is None else (("ce_time", told.encode()),)
+                if trace is not None:
+                    when = (*when, (TRACEPARENT, trace))
+                place, offset = raw.partition, raw.offset
             ours = identity == owner
             subject = raw.key if ours else identity.encode()  # a record that is thought lies under its identity
             own: tuple[tuple[str, bytes], ...] = (
-                (CE_ID, f"{made}{ordinal}".encode()),
+                (CE_ID, f"{name}/{named}/{ordinal}".encode()),
                 described.ce_type_header,
                 ("ce_subject", subject or b""),
-                (ORIGIN, f"{origin}{ordinal}".encode()),
+                (ORIGIN, f"{name}/{topic}/{place}/{offset}/{ordinal}".encode()),
+                *when,
             )
-            if when is not None:
-                own = (*own, when)
-            if trace is not None:
-                own = (*own, (TRACEPARENT, trace))
             if described.chained and self._chains is not None:
                 assert ours, f"{described.name} is chained: a record of it lies on its trigger's partition"
                 content = self._chains.linked(described.name, content)
