@@ -1,6 +1,5 @@
 """Records of topics in a stretch of time, streamed: for commands that look through topics, in bounded memory."""
 
-import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from math import ceil
 from typing import Any
@@ -8,11 +7,8 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from pipeline.clients import READ_WAIT_MS, introduce
+from pipeline.clients import introduce, read_until, reader
 from pipeline.settings import Settings
-
-SILENCE_S = 60.0
-"""Seconds without one record after which reading fails, rather than waiting for ever on a broker that is gone."""
 
 Place = tuple[str, int]
 """Topic without prefix, and partition."""
@@ -42,14 +38,7 @@ async def batches(
     next record gets. Raises NoSuchTopic; TimeoutError when the broker gives nothing for a minute; aiokafka's KafkaError
     when none answers.
     """
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.bootstrap,
-        group_id=None,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        max_partition_fetch_bytes=2 * settings.topic_message_bytes,
-        fetch_max_wait_ms=READ_WAIT_MS,
-    )
+    consumer = reader(settings)
     try:
         await consumer.start()
         names = await _places(settings, topics, partition)
@@ -65,33 +54,16 @@ async def batches(
             begin = {place: max(first, found.get(place, ends[place])) for place, first in begin.items()}
         if before is not None:
             ends |= await _offsets_at(consumer, names, before)
-        left = {place: end for place, end in ends.items() if end > begin[place]}
-        done, total = 0, sum(end - begin[place] for place, end in left.items())
-        if not left:
-            return
-        consumer.assign(list(left))
-        for place in left:
-            consumer.seek(place, begin[place])
-        heard = time.monotonic()
-        while left:
-            for place, records in (await consumer.getmany(timeout_ms=1000)).items():
-                heard = time.monotonic()
-                if place not in left:
-                    continue
-                wanted = [raw for raw in records if raw.offset < left[place]]
-                # The append times of a partition may step back a little: a seek alone is not exact.
-                wanted = [raw for raw in wanted if _within(raw.timestamp, after, before)]
+        spans = {place: (begin[place], end) for place, end in ends.items()}
+        done, total = 0, sum(max(0, end - first) for first, end in spans.values())
+        async for piece in read_until(consumer, spans):
+            for place, records in piece.items():
                 done += len(records)
-                if wanted:
+                # The append times of a partition may step back a little: a seek alone is not exact.
+                if wanted := [raw for raw in records if _within(raw.timestamp, after, before)]:
                     yield *names[place], wanted
             if progress:
                 progress(min(done, total), total)
-            for place in list(left):
-                if await consumer.position(place) >= left[place]:
-                    del left[place]
-                    consumer.pause(place)
-            if left and time.monotonic() - heard > SILENCE_S:
-                raise TimeoutError(f"no record for {SILENCE_S:.0f} s, {len(left)} partitions unread: {list(left)[:3]}")
     finally:
         await consumer.stop()
 

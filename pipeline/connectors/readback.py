@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 import orjson
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
-from pipeline.clients import READ_WAIT_MS
+from pipeline import clients
 from pipeline.settings import Settings
 
 MARGIN_MS = 900_000
@@ -88,14 +88,7 @@ async def read_back(settings: Settings, effect: Answering, partition: int, since
 
 @asynccontextmanager
 async def _reader(settings: Settings) -> AsyncIterator[Any]:
-    reader = AIOKafkaConsumer(
-        bootstrap_servers=settings.bootstrap,
-        group_id=None,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        max_partition_fetch_bytes=2 * settings.topic_message_bytes,
-        fetch_max_wait_ms=READ_WAIT_MS,
-    )
+    reader = clients.reader(settings)
     try:
         await reader.start()
         yield reader

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 
 import orjson
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from agents.contract import Agent
-from pipeline.clients import introduce
+from pipeline.clients import introduce, reader
 from pipeline.engine.wire import CE_ID, ERROR, ERROR_KIND, ORIGIN
 from pipeline.live.event import Event
 from pipeline.live.fronts import Fronts, Where
@@ -52,19 +52,9 @@ class Watcher:
         self._began: dict[TopicPartition, int] = {}
         self._delivered: dict[TopicPartition, int] = {}
         self._moved = asyncio.Event()
-        self._reader = self._consumer(fetch_max_wait_ms=FETCH_WAIT_MS)
-        self._asker = self._consumer()
+        self._reader = reader(settings, fetch_max_wait_ms=FETCH_WAIT_MS)
+        self._asker = reader(settings)
         self._admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
-
-    def _consumer(self, **options: int) -> AIOKafkaConsumer:
-        return AIOKafkaConsumer(
-            bootstrap_servers=self._settings.bootstrap,
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            max_partition_fetch_bytes=2 * self._settings.topic_message_bytes,
-            **options,
-        )
 
     async def start(self) -> None:
         """Connect and take position. Raises aiokafka's KafkaError when the broker does not answer."""

@@ -13,14 +13,12 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from pipeline.clients import READ_WAIT_MS, introduce
+from pipeline.clients import introduce, read_until, reader
 from pipeline.replay.state_files import SnapshotError, write_manifest, write_states
 from pipeline.runtime.changelog import CLAIM_HEADER, CLAIM_KEY, HEAD_KEY, Entry, Recovered
 from pipeline.runtime.head import decode_head
 from pipeline.settings import Settings
 from pipeline.topics import changelog_name
-
-SILENCE_S = 60.0
 
 
 async def take_snapshot(
@@ -38,13 +36,7 @@ async def take_snapshot(
     """
     await asyncio.to_thread(_make, folder)
     units: dict[str, Any] = {}
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.bootstrap,
-        group_id=None,
-        enable_auto_commit=False,
-        max_partition_fetch_bytes=2 * settings.changelog_message_bytes,
-        fetch_max_wait_ms=READ_WAIT_MS,
-    )
+    consumer = reader(settings, longest=settings.changelog_message_bytes)
     try:
         await consumer.start()
         names, numbers = [changelog_name(settings, agent) for agent in agents], range(settings.partitions)
@@ -107,20 +99,11 @@ async def _unit(
 
 async def _entries(consumer: AIOKafkaConsumer, place: TopicPartition) -> AsyncIterator[list[Entry]]:
     """The changelog up to where it ends now, which is the end of a batch."""
+    first = (await consumer.beginning_offsets([place]))[place]
     end = (await consumer.end_offsets([place]))[place]
-    if (await consumer.beginning_offsets([place]))[place] >= end:
-        return
-    consumer.assign([place])
-    await consumer.seek_to_beginning(place)
-    heard = time.monotonic()
-    while await consumer.position(place) < end:
-        for records in (await consumer.getmany(place, timeout_ms=1000)).values():
-            heard = time.monotonic()
-            yield [_entry(raw) for raw in records if raw.offset < end]
-        if time.monotonic() - heard > SILENCE_S:
-            raise TimeoutError(
-                f"{place.topic}/{place.partition}: no record for {SILENCE_S:.0f} s, expected up to {end}"
-            )
+    async for found in read_until(consumer, {place: (first, end)}):
+        for records in found.values():
+            yield [_entry(raw) for raw in records]
 
 
 def _entry(raw: Any) -> Entry:

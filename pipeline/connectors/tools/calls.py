@@ -9,9 +9,9 @@ import time
 from collections import OrderedDict
 from typing import Any, NamedTuple
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
-from pipeline.clients import READ_WAIT_MS
+from pipeline import clients
 from pipeline.engine.decode import Malformed, decode
 from pipeline.engine.fit import canonical, partition_of
 from pipeline.engine.wire import Raw
@@ -108,14 +108,7 @@ class Calls:
 
     async def _connected(self) -> Any:
         if self._reader is None:
-            reader = AIOKafkaConsumer(
-                bootstrap_servers=self._settings.bootstrap,
-                group_id=None,
-                enable_auto_commit=False,
-                auto_offset_reset="earliest",
-                max_partition_fetch_bytes=2 * self._settings.topic_message_bytes,
-                fetch_max_wait_ms=READ_WAIT_MS,
-            )
+            reader = clients.reader(self._settings)
             await reader.start()
             self._reader = reader
         return self._reader

@@ -10,7 +10,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from pipeline.clients import READ_WAIT_MS, introduce
+from pipeline import clients
 from pipeline.engine.wire import Headers, Outgoing, Raw
 from pipeline.runtime.changelog import CLAIM_HEADER, CLAIM_KEY, Entry
 from pipeline.runtime.errors import Fatal, Retry
@@ -61,15 +61,9 @@ class Broker:
         )
 
     def _reader(self, role: str) -> AIOKafkaConsumer:
-        return AIOKafkaConsumer(
-            bootstrap_servers=self.settings.bootstrap,
-            client_id=f"{self.client_id}-{role}",
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            max_partition_fetch_bytes=2 * self.settings.changelog_message_bytes,
-            fetch_max_bytes=2 * self.settings.changelog_message_bytes,
-            fetch_max_wait_ms=READ_WAIT_MS,
+        longest = self.settings.changelog_message_bytes
+        return clients.reader(
+            self.settings, longest=longest, client_id=f"{self.client_id}-{role}", fetch_max_bytes=2 * longest
         )
 
     async def start(self) -> None:
@@ -79,7 +73,7 @@ class Broker:
             self._started.append(client)
             await client.start()
         prefix, numbers = self.settings.prefix, range(self.settings.partitions)
-        introduce(self._asker, [TopicPartition(prefix + topic, n) for topic in self._topics for n in numbers])
+        clients.introduce(self._asker, [TopicPartition(prefix + topic, n) for topic in self._topics for n in numbers])
         for reader in readers:
             self._readers.put_nowait(reader)
 
