@@ -3,7 +3,7 @@
 For who writes a connector: implement `Effect` and hand it to `Runner`:
 
     runner = Runner(settings, MyEffect(), limits=Limits(concurrency=32))
-    await runner.run()          # until runner.stop(); `run_effects(runner)` does so under SIGINT and SIGTERM
+    await runner.run()          # until runner.stop(); `process.serve` does so under SIGINT and SIGTERM
 
 An effect says which topic its requests lie on and which its answers go to, how each names the request (`request_id`,
 `answer_id`: the same text), whether it may run twice (`repeatable`), and runs one (`run`). What `run` returns is a list
@@ -32,7 +32,6 @@ effect: the answer has the same id, and the agents take the first only.
 import asyncio
 import hashlib
 import os
-import signal
 import socket
 import time
 import uuid
@@ -54,7 +53,7 @@ from pipeline.metrics.registry import Metrics
 from pipeline.settings import Settings
 from pipeline.topics import CATALOGUE, record_key
 
-__all__ = ["INTERRUPTED", "Effect", "Limits", "Request", "Runner", "Said", "run_effects"]
+__all__ = ["INTERRUPTED", "Effect", "Limits", "Request", "Runner", "Said"]
 log = structlog.get_logger(__name__)
 _ID_CHARS = 240
 """Ids have at most 256 characters (schemas.base); the rest is for ordinals."""
@@ -363,12 +362,3 @@ def _short(record_id: str) -> str:
 
 def _header(headers: Headers, wanted: str) -> bytes | None:
     return next((content for name, content in headers if name == wanted), None)
-
-
-async def run_effects(runner: Runner) -> int:
-    """Run under SIGINT and SIGTERM as the wish to stop. Returns the exit code: 0 asked to stop, 1 failed."""
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, runner.stop)
-    await runner.run()
-    return 0 if runner.failure is None else 1

@@ -8,7 +8,6 @@ timekeepers, or again after a restart, they are copies of one.
 
 import asyncio
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -23,8 +22,8 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from agents.policy.compiled import Policy
-from pipeline.admin import ensure_topics
 from pipeline.connectors.deadlines import AGAIN_S, BY, Deadlines, Tick, Waits
+from pipeline.connectors.process import UNUSABLE, serve
 from pipeline.engine.wire import CE_ID
 from pipeline.policy_files import PolicyFileError, load_policy
 from pipeline.settings import Settings
@@ -228,25 +227,5 @@ def main(told_ready: Callable[[], None] = lambda: None) -> int:
         policy = load_policy(settings.policy, os.environ)
     except PolicyFileError as error:
         print(error, file=sys.stderr)
-        return 2
-    return asyncio.run(_serve(Timekeeper(settings, waits_of(policy)), settings, told_ready))
-
-
-async def _serve(timekeeper: Timekeeper, settings: Settings, told_ready: Callable[[], None]) -> int:
-    try:
-        await ensure_topics(settings, [])
-    except Exception as error:
-        log.error("the timekeeper cannot start", error=f"{type(error).__name__}: {error}")
-        return 1
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, timekeeper.stop)
-    telling = asyncio.create_task(_tell(timekeeper, told_ready))
-    await timekeeper.run()
-    telling.cancel()
-    return 0 if timekeeper.failure is None else 1
-
-
-async def _tell(timekeeper: Timekeeper, told_ready: Callable[[], None]) -> None:
-    await timekeeper.ready.wait()
-    told_ready()
+        return UNUSABLE
+    return asyncio.run(serve(settings, "timekeeper", Timekeeper(settings, waits_of(policy)), told_ready))

@@ -7,18 +7,15 @@ from collections.abc import Callable
 
 import structlog
 
-from pipeline.admin import ensure_topics
-from pipeline.connectors.effects import Limits, Runner, run_effects
+from pipeline.connectors.effects import Limits, Runner
 from pipeline.connectors.model.effect import ModelEffect
 from pipeline.connectors.model.settings import ModelSettings, missing_key
-from pipeline.metrics.registry import Metrics
-from pipeline.metrics.serve import serve
+from pipeline.connectors.process import UNUSABLE, serve
+from pipeline.metrics.serve import serve as metrics_server
 from pipeline.policy_files import PolicyFileError, load_policy
 from pipeline.settings import Settings
 
 log = structlog.get_logger(__name__)
-UNUSABLE = 2
-"""Exit code where settings, policy or key cannot be used."""
 
 
 def main(told_ready: Callable[[], None] = lambda: None) -> int:
@@ -32,34 +29,15 @@ def main(told_ready: Callable[[], None] = lambda: None) -> int:
     except PolicyFileError as error:
         print(error, file=sys.stderr)
         return UNUSABLE
-    metrics = serve(settings, [], policy)
+    metrics = metrics_server(settings, [], policy)
     effect = ModelEffect(model, policy.document.models)
-    return asyncio.run(_serve(settings, effect, model.concurrency, told_ready, metrics))
+    limits = Limits(concurrency=model.concurrency, waiting=4 * model.concurrency)
+    return asyncio.run(_serve(Runner(settings, effect, limits=limits, metrics=metrics), effect, told_ready))
 
 
-async def _serve(
-    settings: Settings,
-    effect: ModelEffect,
-    concurrency: int,
-    told_ready: Callable[[], None],
-    metrics: Metrics | None = None,
-) -> int:
+async def _serve(runner: Runner, effect: ModelEffect, told_ready: Callable[[], None]) -> int:
     try:
-        await ensure_topics(settings, [])
-    except Exception as error:
-        log.error("the connector cannot start", connector=effect.name, error=f"{type(error).__name__}: {error}")
-        return 1
-    limits = Limits(concurrency=concurrency, waiting=4 * concurrency)
-    runner = Runner(settings, effect, limits=limits, metrics=metrics)
-    telling = asyncio.create_task(_tell(runner, told_ready))
-    try:
-        return await run_effects(runner)
+        return await serve(runner.settings, effect.name, runner, told_ready)
     finally:
-        telling.cancel()
         await effect.close()
         log.info("account", **effect.account.told())
-
-
-async def _tell(runner: Runner, told_ready: Callable[[], None]) -> None:
-    await runner.ready.wait()
-    told_ready()

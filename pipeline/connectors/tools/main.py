@@ -5,25 +5,20 @@ import os
 import sys
 from collections.abc import Callable
 
-import structlog
 from pydantic import ValidationError
 
 from agents.policy.compiled import Policy
-from pipeline.admin import ensure_topics
 from pipeline.connectors.contract import Limits
-from pipeline.connectors.effects import Runner, run_effects
+from pipeline.connectors.effects import Runner
+from pipeline.connectors.process import UNUSABLE, serve
 from pipeline.connectors.tools.calls import Calls
 from pipeline.connectors.tools.effect import ToolEffect
 from pipeline.connectors.tools.registry import handlers_of
 from pipeline.connectors.tools.settings import ToolSettings
-from pipeline.metrics.registry import Metrics
-from pipeline.metrics.serve import serve
+from pipeline.metrics.serve import serve as metrics_server
 from pipeline.policy_files import PolicyFileError, load_policy
 from pipeline.settings import Settings
 
-log = structlog.get_logger(__name__)
-UNUSABLE = 2
-"""Exit code where settings or policy cannot be used."""
 _MARGIN_S = 900.0
 """Seconds that calls are read back beyond the longest that one can have waited for its decision: clocks differ."""
 
@@ -36,8 +31,10 @@ def main(told_ready: Callable[[], None] = lambda: None) -> int:
     except (PolicyFileError, ValidationError, ValueError) as error:
         print(error, file=sys.stderr)
         return UNUSABLE
-    metrics = serve(settings, [], policy)
-    return asyncio.run(_serve(settings, tool_effect(settings, policy, tools), tools, told_ready, metrics))
+    metrics = metrics_server(settings, [], policy)
+    effect = tool_effect(settings, policy, tools)
+    limits = Limits(concurrency=tools.concurrency, waiting=4 * tools.concurrency)
+    return asyncio.run(_serve(Runner(settings, effect, limits=limits, metrics=metrics), effect, told_ready))
 
 
 def tool_effect(settings: Settings, policy: Policy, tools: ToolSettings) -> ToolEffect:
@@ -58,28 +55,8 @@ def tool_effect(settings: Settings, policy: Policy, tools: ToolSettings) -> Tool
     )
 
 
-async def _serve(
-    settings: Settings,
-    effect: ToolEffect,
-    tools: ToolSettings,
-    told_ready: Callable[[], None],
-    metrics: Metrics | None = None,
-) -> int:
+async def _serve(runner: Runner, effect: ToolEffect, told_ready: Callable[[], None]) -> int:
     try:
-        await ensure_topics(settings, [])
-    except Exception as error:
-        log.error("the connector cannot start", connector=effect.name, error=f"{type(error).__name__}: {error}")
-        return 1
-    limits = Limits(concurrency=tools.concurrency, waiting=4 * tools.concurrency)
-    runner = Runner(settings, effect, limits=limits, metrics=metrics)
-    telling = asyncio.create_task(_tell(runner, told_ready))
-    try:
-        return await run_effects(runner)
+        return await serve(runner.settings, effect.name, runner, told_ready)
     finally:
-        telling.cancel()
         await effect.close()
-
-
-async def _tell(runner: Runner, told_ready: Callable[[], None]) -> None:
-    await runner.ready.wait()
-    told_ready()
