@@ -73,8 +73,7 @@ class Worker:
         self.body = body
         app = build_app(self.settings, body, worker_id=self.id)
         try:
-            if await self._unless_stopped(self._start(app, body, broker)):
-                await self._serve(app, body)
+            await self._live(app, body, broker)
         finally:
             await self._shut_down(app, body, broker)
             if metrics is not None:
@@ -88,20 +87,24 @@ class Worker:
             found["consumer"] = thread.thread_loop
         return found
 
+    async def _live(self, app: EndocrineApp, body: Body, broker: Broker) -> None:
+        watching = asyncio.create_task(self._watch_group(body))
+        try:
+            if await self._unless_stopped(self._start(app, body, broker)):
+                await self._serve(app, body)
+        finally:
+            watching.cancel()
+
     async def _start(self, app: EndocrineApp, body: Body, broker: Broker) -> None:
         await broker.start()
         await self._publish(broker)
         app.finalize()
         body.consumer = app.consumer
-        watching = asyncio.create_task(self._watch_group(app))
-        try:
-            await app.start()
-        finally:
-            watching.cancel()
+        await app.start()
 
-    async def _watch_group(self, app: EndocrineApp) -> None:
-        """Faust's start waits for the first assignment; where aiokafka gives up before, it would wait for ever."""
-        while (error := _coordination_error(app)) is None:  # noqa: ASYNC110
+    async def _watch_group(self, body: Body) -> None:
+        """Faust waits for the first assignment, and for records: where aiokafka gave up, it would wait for ever."""
+        while (error := _coordination_error(body)) is None:  # noqa: ASYNC110
             await asyncio.sleep(self.settings.commit_interval_s)
         self._fail(error)
 
@@ -129,8 +132,6 @@ class Worker:
                 await asyncio.wait(
                     [crashed, asked], timeout=self.settings.commit_interval_s, return_when=asyncio.FIRST_COMPLETED
                 )
-                if (error := _coordination_error(app)) is not None:
-                    self._fail(error)
                 if time.monotonic() - swept > SWEEP_S:
                     swept = time.monotonic()
                     sweep()
@@ -175,12 +176,12 @@ class Worker:
         await broker.send(f"{self.settings.prefix}policies", place, [out], ())
 
 
-def _coordination_error(app: EndocrineApp) -> BaseException | None:
+def _coordination_error(body: Body) -> BaseException | None:
     """Why aiokafka's group coordination stands still, if it does.
 
     It ends silently, or puts its error away for the next fetch and waits: while Faust has fetching stopped, for ever.
     """
-    thread = getattr(app.consumer, "_thread", None)  # None until Faust has started it
+    thread = getattr(body.consumer, "_thread", None)  # None until Faust has started it
     coordinator = getattr(getattr(thread, "_consumer", None), "_coordinator", None)
     task = getattr(coordinator, "_coordination_task", None)
     if task is None or task.cancelled():
