@@ -211,9 +211,11 @@ def what_if(
     done, 2 it cannot be read or was asked wrongly.
     """
     from pipeline.logs import set_up_logs
+    from pipeline.memory import keep_memory
     from pipeline.replay.what_if_report import FORMS, written
 
     set_up_logs("ERROR")
+    keep_memory()
     settings = settings_of(bootstrap)
     scope = _scope(since, until, identity, None)
     if form not in FORMS:

@@ -48,8 +48,10 @@ def state(
     """
     from agents.roster import AGENTS
     from pipeline.logs import set_up_logs
+    from pipeline.memory import keep_memory
 
     set_up_logs("ERROR")
+    keep_memory()
     settings = settings_of(bootstrap)
     moment = milliseconds("--at", at)
     assert moment is not None
