@@ -41,7 +41,7 @@ class _Desk:
         return lambda key: self.chains.get(place) if key == CHAIN_KEY else self.states.get((place, key))
 
 
-class Derived(tuple[str, str | None, bytes | str | None, Mapping[str, str]]):
+class Derived(tuple[str, str | None, bytes | str | None, Mapping[str, str | None]]):
     """topic, key, value (JSON bytes; text where it is none), headers."""
 
     __slots__ = ()
@@ -133,7 +133,7 @@ class Simulation:
         while waiting:
             topic, raw, shown = waiting.popleft()
             for out, common in self._apply(topic, raw):
-                merged = {name: content.decode("utf-8", "replace") for name, content in (*out.own, *common)}
+                merged = {name: None if told is None else _text(told) for name, told in (*out.own, *common)}
                 said: bytes | str | None = out.value
                 if out.topic.endswith(".dlq"):
                     said = _text(shown)
@@ -184,7 +184,7 @@ class Simulation:
 
 
 def _is_derived(raw: Fetched) -> bool:
-    return any(name == "ce_source" for name, _ in raw.headers)
+    return dict(raw.headers).get("ce_source") is not None
 
 
 def _text(data: bytes) -> str:

@@ -95,7 +95,7 @@ def show(
     for name in ("place", "time", "kind", "reason", "id", "identity", "key", "status", "copies"):
         print(f"{name}: {told[name]}")
     for name, content in told["headers"].items():
-        print(f"header {name}: {content}")
+        print(f"header {name}: {'(null)' if content is None else content}")
     for action in letter.actions:
         print(f"{action.action} by {action.by} at {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(action.ts))}"
               + (f": {action.reason}" if action.reason else ""))  # fmt: skip

@@ -48,7 +48,7 @@ from aiokafka.errors import KafkaError
 from pipeline.connectors.contract import INTERRUPTED, Effect, Limits, Request, Said
 from pipeline.connectors.front import Front
 from pipeline.connectors.readback import Known, Marks, read_back
-from pipeline.engine.wire import CE_ID, TRACEPARENT, Headers, Raw, event_time
+from pipeline.engine.wire import CE_ID, TRACEPARENT, Raw, event_time
 from pipeline.metrics.registry import Metrics
 from pipeline.settings import Settings
 from pipeline.topics import CATALOGUE, record_key
@@ -349,7 +349,7 @@ def _read(raw: Raw, topic: str) -> Request | None:
         raw.partition,
         raw.offset,
         max(0.0, time.time() - raw.timestamp / 1000),
-        traceparent=_header(raw.headers, TRACEPARENT),
+        traceparent=dict(raw.headers).get(TRACEPARENT),
     )
 
 
@@ -358,7 +358,3 @@ def _short(record_id: str) -> str:
     if len(record_id) <= _ID_CHARS:
         return record_id
     return f"{record_id[:100]}/{hashlib.sha256(record_id.encode()).hexdigest()}"
-
-
-def _header(headers: Headers, wanted: str) -> bytes | None:
-    return next((content for name, content in headers if name == wanted), None)

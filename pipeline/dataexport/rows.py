@@ -33,9 +33,9 @@ class Rows:
             "partition": raw.partition,
             "offset": raw.offset,
             "append_time": raw.timestamp,
-            "key": None if raw.key is None else _text(raw.key)[0],
+            "key": _shown(raw.key),
             "id": self._id(raw, value),
-            "headers": {name: _text(bytes(content))[0] for name, content in raw.headers},
+            "headers": {name: _shown(content) for name, content in raw.headers},
         }
         if value is None:
             row["raw"], row["raw_encoding"] = (None, "none") if raw.value is None else _text(raw.value)
@@ -57,16 +57,14 @@ class Rows:
         named = value.get(self._identity) if value else None
         if isinstance(named, str):
             return named
-        return None if raw.key is None else _text(raw.key)[0]
+        return _shown(raw.key)
 
     def _id(self, raw: Raw, value: dict[str, Any] | None) -> str:
         named = value.get("id") if value else None
         if isinstance(named, str):
             return named
-        headers = dict(raw.headers)
-        if CE_ID in headers:
-            return _text(bytes(headers[CE_ID]))[0]
-        return f"{self.topic}/{raw.partition}/{raw.offset}"
+        told = _shown(dict(raw.headers).get(CE_ID))
+        return f"{self.topic}/{raw.partition}/{raw.offset}" if told is None else told
 
 
 def _object(value: bytes | None) -> dict[str, Any] | None:
@@ -82,6 +80,10 @@ def _text(content: bytes) -> tuple[str, str]:
         return content.decode(), "text"
     except UnicodeDecodeError:
         return content.hex(), "hex"
+
+
+def _shown(content: bytes | None) -> str | None:
+    return None if content is None else _text(content)[0]
 
 
 def _fits(kind: Kind, content: Any) -> bool:

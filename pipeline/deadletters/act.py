@@ -22,10 +22,10 @@ readers would hold it against their marks and drop it as a copy of what they hav
 
 def again(letter: Letter, raw: Raw, by: str, at: float) -> Outgoing:
     """The record as it is sent again: same bytes, key, partition and id. at: seconds since 1970."""
-    own: list[tuple[str, bytes]] = [(name, bytes(content)) for name, content in raw.headers if name not in STRIPPED]
+    own = [(name, content) for name, content in raw.headers if name not in STRIPPED]
     if own_id(dict(own), parsed(raw.value)) is None:
         # At its new offset it would get a new id, and what follows from it other ids: it keeps its first.
-        own.append((CE_ID, letter.id.encode()))
+        own = [*(header for header in own if header[0] != CE_ID), (CE_ID, letter.id.encode())]
     own += [
         (REDRIVEN_BY, by.encode()),
         (REDRIVEN_AT, (event_time(at) or "").encode()),

@@ -1,5 +1,6 @@
 """A dead letter as it stands on its topic, and what was done with it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,7 +67,7 @@ def letter_of(topic: str, raw: Raw) -> Letter:
         raw.partition,
         raw.offset,
         raw.timestamp,
-        headers.get(ERROR_KIND, b"unknown").decode("utf-8", "replace"),
+        (headers.get(ERROR_KIND) or b"unknown").decode("utf-8", "replace"),
         None if raw.value is None else len(raw.value),
         identity,
         own_id(headers, value) or _first_id(topic, raw, origin),
@@ -82,20 +83,21 @@ def parsed(value: bytes | None) -> Any:
         return None
 
 
-def own_id(headers: dict[str, bytes], value: Any) -> str | None:
+def own_id(headers: Mapping[str, bytes | None], value: Any) -> str | None:
     """The id that a record brings itself, as Read finds it: in the value, else in `ce_id`."""
     named = value.get("id") if isinstance(value, dict) else None
     if isinstance(named, str):
         return named
-    return headers[CE_ID].decode("utf-8", "replace") if CE_ID in headers else None
+    told = headers.get(CE_ID)
+    return None if told is None else told.decode("utf-8", "replace")
 
 
-def origin_of(headers: dict[str, bytes]) -> Origin | None:
+def origin_of(headers: Mapping[str, bytes | None]) -> Origin | None:
     """The record that was refused; None where no agent of ours said so."""
     try:
-        _, topic, partition, offset, _ = headers[ORIGIN].decode().split("/")
+        _, topic, partition, offset, _ = (headers.get(ORIGIN) or b"").decode().split("/")
         return topic, int(partition), int(offset)
-    except (KeyError, ValueError):
+    except ValueError:
         return None
 
 
@@ -148,6 +150,6 @@ class Shelf:
         return sorted(self.letters.values(), key=lambda letter: letter.timestamp, reverse=True)
 
 
-def error_of(headers: dict[str, bytes]) -> str:
+def error_of(headers: Mapping[str, bytes | None]) -> str:
     """Why it was refused, in words."""
-    return headers.get(ERROR, b"no reason given").decode("utf-8", "replace")
+    return (headers.get(ERROR) or b"no reason given").decode("utf-8", "replace")

@@ -29,15 +29,15 @@ def told(letter: Letter, raw: Raw, rules: GatingRules, *, bare: bool) -> dict[st
     """
     headers = dict(raw.headers)
     reason = error_of(headers)
-    shown = {name: _text(bytes(content)) for name, content in raw.headers}
+    shown = {name: _text(content) for name, content in raw.headers}
     if not bare:
         reason = _QUOTED.sub(rf"\1{REDACTED}", reason)
         shown = redact(shown, rules)
-        if ERROR in shown:
+        if shown.get(ERROR) is not None:
             shown[ERROR] = reason
     actions = [action.model_dump() for action in letter.actions]
     value = bare_value(raw.value) if bare else redacted_value(raw.value, rules)
-    return row(letter) | {"key": _key(raw.key), "reason": reason, "headers": shown, "actions": actions} | value
+    return row(letter) | {"key": _text(raw.key), "reason": reason, "headers": shown, "actions": actions} | value
 
 
 def bare_value(value: bytes | None) -> dict[str, Any]:
@@ -72,9 +72,6 @@ def _length(value: Any) -> Any:
     return f"[{len(orjson.dumps(value))} bytes of JSON]"
 
 
-def _text(content: bytes) -> str:
-    return str(bare_value(content)["value"])
-
-
-def _key(key: bytes | None) -> str | None:
-    return None if key is None else _text(key)
+def _text(content: bytes | None) -> str | None:
+    text: str | None = bare_value(content)["value"]
+    return text

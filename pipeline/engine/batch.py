@@ -201,7 +201,7 @@ class Engine:
 
     def _read(
         self, topic: str, raw: Raw, done: Processed[Any]
-    ) -> tuple[Trigger | None, dict[str, bytes] | None, str | None]:
+    ) -> tuple[Trigger | None, dict[str, bytes | None] | None, str | None]:
         """Read's verdict on one record: the trigger to think about (None when it is set aside), its headers, and the
         token under which its id is recalled."""
         described = self.catalogue[topic]
@@ -227,15 +227,15 @@ class Engine:
         else:
             observed, named = getattr(value, described.identity_field), getattr(value, "id", None)
         identity = canonical(observed)
-        if named is None and headers and CE_ID in headers:
-            named = headers[CE_ID].decode("utf-8", "replace")
+        if named is None and headers and (told := headers.get(CE_ID)) is not None:
+            named = told.decode("utf-8", "replace")
         if raw.key != identity.encode() or self._places[identity] != raw.partition:
             self._set_aside_misfit(topic, raw, headers or {}, identity, named, done)
             return None, None, None
         token = None
         if named is None:
             named = f"{topic}/{raw.partition}/{raw.offset}"
-        elif described.recall and (headers is None or ORIGIN not in headers):
+        elif described.recall and (headers is None or headers.get(ORIGIN) is None):
             token = token_of(topic, named, raw)
         # Trigger(...) takes twice the time, and every record has one.
         return tuple.__new__(Trigger, (topic, named, identity, value)), headers, token
@@ -246,9 +246,15 @@ class Engine:
             done.aside.append(self._dead_letter(topic, raw, kind, message))
 
     def _set_aside_misfit(
-        self, topic: str, raw: Raw, headers: dict[str, bytes], identity: str, named: str | None, done: Processed[Any]
+        self,
+        topic: str,
+        raw: Raw,
+        headers: Mapping[str, bytes | None],
+        identity: str,
+        named: str | None,
+        done: Processed[Any],
     ) -> None:
-        if REKEYED_FROM in headers:
+        if headers.get(REKEYED_FROM) is not None:
             wanted = partition_of(identity, self.partitions)
             message = (
                 f"{topic}: key {raw.key!r} on partition {raw.partition} does not fit identity {identity!r} "
@@ -259,7 +265,7 @@ class Engine:
         done.tally.rekeyed += 1
         if self.catalogue[topic].owner != self.agent.name:
             return
-        own = [(name, content) for name, content in raw.headers if name not in (CE_ID, ORIGIN)]
+        own = [(name, content) for name, content in raw.headers if name not in (CE_ID, ORIGIN, REKEYED_FROM)]
         first = f"{topic}/{raw.partition}/{raw.offset}"
         own.append((CE_ID, (named or first).encode()))
         own.append((REKEYED_FROM, first.encode()))

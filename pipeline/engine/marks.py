@@ -5,12 +5,14 @@ one batch and Speak keeps trigger order: so a record whose (origin offset, ordin
 from the same origin is a copy. Marks are bounded by topics times partitions.
 """
 
+from collections.abc import Mapping
+
 from pipeline.engine.wire import ORIGIN, REKEYED_FROM
 
 Marks = dict[str, tuple[int, int]]
 
 
-def mark_of(topic: str, headers: dict[str, bytes]) -> tuple[str, tuple[int, int]] | None:
+def mark_of(topic: str, headers: Mapping[str, bytes | None]) -> tuple[str, tuple[int, int]] | None:
     """Which mark a record is held against, and its height; None for an original one.
 
     An origin that cannot be read is a foreign header: the record counts as an original.

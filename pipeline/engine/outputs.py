@@ -69,7 +69,12 @@ class Outputs(Generic[T]):
         self._written.append(self._form(out))
 
     def add(
-        self, topic: str, raw: Raw, trigger: Trigger, headers: Mapping[str, bytes] | None, outputs: Sequence[Output]
+        self,
+        topic: str,
+        raw: Raw,
+        trigger: Trigger,
+        headers: Mapping[str, bytes | None] | None,
+        outputs: Sequence[Output],
     ) -> None:
         """What one trigger causes."""
         catalogue, pending, value = self._catalogue, self._pending, trigger.value

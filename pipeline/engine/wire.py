@@ -6,7 +6,9 @@ from functools import lru_cache
 from math import floor, isfinite
 from typing import NamedTuple, Protocol
 
-Headers = Sequence[tuple[str, bytes]]
+Header = tuple[str, bytes | None]
+"""Name and content. Kafka allows null as content: under a name of ours it is as good as none, and it is passed on."""
+Headers = Sequence[Header]
 
 CE_ID = "ce_id"
 TRACEPARENT = "traceparent"
@@ -20,6 +22,11 @@ REKEYED_FROM = "endocrine-rekeyed-from"
 """`topic/partition/offset` of a misfit's first copy."""
 ERROR = "endocrine-error"
 ERROR_KIND = "endocrine-error-kind"
+
+
+def texts(headers: Headers) -> dict[str, str]:
+    """Headers that say something, as text; of several of one name the last counts, as everywhere."""
+    return {name: content.decode("utf-8", "replace") for name, content in dict(headers).items() if content is not None}
 
 
 class Raw(Protocol):

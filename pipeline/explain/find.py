@@ -9,7 +9,7 @@ import orjson
 from pipeline.engine.chain import link_hash
 from pipeline.engine.decode import Malformed, decode
 from pipeline.engine.fit import canonical
-from pipeline.engine.wire import CE_ID, CUT, POLICY, VERSION
+from pipeline.engine.wire import CE_ID, CUT, POLICY, VERSION, texts
 from pipeline.reading import batches
 from pipeline.settings import Settings
 from pipeline.times import show_time
@@ -146,7 +146,7 @@ async def _bundles(search: _Search, needle: bytes) -> AsyncIterator[tuple[bytes,
                 continue
             search.looked += 1
             if needle in raw.value:
-                headers = {name: content.decode("utf-8", "replace") for name, content in raw.headers}
+                headers = texts(raw.headers)
                 try:
                     decode(CATALOGUE[AUDITS], raw.value, len(raw.value))
                 except Malformed:
@@ -185,7 +185,7 @@ async def _headers(
         return {}
     async for topic, _, records in batches(settings, topics, partition=partition, until=until):
         for raw in records:
-            headers = {name: content.decode("utf-8", "replace") for name, content in raw.headers}
+            headers = texts(raw.headers)
             place = (topic, headers.get(CE_ID, ""))
             if place in missing:
                 missing.discard(place)

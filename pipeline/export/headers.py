@@ -1,7 +1,7 @@
 """Schemas of record headers: CloudEvents 1.0 in binary mode for Kafka, W3C trace context, and ours.
 
-Header values are UTF-8 text. Producers may send none of them; derived records carry all but `ce_time` (left out where
-the event's time is no date) and `traceparent` (passed on from the trigger).
+Header values are UTF-8 text; one that is null counts as none. Producers may send none of them; derived records carry
+all but `ce_time` (left out where the event's time is no date) and `traceparent` (passed on from the trigger).
 """
 
 from typing import Any

@@ -15,8 +15,7 @@ from aiokafka.structs import ConsumerRecord
 
 from agents.contract import Agent
 from pipeline.clients import introduce, reader
-from pipeline.engine.wire import CE_ID, ERROR, ERROR_KIND, ORIGIN
-from pipeline.live.event import Event
+from pipeline.live.event import Event, event_of
 from pipeline.live.fronts import Fronts, Where
 from pipeline.settings import Settings
 from pipeline.topics import CATALOGUE
@@ -115,10 +114,8 @@ class Watcher:
                 name = record.topic.removeprefix(self._settings.prefix)
                 if name == "journal":
                     self.fronts.journal(orjson.loads(record.value))
-                elif name.endswith(".dlq") or any(header == ORIGIN for header, _ in record.headers):
-                    # Some topics hold what producers wrote beside what agents derived: only the latter are events.
-                    fresh = self._whole or record.offset >= self._began[place]
-                    self._deliver(_event(name, record, fresh))
+                elif event := event_of(name, record, self._whole or record.offset >= self._began[place]):
+                    self._deliver(event)
                 self._delivered[place] = record.offset + 1
             self._moved.set()
 
@@ -144,14 +141,3 @@ class Watcher:
 
     def _name(self, place: TopicPartition) -> str:
         return str(place.topic.removeprefix(self._settings.prefix))
-
-
-def _event(name: str, record: ConsumerRecord, fresh: bool) -> Event:
-    headers = {key: (value or b"").decode("utf-8", "replace") for key, value in record.headers}
-    key = (record.key or b"").decode("utf-8", "replace")
-    here = f"{name}/{record.partition}/{record.offset}"
-    if name.endswith(".dlq"):
-        wrong = {"kind": headers.get(ERROR_KIND, "unknown"), "error": headers.get(ERROR, "")}
-        return Event(name, key, f"{name} {headers.get(ORIGIN, here)}", wrong, fresh)
-    value = orjson.loads(record.value) if record.value else None
-    return Event(name, key, headers.get(CE_ID, here), value, fresh)

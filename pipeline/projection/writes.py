@@ -100,7 +100,7 @@ def _origin(source: str, record: wire.Raw) -> tuple[str, int, int]:
 
     They rise within one agent, topic and partition. A record without the header stands for itself.
     """
-    header = dict(record.headers).get(wire.ORIGIN, b"").decode("utf-8", "replace")
+    header = (dict(record.headers).get(wire.ORIGIN) or b"").decode("utf-8", "replace")
     place, _, tail = header.rpartition("/")
     place, _, offset = place.rpartition("/")
     if place and offset.isdecimal() and tail.isdecimal():

@@ -182,7 +182,7 @@ class Comparison:
     def _differ(self, topic: str, partition: int, name: str, expected: Form, found: Form, offset: int) -> None:
         unit = self._unit
         fields = differences(expected, found)
-        cause = dict(expected[2]).get(ORIGIN, b"").decode("utf-8", "replace")
+        cause = (dict(expected[2]).get(ORIGIN) or b"").decode("utf-8", "replace")
         where = {"topic": topic, "partition": partition, "offset": offset, "id": name, "unit": unit, "origin": cause}
         first = "; ".join(f"{one['path']} is {one['found']!r}, expected {one['expected']!r}" for one in fields[:3])
         self.report.find("wrong", f"{unit}: {topic}/{partition} {name} at offset {offset}: {first}")

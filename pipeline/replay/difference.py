@@ -1,11 +1,13 @@
 """Where two records differ, field by field."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
 
-Form = tuple[bytes | None, bytes | None, Sequence[tuple[str, bytes]]]
+from pipeline.engine.wire import Headers
+
+Form = tuple[bytes | None, bytes | None, Headers]
 """Key, value and headers of a record: all that a reader of the topic can see of it but its offset and time."""
 ABSENT = "(absent)"
 MOST = 50
@@ -14,7 +16,7 @@ MOST = 50
 
 def form_of(raw: Any) -> Form:
     """What a reader sees of a record."""
-    return raw.key, raw.value, tuple((name, bytes(content)) for name, content in raw.headers)
+    return raw.key, raw.value, tuple(map(tuple, raw.headers))
 
 
 def differences(expected: Form, found: Form) -> list[dict[str, Any]]:
@@ -55,18 +57,18 @@ def _values(expected: bytes | None, found: bytes | None) -> list[dict[str, Any]]
     return told or [_told("value", _text(expected), _text(found))]  # equal as JSON: then in its bytes
 
 
-def _headers(expected: Sequence[tuple[str, bytes]], found: Sequence[tuple[str, bytes]]) -> list[dict[str, Any]]:
+def _headers(expected: Headers, found: Headers) -> list[dict[str, Any]]:
     ours, theirs = dict(expected), dict(found)
     told = [
-        _told(f"headers.{name}", _text(ours.get(name), ABSENT), _text(theirs.get(name), ABSENT))
+        _told(f"headers.{name}", *(_text(side[name]) if name in side else ABSENT for side in (ours, theirs)))
         for name in dict.fromkeys([*ours, *theirs])
-        if ours.get(name) != theirs.get(name)
+        if name not in ours or name not in theirs or ours[name] != theirs[name]
     ]
     return told or [_told("headers", [name for name, _ in expected], [name for name, _ in found])]
 
 
-def _text(data: bytes | None, absent: str | None = None) -> str | None:
-    return absent if data is None else data.decode("utf-8", "backslashreplace")
+def _text(data: bytes | None) -> str | None:
+    return None if data is None else data.decode("utf-8", "backslashreplace")
 
 
 def _told(path: str, expected: Any, found: Any) -> dict[str, Any]:

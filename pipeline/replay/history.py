@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from agents.contract import Agent
-from pipeline.engine.wire import CE_ID
+from pipeline.engine.wire import CE_ID, Header
 from pipeline.replay.journals import read_journal
 from pipeline.replay.origins import origin_of
 from pipeline.replay.spool import Log
@@ -26,10 +26,10 @@ class Outside(NamedTuple):
     raw: Any
 
     @property
-    def headers(self) -> tuple[tuple[str, bytes], ...]:
+    def headers(self) -> tuple[Header, ...]:
         """Its headers, with the id it has by its place where it brings none: so ids are those of the record."""
         headers = tuple(self.raw.headers)
-        if any(name == CE_ID for name, _ in headers):
+        if dict(headers).get(CE_ID) is not None:
             return headers
         return *headers, (CE_ID, f"{self.topic}/{self.raw.partition}/{self.raw.offset}".encode())
 

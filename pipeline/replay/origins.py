@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from pipeline.engine.wire import CE_ID, CUT, ERROR_KIND, ORIGIN, REKEYED_FROM, Headers
+from pipeline.engine.wire import CE_ID, CUT, ORIGIN, REKEYED_FROM, Headers
 from pipeline.topics import CATALOGUE
 
 NO_BATCH = -1
@@ -24,17 +24,15 @@ class Origin(NamedTuple):
     offset: int
 
 
-def name_of(topic: str, headers: Mapping[str, bytes]) -> str | None:
+def name_of(topic: str, headers: Mapping[str, bytes | None]) -> str | None:
     """Its id, or where a record that was set aside came from; None: not of our making."""
-    moved = headers.get(REKEYED_FROM)
-    if moved is not None and ERROR_KIND not in headers:
-        return "re-keyed from " + moved.decode("utf-8", "backslashreplace")
-    origin = headers.get(ORIGIN)
+    moved, origin = headers.get(REKEYED_FROM), headers.get(ORIGIN)
     if topic.endswith(".dlq"):
         return "dead letter of " + (origin or b"?").decode("utf-8", "backslashreplace")
-    if origin is not None and CE_ID in headers:
-        return headers[CE_ID].decode("utf-8", "backslashreplace")
-    return None
+    if moved is not None:
+        return "re-keyed from " + moved.decode("utf-8", "backslashreplace")
+    named = headers.get(CE_ID)
+    return None if origin is None or named is None else named.decode("utf-8", "backslashreplace")
 
 
 def called(topic: str, headers: Headers) -> str:
@@ -42,21 +40,22 @@ def called(topic: str, headers: Headers) -> str:
     return name_of(topic, dict(headers)) or "without a name"
 
 
-def origin_of(topic: str, headers: Mapping[str, bytes]) -> Origin | None:
+def origin_of(topic: str, headers: Mapping[str, bytes | None]) -> Origin | None:
     """None: not of our making. A unit that cannot be read is empty."""
     name = name_of(topic, headers)
     if name is None:
         return None
     try:
+        dead = topic.endswith(".dlq")
         moved = headers.get(REKEYED_FROM)
-        if moved is not None and ERROR_KIND not in headers:
+        if moved is not None and not dead:
             source, place, offset = moved.decode().rsplit("/", 2)
             return Origin(f"{CATALOGUE[source].owner}/{int(place)}", name, NO_BATCH, source, int(offset))
         cut = headers.get(CUT)
-        if cut is not None and not topic.endswith(".dlq"):
+        if cut is not None and not dead:
             unit, _, batch = cut.decode().rpartition("/")
             return Origin(unit, name, int(batch), "", 0)
-        agent, source, place, offset, _ = headers[ORIGIN].decode().split("/")
+        agent, source, place, offset, _ = (headers.get(ORIGIN) or b"").decode().split("/")
         return Origin(f"{agent}/{int(place)}", name, NO_BATCH, source, int(offset))
     except (KeyError, ValueError):
         return Origin("", name, NO_BATCH, "", 0)

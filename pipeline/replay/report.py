@@ -25,14 +25,14 @@ class Scope:
         """Nothing is filtered by record."""
         return self.identity is None and self.topics is None
 
-    def wants(self, topic: str, key: bytes | None, headers: Mapping[str, bytes]) -> bool:
+    def wants(self, topic: str, key: bytes | None, headers: Mapping[str, bytes | None]) -> bool:
         """Whether a record of our making is asked for."""
         if self.topics is not None and topic not in self.topics:
             return False
         if self.identity is None:
             return True
-        subject = key if topic.endswith(".dlq") else headers.get("ce_subject", key)
-        return subject == self.identity.encode()
+        subject = None if topic.endswith(".dlq") else headers.get("ce_subject")
+        return (key if subject is None else subject) == self.identity.encode()
 
 
 @dataclass

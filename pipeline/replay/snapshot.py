@@ -14,8 +14,9 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from pipeline.clients import introduce, read_until, reader
+from pipeline.engine.wire import POLICY
 from pipeline.replay.state_files import SnapshotError, write_manifest, write_states
-from pipeline.runtime.changelog import CLAIM_HEADER, CLAIM_KEY, HEAD_KEY, Entry, Recovered
+from pipeline.runtime.changelog import CLAIM_KEY, HEAD_KEY, Entry, Recovered, claim_of
 from pipeline.runtime.head import decode_head
 from pipeline.settings import Settings
 from pipeline.topics import changelog_name
@@ -86,7 +87,7 @@ async def _unit(
         return None
     states = ((key[1:].decode(), state) for key, state in sorted(store.items()) if key[:1] == b"s")
     about = await asyncio.to_thread(write_states, folder, f"{agent}/{partition}", states)
-    policies = [content.decode() for name, content in head.common if name == "endocrine-policy"]
+    policies = [content.decode() for name, content in head.common if name == POLICY and content]
     return {
         "batch": head.batch,
         "front": head.front,
@@ -109,5 +110,4 @@ async def _entries(consumer: AIOKafkaConsumer, place: TopicPartition) -> AsyncIt
 def _entry(raw: Any) -> Entry:
     if raw.key == CLAIM_KEY:
         return Entry(raw.offset, raw.key, raw.value, raw.offset)
-    claim = next((int(content) for name, content in raw.headers if name == CLAIM_HEADER), -1)
-    return Entry(raw.offset, raw.key, raw.value, claim)
+    return Entry(raw.offset, raw.key, raw.value, claim_of(raw.headers))

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, overload
 import msgpack
 
 from pipeline.engine.wire import Fetched, Headers
+from pipeline.replay.difference import Form
 
 CHUNK = 150
 """Records read from a file at once where all are read in turn."""
@@ -31,9 +32,9 @@ def packed(key: bytes | None, value: bytes | None, headers: Headers) -> bytes:
     return body
 
 
-def unpacked(body: bytes) -> tuple[bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]:
+def unpacked(body: bytes) -> Form:
     """Key, value and headers of a body."""
-    form: tuple[bytes | None, bytes | None, tuple[tuple[str, bytes], ...]] = msgpack.unpackb(body, use_list=False)
+    form: Form = msgpack.unpackb(body, use_list=False)
     return form
 
 

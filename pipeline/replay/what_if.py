@@ -127,8 +127,9 @@ def _in_force(force: InForce, record: Outside, policy_of: Callable[[str], Policy
 def _said(world: Simulation, record: Outside) -> Iterator[tuple[Place, dict[str, Any]]]:
     raw = record.raw
     for topic, _, value, headers in world.apply(record.topic, raw.key, raw.value, record.headers):
-        if topic in COMPARED and isinstance(value, bytes) and CE_ID in headers:
-            yield (topic, headers[CE_ID]), orjson.loads(value)
+        named = headers.get(CE_ID)
+        if topic in COMPARED and isinstance(value, bytes) and named is not None:
+            yield (topic, named), orjson.loads(value)
 
 
 def _recorded(logs: Mapping[tuple[str, int], Any]) -> dict[Place, bytes]:

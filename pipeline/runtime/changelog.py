@@ -7,6 +7,8 @@ offset of its writer's claim. A record whose claim is older than the latest clai
 from collections.abc import Iterable, MutableMapping
 from typing import NamedTuple
 
+from pipeline.engine.wire import Headers
+
 CLAIM_KEY = b"c"
 HEAD_KEY = b"h"
 CLAIM_HEADER = "claim"
@@ -29,6 +31,14 @@ class Entry(NamedTuple):
     value: bytes | None
     claim: int
     """Offset of the writer's claim; of a claim record, its own offset."""
+
+
+def claim_of(headers: Headers) -> int:
+    """The claim a record was written under; -1, older than any, where it names none."""
+    for name, content in headers:
+        if name == CLAIM_HEADER and content is not None:
+            return int(content)
+    return -1
 
 
 class Recovered:

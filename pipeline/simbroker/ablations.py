@@ -155,7 +155,7 @@ class NoDerivedMarks(Engine):
     """Copies of derived records are not recognised."""
 
     @staticmethod
-    def mark_of(topic: str, headers: dict[str, bytes]) -> Mark:
+    def mark_of(topic: str, headers: Mapping[str, bytes | None]) -> Mark:
         return mark_of(topic, headers) if REKEYED_FROM in headers else None
 
 
@@ -163,7 +163,7 @@ class SharedMarks(Engine):
     """One mark for all topics of an origin."""
 
     @staticmethod
-    def mark_of(topic: str, headers: dict[str, bytes]) -> Mark:
+    def mark_of(topic: str, headers: Mapping[str, bytes | None]) -> Mark:
         return mark_of(topic if REKEYED_FROM in headers else "any", headers)
 
 
@@ -171,7 +171,7 @@ class NoRekeyedMarks(Engine):
     """Copies of re-keyed records are not recognised."""
 
     @staticmethod
-    def mark_of(topic: str, headers: dict[str, bytes]) -> Mark:
+    def mark_of(topic: str, headers: Mapping[str, bytes | None]) -> Mark:
         return None if REKEYED_FROM in headers else mark_of(topic, headers)
 
 

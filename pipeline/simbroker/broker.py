@@ -11,7 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgpack
 
-from pipeline.engine.wire import Fetched, Headers, Outgoing
+from pipeline.engine.wire import Fetched, Header, Headers, Outgoing
 from pipeline.runtime.changelog import CLAIM_KEY, Entry
 from pipeline.runtime.errors import Retry
 from pipeline.runtime.port import Run
@@ -74,7 +74,7 @@ class Spoken(NamedTuple):
     by: str
     offset: int
     record: Outgoing
-    headers: tuple[tuple[str, bytes], ...]
+    headers: tuple[Header, ...]
 
 
 @dataclass
@@ -182,7 +182,7 @@ def told(event: tuple[object, ...]) -> str:
     parts = []
     for part in event:
         if isinstance(part, Outgoing):
-            name = dict(part.own).get("ce_id", b"?").decode()
+            name = (dict(part.own).get("ce_id") or b"?").decode()
             parts.append(f"{name} to {part.topic}/{part.partition}: {part.value!r}")
         elif isinstance(part, list):
             parts.append(" ".join(key.decode() for key, _ in part))

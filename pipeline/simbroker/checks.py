@@ -22,13 +22,13 @@ from pipeline.engine.journal import inputs_digest
 from pipeline.engine.marks import Marks
 from pipeline.engine.recall import unpack
 from pipeline.engine.states import keep
-from pipeline.engine.wire import Fetched, Outgoing
+from pipeline.engine.wire import Fetched, Header, Outgoing
 from pipeline.runtime.changelog import CLAIM_KEY, HEAD_KEY, Recovered
 from pipeline.runtime.head import decode_head
 from pipeline.simbroker.schedule import World
 from pipeline.simbroker.toys import CATALOGUE, PARTITIONS, Toy, policy
 
-Spelled = tuple[str, int, bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]
+Spelled = tuple[str, int, bytes | None, bytes | None, tuple[Header, ...]]
 """Topic, partition, key, value, headers: all that a reader can see of a record."""
 
 
@@ -37,7 +37,7 @@ def _spell(out: Outgoing, common: Any) -> Spelled:
 
 
 def _name(record: Spelled) -> str:
-    return f"{record[0]} {dict(record[4]).get('ce_id', b'?').decode()}"
+    return f"{record[0]} {(dict(record[4]).get('ce_id') or b'?').decode()}"
 
 
 class _Recorder:
@@ -89,7 +89,7 @@ def check(world: World) -> list[str]:
     history = _History({}, {name: [] for name in world.agents})
     first: dict[Spelled, int] = {}
     """When the first copy of each record was spoken."""
-    forms: dict[tuple[str, bytes], set[Spelled]] = defaultdict(set)
+    forms: dict[tuple[str, bytes | None], set[Spelled]] = defaultdict(set)
     for place, log in world.broker.spoken.items():
         for spoken in log:
             if spoken.by != "input":
@@ -97,7 +97,7 @@ def check(world: World) -> list[str]:
                 first.setdefault(spelled, spoken.at)
                 if spoken.record.derived:
                     forms[place[0], dict(spoken.headers)["ce_id"]].add(spelled)
-    bad += [f"2 differ {topic} {name.decode()}" for (topic, name), copies in forms.items() if len(copies) > 1]
+    bad += [f"2 differ {topic} {(name or b'').decode()}" for (topic, name), copies in forms.items() if len(copies) > 1]
     for name, agent in world.agents.items():
         for partition in range(PARTITIONS):
             bad += _check_unit(world, agent, partition, first, history)
@@ -124,7 +124,7 @@ def _good(world: World, sources: tuple[str, ...]) -> set[tuple[str, str]]:
 
 def _id(raw: Fetched) -> str:
     named: str | None = orjson.loads(raw.value or b"").get("id")
-    return named or dict(raw.headers)["ce_id"].decode()
+    return named or (dict(raw.headers)["ce_id"] or b"").decode()
 
 
 def _journal(world: World, unit: str, partition: int, bad: list[str]) -> tuple[list[Any], list[int]]:

@@ -116,7 +116,7 @@ async def test_a_record_larger_than_the_topic_takes_is_refused(wire):
 async def test_headers_null_keys_and_tombstones_come_back_as_they_were(wire):
     topic = await wire.topic("forms", cleanup_policy="delete")
     producer = await wire.producer()
-    headers = [("ce_id", b"a/b/0"), ("empty", b""), ("bytes", b"\x00\xff")]
+    headers = [("ce_id", b"a/b/0"), ("empty", b""), ("null", None), ("bytes", b"\x00\xff")]
     await producer.send_and_wait(topic, b"{}", key=None, partition=0, headers=headers)
     await producer.send_and_wait(topic, None, key=b"gone", partition=0)
     await producer.send_and_wait(topic, b"", key=b"", partition=0)

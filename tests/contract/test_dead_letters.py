@@ -167,3 +167,30 @@ async def test_a_record_forwarded_once_that_still_does_not_fit_is_a_dead_letter(
     (dead,) = (await read_logs(settings, ["signals.dlq"]))["signals.dlq", place]
     assert dict(dead.headers)["endocrine-error-kind"] == b"misfit"
     assert b"forwarded once" in dict(dead.headers)["endocrine-error"]
+
+
+async def test_records_with_null_headers_are_read_set_aside_and_forwarded_like_others(settings: Settings) -> None:
+    settings = settings.model_copy(update={"partitions": 2})
+    place = partition_of("ann", 2)
+    nulls = [(name, None) for name in ("ce_id", "endocrine-origin", "endocrine-rekeyed-from", "traceparent", "mine")]
+    good = GOOD["detections"]
+    producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap)
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap)
+    await consumer.start()
+    async with worker_in_process(settings, AGENTS, shipped_policy()) as worker:
+        await producer.start()
+        named, other = {**good, "id": "d"}, {**good, "id": "d", "turn_count": 2}
+        for value, at in [(good, place), (b"{", place), (named, place), (other, place), (good, 1 - place)]:
+            sent = value if isinstance(value, bytes) else orjson.dumps(value)
+            await producer.send_and_wait(settings.prefix + "detections", sent, key=b"ann", partition=at, headers=nulls)
+        await at_rest(worker, consumer)
+    await producer.stop()
+    await consumer.stop()
+    logs = await read_logs(settings, ["detections", "detections.dlq", "bonds"])
+    dead = logs["detections.dlq", place]
+    assert [dict(raw.headers)["endocrine-error-kind"] for raw in dead] == [b"not_json", b"conflicting_id"]
+    moved = logs["detections", place][-1]
+    assert dict(moved.headers)["ce_id"] == f"detections/{1 - place}/0".encode()
+    for raw in (*dead, moved):
+        assert [content for name, content in raw.headers if name in ("traceparent", "mine")] == [None, None]
+    assert dict(logs["bonds", place][-1].headers)["ce_id"].startswith(b"bonds/" + dict(moved.headers)["ce_id"])

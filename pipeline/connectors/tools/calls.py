@@ -98,7 +98,7 @@ class Calls:
         key = (identity, call.audit_id, call.call_id)
         if key in self._held:
             return
-        said_by = dict(raw.headers or ()).get("ce_source", b"").decode("utf-8", "replace")
+        said_by = (dict(raw.headers or ()).get("ce_source") or b"").decode("utf-8", "replace")
         size = len(raw.value or b"")
         self._held[key] = (Found(call, said_by, raw.timestamp / 1000), size)
         self._bytes += size

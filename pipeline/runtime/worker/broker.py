@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 
 from pipeline import clients
 from pipeline.engine.wire import Headers, Outgoing, Raw
-from pipeline.runtime.changelog import CLAIM_HEADER, CLAIM_KEY, Entry
+from pipeline.runtime.changelog import CLAIM_HEADER, CLAIM_KEY, Entry, claim_of
 from pipeline.runtime.errors import Fatal, Retry
 from pipeline.runtime.port import Run
 from pipeline.runtime.worker.ends import Ends
@@ -302,7 +302,7 @@ class KafkaPort:
         """Records of the changelog, with the claim each was written under."""
         async for fetched in self._broker.read(self._log, self._partition, start, end):
             yield [
-                Entry(raw.offset, raw.key, raw.value, _claim_of(raw.headers) if raw.key != CLAIM_KEY else raw.offset)
+                Entry(raw.offset, raw.key, raw.value, claim_of(raw.headers) if raw.key != CLAIM_KEY else raw.offset)
                 for raw in fetched
             ]
 
@@ -336,10 +336,3 @@ class KafkaPort:
                     tasks.create_task(self._broker.send(self._prefix + topic, partition, group, common))
         for out in last:
             await self._broker.send(self._prefix + out.topic, out.partition, [out], common)
-
-
-def _claim_of(headers: Headers) -> int:
-    for name, content in headers:
-        if name == CLAIM_HEADER:
-            return int(content)
-    return -1

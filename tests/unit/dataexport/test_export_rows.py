@@ -75,6 +75,15 @@ def test_one_record_in_each_format():
     assert shown["headers"] == {"ce_id": "s1", "bin": "ff"}
 
 
+@pytest.mark.parametrize("topic", ["signals", "signals.dlq"])
+def test_null_headers_stay_null_and_a_null_id_is_none(topic):
+    record = raw(SIGNAL, headers=(("ce_id", None), ("mine", None)))
+    (row,) = parquet(topic, record).to_pylist()
+    shown = orjson.loads(written("jsonl", topic, record))
+    assert row["id"] == shown["id"] == f"{topic}/1/3"
+    assert orjson.loads(row["headers"]) == shown["headers"] == {"ce_id": None, "mine": None}
+
+
 def test_what_a_schema_does_not_know_is_kept_beside_it():
     value = {**SIGNAL, "level": "high", "ttl_ms": 2**64 - 1, "mood": ["x"]}
     (row,) = parquet("signals", raw(value)).to_pylist()

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.roster import AGENTS
+from pipeline.cli import dlq
 from pipeline.deadletters.act import action_of, again
 from pipeline.deadletters.letters import TOPICS, Shelf, letter_of
 from pipeline.deadletters.select import Filter, counts, parse_place, row
@@ -144,6 +145,42 @@ def test_secrets_and_texts_are_hidden_unless_asked_for_and_unreadable_bytes_are_
     assert "p-1" not in orjson.dumps(told(letter_of("signals.dlq", broken), broken, RULES, bare=False)).decode()
     binary = refused(b"\xff\x00")
     assert told(letter_of("signals.dlq", binary), binary, RULES, bare=True)["value"] == "ff00"
+
+
+NULLS = (("ce_id", None), ("traceparent", None), ("endocrine-rekeyed-from", None), ("mine", None))
+
+
+def test_null_headers_of_a_dead_letter_are_sent_again_as_null_and_a_null_id_gives_way_to_the_first():
+    raw = refused(b"{", headers=NULLS)
+    letter = letter_of("signals.dlq", raw)
+    assert (letter.id, letter.kind) == (f"signals/{PLACE}/7", "not_json")
+    own = again(letter, raw, "op", 5.0).own
+    assert own[:3] == (("traceparent", None), ("mine", None), ("ce_id", f"signals/{PLACE}/7".encode()))
+    assert [name for name, _ in own[3:]] == [f"endocrine-redriven-{what}" for what in ("by", "at", "from")]
+
+
+@pytest.mark.parametrize("bare", [True, False])
+def test_null_headers_are_shown_as_null(bare):
+    raw = refused(b"{", headers=NULLS)
+    shown = told(letter_of("signals.dlq", raw), raw, RULES, bare=bare)
+    assert [shown["headers"][name] for name in ("ce_id", "traceparent", "mine")] == [None, None, None]
+    assert "not JSON" in shown["headers"]["endocrine-error"]
+
+
+def test_null_headers_are_printed_as_such(monkeypatch, capsys):
+    raw = refused(b"{", headers=NULLS)
+    monkeypatch.setattr(dlq, "_one", lambda *asked: (letter_of("signals.dlq", raw), raw))
+    dlq.show("signals/0/0")
+    assert "header mine: (null)\n" in capsys.readouterr().out
+
+
+def test_a_foreign_dead_letter_whose_reason_and_origin_are_null_is_told_as_one_without():
+    nulls = [(name, None) for name in ("ce_id", "endocrine-error", "endocrine-error-kind", "endocrine-origin")]
+    raw = Fetched(PLACE, 3, 2000, b"ann", b"{", nulls)
+    letter = letter_of("signals.dlq", raw)
+    assert (letter.kind, letter.origin, letter.id) == ("unknown", None, f"signals.dlq/{PLACE}/3")
+    shown = told(letter, raw, RULES, bare=False)
+    assert (shown["reason"], shown["headers"]["endocrine-error"]) == ("no reason given", None)
 
 
 def test_filters_and_counts():

@@ -45,6 +45,11 @@ def test_an_event_without_a_readable_origin_stands_for_itself(origin):
         assert (write.mark, write.offset, write.ordinal) == (SOURCE, 5, 0)
 
 
+def test_an_event_whose_origin_is_null_stands_for_itself():
+    write = pushed(("endocrine-origin", None), ("mine", None))
+    assert (write.mark, write.offset, write.ordinal) == (SOURCE, 5, 0)
+
+
 def test_an_event_has_the_four_fields_that_dashboards_know():
     assert orjson.loads(pushed().value) == {name: EVENT[name] for name in ("timestamp", "event_type", "detail", "data")}
 

@@ -24,7 +24,7 @@ def raw(offset, timestamp=0, key=b"k", value=b"v"):
 
 
 def test_a_head_comes_back_as_it_was():
-    out = Outgoing("t", 3, b"k", None, (("a", b"\x00\xff"),), True)
+    out = Outgoing("t", 3, b"k", None, (("a", b"\x00\xff"), ("null", None)), True)
     head = Head(7, 2, {"s": 5}, {"s<x/t/0": (4, 1)}, (("c", b"1"),), [out])
     again = decode_head(encode_head(head))
     assert again == head
