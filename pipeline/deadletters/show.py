@@ -10,7 +10,7 @@ from agents.gating.redaction import REDACTED, redact
 from agents.gating.rules import GatingRules
 from pipeline.deadletters.letters import Letter, error_of, parsed
 from pipeline.deadletters.select import row
-from pipeline.engine.wire import ERROR, Raw
+from pipeline.engine.wire import ERROR, REKEYED_FROM, Raw
 
 WRITTEN = frozenset({
     "prompt", "response", "response_summary", "context_pack", "content", "messages", "output", "text", "note", "notes",
@@ -19,6 +19,7 @@ WRITTEN = frozenset({
 """Fields that hold what people or models wrote: shown as their length."""
 _QUOTED = re.compile(r"(, got ).*?(?=; |$)", re.DOTALL)
 """What a reason quotes of a value."""
+_PLACE = re.compile(r"[a-z-]+/\d+/\d+")
 
 
 def told(letter: Letter, raw: Raw, rules: GatingRules, *, bare: bool) -> dict[str, Any]:
@@ -32,7 +33,10 @@ def told(letter: Letter, raw: Raw, rules: GatingRules, *, bare: bool) -> dict[st
     shown = {name: _text(content) for name, content in raw.headers}
     if not bare:
         reason = _QUOTED.sub(rf"\1{REDACTED}", reason)
+        moved = shown.get(REKEYED_FROM)
         shown = redact(shown, rules)
+        if moved is not None and _PLACE.fullmatch(moved):
+            shown[REKEYED_FROM] = moved  # "key" in its name makes it look like a secret
         if shown.get(ERROR) is not None:
             shown[ERROR] = reason
     actions = [action.model_dump() for action in letter.actions]

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.gating.redaction import REDACTED
 from agents.roster import AGENTS
 from pipeline.cli import dlq
 from pipeline.deadletters.act import action_of, again
@@ -148,6 +149,13 @@ def test_secrets_and_texts_are_hidden_unless_asked_for_and_unreadable_bytes_are_
 
 
 NULLS = (("ce_id", None), ("traceparent", None), ("endocrine-rekeyed-from", None), ("mine", None))
+
+
+@pytest.mark.parametrize(("header", "expected"), [(b"signals/3/17", "signals/3/17"), (b"hunter2", REDACTED)])
+def test_the_place_a_misfit_came_from_is_shown_though_key_is_part_of_its_name(header, expected):
+    raw = refused(b"no json", headers=(("endocrine-rekeyed-from", header),))
+    shown = told(letter_of("signals.dlq", raw), raw, RULES, bare=False)
+    assert shown["headers"]["endocrine-rekeyed-from"] == expected
 
 
 def test_null_headers_of_a_dead_letter_are_sent_again_as_null_and_a_null_id_gives_way_to_the_first():
