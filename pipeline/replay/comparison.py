@@ -7,7 +7,8 @@ from typing import Any
 import orjson
 
 from pipeline.engine.batch import Processed
-from pipeline.engine.wire import ORIGIN, Headers, Outgoing
+from pipeline.engine.wire import ORIGIN, Headers
+from pipeline.replay.bodies import Place, Said, packed, unpacked
 from pipeline.replay.difference import Form, differences, form_of
 from pipeline.replay.indexing import Latest, key_digest
 from pipeline.replay.lanes import Index, Lane
@@ -15,13 +16,9 @@ from pipeline.replay.origins import NO_BATCH, called
 from pipeline.replay.plan import Plan
 from pipeline.replay.report import Report, Scope
 from pipeline.replay.rerun import Broken, Rerun
-from pipeline.replay.spool import Log, packed, unpacked
+from pipeline.replay.spool import Log
 from schemas.proofs import JournalEntry
 
-Place = tuple[str, int]
-"""Topic and partition."""
-Said = tuple[Place, bytes]
-"""A record that was made again: its place and its body."""
 Sink = Callable[[Said], None]
 """Given each of them."""
 _FIELDS = list(JournalEntry.model_fields)
@@ -49,16 +46,6 @@ class Comparison:
         }
 
     # ---- while it runs ----
-
-    @staticmethod
-    def form(common: Headers) -> Callable[[Outgoing], Said]:
-        """What is kept of each output of a batch whose derived records share these headers."""
-
-        def said(out: Outgoing) -> Said:
-            topic, partition, key, value, own, derived = out
-            return (topic, partition), packed(key, value, (*own, *common) if derived else own)
-
-        return said
 
     def batch(self, number: int, done: Processed[Said]) -> None:
         """What a batch says, in the order in which it was said."""

@@ -9,8 +9,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
 from pipeline.admin import TopicsError, ensure_topics
-from pipeline.replay.comparison import Said
-from pipeline.replay.spool import unpacked
+from pipeline.replay.bodies import Said, unpacked
 from pipeline.settings import Settings
 from pipeline.topics import physical_topics
 

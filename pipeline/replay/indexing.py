@@ -2,19 +2,17 @@
 
 from collections.abc import Mapping
 
-import msgpack
-
 from pipeline.engine.wire import CUT, Headers
+from pipeline.replay.bodies import ending, unpacked
 from pipeline.replay.lanes import Index, digest_of
 from pipeline.replay.origins import NO_BATCH, origin_of
 from pipeline.replay.plan import Plan
 from pipeline.replay.report import Report, Scope
-from pipeline.replay.spool import Log, unpacked
+from pipeline.replay.spool import Log
 from pipeline.topics import CATALOGUE
 
 Latest = dict[tuple[str, int], dict[bytes, int]]
 """Of compacted topics with holes: the last offset of each key, by its digest."""
-_pack = msgpack.Packer().pack
 
 
 def key_digest(key: bytes | None) -> bytes:
@@ -80,4 +78,4 @@ def fill(
 def _ending(headers: Headers) -> bytes:
     """The cut and the headers that follow it, as they end the body of each record of the batch."""
     cut = next(place for place, (name, _) in enumerate(headers) if name == CUT)
-    return b"".join(map(_pack, headers[cut:]))
+    return ending(headers[cut:])

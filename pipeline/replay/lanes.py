@@ -11,9 +11,10 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
+from pipeline.replay.bodies import packed, unpacked
 from pipeline.replay.difference import Form
 from pipeline.replay.origins import NO_BATCH, called
-from pipeline.replay.spool import Body, Log, packed, unpacked
+from pipeline.replay.spool import Body, Log
 from pipeline.replay.windows import AHEAD, bodies
 
 _RUN = struct.Struct("<qqq")

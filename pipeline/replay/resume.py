@@ -7,7 +7,7 @@ from typing import Any
 
 import msgpack
 
-FORM = 2
+FORM = 3
 EVERY = 200
 """Batches of a unit between two notes."""
 

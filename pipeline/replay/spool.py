@@ -14,8 +14,8 @@ from typing import Any, BinaryIO, overload
 
 import msgpack
 
-from pipeline.engine.wire import Fetched, Headers
-from pipeline.replay.difference import Form
+from pipeline.engine.wire import Fetched
+from pipeline.replay.bodies import packed
 
 CHUNK = 150
 """Records read from a file at once where all are read in turn."""
@@ -23,21 +23,6 @@ CHUNK = 150
 
 _HEAD = struct.Struct("<iqqI")
 """Before each record in a file: partition, offset, timestamp, and how many headers it has."""
-_pack = msgpack.Packer().pack
-
-
-def packed(key: bytes | None, value: bytes | None, headers: Headers) -> bytes:
-    """A record's body: all that a reader of the topic sees of it but offset and time. Equal bodies, equal records."""
-    body: bytes = _pack((key, value, headers))
-    return body
-
-
-def unpacked(body: bytes) -> Form:
-    """Key, value and headers of a body."""
-    form: Form = msgpack.unpackb(body, use_list=False)
-    return form
-
-
 Body = tuple[int, bytes]
 """A record's offset and body."""
 
@@ -220,8 +205,8 @@ class FileLog(Log):
             data, bounds = self._bytes(some, min(some + CHUNK, last))
             for begin, end in pairwise(bounds):
                 partition, offset, timestamp, _ = head(data, begin)
-                form = unpack(data[begin + size : end], use_list=False)
-                records.append(new(Fetched, (partition, offset, timestamp, *form)))
+                body = unpack(data[begin + size : end], use_list=False)
+                records.append(new(Fetched, (partition, offset, timestamp, body[0], body[1], body[2:])))
         return records
 
     def _bytes(self, first: int, last: int) -> tuple[bytes, list[int]]:

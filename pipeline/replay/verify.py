@@ -16,6 +16,7 @@ import orjson
 from agents.contract import Agent
 from agents.policy.compiled import Policy
 from pipeline.memory import without_collections
+from pipeline.replay.bodies import packing
 from pipeline.replay.comparison import Comparison, Sink
 from pipeline.replay.indexing import fill, latest_of
 from pipeline.replay.journals import UnitJournal, read_journal
@@ -173,7 +174,7 @@ class Verifier:
             told = f"{unit}: policy {entry['policy']} of batch {batch}: {error.args[0]}"
             raise Broken("not verifiable", told) from None
         common = run.common_headers(entry, policy)
-        done = run.think(records, entry, policy, comparison.form(common))
+        done = run.think(records, entry, policy, packing(common))
         report.batches += 1
         if batch >= plan.first:
             comparison.journal(raw, entry, common)

@@ -4,9 +4,10 @@ import io
 from collections.abc import Sequence
 
 from pipeline.engine.wire import Fetched
+from pipeline.replay.bodies import packed
 from pipeline.replay.difference import form_of
 from pipeline.replay.lanes import Index, Lane
-from pipeline.replay.spool import MemoryLog, packed
+from pipeline.replay.spool import MemoryLog
 
 PLACE = ("gating/0", "tool-decisions", 0)
 
