@@ -81,6 +81,15 @@ class Topic:
         """The header that says it."""
         return "ce_type", self.ce_type
 
+    @cached_property
+    def key_of(self) -> Callable[[str, Mapping[str, Any]], str]:
+        """The key of a derived record, from its identity and value.
+
+        >>> CATALOGUE["attribution-states"].key_of("ann", {"primitive": "motor.pace"})
+        'ann/motor.pace'
+        """
+        return _KEYS[self.key]
+
     @property
     def dead_letters(self) -> str:
         """Name of the topic of its dead letters."""
@@ -172,15 +181,6 @@ _KEYS: Mapping[str, Callable[[str, Mapping[str, Any]], str]] = {
     "key id": lambda identity, value: str(value["key_id"]),
     "dead letter": lambda identity, value: f"{value['topic']}/{value['partition']}/{value['offset']}",
 }
-
-
-def record_key(topic: Topic, identity: str, value: Mapping[str, Any]) -> str:
-    """The key of a derived record of this topic.
-
-    >>> record_key(CATALOGUE["attribution-states"], "ann", {"primitive": "motor.pace"})
-    'ann/motor.pace'
-    """
-    return _KEYS[topic.key](identity, value)
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ from pipeline.connectors.readback import Known, Marks, read_back
 from pipeline.engine.wire import CE_ID, TRACEPARENT, Raw, event_time
 from pipeline.metrics.registry import Metrics
 from pipeline.settings import Settings
-from pipeline.topics import CATALOGUE, record_key
+from pipeline.topics import CATALOGUE
 
 __all__ = ["INTERRUPTED", "Effect", "Limits", "Request", "Runner", "Said"]
 log = structlog.get_logger(__name__)
@@ -285,7 +285,7 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
         sending: asyncio.Future[Any] = await self._producer.send(
             self.settings.prefix + said.topic,
             orjson.dumps(said.value),
-            key=record_key(topic, request.identity, said.value).encode(),
+            key=topic.key_of(request.identity, said.value).encode(),
             partition=request.partition,
             headers=headers,
         )

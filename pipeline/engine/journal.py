@@ -1,6 +1,7 @@
 """The journal's record of a batch: what was read, in which order (architecture, section 5)."""
 
 import hashlib
+import struct
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -9,18 +10,23 @@ import orjson
 from pipeline.engine.wire import Outgoing, Raw
 
 _NULL = b"\xff\xff\xff\xff"
+_size = struct.Struct(">I").pack
 
 
 def inputs_digest(records: Iterable[tuple[str, Raw]]) -> str:
     """SHA-256 over keys and values in order, each after its length (4 bytes, big-endian; ff ff ff ff for null)."""
     parts: list[bytes] = []
     for _, raw in records:
-        for part in (raw.key, raw.value):
-            if part is None:
-                parts.append(_NULL)
-            else:
-                parts += (len(part).to_bytes(4, "big"), part)
+        key, value = raw.key, raw.value
+        if key is None or value is None:
+            parts += (_sized(key), _sized(value))
+        else:
+            parts.append(b"%b%b%b%b" % (_size(len(key)), key, _size(len(value)), value))
     return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def _sized(part: bytes | None) -> bytes:
+    return _NULL if part is None else _size(len(part)) + part
 
 
 def runs_of(records: Iterable[tuple[str, Raw]]) -> list[list[str | int]]:

@@ -10,7 +10,7 @@ from agents.contract import Agent, Output, Trigger
 from pipeline.engine.chain import Chains
 from pipeline.engine.fit import partition_of
 from pipeline.engine.wire import CE_ID, ORIGIN, TRACEPARENT, Outgoing, Raw, event_time
-from pipeline.topics import Topic, record_key
+from pipeline.topics import Topic
 
 T = TypeVar("T")
 PENDING = 32
@@ -84,7 +84,7 @@ class Outputs(Generic[T]):
         cause = tuple.__new__(_Cause, (topic, raw, trigger.id, trigger.identity, ts, trace))
         for ordinal, (target, identity, content) in enumerate(outputs):
             described = catalogue[target]
-            key = identity if described.key == "identity" else record_key(described, identity, content)
+            key = described.key_of(identity, content)
             if described.coalesce:
                 self._supersede(target, key)
             pending.append((described, key, identity, content, ordinal, cause))

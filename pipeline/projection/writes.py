@@ -8,7 +8,7 @@ import orjson
 from pipeline.engine import wire
 from pipeline.engine.decode import Malformed, decode
 from pipeline.projection import keys
-from pipeline.topics import CATALOGUE, Topic, record_key
+from pipeline.topics import CATALOGUE, Topic
 from schemas.bonds import BondEvent
 
 TOPICS = ("bonds", "bond-events", "attribution-states", "style-tables")
@@ -67,7 +67,7 @@ def _read(topic: Topic, record: wire.Raw, max_bytes: int) -> tuple[str, str, dic
     decode(topic, record.value, max_bytes)
     value: dict[str, Any] = orjson.loads(record.value)
     identity = str(value[topic.identity_field])
-    expected = record_key(topic, identity, value)
+    expected = topic.key_of(identity, value)
     if key != expected:
         raise Malformed("key", f"{topic.name}: key {key!r}; expected {expected!r}, as its value says")
     return identity, key, value
