@@ -23,12 +23,16 @@ def keep(states: MutableMapping[str, bytes], changed: Mapping[str, bytes | None]
 
 
 class Held:
-    """A key's state while it is thought over."""
+    """A key's state while it is thought over. before, after: as bytes; `state` is decoded while it is open."""
 
-    __slots__ = ("recent", "state")
+    __slots__ = ("after", "before", "open", "recent", "state")
 
-    def __init__(self, state: State, recent: list[str]) -> None:
-        self.state, self.recent = state, recent
+    state: State
+    recent: list[str]
+
+    def __init__(self, stored: bytes | None) -> None:
+        self.before = self.after = stored
+        self.open = False
 
 
 class States:
@@ -36,37 +40,38 @@ class States:
 
     def __init__(self, stored: Callable[[str], bytes | None], *, recalls: bool) -> None:
         self._stored, self._recalls = stored, recalls
-        self._open: dict[str, Held] = {}
-        self._before: dict[str, bytes | None] = {}
-        self._after: dict[str, bytes | None] = {}
+        self._held: dict[str, Held] = {}
+        self._open: list[Held] = []
 
     def hold(self, name: str) -> Held:
         """The state of a key, to be thought over and replaced."""
-        held = self._open.get(name)
-        if held is not None:
+        held = self._held.get(name)
+        if held is None:
+            held = self._held[name] = Held(self._stored(name))
+        elif held.open:
             return held
         if len(self._open) == OPEN:
             self._close()
-        if name in self._before:
-            now = self._after[name]
+        now = held.after
+        if self._recalls:
+            held.state, held.recent = unpack(now)
         else:
-            now = self._before[name] = self._stored(name)
-        state, recent = unpack(now) if self._recalls else (None if now is None else orjson.loads(now), [])
-        held = self._open[name] = Held(state, recent)
+            held.state, held.recent = (None if now is None else orjson.loads(now)), []
+        held.open = True
+        self._open.append(held)
         return held
 
     def changed(self) -> dict[str, bytes | None]:
         """The new state of each key that has another one than before, by first touch; None is a tombstone."""
         self._close()
-        after = self._after
-        return {name: after[name] for name, before in self._before.items() if after[name] != before}
+        return {name: held.after for name, held in self._held.items() if held.after != held.before}
 
     def _close(self) -> None:
         """Encode what is open."""
-        after = self._after
-        for name, held in self._open.items():
+        for held in self._open:
             if self._recalls:
-                after[name] = pack(held.state, held.recent)
+                held.after = pack(held.state, held.recent)
             else:
-                after[name] = None if held.state is None else exact(held.state)
+                held.after = None if held.state is None else exact(held.state)
+            held.state, held.recent, held.open = None, [], False
         self._open.clear()
