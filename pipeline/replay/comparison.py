@@ -20,7 +20,7 @@ from pipeline.replay.spool import Log
 from schemas.proofs import JournalEntry
 
 Sink = Callable[[Said], None]
-"""Given each of them."""
+"""Given each record that was made again."""
 _FIELDS = list(JournalEntry.model_fields)
 
 
