@@ -2,7 +2,9 @@
 
 import asyncio
 import sys
+import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,12 +20,15 @@ from pipeline.settings import Settings
 from pipeline.times import EXPECTED
 
 SHOWN = 20
+SETTLED_S = 60.0
+"""Seconds after which an input must have been read, and an output's batch be in the journal. What is younger may belong
+to batches that workers are making. By our clock, against the broker's append times."""
 Bootstrap = Annotated[
     str | None,
     typer.Option(help="host:port; by default ENDOCRINE_BOOTSTRAP, else the embedded broker of this folder if it runs."),
 ]
 Since = Annotated[str | None, typer.Option("--from", help=f"Batches journaled from then on. {EXPECTED}.")]
-Until = Annotated[str | None, typer.Option("--to", help="Batches journaled up to then; so it works beside workers.")]
+Until = Annotated[str | None, typer.Option("--to", help="Batches journaled up to then.")]
 Identity = Annotated[str | None, typer.Option(help="Only records of this identity.")]
 Only = Annotated[list[str] | None, typer.Option("--topic", help="Only records of this topic; may be repeated.")]
 SnapshotDir = Annotated[
@@ -132,11 +137,12 @@ async def verified(
     with ExitStack() as stack:
         folder, titled = stack.enter_context(scratch()), stack.enter_context(bar())
         if note is not None and note.kept is not None:
-            ends = {(name, place): end for name, place, end in note.kept}
+            live_ms, ends = note.kept["live_ms"], {(name, place): end for name, place, end in note.kept["ends"]}
         else:
+            live_ms = round((time.time() - SETTLED_S) * 1000)
             ends = await log_ends(settings, verified_topics())
         if note is not None:
-            note.kept = [[*place, end] for place, end in ends.items()]
+            note.kept = {"live_ms": live_ms, "ends": [[*place, end] for place, end in ends.items()]}
         logs = await read_all(settings, verified_topics(), folder, titled("reading the topics"), ends)
         kept = fresh.Kept(stack.enter_context((folder / "again").open("w+b"))) if target is not None else None
         verifier = Verifier(
@@ -145,7 +151,7 @@ async def verified(
             partitions=settings.partitions,
             max_record_bytes=settings.max_record_bytes,
             batches=titled("proving, batches"),
-            scope=scope,
+            scope=replace(scope, live_ms=live_ms),
             snapshots=snapshots,
             spool=stack.enter_context((folder / "lanes").open("w+b")),
             resume=note,
@@ -166,6 +172,8 @@ def _print(report: Report, as_json: bool) -> None:
         f"{report.batches} batches, {report.compared} derived records compared, {report.equal} equal, "
         f"{plain['different']} different, {sum(report.not_verifiable.values())} not verifiable"
     )
+    if report.unread:
+        typer.echo(f"not read yet: {report.unread} inputs of the last {SETTLED_S:.0f} s")
     for told, units in _by_start(report).items():
         typer.echo(f"state from {told}: {', '.join(units)}")
     for kind, found in plain["findings"].items():

@@ -146,9 +146,14 @@ class Comparison:
         if why is None and not plan.until:
             for topic, offset in run.front.items():
                 log = self._logs[topic, plan.partition]
-                if log.place(offset) < len(log):
-                    told = f"{topic}/{plan.partition} was read up to {offset}, it holds records up to {log.end - 1}"
-                    report.find("missing", f"{unit}: {told}")
+                place = log.place(offset)
+                if place == len(log):
+                    continue
+                if self._scope.coming(log[place].timestamp):
+                    report.unread += len(log) - place
+                    continue
+                told = f"{topic}/{plan.partition} was read up to {offset}, it holds records up to {log.end - 1}"
+                report.find("missing", f"{unit}: {told}")
 
     # ---- findings ----
 

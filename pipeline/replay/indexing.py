@@ -61,8 +61,10 @@ def fill(
                 report.records += 1
                 named = f"{topic}/{partition} {origin.name} at offset {offset}"
                 report.find("invented", f"{named} names no unit of ours")
-            elif plan.outside(origin.batch, origin.topic, origin.offset) or not (
-                scope.whole or scope.wants(topic, key, headers)
+            elif (
+                plan.outside(origin.batch, origin.topic, origin.offset)
+                or not (scope.whole or scope.wants(topic, key, headers))
+                or (plan.ahead(origin.batch, origin.topic, origin.offset) and scope.coming(log.at(offset).timestamp))
             ):
                 report.outside += 1
             else:

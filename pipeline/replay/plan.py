@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from agents.contract import Agent
 from pipeline.replay.journals import UnitJournal
@@ -43,6 +44,15 @@ class Plan:
         if offset < self.before.get(topic, 0):
             return True
         return self.after is not None and offset >= self.after.get(topic, 0)
+
+    def ahead(self, batch: int, topic: str, offset: int) -> bool:
+        """Whether it lies beyond what is journaled."""
+        return batch > self.last if batch >= 0 else offset >= self.end.get(topic, 0)
+
+    @cached_property
+    def end(self) -> dict[str, int]:
+        """The front after `last`."""
+        return self.journal.front(self.start.front, self.start.batch, self.last)
 
 
 def plan_unit(

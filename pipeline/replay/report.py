@@ -19,6 +19,12 @@ class Scope:
     """Batches journaled after are left alone."""
     identity: str | None = None
     topics: frozenset[str] | None = None
+    live_ms: int | None = None
+    """Workers may be at work: what was appended from then on and is in no journal record yet is left to come."""
+
+    def coming(self, timestamp: int) -> bool:
+        """Whether a record appended then may belong to a batch that is still being made."""
+        return self.live_ms is not None and timestamp >= self.live_ms
 
     @property
     def whole(self) -> bool:
@@ -50,6 +56,8 @@ class Report:
     equal: int = 0
     outside: int = 0
     """Records of our making that were not asked for."""
+    unread: int = 0
+    """Inputs so young that the batches that read them may be still to come."""
     superseded: int = 0
     """Records that compaction has taken, while a later one of their key stands: what Kafka promises of such a topic."""
     findings: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -90,6 +98,7 @@ class Report:
             "equal": self.equal,
             "different": self.counts.get("wrong", 0),
             "outside": self.outside,
+            "unread": self.unread,
             "superseded": self.superseded,
             "findings": {kind: list(told) for kind, told in self.findings.items() if told},
             "counts": dict(self.counts),
@@ -102,7 +111,7 @@ class Report:
     def from_plain(cls, plain: Mapping[str, Any]) -> "Report":
         """What `plain` gave."""
         report = cls(**{name: plain[name] for name in ("batches", "records", "copies", "compared", "equal")})
-        report.outside, report.superseded = plain["outside"], plain["superseded"]
+        report.outside, report.superseded, report.unread = plain["outside"], plain["superseded"], plain["unread"]
         report.findings.update({kind: list(told) for kind, told in plain["findings"].items()})
         report.counts.update(plain["counts"])
         report.differences.extend(plain["differences"])

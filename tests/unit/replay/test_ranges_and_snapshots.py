@@ -103,6 +103,25 @@ def test_what_lies_outside_the_stretch_is_not_found(life: Life) -> None:
     assert verify(logs, scope=Scope(until_ms=life.middle_ms)).proved
 
 
+def test_a_reading_beside_workers_is_proved_whenever_it_is_taken(life: Life) -> None:
+    times = sorted(raw.timestamp for log in life.logs.values() for raw in log)
+    rng, coming = random.Random(4), 0
+    for _ in range(25):
+        journaled, read = sorted(rng.sample(times, 2))  # the journal is read first
+        seen = {
+            (topic, n): [raw for raw in log if raw.timestamp <= (journaled if topic == "journal" else read)]
+            for (topic, n), log in life.logs.items()
+        }
+        report = verify(seen, scope=Scope(live_ms=0))
+        assert report.proved, (report.findings, report.not_verifiable)
+        coming += report.unread + report.outside
+        old = verify(seen, scope=Scope(live_ms=read + 1))  # nothing is young enough to be still on its way
+        assert old.proved == (report.unread + report.outside == 0)
+        assert (old.unread, old.outside) == (0, 0)
+        assert set(old.findings) <= {"missing", "invented"}
+    assert coming > 100
+
+
 def test_one_identity_and_one_topic_alone(life: Life) -> None:
     of_ann = verify(life.logs, scope=Scope(identity="ann"))
     assert of_ann.proved, of_ann.findings
