@@ -6,7 +6,9 @@ The worker, `simulate`, replay and deterministic simulation all come through `En
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic
+
+from typing_extensions import TypeVar
 
 from agents.contract import Agent, Reject, Trigger
 from agents.policy.compiled import Policy
@@ -34,7 +36,7 @@ from pipeline.engine.wire import (
 from pipeline.topics import CATALOGUE, Topic
 
 _START = (-1, 0)
-T = TypeVar("T")
+T = TypeVar("T", default=Outgoing)
 
 
 def _as_it_is(out: Outgoing) -> Outgoing:
@@ -97,7 +99,6 @@ class Engine:
             (VERSION, self.version.encode()),
         )
 
-    @overload
     def process(
         self,
         records: Sequence[tuple[str, Raw]],
@@ -107,37 +108,15 @@ class Engine:
         *,
         partition: int,
         refuse: str | None = None,
-    ) -> Processed[Outgoing]: ...
-    @overload
-    def process(
-        self,
-        records: Sequence[tuple[str, Raw]],
-        policy: Policy,
-        stored: Callable[[str], bytes | None],
-        marks: Mapping[str, tuple[int, int]],
-        *,
-        partition: int,
-        refuse: str | None = None,
-        form: Callable[[Outgoing], T],
-    ) -> Processed[T]: ...
-    def process(
-        self,
-        records: Sequence[tuple[str, Raw]],
-        policy: Policy,
-        stored: Callable[[str], bytes | None],
-        marks: Mapping[str, tuple[int, int]],
-        *,
-        partition: int,
-        refuse: str | None = None,
-        form: Callable[[Outgoing], Any] = _as_it_is,
-    ) -> Processed[Any]:
+        form: Callable[[Outgoing], T] = _as_it_is,  # type: ignore[assignment]
+    ) -> Processed[T]:
         """Read and Think over `records`, pairs of topic and raw record in the order read.
 
         stored: the state of a key before the batch, as bytes. refuse: when given, no record is thought, each is
         rejected with this message (a single record whose outputs do not fit into a batch). form: what is kept of each
         output; it is asked while the output is in the processor's cache, which at the end of a large batch it is not.
         """
-        done: Processed[Any] = Processed(marks=dict(marks))
+        done: Processed[T] = Processed(marks=dict(marks))
         done.tally.read = len(records)
         states = States(stored, recalls=self._recalls)
         chains = Chains(stored(CHAIN_KEY)) if self._chained else None
