@@ -1,11 +1,10 @@
-"""What the commands over a whole history share: topics into files with a bar on the terminal, errors as sentences."""
+"""What the commands over a whole history share: a folder for topics, a bar on the terminal, errors as sentences."""
 
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from aiokafka.errors import KafkaError
 from rich.console import Console
@@ -14,7 +13,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from pipeline.admin import TopicsError
 from pipeline.cli.shared import fail
 from pipeline.replay.history import HistoryError
-from pipeline.replay.logs import Ends, read_logs
 from pipeline.replay.resume import ResumeError
 from pipeline.replay.state_files import SnapshotError
 from pipeline.settings import Settings
@@ -65,14 +63,3 @@ def scratch() -> Iterator[Path]:
     """A folder that is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="endocrine-replay-") as folder:
         yield Path(folder)
-
-
-async def read_all(
-    settings: Settings,
-    topics: Iterable[str],
-    folder: Path,
-    progress: Callable[[int, int], None],
-    ends: Ends | None = None,
-) -> dict[tuple[str, int], Any]:
-    """Topics into files in this folder."""
-    return await read_logs(settings, topics, folder=folder, progress=progress, ends=ends)

@@ -11,8 +11,9 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from pipeline.cli.gather import bar, milliseconds, read_all, scratch, told_errors
+from pipeline.cli.gather import bar, milliseconds, scratch, told_errors
 from pipeline.cli.shared import fail, settings_of
+from pipeline.replay.logs import log_ends, read_logs
 from pipeline.replay.report import Report, Scope
 from pipeline.replay.resume import Resume
 from pipeline.replay.state_files import Snapshots
@@ -121,7 +122,6 @@ async def verified(
     """
     from agents.roster import AGENTS
     from pipeline.replay import fresh
-    from pipeline.replay.logs import log_ends
     from pipeline.replay.policies import PolicyShelf
     from pipeline.replay.verify import Verifier, verified_topics
     from pipeline.version import code_version
@@ -143,7 +143,9 @@ async def verified(
             ends = await log_ends(settings, verified_topics())
         if note is not None:
             note.kept = {"live_ms": live_ms, "ends": [[*place, end] for place, end in ends.items()]}
-        logs = await read_all(settings, verified_topics(), folder, titled("reading the topics"), ends)
+        logs = await read_logs(
+            settings, verified_topics(), folder=folder, progress=titled("reading the topics"), ends=ends
+        )
         kept = fresh.Kept(stack.enter_context((folder / "again").open("w+b"))) if target is not None else None
         verifier = Verifier(
             logs,
@@ -252,7 +254,7 @@ async def _asked(settings: Settings, policy: Path, scope: Scope) -> Any:
     except PolicyFileError as error:
         fail(str(error))
     with scratch() as folder, bar() as titled:
-        logs = await read_all(settings, verified_topics(), folder, titled("reading the topics"))
+        logs = await read_logs(settings, verified_topics(), folder=folder, progress=titled("reading the topics"))
         return await asyncio.to_thread(
             compare_worlds,
             logs,

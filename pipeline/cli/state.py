@@ -10,8 +10,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.cli.gather import bar, milliseconds, read_all, scratch, told_errors
+from pipeline.cli.gather import bar, milliseconds, scratch, told_errors
 from pipeline.cli.shared import fail, settings_of
+from pipeline.replay.logs import read_logs
 from pipeline.replay.state_files import Snapshots
 from pipeline.settings import Settings
 from pipeline.times import EXPECTED
@@ -77,7 +78,7 @@ async def _show(
     topics = sorted({topic for one in chosen for topic in one.sources} | {"journal", "policies"})
     house = {"prefix": settings.prefix, "partitions": settings.partitions}
     with scratch() as folder, bar() as titled:
-        logs = await read_all(settings, topics, folder, titled("reading the topics"))
+        logs = await read_logs(settings, topics, folder=folder, progress=titled("reading the topics"))
         traveller = Traveller(
             logs,
             PolicyShelf(logs),

@@ -29,8 +29,8 @@ def packed(key: bytes | None, value: bytes | None, headers: Headers) -> bytes:
 
 def unpacked(body: bytes) -> Form:
     """Key, value and headers of a body."""
-    key, value, *headers = msgpack.unpackb(body, use_list=False)
-    return key, value, tuple(headers)
+    items = msgpack.unpackb(body, use_list=False)
+    return items[0], items[1], items[2:]
 
 
 def ending(headers: Headers) -> bytes:

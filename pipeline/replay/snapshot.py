@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from pipeline.clients import introduce, read_until, reader
 from pipeline.engine.wire import POLICY
 from pipeline.replay.state_files import SnapshotError, write_manifest, write_states
-from pipeline.runtime.changelog import CLAIM_KEY, HEAD_KEY, Entry, Recovered, claim_of
+from pipeline.runtime.changelog import HEAD_KEY, Entry, Recovered, entry_of
 from pipeline.runtime.head import decode_head
 from pipeline.settings import Settings
 from pipeline.topics import changelog_name
@@ -104,10 +104,4 @@ async def _entries(consumer: AIOKafkaConsumer, place: TopicPartition) -> AsyncIt
     end = (await consumer.end_offsets([place]))[place]
     async for found in read_until(consumer, {place: (first, end)}):
         for records in found.values():
-            yield [_entry(raw) for raw in records]
-
-
-def _entry(raw: Any) -> Entry:
-    if raw.key == CLAIM_KEY:
-        return Entry(raw.offset, raw.key, raw.value, raw.offset)
-    return Entry(raw.offset, raw.key, raw.value, claim_of(raw.headers))
+            yield [entry_of(raw) for raw in records]

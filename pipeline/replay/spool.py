@@ -12,10 +12,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, overload
 
-import msgpack
-
 from pipeline.engine.wire import Fetched
-from pipeline.replay.bodies import packed
+from pipeline.replay.bodies import packed, unpacked
 
 CHUNK = 150
 """Records read from a file at once where all are read in turn."""
@@ -199,14 +197,13 @@ class FileLog(Log):
             if first == last:
                 return []
             raise IndexError(f"records {first} to {last} of a log of {len(self)}")
-        size, head, unpack, new = _HEAD.size, _HEAD.unpack_from, msgpack.unpackb, tuple.__new__
+        size, head, new = _HEAD.size, _HEAD.unpack_from, tuple.__new__
         records = []
         for some in range(first, last, CHUNK):
             data, bounds = self._bytes(some, min(some + CHUNK, last))
             for begin, end in pairwise(bounds):
                 partition, offset, timestamp, _ = head(data, begin)
-                body = unpack(data[begin + size : end], use_list=False)
-                records.append(new(Fetched, (partition, offset, timestamp, body[0], body[1], body[2:])))
+                records.append(new(Fetched, (partition, offset, timestamp, *unpacked(data[begin + size : end]))))
         return records
 
     def _bytes(self, first: int, last: int) -> tuple[bytes, list[int]]:

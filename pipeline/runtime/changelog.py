@@ -5,7 +5,7 @@ offset of its writer's claim. A record whose claim is older than the latest clai
 """
 
 from collections.abc import Iterable, MutableMapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pipeline.engine.wire import Headers
 
@@ -39,6 +39,11 @@ def claim_of(headers: Headers) -> int:
         if name == CLAIM_HEADER and content is not None:
             return int(content)
     return -1
+
+
+def entry_of(raw: Any) -> Entry:
+    """A record of a changelog, as fetched."""
+    return Entry(raw.offset, raw.key, raw.value, raw.offset if raw.key == CLAIM_KEY else claim_of(raw.headers))
 
 
 class Recovered:

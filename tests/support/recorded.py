@@ -4,6 +4,7 @@ import hashlib
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -15,6 +16,7 @@ from pipeline.engine.fit import partition_of
 from pipeline.engine.journal import journal_record
 from pipeline.engine.states import keep
 from pipeline.engine.wire import Fetched, Outgoing
+from pipeline.replay.logs import FileLog
 from pipeline.replay.verify import verified_topics
 from pipeline.simulation import parse_line
 
@@ -102,3 +104,12 @@ def randomly(seed: int, most: int = 40) -> Callable[[], int]:
     """Batches of any size."""
     rng = random.Random(seed)
     return lambda: rng.randint(0, most)
+
+
+def filed(logs: Logs, folder: Path) -> dict[tuple[str, int], FileLog]:
+    """The same topics in files of this folder."""
+    found = {}
+    for (topic, n), log in logs.items():
+        found[topic, n] = FileLog(folder / f"{topic}-{n}.log")
+        found[topic, n].extend(log)
+    return found

@@ -8,7 +8,7 @@ import pytest
 from agents.roster import ATTRIBUTION, MODULATION
 from pipeline.engine.batch import Engine
 from pipeline.engine.outputs import COALESCING, PENDING
-from pipeline.engine.states import OPEN
+from pipeline.engine.states import OPEN, keep
 from pipeline.engine.wire import Fetched
 from pipeline.policy_files import shipped_policy
 from pipeline.topics import CATALOGUE
@@ -61,11 +61,7 @@ def run(agent, given, size):
     for first in range(0, len(records), size):
         done = engine.process(records[first : first + size], policy, states.get, marks, partition=0)
         marks = done.marks
-        for key, state in done.states.items():
-            if state is None:
-                del states[key]
-            else:
-                states[key] = state
+        keep(states, done.states)
         said += done.outputs
     return states, said
 

@@ -6,13 +6,12 @@ from typing import Any
 
 import histories
 import pytest
-from recorded import MAX_BYTES, PARTITIONS, VERSION, Logs, Recording, randomly
+from recorded import MAX_BYTES, PARTITIONS, VERSION, Logs, Recording, filed, randomly
 
 from agents.roster import AGENTS
 from pipeline.engine.wire import Fetched, Header
 from pipeline.policy_files import shipped_policy
 from pipeline.replay.difference import differences, form_of
-from pipeline.replay.logs import FileLog
 from pipeline.replay.origins import NO_BATCH, Origin, origin_of
 from pipeline.replay.policies import PolicyShelf
 from pipeline.replay.report import Report, Scope
@@ -62,11 +61,7 @@ def test_it_is_proved_from_memory_and_from_files(logs: Logs, tmp_path: Path) -> 
     report = verify(logs)
     assert report.proved, report.findings
     assert report.compared == report.equal == report.records > 100
-    filed = {}
-    for (topic, n), log in logs.items():
-        filed[topic, n] = FileLog(tmp_path / f"{topic}-{n}.log")
-        filed[topic, n].extend(log)
-    assert verify(filed) == report
+    assert verify(filed(logs, tmp_path)) == report
 
 
 def test_it_is_proved_whatever_else_a_producer_says_under_names_of_dead_letters() -> None:

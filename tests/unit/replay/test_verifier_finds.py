@@ -7,12 +7,11 @@ from typing import Any
 
 import histories
 import pytest
-from recorded import MAX_BYTES, PARTITIONS, Logs, Recording, randomly
+from recorded import MAX_BYTES, PARTITIONS, Logs, Recording, filed, randomly
 
 from agents.roster import AGENTS
 from pipeline.engine.wire import Fetched
 from pipeline.policy_files import shipped_policy
-from pipeline.replay.logs import FileLog
 from pipeline.replay.spool import MemoryLog
 from pipeline.replay.verify import Report, Verifier
 
@@ -46,13 +45,11 @@ def test_an_honest_run_is_proved_from_memory_and_from_files(honest: Logs, tmp_pa
     report = verify(honest)
     assert report.proved, report.findings
     assert report.compared == report.equal == report.records > 200
-    filed = {}
-    for (topic, n), log in honest.items():
-        filed[topic, n] = FileLog(tmp_path / f"{topic}-{n}.log")
-        filed[topic, n].extend(log)
-        assert list(filed[topic, n]) == [raw._replace(headers=tuple(raw.headers)) for raw in log]
-        assert list(filed[topic, n].bodies()) == list(MemoryLog(log).bodies())
-    assert verify(filed) == report
+    files = filed(honest, tmp_path)
+    for place, log in honest.items():
+        assert list(files[place]) == [raw._replace(headers=tuple(raw.headers)) for raw in log]
+        assert list(files[place].bodies()) == list(MemoryLog(log).bodies())
+    assert verify(files) == report
 
 
 def drop_last(log: list[Fetched]) -> None:
