@@ -27,6 +27,9 @@ class Trigger(NamedTuple):
     """Canonical identity, the record's key."""
     value: Any
     """An instance of the topic's model in `schemas` (observations: the dict itself)."""
+    appended: float | None = None
+    """When the broker took the record, seconds since 1970 UTC (LogAppendTime, so replay sees the same); None where no
+    broker did (`simulate` without `timestamp`). What a producer claims in `ts` is held against it (rules, section 10)."""
 
 
 class Output(NamedTuple):

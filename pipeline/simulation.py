@@ -22,6 +22,10 @@ from pipeline.engine.wire import ERROR, ERROR_KIND, Fetched, Outgoing
 from pipeline.topics import CATALOGUE
 
 PARTITION = 0
+NO_TIME = -1
+"""Append time, in milliseconds, of what no broker took."""
+LATEST_S = 253402300799.0
+"""The end of the year 9999, seconds since 1970."""
 
 
 @dataclass
@@ -66,8 +70,11 @@ class BadLine(Exception):
         self.topic = topic
 
 
-def parse_line(text: bytes) -> tuple[str, str | None, bytes, dict[str, str]]:
-    """topic, key, value as bytes and headers of a line. Raises BadLine."""
+def parse_line(text: bytes) -> tuple[str, str | None, bytes, dict[str, str], int]:
+    """topic, key, value as bytes, headers and append time (milliseconds, NO_TIME where it names none) of a line.
+
+    Raises BadLine.
+    """
     loads: Any = orjson.loads
     try:
         line = loads(text)
@@ -82,11 +89,14 @@ def parse_line(text: bytes) -> tuple[str, str | None, bytes, dict[str, str]]:
     topic = line["topic"]
     if topic not in CATALOGUE:
         raise BadLine(topic, f"unknown topic {topic!r}; expected one of {', '.join(CATALOGUE)}")
-    unknown = set(line) - {"topic", "key", "value", "headers"}
+    unknown = set(line) - {"topic", "key", "value", "headers", "timestamp"}
     if unknown or "value" not in line:
         told = f"unknown fields {sorted(unknown)}" if unknown else "no value"
-        raise BadLine(topic, f"{told}; expected topic, value, and optionally key, headers")
+        raise BadLine(topic, f"{told}; expected topic, value, and optionally key, headers, timestamp")
     key, headers = line.get("key"), line.get("headers") or {}
+    when = line.get("timestamp")
+    if when is not None and (type(when) not in (int, float) or not 0 <= when <= LATEST_S):
+        raise BadLine(topic, f"timestamp is {type(when).__name__}; expected seconds since 1970, 0 to {LATEST_S:.0f}")
     if not (key is None or isinstance(key, str)):
         raise BadLine(topic, f"key is {type(key).__name__}; expected a string or null")
     if not (isinstance(headers, dict) and all(isinstance(content, str) for content in headers.values())):
@@ -95,7 +105,7 @@ def parse_line(text: bytes) -> tuple[str, str | None, bytes, dict[str, str]]:
         named = line["value"].get(CATALOGUE[topic].identity_field) if isinstance(line["value"], dict) else None
         key = canonical(named) if isinstance(named, str) and named else None
     value = orjson.dumps(line["value"]) if loads is orjson.loads else json.dumps(line["value"]).encode()
-    return topic, key, value, headers
+    return topic, key, value, headers, NO_TIME if when is None else round(when * 1000)
 
 
 class Simulation:
@@ -112,13 +122,14 @@ class Simulation:
         self._partitions = partitions
         self._desks = [_Desk(Engine(agent, 1, version, max_record_bytes)) for agent in agents]
         self._offsets: Counter[str] = Counter()
-        self._clock = 0
+        self._appended_ms = NO_TIME
+        """Append time of the line that is applied, and of all that it causes."""
         self._max_record_bytes = max_record_bytes
 
     def feed(self, text: bytes) -> Iterator[Derived]:
         """Apply one line; yield what arises, in order."""
         try:
-            topic, key, value, headers = parse_line(text)
+            topic, key, value, headers, self._appended_ms = parse_line(text)
         except BadLine as error:
             yield Derived((f"{error.topic}.dlq", None, _text(text), {ERROR: str(error), ERROR_KIND: "bad_line"}))
             return
@@ -147,8 +158,7 @@ class Simulation:
     def _append(self, topic: str, key: bytes | None, value: bytes | None, headers: Any) -> Fetched:
         offset = self._offsets[topic]
         self._offsets[topic] += 1
-        self._clock += 1
-        return Fetched(PARTITION, offset, self._clock, key, value, headers)
+        return Fetched(PARTITION, offset, self._appended_ms, key, value, headers)
 
     def _apply(self, topic: str, raw: Fetched) -> Iterator[tuple[Outgoing, Any]]:
         """What all agents say to one record."""

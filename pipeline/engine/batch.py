@@ -217,7 +217,12 @@ class Engine:
         elif described.recall and (headers is None or headers.get(ORIGIN) is None):
             token = token_of(topic, named, raw)
         # Trigger(...) takes twice the time, and every record has one.
-        return tuple.__new__(Trigger, (topic, named, identity, value)), headers, token
+        appended = raw.timestamp
+        return (
+            tuple.__new__(Trigger, (topic, named, identity, value, appended / 1000 if appended >= 0 else None)),
+            headers,
+            token,
+        )
 
     def _set_aside_dead(self, topic: str, raw: Raw, kind: str, message: str, done: Processed[Any]) -> None:
         done.tally.dead += 1

@@ -38,7 +38,7 @@ class Raw(Protocol):
     def offset(self) -> int: ...
     @property
     def timestamp(self) -> int:
-        """Milliseconds since 1970: the broker's append time."""
+        """Milliseconds since 1970: the broker's append time; negative where no broker gave one."""
         ...
 
     @property

@@ -79,7 +79,7 @@ class Crowd(History):
 
     def input(self) -> Input:
         """The next record as bytes, with its place; now and then what no JSON line can say."""
-        topic, key, value, headers = parse_line(orjson.dumps(self.next()))
+        topic, key, value, headers, _ = parse_line(orjson.dumps(self.next()))
         rng, dice = self.rng, self.rng.random()
         named = None if key is None else key.encode()
         place = rng.randrange(self.partitions) if key is None else partition_of(key, self.partitions)

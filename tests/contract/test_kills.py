@@ -39,7 +39,7 @@ async def feed(lines: list[bytes], settings: Settings, pause_s: float) -> None:
     await producer.start()
     try:
         for line in lines:
-            topic, key, value, _ = parse_line(line)
+            topic, key, value, *_ = parse_line(line)
             await producer.send(settings.prefix + topic, value, key=None if key is None else key.encode())
             await asyncio.sleep(pause_s)
         await producer.flush()

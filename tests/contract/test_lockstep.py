@@ -60,7 +60,7 @@ async def worked(lines: list[bytes], settings: Settings) -> Derived:
     try:
         async with worker_in_process(settings, AGENTS, shipped_policy()) as worker:
             for line in lines:
-                topic, key, value, headers = parse_line(line)
+                topic, key, value, headers, _ = parse_line(line)
                 await producer.send_and_wait(
                     settings.prefix + topic,
                     value,

@@ -36,7 +36,7 @@ async def live(settings: Settings, snapshot: Path) -> int:
         async with worker_in_process(settings, AGENTS, shipped_policy()) as worker:
             for part in (lines[:120], lines[120:]):
                 for line in part:
-                    topic, key, value, headers = parse_line(line)
+                    topic, key, value, headers, _ = parse_line(line)
                     sent = [(name, content.encode()) for name, content in headers.items()]
                     named = None if key is None else key.encode()
                     await producer.send_and_wait(settings.prefix + topic, value, key=named, headers=sent)

@@ -47,7 +47,7 @@ class Recording:
     def feed(self, lines: Iterable[Any]) -> None:
         """Inputs, as `simulate` reads them."""
         for line in lines:
-            topic, key, value, _ = parse_line(orjson.dumps(line))
+            topic, key, value, *_ = parse_line(orjson.dumps(line))
             self.put(topic, 0 if key is None else partition_of(key, PARTITIONS), key and key.encode(), value)
 
     def publish(self, policy: Policy) -> None:
