@@ -29,7 +29,10 @@ class Trigger(NamedTuple):
     """An instance of the topic's model in `schemas` (observations: the dict itself)."""
     appended: float | None = None
     """When the broker took the record, seconds since 1970 UTC (LogAppendTime, so replay sees the same); None where no
-    broker did (`simulate` without `timestamp`). What a producer claims in `ts` is held against it (rules, section 10)."""
+    broker did (`simulate` without `timestamp`). What a producer claims in `ts` is held against it (rules 10)."""
+    sealed: bool = False
+    """Whether a worker or connector of ours wrote it (architecture, section 5d). Always so on topics that only we
+    write; on the others, what resumes a turn must look."""
 
 
 class Output(NamedTuple):

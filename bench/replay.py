@@ -27,6 +27,8 @@ from bench.workload import Workload, observations
 from pipeline.engine.batch import Engine
 from pipeline.engine.fit import partition_of
 from pipeline.engine.journal import journal_record
+from pipeline.engine.seals import simulated_seals
+from pipeline.engine.sizes import Sizes
 from pipeline.engine.states import keep
 from pipeline.engine.wire import Fetched
 from pipeline.memory import keep_memory
@@ -36,7 +38,7 @@ from pipeline.replay.verify import Report, Verifier, verified_topics
 
 PARTITIONS = 4
 BATCH = 2000
-MAX_BYTES = 1 << 20
+SIZES = Sizes()
 TARGETS = {"attribution": 50_000, "modulation": 5_000}
 """Observations, and turns, per second."""
 SIGNALS = ("alignment_risk", "stress", "ambiguity", "urgency", "novelty", "trust")
@@ -72,7 +74,7 @@ class Recorder:
         self.logs = {
             (topic, n): FileLog(folder / f"{topic}-{n}.log") for topic in verified_topics() for n in range(PARTITIONS)
         }
-        self._engine = Engine(agent, PARTITIONS, "bench", MAX_BYTES)
+        self._engine = Engine(agent, PARTITIONS, "bench", SIZES, simulated_seals())
         self._policy = shipped_policy()
         self._states: list[dict[str, bytes]] = [{} for _ in range(PARTITIONS)]
         self._marks: list[Any] = [{} for _ in range(PARTITIONS)]
@@ -111,6 +113,8 @@ class Recorder:
             policy=self._policy.digest,
             version="bench",
             claim=0,
+            seals=engine.seals,
+            forged=done.forged,
         )
         self._previous[n] = hashlib.sha256(journal.value or b"").hexdigest()
         common = engine.common_headers(self._policy, n, self._numbers[n])
@@ -136,7 +140,7 @@ def measure(agent: Agent, inputs: Iterable[Made], folder: Path) -> tuple[Report,
             recorder.logs,
             {policy.digest: policy}.__getitem__,
             partitions=PARTITIONS,
-            max_record_bytes=MAX_BYTES,
+            sizes=SIZES,
             spool=spool,
             progress=lambda unit: indexed.append(time.process_time()),
         )

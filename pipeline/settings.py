@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from pipeline.engine.sizes import Sizes
+
 MIB = 1 << 20
 METADATA_MAX_AGE_MS = 5_000
 """Milliseconds after which a member of a group asks for its topics again. A Kafka that has just started answers without
@@ -47,6 +49,10 @@ class Settings(BaseSettings):
     max_record_bytes: Annotated[
         int, Field(ge=1024, description="A larger value on a source topic is a dead letter. Bytes.")
     ] = MIB
+    max_header_bytes: Annotated[
+        int,
+        Field(ge=1024, le=64 << 10, description="Others' records with more bytes of headers are dead letters."),
+    ] = 64 << 10
     topic_message_bytes: Annotated[
         int,
         Field(ge=MIB, description="max.message.bytes of topics; above max_record_bytes, so that it can be refused."),
@@ -71,3 +77,15 @@ class Settings(BaseSettings):
         int | None, Field(ge=1, le=65535, description="Port on loopback where Prometheus reads; None: not served.")
     ] = None
     reject_fuse_window: Annotated[int, Field(ge=1, description="Records in the fuse's window.")] = 2000
+    seal_key_file: Annotated[
+        Path | None,
+        Field(
+            description="Keys that workers and connectors share to seal what they write. None: `seal.keys` in "
+            "data_dir, made when it is not there, for a broker on this machine only."
+        ),
+    ] = None
+
+    @property
+    def sizes(self) -> Sizes:
+        """How large records may be."""
+        return Sizes(self.max_record_bytes, self.max_header_bytes, self.topic_message_bytes)

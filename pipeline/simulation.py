@@ -18,10 +18,14 @@ from pipeline.engine.chain import CHAIN_KEY
 from pipeline.engine.decode import Malformed, decode
 from pipeline.engine.fit import canonical, partition_of
 from pipeline.engine.marks import Marks
-from pipeline.engine.wire import ERROR, ERROR_KIND, Fetched, Outgoing
+from pipeline.engine.seals import Seals, simulated_seals
+from pipeline.engine.sizes import Sizes
+from pipeline.engine.wire import CE_ID, ERROR, ERROR_KIND, ORIGIN, REKEYED_FROM, SEAL, Fetched, Outgoing
 from pipeline.topics import CATALOGUE
 
 PARTITION = 0
+CONNECTED = frozenset(("tool-results",))
+"""Topics that outsiders may write, and that our connectors write as well."""
 NO_TIME = -1
 """Append time, in milliseconds, of what no broker took."""
 LATEST_S = 253402300799.0
@@ -111,20 +115,30 @@ def parse_line(text: bytes) -> tuple[str, str | None, bytes, dict[str, str], int
 class Simulation:
     """All agents in one process on one partition.
 
-    version: code version put on derived records. max_record_bytes: a longer value is a dead letter. partitions:
-    how many hash chains a chained topic has, as on a broker with so many of them.
+    version: code version put on derived records. sizes: what is read at most. partitions: how many hash chains a
+    chained topic has, as on a broker with so many of them. seals: under a key that everybody knows, by default.
+
+    Whoever feeds a simulation stands for our connectors too: a record of theirs (`CONNECTED`) needs no seal.
     """
 
     def __init__(
-        self, agents: Sequence[Agent], policy: Policy, *, version: str, max_record_bytes: int, partitions: int
+        self,
+        agents: Sequence[Agent],
+        policy: Policy,
+        *,
+        version: str,
+        sizes: Sizes,
+        partitions: int,
+        seals: Seals | None = None,
     ) -> None:
         self.policy = policy
         self._partitions = partitions
-        self._desks = [_Desk(Engine(agent, 1, version, max_record_bytes)) for agent in agents]
+        self._seals = seals or simulated_seals()
+        self._desks = [_Desk(Engine(agent, 1, version, sizes, self._seals)) for agent in agents]
         self._offsets: Counter[str] = Counter()
         self._appended_ms = NO_TIME
         """Append time of the line that is applied, and of all that it causes."""
-        self._max_record_bytes = max_record_bytes
+        self._sizes = sizes
 
     def feed(self, text: bytes) -> Iterator[Derived]:
         """Apply one line; yield what arises, in order."""
@@ -140,7 +154,7 @@ class Simulation:
         self, topic: str, key: bytes | None, value: bytes | None, headers: Any, shown: bytes = b""
     ) -> Iterator[Derived]:
         """Apply one record as it stands on a topic; yield what arises, in order. shown: of it, as a dead letter."""
-        waiting = deque([(topic, self._append(topic, key, value, headers), shown)])
+        waiting = deque([(topic, self._append(topic, key, value, self._sealed(topic, key, value, headers)), shown)])
         while waiting:
             topic, raw, shown = waiting.popleft()
             for out, common in self._apply(topic, raw):
@@ -154,6 +168,14 @@ class Simulation:
                 if not out.topic.endswith(".dlq"):
                     again = self._append(out.topic, out.key, out.value, (*out.own, *common))
                     waiting.append((out.topic, again, out.value or b""))
+
+    def _sealed(self, topic: str, key: bytes | None, value: bytes | None, headers: Any) -> Any:
+        """The headers of a record that comes in, sealed where it stands for one of our own and brings no seal."""
+        own = dict(headers)
+        if SEAL in own or not (CATALOGUE[topic].ours or topic in CONNECTED):
+            return headers
+        parts = (own.get(CE_ID), own.get(ORIGIN), own.get(REKEYED_FROM))
+        return (*headers, (SEAL, self._seals.seal(topic, PARTITION, key, value, *parts)))
 
     def _append(self, topic: str, key: bytes | None, value: bytes | None, headers: Any) -> Fetched:
         offset = self._offsets[topic]
@@ -187,7 +209,7 @@ class Simulation:
     def _judge_alone(self, topic: str, raw: Fetched) -> Iterator[tuple[Outgoing, Any]]:
         """A record of a topic that no agent reads is still held against its model."""
         try:
-            decode(CATALOGUE[topic], raw.value, self._max_record_bytes)
+            decode(CATALOGUE[topic], raw.value, self._sizes.value)
         except Malformed as error:
             own = (*raw.headers, (ERROR, str(error).encode()), (ERROR_KIND, error.kind.encode()))
             yield Outgoing(CATALOGUE[topic].dead_letters, PARTITION, raw.key, raw.value, own, False), ()

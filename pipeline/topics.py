@@ -31,8 +31,6 @@ from schemas import (
 )
 
 DAY_MS = 86_400_000
-DEAD_LETTER_HEADER_BYTES = 64 << 10
-"""Room that a dead letter has for its headers, above the largest record its topic takes. Bytes."""
 Key = Literal["identity", "identity/primitive", "tool", "digest", "agent/partition", "key id", "dead letter", "effect"]
 
 
@@ -58,8 +56,19 @@ class Topic:
     recall: bool = False
     """Readers recall recent ids of what others produce here, so that a producer's retry changes nothing. Not for
     observations: their series recognise copies by themselves."""
+    ours: bool = False
+    """Only our agents and connectors write it: a record without a valid seal is a dead letter, `unsealed`."""
+    connectors_read: bool = False
+    """A connector of ours reads it, though no agent does."""
+    replay_reads: bool = False
+    """Replay goes by it: what a stranger writes there must not pass for ours."""
     chained: bool = False
     """Each record names the hash of the one before it on its partition (pipeline.engine.chain); one agent writes it."""
+
+    @cached_property
+    def sealed(self) -> bool:
+        """Whether what we write here carries `endocrine-seal`: an agent, a connector or replay reads it."""
+        return self.owner is not None or self.connectors_read or self.replay_reads
 
     @cached_property
     def adapter(self) -> TypeAdapter[Any]:
@@ -115,23 +124,40 @@ _TOPICS = [
     Topic("detections", bonds.Detection, "delete", "entrainment detections with ULM vectors", "bonds", recall=True),
     Topic("commands", commands.AnyCommand, "delete", "operator commands", "bonds", recall=True),
     Topic("policies", proofs.PublishedPolicy, "compact", "published policies, by digest", key="digest"),
-    Topic("model-requests", models.ModelRequest, "delete", "calls to a language model", "audit", recall=True),
-    Topic("model-replies", models.ModelReply, "delete", "replies of a language model", "conversation", recall=True),
+    Topic(
+        "model-requests", models.ModelRequest, "delete", "calls to a language model", "audit", recall=True, ours=True
+    ),
+    Topic(
+        "model-replies",
+        models.ModelReply,
+        "delete",
+        "replies of a language model",
+        "conversation",
+        recall=True,
+        ours=True,
+    ),
     Topic(
         "effect-starts",
         effects.EffectStart,
         "delete",
         "effects that must not run twice, marked before they run",
         key="effect",
+        ours=True,
+        connectors_read=True,
     ),
     Topic(
-        "modulations", modulations.Modulation, "delete", "parameters for a turn, with lineage and revision", "gating"
+        "modulations",
+        modulations.Modulation,
+        "delete",
+        "parameters for a turn, with lineage and revision",
+        "gating",
+        ours=True,
     ),
-    Topic("tool-decisions", tools.ToolDecision, "delete", "gate decisions", "analytics"),
-    Topic("incidents", tools.Incident, "delete", "incidents", "modulation"),
+    Topic("tool-decisions", tools.ToolDecision, "delete", "gate decisions", "analytics", ours=True),
+    Topic("incidents", tools.Incident, "delete", "incidents", "modulation", ours=True),
     Topic("scheduled-tasks", tools.ScheduledTask, "delete", "what the scheduler tool was asked"),
     Topic("tool-analytics", tools.ToolAnalytics, "compact", "figures per tool", key="tool"),
-    Topic("style-tables", feedback.StyleTable, "compact", "feedback style table per identity", "modulation"),
+    Topic("style-tables", feedback.StyleTable, "compact", "feedback style table per identity", "modulation", ours=True),
     Topic(
         "attribution-states",
         attribution.State,
@@ -140,7 +166,7 @@ _TOPICS = [
         key="identity/primitive",
         coalesce=True,
     ),
-    Topic("attribution-changes", attribution.Change, "delete", "transitions and suspicions", "suspicion"),
+    Topic("attribution-changes", attribution.Change, "delete", "transitions and suspicions", "suspicion", ours=True),
     Topic("bonds", bonds.Bond, "compact", "bond entry per user", identity_field="user_id", coalesce=True),
     Topic("bond-events", bonds.BondEvent, "delete", "a bond's life"),
     Topic("audits", audits.Audit, "delete", "one bundle per turn", retention_ms=365 * DAY_MS, chained=True),
@@ -151,6 +177,7 @@ _TOPICS = [
         "what each batch read, in which order",
         key="agent/partition",
         retention_ms=365 * DAY_MS,
+        replay_reads=True,
     ),
     Topic(
         "checkpoints",
@@ -212,7 +239,7 @@ def physical_topics(settings: Settings, agent_names: Iterable[str]) -> list[Phys
         topics.append((topic.name, cleanup | configs, topic.summary))
         if topic.owner is not None:
             # What was just taken must fit with the headers that say why it was refused.
-            larger = {"max.message.bytes": str(settings.topic_message_bytes + DEAD_LETTER_HEADER_BYTES)}
+            larger = {"max.message.bytes": str(settings.sizes.room(topic.dead_letters))}
             topics.append((topic.dead_letters, retention | configs | larger, f"dead letters of {topic.name}"))
     for agent in agent_names:
         configs = append_time | {"max.message.bytes": str(settings.changelog_message_bytes)}

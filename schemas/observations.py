@@ -7,6 +7,7 @@ the system validation is the largest cost, and this form halves it for the same 
 from typing import Annotated, Any, NotRequired
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, with_config
+from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
@@ -22,7 +23,7 @@ class Window(TypedDict):
 
 def _in_order(window: Window) -> Window:
     if window["end_ts"] < window["start_ts"]:
-        raise ValueError(f"end_ts {window['end_ts']} lies before start_ts {window['start_ts']}")
+        raise PydanticCustomError("window_order", "end_ts lies before start_ts; expected it at or after")
     return window
 
 

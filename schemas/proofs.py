@@ -25,6 +25,10 @@ class JournalEntry(Record):
     refused: Annotated[
         str | None, Field(description="Why the batch's one record was not thought: what it causes fits into no batch.")
     ] = None
+    forged: Annotated[
+        list[Annotated[list[Any], Field(min_length=2, max_length=2)]] | None,
+        Field(description="[topic, offset] of records read whose seal was not ours: they count as an outsider's."),
+    ] = None
 
 
 class PublishedPolicy(Record):

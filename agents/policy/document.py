@@ -15,7 +15,17 @@ from agents.feedback.rules import FeedbackRules
 from agents.gating.rules import GatingRules, ToolRegistry
 from agents.moderation.rules import ModerationRules
 from agents.modulation.rules import HomeostatRules
-from agents.policy.sections import Bounds, Defaults, Flags, Maps, PromptStyles, Section, Signals, Tools
+from agents.policy.sections import (
+    Bounds,
+    Defaults,
+    Flags,
+    Maps,
+    PromptStyles,
+    Section,
+    Signals,
+    TimeRules,
+    Tools,
+)
 
 
 class Document(Section):
@@ -28,6 +38,7 @@ class Document(Section):
     defaults: Annotated[Defaults, Field(description="Parameters before any signal.")]
     flags: Annotated[Flags, Field(description="Switches.")]
     strict_allowlist: Annotated[Tools, Field(description="What a strict turn may use, whatever made it strict.")]
+    time: Annotated[TimeRules, Field(description="How far the time that a producer claims is believed.")]
     homeostat: Annotated[HomeostatRules, Field(description="Limits on signals and on the memory of turns.")]
     heuristics: Annotated[HeuristicRules, Field(description="Signals read from a prompt's wording; capture.")]
     attribution: Annotated[AttributionRules, Field(description="Thresholds of the attribution states.")]

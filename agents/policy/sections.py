@@ -60,6 +60,15 @@ class Defaults(Section):
 Combine = Literal["precedence", "tightest", "weighted_mean"]
 
 
+class TimeRules(Section):
+    """Time that producers claim (rules, section 10)."""
+
+    ahead_s: Annotated[
+        float,
+        Field(gt=0, le=86_400, description="Seconds that `ts` may lie after the append time; more is a dead letter."),
+    ]
+
+
 class MapRule(Section):
     """How one signal sets one parameter.
 

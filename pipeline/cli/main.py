@@ -12,6 +12,7 @@ COMMANDS = (
     "ingest",
     "simulate",
     "worker",
+    "seal_key",
     "run",
     "chat",
     "connect",

@@ -13,10 +13,13 @@ import typer
 
 from pipeline.cli.gather import bar, milliseconds, scratch, told_errors
 from pipeline.cli.shared import fail, settings_of
-from pipeline.replay.logs import log_ends, read_logs
+from pipeline.engine.seals import KeyedSeals
+from pipeline.replay.logs import log_ends, read_history
+from pipeline.replay.recorded_seals import RecordedSeals
 from pipeline.replay.report import Report, Scope
 from pipeline.replay.resume import Resume
 from pipeline.replay.state_files import Snapshots
+from pipeline.seal_keys import FILE, SealKeyError, load_seals
 from pipeline.settings import Settings
 from pipeline.times import EXPECTED
 
@@ -126,6 +129,7 @@ async def verified(
     from pipeline.replay.verify import Verifier, verified_topics
     from pipeline.version import code_version
 
+    keys = _keys(settings)
     house = {"prefix": settings.prefix, "partitions": settings.partitions}
     snapshots = Snapshots(snapshot, house)
     note = None
@@ -143,26 +147,38 @@ async def verified(
             ends = await log_ends(settings, verified_topics())
         if note is not None:
             note.kept = {"live_ms": live_ms, "ends": [[*place, end] for place, end in ends.items()]}
-        logs = await read_logs(
-            settings, verified_topics(), folder=folder, progress=titled("reading the topics"), ends=ends
+        seals = RecordedSeals(keys)
+        logs = await read_history(
+            settings, verified_topics(), seals, folder=folder, progress=titled("reading the topics"), ends=ends
         )
         kept = fresh.Kept(stack.enter_context((folder / "again").open("w+b"))) if target is not None else None
         verifier = Verifier(
             logs,
             PolicyShelf(logs),
             partitions=settings.partitions,
-            max_record_bytes=settings.max_record_bytes,
+            sizes=settings.sizes,
             batches=titled("proving, batches"),
             scope=replace(scope, live_ms=live_ms),
             snapshots=snapshots,
             spool=stack.enter_context((folder / "lanes").open("w+b")),
             resume=note,
             sink=kept,
+            seals=seals,
         )
         report = await asyncio.to_thread(verifier.run, AGENTS)
         if target is not None and kept is not None:
             await fresh.write(target, kept)
     return report
+
+
+def _keys(settings: Settings) -> KeyedSeals | None:
+    """The keys to check seals with; None where there are none: who proves need not be who may write."""
+    if settings.seal_key_file is None and not (settings.data_dir / FILE).exists():
+        return None
+    try:
+        return load_seals(settings)
+    except SealKeyError as error:
+        fail(str(error))
 
 
 def _print(report: Report, as_json: bool) -> None:
@@ -174,6 +190,11 @@ def _print(report: Report, as_json: bool) -> None:
         f"{report.batches} batches, {report.compared} derived records compared, {report.equal} equal, "
         f"{plain['different']} different, {sum(report.not_verifiable.values())} not verifiable"
     )
+    if report.seals_checked is None:
+        typer.echo("seals were not checked: no key (ENDOCRINE_SEAL_KEY_FILE)")
+    else:
+        unknown = f", {report.seals_unknown} under keys that the file does not have" if report.seals_unknown else ""
+        typer.echo(f"seals: {report.seals_checked} checked{unknown}")
     if report.unread:
         typer.echo(f"not read yet: {report.unread} inputs of the last {SETTLED_S:.0f} s")
     for told, units in _by_start(report).items():
@@ -254,7 +275,9 @@ async def _asked(settings: Settings, policy: Path, scope: Scope) -> Any:
     except PolicyFileError as error:
         fail(str(error))
     with scratch() as folder, bar() as titled:
-        logs = await read_logs(settings, verified_topics(), folder=folder, progress=titled("reading the topics"))
+        logs = await read_history(
+            settings, verified_topics(), RecordedSeals(), folder=folder, progress=titled("reading the topics")
+        )
         return await asyncio.to_thread(
             compare_worlds,
             logs,
@@ -262,7 +285,7 @@ async def _asked(settings: Settings, policy: Path, scope: Scope) -> Any:
             PolicyShelf(logs),
             other,
             partitions=settings.partitions,
-            max_record_bytes=settings.max_record_bytes,
+            sizes=settings.sizes,
             version=code_version(settings.build),
             scope=scope,
             progress=titled("running both worlds"),

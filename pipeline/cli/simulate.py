@@ -49,7 +49,7 @@ def simulate(
         AGENTS,
         rules,
         version=code_version(settings.build),
-        max_record_bytes=settings.max_record_bytes,
+        sizes=settings.sizes,
         partitions=settings.partitions,
     )
     try:

@@ -12,7 +12,8 @@ from rich.table import Table
 
 from pipeline.cli.gather import bar, milliseconds, scratch, told_errors
 from pipeline.cli.shared import fail, settings_of
-from pipeline.replay.logs import read_logs
+from pipeline.replay.logs import read_history
+from pipeline.replay.recorded_seals import RecordedSeals
 from pipeline.replay.state_files import Snapshots
 from pipeline.settings import Settings
 from pipeline.times import EXPECTED
@@ -78,12 +79,14 @@ async def _show(
     topics = sorted({topic for one in chosen for topic in one.sources} | {"journal", "policies"})
     house = {"prefix": settings.prefix, "partitions": settings.partitions}
     with scratch() as folder, bar() as titled:
-        logs = await read_logs(settings, topics, folder=folder, progress=titled("reading the topics"))
+        logs = await read_history(
+            settings, topics, RecordedSeals(), folder=folder, progress=titled("reading the topics")
+        )
         traveller = Traveller(
             logs,
             PolicyShelf(logs),
             partitions=settings.partitions,
-            max_record_bytes=settings.max_record_bytes,
+            sizes=settings.sizes,
             snapshots=Snapshots(snapshot, house),
         )
         table = Table("agent", "key", "state", box=None, header_style="bold")

@@ -15,6 +15,7 @@ from pipeline.logs import set_up_logs
 from pipeline.policy_files import PolicyFileError, load_policy
 from pipeline.runtime.worker.main import Worker, run_worker
 from pipeline.runtime.worker.tuning import tune_process
+from pipeline.seal_keys import SealKeyError
 from pipeline.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -38,7 +39,12 @@ def worker(ready_file: Annotated[Path | None, READY_FILE] = None) -> None:
     except PolicyFileError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
-    code = _run(Worker(settings, AGENTS, policy), ready_file)
+    try:
+        runs = Worker(settings, AGENTS, policy)
+    except SealKeyError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    code = _run(runs, ready_file)
     if any(thread is not threading.main_thread() and not thread.daemon for thread in threading.enumerate()):
         # Faust's consumer thread may hang in a join that the broker never answers; nothing it could do matters now.
         sys.stdout.flush()

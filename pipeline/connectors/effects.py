@@ -48,8 +48,10 @@ from aiokafka.errors import KafkaError
 from pipeline.connectors.contract import INTERRUPTED, Effect, Limits, Request, Said
 from pipeline.connectors.front import Front
 from pipeline.connectors.readback import Known, Marks, read_back
-from pipeline.engine.wire import CE_ID, TRACEPARENT, Raw, event_time
+from pipeline.engine.seals import Seals
+from pipeline.engine.wire import CE_ID, SEAL, TRACEPARENT, Raw, event_time, is_traceparent
 from pipeline.metrics.registry import Metrics
+from pipeline.seal_keys import load_seals
 from pipeline.settings import Settings
 from pipeline.topics import CATALOGUE
 
@@ -65,13 +67,22 @@ _COMMIT_S = 0.2
 class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
     """Runs an effect for the partitions that its group gives it.
 
-    After `run` returns, `failure` holds what made it stop on its own, or None.
+    seals: by default those of the settings' key file; a request on a topic that only we write counts with a valid seal
+    only, and what is answered is sealed. After `run` returns, `failure` holds what made it stop on its own, or None.
+    Raises SealKeyError where there is no usable key.
     """
 
     def __init__(
-        self, settings: Settings, effect: Effect, *, limits: Limits | None = None, metrics: Metrics | None = None
+        self,
+        settings: Settings,
+        effect: Effect,
+        *,
+        limits: Limits | None = None,
+        metrics: Metrics | None = None,
+        seals: Seals | None = None,
     ) -> None:
         self.settings = settings
+        self._seals = load_seals(settings) if seals is None else seals
         self.effect = effect
         self.limits = limits or Limits()
         self.metrics = metrics
@@ -192,7 +203,9 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
             # A partition that was ours before: what was on its way when its effect was cancelled is on record first.
             if flying := self._flying.get(held.partition):
                 await asyncio.wait(flying)
-            held.known = await read_back(self.settings, self.effect, held.partition, held.arrived[0].timestamp)
+            held.known = await read_back(
+                self.settings, self.effect, held.partition, held.arrived[0].timestamp, self._seals
+            )
         while held.arrived and held.front.waiting < self.limits.waiting and self._held.get(held.partition) is held:
             raw = held.arrived.pop(0)
             if held.front.take(raw.offset):
@@ -221,7 +234,7 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
             held.front.finish(raw.offset)
 
     async def _effect(self, held: "_Held", raw: Raw) -> None:
-        request = _read(raw, self.effect.requests)
+        request = _read(raw, self.effect.requests, self._seals)
         effect_id = self.effect.request_id(request.value) if request else None
         assert held.known is not None
         if request is None or effect_id is None or not held.known.take(effect_id):
@@ -282,10 +295,14 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
             headers.append(("ce_time", told.encode()))
         if request.traceparent:
             headers.append((TRACEPARENT, request.traceparent))
+        key, value = topic.key_of(request.identity, said.value).encode(), orjson.dumps(said.value)
+        if topic.sealed:
+            seal = self._seals.seal(said.topic, request.partition, key, value, record_id.encode())
+            headers.append((SEAL, seal))
         sending: asyncio.Future[Any] = await self._producer.send(
             self.settings.prefix + said.topic,
-            orjson.dumps(said.value),
-            key=topic.key_of(request.identity, said.value).encode(),
+            value,
+            key=key,
             partition=request.partition,
             headers=headers,
         )
@@ -335,21 +352,27 @@ class _Held:
         self.marking = asyncio.Lock()
 
 
-def _read(raw: Raw, topic: str) -> Request | None:
-    """The request of a record; None, logged, when it is none."""
+def _read(raw: Raw, topic: str, seals: Seals) -> Request | None:
+    """The request of a record; None, logged, when it is none, or none of ours where only we may ask."""
+    headers = dict(raw.headers)
+    if CATALOGUE[topic].ours and not seals.valid(topic, raw, headers):
+        log.warning("unsealed", topic=topic, partition=raw.partition, offset=raw.offset)
+        return None
     try:
         value = orjson.loads(raw.value or b"null")
         CATALOGUE[topic].validate(value)
-    except ValueError as error:
-        log.warning("not a request", topic=topic, partition=raw.partition, offset=raw.offset, error=str(error)[:300])
+    except ValueError as error:  # its text may repeat the record
+        kind = type(error).__name__
+        log.warning("not a request", topic=topic, partition=raw.partition, offset=raw.offset, error=kind)
         return None
+    traceparent = headers.get(TRACEPARENT)
     return Request(
         value,
         value[CATALOGUE[topic].identity_field],
         raw.partition,
         raw.offset,
         max(0.0, time.time() - raw.timestamp / 1000),
-        traceparent=dict(raw.headers).get(TRACEPARENT),
+        traceparent=traceparent if traceparent is not None and is_traceparent(traceparent) else None,
     )
 
 

@@ -8,6 +8,7 @@ import orjson
 from aiokafka import TopicPartition
 
 from pipeline import clients
+from pipeline.engine.seals import Seals
 from pipeline.settings import Settings
 
 MARGIN_MS = 900_000
@@ -50,8 +51,11 @@ class Known:
 class Marks:
     """Start marks of others on one partition of `effect-starts`, and how far we have seen them."""
 
-    def __init__(self, settings: Settings, connector: str, partition: int, end: int, others: Iterable[str]) -> None:
+    def __init__(
+        self, settings: Settings, connector: str, partition: int, end: int, others: Iterable[str], seals: Seals
+    ) -> None:
         self._settings = settings
+        self._seals = seals
         self._connector = connector
         self._place = TopicPartition(f"{settings.prefix}effect-starts", partition)
         self._end = end
@@ -62,27 +66,32 @@ class Marks:
         """Our mark landed at this offset: look at what lies between the last seen and it, usually nothing."""
         if offset > self._end:
             async with _reader(self._settings) as reader:
-                async for value in _values(reader, self._place, self._end, offset):
+                async for value in _values(reader, self._place, self._end, offset, "effect-starts", self._seals):
                     if value["connector"] == self._connector and value["by"] != by:
                         self.others.add(value["effect_id"])
         self._end = max(self._end, offset + 1)
 
 
-async def read_back(settings: Settings, effect: Answering, partition: int, since_ms: int) -> Known:
-    """Read the answers and start marks of a partition appended since `since_ms` (less a margin) until now."""
+async def read_back(settings: Settings, effect: Answering, partition: int, since_ms: int, seals: Seals) -> Known:
+    """Read the answers and start marks of a partition appended since `since_ms` (less a margin) until now.
+
+    Sealed ones only: an answer that a stranger wrote must not keep a request from being run.
+    """
     start_ms = max(0, since_ms - MARGIN_MS)
     async with _reader(settings) as reader:
         answers = TopicPartition(settings.prefix + effect.answers, partition)
         first, end = await _window(reader, answers, start_ms)
-        answered = [effect.answer_id(value) async for value in _values(reader, answers, first, end)]
+        answered = [
+            effect.answer_id(value) async for value in _values(reader, answers, first, end, effect.answers, seals)
+        ]
         starts = TopicPartition(f"{settings.prefix}effect-starts", partition)
         first, end = await _window(reader, starts, start_ms)
         marked = [
             value["effect_id"]
-            async for value in _values(reader, starts, first, end)
+            async for value in _values(reader, starts, first, end, "effect-starts", seals)
             if value["connector"] == effect.name
         ]
-    marks = Marks(settings, effect.name, partition, end, marked)
+    marks = Marks(settings, effect.name, partition, end, marked, seals)
     return Known((one for one in answered if one is not None), marks)
 
 
@@ -103,8 +112,10 @@ async def _window(reader: Any, place: TopicPartition, start_ms: int) -> tuple[in
     return (end if found is None else found.offset), end
 
 
-async def _values(reader: Any, place: TopicPartition, start: int, end: int) -> AsyncIterator[dict[str, Any]]:
-    """JSON objects with start <= offset < end; others (someone else wrote them) are passed over."""
+async def _values(
+    reader: Any, place: TopicPartition, start: int, end: int, topic: str, seals: Seals
+) -> AsyncIterator[dict[str, Any]]:
+    """Our own JSON objects with start <= offset < end; what others wrote is passed over. topic: without prefix."""
     if start >= end:
         return
     reader.assign([place])
@@ -113,6 +124,8 @@ async def _values(reader: Any, place: TopicPartition, start: int, end: int) -> A
         for raw in (await reader.getmany(place, timeout_ms=1000)).get(place, []):
             if raw.offset >= end:
                 return
+            if not seals.valid(topic, raw, dict(raw.headers)):
+                continue
             try:
                 value = orjson.loads(raw.value or b"null")
             except ValueError:

@@ -24,8 +24,10 @@ from aiokafka.structs import ConsumerRecord
 from agents.policy.compiled import Policy
 from pipeline.connectors.deadlines import AGAIN_S, BY, Deadlines, Tick, Waits
 from pipeline.connectors.process import UNUSABLE, serve
-from pipeline.engine.wire import CE_ID
+from pipeline.engine.seals import Seals
+from pipeline.engine.wire import CE_ID, SEAL
 from pipeline.policy_files import PolicyFileError, load_policy
+from pipeline.seal_keys import SealKeyError, load_seals
 from pipeline.settings import Settings
 from pipeline.topics import CATALOGUE
 
@@ -64,8 +66,16 @@ def waits_of(policy: Policy) -> Waits:
 class Timekeeper(ConsumerRebalanceListener):  # type: ignore[misc]
     """Runs until stopped; several share the partitions. After `run`, `failure` holds what made it stop, or None."""
 
-    def __init__(self, settings: Settings, waits: Waits, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        waits: Waits,
+        *,
+        clock: Callable[[], float] = time.time,
+        seals: Seals | None = None,
+    ) -> None:
         self._settings = settings
+        self._seals = load_seals(settings) if seals is None else seals
         self._waits = waits
         self._clock = clock
         self._names = {settings.prefix + topic: topic for topic in TOPICS}
@@ -173,6 +183,8 @@ class Timekeeper(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _see(self, place: TopicPartition, record: ConsumerRecord) -> None:
         topic = self._names[place.topic]
+        if CATALOGUE[topic].ours and not self._seals.valid(topic, record, dict(record.headers)):
+            return  # a dead letter: no agent waits for it
         try:
             value = orjson.loads(record.value or b"null")
             CATALOGUE[topic].validate(value)
@@ -203,18 +215,20 @@ class Timekeeper(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _send(self, partition: int, tick: Tick) -> "asyncio.Future[object]":
         value = {"id": tick.id, "identity": tick.identity, "by": BY, "ts": tick.ts, "kind": "tick"}
+        key, said, ce_id = tick.identity.encode(), orjson.dumps(value), tick.id.encode()
         future: asyncio.Future[object] = await self._producer.send(
             self._settings.prefix + "commands",
-            orjson.dumps(value),
-            key=tick.identity.encode(),
+            said,
+            key=key,
             partition=partition,
             headers=[
-                (CE_ID, tick.id.encode()),
+                (CE_ID, ce_id),
                 ("ce_source", b"endocrine/timekeeper"),
                 ("ce_type", CATALOGUE["commands"].ce_type),
                 ("ce_specversion", b"1.0"),
-                ("ce_subject", tick.identity.encode()),
+                ("ce_subject", key),
                 ("content-type", b"application/json"),
+                (SEAL, self._seals.seal("commands", partition, key, said, ce_id)),
             ],
         )
         return future
@@ -228,4 +242,9 @@ def main(told_ready: Callable[[], None] = lambda: None) -> int:
     except PolicyFileError as error:
         print(error, file=sys.stderr)
         return UNUSABLE
-    return asyncio.run(serve(settings, "timekeeper", Timekeeper(settings, waits_of(policy)), told_ready))
+    try:
+        timekeeper = Timekeeper(settings, waits_of(policy))
+    except SealKeyError as error:
+        print(error, file=sys.stderr)
+        return UNUSABLE
+    return asyncio.run(serve(settings, "timekeeper", timekeeper, told_ready))

@@ -7,7 +7,21 @@ from aiokafka import AIOKafkaProducer
 
 from pipeline.deadletters.letters import ACTIONS, SUFFIX, Letter, own_id, parsed
 from pipeline.engine.fit import partition_of
-from pipeline.engine.wire import CE_ID, ERROR, ERROR_KIND, ORIGIN, REKEYED_FROM, Headers, Outgoing, Raw, event_time
+from pipeline.engine.seals import Seals
+from pipeline.engine.wire import (
+    CE_ID,
+    CUT_SHORT,
+    ERROR,
+    ERROR_KIND,
+    ORIGIN,
+    OURS,
+    REKEYED_FROM,
+    SEAL,
+    Headers,
+    Outgoing,
+    Raw,
+    event_time,
+)
 from pipeline.settings import Settings
 from schemas.dead_letters import DeadLetterAction
 
@@ -15,14 +29,30 @@ REDRIVEN_BY = "endocrine-redriven-by"
 REDRIVEN_AT = "endocrine-redriven-at"
 REDRIVEN_FROM = "endocrine-redriven-from"
 """`topic/partition/offset` of the dead letter."""
-STRIPPED = frozenset({ERROR, ERROR_KIND, ORIGIN, REKEYED_FROM, REDRIVEN_BY, REDRIVEN_AT, REDRIVEN_FROM})
+STRIPPED = frozenset({ERROR, ERROR_KIND, ORIGIN, REKEYED_FROM, SEAL, REDRIVEN_BY, REDRIVEN_AT, REDRIVEN_FROM})
 """Headers of a dead letter that its record is sent again without. With its origin, or the place it was re-keyed from,
 readers would hold it against their marks and drop it as a copy of what they have read."""
 
 
-def again(letter: Letter, raw: Raw, by: str, at: float) -> Outgoing:
-    """The record as it is sent again: same bytes, key, partition and id. at: seconds since 1970."""
-    own = [(name, content) for name, content in raw.headers if name not in STRIPPED]
+class CutShort(Exception):
+    """A dead letter does not hold the whole record, so it cannot be sent again. The message says where it lies."""
+
+
+def again(letter: Letter, raw: Raw, by: str, at: float, seals: Seals) -> Outgoing:
+    """The record as it is sent again: same bytes, key, partition and id. at: seconds since 1970.
+
+    What was ours, as the dead letter's seal says, is sealed anew. Raises CutShort.
+    """
+    headers = dict(raw.headers)
+    if CUT_SHORT in headers:
+        place = "/".join(map(str, letter.origin)) if letter.origin else "its topic"
+        raise CutShort(f"{letter.place} holds only the beginning of a record; the whole one lies at {place}")
+    sealed = SEAL in headers and seals.valid(letter.topic, raw, headers)
+    own = [
+        (name, content)
+        for name, content in raw.headers
+        if name not in STRIPPED and (sealed or not name.startswith(OURS))
+    ]
     if own_id(dict(own), parsed(raw.value)) is None:
         # At its new offset it would get a new id, and what follows from it other ids: it keeps its first.
         own = [*(header for header in own if header[0] != CE_ID), (CE_ID, letter.id.encode())]
@@ -31,7 +61,10 @@ def again(letter: Letter, raw: Raw, by: str, at: float) -> Outgoing:
         (REDRIVEN_AT, (event_time(at) or "").encode()),
         (REDRIVEN_FROM, letter.place.encode()),
     ]
-    return Outgoing(letter.topic.removesuffix(SUFFIX), raw.partition, raw.key, raw.value, tuple(own), False)
+    topic = letter.topic.removesuffix(SUFFIX)
+    if sealed:
+        own.append((SEAL, seals.seal(topic, raw.partition, raw.key, raw.value, dict(own).get(CE_ID))))
+    return Outgoing(topic, raw.partition, raw.key, raw.value, tuple(own), False)
 
 
 def action_of(letter: Letter, action: str, by: str, reason: str | None, at: float) -> DeadLetterAction:

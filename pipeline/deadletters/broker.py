@@ -9,6 +9,7 @@ from pipeline.deadletters.letters import ACTIONS, TOPICS, Letter, Shelf, letter_
 from pipeline.deadletters.select import Filter
 from pipeline.engine.wire import Outgoing
 from pipeline.reading import batches
+from pipeline.seal_keys import load_seals
 from pipeline.settings import Settings
 from schemas.dead_letters import DeadLetterAction
 
@@ -69,6 +70,7 @@ async def discard(settings: Settings, letters: Sequence[Letter], by: str, reason
 async def _again(
     settings: Settings, letters: Sequence[Letter], by: str, reason: str | None, at: float
 ) -> AsyncIterator[tuple[Outgoing | None, DeadLetterAction]]:
+    seals = load_seals(settings)
     wanted = {(letter.topic, letter.partition, letter.offset): letter for letter in letters}
     # Read a second time: while choosing, no bodies are held.
     async with aclosing(batches(settings, _topics(letters), starts=_starts(wanted))) as found:
@@ -76,7 +78,7 @@ async def _again(
             for raw in records:
                 letter = wanted.get((topic, partition, raw.offset))
                 if letter is not None:
-                    yield again(letter, raw, by, at), action_of(letter, "redrive", by, reason, at)
+                    yield again(letter, raw, by, at, seals), action_of(letter, "redrive", by, reason, at)
 
 
 async def _aside(

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
-from pipeline.engine.wire import CE_ID, ERROR, ERROR_KIND, ORIGIN, Raw
+from pipeline.engine.wire import CE_ID, ERROR, ERROR_KIND, ORIGIN, Raw, id_of
 from pipeline.topics import CATALOGUE
 from schemas.dead_letters import DeadLetterAction
 
@@ -86,10 +86,7 @@ def parsed(value: bytes | None) -> Any:
 def own_id(headers: Mapping[str, bytes | None], value: Any) -> str | None:
     """The id that a record brings itself, as Read finds it: in the value, else in `ce_id`."""
     named = value.get("id") if isinstance(value, dict) else None
-    if isinstance(named, str):
-        return named
-    told = headers.get(CE_ID)
-    return None if told is None else told.decode("utf-8", "replace")
+    return named if isinstance(named, str) and named else id_of(headers.get(CE_ID))
 
 
 def origin_of(headers: Mapping[str, bytes | None]) -> Origin | None:

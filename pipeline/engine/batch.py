@@ -13,29 +13,37 @@ from typing_extensions import TypeVar
 from agents.contract import Agent, Reject, Trigger
 from agents.policy.compiled import Policy
 from pipeline.engine.chain import CHAIN_KEY, Chains
+from pipeline.engine.dead_letters import dead_letter
 from pipeline.engine.decode import Malformed, decode
 from pipeline.engine.fit import Places, canonical, partition_of, places
 from pipeline.engine.marks import Marks, mark_of
 from pipeline.engine.outputs import Outputs
 from pipeline.engine.recall import RECENT, conflicts
 from pipeline.engine.recall import token as token_of
+from pipeline.engine.seals import Seals
+from pipeline.engine.sizes import OUTPUT_HEADERS, Sizes, headers_bytes
 from pipeline.engine.states import States
 from pipeline.engine.wire import (
     CE_ID,
     CUT,
-    ERROR,
-    ERROR_KIND,
     ORIGIN,
+    OURS,
     POLICY,
     REKEYED_FROM,
+    SEAL,
     VERSION,
     Headers,
     Outgoing,
     Raw,
+    id_of,
 )
 from pipeline.topics import CATALOGUE, Topic
 
+UNSEALED = "unsealed"
+"""Kind of a dead letter."""
 _START = (-1, 0)
+_FORWARDED = frozenset((ORIGIN, REKEYED_FROM, SEAL))
+"""Headers of a record of ours that do not hold any more once it is forwarded."""
 T = TypeVar("T", default=Outgoing)
 
 
@@ -55,6 +63,8 @@ class Tally:
     rekeyed: int = 0
     rejected: int = 0
     """Dead letters by state."""
+    unsealed: int = 0
+    """Dead letters because only we may write their topic, and they carry no seal of ours."""
 
 
 @dataclass(slots=True)
@@ -69,6 +79,10 @@ class Processed(Generic[T]):
     """New state of each key that changed; None is a tombstone."""
     marks: Marks = field(default_factory=dict)
     """All marks, brought up to date."""
+    forged: list[tuple[str, int]] = field(default_factory=list)
+    """(topic, offset) of each record whose seal is none of ours: on record in the journal, for replay without keys."""
+    largest: int = 0
+    """Bytes of the longest output, at most."""
     tally: Tally = field(default_factory=Tally)
 
 
@@ -76,14 +90,15 @@ class Processed(Generic[T]):
 class Engine:
     """Runs one agent over batches.
 
-    partitions: of every topic. version: code version put on every derived record. max_record_bytes: a longer value is a
-    dead letter.
+    partitions: of every topic. version: code version put on every derived record. sizes: what is read and written at
+    most. seals: make and check `endocrine-seal`.
     """
 
     agent: Agent
     partitions: int
     version: str
-    max_record_bytes: int
+    sizes: Sizes
+    seals: Seals
     catalogue: Mapping[str, Topic] = field(default_factory=lambda: CATALOGUE)
     mark_of = staticmethod(mark_of)
 
@@ -120,11 +135,12 @@ class Engine:
         done.tally.read = len(records)
         states = States(stored, recalls=self._recalls)
         chains = Chains(stored(CHAIN_KEY)) if self._chained else None
-        said = Outputs(self.agent, self.catalogue, self.partitions, chains, form)
+        said = Outputs(self.agent, self.catalogue, self.partitions, chains, form, self.seals)
+        ahead_s = policy.document.time.ahead_s
         read, key_of, hold, think = self._read, self.agent.key, states.hold, self.agent.think
         thought = 0
         for topic, raw in records:
-            trigger, headers, token = read(topic, raw, done)
+            trigger, headers, token = read(topic, raw, done, ahead_s)
             if trigger is None:
                 continue
             held = hold(key_of(trigger))
@@ -143,8 +159,8 @@ class Engine:
                 continue
             except Exception as error:
                 # Deterministic code failed on this record and would fail again: poison. The fuse stops a worker
-                # whose agent fails on everything.
-                told = f"{self.agent.name} failed: {type(error).__name__}: {error}"
+                # whose agent fails on everything. The error's own text may hold content.
+                told = f"{self.agent.name} failed: {type(error).__name__} at {_place_of(error)}"
                 self._reject(topic, raw, "agent_error", told, done, said)
                 continue
             held.state = after
@@ -157,6 +173,7 @@ class Engine:
         done.tally.thought = thought
         done.states = states.changed()
         done.outputs = said.written()
+        done.largest = said.largest + OUTPUT_HEADERS if said.largest else 0
         if chains is not None and chains.moved:
             done.states[CHAIN_KEY] = chains.state
         return done
@@ -176,58 +193,91 @@ class Engine:
     def _reject(self, topic: str, raw: Raw, kind: str, message: str, done: Processed[Any], said: Outputs[Any]) -> None:
         """A dead letter by state is an output like any other: it is remembered before it is spoken."""
         done.tally.rejected += 1
-        said.add_dead(self._dead_letter(topic, raw, kind, message))
+        said.add_dead(self._dead_letter(topic, raw, kind, message, self._is_sealed(topic, raw)))
 
     def _read(
-        self, topic: str, raw: Raw, done: Processed[Any]
+        self, topic: str, raw: Raw, done: Processed[Any], ahead_s: float
     ) -> tuple[Trigger | None, dict[str, bytes | None] | None, str | None]:
-        """Read's verdict on one record: the trigger to think about (None when it is set aside), its headers, and the
-        token under which its id is recalled."""
+        """Read's verdict on one record: the trigger to process (None when it is set aside), its headers, and the token
+        under which its id is recalled. ahead_s: how far its time may lie after its append time, seconds."""
         described = self.catalogue[topic]
         own, content = raw.headers, raw.value
         headers = dict(own) if own else None
+        sealed, mark = False, None
         if headers:
-            mark = self.mark_of(topic, headers)
-            if mark is not None:
-                name, height = mark
-                if done.marks.get(name, _START) >= height:
+            if SEAL in headers:
+                sealed = self.seals.valid(topic, raw, headers)
+                if not sealed:
+                    done.forged.append((topic, raw.offset))
+            if sealed:
+                mark = self.mark_of(topic, headers)
+                if mark is not None and done.marks.get(mark[0], _START) >= mark[1]:
                     done.tally.copies += 1
                     return None, None, None
-                done.marks[name] = height
+            elif any(name.startswith(OURS) for name in headers):
+                headers = {name: said for name, said in headers.items() if not name.startswith(OURS)}
         if content is None and described.cleanup == "compact":
             return None, None, None  # a tombstone: the key was erased, nothing to think about
         try:
-            value = decode(described, content, self.max_record_bytes)
+            if not sealed:
+                self._check_foreign(described, own)
+            value = decode(described, content, self.sizes.value)
+            if type(value) is dict:
+                observed, named, ts = value[described.identity_field], value.get("id"), value["ts"]
+            else:
+                observed = getattr(value, described.identity_field)
+                named, ts = getattr(value, "id", None), getattr(value, "ts", 0.0)
+            appended = raw.timestamp / 1000 if raw.timestamp >= 0 else None
+            if not sealed and appended is not None and ts > appended + ahead_s:
+                raise Malformed(
+                    "future_time",
+                    f"{topic}: ts lies {ts - appended:.0f} s after the record's append time; expected at most "
+                    f"{ahead_s:g} s",
+                )
         except Malformed as error:
-            self._set_aside_dead(topic, raw, error.kind, str(error), done)
+            if error.kind == UNSEALED:
+                done.tally.unsealed += 1
+            self._set_aside_dead(topic, raw, error.kind, str(error), done, sealed)
             return None, None, None
-        if type(value) is dict:
-            observed, named = value[described.identity_field], value.get("id")
-        else:
-            observed, named = getattr(value, described.identity_field), getattr(value, "id", None)
+        if mark is not None:
+            done.marks[mark[0]] = mark[1]
         identity = canonical(observed)
-        if named is None and headers and (told := headers.get(CE_ID)) is not None:
-            named = told.decode("utf-8", "replace")
+        if named is None and headers:
+            named = id_of(headers.get(CE_ID))
         if raw.key != identity.encode() or self._places[identity] != raw.partition:
-            self._set_aside_misfit(topic, raw, headers or {}, identity, named, done)
+            self._set_aside_misfit(topic, raw, headers or {}, identity, named, done, sealed)
             return None, None, None
         token = None
         if named is None:
             named = f"{topic}/{raw.partition}/{raw.offset}"
-        elif described.recall and (headers is None or headers.get(ORIGIN) is None):
+        elif described.recall and not (sealed and headers and headers.get(ORIGIN) is not None):
             token = token_of(topic, named, raw)
         # Trigger(...) takes twice the time, and every record has one.
-        appended = raw.timestamp
-        return (
-            tuple.__new__(Trigger, (topic, named, identity, value, appended / 1000 if appended >= 0 else None)),
-            headers,
-            token,
-        )
+        return tuple.__new__(Trigger, (topic, named, identity, value, appended, sealed)), headers, token
 
-    def _set_aside_dead(self, topic: str, raw: Raw, kind: str, message: str, done: Processed[Any]) -> None:
+    def _check_foreign(self, described: Topic, own: Headers) -> None:
+        """What holds for records that are not ours. Raises Malformed."""
+        if described.ours:
+            raise Malformed(
+                UNSEALED,
+                f"{described.name}: no valid {SEAL}, and only workers and connectors write this topic",
+            )
+        if own and (size := headers_bytes(own)) > self.sizes.headers:
+            raise Malformed(
+                "headers_too_large",
+                f"{described.name}: {len(own)} headers of {size} bytes together; expected at most {self.sizes.headers}",
+            )
+
+    def _is_sealed(self, topic: str, raw: Raw) -> bool:
+        headers = dict(raw.headers)
+        return SEAL in headers and self.seals.valid(topic, raw, headers)
+
+    def _set_aside_dead(
+        self, topic: str, raw: Raw, kind: str, message: str, done: Processed[Any], sealed: bool
+    ) -> None:
         done.tally.dead += 1
         if self.catalogue[topic].owner == self.agent.name:
-            done.aside.append(self._dead_letter(topic, raw, kind, message))
+            done.aside.append(self._dead_letter(topic, raw, kind, message, sealed))
 
     def _set_aside_misfit(
         self,
@@ -237,28 +287,39 @@ class Engine:
         identity: str,
         named: str | None,
         done: Processed[Any],
+        sealed: bool,
     ) -> None:
         if headers.get(REKEYED_FROM) is not None:
-            wanted = partition_of(identity, self.partitions)
             message = (
-                f"{topic}: key {raw.key!r} on partition {raw.partition} does not fit identity {identity!r} "
-                f"(partition {wanted}), though it was forwarded once already"
+                f"{topic}: key of {len(raw.key or b'')} bytes on partition {raw.partition} does not fit the record's "
+                f"identity (partition {partition_of(identity, self.partitions)}), though it was forwarded once already"
             )
-            self._set_aside_dead(topic, raw, "misfit", message, done)
+            self._set_aside_dead(topic, raw, "misfit", message, done, sealed)
             return
         done.tally.rekeyed += 1
         if self.catalogue[topic].owner != self.agent.name:
             return
-        own = [(name, content) for name, content in raw.headers if name not in (CE_ID, ORIGIN, REKEYED_FROM)]
+        gone = _FORWARDED if sealed else ()
+        own = [
+            (name, content)
+            for name, content in raw.headers
+            if name != CE_ID and name not in gone and (sealed or not name.startswith(OURS))
+        ]
         first = f"{topic}/{raw.partition}/{raw.offset}"
-        own.append((CE_ID, (named or first).encode()))
-        own.append((REKEYED_FROM, first.encode()))
-        place = partition_of(identity, self.partitions)
-        done.aside.append(Outgoing(topic, place, identity.encode(), raw.value, tuple(own), False))
+        key, place, ce_id = identity.encode(), partition_of(identity, self.partitions), (named or first).encode()
+        own += [(CE_ID, ce_id), (REKEYED_FROM, first.encode())]
+        own.append((SEAL, self.seals.seal(topic, place, key, raw.value, ce_id, None, first.encode())))
+        done.aside.append(Outgoing(topic, place, key, raw.value, tuple(own), False))
 
-    def _dead_letter(self, topic: str, raw: Raw, kind: str, message: str) -> Outgoing:
-        own = [(name, content) for name, content in raw.headers if name not in (ERROR, ERROR_KIND, ORIGIN)]
-        own.append((ERROR, message.encode("utf-8", "replace")))
-        own.append((ERROR_KIND, kind.encode()))
-        own.append((ORIGIN, f"{self.agent.name}/{topic}/{raw.partition}/{raw.offset}/0".encode()))
-        return Outgoing(self.catalogue[topic].dead_letters, raw.partition, raw.key, raw.value, tuple(own), False)
+    def _dead_letter(self, topic: str, raw: Raw, kind: str, message: str, sealed: bool) -> Outgoing:
+        return dead_letter(
+            self.agent.name, topic, raw, kind, message, seals=self.seals, sealed=sealed, sizes=self.sizes
+        )
+
+
+def _place_of(error: Exception) -> str:
+    """Where an exception was raised, as `module:line`: it says enough to find the fault, and nothing of the record."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "unknown" if trace is None else f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}"

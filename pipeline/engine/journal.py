@@ -7,7 +7,8 @@ from typing import Any
 
 import orjson
 
-from pipeline.engine.wire import Outgoing, Raw
+from pipeline.engine.seals import Seals
+from pipeline.engine.wire import SEAL, Outgoing, Raw
 
 _NULL = b"\xff\xff\xff\xff"
 _size = struct.Struct(">I").pack
@@ -54,11 +55,14 @@ def journal_record(
     policy: str,
     version: str,
     claim: int,
+    seals: Seals,
     refused: str | None = None,
+    forged: Sequence[tuple[str, int]] = (),
 ) -> Outgoing:
     """The batch's journal record, last in its outbox.
 
     previous: SHA-256 of the previous one's bytes. refused: why nothing of the batch was thought, where that is so.
+    forged: (topic, offset) of records that carried a seal that was none of ours.
     """
     entry: dict[str, Any] = {
         "agent": agent,
@@ -73,10 +77,14 @@ def journal_record(
     }
     if refused is not None:
         entry["refused"] = refused
+    if forged:
+        entry["forged"] = forged
     value = orjson.dumps(entry)
+    key, ce_id = f"{agent}/{partition}".encode(), f"journal/{agent}/{partition}/{batch}".encode()
     own = (
-        ("ce_id", f"journal/{agent}/{partition}/{batch}".encode()),
+        ("ce_id", ce_id),
         ("ce_type", b"endocrine.journal.v1"),
-        ("ce_subject", f"{agent}/{partition}".encode()),
+        ("ce_subject", key),
+        (SEAL, seals.seal("journal", partition, key, value, ce_id)),
     )
-    return Outgoing("journal", partition, f"{agent}/{partition}".encode(), value, own, True)
+    return Outgoing("journal", partition, key, value, own, True)

@@ -5,30 +5,31 @@ one batch and Speak keeps trigger order: so a record whose (origin offset, ordin
 from the same origin is a copy. Marks are bounded by topics times partitions.
 """
 
+import re
 from collections.abc import Mapping
 
 from pipeline.engine.wire import ORIGIN, REKEYED_FROM
 
 Marks = dict[str, tuple[int, int]]
+_OFFSETS = 1 << 63
+_ORIGIN = re.compile(rb"([a-z0-9._-]{1,64}/[a-z0-9._-]{1,64}/[0-9]{1,9})/([0-9]{1,19})/([0-9]{1,9})")
+"""agent/topic/partition, offset, ordinal."""
+_MOVED = re.compile(rb"([a-z0-9._-]{1,64}/[0-9]{1,9})/([0-9]{1,19})")
+"""topic/partition, offset."""
 
 
 def mark_of(topic: str, headers: Mapping[str, bytes | None]) -> tuple[str, tuple[int, int]] | None:
-    """Which mark a record is held against, and its height; None for an original one.
+    """Which mark a record is held against, and its height; None for one that has no origin.
 
-    An origin that cannot be read is a foreign header: the record counts as an original.
+    Ask it of sealed records only: anybody else's headers say nothing. Offsets lie below 2**63, as Kafka's do.
 
     >>> mark_of("modulations", {"endocrine-origin": b"modulation/interactions/3/17/0"})
     ('modulations<modulation/interactions/3', (17, 0))
     """
     moved = headers.get(REKEYED_FROM)
-    try:
-        if moved is not None:
-            origin, offset = moved.decode().rsplit("/", 1)
-            return f"{topic}<re-keyed/{origin}", (int(offset), 0)
-        derived = headers.get(ORIGIN)
-        if derived is None:
-            return None
-        origin, offset, ordinal = derived.decode().rsplit("/", 2)
-        return f"{topic}<{origin}", (int(offset), int(ordinal))
-    except ValueError:
+    found = _MOVED.fullmatch(moved) if moved is not None else _ORIGIN.fullmatch(headers.get(ORIGIN) or b"")
+    if found is None or int(found[2]) >= _OFFSETS:
         return None
+    if moved is not None:
+        return f"{topic}<re-keyed/{found[1].decode()}", (int(found[2]), 0)
+    return f"{topic}<{found[1].decode()}", (int(found[2]), int(found[3]))

@@ -9,7 +9,8 @@ import orjson
 from agents.contract import Agent, Output, Trigger
 from pipeline.engine.chain import Chains
 from pipeline.engine.fit import partition_of
-from pipeline.engine.wire import CE_ID, ORIGIN, TRACEPARENT, Outgoing, Raw, event_time
+from pipeline.engine.seals import Seals
+from pipeline.engine.wire import CE_ID, ORIGIN, SEAL, TRACEPARENT, Outgoing, Raw, event_time, is_traceparent
 from pipeline.topics import Topic
 
 T = TypeVar("T")
@@ -41,7 +42,7 @@ class Outputs(Generic[T]):
     """Collects the outputs of a batch.
 
     partitions: of each topic. chains: of the unit, where it writes chained ones. form: what is kept of each record,
-    asked for when it is written; None for nothing.
+    asked for when it is written; None for nothing. seals: for the topics that somebody of ours reads.
     """
 
     def __init__(
@@ -51,10 +52,13 @@ class Outputs(Generic[T]):
         partitions: int,
         chains: Chains | None,
         form: Callable[[Outgoing], T],
+        seals: Seals,
     ) -> None:
         self._most = COALESCING if any(catalogue[topic].coalesce for topic in agent.targets) else PENDING
         self._name, self._catalogue, self._partitions, self._chains = agent.name, catalogue, partitions, chains
-        self._form = form
+        self._form, self._seals = form, seals
+        self.largest = 0
+        """Bytes of the longest value written."""
         self._pending: list[_Said | None] = []
         """Not written yet; None where a later record of its key came."""
         self._written: list[T | None] = []
@@ -80,6 +84,8 @@ class Outputs(Generic[T]):
         catalogue, pending, value = self._catalogue, self._pending, trigger.value
         ts = value["ts"] if type(value) is dict else getattr(value, "ts", 0.0)
         trace = headers.get(TRACEPARENT) if headers else None
+        if trace is not None and not is_traceparent(trace):
+            trace = None
         # _Cause(...) takes twice the time, and every record has one.
         cause = tuple.__new__(_Cause, (topic, raw, trigger.id, trigger.identity, ts, trace))
         for ordinal, (target, identity, content) in enumerate(outputs):
@@ -131,23 +137,25 @@ class Outputs(Generic[T]):
                 place, offset = raw.partition, raw.offset
             ours = identity == owner
             subject = raw.key if ours else identity.encode()  # a record that is thought lies under its identity
+            ce_id = f"{name}/{named}/{ordinal}".encode()
+            origin = f"{name}/{topic}/{place}/{offset}/{ordinal}".encode()
             own: tuple[tuple[str, bytes], ...] = (
-                (CE_ID, f"{name}/{named}/{ordinal}".encode()),
+                (CE_ID, ce_id),
                 described.ce_type_header,
                 ("ce_subject", subject or b""),
-                (ORIGIN, f"{name}/{topic}/{place}/{offset}/{ordinal}".encode()),
+                (ORIGIN, origin),
                 *when,
             )
             if described.chained and self._chains is not None:
                 assert ours, f"{described.name} is chained: a record of it lies on its trigger's partition"
                 content = self._chains.linked(described.name, content)
-            record = (
-                described.name,
-                place if ours else partition_of(identity, self._partitions),
-                subject if key == identity else key.encode(),
-                dumps(content),
-                own,
-                True,
-            )
+            value = dumps(content)
+            if len(value) > self.largest:
+                self.largest = len(value)
+            target = place if ours else partition_of(identity, self._partitions)
+            keyed = subject if key == identity else key.encode()
+            if described.sealed:
+                own = (*own, (SEAL, self._seals.seal(described.name, target, keyed, value, ce_id, origin)))
+            record = (described.name, target, keyed, value, own, True)
             append(form(new(Outgoing, record)))
         self._pending.clear()

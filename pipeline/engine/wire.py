@@ -1,5 +1,7 @@
 """Records as bytes: what was fetched, and what is to be spoken."""
 
+import hashlib
+import re
 from collections.abc import Sequence
 from datetime import date
 from functools import lru_cache
@@ -20,13 +22,50 @@ POLICY = "endocrine-policy"
 VERSION = "endocrine-version"
 REKEYED_FROM = "endocrine-rekeyed-from"
 """`topic/partition/offset` of a misfit's first copy."""
+SEAL = "endocrine-seal"
+"""`key id:digest`: proof that a worker or connector of ours wrote the record (pipeline.engine.seals)."""
+OURS = "endocrine-"
+"""Names of headers that begin so are ours: without a valid seal they are ignored and never copied on."""
 ERROR = "endocrine-error"
 ERROR_KIND = "endocrine-error-kind"
+CUT_SHORT = "endocrine-cut-short"
+"""On a dead letter that does not hold the whole record: lengths and SHA-256 of what was refused."""
 
 
 def texts(headers: Headers) -> dict[str, str]:
     """Headers that say something, as text; of several of one name the last counts, as everywhere."""
     return {name: content.decode("utf-8", "replace") for name, content in dict(headers).items() if content is not None}
+
+
+LONGEST_ID = 256
+"""Characters of an id (schemas.base.Id)."""
+
+
+def id_of(content: bytes | None) -> str | None:
+    """The id that a header `ce_id` gives; None where it is null or empty.
+
+    One that is longer than ids may be, or no UTF-8, is named by its digest: copies of it still share it.
+
+    >>> id_of(b"c1"), id_of(b""), id_of(b"\xff")
+    ('c1', None, 'sha256-a8100ae6aa1940d0b663bb31cd466142ebbdbd5187131b92d93818987832eb89')
+    """
+    if not content:
+        return None
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        text = None
+    if text is None or len(text) > LONGEST_ID:
+        return f"sha256-{hashlib.sha256(content).hexdigest()}"
+    return text
+
+
+_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+def is_traceparent(content: bytes) -> bool:
+    """Whether a header `traceparent` is one of W3C Trace Context; others are ignored."""
+    return len(content) == 55 and _TRACEPARENT.fullmatch(content) is not None
 
 
 class Raw(Protocol):

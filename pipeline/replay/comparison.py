@@ -7,13 +7,14 @@ from typing import Any
 import orjson
 
 from pipeline.engine.batch import Processed
-from pipeline.engine.wire import ORIGIN, Headers
+from pipeline.engine.wire import ORIGIN, SEAL, Headers
 from pipeline.replay.bodies import Place, Said, packed, unpacked
 from pipeline.replay.difference import Form, differences, form_of
 from pipeline.replay.indexing import Latest, key_digest
 from pipeline.replay.lanes import Index, Lane
 from pipeline.replay.origins import NO_BATCH, called
 from pipeline.replay.plan import Plan
+from pipeline.replay.recorded_seals import RECORDED
 from pipeline.replay.report import Report, Scope
 from pipeline.replay.rerun import Broken, Rerun
 from pipeline.replay.spool import Log
@@ -89,6 +90,7 @@ class Comparison:
             ("ce_id", named.encode()),
             ("ce_type", b"endocrine.journal.v1"),
             ("ce_subject", self._unit.encode()),
+            (SEAL, RECORDED),
         )
         ordered = {name: entry[name] for name in _FIELDS if name in entry}
         expected = (raw.key, orjson.dumps(ordered), (*own, *common))

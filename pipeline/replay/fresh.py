@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
 from pipeline.admin import TopicsError, ensure_topics
+from pipeline.engine.wire import SEAL, Header, Headers
 from pipeline.replay.bodies import Said, unpacked
 from pipeline.settings import Settings
 from pipeline.topics import physical_topics
@@ -71,7 +72,9 @@ async def write(fresh: Settings, kept: Kept) -> None:
         sent = []
         for topic, partition, key, value, headers in kept:
             sent.append(
-                await producer.send(fresh.prefix + topic, value, key=key, partition=partition, headers=list(headers))
+                await producer.send(
+                    fresh.prefix + topic, value, key=key, partition=partition, headers=_unsealed(headers)
+                )
             )
             if len(sent) >= 1000:
                 for future in sent:
@@ -81,3 +84,8 @@ async def write(fresh: Settings, kept: Kept) -> None:
             await future
     finally:
         await producer.stop()
+
+
+def _unsealed(headers: Headers) -> list[Header]:
+    """Without the seal: it was for a topic of another name, and nobody goes by what is written here."""
+    return [header for header in headers if header[0] != SEAL]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from pipeline.engine.wire import CUT, Headers
+from pipeline.engine.wire import CUT, SEAL, Headers
 from pipeline.replay.bodies import ending, unpacked
 from pipeline.replay.lanes import Index, digest_of
 from pipeline.replay.origins import NO_BATCH, origin_of
@@ -78,6 +78,7 @@ def fill(
 
 
 def _ending(headers: Headers) -> bytes:
-    """The cut and the headers that follow it, as they end the body of each record of the batch."""
-    cut = next(place for place, (name, _) in enumerate(headers) if name == CUT)
+    """The cut and the headers that follow it, as they end the body of each record of the batch; from the seal on where
+    there is one, so that a stranger's copy of the others does not pass for a record of the batch."""
+    cut = next(place for place, (name, _) in enumerate(headers) if name in (CUT, SEAL))
     return ending(headers[cut:])

@@ -8,10 +8,11 @@ import orjson
 from aiokafka import TopicPartition
 
 from pipeline.clients import introduce, read_until, reader
+from pipeline.replay.recorded_seals import RecordedSeals
 from pipeline.replay.spool import FileLog, Log, MemoryLog
 from pipeline.settings import Settings
 
-__all__ = ["FileLog", "Logs", "log_ends", "read_logs", "read_policies"]
+__all__ = ["FileLog", "Logs", "log_ends", "read_history", "read_logs", "read_policies"]
 Logs = Mapping[tuple[str, int], Sequence[Any]]
 """(topic without prefix, partition) to its records in offset order."""
 Ends = Mapping[tuple[str, int], int]
@@ -52,12 +53,13 @@ async def read_logs(
     folder: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
     ends: Ends | None = None,
+    prepare: Callable[[str, Sequence[Any]], Sequence[Any]] = lambda topic, records: records,
 ) -> dict[tuple[str, int], Any]:
     """All records that stand on these topics now.
 
     folder: where to hold them, one file per partition; in memory without it. progress: told the records read and the
-    records there are. ends: read up to these offsets instead. Raises TimeoutError when a broker that has records to
-    give gives none for a minute.
+    records there are. ends: read up to these offsets instead. prepare: what is kept of records of a topic.
+    Raises TimeoutError when a broker that has records to give gives none for a minute.
     """
     names = _places(settings, topics)
     upto = await log_ends(settings, {topic for topic, _ in names.values()}) if ends is None else ends
@@ -74,13 +76,31 @@ async def read_logs(
         done, total = 0, sum(max(0, end - first) for first, end in spans.values())
         async for found in read_until(consumer, spans):
             for place, records in found.items():
-                logs[names[place]].extend(records)  # type: ignore[attr-defined]
+                logs[names[place]].extend(prepare(names[place][0], records))  # type: ignore[attr-defined]
                 done += len(records)
             if progress:
                 progress(done, total)
         return logs
     finally:
         await consumer.stop()
+
+
+async def read_history(
+    settings: Settings,
+    topics: Iterable[str],
+    seals: RecordedSeals,
+    *,
+    folder: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    ends: Ends | None = None,
+) -> dict[tuple[str, int], Any]:
+    """The same, prepared for replay: the journal first, for it says which seals were none of ours."""
+    names = set(topics) | {"journal"}
+    upto = await log_ends(settings, names) if ends is None else ends
+    logs: dict[tuple[str, int], Any] = {}
+    for some in (["journal"], sorted(names - {"journal"})):
+        logs |= await read_logs(settings, some, folder=folder, progress=progress, ends=upto, prepare=seals.records)
+    return logs
 
 
 async def read_policies(settings: Settings) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from pipeline.engine.wire import CE_ID, CUT, ORIGIN, REKEYED_FROM, Headers
+from pipeline.engine.wire import CE_ID, CUT, ORIGIN, REKEYED_FROM, SEAL, Headers
+from pipeline.replay.recorded_seals import RECORDED
 from pipeline.topics import CATALOGUE
 
 NO_BATCH = -1
@@ -41,9 +42,13 @@ def called(topic: str, headers: Headers) -> str:
 
 
 def origin_of(topic: str, headers: Mapping[str, bytes | None]) -> Origin | None:
-    """None: not of our making. A unit that cannot be read is empty."""
+    """None: not of our making. A unit that cannot be read is empty.
+
+    On a topic whose records of ours are sealed, what carries no seal of ours is a stranger's, whatever else it says.
+    """
     name = name_of(topic, headers)
-    if name is None:
+    described = CATALOGUE.get(topic)
+    if name is None or (described is not None and described.sealed and headers.get(SEAL) != RECORDED):
         return None
     try:
         dead = topic.endswith(".dlq")

@@ -70,6 +70,10 @@ class Report:
     """Records that can be neither proved nor disproved, by the reason."""
     starts: dict[str, str] = field(default_factory=dict)
     """Where the state of each unit is from."""
+    seals_checked: int | None = None
+    """Seals held against their key; None: no key, so they were not checked."""
+    seals_unknown: int = 0
+    """Seals under keys that are not in the file."""
 
     @property
     def proved(self) -> bool:
@@ -105,6 +109,8 @@ class Report:
             "differences": list(self.differences),
             "not_verifiable": dict(self.not_verifiable),
             "starts": dict(self.starts),
+            "seals_checked": self.seals_checked,
+            "seals_unknown": self.seals_unknown,
         }
 
     @classmethod

@@ -9,8 +9,10 @@ from agents.policy.compiled import Policy
 from pipeline.engine.batch import Engine, Processed
 from pipeline.engine.journal import inputs_digest
 from pipeline.engine.marks import Marks
+from pipeline.engine.sizes import Sizes
 from pipeline.engine.states import keep
 from pipeline.engine.wire import Headers, Outgoing
+from pipeline.replay.recorded_seals import ConstantSeals
 from pipeline.replay.spool import Gone, Log
 from pipeline.replay.windows import records as window_on
 
@@ -51,7 +53,7 @@ class Rerun:
         logs: Mapping[tuple[str, int], Log],
         *,
         partitions: int,
-        max_record_bytes: int,
+        sizes: Sizes,
     ) -> None:
         self.agent, self.partition = agent, partition
         self.name = f"{agent.name}/{partition}"
@@ -61,7 +63,7 @@ class Rerun:
         self.front = {**dict.fromkeys(agent.sources, 0), **start.front}
         self._logs = {topic: logs[topic, partition] for topic in agent.sources}
         self._windows = {topic: window_on(log) for topic, log in self._logs.items()}
-        self._partitions, self._max_record_bytes = partitions, max_record_bytes
+        self._partitions, self._sizes = partitions, sizes
         self._engines: dict[str, Engine] = {}
 
     def inputs(self, entry: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -131,5 +133,5 @@ class Rerun:
 
     def _engine(self, version: str) -> Engine:
         if version not in self._engines:
-            self._engines[version] = Engine(self.agent, self._partitions, version, self._max_record_bytes)
+            self._engines[version] = Engine(self.agent, self._partitions, version, self._sizes, ConstantSeals())
         return self._engines[version]

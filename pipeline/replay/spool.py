@@ -218,11 +218,6 @@ class FileLog(Log):
         return os.pread(self._file.fileno(), places[-1] - begin, begin), [place - begin for place in places]
 
 
-def as_log(records: Sequence[Any]) -> Log:
-    """A Log of what may be a plain list of records in offset order."""
-    return records if isinstance(records, Log) else MemoryLog(records)
-
-
 def first_after(times: Sequence[int], moment: int | None) -> int:
     """How many of these ascending times are not after the moment; all without one."""
     return len(times) if moment is None else bisect_right(times, moment)

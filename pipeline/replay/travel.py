@@ -10,12 +10,13 @@ from agents.policy.compiled import Policy
 from pipeline.engine.chain import CHAIN_KEY
 from pipeline.engine.fit import partition_of
 from pipeline.engine.recall import unpack
+from pipeline.engine.sizes import Sizes
 from pipeline.replay.journals import read_journal
 from pipeline.replay.logs import Logs
 from pipeline.replay.plan import plan_unit
+from pipeline.replay.recorded_seals import RecordedSeals, prepared
 from pipeline.replay.report import Scope
 from pipeline.replay.rerun import Broken, Rerun, Start
-from pipeline.replay.spool import as_log
 from pipeline.replay.state_files import Snapshots
 from pipeline.topics import CATALOGUE
 
@@ -39,14 +40,14 @@ class Traveller:
         policy_of: Callable[[str], Policy],
         *,
         partitions: int,
-        max_record_bytes: int,
+        sizes: Sizes,
         snapshots: Snapshots | None = None,
     ) -> None:
         self.problems: list[str] = []
         self.starts: dict[str, tuple[int, str]] = {}
         """By unit, the batch that it was brought to and where that began."""
-        self._logs = {place: as_log(log) for place, log in logs.items()}
-        self._policy_of, self._partitions, self._max_record_bytes = policy_of, partitions, max_record_bytes
+        self._logs = prepared(logs, RecordedSeals())
+        self._policy_of, self._partitions, self._sizes = policy_of, partitions, sizes
         self._snapshots = snapshots or Snapshots()
 
     def states(self, agents: Sequence[Agent], at_ms: int | None, identity: str | None = None) -> Iterator[Remembered]:
@@ -86,7 +87,7 @@ class Traveller:
             start,
             self._logs,
             partitions=self._partitions,
-            max_record_bytes=self._max_record_bytes,
+            sizes=self._sizes,
         )
 
     def _batch(self, run: Rerun, entry: dict[str, Any]) -> None:

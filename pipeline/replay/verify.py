@@ -15,6 +15,7 @@ import orjson
 
 from agents.contract import Agent
 from agents.policy.compiled import Policy
+from pipeline.engine.sizes import Sizes
 from pipeline.memory import without_collections
 from pipeline.replay.bodies import packing
 from pipeline.replay.comparison import Comparison, Sink
@@ -24,10 +25,10 @@ from pipeline.replay.lanes import Index
 from pipeline.replay.logs import Logs
 from pipeline.replay.plan import Plan, plan_unit, units_of
 from pipeline.replay.policies import check_policies
+from pipeline.replay.recorded_seals import RecordedSeals, prepared
 from pipeline.replay.report import Report, Scope
 from pipeline.replay.rerun import Broken, Rerun
 from pipeline.replay.resume import Resume
-from pipeline.replay.spool import as_log
 from pipeline.replay.state_files import Snapshots
 from pipeline.topics import CATALOGUE
 
@@ -41,6 +42,7 @@ class Verifier:
     policy_of: compiled policy of a digest; raises KeyError when it was never published. progress: told which unit comes
     next. batches: told how many batches were run, and how many there are. spool: where to keep what is compared; in
     memory without it. resume: where to go on from, and to note how far this came. sink: gets what was made again.
+    seals: what the logs were prepared with, or what lists of records are to be prepared with.
     """
 
     def __init__(
@@ -49,7 +51,7 @@ class Verifier:
         policy_of: Callable[[str], Policy],
         *,
         partitions: int,
-        max_record_bytes: int,
+        sizes: Sizes,
         progress: Callable[[str], None] = lambda unit: None,
         batches: Callable[[int, int], None] = lambda done, total: None,
         scope: Scope = ALL,
@@ -57,12 +59,14 @@ class Verifier:
         spool: BinaryIO | None = None,
         resume: Resume | None = None,
         sink: Sink | None = None,
+        seals: RecordedSeals | None = None,
     ) -> None:
         self.report = Report()
-        self._logs = {place: as_log(log) for place, log in logs.items()}
+        self._seals = RecordedSeals() if seals is None else seals
+        self._logs = prepared(logs, self._seals)
         self._policy_of = policy_of
         self._partitions = partitions
-        self._max_record_bytes = max_record_bytes
+        self._sizes = sizes
         self._progress, self._batches = progress, batches
         self._scope, self._snapshots = scope, snapshots or Snapshots()
         self._index = Index(io.BytesIO() if spool is None else spool)
@@ -95,7 +99,14 @@ class Verifier:
                 self._save(finished, None)
             else:
                 self._done += max(0, plan.last - plan.start.batch)
+        self._report_seals()
         return self.report
+
+    def _report_seals(self) -> None:
+        report, seals = self.report, self._seals
+        report.seals_checked, report.seals_unknown = (seals.checked, seals.unknown) if seals.keyed else (None, 0)
+        for place in seals.wrong:
+            report.find("seal", f"{place}: not the seal that its key gives, though the record counted as ours")
 
     # ---- what there is ----
 
@@ -137,7 +148,7 @@ class Verifier:
             plan.start,
             self._logs,
             partitions=self._partitions,
-            max_record_bytes=self._max_record_bytes,
+            sizes=self._sizes,
         )
         if inside is not None:
             run.load(inside["run"])

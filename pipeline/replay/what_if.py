@@ -14,14 +14,15 @@ import orjson
 
 from agents.contract import Agent
 from agents.policy.compiled import Policy
+from pipeline.engine.sizes import Sizes
 from pipeline.engine.wire import CE_ID
 from pipeline.replay.difference import json_differences
 from pipeline.replay.history import HistoryError, InForce, Outside, outside
 from pipeline.replay.lanes import digest_of
 from pipeline.replay.logs import Logs
 from pipeline.replay.origins import origin_of
+from pipeline.replay.recorded_seals import ConstantSeals, RecordedSeals, prepared
 from pipeline.replay.report import Scope
-from pipeline.replay.spool import as_log
 from pipeline.replay.unknown import Unknowns
 from pipeline.simulation import Simulation
 
@@ -71,7 +72,7 @@ def compare_worlds(
     other: Policy,
     *,
     partitions: int,
-    max_record_bytes: int,
+    sizes: Sizes,
     version: str,
     scope: Scope = ALL,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -80,12 +81,12 @@ def compare_worlds(
 
     Raises HistoryError for a recorded policy that was never published.
     """
-    held = {place: as_log(log) for place, log in logs.items()}
+    held = prepared(logs, RecordedSeals())
     found = WhatIf(other.digest)
     force = InForce(held, agents, partitions)
     recorded = _recorded(held)
     worlds = [
-        Simulation(agents, other, version=version, max_record_bytes=max_record_bytes, partitions=partitions)
+        Simulation(agents, other, version=version, sizes=sizes, partitions=partitions, seals=ConstantSeals())
         for _ in range(2)
     ]
     waiting: tuple[Waiting, Waiting] = ({}, {})

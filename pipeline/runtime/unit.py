@@ -220,17 +220,20 @@ class Unit:
                 records, policy, self._stored, self._latest.marks, partition=self.partition, refuse=refuse
             )
             common = self.engine.common_headers(policy, self.partition, number)
-            outbox = [*processed.outputs, self._journal(records, number, policy, refuse)]
+            outbox = [*processed.outputs, self._journal(records, number, policy, refuse, processed.forged)]
             head = Head(self.claim, number, self._front_after(records), processed.marks, common, outbox)
             items: Items = [(state_key(key), state) for key, state in processed.states.items()]
             items.append((HEAD_KEY, encode_head(head)))
             size = sum(len(key) + len(value or b"") + 64 for key, value in items)
-            if size <= self._max_bytes - 4096:
+            if size <= self._max_bytes - 4096 and processed.largest <= self.engine.sizes.topic:
                 return Thought(len(records), processed.aside, head, items, processed.states, processed.tally)
             if len(records) > 1:
                 records = records[: len(records) // 2]
             elif refuse is None:
-                refuse = f"what it causes takes {size} bytes, more than the {self._max_bytes} of a changelog batch"
+                refuse = (
+                    f"what it causes takes {size} bytes, its largest record {processed.largest}; a changelog batch "
+                    f"takes {self._max_bytes}, a topic {self.engine.sizes.topic}"
+                )
             else:
                 raise Fatal(
                     f"{self.name}: batch {number} takes {size} bytes with nothing thought; raise "
@@ -238,7 +241,12 @@ class Unit:
                 )
 
     def _journal(
-        self, records: Sequence[tuple[str, Raw]], number: int, policy: Policy, refused: str | None
+        self,
+        records: Sequence[tuple[str, Raw]],
+        number: int,
+        policy: Policy,
+        refused: str | None,
+        forged: Sequence[tuple[str, int]],
     ) -> Outgoing:
         return journal_record(
             self.engine.agent.name,
@@ -249,7 +257,9 @@ class Unit:
             policy=policy.digest,
             version=self.engine.version,
             claim=self.claim,
+            seals=self.engine.seals,
             refused=refused,
+            forged=forged,
         )
 
     def _stored(self, key: str) -> bytes | None:

@@ -13,7 +13,8 @@ import orjson
 from agents.contract import Trigger
 from pipeline.engine.batch import Engine, Processed
 from pipeline.engine.marks import mark_of
-from pipeline.engine.wire import ORIGIN, REKEYED_FROM, Fetched, Headers, Outgoing, Raw
+from pipeline.engine.seals import KeyedSeals
+from pipeline.engine.wire import CE_ID, ORIGIN, REKEYED_FROM, Headers, Outgoing, Raw, id_of
 from pipeline.runtime.changelog import CLAIM_KEY, HEAD_KEY, Entry, state_key
 from pipeline.runtime.errors import Fenced
 from pipeline.runtime.head import Head, decode_head
@@ -178,19 +179,56 @@ class NoRekeyedMarks(Engine):
 class RekeyBeforeMark(Engine):
     """A misfit is forwarded before it is known whether it is a copy."""
 
-    def _read(self, topic: str, raw: Raw, done: Processed[Any]) -> Any:
+    def _read(self, topic: str, raw: Raw, done: Processed[Any], *more: Any) -> Any:
         headers = dict(raw.headers)
-        if ORIGIN in headers and raw.value and orjson.loads(raw.value)["identity"].encode() != raw.key:
-            kept = [(name, content) for name, content in raw.headers if name != ORIGIN]
-            raw = Fetched(raw.partition, raw.offset, raw.timestamp, raw.key, raw.value, kept)
-        return super()._read(topic, raw, done)
+        identity = orjson.loads(raw.value)["identity"] if ORIGIN in headers and raw.value else ""
+        if identity and identity.encode() != raw.key and self.seals.valid(topic, raw, headers):
+            self._set_aside_misfit(topic, raw, headers, identity, id_of(headers.get(CE_ID)), done, True)
+            return None, None, None
+        return super()._read(topic, raw, done, *more)
 
 
 class NoRecall(Engine):
     """What producers repeat is not recognised."""
 
-    def _read(self, topic: str, raw: Raw, done: Processed[Any]) -> Any:
-        return *super()._read(topic, raw, done)[:2], None
+    def _read(self, topic: str, raw: Raw, done: Processed[Any], *more: Any) -> Any:
+        return *super()._read(topic, raw, done, *more)[:2], None
+
+
+class Gullible(KeyedSeals):
+    """Takes every seal for ours."""
+
+    def __init__(self, seals: Any) -> None:
+        self.__dict__.update(vars(seals))
+
+    def valid(self, topic: str, raw: Raw, headers: Mapping[str, bytes | None]) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class NoSealCheck(Engine):
+    """A header of ours counts, whoever wrote it."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seals", Gullible(self.seals))
+
+
+class NoPartition(KeyedSeals):
+    """A seal holds on every partition."""
+
+    def __init__(self, seals: Any) -> None:
+        self.__dict__.update(vars(seals))
+
+    def _digest(self, key_id: bytes, topic: str, partition: int, *parts: bytes | None) -> bytes:
+        return super()._digest(key_id, topic, 0, *parts)
+
+
+@dataclass(frozen=True)
+class SealsWithoutPartition(Engine):
+    """A sealed record that is appended again on another partition counts there too."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seals", NoPartition(self.seals))
 
 
 # ---- of the runs ----
@@ -208,9 +246,9 @@ class Sorting(Engine):
         self.thought.clear()
         return super().process(*arguments, **options)
 
-    def _read(self, topic: str, raw: Raw, done: Processed[Any]) -> Any:
+    def _read(self, topic: str, raw: Raw, done: Processed[Any], *more: Any) -> Any:
         copies = done.tally.copies
-        read = super()._read(topic, raw, done)
+        read = super()._read(topic, raw, done, *more)
         trigger: Trigger | None = read[0]
         if done.tally.copies > copies:
             self.dropped.append(raw)
@@ -375,6 +413,8 @@ ABLATIONS: Mapping[str, Design] = {
     "records below front thought": Design(unit=ReadBelow),
     "records fetched out of order": Design(port=OutOfOrder),
     "no recall of producers' ids": Design(engine=NoRecall),
+    "no seal check": Design(engine=NoSealCheck, rates={"strangers": 0.3}),
+    "seals without the partition": Design(engine=SealsWithoutPartition, rates={"strangers": 0.5}),
     "thought ahead on old states": Design(unit=AheadOfStates),
     "thought ahead on the old head": Design(unit=AheadOfHead),
     "a fenced write and on with the next": Design(port=AheadOfWriting),

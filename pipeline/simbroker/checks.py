@@ -26,7 +26,7 @@ from pipeline.engine.wire import Fetched, Header, Outgoing
 from pipeline.runtime.changelog import CLAIM_KEY, HEAD_KEY, Recovered
 from pipeline.runtime.head import decode_head
 from pipeline.simbroker.schedule import World
-from pipeline.simbroker.toys import CATALOGUE, PARTITIONS, Toy, policy
+from pipeline.simbroker.toys import CATALOGUE, PARTITIONS, SEALS, SIZES, Toy, policy
 
 Spelled = tuple[str, int, bytes | None, bytes | None, tuple[Header, ...]]
 """Topic, partition, key, value, headers: all that a reader can see of a record."""
@@ -118,7 +118,7 @@ def _good(world: World, sources: tuple[str, ...]) -> set[tuple[str, str]]:
         for (topic, _), log in world.broker.topics.items()
         if topic in sources
         for raw in log
-        if raw.value != b"{"
+        if raw.value != b"{" and not (CATALOGUE[topic].ours and not SEALS.valid(topic, raw, dict(raw.headers)))
     }
 
 
@@ -172,7 +172,7 @@ def _check_unit(world: World, agent: Toy, partition: int, first: dict[Spelled, i
         return bad
     read: dict[str, list[int]] = defaultdict(list)
     recorder = _Recorder(agent)
-    engine = design.engine(recorder, PARTITIONS, "sim", 4096, CATALOGUE)
+    engine = design.engine(recorder, PARTITIONS, "sim", SIZES, SEALS, CATALOGUE)
     states: dict[str, bytes] = {}
     marks: Marks = {}
     order: dict[tuple[str, int], list[int]] = defaultdict(list)

@@ -13,12 +13,15 @@ from pipeline.engine.wire import Outgoing
 from pipeline.runtime.errors import Fatal, Fenced, Retry
 from pipeline.runtime.unit import Unit
 from pipeline.simbroker.broker import Disk, MemoryBroker, MemoryPort
+from pipeline.simbroker.strangers import forged
 from pipeline.simbroker.toys import (
     CATALOGUE,
     IDENTITIES,
     KINDS,
     PARTITIONS,
     RETRIED,
+    SEALS,
+    SIZES,
     Toy,
     cast,
     policy,
@@ -30,7 +33,7 @@ INPUTS = 14
 STEPS = 30_000
 ZOMBIES = 3
 ENDS = ("fenced", "stopped")
-SMALL, TINY = 4096 + 2200, 4096 + 1600
+SMALL, TINY = 4096 + 2600, 4096 + 1900
 """Bytes of a changelog batch into which three or so records' outputs fit, and into which one record's may not."""
 
 
@@ -72,6 +75,8 @@ class Rates:
     """Share of lookups that fail for now."""
     durable: float
     """Share of units that hold their states on a disk."""
+    strangers: float
+    """Share of inputs that forge what only we may say (pipeline.simbroker.strangers)."""
     reuse: float
     """Share of those that take a predecessor's disk where one is free."""
     kinds: str
@@ -96,6 +101,7 @@ def draw(rng: random.Random) -> Rates:
         retry=pick((0, 0.3)),
         unrest=pick((0, 0.05, 0.3)),
         faults=pick((0, 0, 0.05)),
+        strangers=pick((0, 0, 0.2)),
         reuse=pick((0.5, 0.9)),
         kinds=pick((KINDS, KINDS, "noowc")),
         identities=pick((2, 4)),
@@ -226,7 +232,7 @@ def run(seed: int, design: Design | None = None, *, check: Callable[[World], lis
     """One random schedule. Returns the world as it came to rest and the failures that `check` finds in it."""
     design, rng = design or Design(), random.Random(seed)
     rates, agents = replace(draw(rng), **design.rates), cast(fine=bool(seed % 2))
-    engines = {name: design.engine(agent, PARTITIONS, "sim", 4096, CATALOGUE) for name, agent in agents.items()}
+    engines = {name: design.engine(agent, PARTITIONS, "sim", SIZES, SEALS, CATALOGUE) for name, agent in agents.items()}
     world = World(design, rates, rng, agents, engines)
     world.broker.trace.append((rates,))
     lives: list[Life] = []
@@ -266,7 +272,10 @@ def _play(world: World, lives: list[Life]) -> list[str]:
                 continue
             if dice < 0.25:
                 left -= 1
-                broker.append("input", _input(world, INPUTS - left))
+                given = _input(world, INPUTS - left)
+                if rates.strangers and roll() < rates.strangers:
+                    given = forged(rng, broker, given)
+                broker.append("input", given)
             elif dice < below_crash:
                 trace.append(("crash of", key, world.starts[key]))
                 _end(world, live[key])

@@ -15,6 +15,8 @@ import orjson
 
 from agents.contract import Output, Reject, State, Trigger
 from pipeline.engine.fit import partition_of
+from pipeline.engine.seals import simulated_seals
+from pipeline.engine.sizes import Sizes
 from pipeline.engine.wire import Outgoing
 from pipeline.topics import Topic
 
@@ -78,15 +80,20 @@ def cast(fine: bool) -> dict[str, Toy]:
 
 
 CATALOGUE = {
-    name: Topic(name, dict[str, Any], "delete", "a toy's", owner, recall=name == RETRIED)
+    name: Topic(name, dict[str, Any], "delete", "a toy's", owner, recall=name == RETRIED, ours=name[0] == "d")
     for name, owner in [("s1", "x"), ("s2", "x"), ("s3", "y"), ("d1", "y"), ("d2", "y"), ("e1", None), ("e2", None)]
 }
+
+
+SIZES = Sizes(value=4096)
+SEALS = simulated_seals()
 
 
 @cache
 def policy(number: int) -> Any:
     """A policy that is nothing but its digest."""
-    return SimpleNamespace(digest=f"{number:064d}")
+    document = SimpleNamespace(time=SimpleNamespace(ahead_s=300.0))
+    return SimpleNamespace(digest=f"{number:064d}", document=document)
 
 
 def source_record(topic: str, name: str, identity: str, kind: str, fit: str) -> Outgoing:

@@ -34,8 +34,10 @@ from watch import Watch
 from agents.policy.compiled import compile_policy
 from agents.roster import AGENTS
 from pipeline.kafka_node import KafkaNode
-from pipeline.replay.logs import read_logs, read_policies
+from pipeline.replay.logs import read_history, read_policies
+from pipeline.replay.recorded_seals import RecordedSeals
 from pipeline.replay.verify import Report, Verifier, verified_topics
+from pipeline.seal_keys import load_seals, make_key_file
 from pipeline.settings import Settings
 
 KINDS = (
@@ -100,7 +102,9 @@ class Chaos:
                 policy=calls.POLICY,
                 session_timeout_s=self.plan.session_s,
                 data_dir=self.folder / "data",
+                seal_key_file=self.folder / "seal.keys",
             )
+            make_key_file(self.folder / "seal.keys")
             crew = Crew(settings, self.folder, time.monotonic())
             watch = Watch(settings)
             try:
@@ -197,14 +201,16 @@ class Chaos:
         spool = self.folder / "topics"
         spool.mkdir()
         policies = {digest: compile_policy(document) for digest, document in (await read_policies(settings)).items()}
-        logs = await read_logs(settings, verified_topics(), folder=spool, progress=self.show.share)
+        seals = RecordedSeals(load_seals(settings))
+        logs = await read_history(settings, verified_topics(), seals, folder=spool, progress=self.show.share)
         self.show.phase("proving")
         verifier = Verifier(
             logs,
             policies.__getitem__,
             partitions=plan.partitions,
-            max_record_bytes=settings.max_record_bytes,
+            sizes=settings.sizes,
             progress=self.show.tell,
+            seals=seals,
         )
         report: Report = verifier.run(AGENTS)
         for kind, told in report.findings.items():
@@ -217,6 +223,7 @@ class Chaos:
             "equal": report.equal,
             "derived_records_on_topics": report.records,
             "copies": report.copies,
+            "seals_checked": report.seals_checked,
             "seconds": round(time.monotonic() - begun, 1),
         }
         self.report["tool_calls"], found = calls.check(logs, self._asked, settings.max_record_bytes)

@@ -15,6 +15,7 @@ from agents.roster import AGENTS
 from pipeline import scenario
 from pipeline.admin import ensure_topics
 from pipeline.engine.chain import link_hash
+from pipeline.engine.sizes import Sizes
 from pipeline.policy_files import shipped_policy
 from pipeline.replay.logs import read_logs
 from pipeline.settings import Settings
@@ -119,7 +120,7 @@ async def _explained(told: Settings) -> None:
 
 async def test_records_that_do_not_fit_their_hash_or_are_no_bundles_are_told(settings: Settings) -> None:
     await ensure_topics(settings, [])
-    simulation = Simulation(AGENTS, shipped_policy(), version="0", max_record_bytes=1 << 20, partitions=1)
+    simulation = Simulation(AGENTS, shipped_policy(), version="0", sizes=Sizes(), partitions=1)
     said = [derived for line in scenario.lines() for derived in simulation.feed(orjson.dumps(line))]
     bundle = next(orjson.loads(value or b"") for topic, _, value, _ in said if topic == "audits")
     forged = {**bundle, "mode": "creative"}

@@ -14,6 +14,7 @@ from running import at_rest, worker_in_process
 
 from agents.roster import AGENTS
 from pipeline.cli.replay import verified
+from pipeline.engine.sizes import Sizes
 from pipeline.policy_files import shipped_policy
 from pipeline.settings import Settings
 from pipeline.simulation import Simulation
@@ -81,9 +82,7 @@ async def play(request: pytest.FixtureRequest, settings: Settings) -> Any:
     said: Said = defaultdict(list)
     settings = settings.model_copy(update={"partitions": 2})
     if request.param == "simulate":
-        run = Simulation(
-            AGENTS, shipped_policy(), version="test", max_record_bytes=settings.max_record_bytes, partitions=2
-        )
+        run = Simulation(AGENTS, shipped_policy(), version="test", sizes=settings.sizes, partitions=2)
 
         async def simulated(world: World, inputs: Records, topic: str, count: int) -> Said:
             waiting = list(inputs)
@@ -212,7 +211,7 @@ async def test_feedback_nudges_the_style_of_the_next_turn(play: Play) -> None:
 
 def test_with_the_gate_dead_no_tool_runs_and_the_turn_ends_all_the_same() -> None:
     without = [agent for agent in AGENTS if agent.name != "gating"]
-    run = Simulation(without, shipped_policy(), version="test", max_record_bytes=1 << 20, partitions=2)
+    run = Simulation(without, shipped_policy(), version="test", sizes=Sizes(), partitions=2)
     world = World({"fay": [{"tool_calls": [("retrieve_knowledge", {"query": "guides"})]}, ANSWER]})
 
     def feed(topic: str, value: dict[str, Any]) -> None:

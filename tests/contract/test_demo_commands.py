@@ -14,6 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from agents.roster import AGENTS
 from pipeline import scenario
+from pipeline.engine.sizes import Sizes
 from pipeline.live.event import Event
 from pipeline.live.summary import summary
 from pipeline.live.totals import Totals
@@ -96,7 +97,7 @@ def start(tmp_path):
 
 def simulated():
     """The summary of the same scenario without any broker; its last line, the time, left out."""
-    simulation = Simulation(AGENTS, shipped_policy(), version="0", max_record_bytes=1 << 20, partitions=4)
+    simulation = Simulation(AGENTS, shipped_policy(), version="0", sizes=Sizes(), partitions=4)
     totals, lines = Totals(), list(scenario.lines())
     for line in lines:
         for derived in simulation.feed(orjson.dumps(line)):

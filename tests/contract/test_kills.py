@@ -28,9 +28,7 @@ LINES = 900
 async def verify(settings: Settings) -> Report:
     policies = {digest: compile_policy(document) for digest, document in (await read_policies(settings)).items()}
     logs = await read_logs(settings, verified_topics())
-    verifier = Verifier(
-        logs, policies.__getitem__, partitions=settings.partitions, max_record_bytes=settings.max_record_bytes
-    )
+    verifier = Verifier(logs, policies.__getitem__, partitions=settings.partitions, sizes=settings.sizes)
     return verifier.run(AGENTS)
 
 
@@ -93,7 +91,7 @@ async def _agents_with_one_source_end_as_if_undisturbed(settings: Settings, line
         AGENTS,
         shipped_policy(),
         version="x",
-        max_record_bytes=settings.max_record_bytes,
+        sizes=settings.sizes,
         partitions=settings.partitions,
     )
     for line in lines:

@@ -42,7 +42,7 @@ def simulated(lines: list[bytes], settings: Settings) -> Derived:
         AGENTS,
         shipped_policy(),
         version=code_version(),
-        max_record_bytes=settings.max_record_bytes,
+        sizes=settings.sizes,
         partitions=settings.partitions,
     )
     found: Derived = defaultdict(list)

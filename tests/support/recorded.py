@@ -14,20 +14,23 @@ from agents.roster import AGENTS
 from pipeline.engine.batch import Engine
 from pipeline.engine.fit import partition_of
 from pipeline.engine.journal import journal_record
+from pipeline.engine.seals import simulated_seals
+from pipeline.engine.sizes import Sizes
 from pipeline.engine.states import keep
 from pipeline.engine.wire import Fetched, Outgoing
 from pipeline.replay.logs import FileLog
+from pipeline.replay.recorded_seals import RecordedSeals, prepared
 from pipeline.replay.verify import verified_topics
 from pipeline.simulation import parse_line
 
 PARTITIONS = 2
-MAX_BYTES = 1 << 20
+SIZES = Sizes()
 VERSION = "test"
 Logs = dict[tuple[str, int], list[Fetched]]
 
 
 class Recording:
-    """Topics as lists. Every record is appended a second after the one before it, from 1000 s since 1970 on."""
+    """Topics as lists. Every record is appended a second after the one before it, and not before its own `ts`."""
 
     def __init__(self) -> None:
         self.logs: Logs = {(topic, n): [] for topic in verified_topics() for n in range(PARTITIONS)}
@@ -48,6 +51,9 @@ class Recording:
         """Inputs, as `simulate` reads them."""
         for line in lines:
             topic, key, value, *_ = parse_line(orjson.dumps(line))
+            ts = line["value"].get("ts") if isinstance(line.get("value"), dict) else None
+            if isinstance(ts, float | int):
+                self.clock_ms = max(self.clock_ms, round(ts * 1000))  # nobody writes long before it happens
             self.put(topic, 0 if key is None else partition_of(key, PARTITIONS), key and key.encode(), value)
 
     def publish(self, policy: Policy) -> None:
@@ -58,7 +64,7 @@ class Recording:
 
     def run(self, policy: Policy, how_many: Callable[[], int]) -> None:
         """Every unit reads all there is, so many records of a topic at once, until nothing more comes."""
-        engines = [Engine(agent, PARTITIONS, VERSION, MAX_BYTES) for agent in AGENTS]
+        engines = [Engine(agent, PARTITIONS, VERSION, SIZES, simulated_seals()) for agent in AGENTS]
         busy = True
         while busy:
             busy = False
@@ -88,6 +94,8 @@ class Recording:
             policy=policy.digest,
             version=VERSION,
             claim=0,
+            seals=engine.seals,
+            forged=done.forged,
         )
         self.previous[unit] = hashlib.sha256(journal.value or b"").hexdigest()
         common = engine.common_headers(policy, n, self.batches[unit])
@@ -109,7 +117,7 @@ def randomly(seed: int, most: int = 40) -> Callable[[], int]:
 def filed(logs: Logs, folder: Path) -> dict[tuple[str, int], FileLog]:
     """The same topics in files of this folder."""
     found = {}
-    for (topic, n), log in logs.items():
+    for (topic, n), log in prepared(logs, RecordedSeals()).items():
         found[topic, n] = FileLog(folder / f"{topic}-{n}.log")
         found[topic, n].extend(log)
     return found

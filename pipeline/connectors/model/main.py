@@ -13,6 +13,7 @@ from pipeline.connectors.model.settings import ModelSettings, missing_key
 from pipeline.connectors.process import UNUSABLE, serve
 from pipeline.metrics.serve import serve as metrics_server
 from pipeline.policy_files import PolicyFileError, load_policy
+from pipeline.seal_keys import SealKeyError, load_seals
 from pipeline.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -26,13 +27,16 @@ def main(told_ready: Callable[[], None] = lambda: None) -> int:
         return UNUSABLE
     try:
         policy = load_policy(settings.policy, os.environ)
-    except PolicyFileError as error:
+        seals = load_seals(settings)
+    except (PolicyFileError, SealKeyError) as error:
         print(error, file=sys.stderr)
         return UNUSABLE
     metrics = metrics_server(settings, [], policy)
     effect = ModelEffect(model, policy.document.models)
     limits = Limits(concurrency=model.concurrency, waiting=4 * model.concurrency)
-    return asyncio.run(_serve(Runner(settings, effect, limits=limits, metrics=metrics), effect, told_ready))
+    return asyncio.run(
+        _serve(Runner(settings, effect, limits=limits, metrics=metrics, seals=seals), effect, told_ready)
+    )
 
 
 async def _serve(runner: Runner, effect: ModelEffect, told_ready: Callable[[], None]) -> int:

@@ -14,7 +14,9 @@ from aiokafka import TopicPartition
 from pipeline import clients
 from pipeline.engine.decode import Malformed, decode
 from pipeline.engine.fit import canonical, partition_of
-from pipeline.engine.wire import Raw
+from pipeline.engine.seals import Seals
+from pipeline.engine.wire import SEAL, Raw
+from pipeline.seal_keys import load_seals
 from pipeline.settings import Settings
 from pipeline.topics import CATALOGUE
 from schemas.tools import ToolCall
@@ -32,7 +34,7 @@ class Found(NamedTuple):
 
     call: ToolCall
     said_by: str
-    """`ce_source`, empty where there is none."""
+    """`ce_source` of a sealed call; empty of one that an application wrote."""
     appended: float
     """The broker's append time, seconds since 1970."""
 
@@ -40,8 +42,11 @@ class Found(NamedTuple):
 class Calls:
     """Calls by id, as far back as `lookback_s` before the first question about their partition."""
 
-    def __init__(self, settings: Settings, *, lookback_s: float, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self, settings: Settings, *, lookback_s: float, max_bytes: int = MAX_BYTES, seals: Seals | None = None
+    ) -> None:
         self._settings = settings
+        self._seals = load_seals(settings) if seals is None else seals
         self._lookback_ms = int(lookback_s * 1000)
         self._max_bytes = max_bytes
         self._held: OrderedDict[Key, tuple[Found, int]] = OrderedDict()
@@ -98,7 +103,9 @@ class Calls:
         key = (identity, call.audit_id, call.call_id)
         if key in self._held:
             return
-        said_by = (dict(raw.headers or ()).get("ce_source") or b"").decode("utf-8", "replace")
+        headers = dict(raw.headers or ())
+        ours = SEAL in headers and self._seals.valid("tool-calls", raw, headers)
+        said_by = (headers.get("ce_source") or b"").decode("utf-8", "replace") if ours else ""
         size = len(raw.value or b"")
         self._held[key] = (Found(call, said_by, raw.timestamp / 1000), size)
         self._bytes += size

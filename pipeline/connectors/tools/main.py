@@ -15,8 +15,10 @@ from pipeline.connectors.tools.calls import Calls
 from pipeline.connectors.tools.effect import ToolEffect
 from pipeline.connectors.tools.registry import handlers_of
 from pipeline.connectors.tools.settings import ToolSettings
+from pipeline.engine.seals import Seals
 from pipeline.metrics.serve import serve as metrics_server
 from pipeline.policy_files import PolicyFileError, load_policy
+from pipeline.seal_keys import SealKeyError, load_seals
 from pipeline.settings import Settings
 
 _MARGIN_S = 900.0
@@ -28,16 +30,19 @@ def main(told_ready: Callable[[], None] = lambda: None) -> int:
     try:
         settings, tools = Settings(), ToolSettings()
         policy = load_policy(settings.policy, os.environ)
-    except (PolicyFileError, ValidationError, ValueError) as error:
+        seals = load_seals(settings)
+    except (PolicyFileError, SealKeyError, ValidationError, ValueError) as error:
         print(error, file=sys.stderr)
         return UNUSABLE
     metrics = metrics_server(settings, [], policy)
-    effect = tool_effect(settings, policy, tools)
+    effect = tool_effect(settings, policy, tools, seals)
     limits = Limits(concurrency=tools.concurrency, waiting=4 * tools.concurrency)
-    return asyncio.run(_serve(Runner(settings, effect, limits=limits, metrics=metrics), effect, told_ready))
+    return asyncio.run(
+        _serve(Runner(settings, effect, limits=limits, metrics=metrics, seals=seals), effect, told_ready)
+    )
 
 
-def tool_effect(settings: Settings, policy: Policy, tools: ToolSettings) -> ToolEffect:
+def tool_effect(settings: Settings, policy: Policy, tools: ToolSettings, seals: Seals | None = None) -> ToolEffect:
     """The effect of a deployment, to be closed at the end.
 
     Its deadlines are the times for which a conversation waits: what came later would come in vain.
@@ -48,7 +53,7 @@ def tool_effect(settings: Settings, policy: Policy, tools: ToolSettings) -> Tool
     return ToolEffect(
         policy,
         handlers_of(tools),
-        Calls(settings, lookback_s=lookback_s),
+        Calls(settings, lookback_s=lookback_s, seals=seals),
         tools,
         deadline_s=deadline_s,
         decision_s=decision_s,

@@ -11,6 +11,7 @@ from aiokafka import TopicPartition
 from agents.contract import Agent
 from agents.policy.compiled import Policy
 from pipeline.engine.batch import Engine
+from pipeline.engine.seals import Seals
 from pipeline.metrics.registry import Metrics
 from pipeline.runtime.errors import Fatal, Fenced, Retry
 from pipeline.runtime.pace import Pace
@@ -39,6 +40,7 @@ class Body:
         broker: Broker,
         policy: Callable[[], Policy],
         version: str,
+        seals: Seals,
         on_fatal: Callable[[BaseException], None],
         metrics: Metrics | None = None,
     ) -> None:
@@ -52,6 +54,7 @@ class Body:
         """Set when the first assignment has been taken over."""
         self.consumer: Any = None
         """Faust's consumer, set by the application."""
+        self._seals = seals
         self._on_fatal = on_fatal
         self._metrics = metrics
         self._ports: dict[tuple[str, int], KafkaPort] = {}
@@ -107,7 +110,7 @@ class Body:
             on_pressure=lambda high: self._pressure(partition, agent, high),
             buffer_bytes=BUFFER_BYTES,
         )
-        engine = Engine(agent, self.settings.partitions, self.version, self.settings.max_record_bytes)
+        engine = Engine(agent, self.settings.partitions, self.version, self.settings.sizes, self._seals)
         self._ports[agent.name, partition] = port
         self.units[agent.name, partition] = Unit(
             engine,

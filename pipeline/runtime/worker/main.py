@@ -17,6 +17,7 @@ from agents.contract import Agent
 from agents.policy.compiled import Policy
 from pipeline.admin import ensure_topics
 from pipeline.engine.fit import partition_of
+from pipeline.engine.seals import Seals
 from pipeline.engine.wire import CE_ID, Outgoing
 from pipeline.metrics.serve import serve
 from pipeline.runtime.worker.app import EndocrineApp, build_app
@@ -24,6 +25,7 @@ from pipeline.runtime.worker.body import Body
 from pipeline.runtime.worker.broker import Broker
 from pipeline.runtime.worker.stacks import on_signal
 from pipeline.runtime.worker.tuning import SWEEP_S, sweep
+from pipeline.seal_keys import load_seals
 from pipeline.settings import Settings
 from pipeline.version import code_version
 
@@ -36,11 +38,15 @@ log = structlog.get_logger(__name__)
 class Worker:
     """A worker: topics ensured, policy published, Faust started; stops when asked or when it must.
 
-    After `run` returns, `failure` holds what made it stop on its own, or None.
+    seals: by default those of the settings' key file. After `run` returns, `failure` holds what made it stop on its
+    own, or None. Raises SealKeyError where there is no usable key.
     """
 
-    def __init__(self, settings: Settings, agents: Sequence[Agent], policy: Policy) -> None:
+    def __init__(
+        self, settings: Settings, agents: Sequence[Agent], policy: Policy, *, seals: Seals | None = None
+    ) -> None:
         self.settings = settings
+        self._seals = load_seals(settings) if seals is None else seals
         self.policy = policy
         self.id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
         self.failure: BaseException | None = None
@@ -69,7 +75,7 @@ class Worker:
         broker = Broker(self.settings, client_id=f"endocrine-{self.id}", topics=sorted(asked))
         version = code_version(self.settings.build)
         metrics = serve(self.settings, [agent.name for agent in self._agents], self.policy)
-        body = Body(self.settings, self._agents, broker, lambda: self.policy, version, self._fail, metrics)
+        body = Body(self.settings, self._agents, broker, lambda: self.policy, version, self._seals, self._fail, metrics)
         self.body = body
         app = build_app(self.settings, body, worker_id=self.id)
         try:

@@ -16,10 +16,13 @@ from pipeline.deadletters.select import Filter, counts, parse_place, row
 from pipeline.deadletters.show import told
 from pipeline.engine.batch import Engine
 from pipeline.engine.fit import partition_of
+from pipeline.engine.seals import simulated_seals
+from pipeline.engine.sizes import Sizes
 from pipeline.engine.wire import Fetched
 from pipeline.policy_files import shipped_policy
 
 RULES = shipped_policy().document.gating
+SEALS = simulated_seals()
 GOOD = {"identity": "ann", "name": "stress", "level": 0.5, "ttl_ms": 800, "source": "probe", "ts": 1.0}
 PLACE = partition_of("ann", 4)
 MODULATION = next(agent for agent in AGENTS if agent.name == "modulation")
@@ -27,7 +30,7 @@ MODULATION = next(agent for agent in AGENTS if agent.name == "modulation")
 
 def refused(value: bytes, *, key: bytes | None = b"ann", headers=(), offset=7, dlq_offset=0):
     """The dead letter that the engine makes of a record of `signals`."""
-    engine = Engine(MODULATION, 4, "1", 1 << 20)
+    engine = Engine(MODULATION, 4, "1", Sizes(), simulated_seals())
     raw = Fetched(PLACE, offset, 1000, key, value, headers)
     done = engine.process([("signals", raw)], shipped_policy(), lambda key: None, {}, partition=PLACE)
     (out,) = done.aside
@@ -48,7 +51,7 @@ def test_a_letter_tells_kind_length_identity_and_the_id_of_the_first_copy():
 def test_a_record_is_sent_again_with_its_bytes_and_without_what_the_refusal_added():
     headers = (("traceparent", b"00-1"), ("endocrine-rekeyed-from", b"signals/3/1"))
     raw = refused(b"{nothing", headers=headers)
-    out = again(letter_of("signals.dlq", raw), raw, "op", 5.0)
+    out = again(letter_of("signals.dlq", raw), raw, "op", 5.0, SEALS)
     assert (out.topic, out.partition, out.key, out.value) == ("signals", PLACE, b"ann", b"{nothing")
     assert dict(out.own) == {
         "traceparent": b"00-1",
@@ -69,19 +72,19 @@ def test_a_record_is_sent_again_with_its_bytes_and_without_what_the_refusal_adde
 )
 def test_the_original_id_is_kept_wherever_it_stood(value, headers, named):
     raw = refused(orjson.dumps(value), headers=headers)
-    assert dict(again(letter_of("signals.dlq", raw), raw, "op", 5.0).own).get("ce_id") == named
+    assert dict(again(letter_of("signals.dlq", raw), raw, "op", 5.0, SEALS).own).get("ce_id") == named
 
 
 @given(st.binary(max_size=60).filter(lambda value: value[:1] != b"{"), st.one_of(st.none(), st.binary(max_size=8)))
 def test_whatever_was_refused_comes_back_byte_for_byte_and_is_refused_the_same_way(value, key):
     raw = refused(value, key=key)
-    out = again(letter_of("signals.dlq", raw), raw, "op", 5.0)
+    out = again(letter_of("signals.dlq", raw), raw, "op", 5.0, SEALS)
     assert (out.value, out.key) == (value, key)
     second = refused(out.value or b"", key=out.key, headers=out.own, offset=9, dlq_offset=1)
     letter = letter_of("signals.dlq", second)
     assert letter.id == f"signals/{PLACE}/7"
     assert letter.origin == ("signals", PLACE, 9)
-    names = [name for name, _ in again(letter, second, "op2", 6.0).own]
+    names = [name for name, _ in again(letter, second, "op2", 6.0, SEALS).own]
     assert len(names) == len(set(names))
 
 
@@ -97,8 +100,8 @@ def test_a_redriven_record_is_thought_and_its_outputs_bear_the_first_id():
         ("endocrine-origin", f"modulation/interactions/{PLACE}/7/0".encode()),
     )
     raw = Fetched(PLACE, 0, 2000, b"ann", orjson.dumps(opened), headers)
-    out = again(letter_of("interactions.dlq", raw), raw, "op", 5.0)
-    engine = Engine(MODULATION, 4, "1", 1 << 20)
+    out = again(letter_of("interactions.dlq", raw), raw, "op", 5.0, SEALS)
+    engine = Engine(MODULATION, 4, "1", Sizes(), simulated_seals())
     landed = Fetched(PLACE, 30, 3000, out.key, out.value, out.own)
     marks = {f"interactions<modulation/interactions/{PLACE}": (20, 0)}
     done = engine.process([("interactions", landed)], shipped_policy(), lambda key: None, marks, partition=PLACE)
@@ -162,7 +165,7 @@ def test_null_headers_of_a_dead_letter_are_sent_again_as_null_and_a_null_id_give
     raw = refused(b"{", headers=NULLS)
     letter = letter_of("signals.dlq", raw)
     assert (letter.id, letter.kind) == (f"signals/{PLACE}/7", "not_json")
-    own = again(letter, raw, "op", 5.0).own
+    own = again(letter, raw, "op", 5.0, SEALS).own
     assert own[:3] == (("traceparent", None), ("mine", None), ("ce_id", f"signals/{PLACE}/7".encode()))
     assert [name for name, _ in own[3:]] == [f"endocrine-redriven-{what}" for what in ("by", "at", "from")]
 

@@ -8,9 +8,11 @@ import pytest
 from agents.contract import Output
 from pipeline.engine.batch import Engine
 from pipeline.engine.chain import link_hash
+from pipeline.engine.seals import simulated_seals
+from pipeline.engine.sizes import Sizes
 from pipeline.engine.wire import Fetched
 
-POLICY = SimpleNamespace(digest="0" * 64)
+POLICY = SimpleNamespace(digest="0" * 64, document=SimpleNamespace(time=SimpleNamespace(ahead_s=300.0)))
 
 
 class Clerk:
@@ -32,7 +34,7 @@ def signal(n, identity):
 
 
 def run(cuts):
-    engine = Engine(Clerk(), 1, "test", 1 << 20)
+    engine = Engine(Clerk(), 1, "test", Sizes(), simulated_seals())
     records = [signal(n, "ann" if n % 3 else "bob") for n in range(9)]
     states, marks, said = {}, {}, []
     for first, last in zip([0, *cuts], [*cuts, len(records)], strict=True):

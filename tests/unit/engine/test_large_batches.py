@@ -8,6 +8,8 @@ import pytest
 from agents.roster import ATTRIBUTION, MODULATION
 from pipeline.engine.batch import Engine
 from pipeline.engine.outputs import COALESCING, PENDING
+from pipeline.engine.seals import simulated_seals
+from pipeline.engine.sizes import Sizes
 from pipeline.engine.states import OPEN, keep
 from pipeline.engine.wire import Fetched
 from pipeline.policy_files import shipped_policy
@@ -53,9 +55,10 @@ def turns():
 
 
 def run(agent, given, size):
-    engine, policy = Engine(agent, 1, "test", 1 << 20), shipped_policy()
+    engine, policy = Engine(agent, 1, "test", Sizes(), simulated_seals()), shipped_policy()
     records = [
-        (topic, Fetched(0, n, 0, who.encode(), orjson.dumps(value))) for n, (topic, who, value) in enumerate(given)
+        (topic, Fetched(0, n, 1_760_000_000_000 + 1000 * n, who.encode(), orjson.dumps(value)))
+        for n, (topic, who, value) in enumerate(given)
     ]
     states, marks, said = {}, {}, []
     for first in range(0, len(records), size):
@@ -88,10 +91,10 @@ def test_states_and_outputs_do_not_depend_on_how_much_is_held_open(agent, given)
 
 
 def test_what_is_kept_of_an_output_is_what_was_asked_for_in_the_same_order():
-    engine, policy = Engine(ATTRIBUTION, 1, "test", 1 << 20), shipped_policy()
+    engine, policy = Engine(ATTRIBUTION, 1, "test", Sizes(), simulated_seals()), shipped_policy()
     for given in (observations, observations_of_many):
         records = [
-            (topic, Fetched(0, n, 0, who.encode(), orjson.dumps(value)))
+            (topic, Fetched(0, n, 1_760_000_000_000 + 1000 * n, who.encode(), orjson.dumps(value)))
             for n, (topic, who, value) in enumerate(given())
         ]
         plain = engine.process(records, policy, {}.get, {}, partition=0).outputs

@@ -8,6 +8,8 @@ import pytest
 KEPT = """
 import orjson
 from agents.roster import AGENTS
+from pipeline.engine.seals import simulated_seals
+from pipeline.engine.sizes import Sizes
 from pipeline.engine.batch import Engine
 from pipeline.engine.wire import Fetched
 from pipeline.policy_files import shipped_policy
@@ -20,10 +22,10 @@ def observed(n):
     value = {"primitive": "motor.input_modality", "value": "typed", "confidence": 0.5, "source": "s", "ts": 1.7e9 + n,
         "window": {"start_ts": 1.7e9, "end_ts": 1.7e9 + 1}, "evidence_ref": None, "identity_ref": f"u{n}",
         "id": f"{n:032x}", "v": 1}
-    return "observations", Fetched(0, n, 0, f"u{n}".encode(), orjson.dumps(value), ())
+    return "observations", Fetched(0, n, 1_700_000_000_000 + 1000 * n, f"u{n}".encode(), orjson.dumps(value), ())
 
 agent = next(agent for agent in AGENTS if agent.name == "attribution")
-engine, policy, kept = Engine(agent, 1, "v", 1 << 20), shipped_policy(), {}
+engine, policy, kept = Engine(agent, 1, "v", Sizes(), simulated_seals()), shipped_policy(), {}
 for first in range(0, 22_000, 1000):
     if first == 2000:
         before, held = resident(), len(kept)

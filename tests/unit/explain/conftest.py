@@ -8,6 +8,7 @@ import pytest
 
 from agents.roster import AGENTS
 from pipeline import scenario
+from pipeline.engine.sizes import Sizes
 from pipeline.explain.find import Decided, Explained
 from pipeline.policy_files import shipped_policy
 from pipeline.simulation import Simulation
@@ -15,7 +16,7 @@ from pipeline.simulation import Simulation
 
 @cache
 def _bundles():
-    simulation = Simulation(AGENTS, shipped_policy(), version="0", max_record_bytes=1 << 20, partitions=4)
+    simulation = Simulation(AGENTS, shipped_policy(), version="0", sizes=Sizes(), partitions=4)
     said = [derived for line in scenario.lines() for derived in simulation.feed(orjson.dumps(line))]
     return [orjson.loads(value) for topic, _, value, _ in said if topic == "audits"]
 

@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from agents.roster import AGENTS
 from pipeline.cli.explain_signals import register
+from pipeline.engine.sizes import Sizes
 from pipeline.policy_files import shipped_policy
 from pipeline.simulation import Simulation
 
@@ -15,7 +16,7 @@ TURN = {"kind": "opened", "session_id": "s", "turn": 0, "client": "c", "prompt":
 
 @pytest.fixture
 def explained(tmp_path):
-    simulation = Simulation(AGENTS, shipped_policy(), version="0", max_record_bytes=1 << 20, partitions=2)
+    simulation = Simulation(AGENTS, shipped_policy(), version="0", sizes=Sizes(), partitions=2)
     signals = [{"name": "stress", "level": 0.9, "source": "probe"}]
     value = {**TURN, "audit_id": "t1", "identity": "ann", "signals": signals}
     lines = [record.line() for record in simulation.feed(orjson.dumps({"topic": "interactions", "value": value}))]

@@ -6,7 +6,7 @@ from typing import Any
 
 import histories
 import pytest
-from recorded import MAX_BYTES, PARTITIONS, VERSION, Logs, Recording, filed, randomly
+from recorded import PARTITIONS, SIZES, VERSION, Logs, Recording, filed, randomly
 
 from agents.roster import AGENTS
 from pipeline.engine.wire import Fetched, Header
@@ -46,7 +46,7 @@ def logs() -> Logs:
 
 def verify(logs: Any, scope: Scope | None = None) -> Report:
     told = {} if scope is None else {"scope": scope}
-    sizes = {"partitions": PARTITIONS, "max_record_bytes": MAX_BYTES}
+    sizes = {"partitions": PARTITIONS, "sizes": SIZES}
     return Verifier(logs, PolicyShelf(logs), **sizes, **told).run(AGENTS)
 
 
@@ -110,7 +110,7 @@ def test_a_null_header_and_none_at_all_are_two_things_field_by_field() -> None:
 
 
 def what_if(logs: Logs) -> WhatIf:
-    sizes = {"partitions": PARTITIONS, "max_record_bytes": MAX_BYTES}
+    sizes = {"partitions": PARTITIONS, "sizes": SIZES}
     return compare_worlds(logs, AGENTS, PolicyShelf(logs), shipped_policy(), version=VERSION, **sizes)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import histories
 import pytest
-from recorded import MAX_BYTES, PARTITIONS, Logs, Recording, randomly
+from recorded import PARTITIONS, SIZES, Logs, Recording, randomly
 
 from agents.roster import AGENTS
 from pipeline.engine.wire import Fetched
@@ -46,7 +46,7 @@ def honest() -> Logs:
 
 
 def verify(logs: Any) -> Report:
-    return Verifier(logs, PolicyShelf(logs), partitions=PARTITIONS, max_record_bytes=MAX_BYTES).run(AGENTS)
+    return Verifier(logs, PolicyShelf(logs), partitions=PARTITIONS, sizes=SIZES).run(AGENTS)
 
 
 def flip(data: bytes | None, rng: random.Random) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any
 import histories
 import orjson
 import pytest
-from recorded import MAX_BYTES, PARTITIONS, Logs, Recording, randomly
+from recorded import PARTITIONS, SIZES, Logs, Recording, randomly
 
 from agents.roster import AGENTS
 from pipeline.engine.chain import CHAIN_KEY
@@ -65,7 +65,7 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
 
 
 def verifier(logs: Any, **more: Any) -> Verifier:
-    return Verifier(logs, PolicyShelf(logs), partitions=PARTITIONS, max_record_bytes=MAX_BYTES, **more)
+    return Verifier(logs, PolicyShelf(logs), partitions=PARTITIONS, sizes=SIZES, **more)
 
 
 def verify(logs: Any, **more: Any) -> Report:
@@ -235,7 +235,7 @@ def plain(stored: bytes, agent: str) -> Any:
 def test_every_table_is_rebuilt_as_of_then(life: Life, snapshot: bool) -> None:
     snapshots = Snapshots(life.folder) if snapshot else None
     logs = without_the_beginning(life) if snapshot else life.logs
-    sizes = {"partitions": PARTITIONS, "max_record_bytes": MAX_BYTES, "snapshots": snapshots}
+    sizes = {"partitions": PARTITIONS, "sizes": SIZES, "snapshots": snapshots}
     for moment, states in ((life.middle_ms, life.states), (life.end_ms, life.recording.states)):
         traveller = Traveller(logs, PolicyShelf(logs), **sizes)
         found = {(f"{one.agent}/{one.partition}", one.key): one.state for one in traveller.states(AGENTS, moment)}
@@ -253,9 +253,7 @@ def test_every_table_is_rebuilt_as_of_then(life: Life, snapshot: bool) -> None:
 
 def test_before_the_oldest_snapshot_nothing_is_told(life: Life) -> None:
     logs = without_the_beginning(life)
-    traveller = Traveller(
-        logs, PolicyShelf(logs), partitions=PARTITIONS, max_record_bytes=MAX_BYTES, snapshots=Snapshots(life.folder)
-    )
+    traveller = Traveller(logs, PolicyShelf(logs), partitions=PARTITIONS, sizes=SIZES, snapshots=Snapshots(life.folder))
     early = list(traveller.states(AGENTS, life.middle_ms // 2))
     assert not [one for one in early if one.agent == "modulation"]
     assert any("modulation" in problem for problem in traveller.problems)

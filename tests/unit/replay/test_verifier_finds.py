@@ -7,7 +7,7 @@ from typing import Any
 
 import histories
 import pytest
-from recorded import MAX_BYTES, PARTITIONS, Logs, Recording, filed, randomly
+from recorded import PARTITIONS, SIZES, Logs, Recording, filed, randomly
 
 from agents.roster import AGENTS
 from pipeline.engine.wire import Fetched
@@ -26,7 +26,7 @@ def honest() -> Logs:
 
 def verify(logs: Any) -> Report:
     policies = {policy.digest: policy for policy in [shipped_policy()]}
-    return Verifier(logs, policies.__getitem__, partitions=PARTITIONS, max_record_bytes=MAX_BYTES).run(AGENTS)
+    return Verifier(logs, policies.__getitem__, partitions=PARTITIONS, sizes=SIZES).run(AGENTS)
 
 
 def copy(logs: Logs) -> Logs:
@@ -154,5 +154,5 @@ def test_what_a_successor_says_again_is_counted_as_copies_and_hides_nothing(hone
 
 
 def test_a_policy_nobody_published_makes_a_run_not_verifiable(honest: Logs) -> None:
-    report = Verifier(honest, {}.__getitem__, partitions=PARTITIONS, max_record_bytes=MAX_BYTES).run(AGENTS)
+    report = Verifier(honest, {}.__getitem__, partitions=PARTITIONS, sizes=SIZES).run(AGENTS)
     assert report.findings["not verifiable"]

@@ -11,7 +11,7 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from recorded import MAX_BYTES, PARTITIONS, VERSION, Logs, Recording, randomly
+from recorded import PARTITIONS, SIZES, VERSION, Logs, Recording, randomly
 
 from agents.policy.compiled import Policy, compile_policy
 from agents.policy.mistakes import PolicyError
@@ -59,12 +59,12 @@ def recorded(seed: int, length: int, extra: list[Any] | None = None) -> Logs:
 
 
 def asked(logs: Logs, other: Policy, scope: Scope = Scope()) -> WhatIf:  # noqa: B008 - frozen
-    sizes = {"partitions": PARTITIONS, "max_record_bytes": MAX_BYTES}
+    sizes = {"partitions": PARTITIONS, "sizes": SIZES}
     return compare_worlds(logs, AGENTS, PolicyShelf(logs), other, version=VERSION, scope=scope, **sizes)
 
 
 def brute_force(lines: list[Any], policy: Policy) -> dict[tuple[str, str], Any]:
-    world = Simulation(AGENTS, policy, version=VERSION, max_record_bytes=MAX_BYTES, partitions=PARTITIONS)
+    world = Simulation(AGENTS, policy, version=VERSION, sizes=SIZES, partitions=PARTITIONS)
     said = {}
     for line in lines:
         for topic, _, value, headers in world.feed(orjson.dumps(line)):

@@ -7,6 +7,8 @@ import pytest
 
 from agents.contract import Output
 from pipeline.engine.batch import Engine
+from pipeline.engine.seals import simulated_seals
+from pipeline.engine.sizes import Sizes
 from pipeline.engine.wire import Outgoing
 from pipeline.runtime.unit import Unit
 from pipeline.simbroker.broker import MemoryBroker, MemoryPort
@@ -17,6 +19,9 @@ CATALOGUE = {
     "also": Topic("also", dict, "delete", "read too", "echo"),
     "out": Topic("out", dict, "delete", "written"),
 }
+
+
+SEALS = simulated_seals()
 
 
 class Echo:
@@ -40,20 +45,23 @@ class World:
 
     def __init__(self):
         self.broker = MemoryBroker()
-        self.engine = Engine(Echo(), 1, "v", 65536, CATALOGUE)
+        self.engine = Engine(Echo(), 1, "v", Sizes(), simulated_seals(), CATALOGUE)
         self.log = self.broker.changelogs["echo", 0]
         self.units = 0
 
-    def send(self, topic, name, identity="ann", headers=(), **value):
+    def send(self, topic, name, identity="ann", headers=(), sealed=False, **value):
         import orjson
 
         content = orjson.dumps({"id": name, "identity": identity, "ts": 1.0, **value})
+        if sealed:
+            parts = (dict(headers).get(name) for name in ("ce_id", "endocrine-origin", "endocrine-rekeyed-from"))
+            headers = (*headers, ("endocrine-seal", SEALS.seal(topic, 0, identity.encode(), content, *parts)))
         self.broker.append("input", Outgoing(topic, 0, identity.encode(), content, headers, False))
 
     def unit(self, port=MemoryPort, max_records=10, max_bytes=1 << 20, ahead=1000, store=None, pace=None):
         self.units += 1
         mine = port(self.broker, f"u{self.units}", "echo", 0, Echo.sources, random.Random(1), unrest=0, faults=0)
-        policy = SimpleNamespace(digest="0" * 64)
+        policy = SimpleNamespace(digest="0" * 64, document=SimpleNamespace(time=SimpleNamespace(ahead_s=300.0)))
         return Unit(
             self.engine,
             0,

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.engine.batch import Engine
+from pipeline.engine.seals import simulated_seals
+from pipeline.engine.sizes import Sizes
 from pipeline.runtime.changelog import HEAD_KEY, Entry
 from pipeline.runtime.stores import RocksStore
 from pipeline.runtime.unit import Unit
@@ -35,7 +37,7 @@ def unit(broker: MemoryBroker, store: Any, seed: int) -> tuple[Unit, Watched]:
     agent = cast(fine=False)["x"]
     port = Watched(broker, f"x0.{seed}", "x", 0, agent.sources, random.Random(seed), unrest=0.0, faults=0.0)
     port.starts = []
-    engine = Engine(agent, PARTITIONS, "sim", 4096, CATALOGUE)
+    engine = Engine(agent, PARTITIONS, "sim", Sizes(), simulated_seals(), CATALOGUE)
     return Unit(engine, 0, port, store, lambda: policy(0), max_records=4, max_bytes=1 << 20), port
 
 

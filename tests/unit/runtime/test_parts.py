@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pipeline.engine.journal import inputs_digest, journal_record, runs_of
 from pipeline.engine.marks import mark_of
 from pipeline.engine.recall import RECENT, conflicts, pack, token, unpack
+from pipeline.engine.seals import simulated_seals
 from pipeline.engine.wire import Fetched, Outgoing
 from pipeline.runtime.changelog import CLAIM_KEY, Entry, Recovered
 from pipeline.runtime.head import Head, decode_head, encode_head
@@ -134,7 +135,10 @@ def test_a_rekeyed_record_is_marked_by_its_first_copys_offset():
     assert mark_of("signals", headers) == ("signals<re-keyed/signals/1", (9, 0))
 
 
-@pytest.mark.parametrize("origin", [b"", b"x", b"a/t/0/x/0", b"\xff/1/2"])
+@pytest.mark.parametrize(
+    "origin",
+    [b"", b"x", b"a/t/0/x/0", b"\xff/1/2", b"a/t/0/9223372036854775808/0", b"a/t/0/+1/0", "a/t/0/\u0661/0".encode()],
+)
 def test_an_origin_that_cannot_be_read_makes_an_original(origin):
     assert mark_of("signals", {"endocrine-origin": origin}) is None
 
@@ -186,7 +190,7 @@ def test_the_digest_of_inputs_tells_null_from_empty_and_key_from_value():
 
 def test_a_journal_record_names_the_one_before_and_refusals_only_where_there_are():
     read = [("a", raw(0))]
-    options = {"previous": "p" * 64, "policy": "0" * 64, "version": "v", "claim": 3}
+    options = {"previous": "p" * 64, "policy": "0" * 64, "version": "v", "claim": 3, "seals": simulated_seals()}
     plain, refused = (
         journal_record("agent", 1, 2, read, **options),
         journal_record("agent", 1, 2, read, **options, refused="too large"),

@@ -11,6 +11,7 @@ import pytest
 from aiokafka.errors import IllegalStateError
 
 from agents.roster import AGENTS
+from pipeline.engine.seals import simulated_seals
 from pipeline.runtime.unit import Unit
 from pipeline.runtime.worker import recovery as module
 from pipeline.runtime.worker.app import build_app
@@ -166,7 +167,7 @@ async def test_units_stopped_while_they_take_over_are_no_error(tmp_path: Path, m
     errors: list[BaseException] = []
     settings = Settings(data_dir=tmp_path)
     broker: Any = SimpleNamespace(client_id="w", settings=settings)
-    body = Body(settings, AGENTS, broker, lambda: None, "v", errors.append)  # type: ignore[arg-type, return-value]
+    body = Body(settings, AGENTS, broker, lambda: None, "v", simulated_seals(), errors.append)  # type: ignore[arg-type, return-value]
     body.consumer = SimpleNamespace(_thread=SimpleNamespace(_consumer=None))
     taking = asyncio.create_task(body.take_over([SimpleNamespace(topic="interactions", partition=1)]))
     await soon(lambda: bool(body.units))

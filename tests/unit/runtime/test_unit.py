@@ -191,7 +191,7 @@ def test_an_agent_that_fails_sets_the_record_aside_and_goes_on(world):
     life.close()
     assert world.said() == ["echo/good/0"]
     (letter,) = world.broker.topics["also.dlq", 0]
-    assert dict(letter.headers)["endocrine-error"] == b"echo failed: ZeroDivisionError: as told"
+    assert dict(letter.headers)["endocrine-error"].startswith(b"echo failed: ZeroDivisionError at ")
 
 
 def test_a_finished_key_leaves_a_tombstone(world):
@@ -233,7 +233,7 @@ def test_a_copy_of_a_derived_record_is_dropped_and_journaled(world):
     origin = (("endocrine-origin", b"up/src/0/5/0"), ("ce_id", b"up/s/0"))
     life = world.life()
     for _ in range(2):
-        world.send("also", "d", headers=origin)
+        world.send("also", "d", headers=origin, sealed=True)
         world.rest(life)
     life.close()
     assert world.said() == ["echo/d/0"]

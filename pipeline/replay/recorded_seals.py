@@ -1,0 +1,118 @@
+"""Seals as history has them: what a batch took for ours is in its journal, so replay needs no key.
+
+A record of a topic that somebody of ours reads counts as ours when it carries a seal and no journal record names it as
+forged. The seal itself is replaced by a constant, in what was recorded and in what is made again, so that records are
+compared byte for byte whichever key sealed them; under a key, each seal is checked apart.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from pipeline.engine.seals import KeyedSeals
+from pipeline.engine.wire import SEAL, Fetched, Header, Raw
+from pipeline.replay.spool import Log, MemoryLog
+from pipeline.topics import CATALOGUE
+
+RECORDED = b"recorded"
+"""Takes the place of a seal's content."""
+SUFFIX = ".dlq"
+JOURNAL = "journal"
+KEPT = 1000
+
+
+class ConstantSeals:
+    """Seals of a run that is made again: all alike (see pipeline.engine.seals.Seals)."""
+
+    def seal(self, *record: Any, **parts: Any) -> bytes:
+        """A constant."""
+        return RECORDED
+
+    def valid(self, topic: str, raw: Raw, headers: Mapping[str, bytes | None]) -> bool:
+        """What is left of a seal after `RecordedSeals` counts."""
+        return headers.get(SEAL) == RECORDED
+
+
+class RecordedSeals:
+    """Prepares records for replay. keys: None, seals are not checked.
+
+    The records of `journal` come first: they say which seals were none of ours. checked, unknown: how many seals were
+    held against a key, and how many name a key that is not there. wrong: places of records whose seal is not what the
+    journal took it for, at most 1,000.
+    """
+
+    def __init__(self, keys: KeyedSeals | None = None) -> None:
+        self.checked = self.unknown = 0
+        self.wrong: list[str] = []
+        self._keys = keys
+        self._forged: set[tuple[str, int, int]] = set()
+
+    @property
+    def keyed(self) -> bool:
+        """Whether seals are checked."""
+        return self._keys is not None
+
+    def records(self, topic: str, some: Sequence[Any]) -> list[Any]:
+        """Records of one topic as replay takes them; a journal record that is not ours is left out."""
+        if topic == JOURNAL:
+            return [raw for one in some if (raw := self._journal(one)) is not None]
+        record = self._record
+        return [record(topic, raw) for raw in some]
+
+    def _record(self, topic: str, raw: Any) -> Any:
+        dead = topic.endswith(SUFFIX)
+        described = CATALOGUE.get(topic[: -len(SUFFIX)] if dead else topic)
+        if described is None or not described.sealed or not raw.headers:
+            return raw
+        headers = dict(raw.headers)
+        if SEAL in headers and (dead or (topic, raw.partition, raw.offset) not in self._forged):
+            self._check(topic, raw, headers)
+            return _with(raw, [(name, RECORDED if name == SEAL else said) for name, said in raw.headers])
+        if dead or SEAL not in headers:
+            return raw
+        # A stranger may write the constant itself. What takes its place is as long: sizes are part of what is compared.
+        return _with(raw, [(name, said and b"?" * len(said) if name == SEAL else said) for name, said in raw.headers])
+
+    def _journal(self, raw: Any) -> Any | None:
+        headers = dict(raw.headers)
+        if SEAL not in headers or (
+            self._keys is not None and self._keys.knows(headers[SEAL]) and not self._keys.valid(JOURNAL, raw, headers)
+        ):
+            return None
+        self._check(JOURNAL, raw, headers)
+        if raw.value is not None and b'"forged"' in raw.value:
+            self._note(raw)
+        return _with(raw, [(name, RECORDED if name == SEAL else said) for name, said in raw.headers])
+
+    def _check(self, topic: str, raw: Any, headers: Mapping[str, bytes | None]) -> None:
+        if self._keys is None:
+            return
+        if not self._keys.knows(headers[SEAL]):
+            self.unknown += 1
+            return
+        self.checked += 1
+        if not self._keys.valid(topic, raw, headers) and len(self.wrong) < KEPT:
+            self.wrong.append(f"{topic}/{raw.partition}/{raw.offset}")
+
+    def _note(self, raw: Any) -> None:
+        """The records that a batch took for forged."""
+        try:
+            entry = orjson.loads(raw.value)
+            self._forged |= {(topic, raw.partition, offset) for topic, offset in entry.get("forged") or ()}
+        except (ValueError, TypeError, AttributeError):
+            return  # no journal record: the journal's reader says so
+
+
+def prepared(logs: Mapping[tuple[str, int], Sequence[Any]], recorded: RecordedSeals) -> dict[tuple[str, int], Log]:
+    """Logs as replay takes them. Those that are a `Log` were prepared when they were read."""
+    first = sorted(logs, key=lambda place: place[0] != JOURNAL)
+    made = {
+        place: log if isinstance(log := logs[place], Log) else MemoryLog(recorded.records(place[0], log))
+        for place in first
+    }
+    return {place: made[place] for place in logs}
+
+
+def _with(raw: Any, headers: list[Header]) -> Fetched:
+    return Fetched(raw.partition, raw.offset, raw.timestamp, raw.key, raw.value, tuple(headers))
