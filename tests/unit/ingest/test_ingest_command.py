@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from pipeline.cli.ingest import FormatName, register
 from pipeline.ingest.produce import message
 from pipeline.ingest.run import FORMATS
-from pipeline.ingest.source import guess
+from pipeline.ingest.recognise import guess
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def last(result):
 
 
 def test_the_formats_of_the_command_are_those_there_are():
-    assert list(FormatName.__args__) == list(FORMATS)
+    assert list(FormatName.__args__) == [*FORMATS, "auto"]
 
 
 def test_dry_run_twice_prints_the_same_bytes_and_counts_on_the_last_line(run, data):
