@@ -64,16 +64,24 @@ def _shown_branch(messages: list[Any], current: Any) -> tuple[list[int], str | N
         if (uuid := text_or_none(object_or_empty(message).get("uuid"))) is not None
     }
     parents = {uuid: text_or_none(messages[index].get("parent_message_uuid")) for uuid, index in places.items()}
-    if len(places) < len(messages) or None in parents.values():
-        return list(range(len(messages))), None  # the tree is not whole: the list is all there is to go by
-    leaf = current if isinstance(current, str) and current in places else latest_leaf(parents, lambda uuid: _made(messages[places[uuid]]))
-    branch = branch_to(parents, leaf)
+    unnamed = sorted(set(range(len(messages))) - set(places.values()))
+    in_order = list(range(len(messages)))
+    if sum(parent is None for parent in parents.values()) > 1 or any(_is_message(messages[i]) for i in unnamed):
+        return in_order, None  # the tree is not whole: the order is all there is to go by
+    leaf = current if isinstance(current, str) and current in places else None
+    leaf = leaf or latest_leaf(parents, lambda uuid: _made(messages[places[uuid]]))
+    branch = branch_to(parents, leaf) if places else []
     if isinstance(branch, str):
-        return list(range(len(messages))), branch
-    if branch and parents[branch[0]] != ROOT and len(branch) < len(messages):
-        lost = f"the parent of message {places[branch[0]] + 1} is not there; expected it in `chat_messages`"
-        return [places[uuid] for uuid in branch], lost
-    return [places[uuid] for uuid in branch], None
+        return in_order, branch
+    shown = sorted([*(places[uuid] for uuid in branch), *unnamed])
+    first = branch[0] if branch else ""
+    if first and parents[first] not in (ROOT, None) and len(shown) < len(messages):
+        return shown, f"the parent of message {places[first] + 1} is not there; expected it in `chat_messages`"
+    return shown, None
+
+
+def _is_message(found: Any) -> bool:
+    return object_or_empty(found).get("sender") in ("human", "assistant")
 
 
 def _made(message: Any) -> float:

@@ -254,6 +254,16 @@ def test_a_claude_tree_is_read_along_the_branch_that_the_person_sees(turns, leaf
     assert turns.got.noted == {"message of another branch": 1}
 
 
+@pytest.mark.parametrize("root", [None, "00000000-0000-4000-8000-000000000000"])
+@pytest.mark.parametrize("broken", [[], [7], [{"sender": "system"}]])
+def test_a_broken_message_or_a_root_without_parent_does_not_mix_branches(turns, root, broken):
+    below = {"parent_message_uuid": "m1"}
+    messages = [message("m1", "human", P1, parent_message_uuid=root), message("m2", "assistant", "Old.", **below)]
+    messages += [message("m3", "assistant", "New.", **below), *broken]
+    assert turns(claude(*messages), "claude-export") == [(P1, "New.")]
+    assert len(turns.got.refusals) == len(broken)
+
+
 def test_a_claude_tree_with_a_loop_or_a_lost_parent_is_named(turns):
     looped = [
         message("m1", "human", P1, parent_message_uuid="m2"),

@@ -107,9 +107,10 @@ def test_pasted_markup_within_a_prompt_is_the_persons_own(log, turns):
 
 @pytest.mark.parametrize("with_uuid", [True, False])
 @pytest.mark.parametrize("bypassed", [True, False])
-def test_a_queued_message_is_a_prompt_and_what_follows_answers_it(turns, with_uuid, bypassed):
+@pytest.mark.parametrize("operations", [["enqueue", "remove"], ["enqueue"], []])
+def test_a_queued_message_is_a_prompt_and_what_follows_answers_it(turns, with_uuid, bypassed, operations):
     log = Log()
-    entries = [log.user(P1), log.said("Working."), log.result(), log.queue("enqueue", P2), log.queue("remove", P2)]
+    entries = [log.user(P1), log.said("Working."), log.result(), *(log.queue(name, P2) for name in operations)]
     before = log.last
     queued = log.queued(P2)
     if not with_uuid:
@@ -311,13 +312,29 @@ def test_copies_after_compaction_change_nothing(log, turns):
     assert turns(a, b, boundary, summary, c, d, *copies, *more) == expected
 
 
+def test_copies_under_their_old_id_change_nothing_though_their_times_do(turns):
+    log = Log()
+    entries = [log.user(P1), log.said("Added."), log.queued(P2), log.said("Renamed.")]
+    copies = [entry | {"timestamp": "2026-01-01T01:00:00Z", "parentUuid": None} for entry in entries]
+    assert turns(*entries, *copies) == [(P1, "Added."), (P2, "Renamed.")]
+
+
+def test_a_whole_copy_stands_in_for_an_entry_that_could_not_be_read(turns):
+    log = Log()
+    whole = log.user(P1)
+    broken = whole | {"message": {"role": "user", "content": 7}}
+    assert turns(broken, whole, log.said("Added.")) == [(P1, "Added.")]
+    assert len(turns.got.refusals) == 1
+
+
 def test_work_that_goes_on_after_compaction_answers_the_prompt_before_it(turns):
     log = Log()
     entries = [log.user(P1), log.said("A.")]
-    boundary = log.entry("system", subtype="compact_boundary", logicalParentUuid=log.last, parent=None)
-    summary = log.user("This session is being continued from a previous conversation that ran out of context.")
-    other = Log("s2")
-    assert turns(*entries, other.user(P2), boundary, summary, log.said("B.")) == [(P1, "A.\n\nB."), (P2, None)]
+    before = log.last
+    entries.append(log.user(P2, parent=None))
+    entries.append(log.entry("system", subtype="compact_boundary", logicalParentUuid=before, parent=None))
+    entries.append(log.user("This session is being continued from a previous conversation that ran out of context."))
+    assert turns(*entries, log.said("B.")) == [(P1, "A.\n\nB."), (P2, None)]
 
 
 def test_a_session_resumed_in_another_file_is_read_once(read_files):
