@@ -73,7 +73,8 @@ def _shown_branch(messages: list[Any], current: Any) -> tuple[list[int], str | N
     branch = branch_to(parents, leaf) if places else []
     if isinstance(branch, str):
         return in_order, branch
-    shown = sorted([*(places[uuid] for uuid in branch), *unnamed])
+    shown = [places[uuid] for uuid in branch]
+    shown = sorted([*shown, *unnamed]) if unnamed else shown
     first = branch[0] if branch else ""
     if first and parents[first] not in (ROOT, None) and len(shown) < len(messages):
         return shown, f"the parent of message {places[first] + 1} is not there; expected it in `chat_messages`"

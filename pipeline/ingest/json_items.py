@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from pipeline.ingest.lines import BOM
 from pipeline.ingest.model import Refused
+from pipeline.ingest.rewound import BOM
 
 CHUNK_BYTES = 1 << 18
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|["{}\[\]]', re.DOTALL)

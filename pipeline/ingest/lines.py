@@ -1,15 +1,16 @@
 """Cutting an input into lines, and lines into JSON objects."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import orjson
 
+from pipeline.ingest.json_items import json_items
 from pipeline.ingest.model import Noted, Refused
-from pipeline.ingest.tolerant import read_line
+from pipeline.ingest.rewound import BOM, Rewound
+from pipeline.ingest.tolerant import loads, read_line
 from pipeline.ingest.values import kind_of
 
-BOM = b"\xef\xbb\xbf"
 MAX_LINE_BYTES = 64 << 20
 """Bytes. A longer line is refused and skipped: it would have to be held in memory whole."""
 
@@ -69,6 +70,31 @@ def json_objects(stream: BinaryIO, name: str, expected: str) -> Iterator[tuple[s
             yield where, value
         else:
             yield Refused(where, f"is {kind_of(value)}; expected {expected}")
+
+
+def objects(
+    stream: BinaryIO, name: str, noun: str, expected: str
+) -> Iterator[tuple[str, dict[str, Any]] | Noted | Refused]:
+    """Yield (place, JSON object) of JSON lines, or of objects that are printed over several lines or in an array."""
+    first = stream.readline(MAX_LINE_BYTES)
+    whole = cast(BinaryIO, Rewound(first, stream))
+    start = first.removeprefix(BOM).strip()
+    if start != b"{" and start[:1] != b"[":
+        yield from tolerant_objects(whole, name, expected)
+        return
+    for item in json_items(whole, name, noun):
+        if isinstance(item, Refused):
+            yield item
+            continue
+        where = f"{name}: {noun} {item[0]}"
+        try:
+            value, repairs = loads(item[1])
+        except orjson.JSONDecodeError as error:
+            yield Refused(where, f"is not JSON ({error.msg} at byte {error.pos + 1} of it); expected {expected}")
+            continue
+        yield from map(Noted, repairs)
+        is_object = isinstance(value, dict)
+        yield (where, value) if is_object else Refused(where, f"is {kind_of(value)}; expected {expected}")
 
 
 def tolerant_objects(

@@ -26,8 +26,6 @@ class Turn:
     model: str | None = None
     identity: str | None = None
     """Whose turn the input says it is; None where it does not."""
-    skip: str | None = None
-    """Why this is no turn, where the input says so."""
 
 
 @dataclass(frozen=True, slots=True)

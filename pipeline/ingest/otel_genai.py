@@ -9,7 +9,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-from pipeline.ingest.lines import tolerant_objects
+from pipeline.ingest.lines import objects
 from pipeline.ingest.model import Noted, Options, Pieces, Refused, Skipped, Turn
 from pipeline.ingest.otel_messages import Exchange, Message, exchange_of
 from pipeline.ingest.otel_spans import Span, spans_of
@@ -66,7 +66,7 @@ class Reader:
 
     def read(self, stream: BinaryIO, name: str) -> Pieces:
         """Yield the turns of traces that are complete; the others at `end`."""
-        for item in tolerant_objects(stream, name, EXPECTED):
+        for item in objects(stream, name, "object", EXPECTED):
             if isinstance(item, Noted | Refused):
                 yield item
                 continue

@@ -30,7 +30,7 @@ class Recorder:
     def records(self, turn: Turn) -> Pieces:
         """The records of a turn. Ids depend on format, identity and place in the source, on nothing else."""
         rules = self.options.rules
-        reason = turn.skip or ("no_text" if not turn.prompt.strip() else skip_reason(turn.prompt, rules.capture))
+        reason = "no_text" if not turn.prompt.strip() else skip_reason(turn.prompt, rules.capture)
         if reason:
             yield Skipped(reason)
             return

@@ -21,8 +21,9 @@ from pipeline.ingest.model import LeftOut, Noted, Options, Pieces, Record, Refus
 from pipeline.ingest.order import TimeOrder
 from pipeline.ingest.recognise import AUTO, choose
 from pipeline.ingest.records import Recorder
+from pipeline.ingest.rewound import Rewound, read_head
 from pipeline.ingest.sample import HEAD_BYTES
-from pipeline.ingest.source import Rewound, Source, Sources, read_head
+from pipeline.ingest.source import Source, Sources
 
 
 class Reader(Protocol):

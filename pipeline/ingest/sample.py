@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from pydantic_core import from_json
 
-from pipeline.ingest.lines import BOM
+from pipeline.ingest.rewound import BOM
 from pipeline.ingest.tolerant import read_line
 
 HEAD_BYTES = 1 << 17

@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, cast
 
 from pipeline.ingest.model import LeftOut, Refused
+from pipeline.ingest.rewound import Rewound
 
 ZIP = b"PK\x03\x04"
 MAX_FILES = 20_000
@@ -62,15 +63,17 @@ def open_sources(file: str) -> Sources:
     if path.is_dir():
         return _folder(path)
     try:
+        if not path.is_file() and path.exists():  # a pipe can be opened once
+            return iter([Source(file, _opener(path), None, True)])
         with path.open("rb") as stream:
-            head = stream.read(len(ZIP)) if path.is_file() else b""
+            head = stream.read(len(ZIP))
     except FileNotFoundError:
         raise Unusable(f"{file}: no such file; give the path of an existing file or folder, or -") from None
     except OSError as error:
         raise Unusable(f"{file}: cannot be read ({error.strerror}); expected a readable file") from None
     if head == ZIP:
         return _archive(file, path, alone=True)
-    return iter([Source(file, _opener(path), path.stat().st_size if path.is_file() else None, True)])
+    return iter([Source(file, _opener(path), path.stat().st_size, True)])
 
 
 def _stdin() -> Sources:
@@ -209,38 +212,3 @@ class _Checked(io.RawIOBase):
     def close(self) -> None:
         self._stream.close()
         super().close()
-
-
-class Rewound:
-    """A stream of which the beginning was read already."""
-
-    def __init__(self, head: bytes, stream: BinaryIO) -> None:
-        self._head, self._stream = head, stream
-
-    def read(self, size: int = -1) -> bytes:
-        """Read up to `size` bytes; all there are where it is negative."""
-        if size < 0:
-            head, self._head = self._head, b""
-            return head + self._stream.read()
-        head, self._head = self._head[:size], self._head[size:]
-        return head or self._stream.read(size)
-
-    def readline(self, size: int = -1) -> bytes:
-        """Read a line with its end, at most `size` bytes of it where that is not negative."""
-        if not self._head:
-            return self._stream.readline(size)
-        end = self._head.find(b"\n") + 1 or len(self._head)
-        end = end if size < 0 else min(end, size)
-        line, self._head = self._head[:end], self._head[end:]
-        if line.endswith(b"\n") or len(line) == size:
-            return line
-        return line + self._stream.readline(size - len(line) if size >= 0 else -1)
-
-
-def read_head(stream: BinaryIO, size: int) -> bytes:
-    """Read the first `size` bytes, or all there are; a pipe gives them piece by piece."""
-    parts: list[bytes] = []
-    while size > 0 and (part := stream.read(size)):
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)

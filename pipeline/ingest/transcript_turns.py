@@ -28,7 +28,6 @@ class OpenTurn:
     prompt: str
     opened_ts: float
     closed_ts: float
-    skip: str | None = None
     model: str | None = None
     replies: list[str] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
@@ -50,9 +49,7 @@ class OpenTurn:
         """The turn as it is now."""
         response = "\n\n".join(self.replies)
         ends = (self.opened_ts, max(self.opened_ts, self.closed_ts))
-        return Turn(
-            self.where, self.source_id, self.session_id, self.prompt, response, *ends, self.model, skip=self.skip
-        )
+        return Turn(self.where, self.source_id, self.session_id, self.prompt, response, *ends, self.model)
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 import io
 import os
 import struct
+import threading
 import zipfile
 from functools import partial
 
@@ -10,7 +11,8 @@ import orjson
 import pytest
 
 from pipeline.ingest import source
-from pipeline.ingest.source import Rewound, Unusable, open_sources
+from pipeline.ingest.rewound import Rewound
+from pipeline.ingest.source import Unusable, open_sources
 
 ASK = "How do I sort a list of numbers?"
 
@@ -157,6 +159,15 @@ def test_an_archive_comes_through_a_pipe_as_well(tmp_path, monkeypatch, read_pat
     for given in (raw, shard(1)):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given)))
         assert read_path("-").prompts == prompts(1)
+
+
+def test_a_named_pipe_is_opened_once(read_path, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(shard(1)), daemon=True)
+    writer.start()
+    assert read_path(pipe).prompts == prompts(1)
+    writer.join(10)
 
 
 def test_a_folder_is_read_whole_by_name_and_links_out_of_it_are_not_followed(read_path, tmp_path):

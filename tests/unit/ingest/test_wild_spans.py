@@ -178,6 +178,15 @@ def test_a_span_that_cannot_be_read_is_named_and_those_around_it_are_kept(turns,
     assert turns.got.refusals[0].startswith("in:2: ")
 
 
+def test_spans_printed_over_several_lines_or_in_an_array_are_read(read, read_files):
+    made = [span(messages([said("user", P)], "A."), trace=P) for P in (P1, P2)]
+    printed = b"\n".join(orjson.dumps(one, option=orjson.OPT_INDENT_2) for one in made)
+    for raw in (printed, orjson.dumps(made), orjson.dumps(made, option=orjson.OPT_INDENT_2)):
+        assert read(raw, "otel-genai").prompts == [P1, P2]
+        assert read_files("auto", spans=raw).prompts == [P1, P2]
+    assert read(printed[:-9], "otel-genai").prompts == [P1]
+
+
 def test_spans_without_messages_are_counted(turns):
     assert turns(span({"http.method": "GET"}), span(), span(messages([said("user", P1)]))) == [(P1, None)]
     assert turns.got.noted == {"span without messages": 2}
