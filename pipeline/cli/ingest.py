@@ -24,7 +24,7 @@ from pipeline.ingest.explain import explain
 from pipeline.ingest.model import Options, Record, Refused, Tally
 from pipeline.ingest.produce import ProduceError, produce
 from pipeline.ingest.recognise import AUTO
-from pipeline.ingest.run import FORMATS, Stopped, ingest_sources, shipped_rules
+from pipeline.ingest.run import ANY_FORMAT, FORMATS, Stopped, ingest_sources, shipped_rules
 from pipeline.ingest.source import Source, Unusable, open_sources
 from pipeline.ingest.text import DEFAULT_START_TS
 from pipeline.ingest.values import END_OF_TIME
@@ -126,6 +126,8 @@ def _ingest(
             code = 130
     if tally.refused and not tally.records:
         code = code or 1
+    elif tally.files and not tally.files["read"]:
+        code = code or _fail(1, f"{file}: none of its {tally.files.total()} files holds chats; expected {ANY_FORMAT}")
     if dry_run:
         typer.echo("ingest: dry run: nothing was produced; counted is what was printed", err=True)
     typer.echo(f"ingest: {tally}", err=True)

@@ -189,6 +189,14 @@ def test_a_foreign_file_alone_is_no_success_whatever_the_format(run, tmp_path, n
     assert SECRET not in result.output
 
 
+def test_a_folder_in_which_nothing_is_a_chat_is_no_success(run, tmp_path):
+    (tmp_path / "chat.html").write_text("<html></html>")
+    (tmp_path / "user.json").write_text("{}")
+    result = run(tmp_path, "--format", "chatgpt-export", "--dry-run")
+    assert result.exit_code == 1
+    assert f"{tmp_path}: none of its 2 files holds chats; expected a file of one of the formats" in result.stderr
+
+
 def test_what_nobody_knows_is_refused_in_auto_and_tried_where_a_format_is_named(run):
     assert "stdin: is not recognised; expected a file of one of" in run("-", "--dry-run", input="{}").stderr
     assert run("-", "--dry-run", input="{}").exit_code == 1
