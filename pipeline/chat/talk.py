@@ -73,7 +73,7 @@ class Talk:
     async def send(self, topic: str, value: Mapping[str, Any]) -> None:
         """Send a record of this identity; it gets an id and the time."""
         whole = {"id": f"{BY}-{uuid.uuid4().hex}", "identity": self.identity, **value, "ts": time.time()}
-        key, content, headers = message({"topic": topic, "value": whole})
+        key, content, headers = message({"topic": topic, "value": whole}, source=f"endocrine/{BY}")
         await self._producer.send_and_wait(
             self._settings.prefix + topic, content, key=key, headers=headers, partition=self._partition
         )

@@ -1,7 +1,8 @@
-"""`endocrine ingest FILE --format FORMAT`: real input becomes records, on Kafka or as JSON lines.
+"""`endocrine ingest FILE`: real input becomes records, on Kafka or as JSON lines.
 
-Exit codes: 0 done (refused entries are counted on the last line), 1 `--strict` met a refused entry, or everything was
-refused, 2 the input or an option cannot be used, 3 the broker cannot be used, 130 interrupted.
+FILE is a file, a zip archive, a folder of either, or - for standard input. Exit codes: 0 done (refused entries and
+files are counted on the last line), 1 `--strict` met a refused entry, or everything was refused, 2 the input or an
+option cannot be used, 3 the broker cannot be used, 130 interrupted.
 """
 
 import asyncio
@@ -10,8 +11,8 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterable
-from typing import Annotated, BinaryIO, Literal
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any, BinaryIO, Literal, cast
 
 import orjson
 import typer
@@ -22,19 +23,22 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from pipeline.ingest.explain import explain
 from pipeline.ingest.model import Options, Record, Refused, Tally
 from pipeline.ingest.produce import ProduceError, produce
-from pipeline.ingest.run import FORMATS, Stopped, ingest, shipped_rules
-from pipeline.ingest.source import END_OF_TIME, Unusable, guess, open_source
+from pipeline.ingest.recognise import AUTO
+from pipeline.ingest.run import ANY_FORMAT, FORMATS, Stopped, ingest_sources, shipped_rules
+from pipeline.ingest.source import Source, Unusable, open_sources
 from pipeline.ingest.text import DEFAULT_START_TS
+from pipeline.ingest.values import END_OF_TIME
 from pipeline.settings import Settings
 
 SHOWN_REFUSALS = 1000
-"""Refusals told one by one on stderr; more are only counted."""
-HEAD_BYTES = 1 << 16
-"""Bytes at the beginning of a file by which its format is guessed."""
+"""Refusals printed one by one on stderr; more are only counted."""
 BAR_AFTER_S = 1.0
 """Seconds of work after which a progress bar is shown."""
-MAX_IDENTITY = 256
-FormatName = Literal["jsonl", "behave-jsonl", "chatgpt-export", "claude-transcript", "text"]
+MAX_NAME = 256
+"""Characters of an identity or a project."""
+FormatName = Literal[
+    "jsonl", "behave-jsonl", "chatgpt-export", "claude-export", "claude-transcript", "otel-genai", "text", "auto"
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -43,12 +47,18 @@ def register(app: typer.Typer) -> None:
 
 
 def command(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="The file to read; - is standard input.")],
-    format_name: Annotated[FormatName, typer.Option("--format", help="What the file is.")],
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A file, a zip archive or a folder to read; - is standard input.")
+    ],
+    format_name: Annotated[
+        FormatName,
+        typer.Option("--format", help="What the input is; auto recognises each file by its beginning."),
+    ] = "auto",
     identity: Annotated[
         str | None,
-        typer.Option(help="Whose chat it is. Default: FORMAT's own (chatgpt-user, claude-user, text-user)."),
+        typer.Option(help="Whose chat it is. Default: FORMAT's own (chatgpt-user, claude-user, otel-user, text-user)."),
     ] = None,
+    project: Annotated[str | None, typer.Option(help="The project that the turns are of.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the records as JSON lines that `endocrine simulate` reads.")
     ] = False,
@@ -61,34 +71,41 @@ def command(
         ),
     ] = None,
 ) -> None:
-    """Read chats, transcripts, observations or records from FILE and produce them to Kafka."""
-    raise typer.Exit(_ingest(file, format_name, identity, dry_run, strict, start_ts))
+    """Read chats, transcripts, traces, observations or records from FILE and produce them to Kafka."""
+    raise typer.Exit(_ingest(file, format_name, identity, project, dry_run, strict, start_ts))
 
 
 def _ingest(
-    file: str, format_name: str, identity: str | None, dry_run: bool, strict: bool, start_ts: float | None
+    file: str,
+    format_name: str,
+    identity: str | None,
+    project: str | None,
+    dry_run: bool,
+    strict: bool,
+    start_ts: float | None,
 ) -> int:
     tally = Tally()
     try:
         settings = Settings()
-        options = _options(format_name, identity, start_ts, settings)
-        name, opened, size = open_source(file)
+        options = _options(format_name, identity, project, start_ts, settings)
+        sources = open_sources(file)
     except ValidationError as error:
         return _fail(2, f"settings: {explain(error, 'ENDOCRINE')}")
     except (Unusable, ValueError) as error:
         return _fail(2, str(error))
     code = 0
-    with opened as stream, _Bar() as bar:
-        source = _Source(stream, size, bar)
-        told = _Teller(tally, bar)
-        records = ingest(source, name, format_name, options, tally, told, strict=strict)  # type: ignore[arg-type]
+    with _Bar() as bar:
+        reporter = _Reporter(tally, bar)
+
+        def opened(stream: BinaryIO, source: Source) -> BinaryIO:
+            return cast(BinaryIO, _Watched(stream, source.size, bar))
+
+        records = ingest_sources(sources, format_name, options, tally, reporter, strict=strict, opened=opened)
         try:
             if dry_run:
                 _print(records)
             else:
-                logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # our message says it once, and better
-                lines = (record.line() for record in records)
-                asyncio.run(produce(lines, settings, lambda count: bar.show("produced", count, None)))
+                _produce(records, settings, tally, bar)
         except Stopped:
             code = 1
         except BrokenPipeError:
@@ -99,6 +116,9 @@ def _ingest(
         except ProduceError as error:
             bar.stop()
             code = _fail(3, str(error))
+        except Unusable as error:
+            bar.stop()
+            code = _fail(2, str(error))
         except OSError as error:
             bar.stop()
             code = _fail(2, f"{file}: reading stopped ({error.strerror or error})")
@@ -106,23 +126,46 @@ def _ingest(
             code = 130
     if tally.refused and not tally.records:
         code = code or 1
-        looks_like = guess(source.head)
-        if looks_like not in (None, format_name):
-            typer.echo(f"ingest: the input looks like {looks_like}; try --format {looks_like}", err=True)
+    elif tally.files and not tally.files["read"]:
+        code = code or _fail(1, f"{file}: none of its {tally.files.total()} files holds chats; expected {ANY_FORMAT}")
+    if dry_run:
+        typer.echo("ingest: dry run: nothing was produced; counted is what was printed", err=True)
     typer.echo(f"ingest: {tally}", err=True)
     return code
 
 
-def _options(format_name: str, identity: str | None, start_ts: float | None, settings: Settings) -> Options:
-    if identity is not None:
-        if not FORMATS[format_name].takes_identity:
-            raise ValueError(f"--identity: records of format {format_name} name their own identity; leave it out")
-        if not 1 <= len(identity.strip()) <= MAX_IDENTITY:
-            raise ValueError(f"--identity: has {len(identity.strip())} characters; expected 1 to {MAX_IDENTITY}")
+def _options(
+    format_name: str, identity: str | None, project: str | None, start_ts: float | None, settings: Settings
+) -> Options:
+    if identity is not None and format_name != AUTO and not FORMATS[format_name].takes_identity:
+        raise ValueError(f"--identity: records of format {format_name} name their own identity; leave it out")
+    for option, given in (("--identity", identity), ("--project", project)):
+        if given is not None and not 1 <= len(given.strip()) <= MAX_NAME:
+            raise ValueError(f"{option}: has {len(given.strip())} characters; expected 1 to {MAX_NAME}")
     if start_ts is not None and not 0 <= start_ts < END_OF_TIME:
         raise ValueError(f"--start-ts: {start_ts} is out of range; expected seconds since 1970, before the year 10000")
     start = DEFAULT_START_TS if start_ts is None else start_ts
-    return Options(identity and identity.strip(), shipped_rules(), start, settings.max_record_bytes)
+    names = (name and name.strip() for name in (identity, project))
+    whose, project_id = names
+    return Options(whose, shipped_rules(), start, settings.max_record_bytes, project_id)
+
+
+def _produce(records: Iterable[Record], settings: Settings, tally: Tally, bar: "_Bar") -> None:
+    """Produce the records; what the tally counts as written is then what the broker acknowledged."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # our message says it once, and better
+    written = Tally()
+
+    def acknowledged(line: Mapping[str, Any]) -> None:
+        written.wrote(line["topic"], line["value"])
+
+    def lines() -> Iterator[dict[str, Any]]:
+        for record in records:
+            yield record.line()
+
+    try:
+        asyncio.run(produce(lines(), settings, lambda count: bar.show("produced", count, None), acknowledged))
+    finally:
+        tally.turns, tally.records = written.turns, written.records
 
 
 def _print(records: Iterable[Record]) -> None:
@@ -137,29 +180,27 @@ def _fail(code: int, message: str) -> int:
     return code
 
 
-class _Source:
-    """The stream, its position shown on the bar and its head kept for guessing."""
+class _Watched:
+    """A stream whose position is shown on the bar."""
 
     def __init__(self, stream: BinaryIO, size: int | None, bar: "_Bar") -> None:
-        self.stream, self.size, self.bar = stream, size, bar
-        self.head, self.position = b"", 0
+        self._stream, self._size, self._bar = stream, size, bar
+        self._position = 0
 
     def read(self, size: int = -1) -> bytes:
-        return self._seen(self.stream.read(size))
+        return self._seen(self._stream.read(size))
 
     def readline(self, size: int = -1) -> bytes:
-        return self._seen(self.stream.readline(size))
+        return self._seen(self._stream.readline(size))
 
     def _seen(self, data: bytes) -> bytes:
-        if len(self.head) < HEAD_BYTES:
-            self.head += data[: HEAD_BYTES - len(self.head)]
-        self.position += len(data)
-        self.bar.show("read", self.position, self.size)
+        self._position += len(data)
+        self._bar.show("read", self._position, self._size)
         return data
 
 
-class _Teller:
-    """Says on stderr what was refused."""
+class _Reporter:
+    """Prints on stderr what was refused."""
 
     def __init__(self, tally: Tally, bar: "_Bar") -> None:
         self.tally, self.bar = tally, bar
@@ -196,7 +237,7 @@ class _Bar:
             self.progress.start()
         task = next((t.id for t in self.progress.tasks if t.description == what), None)
         task = self.progress.add_task(what, total=total) if task is None else task
-        self.progress.update(task, completed=done)
+        self.progress.update(task, completed=done, total=total)
 
     def stop(self) -> None:
         """Clear the line, so that a message can stand there; the bar comes back with the next `show`."""

@@ -5,8 +5,8 @@ from typing import Any, BinaryIO
 from pydantic import ValidationError
 
 from pipeline.ingest.explain import explain
+from pipeline.ingest.lines import json_objects
 from pipeline.ingest.model import Options, Piece, Pieces, Record, Refused
-from pipeline.ingest.source import json_objects
 from pipeline.topics import CATALOGUE
 
 TOPIC = "observations"

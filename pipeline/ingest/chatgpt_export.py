@@ -1,57 +1,42 @@
-"""Format `chatgpt-export`: conversations.json of a ChatGPT data export, or a single conversation of it.
+"""Format `chatgpt-export`: conversations.json of a ChatGPT data export, a shard of it, or a single conversation.
 
 A conversation is a tree (`mapping` of nodes with `parent`); what was edited or regenerated lies on other branches. The
 branch from `current_node` up to the root is what the person sees, and all that is read.
 """
 
-import hashlib
 from typing import Any, BinaryIO
 
-import orjson
-
-from pipeline.ingest.chatgpt_message import Said, read_message
+from pipeline.ingest.chatgpt_message import Document, Said, read_message
+from pipeline.ingest.conversations import branch_to, conversations, latest_leaf, session_of
 from pipeline.ingest.dialogue import Dialogue
-from pipeline.ingest.json_items import json_items
 from pipeline.ingest.model import Noted, Options, Pieces, Refused
-from pipeline.ingest.source import kind_of, parse_time
+from pipeline.ingest.values import object_or_empty, parse_time, text_or_none
 
-NOUN = "conversation"
 EXPECTED = "a conversation of a ChatGPT export, a JSON object with `mapping` and `current_node`"
 
 
 def read(stream: BinaryIO, name: str, options: Options) -> Pieces:
-    """The turns of each conversation's current branch, conversation by conversation as the file has them."""
-    for item in json_items(stream, name, NOUN):
-        if isinstance(item, Refused):
+    """Yield the turns of each conversation's current branch, conversation by conversation as the file has them."""
+    for item in conversations(stream, name, "mapping", dict, EXPECTED):
+        if isinstance(item, Noted | Refused):
             yield item
-            continue
-        number, raw = item
-        where = f"{name}: {NOUN} {number}"
-        try:
-            conversation = orjson.loads(raw)
-        except orjson.JSONDecodeError as error:
-            yield Refused(where, f"is not JSON ({error.msg} at byte {error.pos + 1} of it); expected {EXPECTED}")
-            continue
-        if isinstance(conversation, dict) and isinstance(conversation.get("mapping"), dict):
-            yield from _conversation(where, conversation, raw, options.start_ts)
         else:
-            found = "has no object `mapping`" if isinstance(conversation, dict) else f"is {kind_of(conversation)}"
-            yield Refused(where, f"{found}; expected {EXPECTED}")
+            yield from _conversation(*item, options.start_ts)
 
 
-def _conversation(where: str, conversation: dict[str, Any], raw: bytes, start_ts: float) -> Pieces:
-    session = next((v for k in ("conversation_id", "id") if isinstance(v := conversation.get(k), str) and v), None)
-    session = session or f"conversation-{hashlib.sha256(raw).hexdigest()[:24]}"
+def _conversation(where: str, conversation: dict[str, Any], digest: str, start_ts: float) -> Pieces:
+    session = session_of(conversation, ("conversation_id", "id"), digest)
     mapping: dict[str, Any] = conversation["mapping"]
+    parents = _parents(mapping)
     current = conversation.get("current_node")
     if mapping and not (isinstance(current, str) and current in mapping):
         yield Noted("current_node missing")
-        current = _latest_leaf(mapping)
-    branch = _branch(mapping, current) if mapping else []
+        current = latest_leaf(parents, lambda node: _made(mapping[node]))
+    branch = branch_to(parents, current) if mapping else []
     if isinstance(branch, str):
         yield Refused(where, branch)
         return
-    if branch and (parent := _parent(mapping[branch[0]])) is not None:
+    if branch and (parent := parents[branch[0]]) is not None:
         problem = f"its parent {parent[:80]!r} is not in `mapping`; expected it there: what came before is lost"
         yield Refused(f"{where}, node {branch[0][:80]}", problem)
     created = parse_time(conversation.get("create_time"))
@@ -65,50 +50,38 @@ def _node(where: str, source_id: str, node: Any, dialogue: Dialogue) -> Pieces:
     message = node.get("message") if isinstance(node, dict) else node
     if isinstance(node, dict) and message is None:
         return
-    said: Said | None = None
+    said: Said | Document | None = None
     for piece in read_message(where, message):
-        if isinstance(piece, Said):
+        if isinstance(piece, Said | Document):
             said = piece
         else:
             yield piece
             if isinstance(piece, Refused):
                 yield from dialogue.refuse()
                 return
-    if said is None:
-        return
-    if said.by_user:
+    if isinstance(said, Document):
+        dialogue.document(said.text, said.ts)
+    elif said is not None and said.by_user:
         yield from dialogue.prompt(where, source_id, said.text, said.ts)
-    else:
+    elif said is not None:
         yield from dialogue.reply(said.text, said.ts, said.model)
 
 
-def _parent(node: Any) -> str | None:
-    parent = node.get("parent") if isinstance(node, dict) else None
-    return parent if isinstance(parent, str) and parent else None
-
-
-def _branch(mapping: dict[str, Any], current: str | None) -> list[str] | str:
-    """Node ids from the root, or as far up as parents are there, to `current`; or what is wrong."""
-    branch: list[str] = []
-    passed: set[str] = set()
-    node = current
-    while node is not None and node in mapping:
-        if node in passed:
-            return f"the parents of node {node[:80]!r} lead back to it; expected a tree"
-        passed.add(node)
-        branch.append(node)
-        node = _parent(mapping[node])
-    return branch[::-1] if branch else "every node is the parent of another; expected a tree with a last message"
-
-
-def _latest_leaf(mapping: dict[str, Any]) -> str | None:
-    """The leaf whose message was made last; the later one in the file where times are equal or missing."""
-    parents = {_parent(node) for node in mapping.values()}
-    leaves = [node_id for node_id in mapping if node_id not in parents]
-    return max(reversed(leaves), key=lambda leaf: _made(mapping[leaf]), default=None)
+def _parents(mapping: dict[str, Any]) -> dict[str, str | None]:
+    """Map each node to its parent; where a node does not name it, to the one that names it as a child."""
+    by_child = {
+        child: node_id
+        for node_id, node in mapping.items()
+        if isinstance(children := object_or_empty(node).get("children"), list)
+        for child in children
+        if isinstance(child, str)
+    }
+    return {
+        node_id: text_or_none(node["parent"]) if isinstance(node, dict) and "parent" in node else by_child.get(node_id)
+        for node_id, node in mapping.items()
+    }
 
 
 def _made(node: Any) -> float:
-    message = node.get("message") if isinstance(node, dict) else None
-    ts = parse_time(message.get("create_time")) if isinstance(message, dict) else None
+    ts = parse_time(object_or_empty(object_or_empty(node).get("message")).get("create_time"))
     return -1.0 if ts is None else ts

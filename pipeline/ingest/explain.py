@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline.ingest.source import kind_of
+from pipeline.ingest.values import kind_of
 
 SHOWN_ERRORS = 3
 

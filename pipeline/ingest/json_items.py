@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from pipeline.ingest.model import Refused
-from pipeline.ingest.source import BOM
+from pipeline.ingest.rewound import BOM
 
 CHUNK_BYTES = 1 << 18
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|["{}\[\]]', re.DOTALL)

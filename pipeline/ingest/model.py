@@ -1,7 +1,7 @@
 """What passes between the steps of ingest."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,8 @@ class Turn:
     """Seconds since 1970 UTC, as `closed_ts`, which is never earlier."""
     closed_ts: float
     model: str | None = None
+    identity: str | None = None
+    """Whose turn the input says it is; None where it does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,13 @@ class Refused:
         return f"{self.where}: {self.problem}"
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A file of a folder or an archive that holds no chat (an image, a page), counted."""
+
+    what: str
+
+
 Piece = Turn | Record | Skipped | Noted | Refused
 Pieces = Iterator[Piece]
 
@@ -84,6 +93,8 @@ class Options:
     """Event time of the first turn where the format has no times; seconds since 1970 UTC."""
     max_record_bytes: int
     """A larger record would be a dead letter; it is refused here already. Bytes."""
+    project: str | None = None
+    """The project that the turns are of."""
 
 
 @dataclass(slots=True)
@@ -91,16 +102,25 @@ class Tally:
     """What became of the input."""
 
     turns: int = 0
+    """Opened interactions that were written."""
     records: int = 0
+    """Records that were written: printed, or acknowledged by the broker."""
     refused: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
     noted: Counter[str] = field(default_factory=Counter)
+    files: Counter[str] = field(default_factory=Counter)
+    """What became of the files of a folder or an archive; empty for a single file."""
+
+    def wrote(self, topic: str, value: Mapping[str, Any]) -> None:
+        """Count a record that was written."""
+        self.records += 1
+        self.turns += topic == "interactions" and value.get("kind") == "opened"
 
     def __str__(self) -> str:
         said = [f"turns {self.turns}", f"records {self.records}", _counted("skipped", self.skipped)]
-        return ", ".join([*said, f"refused {self.refused}"]) + (
-            f"; {_counted('parts left out', self.noted)}" if self.noted else ""
-        )
+        more = [_counted("parts left out", self.noted)] if self.noted else []
+        more += [_counted("files", self.files)] if self.files else []
+        return "; ".join([", ".join([*said, f"refused {self.refused}"]), *more])
 
 
 def _counted(title: str, counter: Counter[str]) -> str:

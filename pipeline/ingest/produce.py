@@ -8,6 +8,7 @@ import orjson
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from pipeline.engine.wire import CE_ID, event_time
 from pipeline.settings import Settings
 from pipeline.topics import CATALOGUE
 
@@ -18,19 +19,29 @@ LINGER_MS = 5
 IN_FLIGHT = 5_000
 """Records sent and not yet acknowledged; bounds memory."""
 
-Lines = Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]]
+SOURCE = "endocrine/ingest"
+"""CloudEvents source of records that this command makes."""
+
+Line = Mapping[str, Any]
+Lines = Iterable[Line] | AsyncIterable[Line]
 
 
 class ProduceError(Exception):
     """The broker is away or does not take records. The message says what to do."""
 
 
-async def produce(lines: Lines, settings: Settings, sent: Callable[[int], None] = lambda count: None) -> int:
+async def produce(
+    lines: Lines,
+    settings: Settings,
+    sent: Callable[[int], None] = lambda count: None,
+    acknowledged: Callable[[Line], None] = lambda line: None,
+) -> int:
     """Send lines `{"topic", "value", "key"?, "headers"?}` (topics without prefix) and wait for the broker to have them.
 
-    The key is the identity unless the line has one, the partition Kafka's default for it (murmur2). Headers of the line
-    are kept; `content-type` and, where the value has an id, `ce_id` are added. `sent` is told how many went out.
-    Returns the count. Raises ProduceError when the broker is not reachable, a topic is missing or a record not taken.
+    The key is the identity unless the line has one, the partition Kafka's default for it (murmur2); headers as
+    `message` makes them. `sent` is called with how many went out, `acknowledged` with each line that the broker has,
+    also where an error ends it. Returns the count. Raises ProduceError when the broker is not reachable, a topic is
+    missing or a record not taken.
     """
     producer = AIOKafkaProducer(
         bootstrap_servers=settings.bootstrap,
@@ -48,9 +59,16 @@ async def produce(lines: Lines, settings: Settings, sent: Callable[[int], None] 
             "ENDOCRINE_BOOTSTRAP to host:port of yours"
         ) from None
     count = 0
+    waiting: deque[tuple[Any, Line]] = deque()
+
+    async def take_first() -> None:
+        future, line = waiting[0]
+        await future
+        waiting.popleft()
+        acknowledged(line)
+
     try:
         existing = await _topics(producer)
-        waiting: deque[Any] = deque()
         async for line in _each(lines):
             topic = settings.prefix + line["topic"]
             if topic not in existing:
@@ -59,38 +77,54 @@ async def produce(lines: Lines, settings: Settings, sent: Callable[[int], None] 
                     f"topic {topic} does not exist at {settings.bootstrap}; create it with `endocrine topics create`"
                 )
             key, value, headers = message(line)
-            waiting.append(await producer.send(topic, value, key=key, headers=headers))
+            waiting.append((await producer.send(topic, value, key=key, headers=headers), line))
             count += 1
             sent(count)
-            while len(waiting) > IN_FLIGHT or (waiting and waiting[0].done()):
-                await waiting.popleft()
-        for future in waiting:
-            await future
+            while len(waiting) > IN_FLIGHT or (waiting and waiting[0][0].done()):
+                await take_first()
+        while waiting:
+            await take_first()
     except KafkaError as error:
         raise ProduceError(
             f"the broker at {settings.bootstrap} did not take a record ({type(error).__name__}: {error}); "
             "what was sent before may have arrived: run the same again, ids are the same"
         ) from None
     finally:
-        await producer.stop()
+        await producer.stop()  # sends what is still buffered
+        for future, line in waiting:
+            if future.done() and not future.cancelled() and future.exception() is None:
+                acknowledged(line)
     return count
 
 
-def message(line: Mapping[str, Any]) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
-    """(key, value, headers) of a line, as bytes.
+def message(line: Line, source: str = SOURCE) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
+    """Return (key, value, headers) of a line, as bytes; source: the CloudEvents source of a line that names none.
+
+    A record with an id gets all headers of a CloudEvent in binary mode; one without gets none of them, as a CloudEvent
+    must have an id. Headers of the line win; where they make it a CloudEvent, what is missing is added.
 
     >>> message({"topic": "signals", "value": {"identity": "ann", "id": "s1"}})[0]
     b'ann'
     """
-    value = line["value"]
+    topic, value, given = CATALOGUE[line["topic"]], line["value"], line.get("headers") or {}
+    identity = value[topic.identity_field]
     key = line.get("key")
-    if key is None:
-        key = value[CATALOGUE[line["topic"]].identity_field]
     headers = {"content-type": "application/json"}
-    if value.get("id"):
-        headers["ce_id"] = value["id"]
-    headers |= line.get("headers") or {}
-    return key.encode(), orjson.dumps(value), [(name, text.encode()) for name, text in headers.items()]
+    if value.get("id") or given.get(CE_ID):
+        headers[CE_ID] = value.get("id") or given[CE_ID]
+        headers |= {"ce_source": source, "ce_type": topic.ce_type.decode(), "ce_specversion": "1.0"}
+        if identity:
+            headers["ce_subject"] = identity
+        ts = value.get("ts")
+        told = event_time(float(ts)) if isinstance(ts, int | float) and not isinstance(ts, bool) else None
+        if told is not None:
+            headers["ce_time"] = told
+    headers |= given
+    return (
+        (identity if key is None else key).encode(),
+        orjson.dumps(value),
+        [(name, text.encode()) for name, text in headers.items()],
+    )
 
 
 async def _topics(producer: AIOKafkaProducer) -> frozenset[str]:

@@ -22,6 +22,7 @@ class Recorder:
     """Makes records of the turns of one input; knows which it has seen and counts turns per session."""
 
     def __init__(self, client: str, identity: str, options: Options) -> None:
+        """client: the format's name. identity: whose turns they are where neither options nor input say."""
         self.client, self.identity, self.options = client, identity, options
         self.seen: set[str] = set()
         self.numbers: Counter[str] = Counter()
@@ -33,15 +34,16 @@ class Recorder:
         if reason:
             yield Skipped(reason)
             return
-        named = "\0".join((self.client, self.identity, turn.source_id)).encode("utf-8", "surrogatepass")
+        identity = self.options.identity or turn.identity or self.identity
+        named = "\0".join((self.client, identity, turn.source_id)).encode("utf-8", "surrogatepass")
         audit_id = f"{self.client}-{hashlib.sha256(named).hexdigest()[:ID_DIGITS]}"
         if audit_id in self.seen:
             yield Skipped("duplicate")
             return
         self.seen.add(audit_id)
-        values = [self._opened(turn, audit_id)]
+        values = [self._opened(turn, audit_id, identity)]
         if turn.response.strip():
-            values.append(self._closed(turn, audit_id))
+            values.append(self._closed(turn, audit_id, identity))
         problem = next((p for value in values if (p := self._problem(value))), None)
         if problem:
             yield Refused(turn.where, problem)
@@ -50,7 +52,7 @@ class Recorder:
         for value in values:
             yield Record(turn.where, TOPIC, value)
 
-    def _opened(self, turn: Turn, audit_id: str) -> dict[str, Any]:
+    def _opened(self, turn: Turn, audit_id: str, identity: str) -> dict[str, Any]:
         rules = self.options.rules
         signals = [
             {"name": name, "level": level, "ttl_ms": rules.ttl_ms, "source": rules.source}
@@ -60,23 +62,25 @@ class Recorder:
             "id": f"{audit_id}-opened",
             "kind": "opened",
             "audit_id": audit_id,
-            "identity": self.identity,
+            "identity": identity,
             "session_id": turn.session_id,
             "turn": self.numbers[turn.session_id],
             "client": self.client,
+            **({"project": self.options.project} if self.options.project else {}),
             **({"model": turn.model} if turn.model else {}),
             "prompt": turn.prompt,
             **({"signals": signals} if signals else {}),
             "ts": turn.opened_ts,
         }
 
-    def _closed(self, turn: Turn, audit_id: str) -> dict[str, Any]:
+    def _closed(self, turn: Turn, audit_id: str, identity: str) -> dict[str, Any]:
         return {
             "id": f"{audit_id}-closed",
             "kind": "closed",
             "audit_id": audit_id,
-            "identity": self.identity,
+            "identity": identity,
             "response": cut_response(turn.response, self.options.rules.capture),
+            "reinforce": False,  # an old answer proves no memory right
             "ts": turn.closed_ts,
         }
 

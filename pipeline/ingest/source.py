@@ -1,151 +1,214 @@
-"""Opening the input and cutting it into lines; times as people write them; guessing a format."""
+"""What an input consists of: a file, standard input, the files of a folder, or those of a zip archive.
 
-import math
+Archives are read as streams and never unpacked to disk, so no name inside one can reach a path. What one may cost is
+bounded before and while it is read: members, bytes, and bytes per compressed byte.
+"""
+
+import io
 import re
+import shutil
 import sys
-from collections.abc import Iterator
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, BinaryIO
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, BinaryIO, cast
 
-import orjson
+from pipeline.ingest.model import LeftOut, Refused
+from pipeline.ingest.rewound import Rewound
 
-from pipeline.ingest.model import Refused
-
-BOM = b"\xef\xbb\xbf"
-MAX_LINE_BYTES = 64 << 20
-"""Bytes. A longer line is refused and skipped: it would have to be held in memory whole."""
-END_OF_TIME = 253_402_300_800.0
-"""The year 10000 in seconds: what the schemas accept as event time lies before it."""
-LEAST_MILLISECONDS = 100_000_000_000.0
-"""A number from here on is taken for milliseconds (as seconds it would be the year 5138)."""
+ZIP = b"PK\x03\x04"
+MAX_FILES = 20_000
+"""Files of a folder or an archive; what lies beyond is refused as a whole."""
+MAX_UNPACKED_BYTES = 16 << 30
+"""Bytes that the members of one archive may hold together."""
+MAX_RATIO = 200
+"""Unpacked bytes per packed byte; text packs 3 to 50 times, deflate at most 1032 times."""
+RATIO_FROM_BYTES = 16 << 20
+"""A member of fewer unpacked bytes may have any ratio: it cannot do harm."""
+NEVER_CHATS = frozenset({".git", "__MACOSX", ".DS_Store", "node_modules", ".venv"})
+"""Names of folders and files in which nobody keeps chats."""
 
 
 class Unusable(Exception):
-    """The input as a whole cannot be read: missing, a directory, an archive. The message says what to do."""
+    """The input as a whole cannot be read: missing, empty, not readable. The message says what to do."""
 
 
-def open_source(file: str) -> tuple[str, AbstractContextManager[BinaryIO], int | None]:
-    """(name for messages, stream, size in bytes or None). `-` is standard input."""
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One stream of input."""
+
+    name: str
+    """For messages."""
+    open: Callable[[], AbstractContextManager[BinaryIO]]
+    size: int | None
+    """Bytes; None: unknown."""
+    alone: bool
+    """The person named this very file, so it is read as they say; the files of a folder are picked."""
+
+
+Sources = Iterator[Source | Refused | LeftOut]
+
+
+def open_sources(file: str) -> Sources:
+    """Give the inputs that `file` stands for, `-` being standard input.
+
+    Raises Unusable at the first step where there is nothing that can be read.
+    """
     if file == "-":
-        return "stdin", nullcontext(sys.stdin.buffer), None
+        return _stdin()
     path = Path(file)
     if path.is_dir():
-        raise Unusable(f"{file}: is a directory; expected a file{_inside(path)}")
+        return _folder(path)
     try:
-        stream = path.open("rb")
+        if not path.is_file() and path.exists():  # a pipe can be opened once
+            return iter([Source(file, _opener(path), None, True)])
+        with path.open("rb") as stream:
+            head = stream.read(len(ZIP))
     except FileNotFoundError:
-        raise Unusable(f"{file}: no such file; give the path of an existing file, or - for standard input") from None
+        raise Unusable(f"{file}: no such file; give the path of an existing file or folder, or -") from None
     except OSError as error:
         raise Unusable(f"{file}: cannot be read ({error.strerror}); expected a readable file") from None
-    return file, stream, path.stat().st_size if path.is_file() else None
+    if head == ZIP:
+        return _archive(file, path, alone=True)
+    return iter([Source(file, _opener(path), path.stat().st_size, True)])
 
 
-def _inside(directory: Path) -> str:
-    found = next((name for name in ("conversations.json", "chat.html") if (directory / name).is_file()), None)
-    if found == "conversations.json":
-        return f", such as {directory / found} with --format chatgpt-export"
-    return ""
+def _stdin() -> Sources:
+    stream = sys.stdin.buffer
+    head = stream.read(len(ZIP))
+    whole = cast(BinaryIO, Rewound(head, stream))
+    if head != ZIP:
+        yield Source("stdin", lambda: nullcontext(whole), None, True)
+        return
+    with tempfile.NamedTemporaryFile(suffix=".zip") as spool:  # an archive is read from its end
+        shutil.copyfileobj(whole, spool)
+        spool.flush()
+        yield from _archive("stdin", Path(spool.name), alone=True)
 
 
-def numbered_lines(stream: BinaryIO, name: str, limit: int = MAX_LINE_BYTES) -> Iterator[tuple[int, str] | Refused]:
-    """(line number from 1, its text without line end); what is not UTF-8 or too long is refused by its number."""
-    number = 0
-    while raw := stream.readline(limit + 1):
-        number += 1
-        where = f"{name}:{number}"
-        if number == 1:
-            if raw[:2] in (b"\xff\xfe", b"\xfe\xff") and b"\0" in raw:
-                yield Refused(where, "is UTF-16; expected UTF-8: save the file as UTF-8 and try again")
-                return
-            if raw.startswith(b"PK\x03\x04"):
-                yield Refused(where, "is a zip archive; expected text: unpack it and give the file inside")
-                return
-            raw = raw.removeprefix(BOM)
-        if len(raw) > limit:
-            while raw and not raw.endswith(b"\n"):
-                raw = stream.readline(limit)
-            yield Refused(where, f"the line is longer than {limit} bytes; expected one record per line")
+def _folder(folder: Path) -> Sources:
+    paths = []
+    for path in _walk(folder):
+        paths.append(path)
+        if len(paths) > MAX_FILES:
+            raise Unusable(f"{folder}: holds more than {MAX_FILES} files; expected fewer: give its folders one by one")
+    if not paths:
+        raise Unusable(f"{folder}: holds no file; expected a folder with exports or transcripts")
+    return _files(paths)
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """All files below, by name; links that lead out of the folder are not followed."""
+    root = folder.resolve()
+    for path in sorted(folder.iterdir(), key=lambda entry: _natural(entry.name)):
+        if path.name in NEVER_CHATS or (path.is_symlink() and not path.resolve().is_relative_to(root)):
             continue
+        if path.is_dir() and not path.is_symlink():
+            yield from _walk(path)
+        elif path.is_file():
+            yield path
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Order that puts `part-2` before `part-10`."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d{1,18})", name)]
+
+
+def _opener(path: Path) -> Callable[[], AbstractContextManager[BinaryIO]]:
+    return lambda: path.open("rb")
+
+
+def _shown(path: Path | PurePosixPath) -> str:
+    """The path as text that can be printed and written: a name need not be UTF-8."""
+    return str(path).encode("utf-8", "replace").decode()
+
+
+def _files(paths: list[Path]) -> Sources:
+    for path in paths:
         try:
-            yield number, raw.decode().rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            byte = f"byte 0x{raw[error.start]:02x} at position {error.start + 1}"
-            yield Refused(where, f"is not UTF-8 ({byte} of the line); expected UTF-8 text")
-
-
-def json_objects(stream: BinaryIO, name: str, expected: str) -> Iterator[tuple[str, dict[str, Any]] | Refused]:
-    """(place, JSON object) per line; blank lines are passed over."""
-    for item in numbered_lines(stream, name):
-        if isinstance(item, Refused):
-            yield item
+            with path.open("rb") as stream:
+                head = stream.read(len(ZIP))
+        except OSError as error:
+            yield Refused(_shown(path), f"cannot be read ({error.strerror}); expected a readable file")
             continue
-        number, text = item
-        if not text.strip():
-            continue
-        where = f"{name}:{number}"
-        try:
-            value = orjson.loads(text)
-        except orjson.JSONDecodeError as error:
-            yield Refused(where, f"is not JSON ({error.msg} at column {error.colno}); expected {expected}")
-            continue
-        if isinstance(value, dict):
-            yield where, value
+        if head == ZIP:
+            yield from _archive(_shown(path), path, alone=False)
         else:
-            yield Refused(where, f"is {kind_of(value)}; expected {expected}")
+            yield Source(_shown(path), _opener(path), path.stat().st_size, False)
 
 
-def kind_of(value: Any) -> str:
-    """What a JSON value is, for messages.
-
-    >>> kind_of(None), kind_of([]), kind_of(7)
-    ('null', 'a list', 'a number')
-    """
-    names = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
-    return names.get(type(value), "a number")
-
-
-def parse_time(value: Any) -> float | None:
-    """Seconds since 1970 UTC from seconds, milliseconds or ISO 8601 (no zone: UTC); None where it is no such time.
-
-    >>> parse_time("2025-03-01T12:00:00.250Z"), parse_time(1740830400250), parse_time("soon")
-    (1740830400.25, 1740830400.25, None)
-    """
-    if isinstance(value, str):
-        try:
-            parsed = datetime.fromisoformat(value.strip())
-            value = parsed.replace(tzinfo=parsed.tzinfo or UTC).timestamp()
-        except (ValueError, OverflowError):
-            try:
-                value = float(value)
-            except ValueError:
-                return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    seconds = float(value) / 1000 if value >= LEAST_MILLISECONDS else float(value)
-    return seconds if math.isfinite(seconds) and 0 <= seconds < END_OF_TIME else None
-
-
-def guess(head: bytes) -> str | None:
-    """The format that the beginning of a file looks like, or None."""
-    text = head.removeprefix(BOM).decode(errors="replace")
-    if re.search(r"^[\s#>*_]*(?:You|ChatGPT) said:?[\s*_:]*$", text, re.MULTILINE | re.IGNORECASE):
-        return "text"
-    start = text.lstrip()[:1]
-    if start in ("[", "{") and re.search(r'"mapping"\s*:\s*\{', text):
-        return "chatgpt-export"
-    first = next((line for line in text.splitlines() if line.strip()), "")
+def _archive(name: str, path: Path, *, alone: bool) -> Sources:
     try:
-        value = orjson.loads(first)
-    except orjson.JSONDecodeError:
-        return None
-    if not isinstance(value, dict):
-        return None
-    if "topic" in value and "value" in value:
-        return "jsonl"
-    if "primitive" in value and "window" in value:
-        return "behave-jsonl"
-    if "type" in value and ("sessionId" in value or "message" in value or value["type"] == "summary"):
-        return "claude-transcript"
+        with zipfile.ZipFile(path) as archive:
+            members = [info for info in archive.infolist() if not info.is_dir()]
+            problem = _bomb(members)
+            if problem is None:
+                for info in sorted(members, key=lambda info: _natural(info.filename)):
+                    yield from _member(name, archive, info)
+            elif alone:
+                raise Unusable(f"{name}: {problem}")
+            else:
+                yield Refused(name, problem)
+    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
+        problem = f"is a zip archive that cannot be read ({error}); is the download complete?"
+        if alone:
+            raise Unusable(f"{name}: {problem}") from None
+        yield Refused(name, problem)
+
+
+def _bomb(members: list[zipfile.ZipInfo]) -> str | None:
+    if len(members) > MAX_FILES:
+        return f"holds {len(members)} files; expected at most {MAX_FILES}"
+    total = sum(info.file_size for info in members)
+    if total > MAX_UNPACKED_BYTES:
+        return f"would unpack to {total} bytes; expected at most {MAX_UNPACKED_BYTES}"
     return None
+
+
+def _member(archive_name: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Sources:
+    path = PurePosixPath(info.filename.replace("\\", "/"))
+    name = f"{archive_name}!{_shown(path)[:200]}"
+    if NEVER_CHATS & set(path.parts):
+        return
+    if path.is_absolute() or ".." in path.parts or re.match("[A-Za-z]:", info.filename):
+        yield Refused(name, "leads out of the archive; expected a relative path without `..`")
+    elif info.flag_bits & 1:
+        yield Refused(name, "is encrypted; expected an archive without a password")
+    elif info.file_size > RATIO_FROM_BYTES and info.file_size > MAX_RATIO * max(1, info.compress_size):
+        yield Refused(name, f"would unpack to more than {MAX_RATIO} times its size; expected text (a zip bomb?)")
+    else:
+        yield Source(name, lambda: _Member(archive, info), info.file_size, False)
+
+
+class _Member(io.BufferedReader):
+    """A member of an archive, read as a stream. A broken one ends with OSError, whatever zipfile calls it."""
+
+    def __init__(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
+        try:
+            opened = archive.open(info)
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+            raise OSError(f"the archive is broken there ({error})") from None
+        super().__init__(_Checked(opened), 1 << 16)
+
+
+class _Checked(io.RawIOBase):
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "memoryview") -> int:  # type: ignore[override]
+        try:
+            data = self._stream.read(len(buffer))
+        except Exception as error:  # zlib.error, BadZipFile, EOFError: zipfile has no common one
+            raise OSError(f"the archive is broken there ({error})") from None
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()

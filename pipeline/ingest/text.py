@@ -9,13 +9,14 @@ import hashlib
 import re
 from typing import BinaryIO
 
+from pipeline.ingest.lines import numbered_lines
 from pipeline.ingest.model import Noted, Options, Pieces, Refused, Turn
-from pipeline.ingest.source import numbered_lines
 
 DEFAULT_START_TS = 1_735_689_600.0
 """2025-01-01T00:00:00Z, for a chat of unknown time."""
 TURN_SECONDS = 60.0
 ANSWER_SECONDS = 30.0
+EXPECTED = 'a pasted chat with the headings "You said:" and "ChatGPT said:", each on a line of its own'
 HEADING = re.compile(r"[\s>#*_]{0,20}(you|chatgpt(?: [\w.-]{1,20})?) said[\s*_:]{0,20}", re.IGNORECASE)
 
 

@@ -73,7 +73,7 @@ class Feeder:
         for line in islice(scenario.repeat(start=number), skipped, rest):
             await asyncio.sleep(max(0.0, due - clock()))
             due = max(due + 1 / self._pace, clock() - 1.0)  # after a hold-up, catch up by a second at most
-            key, value, headers = message(line)
+            key, value, headers = message(line, source="endocrine/scenario")
             if self._before:
                 await self._before(partition_of(key.decode(), self._settings.partitions))
             while True:

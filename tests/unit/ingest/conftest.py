@@ -8,7 +8,8 @@ import orjson
 import pytest
 
 from pipeline.ingest.model import Options, Tally
-from pipeline.ingest.run import Stopped, ingest, shipped_rules
+from pipeline.ingest.run import Stopped, ingest, ingest_sources, shipped_rules
+from pipeline.ingest.source import open_sources
 from pipeline.topics import CATALOGUE
 
 DATA = Path(__file__).parents[2] / "data" / "ingest"
@@ -38,17 +39,50 @@ def read():
             stopped = True
         assert tally.refused == len(refusals)
         assert tally.records == len(lines) or stopped
-        values = [line["value"] for line in lines]
-        return SimpleNamespace(
-            lines=lines,
-            values=values,
-            prompts=[v["prompt"] for v in values if v.get("kind") == "opened"],
-            responses=[v["response"] for v in values if v.get("kind") == "closed"],
-            tally=tally,
-            skipped=dict(tally.skipped),
-            noted=dict(tally.noted),
-            refusals=[str(r) for r in refusals],
-            stopped=stopped,
-        )
+        return summary(lines, tally, refusals, stopped)
+
+    return run
+
+
+def summary(lines, tally, refusals, stopped=False):
+    values = [line["value"] for line in lines]
+    return SimpleNamespace(
+        lines=lines,
+        values=values,
+        prompts=[v["prompt"] for v in values if v.get("kind") == "opened"],
+        responses=[v["response"] for v in values if v.get("kind") == "closed"],
+        tally=tally,
+        skipped=dict(tally.skipped),
+        noted=dict(tally.noted),
+        files=dict(tally.files),
+        refusals=[str(r) for r in refusals],
+        stopped=stopped,
+    )
+
+
+@pytest.fixture
+def read_path():
+    """read_path(path, format) -> as `read`, of a file, folder or archive."""
+
+    def run(path, format_name="auto", *, identity=None, strict=False):
+        tally, refusals = Tally(), []
+        options = Options(identity, RULES, 1000.0, 1 << 20)
+        sources = open_sources(str(path))
+        records = ingest_sources(sources, format_name, options, tally, refusals.append, strict=strict)
+        return summary([record.line() for record in records], tally, refusals)
+
+    return run
+
+
+@pytest.fixture
+def read_files(read_path, tmp_path):
+    """read_files(format, name=bytes, ...) -> as `read`, of a folder with these files, read in the order given."""
+
+    def run(format_name="auto", **files):
+        folder = tmp_path / f"folder-{len(list(tmp_path.iterdir()))}"
+        folder.mkdir()
+        for number, (name, raw) in enumerate(files.items()):
+            (folder / f"{number:03d}-{name}").write_bytes(raw)
+        return read_path(folder, format_name)
 
     return run

@@ -91,7 +91,7 @@ def test_times_are_read_in_every_form_and_filled_in_where_missing(read, ts, seen
         (b'[%s, {"mapping": nope}]', "conversation 2: is not JSON"),
         (b"[%s, [1, 2]]", "conversation 2: is a list"),
         (b'[%s, {"title": "x"}]', "conversation 2: has no object `mapping`"),
-        (b'[%s, {"mapping": {"a": "\xff"}}]', "conversation 2: is not JSON"),
+        (b'[%s, {"mapping": {"a": "\xff"}}]', "conversation 2, node a: the message is a string"),
     ],
 )
 def test_a_broken_file_keeps_the_conversations_that_are_whole(read, tail, said):

@@ -5,6 +5,8 @@ import pytest
 
 FILES = {
     "conversations.json": "chatgpt-export",
+    "claude.json": "claude-export",
+    "spans.jsonl": "otel-genai",
     "transcript.jsonl": "claude-transcript",
     "chat.txt": "text",
     "records.jsonl": "jsonl",
@@ -60,6 +62,43 @@ def test_a_transcript_gives_one_response_per_prompt(read, data):
     assert {v["identity"] for v in got.values} == {"ann"}
     assert got.values[0]["ts"] == 1749556805.25
     assert got.values[1]["ts"] == 1749556820.5
+
+
+def test_a_claude_export_gives_the_branch_that_the_person_sees(read, data):
+    got = read((data / "claude.json").read_bytes(), "claude-export")
+    assert got.prompts == [
+        "Which paper would you use for a letterpress invitation?",
+        "And which colour of ink goes with it?",
+        "Summarise the notes I pasted, please, in one line.",
+    ]
+    assert got.responses == ["Cotton, 300 g.", "A warm grey.", "They are about tides."]
+    assert got.noted["message of another branch"] == 1
+    assert got.noted["tool_use"] == got.noted["tool_result"] == got.noted["thinking"] == got.noted["attachment"] == 1
+    opened = [v for v in got.values if v["kind"] == "opened"]
+    assert [v["turn"] for v in opened] == [0, 1, 0]
+    assert {v["identity"] for v in got.values} == {"claude-user"}
+    assert got.values[0]["ts"] == 1746090000.5
+
+
+def test_spans_of_every_form_give_one_turn_per_prompt(read, data):
+    got = read((data / "spans.jsonl").read_bytes(), "otel-genai")
+    assert got.prompts == [
+        "What is the weather like in Lisbon today?",
+        "How long is the river Tagus, please?",
+        "Name three bridges across that river.",
+        "What is the oldest tram line in town?",
+    ]
+    assert got.responses == [
+        "Sunny, 24 degrees.",
+        "1007 kilometres.",
+        "Vasco da Gama, 25 de Abril, Salazar.",
+        "Line 28.",
+    ]
+    opened = [v for v in got.values if v["kind"] == "opened"]
+    assert [v["session_id"] for v in opened] == ["aa01", "conv-7", "conv-7", "aa04"]
+    assert opened[0]["model"] == "gpt-4o-2024-08-06"
+    assert opened[3]["identity"] == "ann"
+    assert got.refusals == []
 
 
 def test_a_pasted_chat_gives_its_turns_whatever_marks_the_headings_bear(read, data):

@@ -7,8 +7,8 @@ from typer.testing import CliRunner
 
 from pipeline.cli.ingest import FormatName, register
 from pipeline.ingest.produce import message
+from pipeline.ingest.recognise import guess
 from pipeline.ingest.run import FORMATS
-from pipeline.ingest.source import guess
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def last(result):
 
 
 def test_the_formats_of_the_command_are_those_there_are():
-    assert list(FormatName.__args__) == list(FORMATS)
+    assert list(FormatName.__args__) == [*FORMATS, "auto"]
 
 
 def test_dry_run_twice_prints_the_same_bytes_and_counts_on_the_last_line(run, data):
@@ -45,7 +45,7 @@ def test_standard_input_is_read_by_its_dash(run, data):
     ("arguments", "code", "said"),
     [
         (["nowhere.txt", "--format", "text"], 2, "nowhere.txt: no such file"),
-        ([".", "--format", "text"], 2, ".: is a directory; expected a file"),
+        (["-", "--project", "x" * 300], 2, "--project: has 300 characters; expected 1 to 256"),
         (["-", "--format", "text", "--identity", " "], 2, "--identity: has 0 characters; expected 1 to 256"),
         (["-", "--format", "jsonl", "--identity", "x"], 2, "name their own identity"),
         (["-", "--format", "text", "--start-ts", "-5"], 2, "--start-ts: -5.0 is out of range"),
@@ -58,10 +58,6 @@ def test_what_cannot_be_used_is_said_with_what_was_expected(run, arguments, code
     assert result.stdout == ""
 
 
-def test_a_directory_that_holds_an_export_is_told_so(run, data):
-    assert "conversations.json with --format chatgpt-export" in run(data, "--format", "text").stderr
-
-
 def test_the_wrong_format_ends_with_a_hint_and_exit_code_1(run, data):
     result = run(data / "conversations.json", "--format", "jsonl", "--dry-run")
     assert result.exit_code == 1
@@ -72,6 +68,8 @@ def test_the_wrong_format_ends_with_a_hint_and_exit_code_1(run, data):
     ("file", "format_name"),
     [
         ("conversations.json", "chatgpt-export"),
+        ("claude.json", "claude-export"),
+        ("spans.jsonl", "otel-genai"),
         ("transcript.jsonl", "claude-transcript"),
         ("chat.txt", "text"),
         ("records.jsonl", "jsonl"),
@@ -97,11 +95,31 @@ def test_a_record_is_sent_under_its_identity_with_its_id_and_type():
     key, value, headers = message({"topic": "observations", "value": {"identity_ref": "actor-é", "id": "o1"}})
     assert key == "actor-é".encode()
     assert orjson.loads(value) == {"identity_ref": "actor-é", "id": "o1"}
-    assert headers == [("content-type", b"application/json"), ("ce_id", b"o1")]
+    assert dict(headers) == {
+        "content-type": b"application/json",
+        "ce_id": b"o1",
+        "ce_source": b"endocrine/ingest",
+        "ce_type": b"endocrine.observations.v1",
+        "ce_specversion": b"1.0",
+        "ce_subject": "actor-é".encode(),
+    }
+
+
+@pytest.mark.parametrize(("ts", "time"), [(1.5, b"1970-01-01T00:00:01.500000Z"), (1e300, None), (True, None)])
+def test_the_time_of_the_record_is_the_time_of_the_event(ts, time):
+    _, _, headers = message({"topic": "signals", "value": {"identity": "a", "id": "s", "ts": ts}})
+    assert dict(headers).get("ce_time") == time
+
+
+def test_a_record_without_an_id_is_no_cloudevent_and_one_that_is_has_all_it_must_have():
+    _, _, bare = message({"topic": "observations", "value": {"identity_ref": "a"}})
+    assert bare == [("content-type", b"application/json")]
+    _, _, named = message({"topic": "observations", "value": {"identity_ref": "a"}, "headers": {"ce_id": "x"}})
+    assert {"ce_id", "ce_source", "ce_type", "ce_specversion"} <= dict(named).keys()
 
 
 def test_the_key_and_headers_of_a_line_have_the_last_word():
     line = {"topic": "signals", "value": {"identity": "a", "id": "s"}, "key": "b", "headers": {"ce_id": "x", "h": "y"}}
     key, _, headers = message(line)
     assert key == b"b"
-    assert dict(headers) == {"content-type": b"application/json", "ce_id": b"x", "h": b"y"}
+    assert (dict(headers)["ce_id"], dict(headers)["h"]) == (b"x", b"y")

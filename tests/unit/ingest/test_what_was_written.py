@@ -1,0 +1,116 @@
+"""The counts of the last line are of what was written: printed, or acknowledged by the broker."""
+
+import asyncio
+
+import orjson
+import pytest
+import typer
+from aiokafka.errors import KafkaError
+from typer.testing import CliRunner
+
+from pipeline.cli.ingest import register
+from pipeline.ingest import produce as module
+from pipeline.topics import CATALOGUE
+
+
+class Producer:
+    """A producer whose broker takes the first `takes` records and fails the next."""
+
+    takes = 10**9
+    sent = None
+
+    def __init__(self, **_):
+        pass
+
+    async def start(self):
+        pass
+
+    async def stop(self):
+        pass
+
+    async def send(self, topic, value, key, headers):
+        future = asyncio.get_running_loop().create_future()
+        if len(self.sent) < self.takes:
+            self.sent.append((topic, key, orjson.loads(value), dict(headers)))
+            future.set_result(None)
+        else:
+            future.set_exception(KafkaError("gone"))
+        return future
+
+
+@pytest.fixture
+def broker(monkeypatch):
+    async def topics(_):
+        return frozenset(f"endocrine.{name}" for name in CATALOGUE)
+
+    monkeypatch.setattr(module, "AIOKafkaProducer", Producer)
+    monkeypatch.setattr(module, "_topics", topics)
+    monkeypatch.setattr(Producer, "sent", [])
+    return Producer
+
+
+@pytest.fixture
+def run():
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    register(app)
+    return lambda *arguments, **more: CliRunner().invoke(app, ["ingest", *map(str, arguments)], **more)
+
+
+def last(result):
+    return result.stderr.strip().splitlines()[-1]
+
+
+def test_all_that_the_broker_took_is_counted_and_is_a_cloudevent(run, data, broker):
+    result = run(data / "chat.txt", "--project", " atlas ")
+    assert result.exit_code == 0
+    assert last(result) == "ingest: turns 4, records 7, skipped 0, refused 0"
+    assert "dry run" not in result.stderr
+    for topic, key, value, headers in broker.sent:
+        assert (topic, key) == ("endocrine.interactions", b"text-user")
+        assert headers["ce_id"] == value["id"].encode()
+        assert headers["ce_type"] == b"endocrine.interactions.v1"
+        assert headers["ce_source"] == b"endocrine/ingest"
+        assert headers["ce_specversion"] == b"1.0"
+        assert headers["ce_subject"] == b"text-user"
+        assert headers["ce_time"].startswith(b"2025-01-01T00:0")
+        assert headers["content-type"] == b"application/json"
+        assert value.get("project") == ("atlas" if value["kind"] == "opened" else None)
+        assert value.get("reinforce") == (False if value["kind"] == "closed" else None)
+
+
+@pytest.mark.parametrize(("takes", "turns"), [(0, 0), (1, 1), (3, 2), (6, 3)])
+def test_what_the_broker_did_not_take_is_not_counted(run, data, broker, monkeypatch, takes, turns):
+    monkeypatch.setattr(broker, "takes", takes)
+    result = run(data / "chat.txt")
+    assert result.exit_code == 3
+    assert "run the same again" in result.stderr
+    assert last(result) == f"ingest: turns {turns}, records {takes}, skipped 0, refused 0"
+
+
+@pytest.mark.parametrize("form", ["conversations.json", "transcript.jsonl", "records.jsonl"])
+def test_where_a_topic_is_missing_nothing_was_written(run, data, broker, monkeypatch, form):
+    async def no_topics(_):
+        return frozenset()
+
+    monkeypatch.setattr(module, "_topics", no_topics)
+    result = run(data / form)
+    assert result.exit_code == 3
+    assert "ingest: turns 0, records 0, " in last(result)
+
+
+def test_a_dry_run_says_that_nothing_was_produced(run, data, broker):
+    result = run(data / "chat.txt", "--dry-run")
+    assert "ingest: dry run: nothing was produced" in result.stderr
+    assert last(result) == "ingest: turns 4, records 7, skipped 0, refused 0"
+    assert broker.sent == []
+
+
+def test_strict_counts_what_came_out_before_it_stopped(run, data):
+    source = (data / "records.jsonl").read_bytes() + b"broken\n"
+    result = run("-", "--format", "jsonl", "--dry-run", "--strict", input=source)
+    assert (result.exit_code, last(result)) == (1, "ingest: turns 1, records 3, skipped 0, refused 1")
+    source = (data / "transcript.jsonl").read_bytes() + b"broken\n"
+    result = run("-", "--format", "claude-transcript", "--dry-run", "--strict", input=source)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert last(result).startswith("ingest: turns 0, records 0, ")
