@@ -35,17 +35,17 @@ class ChatReply:
         self._refuse_errors(body)
         if not isinstance(body, Mapping):
             raise Malformed(f"it is {kind(body)}, expected an object")
-        choices = objects(body.get("choices"), "choices")
+        choices = self._choices(body)
         if not choices:
             raise Malformed("it has no `choices`")
-        choice = next((one for one in choices if one.get("index") in (0, None)), choices[0])
-        self._refuse_errors(choice, mandatory=False)
-        message = choice.get("message")
-        if not isinstance(message, Mapping):
-            raise Malformed(f"`message` is {kind(message)}, expected an object")
         self._about(body)
-        self._message(message)
-        self._draft.ends(finish_word(choice.get("finish_reason")))
+        for choice in choices:
+            self._refuse_errors(choice, mandatory=False)
+            message = choice.get("message")
+            if not isinstance(message, Mapping):
+                raise Malformed(f"`message` is {kind(message)}, expected an object")
+            self._message(message)
+            self._draft.ends(finish_word(choice.get("finish_reason")))
         return self._draft.outcome(self._calls.calls())
 
     def event(self, name: str, chunk: Any) -> None:
@@ -56,18 +56,30 @@ class ChatReply:
         if "choices" not in chunk and chunk.keys() & _ELSEWHERE:
             raise Malformed("a chunk has no `choices` and is of another API")
         self._about(chunk)
-        for choice in objects(chunk.get("choices"), "choices"):
-            index = choice.get("index")
-            if index is not None and (isinstance(index, bool) or not isinstance(index, int)):
-                raise Malformed(f"`choices.index` is {kind(index)}, expected a number")
-            if index in (0, None):
-                self._choice(choice)
+        for choice in self._choices(chunk):
+            self._choice(choice)
 
     def outcome(self) -> Outcome:
         """What the stream came to. Raises Failed; StreamCut where it has not ended."""
         if not self.finished:
             raise StreamCut
         return self._draft.outcome(self._calls.calls())
+
+    def _choices(self, body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """The choices of a body or chunk: parts of one, as one is asked for (Copilot gives text and calls apart)."""
+        choices = objects(body.get("choices"), "choices")
+        for choice in choices:
+            index = choice.get("index")
+            if index is not None and (isinstance(index, bool) or not isinstance(index, int)):
+                raise Malformed(f"`choices.index` is {kind(index)}, expected a number")
+            if index is not None:
+                self._index = index if self._index is None else self._index
+                if index != self._index:
+                    raise Malformed("it has several choices where one was asked for")
+        return choices
+
+    _index: int | None = None
+    """The index of the choice; some count from 1."""
 
     def _choice(self, choice: Mapping[str, Any]) -> None:
         self._refuse_errors(choice, mandatory=False)
@@ -82,7 +94,7 @@ class ChatReply:
         if delta is not None:
             if not isinstance(delta, Mapping):
                 raise Malformed(f"`delta` is {kind(delta)}, expected an object")
-            self._started = True
+            self._started = self._started or any(given for name, given in delta.items() if name != "role")
             add_message(self._draft, delta)
             self._calls.add_pieces(delta.get("tool_calls"))
             if (call := delta.get("function_call")) is not None:
@@ -90,7 +102,7 @@ class ChatReply:
         self._draft.ends(finish_word(choice.get("finish_reason")))
 
     _started = False
-    """Whether a delta came."""
+    """Whether a delta said something."""
 
     def _message(self, message: Mapping[str, Any]) -> None:
         add_message(self._draft, message)

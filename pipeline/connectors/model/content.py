@@ -45,12 +45,11 @@ def _content(draft: Draft, content: Any) -> None:
 
 def add_block(draft: Draft, block: Any) -> None:
     """Take in one block of content."""
-    if isinstance(block, str):
-        draft.text(block)
-        return
     if not isinstance(block, Mapping):
         raise Malformed(f"a block of `content` is {kind(block)}, expected an object")
     form = block.get("type")
+    if form is not None and not isinstance(form, str):
+        raise Malformed(f"the type of a block of `content` is {kind(form)}, expected a text")
     if form in _TEXT or (form is None and "text" in block):
         text = block.get("text")
         # The Assistants API has {"value": ...} here, and some proxies took that over.

@@ -76,7 +76,8 @@ def error_in(body: Any) -> Any | None:
         return body["error"]
     if body.get("object") == "error" or body.get("type") == "error":
         return body
-    if not body.keys() & {"choices", "output", "results", "usage", "type", "response"} and body.keys() & _WITHOUT_REPLY:
+    told = [name for name in _WITHOUT_REPLY if isinstance(body.get(name), str | list)]
+    if told and not body.keys() & {"choices", "output", "results", "usage", "type", "response"}:
         return body
     return None
 
@@ -130,7 +131,7 @@ def _flagged(error: Any) -> bool:
 def _status_in(error: Any) -> int | None:
     if not isinstance(error, Mapping):
         return None
-    for name in ("code", "status", "status_code", "http_code"):
+    for name in ("code", "status", "status_code", "statusCode", "http_code"):
         given = error.get(name)
         if isinstance(given, str) and given.isascii() and given.isdecimal() and len(given) == 3:
             given = int(given)

@@ -53,7 +53,7 @@ class ResponsesReply:
         """Take in an event of a stream. Raises Failed."""
         if not isinstance(event, Mapping):
             raise self._error(event) or Malformed(f"an event is {kind(event)}, expected an object")
-        form = event.get("type") or name
+        form = optional_text(event.get("type"), "type") or name
         if form in _ERRORS or "type" not in event:
             if (failure := self._error(event)) is not None:
                 raise failure
@@ -83,7 +83,7 @@ class ResponsesReply:
             raise failure
         if not isinstance(body, Mapping):
             raise Malformed(f"it is {kind(body)}, expected an object")
-        status = body.get("status") or event.removeprefix("response.")
+        status = optional_text(body.get("status"), "status") or event.removeprefix("response.")
         if status == "failed":
             raise failure_of({}, self._hidden)
         if status == "cancelled" or status in _UNFINISHED:
@@ -111,9 +111,11 @@ class ResponsesReply:
 
 def _item(draft: Draft, item: Mapping[str, Any], calls: list[tuple[str, Any]]) -> None:
     """Take in one item of the output. What is neither text nor a call (the provider's searches) is left out."""
-    form = item.get("type")
+    form = None if item.get("type") is None else optional_text(item["type"], "output.type")
     if form == "function_call":
         arguments = item.get("arguments")
+        if not (arguments is None or arguments == [] or isinstance(arguments, str | Mapping)):
+            raise Malformed(f"`output.arguments` is {kind(arguments)}, expected an object or a text")
         draft.spend(len(arguments) if isinstance(arguments, str) else 0)
         calls.append((optional_text(item.get("name"), "output.name"), arguments))
     elif form == "message" or (form is None and "content" in item):
@@ -194,8 +196,16 @@ class _Seen:
             item = self._item(event)
             item.arguments = [self._piece(event, "arguments")]
             item.name = optional_text(event.get("name"), "name") or item.name
+        elif form == "response.content_part.done":
+            self._part(event, mapping(event.get("part")))
         elif form in ("response.output_item.added", "response.output_item.done"):
             self._whole(form, event)
+
+    def _part(self, event: Mapping[str, Any], part: Mapping[str, Any]) -> None:
+        if part.get("type") == "output_text" and part.get("text"):
+            self._item(event).parts[_place(event, "content_index")] = [self._piece(part, "text")]
+        elif part.get("type") == "refusal" and part.get("refusal"):
+            self._item(event).refusals = [self._piece(part, "refusal")]
 
     def _whole(self, form: str, event: Mapping[str, Any]) -> None:
         given = event.get("item")

@@ -171,7 +171,7 @@ class CallJoiner:
                 raise Malformed("a tool call's arguments are an object and then a text")
             self._draft.spend(len(given))
             call.add(given)
-        elif isinstance(given, (Mapping, list)):
+        elif isinstance(given, Mapping) or given == []:
             if not call.empty and call.arguments() != given:
                 raise Malformed("a tool call's arguments come twice and differ")
             self._draft.spend(len(dumped(given)) if call.empty else 0)
