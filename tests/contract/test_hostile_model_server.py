@@ -261,6 +261,46 @@ async def test_a_redirect_is_not_followed() -> None:
     assert len(served.heads) == 1
 
 
+@pytest.mark.parametrize(
+    "given", ["1s", "-1", "NaN", "0, 0", "Wed, 21 Oct 2015 07:28:00", "", "1e999", "inf", "9" * 400]
+)
+async def test_an_odd_retry_after_is_neither_a_crash_nor_a_wait(given: str) -> None:
+    answers = iter([http(b"{}", f"retry-after: {given}", status="429 No"), http(json.dumps(ANSWER).encode())])
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(next(answers))
+
+    reply, served = await asked(answer)
+    assert reply["content"] == "yes"
+    assert len(served.heads) == 2
+
+
+async def test_an_error_body_with_status_200_is_asked_again_and_named_where_it_lasts() -> None:
+    bad = http(b'{"error": {"message": "Rate limit exceeded: free-models-per-day", "code": 429}}')
+    answers = iter([bad, http(json.dumps(ANSWER).encode())])
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(next(answers))
+
+    assert (await asked(answer))[0]["content"] == "yes"
+    for stream in (False, True):
+        reply, served = await asked(bad, stream=stream)
+        assert kind(reply) == "http_429"
+        assert "Rate limit" in reply["error"]
+        assert len(served.heads) == 2
+
+
+async def test_a_server_that_keeps_the_stream_open_after_its_end_is_not_waited_for() -> None:
+    async def open_for_ever(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
+        writer.write(sse({"choices": [{"index": 0, "delta": {"content": "yes"}, "finish_reason": "stop"}]}, "[DONE]"))
+        await writer.drain()
+        await asyncio.Event().wait()
+
+    reply, _ = await asked(open_for_ever, stream=True)
+    assert reply["content"] == "yes"
+
+
 # ---- a canary in key, URL, prompt, arguments and in what the server sends ----
 
 ECHO = f"{KEY} {PASSWORD} {PROMPT} {ARGUMENT} {THEIRS} Bearer {KEY}"
