@@ -57,5 +57,11 @@ class ModelReply(Produced):
     usage: Usage | None
     model: str
     latency_ms: Annotated[float, Field(ge=0, description="Milliseconds.")]
-    error: str | None
+    error: Annotated[
+        str | None,
+        Field(description="A kind, a colon, a sentence of ours; nothing of the provider's text or the conversation."),
+    ]
+    reasoning_chars: Annotated[
+        Count | None, Field(description="Characters of reasoning that the reply held and `content` does not.")
+    ] = None
     ts: Ts

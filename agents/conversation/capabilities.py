@@ -1,7 +1,8 @@
 """What models take (policy section `models`, `config/models.yaml`), and parameters fitted to it.
 
 What a model does not take is dropped, and named (architecture, section 6). Parameters go by neutral names; the model
-connector renames them for the API it asks through.
+connector renames them for the API it asks through. Entries are found by the model's own name, without what proxies and
+clouds put before it (`bare_name`).
 """
 
 import re
@@ -44,10 +45,13 @@ class Capabilities(BaseModel):
 
     model_config = _STRICT
 
-    match: Annotated[ModelName, Field(description="Name or shell pattern (* and ?), case counts.")]
+    match: Annotated[
+        ModelName,
+        Field(description="Name or shell pattern (* and ?), without case; of the name as given or of its bare form."),
+    ]
     api: Literal["responses", "chat"]
     takes: Annotated[tuple[Taken, ...], Field(strict=False, description="Neutral names; any other is dropped.")]
-    max_tokens_name: Literal["max_tokens", "max_completion_tokens"]
+    max_tokens_name: Literal["max_tokens", "max_completion_tokens", "max_output_tokens"]
     effort_words: EffortWords | None = None
     price: Price | None = None
 
@@ -65,7 +69,55 @@ class Capabilities(BaseModel):
     @cached_property
     def pattern(self) -> re.Pattern[str]:
         """`match`, compiled."""
-        return re.compile(translate(self.match))
+        return re.compile(translate(self.match.lower()))
+
+
+class ReplyBounds(BaseModel):
+    """What one reply may cost: checked while it is read. Beyond a bound it is refused, and answered with an error."""
+
+    model_config = _STRICT
+
+    body_bytes: Annotated[
+        int,
+        Field(ge=1024, le=2**30, description="Bytes of a reply that is no stream, decompressed."),
+    ] = 4_194_304
+    stream_bytes: Annotated[
+        int, Field(ge=1024, le=2**33, description="Bytes of a stream, reasoning and framing included, decompressed.")
+    ] = 67_108_864
+    event_bytes: Annotated[int, Field(ge=1024, le=2**30, description="Bytes of one event of a stream.")] = 4_194_304
+    error_bytes: Annotated[
+        int, Field(ge=0, le=2**20, description="Bytes that are read of an error's body, for its code and type.")
+    ] = 65_536
+    text_chars: Annotated[
+        int, Field(ge=256, le=2**24, description="Characters of answer and arguments together, reasoning not counted.")
+    ] = 524_288
+    record_bytes: Annotated[
+        int, Field(ge=4096, le=2**24, description="Bytes of the `model-replies` record; `max_record_bytes` where less.")
+    ] = 1_000_000
+    depth: Annotated[int, Field(ge=1, le=200, description="Levels of objects and lists in a call's arguments.")] = 64
+    calls: Annotated[int, Field(ge=1, le=1024, description="Tool calls in one reply.")] = 128
+    call_ms: Annotated[
+        int, Field(ge=1, le=2**32, description="Milliseconds one call may take, however late the deadline is.")
+    ] = 1_800_000
+
+
+_VENDOR = re.compile(
+    r"^(?:(?:us|eu|apac|global|au|ca|jp|us-gov)\.)?"
+    r"(?:ai21|amazon|anthropic|cohere|deepseek|google|meta|mistral|moonshot|openai|qwen)\."
+)
+_TUNED = "ft:"
+
+
+def bare_name(model: str) -> str:
+    """A model's own name in lower case: without the path of a proxy, a cloud's vendor, and the mark of a fine-tune.
+
+    >>> bare_name("openrouter/anthropic/Claude-Opus-4.1"), bare_name("bedrock/us.anthropic.claude-sonnet-4-5")
+    ('claude-opus-4.1', 'claude-sonnet-4-5')
+    >>> bare_name("models/gemini-2.5-pro"), bare_name("ft:gpt-4o-mini:me::1")
+    ('gemini-2.5-pro', 'gpt-4o-mini:me::1')
+    """
+    name = model.strip().rstrip("/").rpartition("/")[2].lower()
+    return _VENDOR.sub("", name.removeprefix(_TUNED)) or model.lower()
 
 
 class ModelRules(BaseModel):
@@ -77,6 +129,13 @@ class ModelRules(BaseModel):
     models: Annotated[
         tuple[Capabilities, ...], Field(strict=False, min_length=1, description="The first entry that fits holds.")
     ]
+    prefixed_api: Annotated[
+        Literal["responses", "chat"],
+        Field(
+            description="API for names with a path (`openai/gpt-5`): they are a proxy's, and all of those know chat."
+        ),
+    ] = "chat"
+    bounds: ReplyBounds = ReplyBounds()
 
     @model_validator(mode="after")
     def _covers_all(self) -> Self:
@@ -86,7 +145,12 @@ class ModelRules(BaseModel):
 
     def of(self, model: str) -> Capabilities:
         """What a model takes."""
-        return next(entry for entry in self.models if entry.pattern.match(model))
+        given, bare = model.lower(), bare_name(model)
+        return next(entry for entry in self.models if entry.pattern.match(given) or entry.pattern.match(bare))
+
+    def api_of(self, model: str) -> Literal["responses", "chat"]:
+        """The API a model is asked through."""
+        return self.prefixed_api if "/" in model else self.of(model).api
 
 
 def effort_word(effort: float) -> Literal["low", "medium", "high"]:

@@ -5,6 +5,7 @@ from agents.conversation.asking import ask
 from agents.conversation.calls import TRUNCATED
 from agents.conversation.desk import Desk, usage_of
 from agents.conversation.memory import Json
+from agents.conversation.reasoning import visible
 from agents.conversation.verdicts import heard, judge_answer
 from schemas.models import ModelReply
 
@@ -45,6 +46,8 @@ def replied(desk: Desk, audit_id: str, turn: Json, reply: ModelReply) -> None:
             turn["usage"][0] + reply.usage.input_tokens,
             turn["usage"][1] + reply.usage.output_tokens,
         ]
+    if reply.content is not None:  # a connector of another make may leave the reasoning in
+        reply = reply.model_copy(update={"content": visible(reply.content)[0]})
     if answer:
         turn["request"] = None
         _answered(desk, audit_id, turn, reply)
@@ -120,7 +123,8 @@ def _answered(desk: Desk, audit_id: str, turn: Json, reply: ModelReply) -> None:
         turn["phase"] = "tools"
     elif not content:
         filtered = reply.finish_reason == "content_filter"
-        desk.close(audit_id, turn, "model_refused" if filtered else "model_error", "empty_answer")
+        reason = "token_limit" if reply.finish_reason == "length" else "empty_answer"
+        desk.close(audit_id, turn, "model_refused" if filtered else "model_error", reason)
     else:
         most = desk.rules.limits.answer_chars
         turn["cut"] = reply.finish_reason == "length" or len(content) > most

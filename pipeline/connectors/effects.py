@@ -34,6 +34,7 @@ import hashlib
 import os
 import socket
 import time
+import traceback
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
@@ -44,6 +45,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
+from pydantic import ValidationError
 
 from pipeline.connectors.contract import INTERRUPTED, Effect, Limits, Request, Said
 from pipeline.connectors.front import Front
@@ -241,7 +243,7 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         try:
             async with self._room:
-                said = await self._outcome(held, request, effect_id)
+                said = self._fitting(request, await self._outcome(held, request, effect_id))
             for ordinal, record in enumerate(said, 1):
                 record_id = _short(f"{self.effect.name}/{effect_id}")
                 await self._say(request, record, record_id if ordinal == len(said) else f"{record_id}/{ordinal}")  # 4
@@ -260,10 +262,20 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             return await self.effect.run(request)  # 3
         except Exception as error:
-            log.warning(
-                "failed", connector=self.effect.name, effect=effect_id, error=f"{type(error).__name__}: {error}"
-            )
-            return self.effect.failed(request, f"{type(error).__name__}: {error}"[:500])
+            log.warning("failed", connector=self.effect.name, effect=effect_id, **_fault(error))
+            return self.effect.failed(request, f"internal_error: {type(error).__name__}")
+
+    def _fitting(self, request: Request, said: Sequence[Said]) -> Sequence[Said]:
+        """The records, or the answer that says that one of them is no JSON or more than a topic takes."""
+        most = self.settings.max_record_bytes
+        try:
+            if all(len(orjson.dumps(record.value)) <= most for record in said):
+                return said
+            error = f"too_large: the answer has more than {most} bytes"
+        except (TypeError, RecursionError) as fault:  # orjson's own error is a TypeError
+            log.warning("no JSON", connector=self.effect.name, **_fault(fault))
+            error = "internal_error: the answer is no JSON"
+        return self.effect.failed(request, error)
 
     async def _mark(self, marks: Marks, request: Request, effect_id: str) -> bool:
         """Write the start mark; whether it is the first for this id."""
@@ -352,6 +364,20 @@ class _Held:
         self.marking = asyncio.Lock()
 
 
+def _fault(error: BaseException) -> dict[str, str]:
+    """What a log line says of a fault: its class and where it arose. Messages may quote what nobody should see."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else "unknown"
+    return {"error": type(error).__name__, "where": where}
+
+
+def _kinds(error: ValueError) -> str:
+    """What is wrong with a value, in kinds of mistakes: names of fields and values are its producer's text."""
+    if not isinstance(error, ValidationError):
+        return type(error).__name__
+    return ", ".join(sorted({one["type"] for one in error.errors(include_input=False, include_url=False)}))
+
+
 def _read(raw: Raw, topic: str, seals: Seals) -> Request | None:
     """The request of a record; None, logged, when it is none, or none of ours where only we may ask."""
     headers = dict(raw.headers)
@@ -361,9 +387,8 @@ def _read(raw: Raw, topic: str, seals: Seals) -> Request | None:
     try:
         value = orjson.loads(raw.value or b"null")
         CATALOGUE[topic].validate(value)
-    except ValueError as error:  # its text may repeat the record
-        kind = type(error).__name__
-        log.warning("not a request", topic=topic, partition=raw.partition, offset=raw.offset, error=kind)
+    except ValueError as error:
+        log.warning("not a request", topic=topic, partition=raw.partition, offset=raw.offset, error=_kinds(error))
         return None
     traceparent = headers.get(TRACEPARENT)
     return Request(

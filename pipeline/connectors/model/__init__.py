@@ -1,4 +1,7 @@
 """The model connector: `model-requests` in, one call to an OpenAI-compatible provider, `model-replies` out.
 
-`wire` speaks the two APIs (pure), `ask` makes one HTTP call, `effect` retries within the deadline and keeps account.
+`effect` retries within the deadline and keeps account; `ask` makes one call: `wire` writes the request (pure),
+`transport` sends it, `decoding`, `sse` and `reading` turn the bytes that come into a reply within bounds;
+`chat_replies` and `response_replies` know the two APIs, `tool_calls` and `content` their parts, `provider_errors` what
+servers answer in place of a reply; `failures` lists why there may be none.
 """

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agents.conversation.capabilities import Price
-from pipeline.connectors.model.wire import Outcome
+from pipeline.connectors.model.outcome import Outcome
 
 _PER = 1_000_000
 """Prices are per million tokens."""

@@ -6,16 +6,19 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+import orjson
 import structlog
-from openai import AsyncOpenAI
 
 from agents.conversation.capabilities import ModelRules
 from pipeline.connectors.contract import Request, Said
 from pipeline.connectors.model.account import Account, cost
-from pipeline.connectors.model.ask import Failed, ask, make_client
+from pipeline.connectors.model.ask import ask
 from pipeline.connectors.model.breaker import Breaker
+from pipeline.connectors.model.failures import Failed
+from pipeline.connectors.model.outcome import Outcome
 from pipeline.connectors.model.settings import ModelSettings
-from pipeline.connectors.model.wire import Outcome, call_id
+from pipeline.connectors.model.transport import Transport
+from pipeline.connectors.model.wire import call_id
 
 log = structlog.get_logger(__name__)
 _LEAST_S = 0.05
@@ -25,7 +28,8 @@ _LEAST_S = 0.05
 class ModelEffect:
     """`model-requests` to `model-replies`. One breaker: one connector speaks to one provider.
 
-    sleep, jitter: passed in by tests; jitter gives 0 to 1.
+    record_bytes: most bytes of a reply's record, where that is less than `models.bounds.record_bytes`. sleep, jitter:
+    passed in by tests; jitter gives 0 to 1.
     """
 
     name = "model"
@@ -37,7 +41,7 @@ class ModelEffect:
         settings: ModelSettings,
         rules: ModelRules,
         *,
-        client: AsyncOpenAI | None = None,
+        record_bytes: int | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -45,13 +49,15 @@ class ModelEffect:
         self.breaker = Breaker(settings.breaker_failures, settings.breaker_rest_s)
         self._settings = settings
         self._rules = rules
-        self._client = client or make_client(settings)
+        most = rules.bounds.record_bytes
+        self._record_bytes = most if record_bytes is None else min(most, record_bytes)
+        self._transport = Transport(settings)
         self._sleep = sleep
         self._jitter = jitter
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        await self._transport.close()
 
     def request_id(self, value: dict[str, Any]) -> str | None:
         """Every request is one."""
@@ -76,12 +82,13 @@ class ModelEffect:
         tries, outcome, error = 0, None, ""
         status = "timeout"
         if deadline - time.monotonic() < _LEAST_S:
-            error = f"read {request.age_s:.1f} s after it was asked, past its deadline: not asked"
+            error = f"timeout: read {request.age_s:.1f} s after it was asked, past its deadline: not asked"
         while deadline - time.monotonic() >= _LEAST_S:
             if not self.breaker.admit():
                 status = "error"
                 last = f" (last: {error})" if error else ""
-                error = f"the provider failed again and again; it is left alone for {self.breaker.wait_s():.0f} s{last}"
+                rest_s = self.breaker.wait_s()
+                error = f"breaker_open: the provider failed again and again; it is left alone for {rest_s:.0f} s{last}"
                 break
             tries += 1
             try:
@@ -89,7 +96,7 @@ class ModelEffect:
                 status, error = _status(outcome)
                 break
             except Failed as failure:
-                status, error = ("timeout" if failure.timeout else "error"), str(failure)
+                status, error = failure.status, str(failure)
                 if not failure.retry or tries >= self._settings.tries:
                     break
                 pause = self._pause(tries, failure.after_s)
@@ -105,10 +112,12 @@ class ModelEffect:
     async def _try(self, value: dict[str, Any], within_s: float) -> Outcome:
         """One call; the breaker hears how it went."""
         entry = self._rules.of(value["model"])
-        api = entry.api if self._settings.api == "auto" else self._settings.api
-        names = {"api": api, "max_tokens_name": entry.max_tokens_name}
+        api = self._rules.api_of(value["model"]) if self._settings.api == "auto" else self._settings.api
+        bounds = self._rules.bounds
         try:
-            outcome = await ask(self._client, self._settings, value, within_s=within_s, **names)
+            outcome = await ask(
+                self._transport, self._settings, value, api=api, takes=entry, bounds=bounds, within_s=within_s
+            )
         except Failed as failure:
             (self.breaker.failed if failure.provider else self.breaker.gave_up)()
             raise
@@ -157,22 +166,33 @@ class ModelEffect:
             "identity": value["identity"],
             "step": value["step"],
             "status": status,
-            "content": None if outcome is None else outcome.refusal or outcome.content,
+            "content": None if outcome is None or status == "error" else outcome.refusal or outcome.content,
             "tool_calls": calls,
             "finish_reason": None if outcome is None else outcome.finish_reason,
             "usage": usage,
             "model": (outcome.model if outcome and outcome.model else value["model"]),
             "latency_ms": latency_ms,
             "error": error,
+            "reasoning_chars": outcome.reasoning_chars if outcome and outcome.reasoning_chars else None,
             "ts": request.ts_now(),
         }
-        return Said(self.answers, reply)
+        return Said(self.answers, self._bounded(reply))
+
+    def _bounded(self, reply: dict[str, Any]) -> dict[str, Any]:
+        """The reply; without what the provider said where its record would be larger than the topic takes."""
+        if len(orjson.dumps(reply)) <= self._record_bytes:
+            return reply
+        sentence = f"too_large: the reply's record has more than {self._record_bytes} bytes"
+        log.warning("too large", request=reply["request_id"], most_bytes=self._record_bytes)
+        return reply | {"status": "error", "content": None, "tool_calls": [], "error": sentence}
 
 
 def _status(outcome: Outcome) -> tuple[str, str]:
     """(status, error) of a call that gave a reply."""
+    if outcome.problem is not None:
+        return "error", outcome.problem
     if outcome.refusal is not None:
-        return "refused", "the model refused"
+        return "refused", "refusal: the model refused"
     if outcome.finish_reason == "content_filter":
-        return "refused", "the provider's content filter stopped the reply"
+        return "refused", "content_filter: the provider's content filter stopped the reply"
     return "ok", ""

@@ -32,7 +32,7 @@ def main(told_ready: Callable[[], None] = lambda: None) -> int:
         print(error, file=sys.stderr)
         return UNUSABLE
     metrics = metrics_server(settings, [], policy)
-    effect = ModelEffect(model, policy.document.models)
+    effect = ModelEffect(model, policy.document.models, record_bytes=settings.max_record_bytes)
     limits = Limits(concurrency=model.concurrency, waiting=4 * model.concurrency)
     return asyncio.run(
         _serve(Runner(settings, effect, limits=limits, metrics=metrics, seals=seals), effect, told_ready)

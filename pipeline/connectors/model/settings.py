@@ -19,7 +19,27 @@ class ModelSettings(BaseSettings):
             description="Key of the provider; OPENAI_API_KEY counts too. A local server takes any text.",
         ),
     ] = None
-    base_url: Annotated[str | None, Field(description="URL of an OpenAI-compatible API; None: OpenAI's own.")] = None
+    base_url: Annotated[
+        str | None,
+        Field(
+            validation_alias=AliasChoices("ENDOCRINE_MODEL_BASE_URL", "OPENAI_BASE_URL"),
+            description="URL of an OpenAI-compatible API; None: OpenAI's own. A user in it is a proxy's login.",
+        ),
+    ] = None
+    organization: Annotated[
+        str | None,
+        Field(
+            validation_alias=AliasChoices("ENDOCRINE_MODEL_ORGANIZATION", "OPENAI_ORG_ID"),
+            description="Sent as OpenAI-Organization.",
+        ),
+    ] = None
+    project: Annotated[
+        str | None,
+        Field(
+            validation_alias=AliasChoices("ENDOCRINE_MODEL_PROJECT", "OPENAI_PROJECT_ID"),
+            description="Sent as OpenAI-Project.",
+        ),
+    ] = None
     api: Annotated[
         Literal["auto", "responses", "chat"], Field(description="auto: as the capability map says for each model.")
     ] = "auto"
@@ -47,6 +67,11 @@ class ModelSettings(BaseSettings):
     def sends_cache_key(self) -> bool:
         """Whether `prompt_cache_key` goes along."""
         return self.base_url is None if self.cache_key is None else self.cache_key
+
+    def private(self) -> tuple[str, ...]:
+        """Texts that no error, log or record may show a part of: the key, and the URL, which may hold a password."""
+        key = "" if self.api_key is None else self.api_key.get_secret_value()
+        return key, self.base_url or ""
 
 
 def missing_key(settings: ModelSettings, environment: Mapping[str, str]) -> str | None:

@@ -1,27 +1,21 @@
-"""Requests and replies in the words of the two APIs."""
+"""Requests in the words of the two APIs, verdicts, and what replies cost."""
 
+import re
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.conversation.capabilities import Price
+from agents.conversation.capabilities import Price, ReplyBounds
 from pipeline.connectors.model.account import cost
-from pipeline.connectors.model.ask import retry_after
-from pipeline.connectors.model.wire import (
-    Malformed,
-    Outcome,
-    cache_key,
-    call_id,
-    chat_body,
-    chat_outcome,
-    joined_chunks,
-    last_response,
-    moderation_outcome,
-    responses_body,
-    responses_outcome,
-)
+from pipeline.connectors.model.chat_replies import ChatReply
+from pipeline.connectors.model.failures import Failed, Malformed
+from pipeline.connectors.model.moderation import moderation_outcome
+from pipeline.connectors.model.outcome import Outcome
+from pipeline.connectors.model.provider_errors import retry_after
+from pipeline.connectors.model.response_replies import ResponsesReply
+from pipeline.connectors.model.wire import cache_key, call_id, call_ids, chat_body, responses_body
 
 CALL = {"id": "call-1", "type": "function", "function": {"name": "open_url", "arguments": '{"url": "x"}'}}
 VALUE: dict[str, Any] = {
@@ -43,7 +37,9 @@ def test_chat_completions_get_the_models_name_for_the_token_limit() -> None:
     assert "max_output_tokens" not in body
     assert body["reasoning_effort"] == "low"
     assert body["stop"] == ["END"]
-    assert body["messages"][2:] == VALUE["messages"][2:]
+    asked, answered = body["messages"][2:]
+    assert asked["tool_calls"][0]["function"] == CALL["function"]
+    assert asked["tool_calls"][0]["id"] == answered["tool_call_id"]
     assert body["tools"] == [{"type": "function", "function": VALUE["tools"][0]}]
 
 
@@ -66,8 +62,55 @@ def test_an_id_longer_than_providers_take_is_the_same_short_one_in_call_and_resu
     value = VALUE | {"messages": [{"role": "assistant", "content": None, "tool_calls": [call]}, result]}
     asked, answered = chat_body(value, "max_tokens")["messages"]
     assert asked["tool_calls"][0]["id"] == answered["tool_call_id"]
-    assert len(answered["tool_call_id"]) <= 40
-    assert [item["call_id"] for item in responses_body(value)["input"]] == [answered["tool_call_id"]] * 2
+    first, second = [item["call_id"] for item in responses_body(value)["input"]]
+    assert first == second
+    assert len(first) <= 40
+
+
+@given(st.lists(st.text(min_size=1, max_size=60), min_size=1, max_size=40))
+@settings(max_examples=50)
+def test_ids_in_chat_are_nine_letters_and_digits_each_its_own_from_step_to_step(ids: list[str]) -> None:
+    """Mistral takes no others, wherever it runs."""
+    messages = [{"role": "tool", "tool_call_id": one, "content": "x"} for one in ids]
+    sent = call_ids(messages)
+    assert all(re.fullmatch("[A-Za-z0-9]{9}", one) for one in sent.values())
+    assert len(set(sent.values())) == len(set(ids))
+    assert {
+        one: call_ids(messages[: len(ids) // 2 + 1])[one] for one in ids[: len(ids) // 2 + 1]
+    }.items() <= sent.items()
+
+
+@pytest.mark.parametrize(
+    "body", [lambda value: chat_body(value, "max_tokens")["messages"], lambda value: responses_body(value)["input"]]
+)
+def test_all_of_the_system_goes_out_as_one_message_at_the_front(body: Any) -> None:
+    said = ["Be brief.", [{"type": "text", "text": "Cite."}], "Late."]
+    messages = [
+        {"role": "system", "content": said[0]},
+        {"role": "system", "content": said[1]},
+        {"role": "user", "content": "Look."},
+        {"role": "developer", "content": said[2]},
+        {"role": "user", "content": "Now."},
+    ]
+    sent = body(VALUE | {"messages": messages})
+    assert [message["role"] for message in sent] == ["system", "user", "user"]
+    assert sent[0]["content"] == "Be brief.\n\nCite.\n\nLate."
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        (["END"], ["END"]),
+        ("END", ["END"]),
+        ([], None),
+        (None, None),
+        (["a", "", 5, "b", "c", "d", "e"], ["a", "b", "c", "d"]),
+    ],
+)
+def test_stop_sequences_are_sent_as_chat_takes_them_and_never_to_the_responses_api(given: Any, sent: Any) -> None:
+    value = VALUE | {"parameters": {"stop": given}}
+    assert chat_body(value, "max_tokens").get("stop") == sent
+    assert "stop" not in responses_body(value)
 
 
 @given(st.text(min_size=1, max_size=256), st.integers(0, 500))
@@ -85,11 +128,26 @@ def test_requests_that_begin_alike_have_one_cache_key() -> None:
     assert cache_key(VALUE) != cache_key(other)
 
 
-@pytest.mark.parametrize("text", ['{"url": "http', "[1, 2]", '"url"', '{"k": NaN}', ""])
+def chat(body: Any) -> Outcome:
+    return ChatReply(ReplyBounds(), lambda word: True).whole(body)
+
+
+def response(body: Any) -> Outcome:
+    return ResponsesReply(ReplyBounds(), lambda word: True).whole(body)
+
+
+@pytest.mark.parametrize("text", ['{"url": "http', "[1, 2]", '"url"', '{"k": NaN}'])
 def test_arguments_that_are_no_json_object_stay_the_text_they_are(text: str) -> None:
     message = {"tool_calls": [{"function": {"name": "open_url", "arguments": text}}]}
-    outcome = chat_outcome({"choices": [{"message": message, "finish_reason": "tool_calls"}]})
+    outcome = chat({"choices": [{"message": message, "finish_reason": "tool_calls"}]})
     assert outcome.calls == (("open_url", text),)
+
+
+@pytest.mark.parametrize("nothing", ["", "  ", "null", None, [], "[]", {}, "{}"])
+def test_arguments_that_are_nothing_are_an_empty_object(nothing: Any) -> None:
+    message = {"tool_calls": [{"function": {"name": "open_url", "arguments": nothing}}]}
+    outcome = chat({"choices": [{"message": message, "finish_reason": "tool_calls"}]})
+    assert outcome.calls == (("open_url", {}),)
 
 
 @pytest.mark.parametrize(
@@ -97,31 +155,13 @@ def test_arguments_that_are_no_json_object_stay_the_text_they_are(text: str) -> 
 )
 def test_what_is_no_chat_completion_is_malformed(body: Any) -> None:
     with pytest.raises(Malformed):
-        chat_outcome(body)
+        chat(body)
 
 
-@pytest.mark.parametrize("body", [None, [], {}, {"output": None}, {"output": [], "status": "failed"}])
+@pytest.mark.parametrize("body", [None, [], {}, {"output": None}, {"output": 5, "status": "completed"}])
 def test_what_is_no_response_is_malformed(body: Any) -> None:
     with pytest.raises(Malformed):
-        responses_outcome(body)
-
-
-def test_streams_without_their_end_are_malformed() -> None:
-    with pytest.raises(Malformed):
-        joined_chunks([{"choices": [{"delta": {"content": "half"}, "finish_reason": None}]}])
-    with pytest.raises(Malformed):
-        last_response([{"type": "response.output_text.delta", "delta": "half"}])
-
-
-def test_calls_of_a_stream_are_put_together_by_their_index() -> None:
-    def part(index: int, **function: str) -> dict[str, Any]:
-        delta = {"tool_calls": [{"index": index, "function": function}]}
-        return {"choices": [{"delta": delta, "finish_reason": None}]}
-
-    end = {"choices": [{"delta": {}, "finish_reason": "tool_calls"}]}
-    parts = [part(0, name="a", arguments=""), part(1, name="b", arguments="{"), part(0, arguments="{}"), end]
-    outcome = chat_outcome(joined_chunks([*parts[:3], part(1, arguments="}"), end]))
-    assert outcome.calls == (("a", {}), ("b", {}))
+        response(body)
 
 
 @pytest.mark.parametrize(
@@ -139,12 +179,29 @@ def test_why_a_response_ended_has_one_word_in_both_apis(status: str, reason: str
         "incomplete_details": reason and {"reason": reason},
         "output": [{"type": "reasoning", "summary": []}, {"type": "message", "content": content}],
     }
-    assert (responses_outcome(body).content, responses_outcome(body).finish_reason) == ("hi", finish)
+    assert (response(body).content, response(body).finish_reason) == ("hi", finish)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"results": [{"category_scores": {"violence": "high"}}]},
+        {"results": [{"category_scores": {"violence": float("nan")}}]},
+        {"results": [{"category_scores": {"x" * 65: 0.1}}]},
+        {"results": [{"category_scores": None}]},
+        {"results": []},
+        {"error": {"message": "no", "code": "server_error"}},
+        [],
+    ],
+)
+def test_what_is_no_verdict_is_an_error(body: Any) -> None:
+    with pytest.raises(Failed):
+        moderation_outcome(body)
 
 
 def test_a_moderation_keeps_the_scores_that_there_are() -> None:
     found = {"flagged": True, "category_scores": {"violence": 0.9, "illicit": None}}
-    assert moderation_outcome({"results": [found]}).content == '{"flagged": true, "scores": {"violence": 0.9}}'
+    assert moderation_outcome({"results": [found]}).content == '{"flagged":true,"scores":{"violence":0.9}}'
 
 
 @pytest.mark.parametrize(

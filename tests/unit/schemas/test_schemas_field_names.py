@@ -84,6 +84,7 @@ ADDED = {
     "incidents": ["rule", "score"],
     "interactions": ["memory_write", "finish"],
     "model-requests": ["purpose", "concise", "reserved_tokens"],
+    "model-replies": ["reasoning_chars"],
 }
 """Fields that ours have beyond the published ones: fields may be added, none renamed or dropped."""
 NESTED = {

@@ -1,0 +1,138 @@
+"""Values of a provider's JSON, read strictly in shape and tolerantly in habit."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from pipeline.connectors.model.failures import Malformed, TooLarge
+
+_MOST = 2**53 - 1
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
+
+
+def parsed(data: bytes | str) -> Any:
+    """JSON of a body or an event. Raises Malformed; TooLarge where it is nested deeper than the parser goes."""
+    try:
+        return json.loads(data if isinstance(data, str) else data.decode())
+    except RecursionError:
+        raise TooLarge("is nested too deep") from None
+    except UnicodeDecodeError:
+        raise Malformed("it is not UTF-8") from None
+    except ValueError:
+        raise Malformed("it is not JSON") from None
+
+
+def clean(text: str) -> str:
+    """Halves of surrogate pairs put together, as servers split an emoji over two deltas; lone ones replaced.
+
+    >>> clean("\\ud83d\\ude00") == "\\U0001f600"
+    True
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
+def count(given: Any) -> int | None:
+    """A count of tokens; None where it is none that a record takes."""
+    if isinstance(given, float) and given.is_integer():
+        given = int(given)
+    return given if isinstance(given, int) and not isinstance(given, bool) and 0 <= given <= _MOST else None
+
+
+def mapping(given: Any) -> Mapping[str, Any]:
+    """An optional object: anything else is as if it were not there."""
+    return given if isinstance(given, Mapping) else {}
+
+
+def objects(given: Any, what: str) -> list[Mapping[str, Any]]:
+    """An optional list of objects. Raises Malformed where something else is in its place."""
+    if given is None:
+        return []
+    if not isinstance(given, list) or not all(isinstance(one, Mapping) for one in given):
+        raise Malformed(f"`{what}` is {kind(given)}, expected a list of objects")
+    return given
+
+
+def optional_text(given: Any, what: str) -> str:
+    """A text, "" where it is null or absent. Raises Malformed."""
+    if given is None:
+        return ""
+    if not isinstance(given, str):
+        raise Malformed(f"`{what}` is {kind(given)}, expected a text")
+    return given
+
+
+def kind(given: Any) -> str:
+    """The kind of a JSON value, in words."""
+    names = {type(None): "null", bool: "a boolean", int: "a number", float: "a number", str: "a text", list: "a list"}
+    return "an object" if isinstance(given, Mapping) else names.get(type(given), "something else")
+
+
+def model_name(given: Any) -> str | None:
+    """A name of a model as a reply gives it, where it looks like one."""
+    return given if isinstance(given, str) and _WORD.fullmatch(given) else None
+
+
+def arguments_of(given: Any, depth: int) -> dict[str, Any] | str:
+    """Arguments of a call: an object, or the text that is none; nothing, null and an empty list are `{}`.
+
+    A text in a text (arguments serialized twice) is read once more. Raises TooLarge beyond `depth` levels.
+    """
+    text = given if isinstance(given, str) else dumped(given)
+    text = clean(text)
+    try:
+        found = orjson.loads(text) if text.strip() else None
+        if isinstance(found, str):
+            found = _object_in(found)
+    except orjson.JSONDecodeError:
+        # A text may also be nested deeper than this parser goes; whoever reads it next would have the same trouble.
+        if _deep(text, depth):
+            raise TooLarge(f"has arguments of more than {depth} levels (models.bounds.depth)") from None
+        return text
+    if found is None or found == []:
+        return {}
+    if not isinstance(found, dict):
+        return text
+    if _deep(text, depth):
+        raise TooLarge(f"has arguments of more than {depth} levels (models.bounds.depth)")
+    return found
+
+
+def dumped(given: Any) -> str:
+    """The JSON text of a parsed value. Raises TooLarge."""
+    try:
+        return json.dumps(given, ensure_ascii=False)
+    except RecursionError:
+        raise TooLarge("is nested too deep") from None
+
+
+def _object_in(text: str) -> Any:
+    """The object that a text holds; any value but null where it holds none."""
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
+    return found if isinstance(found, dict) else text
+
+
+_OUTSIDE_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
+
+
+def _deep(text: str, depth: int) -> bool:
+    """Whether brackets outside strings open more than `depth` levels."""
+    level = 0
+    for found in _OUTSIDE_STRINGS.finditer(text):
+        mark = found[0]
+        if mark in "[{":
+            level += 1
+            if level > depth:
+                return True
+        elif mark in "]}":
+            level -= 1
+    return False

@@ -1,0 +1,150 @@
+"""A reply as it is built up while it is read, and as it is in the end: the same for both APIs."""
+
+from dataclasses import dataclass
+from io import StringIO
+from typing import Any
+
+from agents.conversation.capabilities import ReplyBounds
+from agents.conversation.reasoning import visible
+from pipeline.connectors.model.failures import Failed, Malformed, TooLarge
+from pipeline.connectors.model.json_values import arguments_of, clean
+
+_FINISHES = {
+    "stop": ("stop", "end_turn", "stop_sequence", "eos", "eos_token", "complete", "completed", "done", "end", "normal"),
+    "tool_calls": ("tool_calls", "tool_call", "tool_use", "function_call"),
+    "length": ("length", "max_tokens", "model_length", "max_output_tokens", "model_context_window_exceeded"),
+    "content_filter": (
+        "content_filter",
+        "content_filtered",
+        "safety",
+        "refusal",
+        "recitation",
+        "blocklist",
+        "prohibited_content",
+        "spii",
+        "sensitive",
+        "guardrail_intervened",
+    ),
+    "error": (
+        "error",
+        "abort",
+        "aborted",
+        "cancelled",
+        "canceled",
+        "network_error",
+        "insufficient_system_resource",
+        "malformed_function_call",
+    ),
+}
+_WORDS = {theirs: ours for ours, words in _FINISHES.items() for theirs in words}
+_WEIGHT = ("stop", "tool_calls", "length", "content_filter", "error")
+"""Where a stream gives several, the weightiest holds."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A reply, the same for both APIs."""
+
+    content: str | None
+    """Without reasoning; None: no visible text."""
+    refusal: str | None
+    calls: tuple[tuple[str, dict[str, Any] | str], ...]
+    """(function, arguments): an object, or the text as it came where that is none."""
+    finish_reason: str
+    """stop, tool_calls, length, content_filter."""
+    model: str | None
+    input_tokens: int | None
+    cached_tokens: int
+    """Of the input tokens, those from the provider's cache."""
+    output_tokens: int | None
+    problem: str | None = None
+    """Why it is no answer though it was read: `kind: sentence`."""
+    reasoning_chars: int = 0
+    """Characters of reasoning that were left out."""
+
+
+def finish_word(given: object, what: str = "finish_reason") -> str | None:
+    """Our word for a reason to end; None: no reason yet. Raises Malformed where it is none that we know."""
+    if given is None or given == "":
+        return None
+    if not isinstance(given, str):
+        raise Malformed(f"`{what}` is not a text")
+    # Gemini's endpoint writes `content_filter: SAFETY`.
+    word = _WORDS.get(given.partition(":")[0].strip().lower())
+    if word is None:
+        raise Malformed(f"`{what}` is a word that is not known")
+    return word
+
+
+class Draft:
+    """What was read so far. Raises TooLarge as soon as it is beyond a bound."""
+
+    def __init__(self, bounds: ReplyBounds) -> None:
+        self.bounds = bounds
+        self.model: str | None = None
+        self.usage: tuple[int | None, int, int | None] = (None, 0, None)
+        """Input tokens, cached ones of them, output tokens."""
+        self.finish: str | None = None
+        self.reasoning_chars = 0
+        self._content = StringIO()
+        self._refusal = StringIO()
+        self._chars = 0
+
+    def text(self, piece: str) -> None:
+        """More of the answer."""
+        self.spend(len(piece))
+        self._content.write(piece)
+
+    def refuse(self, piece: str) -> None:
+        """More of a refusal."""
+        self.spend(len(piece))
+        self._refusal.write(piece)
+
+    def spend(self, chars: int) -> None:
+        """Characters that are kept."""
+        self._chars += chars
+        if self._chars > self.bounds.text_chars:
+            raise TooLarge(f"has more than {self.bounds.text_chars} characters (models.bounds.text_chars)")
+
+    def ends(self, word: str | None) -> None:
+        """A reason to end."""
+        if word is not None and (self.finish is None or _WEIGHT.index(word) > _WEIGHT.index(self.finish)):
+            self.finish = word
+
+    def outcome(self, calls: list[tuple[str, Any]]) -> Outcome:
+        """The reply, its reason to end checked against what it holds. calls: (name, arguments as they came)."""
+        if self.finish == "error":
+            raise Failed("provider_error", "the provider ended the reply with an error", retry=True)
+        if len(calls) > self.bounds.calls:
+            raise TooLarge(f"has more than {self.bounds.calls} tool calls (models.bounds.calls)")
+        read = tuple((self._name(name), arguments_of(given, self.bounds.depth)) for name, given in calls)
+        content, inline = visible(clean(self._content.getvalue()))
+        refusal = clean(self._refusal.getvalue()) or None
+        reasoning = self.reasoning_chars + inline
+        finish, problem = self.finish or "stop", None
+        if refusal is None and finish != "content_filter":
+            if finish == "tool_calls" and not read:
+                raise Malformed("it ends for tool calls and holds none")
+            if finish == "stop" and read:
+                finish = "tool_calls"
+            problem = _problem(finish, content, read, reasoning)
+        shown = content if content.strip() and problem is None else None
+        model, (tokens_in, cached, tokens_out) = self.model, self.usage
+        return Outcome(shown, refusal, read, finish, model, tokens_in, cached, tokens_out, problem, reasoning)
+
+    @staticmethod
+    def _name(given: object) -> str:
+        name = clean(given).strip() if isinstance(given, str) else ""
+        if not name:
+            raise Malformed("a tool call has no name")
+        return name
+
+
+def _problem(finish: str, content: str, calls: tuple[tuple[str, Any], ...], reasoning: int) -> str | None:
+    if finish == "length" and any(isinstance(arguments, str) for _, arguments in calls):
+        return "token_limit: the token limit was reached in the middle of a tool call"
+    if calls or content.strip():
+        return None
+    if finish == "length":
+        return f"token_limit: the token limit was reached before any visible text ({reasoning} characters of reasoning)"
+    return f"empty_reply: the reply holds neither text nor a call ({reasoning} characters of reasoning)"

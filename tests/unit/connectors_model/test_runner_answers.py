@@ -1,0 +1,63 @@
+"""What the effect runner writes where an answer does not fit its topic, and what it logs of a fault."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from pipeline.connectors.contract import Request, Said
+from pipeline.connectors.effects import Runner, _fault, _kinds
+from pipeline.connectors.model.effect import ModelEffect
+from pipeline.connectors.model.settings import ModelSettings
+from pipeline.policy_files import shipped_policy
+from pipeline.settings import Settings
+from pipeline.topics import CATALOGUE
+
+VALUE: dict[str, Any] = {
+    "request_id": "r1",
+    "audit_id": "t1",
+    "identity": "ann",
+    "step": 1,
+    "model": "local",
+    "deadline_ms": 1000,
+    "ts": 1.0,
+}
+RULES = shipped_policy().document.models
+
+
+@pytest.fixture
+def runner() -> Runner:
+    effect = ModelEffect(ModelSettings(api_key="k"), RULES)  # type: ignore[arg-type]
+    return Runner(Settings(max_record_bytes=2000), effect)
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"), [("x" * 2000, "too_large"), (2**70, "internal_error"), ("\ud800", "internal_error")]
+)
+def test_an_answer_that_no_topic_takes_becomes_an_error(runner: Runner, content: Any, kind: str) -> None:
+    request = Request(VALUE, "ann", 0, 0, 0.0)
+    (said,) = runner._fitting(request, [Said("model-replies", {"content": content})])
+    CATALOGUE["model-replies"].validate(said.value)
+    assert said.value["status"] == "error"
+    assert said.value["error"].startswith(f"{kind}: ")
+
+
+def test_an_answer_that_fits_is_left_alone(runner: Runner) -> None:
+    said = [Said("model-replies", {"content": "yes"})]
+    assert runner._fitting(Request(VALUE, "ann", 0, 0, 0.0), said) == said
+
+
+def test_a_fault_is_logged_by_class_and_place_not_by_its_text() -> None:
+    try:
+        raise ValueError("a secret")
+    except ValueError as error:
+        told = _fault(error)
+    assert told["error"] == "ValueError"
+    assert told["where"].startswith("test_runner_answers.py:")
+
+
+def test_what_is_wrong_with_a_request_is_logged_without_its_fields_and_values() -> None:
+    with pytest.raises(ValidationError) as caught:
+        CATALOGUE["model-requests"].validate({"a secret": "another", "model": 5})
+    assert "secret" not in _kinds(caught.value)
+    assert "extra_forbidden" in _kinds(caught.value)
