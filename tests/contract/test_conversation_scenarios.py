@@ -11,9 +11,11 @@ import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from running import at_rest, worker_in_process
+from sealing import sealed
 
 from agents.roster import AGENTS
 from pipeline.cli.replay import verified
+from pipeline.engine.fit import partition_of
 from pipeline.engine.sizes import Sizes
 from pipeline.policy_files import shipped_policy
 from pipeline.settings import Settings
@@ -108,7 +110,11 @@ async def play(request: pytest.FixtureRequest, settings: Settings) -> Any:
 
     async def send(records: Records) -> None:
         for name, value in records:
-            await producer.send_and_wait(settings.prefix + name, orjson.dumps(value), key=value["identity"].encode())
+            key, content = value["identity"].encode(), orjson.dumps(value)
+            place = partition_of(value["identity"], settings.partitions)
+            ours = name in ("model-replies", "tool-results")  # as our connectors write them
+            headers = sealed(settings, name, place, key, content) if ours else None
+            await producer.send_and_wait(settings.prefix + name, content, key=key, partition=place, headers=headers)
 
     async def worked(world: World, inputs: Records, topic: str, count: int) -> Said:
         await send(inputs)

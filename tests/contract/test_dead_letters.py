@@ -7,12 +7,14 @@ import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from running import at_rest, worker_in_process
+from sealing import sealed
 
 from agents.roster import AGENTS
 from pipeline.engine.fit import partition_of
 from pipeline.policy_files import shipped_policy
 from pipeline.replay.logs import read_logs
 from pipeline.settings import Settings
+from pipeline.topics import CATALOGUE
 
 GOOD: dict[str, dict[str, Any]] = {
     "interactions": {
@@ -94,19 +96,24 @@ async def test_malformed_records_are_dead_letters_as_they_came_and_the_good_arou
     async with worker_in_process(settings, AGENTS, shipped_policy()) as worker:
         await producer.start()
         for topic, good in GOOD.items():
-            full = settings.prefix + topic
+            place = partition_of("ann", 2)
+
+            async def send(value: bytes, *headers: Any, topic: str = topic) -> None:
+                """As a stranger, or as a process of ours where only we may write."""
+                own = sealed(settings, topic, place, b"ann", value, headers) if CATALOGUE[topic].ours else list(headers)
+                await producer.send(settings.prefix + topic, value, key=b"ann", partition=place, headers=own)
+
             for number, (_, value, _) in enumerate(malformed(topic)):
                 before = orjson.dumps({**good, "id": f"good-{number}"})
-                await producer.send(full, before, key=b"ann")
-                await producer.send(full, value, key=b"ann", headers=[("mine", str(number).encode())])
-            await producer.send(full, orjson.dumps({**good, "id": "good-last"}), key=b"ann")
+                await send(before)
+                await send(value, ("mine", str(number).encode()))
+            await send(orjson.dumps({**good, "id": "good-last"}))
         await producer.flush()
         await at_rest(worker, consumer)
         bodies = list(worker.body.units.values()) if worker.body else []
         thought = {unit.name: unit.tally.thought + unit.tally.copies + unit.tally.rejected for unit in bodies}
     await producer.stop()
     await consumer.stop()
-    place = partition_of("ann", 2)
     logs = await read_logs(settings, [f"{topic}.dlq" for topic in GOOD])
     for topic in GOOD:
         cases = malformed(topic)

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from sealing import sealed
 
 from pipeline.connectors.contract import Limits
 from pipeline.connectors.effects import Runner
@@ -28,13 +29,14 @@ async def running(settings: Settings, effect: Any, **limits: Any) -> AsyncIterat
 
 
 async def produce(settings: Settings, topic: str, *values: dict[str, Any]) -> None:
+    """Put records on a topic, sealed: as one of our own processes."""
     producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap)
     await producer.start()
     for value in values:
         place = partition_of(value["identity"], settings.partitions)
-        await producer.send_and_wait(
-            settings.prefix + topic, orjson.dumps(value), key=value["identity"].encode(), partition=place
-        )
+        key, content = value["identity"].encode(), orjson.dumps(value)
+        headers = sealed(settings, topic, place, key, content)
+        await producer.send_and_wait(settings.prefix + topic, content, key=key, partition=place, headers=headers)
     await producer.stop()
 
 
