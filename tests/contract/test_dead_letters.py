@@ -93,10 +93,10 @@ async def test_malformed_records_are_dead_letters_as_they_came_and_the_good_arou
     producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap, max_request_size=4 << 20)
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap)
     await consumer.start()
+    place = partition_of("ann", 2)
     async with worker_in_process(settings, AGENTS, shipped_policy()) as worker:
         await producer.start()
         for topic, good in GOOD.items():
-            place = partition_of("ann", 2)
 
             async def send(value: bytes, *headers: Any, topic: str = topic) -> None:
                 """As a stranger, or as a process of ours where only we may write."""
