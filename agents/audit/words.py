@@ -12,6 +12,7 @@ FATES = {
     "other_turn": "belonged to another turn",
     "capped": "was held to the cap of its source",
     "clamped": "was outside 0 to 1 and was clamped",
+    "cleared": "was cleared by an operator",
 }
 COUNTED = ("used", "capped", "clamped")
 """Fates of signals that counted."""
@@ -29,6 +30,9 @@ REASONS = {
     "approval_denied": "a person denied it",
     "approval_expired": "nobody approved it in time",
     "awaiting_approval": "it waited for a person",
+    "held": "it waits for a person",
+    "denied": "a person denied it",
+    "hold_expired": "nobody reviewed it in time",
 }
 CAUSES = {"tighten": "a blocked tool call", "lock": "the drift lock", "strict": "strict mode"}
 """Steps of a lineage named by what they are; the others by what did them."""

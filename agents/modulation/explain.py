@@ -10,6 +10,7 @@ _FATES = {
     "expired": "not used, its time to live was over",
     "other_turn": "not used, it was for another turn",
     "cooldown": "not used, within the cooldown of its name",
+    "cleared": "not used, an operator cleared it",
     "budget": "not used, the budget of its source was spent",
 }
 
