@@ -82,6 +82,7 @@ ADDED = {
         "policies",
         "records",
         "omitted",
+        "interventions",
     ],
     "modulations": ["functions", "expires"],
     "tool-decisions": ["rule", "expires"],
