@@ -61,7 +61,7 @@ def _refusal(memory: Memory, signal: Held, policy: Policy, appended: float | Non
 
 
 def _claimed(signal: Held, policy: Policy, appended: float | None) -> float:
-    """The signal's time for the cooldown of its name: a time claimed ahead keeps others out for one cooldown at most."""
+    """The signal's time for the cooldown of its name: one claimed ahead keeps others out for one cooldown at most."""
     return bounded(signal.ts, appended, policy.cooldowns_us[signal.name] / 1e6)
 
 
