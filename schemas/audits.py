@@ -111,6 +111,14 @@ class AuditedIncident(Record):
     ts: Ts
 
 
+class Intervention(Record):
+    """What an operator did about the turn."""
+
+    kind: Literal["clear_risk", "approve_turn", "deny_turn"]
+    by: Id
+    ts: Ts
+
+
 class Verdict(Record):
     """What moderation or a guardian said: an incident of kind `moderation` or `guardian_veto`."""
 
@@ -189,5 +197,8 @@ class Audit(Record):
         Field(description="Ids (`ce_id`) of the records it is made of, by topic; their headers hold version and cut."),
     ]
     omitted: Annotated[dict[str, Count], Field(description="How many of a kind did not fit into the bounds.")]
+    interventions: Annotated[
+        list[Intervention], Field(default_factory=list, description="What operators did about the turn.")
+    ]
     previous: Annotated[Digest | None, Field(description="`hash` of the record before it on its partition.")]
     hash: Annotated[Digest, Field(description="SHA-256 of the canonical JSON (RFC 8785) of all other fields.")]

@@ -49,10 +49,34 @@ class Deny(Command):
     call_id: Id
 
 
+class ClearRisk(Command):
+    """End the alignment_risk in force before its time: of one open turn, or of the identity and all its open turns."""
+
+    kind: Literal["clear_risk"]
+    audit_id: Annotated[Id | None, Field(description="The turn; left out: the identity.")] = None
+
+
+class ApproveTurn(Command):
+    """Admit a held turn, strict."""
+
+    kind: Literal["approve_turn"]
+    audit_id: Id
+
+
+class DenyTurn(Command):
+    """Refuse a held turn for good."""
+
+    kind: Literal["deny_turn"]
+    audit_id: Id
+
+
 class Tick(Command):
     """Event time passed: whatever of the identity waits for a deadline at or before `ts` meets it."""
 
     kind: Literal["tick"]
 
 
-AnyCommand = Annotated[SetCap | AddNote | ReleaseLock | Approve | Deny | Tick, Field(discriminator="kind")]
+AnyCommand = Annotated[
+    SetCap | AddNote | ReleaseLock | Approve | Deny | ClearRisk | ApproveTurn | DenyTurn | Tick,
+    Field(discriminator="kind"),
+]

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from schemas.base import Count, Digest, Id, Identity, Record, Ts
+from schemas.base import Bag, Count, Digest, Id, Identity, Record, Ts
 from schemas.vocabulary import Fate, Mode, Refusal, RegulatedSignal, Review, Tool
 
 
@@ -35,10 +35,21 @@ class WeighedSignal(Record):
 class Step(Record):
     """One step in the making of one parameter."""
 
-    step: Annotated[str, Field(description="default, map, nudge, guard, flag, lock, tighten, bound.")]
+    step: Annotated[
+        str,
+        Field(description="default, map, nudge, guard, flag, lock, tighten, approve, strict, bound, hold, carry."),
+    ]
     by: Annotated[str, Field(description="What did it: a signal, a flag, the style table, a bound.")]
     from_: Annotated[Any, Field(alias="from")]
     to: Any
+
+
+class Function(Record):
+    """A tool as a model takes it."""
+
+    name: Annotated[str, Field(description="Function name, which the model says; not the canonical name.")]
+    description: str
+    parameters: Annotated[Bag, Field(description="JSON Schema of the arguments.")]
 
 
 class Modulation(Record):
@@ -48,8 +59,11 @@ class Modulation(Record):
     identity: Identity
     revision: Annotated[Count, Field(description="0 for the first; each change adds 1.")]
     admitted: bool
-    refusal: Refusal | None
-    review: Review
+    refusal: Annotated[
+        Refusal | None,
+        Field(description="Why it is not admitted. held: it waits for a person; a later revision answers."),
+    ]
+    review: Annotated[Review, Field(description="suggested: a person should look; required: the turn waits for one.")]
     mode: Mode
     parameters: Parameters
     prompt_style: str
@@ -57,3 +71,8 @@ class Modulation(Record):
     lineage: dict[str, list[Step]]
     policy: Digest
     ts: Ts
+    functions: Annotated[
+        list[Function],
+        Field(default_factory=list, description="The allowed tools, ready for a model; empty where not admitted."),
+    ]
+    expires: Annotated[Ts | None, Field(description="Held only: when the waiting for a person ends.")] = None

@@ -6,12 +6,12 @@ from pydantic import StringConstraints
 
 Signal = Literal["alignment_risk", "stress", "ambiguity", "urgency", "novelty", "trust"]
 RegulatedSignal = Literal["alignment_risk", "stress", "stabilize", "ambiguity", "urgency", "novelty", "trust"]
-Fate = Literal["used", "expired", "other_turn", "cooldown", "budget", "capped", "clamped"]
+Fate = Literal["used", "expired", "other_turn", "cooldown", "budget", "capped", "clamped", "cleared"]
 Mode = Literal["strict", "balanced", "creative"]
 Tool = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 """A canonical tool name. Which ones there are is the registry's to say (policy section `tools`)."""
-Refusal = Literal["rate_limited", "budget_exceeded"]
-Review = Literal["none", "suggested"]
+Refusal = Literal["rate_limited", "budget_exceeded", "held", "denied", "hold_expired"]
+Review = Literal["none", "suggested", "required"]
 Decision = Literal["allowed", "denied", "pending"]
 Reason = Literal[
     "unknown_turn",
@@ -36,6 +36,8 @@ Finish = Literal[
     "cut",
     "rate_limited",
     "budget_exceeded",
+    "denied",
+    "hold_expired",
     "too_many_turns",
     "too_long",
     "no_modulation",

@@ -5,6 +5,7 @@
 - What is missing is waited for until `grace_ms` of event time after the end of the turn: the first later record of the
   identity, a `tick` command too, ends the wait, and the bundle names what was missing.
 - A turn that never ends is said as `abandoned` when too many others came after it.
+- An operator's command about a turn (`clear_risk`, `approve_turn`, `deny_turn`) is a fact of it where it is open.
 - What comes after the bundle is said as a supplement under the same audit_id, by the same rules.
 - Outputs: the bundle of the record's own turn, then those whose wait is over, then what had to give way.
 """
@@ -14,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from agents.audit import memory
 from agents.audit.bundle import bundle
-from agents.audit.facts import TOPICS, add
+from agents.audit.facts import TOPICS, add, intervened
 from agents.audit.memory import Json
 from agents.contract import Output, State, Trigger
+from schemas.commands import ApproveTurn, ClearRisk, DenyTurn
 
 if TYPE_CHECKING:
     from agents.policy.compiled import Policy
@@ -52,6 +54,8 @@ class Audit:
         turns: dict[str, Json] = known["open"]
         rules, said = policy.document.audit, _Said(trigger.identity, known["audited"])
         audit_id = trigger.value.audit_id if trigger.topic in TOPICS else None
+        if isinstance(trigger.value, ClearRisk | ApproveTurn | DenyTurn):
+            turns = intervened(turns, trigger.value, policy)
         if audit_id is not None:
             after = _heard(turns.get(audit_id), said.audited, audit_id, trigger, policy)
             if after is not None:
@@ -105,6 +109,6 @@ def _status(turn: Json) -> str:
         return "supplement"
     if turn["closed"] is not None:
         return "closed"
-    if turn["modulation"] is not None and not turn["modulation"]["admitted"]:
+    if memory.is_refused(turn):
         return "refused"
     return "unopened" if turn["opened"] is None else "abandoned"

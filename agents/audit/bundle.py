@@ -58,6 +58,7 @@ def bundle(identity: str, audit_id: str, turn: Json, status: str, incomplete: li
         "policies": sorted(turn["policies"]),
         "records": {topic: turn["records"][topic] for topic in TOPICS if topic in turn["records"]},
         "omitted": {kind: turn["omitted"][kind] for kind in sorted(turn["omitted"])},
+        "interventions": sorted(turn.get("interventions", []), key=lambda one: (one["ts"], one["kind"], one["by"])),
     }
     told["explanation"] = explained(told)
     return told

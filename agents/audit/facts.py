@@ -11,6 +11,7 @@ from agents.audit.rules import AuditRules
 from agents.contract import Trigger
 from agents.gating.memory import prompt_hmac
 from agents.gating.redaction import redact, summarise
+from schemas.commands import ApproveTurn, ClearRisk, DenyTurn
 from schemas.interactions import Closed, Opened
 from schemas.models import ModelReply, ModelRequest
 from schemas.modulations import Modulation
@@ -43,6 +44,28 @@ def add(turn: Json, trigger: Trigger, policy: "Policy") -> Json | None:
     after["since"] = min(turn["since"], trigger.value.ts)
     after["last"] = max(turn["last"], trigger.value.ts)
     return after
+
+
+def intervened(
+    turns: dict[str, Json], command: ClearRisk | ApproveTurn | DenyTurn, policy: "Policy"
+) -> dict[str, Json]:
+    """The turns with what an operator asked about them: all of the identity where the command names none.
+
+    An answer about a turn that was not seen held is left out: the modulation agent rejects it.
+    """
+    after = dict(turns)
+    for name, turn in turns.items():
+        if command.audit_id not in (None, name) or turn["closed"] is not None:
+            continue
+        modulation = turn["modulation"]
+        if command.kind != "clear_risk" and (modulation is None or modulation["refusal"] != "held"):
+            continue
+        known, told = turn.get("interventions", []), {"kind": command.kind, "by": command.by, "ts": command.ts}
+        if len(known) < policy.document.audit.incidents:
+            after[name] = {**turn, "interventions": [*known, told], "last": max(turn["last"], command.ts)}
+        else:
+            after[name] = {**turn, "omitted": counted(turn["omitted"], "interventions")}
+    return after if after != turns else turns
 
 
 def shown(text: str | None, policy: "Policy") -> str | None:

@@ -4,7 +4,7 @@ open:    {audit_id: turn}   turns without their bundle, and late facts of those 
 audited: [[audit_id, opening seen, closing seen, supplements]]   turns with their bundle, oldest first
 
 turn: {supplement, since, last, opened, closed, modulation, revisions, signals, calls, incidents, requests, policies,
-       records, omitted}
+       records, omitted, interventions}
       supplement: 0, or the number of the supplement its facts will make; since, last: event time of the first fact
       that was seen, and the latest event time of all; the rest as `agents.audit.facts` fills it in
 """
@@ -36,6 +36,7 @@ def fresh(supplement: int, ts: float) -> Json:
         "policies": [],
         "records": {},
         "omitted": {},
+        "interventions": [],
     }
 
 
@@ -86,7 +87,7 @@ def missing(turn: Json) -> list[str]:
             wanted.append("the opening")
         if modulation is None:
             wanted.append("revision 0")
-        if turn["closed"] is None and not _refused(turn):
+        if turn["closed"] is None and not is_refused(turn):
             wanted.append("the closing")
     for name, call in sorted(turn["calls"].items()):
         if whole and not call["seen"]:
@@ -111,13 +112,14 @@ def overdue(turn: Json, ts: float, rules: AuditRules) -> bool:
         began = turn["since"]
     elif turn["closed"] is not None:
         began = turn["closed"]["ts"]
-    elif _refused(turn):
+    elif is_refused(turn):
         began = turn["modulation"]["ts"]
     else:
         return False
     return micros(ts) >= micros(began) + rules.grace_ms * 1000
 
 
-def _refused(turn: Json) -> bool:
+def is_refused(turn: Json) -> bool:
+    """Whether the turn was refused for good; a held one still waits for a person."""
     modulation = turn["modulation"]
-    return modulation is not None and not modulation["admitted"]
+    return modulation is not None and not modulation["admitted"] and modulation["refusal"] != "held"

@@ -12,6 +12,7 @@ FATES = {
     "other_turn": "belonged to another turn",
     "capped": "was held to the cap of its source",
     "clamped": "was outside 0 to 1 and was clamped",
+    "cleared": "was cleared by an operator",
 }
 COUNTED = ("used", "capped", "clamped")
 """Fates of signals that counted."""
@@ -29,16 +30,26 @@ REASONS = {
     "approval_denied": "a person denied it",
     "approval_expired": "nobody approved it in time",
     "awaiting_approval": "it waited for a person",
+    "held": "it waits for a person",
+    "denied": "a person denied it",
+    "hold_expired": "nobody reviewed it in time",
 }
-CAUSES = {"tighten": "a blocked tool call", "lock": "the drift lock", "strict": "strict mode"}
+CAUSES = {
+    "tighten": "a blocked tool call",
+    "lock": "the drift lock",
+    "strict": "strict mode",
+    "approve": "a person's approval",
+    "hold": "an earlier revision",
+}
 """Steps of a lineage named by what they are; the others by what did them."""
 SHOWN = 4
 """How many of a kind the paragraph names one by one."""
+INTERVENTIONS = {"clear_risk": "cleared its alignment_risk", "approve_turn": "approved it", "deny_turn": "denied it"}
 
 
 def explained(told: Json) -> str:
     """The paragraph. told: a bundle, complete but for its explanation."""
-    sentences = [_life(told), _outcome(told), _causes(told), _signals(told), _changes(told)]
+    sentences = [_life(told), _outcome(told), _causes(told), _signals(told), _changes(told), _operators(told)]
     sentences += [_tools(told), _blocked(told), _events(told), _spent(told), _gaps(told)]
     return " ".join(sentence for sentence in sentences if sentence)
 
@@ -138,6 +149,13 @@ def _changes(told: Json) -> str:
         what = "" if changed is None else f", changing {_listed(list(changed))}" if changed else ""
         words.append(f"revision {revision['revision']} ({revision['mode']}){what}")
     return f"It was settled again while it was open: {_listed(words)}." if words else ""
+
+
+def _operators(told: Json) -> str:
+    words = [
+        f"operator {one['by']} {INTERVENTIONS[one['kind']]} at {moment(one['ts'])}" for one in told["interventions"]
+    ]
+    return f"A person stepped in: {_listed(words)}." if words else ""
 
 
 def _tools(told: Json) -> str:

@@ -1,7 +1,8 @@
 """The bond ledger: one entry per user, and an event for each change worth one (rules, section 6).
 
 - A detection is compared with the entry: `phase_transition`, `risk_change`, then `ulm_spike` per node in order of name.
-- An admitted turn (revision 0 of its modulation) is one message of the day's counter; a refused one changes nothing.
+- An admitted turn (revision 0 of its modulation) is one message of the day's counter; a refused one changes nothing. A
+  held turn is counted with the revision that admits it. The day runs on a clock that never goes back.
 - `set_cap` and `add_note` are `admin_action` events; other commands are not the ledger's.
 - Outputs: the events, then the entry.
 - An event's data is `{old, new}`. Records apply in the order they arrive.
@@ -10,11 +11,13 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from agents._shared.clock import forward
 from agents.bonds.cap import check_cap
 from agents.bonds.entry import Json, exceeds_by, new_entry, note_line, ratchet, read_entry, touched
 from agents.contract import Output, Reject, State, Trigger
 from schemas.bonds import Detection
 from schemas.commands import AddNote, SetCap
+from schemas.modulations import Modulation
 from schemas.vocabulary import BondEventType
 
 if TYPE_CHECKING:
@@ -23,7 +26,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Bonds:
-    """State key: the identity. State: `{entry, commands}`, commands being the ids of recent commands, oldest first."""
+    """State key: the identity. State: `{entry, commands, clock, held}`.
+
+    commands: ids of recent commands, oldest first. clock: latest event time of a message, seconds, or null. held:
+    audit_ids of turns that wait for a person, oldest first.
+    """
 
     name: str = "bonds"
     sources: tuple[str, ...] = ("detections", "commands", "modulations")
@@ -37,9 +44,8 @@ class Bonds:
         """Raises Reject: too_many_nodes."""
         value = trigger.value
         if trigger.topic == "modulations":
-            if value.revision != 0 or not value.admitted:
-                return state, []
-        elif trigger.topic == "commands" and not isinstance(value, SetCap | AddNote):
+            return _modulation(state, trigger, policy)
+        if trigger.topic == "commands" and not isinstance(value, SetCap | AddNote):
             return state, []
         known: Json = state or {"entry": new_entry(trigger.identity, value.ts), "commands": []}
         if trigger.topic == "commands" and trigger.id in known["commands"]:
@@ -48,7 +54,7 @@ class Bonds:
         commands = known["commands"]
         if trigger.topic == "commands":
             commands = [*commands, trigger.id][-policy.document.bonds.commands_remembered :]
-        return {"entry": entry, "commands": commands}, [*events, Output("bonds", trigger.identity, entry)]
+        return {**known, "entry": entry, "commands": commands}, [*events, Output("bonds", trigger.identity, entry)]
 
 
 AGENT = Bonds()
@@ -99,19 +105,40 @@ def _command(entry: Json, trigger: Trigger, policy: "Policy") -> tuple[Json, lis
     return touched(entry, command.ts, **changes), [event]
 
 
-def _message(entry: Json, trigger: Trigger, policy: "Policy") -> tuple[Json, list[Output]]:
+def _modulation(state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
+    """One message more where a turn is admitted for the first time, by revision 0 or by the end of its hold."""
+    value: Modulation = trigger.value
+    held: list[str] = [] if state is None else state.get("held", [])
+    first, waited = value.revision == 0, value.audit_id in held
+    waits = not value.admitted and value.refusal == "held"
+    if not (waited and not waits) and not (first and (value.admitted or waits)):
+        return state, []
+    known: Json = state or {"entry": new_entry(trigger.identity, value.ts), "commands": []}
+    clock = forward(known.get("clock"), value.ts)
+    held = [audit_id for audit_id in held if audit_id != value.audit_id]
+    if waits:
+        held = [*held, value.audit_id][-policy.document.bonds.held_remembered :]
+    before = read_entry(known["entry"])
+    entry = before if waited and not value.admitted else _message(before, trigger, clock, policy)
+    outputs = [Output("bonds", trigger.identity, entry)] if entry != before else []
+    return {**known, "entry": entry, "clock": clock, "held": held}, outputs
+
+
+def _message(entry: Json, trigger: Trigger, clock: float, policy: "Policy") -> Json:
+    """The entry after a message; one that waits for a person begins a new day where that is due, and is not counted."""
     check = check_cap(
         entry["daily_msg_cap"],
         entry["daily_msg_count"],
         entry["daily_msg_reset_at"],
-        trigger.value.ts,
+        clock,
         day_s=policy.document.bonds.day_s,
     )
-    counted = touched(entry, trigger.value.ts, daily_msg_count=check.count + 1, daily_msg_reset_at=check.reset_at)
-    return counted, []
+    if not trigger.value.admitted:
+        return {**entry, "daily_msg_count": check.count, "daily_msg_reset_at": check.reset_at}
+    return touched(entry, trigger.value.ts, daily_msg_count=check.count + 1, daily_msg_reset_at=check.reset_at)
 
 
-_APPLY = {"detections": _detection, "commands": _command, "modulations": _message}
+_APPLY = {"detections": _detection, "commands": _command}
 
 
 def _event(trigger: Trigger, event_type: BondEventType, detail: str, old: Any, new: Any) -> Output:

@@ -1,6 +1,7 @@
 """The conversation agent: answers turns opened with `respond: true`; without it the application calls the model.
 
-Per turn: wait for its modulation; search for snippets; ask the model; hand its tool calls to the gate and wait for all
+Per turn: wait for its modulation, and for a person where that holds the turn; search for snippets; ask the model; hand
+its tool calls to the gate and wait for all
 of them; ask again under the newest revision, at most `gating.step_limit` times; judge the final text; close. Whatever
 does not come within its time (event time: a tick, or any later record of the identity) fails closed. State key: the
 identity, as `agents.conversation.memory` describes.
@@ -13,7 +14,7 @@ from agents.contract import Output, State, Trigger
 from agents.conversation import calls
 from agents.conversation.desk import NAME, Desk
 from agents.conversation.memory import EMPTY, chars_of, force_of, latest, new_turn, nothing_in, without
-from agents.conversation.steps import advance, expire, replied
+from agents.conversation.steps import HELD, advance, expire, hold, replied
 from agents.conversation.verdicts import judge_input
 from schemas.interactions import Closed, Opened
 from schemas.modulations import Modulation
@@ -95,6 +96,8 @@ def _opened(desk: Desk, opened: Opened) -> None:
         desk.close(audit_id, turn, "too_many_turns")
         return
     desk.put(audit_id, turn)
+    if force is not None and force["refusal"] == HELD:
+        hold(desk, turn)
     judge_input(desk, audit_id, turn)
     advance(desk, audit_id, turn)
 
@@ -122,4 +125,9 @@ def _modulated(desk: Desk, modulation: Modulation) -> None:
     turn["force"] = force
     if turn["need"] is not None and force["risk"] >= turn["need"]:
         turn["need"] = None  # at once: a later, lower signal must not make the turn wait again
+    if force["refusal"] == HELD:
+        hold(desk, turn)
+    elif force["refusal"] is not None and turn["phase"] != "opening":
+        desk.close(audit_id, turn, force["refusal"])
+        return
     advance(desk, audit_id, turn)

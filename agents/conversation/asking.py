@@ -73,8 +73,11 @@ def ask_moderation(desk: Desk, audit_id: str, turn: Json, what: str, text: str) 
 
 
 def step_id(desk: Desk, audit_id: str, turn: Json) -> str:
-    """The request id of a turn's step: `audit_id/step`, and `/again` where it is asked a second time."""
-    return f"{desk.base(audit_id)}/{turn['step']}" + ("/again" if turn["again"] else "")
+    """The request id of a turn's step: `audit_id/step`, `/again` where it is asked a second time after a veto, and
+    `/held-N` after the turn was held for the N-th time while the model was asked."""
+    again = "/again" if turn["again"] else ""
+    held = f"/held-{turn['holds']}" if turn.get("holds") else ""
+    return f"{desk.base(audit_id)}/{turn['step']}{again}{held}"
 
 
 def _request(

@@ -1,9 +1,10 @@
 """The messages of a model request, in the shape of chat completions.
 
-Order, with the stable part first so that a provider's prompt cache can hold it: preamble of the prompt style (system),
-snippets (system), context pack (user), history (user and assistant by turns), prompt (user), then the model's tool
-calls and what came of them. Only sentences of the policy are instructions: snippets and tool outputs stand inside JSON
-strings, under a sentence that calls them data, so nothing in them can end the frame it stands in.
+Order, with the stable part first so that a provider's prompt cache can hold it: one system message (base, preamble of
+the prompt style, snippets, context pack: many servers refuse a second one), history (user and assistant by turns),
+prompt (user), then the model's tool calls and their outputs. Only sentences of the policy are instructions: snippets,
+context and tool outputs are inside JSON strings, under a sentence that calls them data, so nothing in them can end its
+frame.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ import orjson
 
 from agents.conversation.memory import Json
 from agents.conversation.rules import Words
+from agents.policy.functions import functions_of as allowed_functions
 
 if TYPE_CHECKING:
     from agents.policy.compiled import Policy
@@ -24,17 +26,18 @@ def messages_of(turn: Json, history: Sequence[Any], concise: bool, policy: "Poli
     """What the model is told. history: [serial, prompt, answer] of the session, oldest first."""
     words = policy.document.conversation.words
     style = getattr(policy.document.prompt_styles, turn["force"]["style"])
-    system = [style.system_preamble]
+    base = policy.document.system_base
+    system = [base, style.system_preamble] if base else [style.system_preamble]
     if turn["strictly"]:
         system.append(words.stricter)
     if concise:
         system.append(words.concise)
-    said: list[Message] = [{"role": "system", "content": "\n\n".join(system)}]
     if turn["snippets"]:
         lines = [orjson.dumps({"source": source, "text": text}).decode() for source, text in turn["snippets"]]
-        said.append({"role": "system", "content": "\n".join([words.snippets, *lines])})
+        system.append("\n".join([words.snippets, *lines]))
     if turn["context"]:
-        said.append({"role": "user", "content": f"{words.context}\n{turn['context']}"})
+        system.append("\n".join([words.context, orjson.dumps(turn["context"]).decode()]))
+    said: list[Message] = [{"role": "system", "content": "\n\n".join(system)}]
     for serial, prompt, answer in history:
         if serial <= turn["upto"]:
             said += [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
@@ -43,15 +46,7 @@ def messages_of(turn: Json, history: Sequence[Any], concise: bool, policy: "Poli
 
 def functions_of(allowlist: Sequence[str], policy: "Policy") -> list[Json]:
     """The functions of the tools in force, in the allowlist's order, as chat completions names them."""
-    registry, flags = policy.document.tools, policy.document.flags
-    offered = []
-    for name in allowlist:
-        spec = registry.root.get(name)
-        if spec is None or not (spec.flag is None or flags.on(spec.flag)):
-            continue
-        function = {"name": spec.function, "description": spec.description, "parameters": spec.arguments}
-        offered.append({"type": "function", "function": function})
-    return offered
+    return [{"type": "function", "function": function} for function in allowed_functions(allowlist, policy)]
 
 
 def exchange_of(content: str | None, calls: Sequence[Json], contents: Sequence[str]) -> list[Message]:

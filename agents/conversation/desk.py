@@ -3,6 +3,7 @@
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+from agents._shared.clock import forward
 from agents.contract import Output, Trigger, output_id
 from agents.conversation import budget
 from agents.conversation.memory import Json, remembered, without
@@ -27,8 +28,8 @@ class Desk:
         self.trigger = trigger
         self.policy = policy
         self.rules = policy.document.conversation
-        self.now: float = max(memory["now"], trigger.value.ts)
-        """Event time: of the latest record so far."""
+        self.now: float = forward(memory["now"], trigger.value.ts)
+        """The clock of the identity: event time of the latest record so far; it never goes back."""
         self.outputs: list[Output] = []
 
     @property

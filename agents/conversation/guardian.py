@@ -22,8 +22,9 @@ def fired(answer: str, turn: Json, policy: "Policy") -> list[str]:
     text, mode = read(answer, chars), turn["force"]["mode"]
     names = [name for name, rule, occurs in rules.matchers if mode in rule.modes and occurs(text, gap)]
     if rules.preamble_words:
-        preamble = read(getattr(policy.document.prompt_styles, turn["force"]["style"]).system_preamble, chars)
-        if _share_a_run(preamble.words, text.words, rules.preamble_words):
+        style = getattr(policy.document.prompt_styles, turn["force"]["style"])
+        spoken = [read(part, chars).words for part in (policy.document.system_base, style.system_preamble)]
+        if any(_share_a_run(words, text.words, rules.preamble_words) for words in spoken):
             names.append("leaks_preamble")
     if mode in rules.cite_modes and turn["snippets"]:
         plain = answer.casefold()

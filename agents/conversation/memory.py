@@ -9,14 +9,16 @@ sessions: {session_id: [[serial, prompt, answer]]}  answered turns, oldest first
 serial:   number of the last entry in `sessions`
 budget:   {start, spent, held}, see `agents.conversation.budget`
 
-turn: {phase, session, model, prompt, context, upto, force, need, tighten, until, step, again, request, judges, calls,
-       said?, snippets, exchange, room, strictly, concise, answer, cut, usage}
+turn: {phase, session, model, prompt, context, upto, force, need, tighten, until, step, again, holds, stale, request,
+       judges, calls, said?, snippets, exchange, room, strictly, concise, answer, cut, usage}
   phase     opening | retrieving | ready | asking | tools | judging
   upto      serial of the last entry of the session's history that this turn is told
   need      null, or the alignment_risk its modulation must show before the model is asked again
   tighten   true where the gate stopped a call: the next step waits for the strict revision
   until     event time at which waiting for a modulation ends
   again     true where this step is asked a second time, after a veto
+  holds     how often the turn lost what the model had made because it was held; names requests apart
+  stale     true where the request that is out was made before the turn was held: its answer is not used
   request   null, or {id, held, until} of the model request that is out
   judges    {request_id: {what, held, until}} of verdicts that are out; what: input | output | guardian
   calls     tool calls of this step: {id, short, tool, decision, reason, result, until}
@@ -25,7 +27,8 @@ turn: {phase, session, model, prompt, context, upto, force, need, tighten, until
   room      characters that tool outputs may still take
   strictly  true after a veto
   answer    the final text while it is judged; cut: it ended at the token limit
-force: {revision, refusal, mode, style, risk, parameters}; risk: alignment_risk in force, 0 without
+force: {revision, refusal, expires, mode, style, risk, parameters}; risk: alignment_risk in force, 0 without; expires:
+       event time at which a held turn is no longer waited for, else null
 """
 
 from collections.abc import Mapping
@@ -76,6 +79,7 @@ def force_of(modulation: Modulation) -> Json:
     return {
         "revision": modulation.revision,
         "refusal": modulation.refusal or (None if modulation.admitted else "rate_limited"),
+        "expires": modulation.expires,
         "mode": modulation.mode,
         "style": modulation.prompt_style,
         "risk": max(risks, default=0.0),
@@ -101,6 +105,8 @@ def new_turn(opened: Opened, force: Json | None, upto: int, until: float, model:
         "until": until,
         "step": 0,
         "again": False,
+        "holds": 0,
+        "stale": False,
         "request": None,
         "judges": {},
         "calls": [],

@@ -6,11 +6,13 @@ from agents.conversation.calls import TRUNCATED
 from agents.conversation.desk import Desk, usage_of
 from agents.conversation.memory import Json
 from agents.conversation.reasoning import visible
-from agents.conversation.verdicts import heard, judge_answer
+from agents.conversation.verdicts import drop_verdicts, heard, judge_answer
 from schemas.models import ModelReply
 
 _ENDS = {"error": "model_error", "timeout": "model_timeout", "refused": "model_refused"}
 _KIND_CHARS = 48
+HELD = "held"
+"""Refusal of a turn that waits for a person: neither admitted nor ended."""
 
 
 def advance(desk: Desk, audit_id: str, turn: Json) -> None:
@@ -33,6 +35,18 @@ def advance(desk: Desk, audit_id: str, turn: Json) -> None:
         desk.put(audit_id, turn)
 
 
+def hold(desk: Desk, turn: Json) -> None:
+    """The turn waits for a person now. What the model made before, under looser parameters, is not used: the step is
+    asked again when a person has let the turn go on."""
+    expires = desk.now if turn["force"]["expires"] is None else turn["force"]["expires"]
+    turn["until"] = max(turn["until"], expires + desk.rules.waits.modulation_ms / 1000)
+    if turn["phase"] == "asking":
+        turn["stale"] = True
+    elif turn["phase"] == "judging":
+        drop_verdicts(desk, turn)
+        _ask_again(turn)
+
+
 def replied(desk: Desk, audit_id: str, turn: Json, reply: ModelReply) -> None:
     """Take in a reply that is waited for: its cost, then what it says."""
     request, judges = turn["request"], turn["judges"]
@@ -50,6 +64,9 @@ def replied(desk: Desk, audit_id: str, turn: Json, reply: ModelReply) -> None:
         reply = reply.model_copy(update={"content": visible(reply.content)[0]})
     if answer:
         turn["request"] = None
+        if turn.get("stale"):
+            _ask_again(turn)
+            return
         _answered(desk, audit_id, turn, reply)
     else:
         turn["judges"] = {name: judge for name, judge in judges.items() if name != reply.request_id}
@@ -88,7 +105,7 @@ def _settled(desk: Desk, turn: Json) -> bool:
     if force is None:
         return False
     if force["refusal"] is not None:
-        return True
+        return bool(force["refusal"] != HELD)
     if turn["need"] is not None:
         if force["risk"] < turn["need"]:
             return False
@@ -99,6 +116,10 @@ def _settled(desk: Desk, turn: Json) -> bool:
             return False
         turn["tighten"] = False
     return True
+
+
+def _ask_again(turn: Json) -> None:
+    turn.update(phase="ready", stale=False, answer=None, cut=False, holds=turn.get("holds", 0) + 1)
 
 
 def _begin(desk: Desk, audit_id: str, turn: Json) -> None:

@@ -64,14 +64,19 @@ def veto(desk: Desk, audit_id: str, turn: Json, names: list[str]) -> None:
     """The first veto: asked once more, more strictly, under the revision it calls for. The second withholds."""
     score = desk.rules.guardian.score
     desk.incident("guardian_veto", audit_id, turn, ", ".join(names), score)
-    for verdict in turn["judges"].values():
-        desk.settle(verdict["held"], None)  # the answer it is about is gone
-    turn["judges"] = {}
+    drop_verdicts(desk, turn)
     if turn["strictly"]:
         desk.close(audit_id, turn, "vetoed", ", ".join(names))
         return
     turn.update(strictly=True, again=True, answer=None, cut=False, phase="ready")
     _need(desk, turn, score)
+
+
+def drop_verdicts(desk: Desk, turn: Json) -> None:
+    """Wait for no verdict any more: the answer they are about is gone. What they hold of the budget is spent."""
+    for verdict in turn["judges"].values():
+        desk.settle(verdict["held"], None)
+    turn["judges"] = {}
 
 
 def _input(desk: Desk, audit_id: str, turn: Json, verdict: Verdict) -> None:

@@ -11,12 +11,14 @@
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from agents._shared.clock import forward
 from agents.contract import Output, State, Trigger, output_id
 from agents.feedback import memory
 from agents.feedback.drift import alarm, diverges
 from agents.feedback.memory import Json
+from agents.feedback.rules import Drift
 from agents.feedback.style import count_intents, nudges, sum_intents
 from agents.moderation.local import judge
 from schemas.commands import ReleaseLock
@@ -63,16 +65,24 @@ def _card(state: Json, trigger: Trigger, policy: "Policy") -> tuple[Json, list[O
         return state, []
     turn = state["turns"].get(card.target_action_id)
     row = [card.ts, key, card.rating, turn is not None, count_intents(card.symbols or ())]
-    state = {**state, "cards": memory.insert(state["cards"], row, rules.cards_kept)}
+    clock = forward(state.get("clock"), card.ts)
+    state = {**state, "cards": memory.insert(state["cards"], row, rules.cards_kept), "clock": clock}
     outputs: list[Output] = []
     if turn is not None and diverges(card.rating, turn["mode"], turn["incident"], rules.drift):
-        diverging = memory.insert(state["diverging"], [card.ts, key], rules.drift.cards_kept)
+        diverging = memory.insert(state["diverging"], [card.ts, key, clock], rules.drift.cards_kept)
         state = {**state, "diverging": diverging}
-        if not state["locked"] and alarm([ts for ts, _ in diverging], rules.drift):
+        if not state["locked"] and _drifts(diverging, rules.drift):
             state = {**state, "locked": True}
             outputs.append(_incident(card, turn, trigger, policy))
     outputs += _moderated(card, turn, trigger, len(outputs), policy)
     return state, [*outputs, _table(state, trigger, policy)]
+
+
+def _drifts(diverging: list[Any], rules: Drift) -> bool:
+    """Whether too many cards lie within one window, by their own times or by the clock, which never goes back: stepping
+    through the past is no way around the alarm."""
+    own, clocks = [row[0] for row in diverging], sorted(row[-1] if len(row) > 2 else row[0] for row in diverging)
+    return alarm(own, rules) or alarm(clocks, rules)
 
 
 def _release(state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:

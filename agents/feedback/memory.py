@@ -1,9 +1,10 @@
 """What feedback remembers of one identity: a JSON object of bounded size. All functions return new values.
 
 cards:     [[ts, card, rating, known, intents]]  those that count, by event time, equal times by arrival
-diverging: [[ts, card]]                          those that diverge, likewise; emptied when the lock is released
+diverging: [[ts, card, clock]]                   those that diverge, likewise; emptied when the lock is released
 turns:     {audit_id: turn}                      recent turns, the one first heard of first
 locked:    bool
+clock:     latest event time of a card so far, or null; a diverging card has it as it was with that card
 releases:  [command id]                          recent releases, oldest first
 
 card: a short digest of the card's id. Notes, tags and hashes are not kept.
@@ -20,7 +21,7 @@ from schemas.tools import Incident
 
 Json = dict[str, Any]
 
-EMPTY: Mapping[str, Any] = {"cards": [], "diverging": [], "turns": {}, "locked": False, "releases": []}
+EMPTY: Mapping[str, Any] = {"cards": [], "diverging": [], "turns": {}, "locked": False, "releases": [], "clock": None}
 
 
 def card_key(card_id: str) -> str:

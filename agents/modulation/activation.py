@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from agents.modulation.memory import Held, Memory
+from agents.modulation import risk
+from agents.modulation.memory import RISK, Held, Memory, Turn
 from agents.modulation.rules import MemoryRules
 from agents.policy.compiled import Policy
 
@@ -22,6 +23,8 @@ def for_opening(
         listed += [signal.listed("expired") for signal in signals if not signal.active_at(ts)]
         memory.active[name] = [signal for signal in signals if signal.active_at(ts)]
     own = _take_own(memory, audit_id, rules)
+    highest, others = risk.for_opening(memory, audit_id, ts, rules)
+    listed += others
     waiting = []
     for signal in memory.one_turn:
         if not signal.shown:
@@ -29,13 +32,25 @@ def for_opening(
         if signal.audit_id is not None and memory.known_content(signal.audit_id) is None:
             waiting.append(signal._replace(shown=True))
     memory.one_turn = waiting
-    return _one_per_name([*own, *(signal for signals in memory.active.values() for signal in signals)]), listed
+    used = _one_per_name([*own, *(signal for signals in memory.active.values() for signal in signals)])
+    if highest is None:
+        return used, listed
+    refused = (highest.listed("budget"), highest.listed("cooldown"))  # it counts all the same: listed once, as used
+    return [*used, highest], [entry for entry in listed if entry not in refused]
 
 
-def for_revision(memory: Memory, audit_id: str, ts: float, used: list[Held], rules: MemoryRules) -> list[Held]:
-    """The signals that count for an open turn now: those that made it, and those active for it that came since."""
-    active = [signal for signals in memory.active.values() for signal in signals if signal.active_at(ts)]
-    return _one_per_name([*used, *_take_own(memory, audit_id, rules), *active])
+def for_revision(memory: Memory, audit_id: str, turn: Turn, rules: MemoryRules, *, risk_alone: bool) -> list[Held]:
+    """The signals that count for an open turn now: those that made it, and those active for it that came since.
+
+    risk_alone: the record at hand raised alignment_risk and nothing else, so of the others none is looked at anew: it
+    must not bring in by the way what loosens.
+    """
+    highest = risk.for_revision(memory, audit_id, turn, rules)
+    used = [signal for signal in turn.used if signal.name != RISK]
+    if not risk_alone:
+        active = [signal for signals in memory.active.values() for signal in signals if signal.active_at(turn.ts)]
+        used = _one_per_name([*used, *_take_own(memory, audit_id, rules), *active])
+    return used if highest is None else [*used, highest]
 
 
 def listing(policy: Policy, used: Iterable[Held], others: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Combining signals into parameters, each step recorded (rules, section 2, steps 1 to 6).
 
-The safety mode is settled first: no nudge reaches it, and the other parameters depend on whether it ends strict.
+The safety mode is settled first: no nudge reaches it, and the other parameters depend on whether it ends strict. Where
+the turn has an earlier revision, what has a safety direction is held to it in the end: no revision is looser.
 """
 
 from collections.abc import Mapping
@@ -22,6 +23,25 @@ class Style(NamedTuple):
     locked: bool = False
 
 
+class Hold(NamedTuple):
+    """What makes a turn strict, or no looser than it was, whatever its signals."""
+
+    tightened_by: str | None = None
+    """The incident that made it strict."""
+    approved_by: str | None = None
+    """The operator who let it go on, strict."""
+    before: Mapping[str, Any] | None = None
+    """Parameters of the revision before this one."""
+    label: str = ""
+    """What that revision is called in the lineage."""
+
+    def to(self, parameter: Parameter, steps: "Steps") -> Any:
+        """The tighter of the last value and that of the revision before."""
+        if self.before is not None and parameter.safety:
+            _change(steps, "hold", self.label, parameter.tighter(self.before[parameter.name], steps[-1]["to"]))
+        return steps[-1]["to"]
+
+
 class Settled(NamedTuple):
     """The parameters of a turn and how each came about, in the order of the record."""
 
@@ -29,27 +49,28 @@ class Settled(NamedTuple):
     lineage: dict[str, Steps]
 
 
-def settle(policy: Policy, used: Mapping[str, float], style: Style, tightened_by: str | None) -> Settled:
-    """used: the level of each signal that counts. tightened_by: the incident that made the turn strict, if one did.
+def settle(policy: Policy, used: Mapping[str, float], style: Style, hold: Hold) -> Settled:
+    """used: the level of each signal that counts.
 
     Pure, total, and monotone: a higher alignment_risk never loosens anything.
     """
     levels = {**_ABSENT, **used}
-    mode, mode_steps = _mode(policy, used, levels, style.locked, tightened_by)
+    mode, mode_steps = _mode(policy, used, levels, style.locked, hold)
     parameters: dict[str, Any] = {}
     lineage: dict[str, Steps] = {}
     for name, parameter in PARAMETERS.items():
         if parameter.kind == "mode":
             parameters[name], lineage[name] = mode, mode_steps
         elif parameter.kind == "tools":
-            parameters[name], lineage[name] = _tools(policy, parameter, used, levels, mode)
+            parameters[name], lineage[name] = _tools(policy, parameter, used, levels, mode, hold)
         else:
-            parameters[name], lineage[name] = _number(policy, parameter, used, levels, mode, getattr(style, name, 0.0))
+            nudge = getattr(style, name, 0.0)
+            parameters[name], lineage[name] = _number(policy, parameter, used, levels, mode, nudge, hold)
     return Settled(parameters, lineage)
 
 
 def _mode(
-    policy: Policy, used: Mapping[str, float], levels: Mapping[str, float], locked: bool, tightened_by: str | None
+    policy: Policy, used: Mapping[str, float], levels: Mapping[str, float], locked: bool, hold: Hold
 ) -> tuple[str, Steps]:
     parameter = PARAMETERS["safety_mode"]
     steps = _start(policy, parameter)
@@ -59,18 +80,20 @@ def _mode(
         _change(steps, "flag", "STRICT_DEFAULT", "strict")
     if locked:
         _change(steps, "lock", "drift_lock", "strict")
-    if tightened_by is not None:
-        _change(steps, "tighten", tightened_by, "strict")
+    if hold.tightened_by is not None:
+        _change(steps, "tighten", hold.tightened_by, "strict")
+    if hold.approved_by is not None:
+        _change(steps, "approve", hold.approved_by, "strict")
     allowed = policy.document.bounds.safety_mode
     value = steps[-1]["to"]
     if value not in allowed:
         value = max((mode for mode in allowed if MODES.index(mode) < MODES.index(value)), key=MODES.index)
     _change(steps, "bound", "bounds", value)
-    return value, steps
+    return hold.to(parameter, steps), steps
 
 
 def _tools(
-    policy: Policy, parameter: Parameter, used: Mapping[str, float], levels: Mapping[str, float], mode: str
+    policy: Policy, parameter: Parameter, used: Mapping[str, float], levels: Mapping[str, float], mode: str, hold: Hold
 ) -> tuple[list[str], Steps]:
     steps = _start(policy, parameter)
     _ease(policy.easing[parameter.name], parameter, used, levels, steps)
@@ -82,7 +105,7 @@ def _tools(
             steps, "strict", "strict_allowlist", parameter.tighter(steps[-1]["to"], policy.document.strict_allowlist)
         )
     _change(steps, "bound", "bounds", parameter.tighter(steps[-1]["to"], policy.document.bounds.tool_allowlist))
-    return list(steps[-1]["to"]), steps
+    return list(hold.to(parameter, steps)), steps
 
 
 def _number(
@@ -92,6 +115,7 @@ def _number(
     levels: Mapping[str, float],
     mode: str,
     nudge: float,
+    hold: Hold,
 ) -> tuple[float, Steps]:
     steps = _start(policy, parameter)
     weight = _ease(policy.easing[parameter.name], parameter, used, levels, steps)
@@ -103,7 +127,7 @@ def _number(
     bounded = min(max(value, low), high)
     bounded = round(bounded) if parameter.kind == "whole" else float(bounded)
     _change(steps, "bound", "bounds", bounded)
-    return bounded, steps
+    return hold.to(parameter, steps), steps
 
 
 def _start(policy: Policy, parameter: Parameter) -> Steps:

@@ -1,5 +1,6 @@
 """Events that raise signals by themselves, as the policy declares them (rules, section 1)."""
 
+from agents._shared.clock import forward
 from agents.modulation.memory import Held, Memory, micros
 from agents.modulation.rules import Event
 from agents.policy.compiled import Policy
@@ -56,6 +57,7 @@ def nearly_spent(memory: Memory, ts: float, policy: Policy) -> bool:
 
 def _window(memory: Memory, ts: float, policy: Policy) -> tuple[int, int]:
     start, tokens = memory.spent
-    if tokens == 0 or micros(ts) - start >= micros(policy.document.budget.window_s):
-        return micros(ts), 0
+    clock = memory.clocks["tokens"] = forward(memory.clocks.get("tokens"), ts)
+    if tokens == 0 or micros(clock) - start >= micros(policy.document.budget.window_s):
+        return micros(clock), 0
     return start, tokens

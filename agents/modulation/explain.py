@@ -10,6 +10,7 @@ _FATES = {
     "expired": "not used, its time to live was over",
     "other_turn": "not used, it was for another turn",
     "cooldown": "not used, within the cooldown of its name",
+    "cleared": "not used, an operator cleared it",
     "budget": "not used, the budget of its source was spent",
 }
 
@@ -23,7 +24,9 @@ def explain(audit_id: str, modulations: Iterable[Mapping[str, Any]]) -> list[str
     own = sorted((one for one in modulations if one["audit_id"] == audit_id), key=lambda one: int(one["revision"]))
     for record in own:
         head = f"revision {record['revision']}"
-        if record["refusal"] is not None:
+        if record["refusal"] == "held":
+            lines.append(f"{head}: the turn is held, it waits for a person until {record.get('expires')}")
+        elif record["refusal"] is not None:
             lines.append(f"{head}: the turn is refused, {record['refusal']}")
         for signal in record["signals"]:
             told = f"{signal['name']} {signal['level']:g} from {signal['source']} at {signal['ts']}"

@@ -3,11 +3,16 @@
 A signal is clamped, then tried against its name's cooldown, then against its source's budget, then held to its
 source's cap. Signals of equal time are one moment: none cools down another, and the highest level of the moment
 counts, so their order of arrival does not matter.
+
+alignment_risk may only tighten, so no limit makes it count for nothing: a reading within a cooldown or over its
+source's budget is shown as such, and counts all the same where it is the highest. It spends no budget of other signals.
 """
 
 from typing import NamedTuple
 
-from agents.modulation.memory import Held, Memory, micros
+from agents._shared.clock import bounded, forward
+from agents.modulation import risk
+from agents.modulation.memory import RISK, Held, Memory, micros
 from agents.modulation.rules import BudgetRules, HomeostatRules, StabilizeRules
 from agents.policy.compiled import Policy
 
@@ -15,49 +20,77 @@ OTHER_SOURCES = ""
 """Key of the budget that sources beyond the bound share; no source has an empty name."""
 
 
-def admit(memory: Memory, policy: Policy, signal: Held) -> bool:
-    """Accept a signal into memory, or keep its refusal for the next explanation. True when it was accepted."""
+def admit(memory: Memory, policy: Policy, signal: Held, appended: float | None = None) -> bool:
+    """Accept a signal into memory, or keep its refusal for the next explanation. True when it may change a turn.
+
+    appended: append time of the record it came with, seconds; None where that is not known.
+    """
     rules = policy.document.homeostat
     level = min(1.0, max(0.0, signal.level))
     signal = signal._replace(level=level, fate="used" if level == signal.level else "clamped")
-    last = memory.accepted.get(signal.name)
-    since = None if last is None else micros(signal.ts) - micros(last)
-    if since is not None and 0 < since < policy.cooldowns_us[signal.name]:
-        memory.show_later(signal.listed("cooldown"), rules.memory)
-        return False
-    if not _spend(memory, signal, rules.budget):
-        memory.show_later(signal.listed("budget"), rules.memory)
+    refused = _refusal(memory, signal, policy, appended)
+    if refused is not None and signal.name != RISK:
+        memory.show_later(signal.listed(refused), rules.memory)
         return False
     cap = rules.caps.get(signal.source)
     if cap is not None and signal.level > cap:
         signal = signal._replace(level=cap, fate="capped")
-    memory.accepted[signal.name] = signal.ts if last is None else max(last, signal.ts)
+    if refused is not None:
+        memory.show_later(signal.listed(refused), rules.memory)
+    else:
+        ts = _claimed(signal, policy, appended)
+        memory.accepted[signal.name] = forward(memory.accepted.get(signal.name), ts)
     _hold(memory, signal, rules)
     if signal.name == "stress":
         _counter(memory, signal, rules)
     return True
 
 
-def _spend(memory: Memory, signal: Held, rules: BudgetRules) -> bool:
+def _refusal(memory: Memory, signal: Held, policy: Policy, appended: float | None) -> str | None:
+    """The limit that the signal is over, as a fate; None: it is within all, and counted against its source's budget.
+
+    A signal from before the last accepted one of its name comes within its cooldown: stepping back in time is no way
+    around it.
+    """
+    last, ts = memory.accepted.get(signal.name), _claimed(signal, policy, appended)
+    if last is not None and micros(ts) != micros(last):
+        since = micros(forward(last, ts)) - micros(last)
+        if since < policy.cooldowns_us[signal.name]:
+            return "cooldown"
+    return None if _spend(memory, signal, policy.document.homeostat.budget, appended) else "budget"
+
+
+def _claimed(signal: Held, policy: Policy, appended: float | None) -> float:
+    """The signal's time for the cooldown of its name: one claimed ahead keeps others out for one cooldown at most."""
+    return bounded(signal.ts, appended, policy.cooldowns_us[signal.name] / 1e6)
+
+
+def _spend(memory: Memory, signal: Held, rules: BudgetRules, appended: float | None) -> bool:
     """Count the signal against its source's budget; False when the window's budget is spent."""
-    now, length = micros(signal.ts), rules.window_ms * 1000
+    kind, budgets = ("risk", memory.risk_budgets) if signal.name == RISK else ("signals", memory.budgets)
+    clock = forward(memory.clocks.get(kind), bounded(signal.ts, appended, rules.window_ms / 1000))
+    memory.clocks[kind] = clock
+    now, length = micros(clock), rules.window_ms * 1000
     source = signal.source
-    if source not in memory.budgets:
-        running = {name: window for name, window in memory.budgets.items() if now - window[0] < length}
-        memory.budgets = running
-        if len(running.keys() - {OTHER_SOURCES}) >= rules.sources:
+    if source not in budgets:
+        for name in [name for name, window in budgets.items() if now - window[0] >= length]:
+            del budgets[name]
+        if len(budgets.keys() - {OTHER_SOURCES}) >= rules.sources:
             source = OTHER_SOURCES
-    start, count = memory.budgets.get(source, [now, 0])
+    start, count = budgets.get(source, [now, 0])
     if now - start >= length:
         start, count = now, 0
     if count >= rules.signals:
         return False
-    memory.budgets[source] = [start, count + 1]
+    budgets[source] = [start, count + 1]
     return True
 
 
 def _hold(memory: Memory, signal: Held, rules: HomeostatRules) -> None:
     """Remember an accepted signal, and forget those of its name that can never count beside it."""
+    if signal.name == RISK:
+        risk.hold(memory, signal, rules.memory, memory.clocks.get("turns", 0.0))
+        return
     if signal.ttl_ms == 0:
         kept = [*memory.one_turn, signal]
         for dropped in kept[: -rules.memory.one_turn_signals]:

@@ -5,6 +5,13 @@ from typing import Any, NamedTuple
 
 from agents.modulation.rules import MemoryRules
 
+RISK = "alignment_risk"
+"""The signal that may only tighten; it has a memory of its own (`risk.py`)."""
+
+
+FOREVER = 2**53 - 1
+"""Later than any event time, microseconds."""
+
 
 def micros(ts: float) -> int:
     """Event time in whole microseconds, so that 0.8 s after a ts is 800 ms after it, whatever floats make of it."""
@@ -26,14 +33,23 @@ class Held(NamedTuple):
     """used, capped or clamped: what it is listed as where it counts."""
     shown: bool = False
     """It was listed once as another turn's."""
+    until: int = -1
+    """alignment_risk only: its end, microseconds of event time."""
+    serial: int = 0
+    """alignment_risk only: number of its arrival."""
 
     def active_at(self, turn_ts: float) -> bool:
         """Whether a turn at `turn_ts` lies within its time to live: `turn.ts <= ts + ttl_ms / 1000`."""
-        return micros(turn_ts) <= micros(self.ts) + self.ttl_ms * 1000
+        end = self.until if self.until >= 0 else micros(self.ts) + self.ttl_ms * 1000
+        return micros(turn_ts) <= end
 
     def latest_first(self) -> tuple[float, float, str, int, str]:
         """Sorts signals of one name: the latest, then the highest; the rest makes arrival not matter."""
         return (-self.ts, -self.level, self.source, -self.ttl_ms, self.fate)
+
+    def highest_first(self) -> tuple[float, float, str, int, str]:
+        """Sorts readings of alignment_risk: the highest, then the latest; the rest makes arrival not matter."""
+        return (-self.level, -self.ts, self.source, -self.ttl_ms, self.fate)
 
     def listed(self, fate: str | None = None) -> dict[str, Any]:
         """As a modulation lists it."""
@@ -53,8 +69,10 @@ class Turn:
     content: str
     """Digest of its opening record, to tell a copy from a conflict."""
     ts: float
+    """Event time; at most the append time of the opening, so that a time claimed ahead makes nothing expire."""
     admitted: bool
     refusal: str | None
+    """`held`: it waits for a person until `expires`."""
     used: list[Held] = field(default_factory=list)
     """Signals that made its latest revision, at most one per name."""
     revision: int = 0
@@ -64,6 +82,16 @@ class Turn:
     """We answer it ourselves (`respond`), so its end is sure to come."""
     tightened_by: str | None = None
     """The incident that made it strict, for the rest of its life."""
+    cleared: int = 0
+    """The latest alignment_risk that an operator cleared for it, by number of arrival."""
+    expires: float | None = None
+    """While it is held: event time at which the waiting ends."""
+    approved: float | None = None
+    """The alignment_risk at which a person let it go on; only a higher one holds it again."""
+    approved_by: str | None = None
+    """Who did."""
+    counted: bool = True
+    """It is one of the day's messages."""
 
     def stored(self) -> dict[str, Any]:
         """As JSON values."""
@@ -88,7 +116,19 @@ class Memory:
     accepted: dict[str, float] = field(default_factory=dict)
     """Event time of the latest accepted signal of each name."""
     budgets: dict[str, list[int]] = field(default_factory=dict)
-    """Per source: [start of its window in microseconds, accepted in it]."""
+    """Per source: [start of its window in microseconds, accepted in it]; alignment_risk apart, in `risk_budgets`."""
+    risk: list[Held] = field(default_factory=list)
+    """Readings of alignment_risk with a time to live; this and the next three: see `risk.py`."""
+    risk_merged: bool = False
+    risk_waiting: list[Held] = field(default_factory=list)
+    risk_over: Held | None = None
+    risk_serial: int = 0
+    """Readings so far."""
+    risk_budgets: dict[str, list[int]] = field(default_factory=dict)
+    """As `budgets`; a reading must not spend what other signals need."""
+    clocks: dict[str, float] = field(default_factory=dict)
+    """Event time that never goes back, by what it is for: turns, messages, tokens, signals, risk. Apart, so that no
+    kind of record moves the time of another kind."""
     stress: list[Any] | None = None
     """The run of stress, as `homeostat.Run`."""
     style: list[Any] | None = None
@@ -107,9 +147,19 @@ class Memory:
         """From a stored state, or None."""
         if state is None:
             return cls()
+        if "risk" not in state:
+            state = _with_risk_apart(state)
+        over = state["risk_over"]
         return cls(
             active={name: [Held(*signal) for signal in signals] for name, signals in state["active"].items()},
             one_turn=[Held(*signal) for signal in state["one_turn"]],
+            risk=[Held(*signal) for signal in state["risk"]],
+            risk_merged=state["risk_merged"],
+            risk_waiting=[Held(*signal) for signal in state["risk_waiting"]],
+            risk_over=None if over is None else Held(*over),
+            risk_serial=state["risk_serial"],
+            risk_budgets=dict(state["risk_budgets"]),
+            clocks=dict(state["clocks"]),
             to_show=list(state["to_show"]),
             accepted=dict(state["accepted"]),
             budgets=dict(state["budgets"]),
@@ -126,6 +176,13 @@ class Memory:
         return {
             "active": {name: [list(signal) for signal in signals] for name, signals in self.active.items() if signals},
             "one_turn": [list(signal) for signal in self.one_turn],
+            "risk": [list(signal) for signal in self.risk],
+            "risk_merged": self.risk_merged,
+            "risk_waiting": [list(signal) for signal in self.risk_waiting],
+            "risk_over": None if self.risk_over is None else list(self.risk_over),
+            "risk_serial": self.risk_serial,
+            "risk_budgets": self.risk_budgets,
+            "clocks": self.clocks,
             "to_show": self.to_show,
             "accepted": self.accepted,
             "budgets": self.budgets,
@@ -158,3 +215,22 @@ class Memory:
         turn = self.turns.pop(audit_id, None)
         if turn is not None:
             self.closed = [*self.closed, [audit_id, turn.content]][-rules.closed_turns :]
+
+
+def _with_risk_apart(state: dict[str, Any]) -> dict[str, Any]:
+    """A state as it was stored before alignment_risk had a memory of its own: none of it may be lost."""
+    active = {name: signals for name, signals in state["active"].items() if name != RISK}
+    readings = [Held(*signal) for signal in state["active"].get(RISK, ())]
+    waiting = [Held(*signal) for signal in state["one_turn"] if signal[0] == RISK]
+    return {
+        **state,
+        "active": active,
+        "one_turn": [signal for signal in state["one_turn"] if signal[0] != RISK],
+        "risk": [one._replace(audit_id=None, until=micros(one.ts) + one.ttl_ms * 1000) for one in readings],
+        "risk_merged": False,
+        "risk_waiting": [one._replace(until=FOREVER) for one in waiting if one.audit_id is not None],
+        "risk_over": None,
+        "risk_serial": 0,
+        "risk_budgets": {},
+        "clocks": {},
+    }

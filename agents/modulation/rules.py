@@ -74,8 +74,23 @@ class MemoryRules(_Section):
     closed_turns: Annotated[int, Field(ge=1, le=4096, description="Recently closed turns, to know a second opening.")]
     signals_per_name: Annotated[int, Field(ge=1, le=256, description="Active signals of one name.")]
     one_turn_signals: Annotated[int, Field(ge=1, le=1024, description="Signals with ttl 0 for a turn not opened yet.")]
+    risk_signals: Annotated[
+        int, Field(ge=1, le=256, description="Readings of alignment_risk kept one by one; beyond it they are joined.")
+    ]
+    risk_waits_ms: Annotated[
+        int, Field(ge=1, le=2**40, description="Milliseconds that an alignment_risk with ttl 0 waits for its turn.")
+    ]
     suppressed: Annotated[int, Field(ge=0, le=1024, description="Suppressed signals kept for the next explanation.")]
     listed: Annotated[int, Field(ge=1, le=4096, description="Signals one modulation lists; those used come first.")]
+
+
+class ReviewRules(_Section):
+    """When a turn waits for a person: the `review` section."""
+
+    hold_at: Annotated[
+        float | None, Field(ge=0, le=1, description="alignment_risk from which a turn is held; null: none is.")
+    ]
+    hold_s: Annotated[float, Field(gt=0, le=2**30, description="Seconds of event time; then refusal hold_expired.")]
 
 
 class HomeostatRules(_Section):

@@ -14,7 +14,7 @@ from agents.conversation.rules import BudgetRules, ConversationRules
 from agents.feedback.rules import FeedbackRules
 from agents.gating.rules import GatingRules, ToolRegistry
 from agents.moderation.rules import ModerationRules
-from agents.modulation.rules import HomeostatRules
+from agents.modulation.rules import HomeostatRules, ReviewRules
 from agents.policy.sections import (
     Bounds,
     Defaults,
@@ -23,6 +23,7 @@ from agents.policy.sections import (
     PromptStyles,
     Section,
     Signals,
+    SystemBase,
     TimeRules,
     Tools,
 )
@@ -34,11 +35,13 @@ class Document(Section):
     signals: Annotated[Signals, Field(description="Weight, cooldown and precedence of each signal.")]
     bounds: Annotated[Bounds, Field(description="Range or values of each parameter.")]
     maps: Annotated[Maps, Field(description="What each signal does to each parameter.")]
+    system_base: Annotated[SystemBase, Field(description="What every system message begins with, before the preamble.")]
     prompt_styles: Annotated[PromptStyles, Field(description="System preamble, moderation, stop sequences per mode.")]
     defaults: Annotated[Defaults, Field(description="Parameters before any signal.")]
     flags: Annotated[Flags, Field(description="Switches.")]
     strict_allowlist: Annotated[Tools, Field(description="What a strict turn may use, whatever made it strict.")]
     time: Annotated[TimeRules, Field(description="How far the time that a producer claims is believed.")]
+    review: Annotated[ReviewRules, Field(description="When a turn waits for a person.")]
     homeostat: Annotated[HomeostatRules, Field(description="Limits on signals and on the memory of turns.")]
     heuristics: Annotated[HeuristicRules, Field(description="Signals read from a prompt's wording; capture.")]
     attribution: Annotated[AttributionRules, Field(description="Thresholds of the attribution states.")]

@@ -117,6 +117,9 @@ ParameterName = Literal[
 Maps = dict[RegulatedSignal, dict[ParameterName, MapRule]]
 
 
+SystemBase = Annotated[str, StringConstraints(max_length=8000)]
+
+
 class PromptStyle(Section):
     """How the model is spoken to in one mode."""
 

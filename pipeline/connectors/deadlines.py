@@ -5,6 +5,7 @@ A subject is something that an agent waits for; it is added by one record and se
 | subject  | added by                                     | waits until                    | settled by              |
 |----------|----------------------------------------------|--------------------------------|-------------------------|
 | turn     | interactions, opened to be answered by us    | ts + modulation_s              | modulations             |
+| hold     | modulations, held                            | expires                        | a modulation, not held  |
 | revision | incidents of such a turn                     | ts + modulation_s              | (the turn's end alone)  |
 | call     | tool-calls                                   | ts + decision_s                | tool-decisions          |
 | approval | tool-decisions, pending                      | expires                        | a decision, not pending |
@@ -105,6 +106,7 @@ class Deadlines:
             add(("turn", turn), value["ts"] + waits.modulation_s)
         elif topic == "modulations":
             self._settle(("turn", turn))
+            self._modulated(value, turn, add)
         elif topic == "incidents" and turn in self._ours:
             add(("revision", turn, value["incident_id"]), value["ts"] + waits.modulation_s)
         elif topic == "tool-calls":
@@ -131,6 +133,15 @@ class Deadlines:
                 heapq.heappush(self._queue, (subject.wall + AGAIN_S[said + 1], name, said + 1))
             else:
                 self._settle(name)
+
+    def _modulated(self, value: Mapping[str, Any], turn: str, add: Any) -> None:
+        """A held turn waits for a person, whoever answers it; a later hold of the same turn is another subject."""
+        expires = value.get("expires")
+        if value.get("refusal") == "held" and expires is not None:
+            add(("hold", turn, f"{expires:.6f}"), expires)
+            return
+        for name in [name for name in self._of_turn.get(turn, ()) if name[0] == "hold"]:
+            self._settle(name)
 
     def _decided(self, value: Mapping[str, Any], turn: str, add: Any) -> None:
         call_id = value["call_id"]

@@ -160,7 +160,7 @@ async def test_retrieval_only_on_a_balanced_turn(play: Play) -> None:
     assert [value["mode"] for value in said["modulations"]] == ["balanced"]
     assert world.run == ["t1/retrieval", "t1/1/call-1"]
     first = said["model-requests"][0]
-    assert orjson.loads(first["messages"][1]["content"].split("\n")[1]) == {
+    assert orjson.loads(first["messages"][0]["content"].split("\n")[-1]) == {
         "source": "guide.md",
         "text": "The short guide comes first.",
     }
@@ -179,7 +179,9 @@ async def test_a_turn_under_alignment_risk_is_asked_strictly(play: Play) -> None
     risk = [{"name": "alignment_risk", "level": 0.7}]
     said = await play(world, [question("bob", "t1", signals=risk)], "interactions", 1)
     (request,) = said["model-requests"]
-    assert request["messages"][0]["content"] == shipped_policy().document.prompt_styles.strict.system_preamble
+    document = shipped_policy().document
+    spoken = f"{document.system_base}\n\n{document.prompt_styles.strict.system_preamble}"
+    assert request["messages"][0]["content"].startswith(spoken)
     assert request["parameters"]["temperature"] == pytest.approx(1 - 0.85 * 0.7)
     assert [tool["function"]["name"] for tool in request["tools"]] == ["retrieve_knowledge"]
     assert answers(said)[0]["finish"] == "answered"

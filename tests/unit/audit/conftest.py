@@ -147,6 +147,10 @@ class Records:
         return "model-replies", f"{request}-reply", {**value, **more}
 
     @staticmethod
+    def command(kind: str, ts: float = 105.0, **more: Any) -> Record:
+        return "commands", f"{kind}-{ts}", {"kind": kind, "by": "op", "ts": ts, **more}
+
+    @staticmethod
     def tick(ts: float) -> Record:
         return "commands", f"tick-{ts}", {"kind": "tick", "by": "clock", "ts": ts}
 

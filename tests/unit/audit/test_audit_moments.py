@@ -141,3 +141,35 @@ def test_records_that_name_no_turn_leave_nothing_behind(ear, records):
     listener = ear()
     assert listener.feed(records.tick(1.0), records.incident(turn=None)) == []
     assert listener.state is None
+
+
+HELD = {"admitted": False, "refusal": "held", "review": "required"}
+
+
+def test_a_held_turn_has_no_bundle_until_it_is_answered_and_names_who_did(ear, records):
+    heard = ear()
+    assert heard.feed(records.opened(), records.modulation(**HELD), records.tick(900.0)) == []
+    denied = {"admitted": False, "refusal": "denied", "review": "suggested"}
+    command = records.command("deny_turn", audit_id="t1")
+    (bundle,) = heard.feed(command, records.modulation(revision=1, ts=105.0, **denied))
+    assert (bundle["status"], bundle["refusal"]) == ("refused", "denied")
+    assert bundle["interventions"] == [{"kind": "deny_turn", "by": "op", "ts": 105.0}]
+    assert "operator op denied it" in bundle["explanation"]
+    assert "a person denied it" in bundle["explanation"]
+
+
+def test_cleared_risk_is_in_the_bundle_of_every_open_turn_it_was_for(ear, records):
+    heard = ear()
+    heard.feed(records.opened("t1"), records.modulation("t1"), records.opened("t2"), records.modulation("t2"))
+    heard.feed(records.command("clear_risk"), records.command("clear_risk", ts=106.0, audit_id="t2"))
+    one, two = heard.feed(records.closed("t1"), records.closed("t2"))
+    assert [said["ts"] for said in one["interventions"]] == [105.0]
+    assert [said["ts"] for said in two["interventions"]] == [105.0, 106.0]
+    assert "operator op cleared its alignment_risk" in one["explanation"]
+
+
+def test_an_answer_about_a_turn_that_did_not_wait_is_no_fact_of_it(ear, records):
+    heard = ear()
+    heard.feed(records.opened(), records.modulation(), records.command("approve_turn", audit_id="t1"))
+    (bundle,) = heard.feed(records.closed())
+    assert bundle["interventions"] == []

@@ -64,8 +64,10 @@ class Ledger:
         )
         return self.feed("detections", value, **more)
 
-    def message(self, ts, admitted=True, revision=0):
-        value = Modulation.model_construct(audit_id="t", identity="ann", revision=revision, admitted=admitted, ts=ts)
+    def message(self, ts, admitted=True, revision=0, refusal=None, audit_id="t"):
+        value = Modulation.model_construct(
+            audit_id=audit_id, identity="ann", revision=revision, admitted=admitted, refusal=refusal, ts=ts
+        )
         return self.feed("modulations", value)
 
     def set_cap(self, cap, ts=1000.0, **more):

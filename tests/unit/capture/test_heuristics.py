@@ -11,8 +11,8 @@ from agents.capture.rules import HeuristicRules
 NAMES = ["ambiguity", "urgency", "novelty", "trust"]
 
 
-def test_the_heuristics_are_off_for_live_turns_as_shipped(rules):
-    assert rules.live is False
+def test_the_heuristics_are_on_for_live_turns_as_shipped(rules):
+    assert rules.live is True
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ OPENED = {"kind": "opened", "respond": True, **TURN}
 CLOSED = {"kind": "closed", **TURN}
 INCIDENT = {"incident_id": "i", **TURN}
 CALL = {"call_id": "c", **TURN}
+HELD = {"refusal": "held", "expires": TS + 900, **TURN}
 
 
 def decision(what, **other):
@@ -24,14 +25,16 @@ def decision(what, **other):
 
 SUBJECTS = {
     "turn": [("interactions", OPENED)],
+    "hold": [("modulations", HELD)],
     "revision": [("interactions", OPENED), ("modulations", TURN), ("incidents", INCIDENT)],
     "call": [("tool-calls", CALL)],
     "approval": [("tool-decisions", decision("pending", expires=TS + 900))],
     "result": [("tool-calls", CALL), ("tool-decisions", decision("allowed"))],
     "reply": [("model-requests", {"request_id": "r", "deadline_ms": 20_000, **TURN})],
 }
-WAIT_S = {"turn": 30, "revision": 30, "call": 15, "approval": 900, "result": 60, "reply": 25}
+WAIT_S = {"hold": 900, "turn": 30, "revision": 30, "call": 15, "approval": 900, "result": 60, "reply": 25}
 SETTLED_BY = {
+    "hold": ("modulations", {**TURN, "refusal": None}),
     "turn": ("modulations", TURN),
     "revision": ("interactions", CLOSED),
     "call": ("tool-decisions", decision("denied")),

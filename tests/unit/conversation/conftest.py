@@ -77,7 +77,7 @@ class Talk:
             revision=revision,
             admitted=refusal is None,
             refusal=refusal,
-            review="none",
+            review="required" if refusal == "held" else "none",
             mode=mode,
             parameters=parameters,
             prompt_style=mode,
@@ -85,7 +85,11 @@ class Talk:
             lineage={},
             policy="0" * 64,
             ts=ts,
+            **more,
         )
+
+    def hold(self, revision=0, expires=1000.0, **more):
+        return self.modulate(revision=revision, refusal="held", expires=expires, risk=0.95, **more)
 
     def reply(self, request_id="t1/1", content=None, calls=(), ts=101.0, audit_id="t1", **more):
         fields = {"status": "ok", "finish_reason": "stop", "usage": {"input_tokens": 20, "output_tokens": 10}}

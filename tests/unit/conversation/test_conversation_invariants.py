@@ -37,6 +37,12 @@ class Play:
         before = self.talk.state
         said = getattr(self.talk, method)(*args, **more)
         for topic, value in said:
+            if topic == "model-requests" and value["purpose"] == "answer":
+                now = self.talk.state["turns"][value["audit_id"]]["force"]
+                assert now["refusal"] is None, "a turn that is not admitted asks for nothing"
+            if topic == "interactions" and value["finish"] in ("answered", "cut"):
+                was = before["turns"][value["audit_id"]]["force"]
+                assert was["refusal"] is None, "a turn that is not admitted is not answered"
             if topic == "model-requests" and value["purpose"] == "answer" and before is not None:
                 turn = before["turns"].get(value["audit_id"])
                 asked = turn is not None and turn["request"] is not None
@@ -58,6 +64,11 @@ class Play:
         more = (
             {"mode": "strict", "tools": ["retrieval"], "risk": 0.95} if strict else {"tools": ["retrieval", "browser"]}
         )
+        way = self.chance.random()
+        if way < 0.3:
+            more |= {"refusal": "held", "expires": self.ts + 50.0}
+        elif way < 0.35:
+            more |= {"refusal": self.chance.choice(["denied", "hold_expired"])}
         self.feed("modulate", name, revision=revision, ts=self.ts, **more)
 
     def reply(self):
@@ -123,29 +134,27 @@ class Play:
                 assert (turn["request"] is not None) == (turn["phase"] == "asking")
 
 
-def instructions(policy):
-    words, styles = policy.document.conversation.words, policy.document.prompt_styles
-    allowed = set()
-    for style in ("strict", "balanced", "creative"):
-        preamble = getattr(styles, style).system_preamble
-        for more in ([], [words.stricter], [words.concise], [words.stricter, words.concise]):
-            allowed.add("\n\n".join([preamble, *more]))
-    return allowed
-
-
 def check_messages(policy, request):
     """Only sentences of the policy are system instructions; snippets stand in JSON under the sentence on data."""
     words = policy.document.conversation.words
     first, *rest = request["messages"]
     assert first["role"] == "system"
-    assert first["content"] in instructions(policy)
-    systems = [message for message in rest if message["role"] == "system"]
-    assert len(systems) <= 1
-    for message in systems:
-        assert message is rest[0]
-        heading, *lines = message["content"].split("\n")
-        assert heading == words.snippets
-        assert all(list(orjson.loads(line)) == ["source", "text"] for line in lines)
+    assert "system" not in [message["role"] for message in rest]
+    styles = [getattr(policy.document.prompt_styles, name) for name in ("strict", "balanced", "creative")]
+    sentences = [
+        policy.document.system_base,
+        *(style.system_preamble for style in styles),
+        words.stricter,
+        words.concise,
+    ]
+    for part in first["content"].split("\n\n"):
+        heading, *lines = part.split("\n")
+        if heading == words.snippets:
+            assert all(list(orjson.loads(line)) == ["source", "text"] for line in lines)
+        elif heading == words.context:
+            assert [type(orjson.loads(line)) for line in lines] == [str]
+        else:
+            assert part in sentences
     for message in rest:
         if message["role"] == "tool" and message["content"].startswith("{"):
             assert orjson.loads(message["content"])["note"] == words.tool_output

@@ -64,7 +64,7 @@ def test_a_snippet_that_gives_orders_is_left_out_and_the_others_stay(make_talk):
     assert [topic for topic, _ in talk.result("t1/retrieval", output={"snippets": hits})] == ["incidents"]
     talk.modulate(revision=1, risk=0.8)
     assert "evil.example" not in str(talk.requests)
-    assert "b.md" in talk.requests[0]["messages"][1]["content"]
+    assert "b.md" in talk.requests[0]["messages"][0]["content"]
 
 
 def test_a_veto_asks_once_more_under_a_new_revision_and_a_second_one_withholds(asking):

@@ -73,6 +73,12 @@ def test_six_over_more_than_a_day_do_not_lock(listener):
     assert all(len(tables) == 1 and not tables[0]["locked"] for tables in out)
 
 
+def test_cards_that_step_through_the_past_are_of_the_day_in_which_they_came(listener):
+    listener.modulate(mode="strict")
+    out = _diverge(listener, [90 * DAY - 2 * DAY * n for n in range(6)])
+    assert [len(tables) for tables in out] == [1, 1, 1, 1, 1, 2]
+
+
 def test_a_late_card_can_complete_a_day(listener):
     listener.modulate(mode="strict")
     out = _diverge(listener, [0.0, 1.0, 2.0, 3.0, 5 * DAY, 4.0, 5.0])

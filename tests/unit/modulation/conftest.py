@@ -13,6 +13,8 @@ from agents.policy.resolve import lay_over
 from pipeline.policy_files import shipped_policy
 from pipeline.topics import CATALOGUE
 
+PLAIN = "Tell me of the rivers that flow through Vienna."
+"""A prompt whose wording gives no signal."""
 MODULATION = CATALOGUE["modulations"].adapter
 
 
@@ -22,20 +24,21 @@ class Life:
     def __init__(self, policy: Policy, identity: str = "ann") -> None:
         self.policy, self.identity, self.state, self.count = policy, identity, None, 0
 
-    def feed(self, topic: str, **value: Any) -> list[dict[str, Any]]:
+    def feed(self, topic: str, appended: float | None = None, **value: Any) -> list[dict[str, Any]]:
         self.count += 1
         value = {"identity": self.identity, **value}
         model = CATALOGUE[topic].adapter.validate_json(orjson.dumps(value), strict=True)
         before = orjson.dumps(self.state)
         state, outputs = AGENT.think(
-            self.state, Trigger(topic, f"{topic}-{self.count}", self.identity, model), self.policy
+            self.state, Trigger(topic, f"{topic}-{self.count}", self.identity, model, appended), self.policy
         )
         assert orjson.dumps(self.state) == before, "think changed the state it was given"
         self.state = orjson.loads(orjson.dumps(state))
         for output in outputs:
             assert (output.topic, output.identity) == ("modulations", self.identity)
             stored = MODULATION.validate_json(orjson.dumps(output.value), strict=True)
-            assert list(output.value) == list(type(stored).model_fields)
+            fields = [name for name in type(stored).model_fields if name != "expires" or stored.refusal == "held"]
+            assert list(output.value) == fields
             for name, steps in output.value["lineage"].items():
                 assert steps[-1]["to"] == output.value["parameters"][name]
                 assert [step["from"] for step in steps] == [None, *(step["to"] for step in steps[:-1])]
@@ -45,7 +48,7 @@ class Life:
         """Open a turn; signals: {name: level} or a list of inline signals. Returns its only modulation, or None."""
         if isinstance(signals, dict):
             signals = [{"name": name, "level": level} for name, level in signals.items()]
-        value = {"kind": "opened", "audit_id": audit_id, "session_id": "s", "turn": 0, "client": "c", "prompt": "hello"}
+        value = {"kind": "opened", "audit_id": audit_id, "session_id": "s", "turn": 0, "client": "c", "prompt": PLAIN}
         outputs = self.feed("interactions", **{**value, "signals": signals, "ts": ts, **more})
         assert len(outputs) <= 1
         return outputs[0] if outputs else None
@@ -78,6 +81,18 @@ class Life:
             verbosity_bias=0.0, cards=1, intents=intents, locked=locked, unknown_actions=0, ts=ts,
         )  # fmt: skip
         assert outputs == []
+
+    def tick(self, ts: float) -> list[dict[str, Any]]:
+        return self.feed("commands", kind="tick", by="timekeeper", ts=ts)
+
+    def approve(self, audit_id: str = "t1", ts: float = 1010.0, by: str = "op") -> list[dict[str, Any]]:
+        return self.feed("commands", kind="approve_turn", audit_id=audit_id, by=by, ts=ts)
+
+    def deny(self, audit_id: str = "t1", ts: float = 1010.0, by: str = "op") -> list[dict[str, Any]]:
+        return self.feed("commands", kind="deny_turn", audit_id=audit_id, by=by, ts=ts)
+
+    def clear(self, ts: float = 1010.0, by: str = "op", **more: Any) -> list[dict[str, Any]]:
+        return self.feed("commands", kind="clear_risk", by=by, ts=ts, **more)
 
     def cap(self, cap: int, ts: float = 900.0) -> None:
         assert self.feed("commands", kind="set_cap", by="op", cap=cap, ts=ts) == []

@@ -31,17 +31,17 @@ def test_without_signals_a_turn_has_the_defaults(life):
 @pytest.mark.parametrize(
     ("signals", "expected"),
     [
-        # 1 - 0.85*0.1 = 0.915 is looser than 0.6: the guard keeps 0.6. 1 - 0.08 = 0.92 likewise. round(5.6) = 6.
+        # 1 - 0.85*0.1 = 0.915 is looser than 0.6: the guard keeps 0.6. 1 - 0.08 = 0.92 likewise.
         ({"alignment_risk": 0.1}, {"reasoning_effort": 0.46}),
-        ({"alignment_risk": 0.3}, {"top_p": 0.76, "reasoning_effort": 0.58, "retrieval_k": 5}),
+        ({"alignment_risk": 0.3}, {"top_p": 0.76, "reasoning_effort": 0.58}),
         (
             {"alignment_risk": 0.5},
-            {"temperature": 0.575, "top_p": 0.6, "reasoning_effort": 0.7, "retrieval_k": 4, "safety_mode": "strict",
+            {"temperature": 0.575, "top_p": 0.6, "reasoning_effort": 0.7, "safety_mode": "strict",
              "tool_allowlist": ["retrieval"]},
         ),
         (
             {"alignment_risk": 1.0},
-            {"temperature": 0.15, "top_p": 0.2, "reasoning_effort": 1.0, "retrieval_k": 2, "safety_mode": "strict",
+            {"temperature": 0.15, "top_p": 0.2, "reasoning_effort": 1.0, "safety_mode": "strict",
              "tool_allowlist": ["retrieval"]},
         ),
         ({"stress": 0.0}, {"retrieval_k": 4}),
@@ -75,6 +75,12 @@ def test_without_signals_a_turn_has_the_defaults(life):
         (
             {"novelty": 0.9, "alignment_risk": 0.1},
             {"temperature": 0.915, "top_p": 0.92, "reasoning_effort": 0.46, "planner_beam": 6, "memory_write": 0.93},
+        ),
+        # round(6 - 4*0.9) = 2: alignment_risk narrows the planner that novelty widened, and leaves the retrieval.
+        (
+            {"novelty": 0.9, "alignment_risk": 0.9},
+            {"temperature": 0.235, "top_p": 0.28, "reasoning_effort": 0.94, "planner_beam": 2, "memory_write": 0.93,
+             "safety_mode": "strict", "tool_allowlist": ["retrieval"]},
         ),
         ({"alignment_risk": 0.0, "novelty": 0.9},
          {"temperature": 1.0, "top_p": 0.97, "reasoning_effort": 0.4, "planner_beam": 6, "memory_write": 0.93}),
@@ -148,8 +154,8 @@ def test_bounds_of_the_policy_hold(new_life):
     bounds = {"temperature": [0.3, 0.7], "safety_mode": ["strict", "balanced"], "retrieval_k": [3, 5]}
     life = new_life({"bounds": bounds, "defaults": {"retrieval_k": 4}})
     assert life.open(signals={"novelty": 1.0})["parameters"]["temperature"] == 0.7
-    record = life.open("t2", ts=2000.0, signals={"alignment_risk": 1.0})
-    assert (record["parameters"]["temperature"], record["parameters"]["retrieval_k"]) == (0.3, 3)
+    record = life.open("t2", ts=2000.0, signals={"alignment_risk": 1.0, "ambiguity": 1.0})
+    assert (record["parameters"]["temperature"], record["parameters"]["retrieval_k"]) == (0.3, 5)
     creative = life.open("t3", ts=3000.0, signals={"novelty": 0.9})
     assert creative["mode"] == "balanced"
 

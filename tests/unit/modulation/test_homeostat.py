@@ -100,7 +100,7 @@ def test_a_source_has_60_signals_accepted_per_window_and_the_rest_are_suppressed
     life.signal("alignment_risk", 0.5, ts=1031.0, source="b")
     listed = fates(life.open(ts=1031.0))
     assert listed.count(("alignment_risk", 0.5, "budget")) == 2
-    assert life.state["budgets"] == {"a": [1000_000_000, 60], "b": [1031_000_000, 1]}
+    assert life.state["risk_budgets"] == {"a": [1000_000_000, 60], "b": [1031_000_000, 1]}
     life.signal("alignment_risk", 0.6, ts=1060.0, source="a")
     assert fates(life.open("t2", ts=1060.0))[0] == ("alignment_risk", 0.6, "used")
 
@@ -109,8 +109,8 @@ def test_sources_beyond_the_bound_share_one_budget(new_life):
     life = new_life({"homeostat": {"budget": {"signals": 2, "sources": 3}}})
     for number in range(50):
         life.signal("alignment_risk", 0.5, ts=1000.0 + number / 10, source=f"s{number}")
-    assert set(life.state["budgets"]) == {"s0", "s1", "s2", ""}
-    assert life.state["budgets"][""][1] == 2
+    assert set(life.state["risk_budgets"]) == {"s0", "s1", "s2", ""}
+    assert life.state["risk_budgets"][""][1] == 2
 
 
 def test_a_source_is_held_to_its_cap(new_life, fates):
@@ -188,12 +188,14 @@ def test_explanations_are_ordered_by_weight(life):
     assert listed == ["alignment_risk", "stress", "ambiguity", "novelty", "urgency", "trust"]
 
 
-def test_a_turn_without_signals_is_read_by_the_heuristics_where_the_policy_says_so(new_life):
+def test_a_turn_without_signals_is_read_by_the_heuristics_as_shipped_up_to_their_cap(new_life):
     prompt = "URGENT!!! The production is down, fix it immediately, right now!"
-    assert new_life().open(prompt=prompt)["signals"] == []
-    life = new_life({"heuristics": {"live": True}})
-    urgency = next(one for one in life.open(prompt=prompt)["signals"] if one["name"] == "urgency")
-    assert (urgency["source"], urgency["fate"]) == ("heuristics", "used")
+    assert new_life({"heuristics": {"live": False}}).open(prompt=prompt)["signals"] == []
+    life = new_life()
+    read = life.open(prompt=prompt)["signals"]
+    urgency = next(one for one in read if one["name"] == "urgency")
+    assert (urgency["level"], urgency["source"], urgency["fate"]) == (0.6, "heuristics", "capped")
+    assert "alignment_risk" not in [one["name"] for one in read]
     own = life.open("t2", ts=2000.0, prompt=prompt, signals={"trust": 0.5})
     assert [one["name"] for one in own["signals"] if one["fate"] == "used"] == ["trust"]
 

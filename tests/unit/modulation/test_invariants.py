@@ -6,7 +6,7 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.modulation.combine import Style, settle
+from agents.modulation.combine import Hold, Style, settle
 from agents.policy.parameters import MODES, PARAMETERS
 
 NAMES = ["alignment_risk", "stress", "ambiguity", "urgency", "novelty", "trust", "stabilize"]
@@ -84,8 +84,8 @@ class TestInvariants:
             before = {name: value for name, value in others.items() if name != "alignment_risk"}
             if not absent:
                 before["alignment_risk"] = low
-            calmer = settle(policy, before, style, tightened).parameters
-            riskier = settle(policy, {**before, "alignment_risk": high}, style, tightened).parameters
+            calmer = settle(policy, before, style, Hold(tightened)).parameters
+            riskier = settle(policy, {**before, "alignment_risk": high}, style, Hold(tightened)).parameters
             assert loosened(calmer, riskier, SAFETY) == []
 
         check()
@@ -96,8 +96,8 @@ class TestInvariants:
         @settings(max_examples=400, deadline=None)
         @given(st.sampled_from(every), levels, styles, incident)
         def check(policy, used, style, tightened):
-            plain = settle(policy, used, Style(locked=style.locked), tightened)
-            nudged = settle(policy, used, style, tightened)
+            plain = settle(policy, used, Style(locked=style.locked), Hold(tightened))
+            nudged = settle(policy, used, style, Hold(tightened))
             for name in ("safety_mode", "tool_allowlist"):
                 assert nudged.parameters[name] == plain.parameters[name]
                 assert nudged.lineage[name] == plain.lineage[name]
@@ -113,14 +113,14 @@ class TestInvariants:
         @settings(max_examples=400, deadline=None)
         @given(st.sampled_from(every), levels, styles, incident)
         def check(policy, used, style, tightened):
-            settled = settle(policy, used, style, tightened)
+            settled = settle(policy, used, style, Hold(tightened))
             within_bounds(policy, settled.parameters)
             strict = settled.parameters["safety_mode"] == "strict"
             assert strict or not (style.locked or tightened or policy.document.flags.STRICT_DEFAULT)
             assert not strict or set(settled.parameters["tool_allowlist"]) <= {"retrieval"}
             off = {tool for tool, _ in policy.switched_off}
             assert not off & set(settled.parameters["tool_allowlist"])
-            again = settle(policy, dict(reversed(list(used.items()))), style, tightened)
+            again = settle(policy, dict(reversed(list(used.items()))), style, Hold(tightened))
             assert orjson.dumps([*again]) == orjson.dumps([*settled])
 
         check()
@@ -133,8 +133,8 @@ class TestInvariants:
         def check(policy, others, name, high):
             # presence of a signal is what is compared; maps that read its level are of alignment_risk only
             before = {other: value for other, value in others.items() if other != name}
-            plain = settle(policy, before, Style(), None).parameters
-            signalled = settle(policy, {**before, name: high}, Style(), None).parameters
+            plain = settle(policy, before, Style(), Hold()).parameters
+            signalled = settle(policy, {**before, name: high}, Style(), Hold()).parameters
             assert loosened(plain, signalled, SAFETY) == []
 
         check()

@@ -13,7 +13,7 @@ TABLE = {
     ("alignment_risk", "temperature"): lambda x: 1 - 0.85 * x,
     ("alignment_risk", "top_p"): lambda x: max(0.2, 1 - 0.8 * x),
     ("alignment_risk", "reasoning_effort"): lambda x: min(1, 0.4 + 0.6 * x),
-    ("alignment_risk", "retrieval_k"): lambda x: max(1, round(6 - 4 * x)),
+    ("alignment_risk", "planner_beam"): lambda x: max(1, round(6 - 4 * x)),
     ("alignment_risk", "safety_mode"): lambda x: "strict" if x > 0.3 else "balanced",
     ("alignment_risk", "tool_allowlist"): lambda x: ["retrieval"] if x > 0.7 else ["retrieval", "browser"],
     ("stress", "temperature"): lambda x: max(0.1, 0.7 - 0.6 * x),

@@ -116,6 +116,9 @@ GOOD: dict[str, tuple[str, dict[str, Any]]] = {
     "release lock": ("commands", {"kind": "release_lock", "identity": "ann", "by": "op", "ts": 1.0}),
     "approve": ("commands", {"kind": "approve", "identity": "ann", "by": "op", "ts": 1.0, "call_id": "c1"}),
     "deny": ("commands", {"kind": "deny", "identity": "ann", "by": "op", "ts": 1.0, "call_id": "c1"}),
+    "clear risk": ("commands", {"kind": "clear_risk", "identity": "ann", "by": "op", "ts": 1.0, "audit_id": "a1"}),
+    "approve turn": ("commands", {"kind": "approve_turn", "identity": "ann", "by": "op", "ts": 1.0, "audit_id": "a1"}),
+    "deny turn": ("commands", {"kind": "deny_turn", "identity": "ann", "by": "op", "ts": 1.0, "audit_id": "a1"}),
     "tick": ("commands", {"kind": "tick", "identity": "ann", "by": "clock", "ts": 1.0}),
     "modulation": (
         "modulations",
@@ -142,6 +145,8 @@ GOOD: dict[str, tuple[str, dict[str, Any]]] = {
             "lineage": {"top_p": [{"step": "default", "by": "policy", "from": None, "to": 0.9}]},
             "policy": D,
             "ts": 1.0,
+            "functions": [{"name": "open_url", "description": "Opens a page.", "parameters": {"type": "object"}}],
+            "expires": None,
         },
     ),
     "decision": (

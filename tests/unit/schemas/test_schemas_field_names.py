@@ -22,6 +22,9 @@ commands: kind identity by ts text
 commands: kind identity by ts
 commands: kind identity by ts call_id
 commands: kind identity by ts call_id
+commands: kind identity by ts audit_id?
+commands: kind identity by ts audit_id
+commands: kind identity by ts audit_id
 commands: kind identity by ts
 modulations: audit_id identity revision admitted refusal review mode parameters prompt_style signals lineage policy ts
 tool-decisions: call_id audit_id identity function tool decision reason incident_id policy ts
@@ -79,7 +82,9 @@ ADDED = {
         "policies",
         "records",
         "omitted",
+        "interventions",
     ],
+    "modulations": ["functions", "expires"],
     "tool-decisions": ["rule", "expires"],
     "incidents": ["rule", "score"],
     "interactions": ["memory_write", "finish"],
@@ -94,6 +99,7 @@ NESTED = {
     ),
     "modulations.signals": "name level source ts fate",
     "modulations.lineage": "step by from to",
+    "modulations.functions": "name description parameters",
     "incidents.params_snapshot": "allowlist mode",
     "style-tables.intents": "affirm reject more_detail soften ground",
     "interactions.signals": "name level ttl_ms source",
