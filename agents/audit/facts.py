@@ -10,7 +10,7 @@ from agents.audit.revision import lineage_of, revised
 from agents.audit.rules import AuditRules
 from agents.contract import Trigger
 from agents.gating.memory import prompt_hmac
-from agents.gating.redaction import redact, summarise
+from agents._shared.redaction import redact, summarise
 from schemas.interactions import Closed, Opened
 from schemas.models import ModelReply, ModelRequest
 from schemas.modulations import Modulation

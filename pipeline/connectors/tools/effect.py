@@ -13,8 +13,8 @@ from typing import Any
 
 import structlog
 
-from agents.gating.arguments import read_arguments
-from agents.gating.redaction import summarise
+from agents._shared.arguments import read_arguments
+from agents._shared.redaction import summarise
 from agents.policy.compiled import Policy
 from pipeline.connectors.contract import INTERRUPTED, Request, Said
 from pipeline.connectors.tools.calls import Calls, Found

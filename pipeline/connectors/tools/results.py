@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from agents.gating.redaction import redact
+from agents._shared.redaction import redact
 from agents.gating.rules import GatingRules
 
 CUT = "[cut]"

@@ -1,0 +1,1 @@
+"""Pure functions that several agents and the connectors use: reading text and arguments, redaction, summaries."""
