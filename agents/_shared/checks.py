@@ -1,4 +1,4 @@
-"""What a find must be besides its shape. Each function takes a find and gives how many of its characters count, 0: none.
+"""What a find must be besides its shape. Each takes a find and gives how many of its characters count; 0: none.
 
 Checksums: Luhn (ISO/IEC 7812-1) and mod 97 (ISO 13616), with the lengths of the IBAN registry.
 """
@@ -30,9 +30,10 @@ _CARDS = (
 )
 """First digits and lengths of the card schemes."""
 _DATE = re.compile(r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|\d{4}[./-]\d{1,2}[./-]\d{1,2}")
-_FILE_ENDINGS = frozenset(
-    "png jpg jpeg gif svg webp avif ico pdf css js mjs ts tsx jsx json yaml yml toml md txt html htm py rs go c h".split()
-)
+_FILE_ENDINGS = frozenset({
+    "png", "jpg", "jpeg", "gif", "svg", "webp", "avif", "ico", "pdf", "css", "js", "mjs", "ts", "tsx", "jsx", "json",
+    "yaml", "yml", "toml", "md", "txt", "html", "htm", "py", "rs", "go", "c", "h",
+})  # fmt: skip
 
 
 def drawn(text: str) -> int:
@@ -50,6 +51,16 @@ def drawn(text: str) -> int:
         return len(text) if mixed and not _slug(text) else 0
     inner = text[1:]
     return len(text) if len(text) >= 12 and inner != inner.lower() and inner != inner.upper() else 0
+
+
+def placeholder(text: str) -> bool:
+    """Whether a token is one of a manual: `sk-your-key-goes-here-please`, `ghp_xxxxxxxx`, `AKIAIOSFODNN7EXAMPLE`.
+
+    >>> placeholder("ghp_" + 36 * "x"), placeholder("ghp_" + 9 * "a1B2")
+    (True, False)
+    """
+    plain = text.lower()
+    return any(word in plain for word in ("example", "placeholder", "your", "xxxxx", "....."))
 
 
 def drawn_word(text: str) -> int:
@@ -83,7 +94,7 @@ def userinfo(text: str) -> int:
 def not_ids(text: str) -> int:
     """`user:password`, but not `1000:1000` (numbers of a user and a group), `http://...` or a path on Windows."""
     before, _, after = text.partition(":")
-    if (before.isdigit() and after.isdigit()) or after.startswith(("//", "\\")) or not after and "%" not in text:
+    if (before.isdigit() and after.isdigit()) or after.startswith(("//", "\\")) or (not after and "%" not in text):
         return 0
     return len(text)
 

@@ -4,9 +4,9 @@
 idempotent, at most GROWTH times as long, linear in the length, and printable ASCII and white space stay as they are.
 
 A character becomes its NFKD form; letters that look like Latin ones become those (agents._shared.confusables), decimal
-digits 0 to 9; general combining marks (accents, overlays, enclosures) go, as does every mark on a Latin letter; what is
-invisible goes: format characters, variation selectors, fillers, blank symbols, controls, lone surrogates, private use.
-Text that is hidden in invisible characters is text for a model: it is decoded and stands on lines of its own at the end.
+digits 0 to 9; general combining marks (accents, overlays, enclosures) go, as does every mark on a Latin letter; what
+is invisible goes: format characters, variation selectors, fillers, blank symbols, controls, lone surrogates, private
+use. Text hidden in invisible characters is text for a model: it is decoded and put on lines of its own at the end.
 """
 
 import re

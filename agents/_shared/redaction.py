@@ -1,7 +1,8 @@
 """The one redactor: what of text and JSON may leave in summaries, headers, errors, logs and audits (rules, section 4).
 
-Two ways to find what must not be shown: the name that it has (`redacted_keys` of the policy, however the name is written)
-and its own shape (agents._shared.shapes). Neither is complete, so what people wrote is not put where it is not needed.
+Two ways to find what must not be shown: the name that it has (`redacted_keys` of the policy, however the name is
+written) and its own shape (agents._shared.shapes). Neither is complete:
+what people wrote goes nowhere that does not need it.
 docs/redaction.md has both measured. Pure and linear in the length of the text.
 """
 
@@ -47,9 +48,9 @@ def redact(value: Any, rules: Redaction) -> Any:
     """A copy of a JSON value without what must not be shown.
 
     Replaced by `[redacted]`, at any depth, in strings that are JSON themselves too: the value of every key whose name
-    contains one of `rules.redacted_keys`; keys, tokens, credentials, private keys, e-mail addresses, telephone, card and
-    account numbers in texts and names; parameters of web addresses whose name contains one of the words. Whatever lies
-    deeper than `rules.arguments_depth` is replaced whole.
+    contains one of `rules.redacted_keys`; keys, tokens, credentials, private keys, e-mail addresses, telephone, card
+    and account numbers in texts and names; parameters of web addresses whose name contains one of the words. Whatever
+    lies deeper than `rules.arguments_depth` is replaced whole.
     """
     return _redact(value, _words(tuple(rules.redacted_keys)), rules.arguments_depth, values=True)
 
@@ -95,7 +96,7 @@ def _redact(value: Any, words: tuple[str, ...], depth: int, *, values: bool) -> 
     if isinstance(value, Mapping):
         return _object(value, words, depth - 1, values=values) if depth > 0 else REDACTED
     if isinstance(value, (list, tuple)):
-        return [_redact(v, words, depth - 1, values=values) for v in value] if depth > 0 else REDACTED
+        return _list(value, words, depth - 1, values=values) if depth > 0 else REDACTED
     if values and isinstance(value, int) and _LEAST_NUMBER <= abs(value) <= _MOST_NUMBER:
         return REDACTED if finder(("number",)).finds(str(abs(value))) else value
     return value
@@ -110,6 +111,20 @@ def _object(value: Mapping[str, Any], words: tuple[str, ...], depth: int, *, val
             count += 1
             told = f"{REDACTED} {count}"
         shown[told] = REDACTED if hidden else _redact(inner, words, depth, values=values)
+    return shown
+
+
+def _list(items: Sequence[Any], words: tuple[str, ...], depth: int, *, values: bool) -> list[Any]:
+    """A list; an option and its value may be two members of it: `["curl", "-u", "ann:hunter2"]`."""
+    shown: list[Any] = []
+    before = ""
+    for item in items:
+        if isinstance(item, str) and before.startswith("-"):
+            both = _spans(f"{before} {item}", named_finder(words, shapes=values))
+            shown.append(both.removeprefix(f"{before} ") if both.startswith(f"{before} ") else REDACTED)
+        else:
+            shown.append(_redact(item, words, depth, values=values))
+        before = item if isinstance(item, str) else ""
     return shown
 
 

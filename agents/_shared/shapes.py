@@ -1,12 +1,10 @@
 """What secrets and personal numbers look like in text: one list for redaction and for moderation.
 
-Patterns run on RE2 (google-re2): linear in the text, whoever wrote it. All are tried at once (an RE2 set), and only those
-that occur are run one by one; ordinary text costs one pass. A pattern's groups named `secret` are what must not be shown;
-`check` (agents._shared.checks) looks at a find where shape alone says too little.
+Patterns run on RE2 (google-re2): linear in the text, whoever wrote it. All are tried at once (an RE2 set), and only
+those that occur are run one by one; ordinary text costs one pass. A pattern's group `secret` is what must not be shown;
+`check` (agents._shared.checks) looks at a find where its shape alone says too little.
 
-Why our own list and no library: docs/redaction.md. In short: what is derived must be the same years later, so tables that
-are updated every other week (phonenumbers) cannot decide it; detect-secrets' patterns run on a backtracking engine and
-some of its checks ask servers; python-stdnum's two checksums are five lines each.
+Why our own list and no library: docs/redaction.md.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -52,7 +50,7 @@ _VALUE = r"""(?:\\*"(?:[^"\\]|\\[^"])*|\\*'[^'\r\n]*|`[^`\r\n]*|[\[{][^\]}]*[\]}
 _OTHER = r"\x{00c0}-\x{024f}\x{0370}-\x{052f}"
 """Latin letters with marks, Greek and Cyrillic, in names and domains."""
 _SECRET_NAMES = (
-    r"pass(?:word|wd|phrase|code)s?|pwd|secrets?|credentials?|api[-_ ]?keys?|apikeys?|private[-_ ]?keys?|access[-_ ]?keys?"
+    r"pass(?:word|wd|phrase|code)s?|pwd|secrets?|credentials?|api[-_ ]?keys?|private[-_ ]?keys?|access[-_ ]?keys?"
     r"|secret[-_ ]?keys?|auth[-_ ]?tokens?|access[-_ ]?tokens?|refresh[-_ ]?tokens?|id[-_ ]?tokens?|bot[-_ ]?tokens?"
     r"|session[-_ ]?tokens?|client[-_ ]?secrets?|account[-_ ]?keys?|signing[-_ ]?keys?|encryption[-_ ]?keys?"
     r"|x-[a-z0-9-]*(?:key|token|secret)|[a-z0-9]+_(?:key|token|secret)|pii"
@@ -121,7 +119,7 @@ TOKENS = (
     ("facebook", r"EAA[A-Za-z0-9]{60,}"),
 )
 """Keys and tokens by their own shape, with their issuers' prefixes."""
-_UNSURE = frozenset({"sk_key", "aws_key_id", "crates", "twilio", "discord_bot", "facebook", "jwe", "google_oauth"})
+_UNSURE = frozenset({"aws_key_id", "crates", "twilio", "discord_bot", "facebook", "jwe", "google_oauth"})
 """Of these the prefix is short: what follows must look drawn by lot."""
 
 SHAPES: tuple[Shape, ...] = (
@@ -143,7 +141,7 @@ SHAPES: tuple[Shape, ...] = (
     Shape(
         "authorization",
         "credential",
-        rf"""(?i)authorization{_Q}\s{{0,8}}[:=]\s{{0,8}}{_Q}(?P<secret>(?:digest|hawk|oauth|aws4-hmac-sha256)\s[^\r\n]+"""
+        rf"""(?i)authorization{_Q}\s{{0,8}}[:=]\s{{0,8}}(?:[fbr]{{1,2}}["'])?{_Q}(?P<secret>(?:digest|hawk|oauth|aws4-hmac-sha256)\s[^\r\n]+"""
         r"""|(?:[a-z][a-z0-9-]{1,30}[ \t]+)?[^\s"'`,;\\]+)""",
     ),
     Shape("bearer", "credential", r"""(?i)\bbearer[\s:=]{1,4}["']?(?P<secret>[a-z0-9._~+/=-]{8,})""", checks.drawn),
@@ -183,8 +181,8 @@ SHAPES: tuple[Shape, ...] = (
     Shape(
         "said",
         "named",
-        r"""(?i)\b(?:pass(?:word|wd|phrase|code)|pwd|pin|api[ -]key|token|secret|access key)\b[^.:=\n]{0,24}?\s(?:is|was|to|=|:)"""
-        r"""\s{0,4}["'`]?(?P<secret>[^\s"'`,;<>]{4,})""",
+        r"""(?i)\b(?:pass(?:word|wd|phrase|code)|pwd|pin|api[ -]key|token|secret|access key)\b"""
+        r"""[^.:=\n]{0,24}?\s(?:is|was|to|=|:)\s{0,4}["'`]?(?P<secret>[^\s"'`,;<>]{4,})""",
         checks.drawn_word,
     ),
     Shape(
@@ -215,20 +213,23 @@ SHAPES: tuple[Shape, ...] = (
         "phone_american",
         "contact",
         r"(?:^|[^0-9A-Za-z_.+-])(?P<secret>(?:\+?1[ .-])?(?:\([2-9][0-9]{2}\) ?[0-9]{3}[ .-][0-9]{4}"
-        r"|[2-9][0-9]{2}-[0-9]{3}-[0-9]{4}|[2-9][0-9]{2}\.[0-9]{3}\.[0-9]{4}|[2-9][0-9]{2} [2-9][0-9]{2} [0-9]{4}))"
+        r"|[2-9][0-9]{2}-[0-9]{3}-[0-9]{4}|[2-9][0-9]{2}\.[0-9]{3}\.[0-9]{4}))"
         r"(?:$|[^0-9A-Za-z_-])",
     ),
     Shape(
         "phone_national",
         "contact",
-        r"(?:^|[^0-9A-Za-z_.:+-])(?P<secret>\(?0[1-9][0-9]{0,4}\)?(?:[ /-]{1,2}[0-9]{2,8}){1,5}|0[1-9](?:\.[0-9]{2}){4})",
+        r"(?:^|[^0-9A-Za-z_.:+\s-]|(?:^|[^0-9])\s)"
+        r"(?P<secret>\(?0[1-9][0-9]{0,4}\)?(?:[ /-]{1,2}[0-9]{2,8}){1,5}|0[1-9](?:\.[0-9]{2}){4})"
+        r"(?:$|[^0-9A-Za-z\s]|\s+(?:$|[^0-9]))",
         checks.phone_national,
     ),
     Shape(
         "phone_named",
         "contact",
-        r"(?i)(?:\b(?:tele)?(?:phone|fon|fone)|\btel|\bmobile|\bcell|\bfax|\bwhatsapp|\bhandy|\bmobil|\bsms|\bcall(?: me)?)"
-        rf"""(?:[ -]?(?:no|nr|number|num|nummer))?\.?{_Q}[\s:=#]{{0,4}}(?:(?:is|at|on)\s)?{_Q}(?P<secret>[+(]?[0-9][0-9 ()./-]{{5,24}}[0-9])""",
+        r"(?i)\b(?:(?:tele)?(?:phone|fon|fone)|tel|mobile?|cell|fax|whatsapp|handy|sms|call(?: me)?)"
+        rf"""(?:[ -]?(?:no|nr|number|num|nummer))?\.?{_Q}[\s:=#]{{0,4}}(?:(?:is|at|on)\s)?{_Q}"""
+        r"""(?P<secret>[+(]?[0-9][0-9 ()./-]{5,24}[0-9])""",
         checks.phone_named,
     ),
     Shape("card", "number", r"(?:^|[^0-9A-Za-z_.+-])(?P<secret>[2-6](?:[ -]?[0-9]){11,18})", checks.card),

@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from agents._shared.redaction import redact, summarise
 from agents.audit.memory import SAFE_INTEGER, Json, counted
 from agents.audit.revision import lineage_of, revised
 from agents.audit.rules import AuditRules
 from agents.contract import Trigger
 from agents.gating.memory import prompt_hmac
-from agents._shared.redaction import redact, summarise
 from schemas.interactions import Closed, Opened
 from schemas.models import ModelReply, ModelRequest
 from schemas.modulations import Modulation
