@@ -49,6 +49,7 @@ from pipeline.connectors.contract import INTERRUPTED, Effect, Limits, Request, S
 from pipeline.connectors.front import Front
 from pipeline.connectors.readback import Known, Marks, read_back
 from pipeline.engine.wire import CE_ID, TRACEPARENT, Raw, event_time
+from pipeline.logs import fault
 from pipeline.metrics.registry import Metrics
 from pipeline.settings import Settings
 from pipeline.topics import CATALOGUE
@@ -247,9 +248,7 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             return await self.effect.run(request)  # 3
         except Exception as error:
-            log.warning(
-                "failed", connector=self.effect.name, effect=effect_id, error=f"{type(error).__name__}: {error}"
-            )
+            log.warning("failed", connector=self.effect.name, effect=effect_id, error=fault(error))
             return self.effect.failed(request, f"{type(error).__name__}: {error}"[:500])
 
     async def _mark(self, marks: Marks, request: Request, effect_id: str) -> bool:
