@@ -23,7 +23,7 @@ def fired(answer: str, turn: Json, policy: "Policy") -> list[str]:
     names = [name for name, rule, occurs in rules.matchers if mode in rule.modes and occurs(text, gap)]
     if rules.preamble_words:
         preamble = read(getattr(policy.document.prompt_styles, turn["force"]["style"]).system_preamble, chars)
-        if _share_a_run(preamble.words[0], text.words[0], rules.preamble_words):
+        if _share_a_run(preamble.words, text.words, rules.preamble_words):
             names.append("leaks_preamble")
     if mode in rules.cite_modes and turn["snippets"]:
         plain = answer.casefold()

@@ -1,4 +1,4 @@
-"""Precision and recall of moderation and redaction over the corpora in tests/data, as tables in docs/ (`make measure`)."""
+"""Precision and recall of moderation and redaction over the corpora in tests/data, as tables in docs (make measure)."""
 
 import json
 from collections import Counter
@@ -58,7 +58,7 @@ def moderation():
 
 
 def redaction():
-    """One row per shape: secrets of its kind that are hidden, whichever shape found them; finds outside of any secret."""
+    """One row per shape: secrets of its kind that are hidden, whichever shape found them; finds in harmless texts."""
     secrets, harmless = corpus("redaction/secrets.jsonl"), corpus("redaction/harmless.jsonl")
     wanted, hidden, wrong = Counter(), Counter(), Counter()
     for entry in secrets:

@@ -105,7 +105,7 @@ def test_the_cost_grows_with_the_length_and_not_faster():
     for length in (200, 2000):
         steps = 0
         words = [Counted("ignore")] * length
-        text = read("", 1)._replace(words=[words])
+        text = read("", 1)._replace(words=words)
         for _, _, occurs in RULES.matchers:
             occurs(text, RULES.gap)
         counts.append(steps)

@@ -23,7 +23,7 @@ def test_the_corpus_is_large_half_harmless_and_without_copies():
     texts = [entry["text"] for entry in (*HARMLESS, *HARMFUL)]
     assert len(texts) >= 400
     assert len(HARMLESS) >= len(texts) / 2
-    assert len(set((e["text"], e["place"]) for e in (*HARMLESS, *HARMFUL))) == len(texts)
+    assert len({(e["text"], e["place"]) for e in (*HARMLESS, *HARMFUL)}) == len(texts)
     assert set(Counter(entry["rule"] for entry in HARMFUL)) == set(RULES.rules)
 
 

@@ -58,16 +58,15 @@ def test_a_secret_is_hidden_at_any_depth_and_in_json_in_strings(entry, layers):
     assert len(summarise(value, RULES)) <= RULES.summary_chars
 
 
-NAMES = ["e-mail", "Pass\u00adword", "api_key", "apiKey", "X-Api-Key", "ｐａｓｓｗｏｒｄ", "p.a.s.s.word", "P\u0430ssword"]
-NAMES += ["access\u200btoken", "Phone Number", "client-secret", "PII", "AUTHORIZATION", "tökén", "cookie"]
+NAMES = ["e-mail", "Pass\u00adword", "api_key", "apiKey", "X-Api-Key", "ｐａｓｓｗｏｒｄ", "p.a.s.s.word"]
+NAMES += ["P\u0430ssword", "access\u200btoken", "Phone Number", "client-secret", "PII", "AUTHORIZATION", "tökén"]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_that_says_secret_is_known_however_it_is_written(name):
-    assert hides(name, RULES.redacted_keys) or name == "cookie"
+    assert hides(name, RULES.redacted_keys)
     value = json.dumps({"list": [json.dumps({name: "s3cr3tv4lue99"})]})
-    if name != "cookie":
-        assert "s3cr3t" not in str(redact({"body": value}, RULES))
+    assert "s3cr3t" not in str(redact({"body": value}, RULES))
 
 
 def test_names_that_hold_secrets_are_hidden_and_none_of_two_is_lost():
@@ -108,7 +107,9 @@ def test_the_set_of_all_shapes_finds_what_each_finds_alone_and_nothing_raises(te
     redact_text(text).encode("utf-8", "surrogatepass")
 
 
-@pytest.mark.parametrize("piece", ["x://a:", "a@b.", "4111 ", "key=", "-----BEGIN A-----", "bearer x1 ", "+49 1 ", "eyJ"])
+@pytest.mark.parametrize(
+    "piece", ["x://a:", "a@b.", "4111 ", "key=", "-----BEGIN A-----", "bearer x1 ", "+49 1 ", "eyJ"]
+)
 def test_the_number_of_searches_grows_with_the_length_and_not_faster(piece, monkeypatch):
     looked = 0
 
