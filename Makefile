@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev run demo test test-unit test-contract test-kafka dst dst-ablations chaos chaos-quick turns check format kafka kafka-fetch kafka-down bench bench-quick bench-replay clean
+.PHONY: help install install-dev run demo test test-unit test-contract test-kafka dst dst-ablations chaos chaos-quick turns check format measure kafka kafka-fetch kafka-down bench bench-quick bench-replay clean
 
 # The folder of the environment, and the Python it is made with (3.11 or newer; by default one that is found).
 VENV ?= .venv
@@ -67,6 +67,9 @@ check: $(VENV)/.dev ## lint, format, types, and which package may import which
 format: $(VENV)/.dev ## write the code as the formatter wants it
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+measure: $(VENV)/.dev ## precision and recall of moderation and redaction over the corpora, into docs/
+	@PYTHONPATH=. $(BIN)/python tests/support/measure.py
 
 kafka: kafka-fetch ## start Apache Kafka on loopback (Java 17+; Maven the first time); it stays
 	@$(BIN)/python -m pipeline.kafka_node up

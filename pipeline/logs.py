@@ -2,11 +2,17 @@
 
 import logging
 import sys
+import traceback
+from collections.abc import MutableMapping
 from contextlib import suppress
-from typing import TextIO, cast
+from pathlib import Path
+from typing import Any, TextIO, cast
 
 import structlog
 
+from agents._shared.redaction import KEYS, REDACTED, hides, redact_text
+
+_OURS = str(Path(__file__).parents[1])
 QUIET_S = 10.0
 """Seconds for which a line that was just logged is not logged again: clients retry many times a second."""
 
@@ -24,6 +30,37 @@ class Once(logging.Filter):
             return False
         self._last = (told, record.created)
         return True
+
+
+class Redacted(logging.Filter):
+    """Takes out of a library's line what must not be shown."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = redact_text(record.getMessage()), ()
+        if record.exc_info and record.exc_info[1] is not None:
+            record.msg, record.exc_info, record.exc_text = f"{record.msg} ({fault(record.exc_info[1])})", None, None
+        return True
+
+
+def redacted(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A step of structlog that takes out of our own lines what must not be shown: by names, and by values of texts."""
+    for name, value in event.items():
+        if name != "event" and isinstance(value, str) and hides(name, KEYS):
+            event[name] = REDACTED
+        elif isinstance(value, str):
+            event[name] = redact_text(value)
+    return event
+
+
+def fault(error: BaseException) -> str:
+    """What an error is and where in this project it arose, without its text, which may repeat content.
+
+    >>> fault(ValueError("a prompt"))
+    'ValueError'
+    """
+    ours = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(_OURS)]
+    where = f" at {Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else ""
+    return f"{type(error).__name__}{where}"
 
 
 class _Stderr:
@@ -45,7 +82,18 @@ def set_up_logs(level: str = "INFO") -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     for handler in logging.getLogger().handlers:
         handler.addFilter(Once())
+        handler.addFilter(Redacted())
     structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.StackInfoRenderer(),
+            structlog.dev.set_exc_info,
+            structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S", utc=False),
+            structlog.processors.format_exc_info,
+            redacted,
+            structlog.dev.ConsoleRenderer(),
+        ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level)),
         logger_factory=structlog.PrintLoggerFactory(file=cast(TextIO, _Stderr())),
         cache_logger_on_first_use=True,

@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from agents._shared.redaction import redact
+from agents._shared.summaries import hides_prompt, summary_of
 from agents.audit.memory import SAFE_INTEGER, Json, counted
 from agents.audit.revision import lineage_of, revised
 from agents.audit.rules import AuditRules
 from agents.contract import Trigger
 from agents.gating.memory import prompt_hmac
-from agents.gating.redaction import redact, summarise
 from schemas.commands import ApproveTurn, ClearRisk, DenyTurn
 from schemas.interactions import Closed, Opened
 from schemas.models import ModelReply, ModelRequest
@@ -182,7 +183,7 @@ def _call(turn: Json, value: ToolCall, policy: "Policy") -> Json | None:
         "function": shown(value.tool, policy),
         "step": value.step,
         "ts": value.ts,
-        "arguments": summarise(value.arguments, rules.gating) if rules.audit.include_arguments else None,
+        "arguments": summary_of(value, policy) if rules.audit.include_arguments else None,
     }
     turn["calls"] = {**turn["calls"], value.call_id: {**known, **told}}
     return turn
@@ -215,11 +216,13 @@ def _result(turn: Json, value: ToolResult, policy: "Policy") -> Json | None:
         return turn
     if known["result"] is not None:
         return None
+    # Whoever ran our own search may have put the prompt there; the call's own summary is shown then.
+    hidden = not policy.document.audit.include_arguments or hides_prompt(value.audit_id, value.call_id, policy)
     result = {
         "tool": value.tool,
         "status": value.status,
         "duration_ms": value.duration_ms,
-        "args_summary": shown(value.args_summary, policy) if policy.document.audit.include_arguments else None,
+        "args_summary": None if hidden else shown(value.args_summary, policy),
         "ts": value.ts,
     }
     turn["calls"] = {**turn["calls"], value.call_id: {**known, "result": result}}

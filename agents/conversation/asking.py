@@ -6,7 +6,7 @@ import orjson
 
 from agents.conversation import budget
 from agents.conversation.capabilities import fitted
-from agents.conversation.compose import functions_of, messages_of
+from agents.conversation.compose import functions_of, messages_of, shown_to_model
 from agents.conversation.desk import Desk
 from agents.conversation.memory import Json
 
@@ -101,7 +101,7 @@ def _request(
         "identity": desk.trigger.identity,
         "step": turn["step"],
         "model": model,
-        "messages": messages,
+        "messages": [shown_to_model(message) for message in messages],
         "tools": tools,
         "parameters": parameters,
         "dropped": dropped,

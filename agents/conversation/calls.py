@@ -5,6 +5,8 @@ from typing import Any
 
 import orjson
 
+from agents._shared.normalise import visible
+from agents._shared.summaries import retrieval_id
 from agents.conversation.asking import step_id
 from agents.conversation.compose import exchange_of, framed, snippets_of, text_of
 from agents.conversation.desk import Desk
@@ -32,7 +34,7 @@ def start_retrieval(desk: Desk, audit_id: str, turn: Json) -> bool:
     if not rules.enabled or spec is None or rules.tool not in parameters["tool_allowlist"] or wanted < 1:
         return False
     arguments = {"query": turn["prompt"][: rules.query_chars], "k": wanted}
-    call = _call(desk, f"{desk.base(audit_id)}/retrieval", "retrieval", spec.function, "{}")
+    call = _call(desk, retrieval_id(audit_id), "retrieval", spec.function, "{}")
     turn["calls"] = [call]
     _say(desk, audit_id, turn, call, spec.function, arguments)
     return True
@@ -151,6 +153,7 @@ def _snippets(desk: Desk, audit_id: str, turn: Json, result: ToolResult) -> Json
         verdict = judge(f"{source}\n{text}", "tool_output", desk.preset(turn), desk.policy.document.moderation)
         if verdict.flagged and (worst is None or verdict.score > worst.score):
             worst = verdict
+        source, text = visible(source), visible(text)
         if not verdict.blocked and len(source) + len(text) <= room:
             room -= len(source) + len(text)
             kept.append([source, text])
@@ -166,7 +169,7 @@ def _output(desk: Desk, audit_id: str, turn: Json, result: ToolResult) -> Json:
         flag(desk, audit_id, turn, verdict)
     if verdict.blocked:
         text = desk.rules.words.withheld_output.replace("{reason}", ", ".join(verdict.scores))
-    elif len(text) > limits.tool_output_chars:
+    elif len(text := visible(text)) > limits.tool_output_chars:
         text = text[: limits.tool_output_chars] + TRUNCATED
     return {"status": result.status, "text": text}
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from agents._shared.normalise import visible
 from agents.conversation.memory import Json
 from agents.conversation.rules import Words
 from agents.policy.functions import functions_of as allowed_functions
@@ -42,6 +43,16 @@ def messages_of(turn: Json, history: Sequence[Any], concise: bool, policy: "Poli
         if serial <= turn["upto"]:
             said += [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
     return [*said, {"role": "user", "content": turn["prompt"]}, *turn["exchange"]]
+
+
+def shown_to_model(message: Message) -> Message:
+    """The message without what is hidden in invisible characters: a model reads what people cannot see."""
+    content, calls = message.get("content"), message.get("tool_calls")
+    seen = {**message, "content": visible(content)} if isinstance(content, str) else message
+    if not calls:
+        return seen
+    functions = [{**call["function"], "arguments": visible(call["function"]["arguments"])} for call in calls]
+    return {**seen, "tool_calls": [{**call, "function": one} for call, one in zip(calls, functions, strict=True)]}
 
 
 def functions_of(allowlist: Sequence[str], policy: "Policy") -> list[Json]:

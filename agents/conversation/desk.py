@@ -1,9 +1,9 @@
 """A working copy of what is remembered, and the records that are said, while one record is thought about."""
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 from agents._shared.clock import forward
+from agents._shared.summaries import base_id
 from agents.contract import Output, Trigger, output_id
 from agents.conversation import budget
 from agents.conversation.memory import Json, remembered, without
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from agents.policy.compiled import Policy
 
 NAME = "conversation"
-_ID_CHARS = 200
-"""An audit_id up to this length stands in our ids as it is; with what follows it they stay within 256."""
 ANSWERED = ("answered", "cut")
 
 
@@ -142,11 +140,7 @@ class Desk:
 
     def base(self, audit_id: str) -> str:
         """What our ids of a turn begin with. Read from their end, no two turns' ids can be the same."""
-        return audit_id if len(audit_id) <= _ID_CHARS else _digest(audit_id)
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+        return base_id(audit_id)
 
 
 def usage_of(reply: Any) -> int | None:

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from agents._shared.arguments import read_arguments, within
 from agents.contract import Output, Trigger, output_id
 from agents.gating import limits, sequences
-from agents.gating.arguments import read_arguments, within
 from agents.gating.decision import INCIDENTS, Case, Standing, why_denied
 from agents.gating.memory import Json, allowlist_of
 from agents.gating.rules import SequenceRule

@@ -23,7 +23,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from agents.gating.arguments import read_arguments
+from agents._shared.arguments import read_arguments
 from agents.gating.rules import GatingRules
 from schemas.modulations import Modulation
 from schemas.tools import ToolCall

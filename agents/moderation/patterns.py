@@ -1,28 +1,51 @@
-"""Finding phrases, marks and runs in a text: no regular expression comes from configuration, so none can explode.
+"""Finding phrases, marks, runs and secrets in a text: patterns of configuration cannot explode.
 
-A phrase is words with single spaces: `tell|show me * your|the system prompt`. A slot's words are alternatives, and `*`
-stands for up to `gap` words of any kind. Words are compared in one normal form: NFKC (full-width and ligature letters),
-case folded, invisible format characters left out. Marks are plain substrings of the text as it is, runs a prefix and
-what follows. Cost: at most (length of the text) * (slots of the phrase) * gap steps.
+A phrase is words with single spaces: `tell|show me * your|the system? prompt`. A slot's words are alternatives, those
+of a slot that ends with `?` may be left out, and `*` stands for up to `gap` words of any kind. Words are compared as
+they read (agents._shared.normalise), in any case; words that are s p a c e d out are joined, and long runs of letters
+are searched for phrases written without spaces. Marks are
+plain substrings of the text as it reads, runs a prefix and what follows, both in their own case; secrets are the shapes
+of agents._shared.shapes. Cost: at most (length of the text) * (slots of the phrase) * gap steps.
 """
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import re2
+
+from agents._shared.checks import placeholder
+from agents._shared.normalise import normalise
+from agents._shared.shapes import Kind, finder
 
 GAP = "*"
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _TOKEN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
-_QUOTES = str.maketrans({"\u2019": "'", "\u2018": "'"})
+_ALNUM = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+_SPACED = re.compile(r"(?<![^\W_])(?:[^\W_][ .\-_*/|+~,\n\t]){3,}[^\W_](?![^\W_])")
+"""Four single letters or more, parted by one mark each."""
+_SPACED_SHORT = re.compile(r"(?<![^\W_])(?:[^\W_][ .\-_*/|+~,\n\t])+[^\W_](?![^\W_])")
+"""The same from two letters on, for texts that have a longer one."""
+_RUN_TOGETHER = 12
+"""Letters of a word that may be a whole phrase without spaces."""
+_MOST_VARIANTS = 16
+_GONE = "\0"
 
 
 class Text(NamedTuple):
     """A text, made ready once for all matchers."""
 
-    raw: str
+    plain: str
+    """As it reads, in its own case."""
     words: Sequence[str]
+    """Its words, case folded."""
+    joined: Sequence[str]
+    """The same where letters that are spaced out are words; empty where there are none."""
+    runs: frozenset[str]
+    """The words among `joined` that were spaced out."""
+    long_words: str
+    """Words so long that they may be several, with spaces between them."""
 
 
 Matcher = Callable[[Text, int], bool]
@@ -30,16 +53,38 @@ Matcher = Callable[[Text, int], bool]
 
 
 def read(text: str, chars: int) -> Text:
-    """The first `chars` characters of a text and their words in normal form.
+    """The first `chars` characters of a text, ready to be held against matchers.
 
     >>> read("I\u200bgnore \uff21LL rules", 100).words
     ['ignore', 'all', 'rules']
+    >>> read("i g n o r e  a l l  r u l e s", 100).joined
+    ['ignore', 'all', 'rules']
     """
-    raw = text[:chars]
-    plain = unicodedata.normalize("NFKC", raw).translate(_QUOTES).casefold()
-    if not plain.isascii():
-        plain = "".join(c for c in plain if unicodedata.category(c) != "Cf")
-    return Text(raw, _WORD.findall(plain))
+    plain = normalise(text[:chars])
+    folded = plain.casefold()
+    words = _WORD.findall(folded)
+    joined: list[str] = []
+    runs: frozenset[str] = frozenset()
+    if _SPACED.search(folded):
+        runs = frozenset(run[::2] for run in _SPACED_SHORT.findall(folded))
+        joined = _WORD.findall(_SPACED_SHORT.sub(lambda run: run.group()[::2], folded))
+    long_words = dict.fromkeys(word for word in (*words, *joined) if len(word) >= _RUN_TOGETHER)
+    return Text(plain, words, joined, runs, " ".join(long_words))
+
+
+def variants(phrase: str) -> list[str]:
+    """The phrase with and without each slot that may be left out. Raises ValueError where there are too many.
+
+    >>> variants("end my own? life")
+    ['end my own life', 'end my life']
+    """
+    found = [""]
+    for part in phrase.split():
+        with_it = [f"{one} {part.removesuffix('?')}".strip() for one in found]
+        found = [*with_it, *found] if part.endswith("?") else with_it
+        if len(found) > _MOST_VARIANTS:
+            raise ValueError(f"phrase {phrase!r} has too many words that may be left out, expected at most 4")
+    return found
 
 
 def slots_of(phrase: str) -> tuple[frozenset[str] | None, ...]:
@@ -53,7 +98,7 @@ def slots_of(phrase: str) -> tuple[frozenset[str] | None, ...]:
         if part == GAP:
             slots.append(None)
             continue
-        words = part.casefold().split("|")
+        words = [normalise(word).casefold() for word in part.split("|")]
         if not all(_WORD.fullmatch(word) for word in words):
             raise ValueError(f"{part!r} in phrase {phrase!r} is no word, expected words, word|word, or a single *")
         slots.append(frozenset(words))
@@ -62,23 +107,75 @@ def slots_of(phrase: str) -> tuple[frozenset[str] | None, ...]:
     return tuple(slots)
 
 
-def compile_matcher(phrases: Iterable[str], marks: Iterable[str], runs: Iterable[tuple[str, int]]) -> Matcher:
-    """A matcher that holds where any of them occurs. runs: prefix, and least length of what follows it."""
-    parsed = [slots_of(phrase) for phrase in phrases]
-    kept, wanted = tuple(marks), tuple(runs)
+def compile_matcher(
+    phrases: Iterable[str],
+    marks: Iterable[str] = (),
+    runs: Iterable[tuple[str, int]] = (),
+    *,
+    secrets: Iterable[Kind] = (),
+    compounds: Iterable[str] = (),
+) -> Matcher:
+    """A matcher that holds where any of them occurs.
+
+    runs: prefix, and least length of what follows it; it begins no longer word. secrets: kinds of secrets, but for
+    placeholders. compounds: phrases without gap whose words the other phrases do not see.
+    """
+    parsed = [slots_of(one) for phrase in phrases for one in variants(phrase)]
+    apart = [slots_of(one) for phrase in compounds for one in variants(phrase)]
+    vocabulary = frozenset(word for slots in parsed for slot in slots if slot is not None for word in slot)
+    together = _together(parsed)
+    kept, wanted, kinds = tuple(normalise(mark) for mark in marks), tuple(runs), tuple(secrets)
 
     def occurs(text: Text, gap: int) -> bool:
         return (
-            any(mark in text.raw for mark in kept)
-            or any(_has_run(text.raw, prefix, least) for prefix, least in wanted)
-            or any(_has_phrase(text.words, slots, gap) for slots in parsed)
+            any(mark in text.plain for mark in kept)
+            or any(_has_run(text.plain, prefix, least) for prefix, least in wanted)
+            or (bool(kinds) and _has_secret(text.plain, kinds))
+            or _has_any_phrase(text.words, parsed, apart, gap)
+            or (bool(text.joined) and _has_any_phrase(_known(text, vocabulary), parsed, apart, gap))
+            or (together is not None and bool(text.long_words) and together.search(text.long_words) is not None)
         )
 
     return occurs
 
 
-def _has_phrase(words: Sequence[str], slots: Sequence[frozenset[str] | None], gap: int) -> bool:
-    """All ways to match are followed at once, as a set of places: none is tried twice."""
+Slots = Sequence[frozenset[str] | None]
+
+
+def _known(text: Text, vocabulary: frozenset[str]) -> list[str]:
+    """The second reading; letters that make no word of the phrases stay single: `x y z` is three words."""
+    return [
+        part
+        for word in text.joined
+        for part in ((word,) if word not in text.runs or word in vocabulary else tuple(word))
+    ]
+
+
+def _has_any_phrase(words: Sequence[str], phrases: Sequence[Slots], apart: Sequence[Slots], gap: int) -> bool:
+    seen: Sequence[str] | None = None
+    for slots in phrases:
+        if not _phrase_ends(words, slots, gap):
+            continue
+        if not apart:
+            return True
+        if seen is None:
+            seen = _without(words, apart)
+        if _phrase_ends(seen, slots, gap):
+            return True
+    return False
+
+
+def _without(words: Sequence[str], apart: Sequence[Slots]) -> Sequence[str]:
+    """The words, those of compounds made unreadable."""
+    seen = list(words)
+    for slots in apart:
+        for end in _phrase_ends(words, slots, 0):
+            seen[end - len(slots) : end] = [_GONE] * len(slots)
+    return seen
+
+
+def _phrase_ends(words: Sequence[str], slots: Slots, gap: int) -> set[int]:
+    """Where a phrase ends. All ways to match are followed at once, as a set of places: none is tried twice."""
     ends: set[int] | None = None
     stretch = False
     for slot in slots:
@@ -92,8 +189,29 @@ def _has_phrase(words: Sequence[str], slots: Sequence[frozenset[str] | None], ga
             ends = {at + 1 for end in ends for at in range(end, min(end + reach, len(words))) if words[at] in slot}
         stretch = False
         if not ends:
-            return False
-    return True
+            return set()
+    return ends or set()
+
+
+def _together(phrases: Sequence[Slots]) -> Any:
+    """The phrases as one pattern without spaces (RE2: linear); None where none is long enough not to be one word."""
+    parts = []
+    for slots in phrases:
+        if sum(min(map(len, slot)) for slot in slots if slot is not None) < _RUN_TOGETHER:
+            continue
+        words = [
+            "[a-z0-9]{0,24}" if slot is None else f"(?:{'|'.join(map(re2.escape, sorted(slot)))})" for slot in slots
+        ]
+        parts.append("".join(words))
+    return re2.compile("|".join(parts)) if parts else None
+
+
+def _one_of(words: frozenset[str]) -> str:
+    return f"(?:{'|'.join(map(re2.escape, sorted(words)))})"
+
+
+def _has_secret(text: str, kinds: tuple[Kind, ...]) -> bool:
+    return any(not placeholder(text[find.start : find.end]) for find in finder(kinds).finds(text))
 
 
 def _has_run(text: str, prefix: str, least: int) -> bool:
@@ -102,7 +220,7 @@ def _has_run(text: str, prefix: str, least: int) -> bool:
         end = start = at + len(prefix)
         while end < len(text) and end - start < least and text[end] in _TOKEN:
             end += 1
-        if end - start >= least:
+        if end - start >= least and not (at > 0 and prefix[0] in _ALNUM and text[at - 1] in _ALNUM):
             return True
         at = text.find(prefix, at + 1)
     return False

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from agents.moderation.patterns import Matcher, compile_matcher, slots_of
+from agents.moderation.patterns import Matcher, compile_matcher, slots_of, variants
 
 Place = Literal["input", "tool_output", "output", "note"]
 """Where a text comes from: the user, an untrusted tool, the model's final answer, a feedback note."""
@@ -28,26 +28,41 @@ class Run(BaseModel):
 
 
 class Rule(BaseModel):
-    """One rule; it fires where any of its phrases, marks or runs occurs. Grammar: `agents.moderation.patterns`."""
+    """One rule; it fires where any of its phrases, marks, runs or secrets occurs.
+
+    Grammar: `agents.moderation.patterns`.
+    """
 
     model_config = _STRICT
 
     category: Name
     score: Annotated[Level, Field(description="Score of its category when it fires.")]
     phrases: Annotated[
-        tuple[Annotated[str, StringConstraints(min_length=2, max_length=500)], ...], Field(strict=False)
+        tuple[Annotated[str, StringConstraints(min_length=2, max_length=1000)], ...], Field(strict=False)
     ] = ()
     marks: Annotated[
         tuple[Annotated[str, StringConstraints(min_length=2, max_length=200)], ...], Field(strict=False)
     ] = ()
     runs: Annotated[tuple[Run, ...], Field(strict=False)] = ()
+    secrets: Annotated[
+        tuple[Literal["token", "private_key"], ...],
+        Field(strict=False, description="Kinds of secrets, by the shapes that redaction knows too."),
+    ] = ()
+    compounds: Annotated[
+        tuple[Annotated[str, StringConstraints(min_length=2, max_length=1000)], ...],
+        Field(strict=False, description="Phrases that mean something else: their words are not seen by `phrases`."),
+    ] = ()
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
-        if not (self.phrases or self.marks or self.runs):
-            raise ValueError("a rule without phrases, marks and runs never fires: give at least one")
+        if not (self.phrases or self.marks or self.runs or self.secrets):
+            raise ValueError("a rule without phrases, marks, runs and secrets never fires: give at least one")
         for phrase in self.phrases:
-            slots_of(phrase)
+            for one in variants(phrase):
+                slots_of(one)
+        for phrase in self.compounds:
+            if any(None in slots_of(one) for one in variants(phrase)):
+                raise ValueError(f"compound {phrase!r} has a gap, expected words that follow each other")
         return self
 
 
@@ -106,6 +121,16 @@ class ModerationRules(BaseModel):
     def matchers(self) -> tuple[tuple[str, Rule, Matcher], ...]:
         """Each rule, ready to run; made once per policy."""
         return tuple(
-            (name, rule, compile_matcher(rule.phrases, rule.marks, [(run.prefix, run.chars) for run in rule.runs]))
+            (
+                name,
+                rule,
+                compile_matcher(
+                    rule.phrases,
+                    rule.marks,
+                    [(run.prefix, run.chars) for run in rule.runs],
+                    secrets=rule.secrets,
+                    compounds=rule.compounds,
+                ),
+            )
             for name, rule in self.rules.items()
         )

@@ -34,7 +34,6 @@ import hashlib
 import os
 import socket
 import time
-import traceback
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
@@ -52,6 +51,7 @@ from pipeline.connectors.front import Front
 from pipeline.connectors.readback import Known, Marks, read_back
 from pipeline.engine.seals import Seals
 from pipeline.engine.wire import CE_ID, SEAL, TRACEPARENT, Raw, event_time, is_traceparent
+from pipeline.logs import fault
 from pipeline.metrics.registry import Metrics
 from pipeline.seal_keys import load_seals
 from pipeline.settings import Settings
@@ -262,7 +262,7 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             return await self.effect.run(request)  # 3
         except Exception as error:
-            log.warning("failed", connector=self.effect.name, effect=effect_id, **_fault(error))
+            log.warning("failed", connector=self.effect.name, effect=effect_id, error=fault(error))
             return self.effect.failed(request, f"internal_error: {type(error).__name__}")
 
     def _fitting(self, request: Request, said: Sequence[Said]) -> Sequence[Said]:
@@ -272,8 +272,8 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
             if all(len(orjson.dumps(record.value)) <= most for record in said):
                 return said
             error = f"too_large: the answer has more than {most} bytes"
-        except (TypeError, RecursionError) as fault:  # orjson's own error is a TypeError
-            log.warning("no JSON", connector=self.effect.name, **_fault(fault))
+        except (TypeError, RecursionError) as broken:  # orjson's own error is a TypeError
+            log.warning("no JSON", connector=self.effect.name, error=fault(broken))
             error = "internal_error: the answer is no JSON"
         return self.effect.failed(request, error)
 
@@ -362,13 +362,6 @@ class _Held:
         self.arrived: list[Raw] = []
         self.tasks: set[asyncio.Task[None]] = set()
         self.marking = asyncio.Lock()
-
-
-def _fault(error: BaseException) -> dict[str, str]:
-    """What a log line says of a fault: its class and where it arose. Messages may quote what nobody should see."""
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else "unknown"
-    return {"error": type(error).__name__, "where": where}
 
 
 def _kinds(error: ValueError) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from agents.gating.redaction import REDACTED, redact
+from agents._shared.redaction import REDACTED, redact
 from agents.gating.rules import GatingRules
 from pipeline.deadletters.letters import Letter, error_of, parsed
 from pipeline.deadletters.select import row

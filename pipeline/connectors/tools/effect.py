@@ -13,15 +13,16 @@ from typing import Any
 
 import structlog
 
-from agents.gating.arguments import read_arguments
-from agents.gating.redaction import summarise
+from agents._shared.arguments import read_arguments
+from agents._shared.summaries import summary_of
 from agents.policy.compiled import Policy
 from pipeline.connectors.contract import INTERRUPTED, Request, Said
 from pipeline.connectors.tools.calls import Calls, Found
 from pipeline.connectors.tools.handler import Answer, Call, Degraded, Handler, ToolError
 from pipeline.connectors.tools.registry import unhandled
-from pipeline.connectors.tools.results import shown
+from pipeline.connectors.tools.results import shown, shown_error
 from pipeline.connectors.tools.settings import ToolSettings
+from pipeline.logs import fault
 from schemas.tools import ToolCall
 
 _MAX_ID_CHARS = 200
@@ -143,7 +144,8 @@ class ToolEffect:
         except (ToolError, TimeoutError):
             raise
         except Exception as error:
-            log.exception("a tool handler failed", connector=connector, call_id=call.call_id)
+            # Without its text: that may repeat what it was called with.
+            log.error("a tool handler failed", connector=connector, call_id=call.call_id, error=fault(error))
             raise ToolError(f"the tool failed ({type(error).__name__})") from error
 
     def _result(self, request: Request, status: str, output: Any, began: float | None) -> Said:
@@ -156,8 +158,8 @@ class ToolEffect:
             "tool": decision["tool"],
             "status": status,
             "duration_ms": 0.0 if began is None else round((time.monotonic() - began) * 1000, 3),
-            "args_summary": summarise(found.call.arguments, rules) if found else "",
-            "output": shown(output, rules, self._settings.output_chars),
+            "args_summary": summary_of(found.call, self._policy) if found else "",
+            "output": (shown if status == "ok" else shown_error)(output, rules, self._settings.output_chars),
             "ts": request.ts_now(),
         }
         return Said("tool-results", result)

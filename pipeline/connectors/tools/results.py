@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from agents.gating.redaction import redact
+from agents._shared.redaction import redact, redact_names
 from agents.gating.rules import GatingRules
 
 CUT = "[cut]"
@@ -14,10 +14,16 @@ _ENTRY = 4
 
 
 def shown(output: Any, rules: GatingRules, chars: int) -> Any:
-    """The output redacted as arguments are, and of at most about `chars` characters; what is cut says `[cut]`.
+    """The output of at most about `chars` characters, redacted by names; what is cut says `[cut]`.
 
-    Redacted first: a secret must not lose its name by the cut.
+    Redacted first: a secret must not lose its name by the cut. An output is content that was asked for, so an address
+    on a page stays; whether a model may see a key in it is for moderation to say.
     """
+    return _cut(redact_names(output, rules), [chars])
+
+
+def shown_error(output: Any, rules: GatingRules, chars: int) -> Any:
+    """The same of an error, redacted by names and values as everything is that is said about calls."""
     return _cut(redact(output, rules), [chars])
 
 

@@ -266,3 +266,18 @@ def test_the_name_of_a_call_is_bounded_and_its_own():
     long = {"audit_id": "a" * 256, "call_id": "c" * 256}
     assert len(call_name(long)) == 64
     assert call_name({**long, "call_id": "d" * 256}) != call_name(long)
+
+
+async def test_an_error_and_a_fault_say_no_secret_and_the_log_no_text(make_effect, a_call, a_request, capsys):
+    secret = "s3cr3tCANARY99"
+    for outcome in (ToolError(f"refused Bearer {secret}"), RuntimeError(f"with {secret} and the prompt PROMPTCANARY")):
+        effect, calls = make_effect({"retrieval": Probe(outcome)})
+        call = a_call(arguments={"query": f"-u ann:{secret}"})
+        calls.add(call)
+        value = await result_of(effect, a_request(call, "retrieval"))
+        assert value["status"] == "error"
+        assert secret not in str(value)
+    captured = capsys.readouterr()
+    assert secret not in captured.out + captured.err
+    assert "PROMPTCANARY" not in captured.out + captured.err
+    assert "RuntimeError" in captured.out + captured.err

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.gating.redaction import REDACTED
+from agents._shared.redaction import REDACTED
 from agents.roster import AGENTS
 from pipeline.cli import dlq
 from pipeline.deadletters.act import action_of, again

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from agents.gating.arguments import read_arguments
+from agents._shared.arguments import read_arguments
 
 VALID = [
     ("retrieve_knowledge", {"query": "a"}),

@@ -21,6 +21,7 @@ OUTSIDE = {
         "rfc8785",
         "jsonschema",
         "orjson",
+        "re2",
         "yaml",
     },
 }

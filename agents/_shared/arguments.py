@@ -31,6 +31,15 @@ def read_json(text: str, depth: int) -> Any:
     return value if isinstance(value, (Mapping, list)) and _fits(value, depth) else None
 
 
+def read_text(text: str) -> str | None:
+    """The text that a JSON string stands for; None where the text is not exactly one JSON string."""
+    try:
+        value = orjson.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, str) else None
+
+
 def _parse(text: str) -> Any:
     try:
         orjson.loads(text)  # strict where `json` is lax (NaN, 1e999, surrogates), and its depth limit is a fixed one
@@ -49,6 +58,8 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _fits(value: Any, depth: int) -> bool:
     level: list[Any] = [value]
     for _ in range(depth):
+        if not level:
+            return True
         members = [m for part in level for m in (part.values() if isinstance(part, Mapping) else part)]
         if any(isinstance(m, float) and not math.isfinite(m) for m in members):
             return False
