@@ -41,10 +41,11 @@ from typing import Any
 
 import orjson
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
 
+from pipeline import clients
 from pipeline.connectors.contract import INTERRUPTED, Effect, Limits, Request, Said
 from pipeline.connectors.front import Front
 from pipeline.connectors.readback import Known, Marks, read_back
@@ -94,17 +95,14 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
     async def run(self) -> None:
         """Until asked to stop, or until the broker makes going on impossible."""
         settings, name = self.settings, self.effect.name
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=settings.bootstrap,
+        self._consumer = clients.consumer(
+            settings,
             client_id=f"{name}-{self.id}",
             group_id=f"{settings.group}.{name}",
             group_instance_id=f"{settings.instance}.{name}" if settings.instance else None,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
             session_timeout_ms=int(settings.session_timeout_s * 1000),
             heartbeat_interval_ms=int(settings.session_timeout_s * 1000 / 4),
             rebalance_timeout_ms=int((settings.session_timeout_s + 2 * self.limits.drain_s) * 1000),
-            max_partition_fetch_bytes=settings.topic_message_bytes,
         )
         self._producer = AIOKafkaProducer(
             bootstrap_servers=settings.bootstrap,

@@ -105,14 +105,8 @@ async def _window(reader: Any, place: TopicPartition, start_ms: int) -> tuple[in
 
 async def _values(reader: Any, place: TopicPartition, start: int, end: int) -> AsyncIterator[dict[str, Any]]:
     """JSON objects with start <= offset < end; others (someone else wrote them) are passed over."""
-    if start >= end:
-        return
-    reader.assign([place])
-    reader.seek(place, start)
-    while await reader.position(place) < end:
-        for raw in (await reader.getmany(place, timeout_ms=1000)).get(place, []):
-            if raw.offset >= end:
-                return
+    async for found in clients.read_until(reader, {place: (start, end)}):
+        for raw in found.get(place, ()):
             try:
                 value = orjson.loads(raw.value or b"null")
             except ValueError:

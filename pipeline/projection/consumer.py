@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 from aiokafka.structs import ConsumerRecord
 
+from pipeline import clients
 from pipeline.engine.decode import Malformed
 from pipeline.engine.wire import Raw
 from pipeline.projection.store import NOTHING, Batch, Store
@@ -88,11 +89,9 @@ class Projection(ConsumerRebalanceListener):  # type: ignore[misc]
             self._uncommitted.pop(partition, None)
 
     async def _work(self) -> None:
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.bootstrap,
+        consumer = clients.consumer(
+            self._settings,
             group_id=f"{self._settings.group}.projection",
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
             session_timeout_ms=int(self._settings.session_timeout_s * 1000),
             heartbeat_interval_ms=int(self._settings.session_timeout_s * 1000 / 3),
             max_poll_interval_ms=_LONGEST_OUTAGE_MS,

@@ -235,7 +235,8 @@ class Body:
         """A fetched batch for one agent."""
         port = self._ports.get((agent, batch.partition))
         if port is not None:
-            port.arrive(batch.topic[len(self.settings.prefix) :], batch.records)
+            topic = batch.topic[len(self.settings.prefix) :]
+            port.arrive(topic, batch.records, batch.first_offset, batch.next_offset)
 
     def _pressure(self, partition: int, agent: Agent, high: bool) -> None:
         """Pause what a full unit reads, resume it when no unit of the partition is full."""
@@ -276,7 +277,7 @@ class Body:
         for (name, partition), port in self._ports.items():
             for topic in self.agents[name].sources:
                 place = TopicPartition(self.settings.prefix + topic, partition)
-                offset = port.front.get(topic, 0)
+                offset = port.done(topic)
                 lowest[place] = min(lowest.get(place, offset), offset)
         return lowest
 
