@@ -6,7 +6,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from pipeline.kafka.fetching import Bound
+from pipeline.kafka.fetching import Bound, Span, below
 from pipeline.settings import Settings
 
 ISOLATION = "read_committed"
@@ -50,7 +50,7 @@ def reader(settings: Settings, *, longest: int | None = None, **options: Any) ->
 
 async def read_until(
     consumer: AIOKafkaConsumer, spans: Mapping[TopicPartition, tuple[int, int]], *, silence_s: float = SILENCE_S
-) -> AsyncGenerator[dict[TopicPartition, list[Any]], None]:
+) -> AsyncGenerator[dict[TopicPartition, Span], None]:
     """The records of these partitions from one offset up to another (exclusive), piece by piece; a piece may be empty.
 
     An offset that holds no record (compaction, a transaction's marker, an aborted record) is passed like any other.
@@ -67,11 +67,7 @@ async def read_until(
         found = await consumer.getmany(timeout_ms=1000)
         if found:
             heard = time.monotonic()
-        yield {
-            place: [raw for raw in records if raw.offset < left[place]]
-            for place, records in found.items()
-            if place in left
-        }
+        yield {place: below(records, left[place]) for place, records in found.items() if place in left}
         for place in list(left):
             if await consumer.position(place) >= left[place]:
                 del left[place]

@@ -50,6 +50,7 @@ from pipeline.connectors.contract import INTERRUPTED, Effect, Limits, Request, S
 from pipeline.connectors.front import Front
 from pipeline.connectors.readback import Known, Marks, read_back
 from pipeline.engine.wire import CE_ID, TRACEPARENT, Raw, event_time
+from pipeline.kafka.fetching import covered
 from pipeline.metrics.registry import Metrics
 from pipeline.settings import Settings
 from pipeline.topics import CATALOGUE
@@ -181,6 +182,7 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
                 # What is returned belongs to the assignment in force; a revocation from here on closes `held`.
                 held = self._held.setdefault(place.partition, _Held(place.partition))
                 held.arrived.extend(records)
+                held.reached = covered(records)[1]
             for held in list(self._held.values()):
                 await self._take(held)
             self._press()
@@ -197,6 +199,8 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
                 task = asyncio.create_task(self._one(held, raw))
                 held.tasks.add(task)
                 task.add_done_callback(held.tasks.discard)
+        if not held.arrived:
+            held.front.reach(held.reached)
 
     def _press(self) -> None:
         """Pause what is full; what was fetched meanwhile waits in `arrived`."""
@@ -329,6 +333,8 @@ class _Held:
         self.known: Known | None = None
         """What is on record; None until it was read back."""
         self.arrived: list[Raw] = []
+        self.reached = 0
+        """The offset up to which all has arrived."""
         self.tasks: set[asyncio.Task[None]] = set()
         self.marking = asyncio.Lock()
 

@@ -99,8 +99,6 @@ class Timekeeper(ConsumerRebalanceListener):  # type: ignore[misc]
         self._producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap, acks="all", enable_idempotence=True)
         self._consumer.subscribe(list(self._names), listener=self)
         try:
-            await self._producer.start()
-            await self._consumer.start()
             asked, work = asyncio.create_task(self._stop.wait()), asyncio.create_task(self._work())
             await asyncio.wait([asked, work], return_when=asyncio.FIRST_COMPLETED)
             asked.cancel()
@@ -132,6 +130,8 @@ class Timekeeper(ConsumerRebalanceListener):  # type: ignore[misc]
             self._deadlines.pop(place.partition, None)
 
     async def _work(self) -> None:
+        await self._producer.start()
+        await self._consumer.start()
         while True:
             try:
                 await self._place()

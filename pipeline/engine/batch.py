@@ -55,6 +55,8 @@ class Tally:
     rekeyed: int = 0
     rejected: int = 0
     """Dead letters by state."""
+    failed: int = 0
+    """Those of them that an agent failed on: faults of our own code."""
 
 
 @dataclass(slots=True)
@@ -176,6 +178,7 @@ class Engine:
     def _reject(self, topic: str, raw: Raw, kind: str, message: str, done: Processed[Any], said: Outputs[Any]) -> None:
         """A dead letter by state is an output like any other: it is remembered before it is spoken."""
         done.tally.rejected += 1
+        done.tally.failed += kind == "agent_error"
         said.add_dead(self._dead_letter(topic, raw, kind, message))
 
     def _read(

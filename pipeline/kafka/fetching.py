@@ -9,7 +9,7 @@ transactions, aborted records and compaction take offsets that hold no record.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
@@ -48,19 +48,36 @@ class Span(list[ConsumerRecord]):
     """Records of one partition that were fetched together: all that can be read from `first_offset` on and below
     `next_offset`. Without records it is still true where it covers offsets: to know that nothing is there is news."""
 
-    __slots__ = ("first_offset", "next_offset")
+    __slots__ = ("first_offset", "next_offset", "skipped")
     first_offset: int
     next_offset: int
+    skipped: list[tuple[int, int]]
+    """From one offset up to another (exclusive): markers, and records of aborted transactions. Offsets without a record
+    that are not in here were compacted away."""
+
+    def __init__(
+        self, records: Iterable[Any] = (), *, first: int = 0, after: int = 0, skipped: Iterable[tuple[int, int]] = ()
+    ) -> None:
+        super().__init__(records)
+        self.first_offset, self.next_offset, self.skipped = first, after, list(skipped)
 
     def __bool__(self) -> bool:
         return self.next_offset > self.first_offset
 
 
-def covered(records: list[Any]) -> tuple[int, int]:
+def covered(records: Sequence[Any]) -> tuple[int, int]:
     """The first offset that these fetched records cover, and the one after the last; (0, 0) for nothing."""
     if isinstance(records, Span):
         return records.first_offset, records.next_offset
     return (records[0].offset, records[-1].offset + 1) if records else (0, 0)
+
+
+def below(records: Sequence[Any], end: int) -> Span:
+    """What lies below this offset of records that were fetched."""
+    first, after = covered(records)
+    skipped = records.skipped if isinstance(records, Span) else ()
+    kept = records if not records or records[-1].offset < end else [raw for raw in records if raw.offset < end]
+    return Span(kept, first=first, after=min(after, end), skipped=[run for run in skipped if run[0] < end])
 
 
 class Batches:
@@ -100,13 +117,20 @@ class TolerantRecords(fetcher.PartitionRecords):  # type: ignore[misc]
     record_bytes = _RECORD_BYTES
     """About what a record of the batch at hand takes in memory."""
 
+    def __init__(self, *given: Any, **named: Any) -> None:
+        self.skipped: list[tuple[int, int]] = []
+        """What was skipped since somebody took this list."""
+        super().__init__(*given, **named)
+
     def _unpack_records(self) -> Iterator[ConsumerRecord]:
         while (raw := self._records.next_batch()) is not None:
             old = raw[MAGIC_AT] < 2
             batch = LegacyRecordBatch(raw, raw[MAGIC_AT]) if old else DefaultRecordBatch(raw)
             if self._check_crcs and not batch.validate_crc():
                 raise CorruptRecordException(f"Invalid CRC - {self._tp}")
-            if not (self._aborted(batch) or batch.is_control_batch):
+            if self._aborted(batch) or batch.is_control_batch:
+                self.skipped.append((batch.base_offset, batch.next_offset))
+            else:
                 yield from self._legacy(raw, batch) if old else self._readable(raw, batch)
             # Also beyond what compaction took from the batch's end.
             self.next_fetch_offset = max(self.next_fetch_offset, batch.next_offset)
@@ -189,12 +213,10 @@ class SpanResult(fetcher.FetchResult):  # type: ignore[misc]
 
     def getall(self, max_records: int | None = None) -> Span:
         """The next records, at most about POLL_BYTES of them."""
-        span = Span()
-        span.first_offset = span.next_offset = 0
         records = self._partition_records
         if records is None or not self.check_assignment(self._topic_partition):
-            return span
-        span.first_offset = records.next_fetch_offset
+            return Span()
+        span = Span(first=records.next_fetch_offset)
         size = 0
         for record in records:
             span.append(record)
@@ -204,6 +226,7 @@ class SpanResult(fetcher.FetchResult):  # type: ignore[misc]
         else:
             self._partition_records = None
         span.next_offset = records.next_fetch_offset
+        span.skipped, records.skipped = records.skipped, []
         self._assignment.state_value(self._topic_partition).consumed_to(span.next_offset)
         return span
 

@@ -69,6 +69,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("endocrine_records_read_total", "counter", ("agent",), "Records read, copies and refused ones included."),
     Metric("endocrine_records_copies_total", "counter", ("agent",), "Records that were copies and changed nothing."),
     Metric("endocrine_records_refused_total", "counter", ("agent",), "Records sent to dead letters, or met as such."),
+    Metric("endocrine_agent_errors_total", "counter", ("agent",), "Records the agent failed on: faults of its code."),
     Metric("endocrine_records_rekeyed_total", "counter", ("agent",), "Records met under a key that did not fit."),
     Metric("endocrine_records_spoken_total", "counter", ("topic",), "Derived records spoken."),
     Metric("endocrine_batches_total", "counter", ("agent",), "Batches remembered and spoken."),

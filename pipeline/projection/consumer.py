@@ -17,6 +17,7 @@ from aiokafka.structs import ConsumerRecord
 from pipeline import clients
 from pipeline.engine.decode import Malformed
 from pipeline.engine.wire import Raw
+from pipeline.kafka.fetching import covered
 from pipeline.projection.store import NOTHING, Batch, Store
 from pipeline.projection.writes import TOPICS, writes_of
 from pipeline.settings import Settings
@@ -122,6 +123,8 @@ class Projection(ConsumerRebalanceListener):  # type: ignore[misc]
             for partition, records in fetched.items():
                 for first in range(0, len(records), _SCRIPT_RECORDS):
                     await self._apply(partition, records[first : first + _SCRIPT_RECORDS])
+                if partition in self._placed:  # beyond the last record, too, where a transaction's marker lies
+                    self._uncommitted[partition] = covered(records)[1]
             if not fetched:
                 await self._look_after()
             if clock() - committed >= self._settings.commit_interval_s:

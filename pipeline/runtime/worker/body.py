@@ -194,10 +194,10 @@ class Body:
                     self._fenced.discard(unit.name)
                     await self.seek()
                 while True:
-                    before = unit.tally.read, unit.tally.rejected + unit.tally.dead
+                    before = unit.tally.read, unit.tally.failed
                     await unit.step()
-                    read, bad = unit.tally.read - before[0], unit.tally.rejected + unit.tally.dead - before[1]
-                    if read and self._fuse.blown(read, bad):
+                    read, failed = unit.tally.read - before[0], unit.tally.failed - before[1]
+                    if read and self._fuse.blown(read, failed):
                         raise Fatal(self._fuse.explain(unit.name))
             except asyncio.CancelledError:
                 raise

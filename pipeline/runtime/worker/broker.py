@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 
 from pipeline import clients
 from pipeline.engine.wire import Headers, Outgoing, Raw
-from pipeline.runtime.changelog import CLAIM_HEADER, CLAIM_KEY, Entry, entry_of
+from pipeline.runtime.changelog import CLAIM_HEADER, CLAIM_KEY, Entry, entries_of
 from pipeline.runtime.errors import Fatal, Retry
 from pipeline.runtime.port import Run
 from pipeline.runtime.worker.ends import Ends
@@ -311,7 +311,7 @@ class KafkaPort:
     async def changelog(self, start: int, end: int) -> AsyncIterator[Sequence[Entry]]:
         """Records of the changelog, with the claim each was written under."""
         async for fetched in self._broker.read(self._log, self._partition, start, end):
-            yield [entry_of(raw) for raw in fetched]
+            yield entries_of(fetched)
 
     async def changelog_end(self) -> int:
         """The offset that the changelog's next record will get."""
