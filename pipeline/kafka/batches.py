@@ -37,6 +37,11 @@ class BatchHeader(NamedTuple):
         return self.base_offset + max(0, self.last_offset_delta)
 
     @property
+    def whole(self) -> bool:
+        """Whether no record was compacted away: then the offsets follow each other."""
+        return self.records == self.last_offset_delta + 1
+
+    @property
     def codec(self) -> int:
         """Number of the compression codec; 0: not compressed."""
         return self.attributes & _CODEC
@@ -90,32 +95,43 @@ def header_name(name: bytes) -> str:
 
 
 def records_of(raw: bytes, header: BatchHeader) -> Iterator[Parsed | Damaged]:
-    """Every record of an uncompressed batch, in order. A record that cannot be parsed is passed over by its length."""
+    """Every record of an uncompressed batch, in order. A record that cannot be parsed is passed over by its length.
+
+    So is one that names another offset than its own: the broker takes it, and a reader that believed it would skip what
+    others wrote.
+    """
     at = HEADER_BYTES
+    last = header.base_offset - 1
     for number in range(max(0, header.records)):
-        offset = header.base_offset + number
+        offset = last + 1
+        if offset > header.last_offset:
+            return
         try:
             size, begin = _varint(raw, at)
             if size < 0 or begin + size > len(raw):
                 raise ValueError
         except (ValueError, IndexError):
             told = f"record {number} of {header.records} has no valid length"
-            yield Damaged(offset, max(offset, header.last_offset), bytes(raw[at:]), told)
+            yield Damaged(offset, header.last_offset, bytes(raw[at:]), told)
             return
         at = begin + size
         content = bytes(raw[begin:at])
         try:
-            yield _record(content, header)
+            found = _record(content, header)
+            if not offset <= found.offset <= (offset if header.whole else header.last_offset):
+                raise ValueError
         except (ValueError, IndexError):
             yield Damaged(offset, offset, content, f"record {number} of {header.records} is malformed")
+            last = offset
+        else:
+            yield found
+            last = found.offset
 
 
 def _record(content: bytes, header: BatchHeader) -> Parsed:
     _, at = _varint(content, 0)  # attributes: none are in use
     since, at = _varint(content, at)
     delta, at = _varint(content, at)
-    if not 0 <= delta <= max(0, header.last_offset_delta):
-        raise ValueError(f"offset delta {delta}")
     key, at = _sized(content, at)
     value, at = _sized(content, at)
     count, at = _varint(content, at)

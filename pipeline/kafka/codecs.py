@@ -1,7 +1,7 @@
 """Decompression within a bound: a few kilobytes can decompress to gigabytes.
 
 As tolerant as Kafka's broker, which takes a batch that its own readers can decompress: bytes after the end of a gzip
-or LZ4 stream do not matter, nor does an LZ4 content checksum.
+or LZ4 stream do not matter, nor up to three after a snappy one, nor an LZ4 content checksum.
 """
 
 import mmap
@@ -17,6 +17,7 @@ NAMES: Mapping[int, str] = {1: "gzip", 2: "snappy", 3: "lz4", 4: "zstd"}
 _XERIAL = b"\x82SNAPPY\0"
 _XERIAL_HEADER_BYTES = 16
 _LZ4_MAGIC = b"\x04\x22\x4d\x18"
+_LZ4_BLOCK_BYTES = {4: 1 << 16, 5: 1 << 18, 6: 1 << 20, 7: 1 << 22}
 _KEPT_BYTES = 8 << 20
 """A buffer that was filled further is given back."""
 _local = threading.local()
@@ -65,7 +66,10 @@ def _snappy(payload: bytes, limit: int) -> bytes:
         return _snappy_block(payload, limit)
     parts: list[bytes] = []
     size, at = 0, _XERIAL_HEADER_BYTES
-    while at < len(payload):
+    while at + 4 <= len(payload):
+        if payload[at : at + 4] == _XERIAL[:4]:  # another stream
+            at += _XERIAL_HEADER_BYTES
+            continue
         end = at + 4 + int.from_bytes(payload[at : at + 4], "big")
         if end > len(payload):
             raise ValueError("cut off")
@@ -91,9 +95,10 @@ def _lz4(payload: bytes, limit: int) -> bytes:
 
 def _lz4_blocks(payload: bytes, limit: int) -> bytes:
     """One frame of independent blocks, read as Kafka reads it: up to its end mark, without its checksums."""
-    if payload[:4] != _LZ4_MAGIC or not payload[4] & 0x20:
+    if payload[:4] != _LZ4_MAGIC or not payload[4] & 0x20 or payload[5] >> 4 not in _LZ4_BLOCK_BYTES:
         raise ValueError("no frame of independent blocks")
-    checked, sized, most = payload[4] & 0x10, payload[4] & 0x08, 1 << (8 + 2 * (payload[5] >> 4 & 7))
+    checked, sized = payload[4] & 0x10, payload[4] & 0x08
+    plain = bytearray(_LZ4_BLOCK_BYTES[payload[5] >> 4])
     at = 7 + (8 if sized else 0)
     parts: list[bytes] = []
     total = 0
@@ -102,7 +107,7 @@ def _lz4_blocks(payload: bytes, limit: int) -> bytes:
         block = payload[at + 4 : at + 4 + size]
         if len(block) != size:
             raise ValueError("cut off")
-        parts.append(block if stored else bytes(cramjam.lz4.decompress_block(block, most)))
+        parts.append(block if stored else bytes(plain[: cramjam.lz4.decompress_block_into(block, plain)]))
         total += len(parts[-1])
         if total > limit:
             raise _TooLarge

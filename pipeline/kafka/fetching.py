@@ -157,21 +157,25 @@ class TolerantRecords(fetcher.PartitionRecords):  # type: ignore[misc]
             batch = DefaultRecordBatch(raw)
         self.record_bytes = _RECORD_BYTES + len(raw) // max(1, header.records)
         try:
-            yield from self._records_of(batch)
+            yield from self._records_of(batch, header.base_offset, header.last_offset, whole=header.whole)
         except Exception:  # whatever it is that aiokafka does not take
             yield from self._one_by_one(raw, header)
 
     def _legacy(self, raw: bytes, batch: Any) -> Iterator[ConsumerRecord]:
         try:
-            yield from self._records_of(batch)
+            yield from self._records_of(batch, 0, batch.next_offset - 1, whole=False)
         except Exception:
             last = batch.next_offset - 1
             yield from self._unread(Damaged(last, last, raw, "a batch of an old message format is corrupt"), None)
 
-    def _records_of(self, batch: Any) -> Iterator[ConsumerRecord]:
+    def _records_of(self, batch: Any, due: int, last: int, *, whole: bool) -> Iterator[ConsumerRecord]:
+        """due: the lowest offset that the first record may have; last: the highest of any. whole: see the header."""
         topic, partition = self._tp
         for record in batch:
             offset = record.offset
+            if offset != due and (whole or not due <= offset <= last):
+                raise CorruptRecordException(f"offset {offset}; expected {due}")
+            due = offset + 1
             if offset >= self.next_fetch_offset:
                 self.next_fetch_offset = offset + 1
                 yield _consumer_record(
