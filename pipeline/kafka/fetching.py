@@ -4,7 +4,7 @@ Stock aiokafka raises on a header name that is not UTF-8 and on a payload that i
 for ever, and decompresses without bound. Three classes of `aiokafka.consumer.fetcher` are replaced by ours, for every
 consumer of the process, Faust's included; `tests/unit/kafka/test_private_parts.py` names all that they rely on.
 
-What `getmany` gives per partition is a `Span`: besides the records it knows which offsets it covers, for markers of
+What `getmany` gives per partition is `Fetched`: besides the records it knows which offsets it covers, for markers of
 transactions, aborted records and compaction take offsets that hold no record.
 """
 
@@ -44,9 +44,9 @@ class Bound:
         return key
 
 
-class Span(list[ConsumerRecord]):
-    """Records of one partition that were fetched together: all that can be read from `first_offset` on and below
-    `next_offset`. Without records it is still true where it covers offsets: to know that nothing is there is news."""
+class Span(list[Any]):
+    """Records of one partition that were read together: all that can be read from `first_offset` on and below
+    `next_offset`."""
 
     __slots__ = ("first_offset", "next_offset", "skipped")
     first_offset: int
@@ -61,6 +61,13 @@ class Span(list[ConsumerRecord]):
         super().__init__(records)
         self.first_offset, self.next_offset, self.skipped = first, after, list(skipped)
 
+
+class Fetched(Span):
+    """What `getmany` gives of a partition. Without records it is still true where it covers offsets: aiokafka passes on
+    what is true only, and to know that nothing is there is news. So ask `len` whether it holds records."""
+
+    __slots__ = ()
+
     def __bool__(self) -> bool:
         return self.next_offset > self.first_offset
 
@@ -69,15 +76,16 @@ def covered(records: Sequence[Any]) -> tuple[int, int]:
     """The first offset that these fetched records cover, and the one after the last; (0, 0) for nothing."""
     if isinstance(records, Span):
         return records.first_offset, records.next_offset
-    return (records[0].offset, records[-1].offset + 1) if records else (0, 0)
+    return (records[0].offset, records[-1].offset + 1) if len(records) else (0, 0)
 
 
 def below(records: Sequence[Any], end: int) -> Span:
     """What lies below this offset of records that were fetched."""
     first, after = covered(records)
     skipped = records.skipped if isinstance(records, Span) else ()
-    kept = records if not records or records[-1].offset < end else [raw for raw in records if raw.offset < end]
-    return Span(kept, first=first, after=min(after, end), skipped=[run for run in skipped if run[0] < end])
+    if len(records) and records[-1].offset >= end:
+        records = [raw for raw in records if raw.offset < end]
+    return Span(records, first=first, after=min(after, end), skipped=[run for run in skipped if run[0] < end])
 
 
 class Batches:
@@ -215,12 +223,12 @@ class SpanResult(fetcher.FetchResult):  # type: ignore[misc]
 
     _partition_records: TolerantRecords | None
 
-    def getall(self, max_records: int | None = None) -> Span:
+    def getall(self, max_records: int | None = None) -> Fetched:
         """The next records, at most about POLL_BYTES of them."""
         records = self._partition_records
         if records is None or not self.check_assignment(self._topic_partition):
-            return Span()
-        span = Span(first=records.next_fetch_offset)
+            return Fetched()
+        span = Fetched(first=records.next_fetch_offset)
         size = 0
         for record in records:
             span.append(record)

@@ -64,7 +64,7 @@ class BatchConsumer(FaustConsumer):
                     await asyncio.sleep(0)
                     continue
                 for place, run in records.items():
-                    await self.callback(Delivered(place.topic, place.partition, run, *covered(run)))
+                    await self.callback(Delivered(place.topic, place.partition, list(run), *covered(run)))
         except self.consumer_stopped_errors:
             if not self.app.should_stop:
                 raise
