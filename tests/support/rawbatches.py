@@ -1,13 +1,15 @@
 """Record batches made by hand and sent as they are: what no client library would write."""
 
+import asyncio
 import struct
 import zlib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient
 from aiokafka.codec import lz4_encode, snappy_encode, zstd_encode
-from aiokafka.errors import for_code
+from aiokafka.errors import NotLeaderForPartitionError, UnknownTopicOrPartitionError, for_code
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.util import calc_crc32c
 
@@ -66,7 +68,15 @@ def compressed(codec: int, content: bytes) -> bytes:
 
 
 async def append(bootstrap: str, topic: str, partition: int, raw: bytes) -> int:
-    """Have the broker append a batch; its base offset. Raises what the broker answers."""
+    """Have the broker append a batch; its base offset. Raises what the broker answers, once it leads the partition."""
+    for _ in range(50):
+        with suppress(NotLeaderForPartitionError, UnknownTopicOrPartitionError):
+            return await _append(bootstrap, topic, partition, raw)
+        await asyncio.sleep(0.1)
+    return await _append(bootstrap, topic, partition, raw)
+
+
+async def _append(bootstrap: str, topic: str, partition: int, raw: bytes) -> int:
     client = AIOKafkaClient(bootstrap_servers=bootstrap)
     await client.bootstrap()
     try:
