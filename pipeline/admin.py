@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, NotControllerError, RequestTimedOutError, TopicAlreadyExistsError, for_code
 
-from pipeline.clients import introduce
+from pipeline.clients import introduce, reader
 from pipeline.settings import Settings
 from pipeline.topics import PhysicalTopic, physical_topics
 
@@ -88,7 +88,7 @@ async def describe_topics(settings: Settings, agent_names: Iterable[str], timeou
         here = [topic for topic in wanted if topic.name in found]
         configs = await _configs(admin, [topic.name for topic in here])
     partitions = [TopicPartition(topic.name, number) for topic in here for number in sorted(found[topic.name])]
-    offsets = await _offsets(settings.bootstrap, partitions)
+    offsets = await _offsets(settings, partitions)
     return [
         TopicState(
             topic,
@@ -234,10 +234,10 @@ async def _mend(admin: AIOKafkaAdminClient, topics: list[PhysicalTopic], deadlin
     return warnings
 
 
-async def _offsets(bootstrap: str, partitions: list[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
+async def _offsets(settings: Settings, partitions: list[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
     if not partitions:
         return {}
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
+    consumer = reader(settings)
     try:
         await consumer.start()
         introduce(consumer, partitions)

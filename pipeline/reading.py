@@ -30,13 +30,15 @@ async def batches(
     starts: Mapping[Place, int] | None = None,
     progress: Callable[[int, int], None] | None = None,
     on_ends: Callable[[Mapping[Place, int]], None] | None = None,
+    on_skipped: Callable[[Place, int, int], None] | None = None,
 ) -> AsyncGenerator[Batch, None]:
     """What stands on these topics (without prefix) at the call, batch by batch, each partition in offset order.
 
-    since, until: seconds by append time, the first included, the second not. starts: offsets to begin at, where that is
-    not the beginning. progress: told the records passed and those there are. on_ends: told the offset each partition's
-    next record gets. Raises NoSuchTopic; TimeoutError when the broker gives nothing for a minute; aiokafka's KafkaError
-    when none answers.
+    since, until: seconds by append time, the first included, the second not. starts: offsets to begin at, where that
+    is not the beginning. progress: called with the offsets passed and those there are. on_ends: called with the offset
+    that each partition's next record gets. on_skipped: called, before the records around them, with the offset from
+    which and the one up to which (exclusive) lie markers and aborted records of transactions. Raises NoSuchTopic;
+    TimeoutError when the broker gives nothing for a minute; aiokafka's KafkaError when none answers.
     """
     consumer = reader(settings)
     try:
@@ -58,7 +60,10 @@ async def batches(
         done, total = 0, sum(max(0, end - first) for first, end in spans.values())
         async for piece in read_until(consumer, spans):
             for place, records in piece.items():
-                done += len(records)
+                done += records.next_offset - records.first_offset
+                if on_skipped:
+                    for first, after in records.skipped:
+                        on_skipped(names[place], first, after)
                 # The append times of a partition may step back a little: a seek alone is not exact.
                 if wanted := [raw for raw in records if _within(raw.timestamp, after, before)]:
                     yield *names[place], wanted

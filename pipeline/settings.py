@@ -57,6 +57,14 @@ class Settings(BaseSettings):
         int,
         Field(ge=MIB, description="max.message.bytes of topics; above max_record_bytes, so that it can be refused."),
     ] = 4 * MIB
+    max_batch_bytes: Annotated[
+        int,
+        Field(
+            ge=MIB,
+            description="Bytes that a compressed record batch may decompress to; a larger one is one dead letter. "
+            "Replay must have the workers' value.",
+        ),
+    ] = 64 * MIB
     changelog_message_bytes: Annotated[
         int, Field(ge=MIB, description="max.message.bytes of changelogs: the largest batch remembered at once.")
     ] = 16 * MIB
@@ -71,7 +79,8 @@ class Settings(BaseSettings):
         2.0
     )
     reject_fuse_share: Annotated[
-        float, Field(gt=0, le=1, description="A worker that rejects more than this share of a window stops.")
+        float,
+        Field(gt=0, le=1, description="A worker whose agents fail on more than this share of a window stops."),
     ] = 0.5
     metrics_port: Annotated[
         int | None, Field(ge=1, le=65535, description="Port on loopback where Prometheus reads; None: not served.")

@@ -95,7 +95,7 @@ async def checkpoint(
 
 async def _follow(settings: Settings, seen: Verification, **how: Any) -> None:
     ends: dict[Place, int] = {}
-    async with aclosing(batches(settings, TOPICS, on_ends=ends.update, **how)) as found:
+    async with aclosing(batches(settings, TOPICS, on_ends=ends.update, on_skipped=seen.skip, **how)) as found:
         async for topic, _, records in found:
             for raw in records:
                 seen.feed(topic, raw)

@@ -41,14 +41,20 @@ class Verification:
         self._pins = {chain: list(found) for chain, found in pins.items()}
         self._following: dict[tuple[str, int], int] = {}
         self._whole: dict[tuple[str, int], bool] = {}
+        self._skips: dict[tuple[str, int], dict[int, int]] = {}
         self._skipped = skipped
+
+    def skip(self, place: tuple[str, int], first: int, after: int) -> None:
+        """From `first` up to `after` (exclusive) lie no records but what transactions leave. Before what follows it."""
+        self._skips.setdefault(place, {})[first] = after
 
     def feed(self, topic: str, raw: Any) -> None:
         """One record."""
         self.records += 1
         place = topic, raw.partition
-        self._whole.setdefault(place, raw.offset == 0 and not self._skipped)
-        due = self._following.get(place, raw.offset)
+        if place not in self._whole:
+            self._whole[place] = self._after_skips(place, 0) == raw.offset and not self._skipped
+        due = self._after_skips(place, self._following.get(place, raw.offset))
         self._following[place] = raw.offset + 1
         if raw.offset != due:
             gap = f"offset {due}", f"offset {raw.offset}"
@@ -73,6 +79,12 @@ class Verification:
             walk.finish(ends.get((topic, partition), self._following.get((topic, partition), 0)))
         self.findings += [walk.broken for walk in self.walks.values() if walk.broken]
         self.findings.sort(key=lambda found: (found.timestamp or float("inf"), found.topic, found.partition))
+
+    def _after_skips(self, place: tuple[str, int], offset: int) -> int:
+        skips = self._skips.get(place)
+        while skips and offset in skips:
+            offset = skips.pop(offset)
+        return offset
 
     def _walk(self, chain: Chain) -> Walk:
         walk = self.walks.get(chain)

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
+from pipeline import stopping
 from pipeline.chat.conversation import Conversation
 from pipeline.chat.lines import Lines
 from pipeline.chat.stack import demo_stack
@@ -21,11 +22,16 @@ async def session(settings: Settings, script: Script | None, identity: str, mode
     script: start a demo stack that answers from it; None: `settings` are those of a running stack. From the main
     thread.
     """
-    console, loop = Console(highlight=False), asyncio.get_running_loop()
     stop = asyncio.Event()
-    failure: asyncio.Future[None] = loop.create_future()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, stop.set)
+    with stopping.asked(stop.set, more=(signal.SIGHUP,)):
+        await _talk(settings, script, identity, model, answer_s, stop)
+
+
+async def _talk(
+    settings: Settings, script: Script | None, identity: str, model: str | None, answer_s: float, stop: asyncio.Event
+) -> None:
+    console = Console(highlight=False)
+    failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def note(text: str) -> None:
         console.print(f"  {text}", style="dim", markup=False, soft_wrap=True)

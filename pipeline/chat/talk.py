@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 
+from pipeline import clients
 from pipeline.chat.turn import TOPICS, Turn
 from pipeline.engine.fit import partition_of
 from pipeline.ingest.produce import message
@@ -29,13 +30,7 @@ class Talk:
         self._turn = 0
         self._partition = partition_of(identity, settings.partitions)
         self._producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap, enable_idempotence=True)
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=settings.bootstrap,
-            group_id=None,
-            enable_auto_commit=False,
-            fetch_max_wait_ms=_POLL_MS,
-            max_partition_fetch_bytes=settings.topic_message_bytes,
-        )
+        self._consumer = clients.consumer(settings, group_id=None, fetch_max_wait_ms=_POLL_MS)
 
     async def start(self) -> None:
         """Connect, and read from now on."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -41,12 +40,7 @@ def chat(
     """
     if script is not None and not demo:
         raise typer.BadParameter("it goes with --demo", param_hint="--script")
-    signal.signal(signal.SIGINT, lambda *_: sys.exit(0))  # until the loop has handlers of its own
-    try:
-        code = _chat(demo, script, bootstrap, identity, model, timeout)
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    raise typer.Exit(code)
+    raise typer.Exit(_chat(demo, script, bootstrap, identity, model, timeout))
 
 
 def _chat(

@@ -2,8 +2,15 @@
 
 import importlib
 import importlib.util
+import sys
+from typing import TYPE_CHECKING, Any
 
-import typer
+from pipeline import stopping
+
+if TYPE_CHECKING:
+    import typer
+
+    app: typer.Typer
 
 COMMANDS = (
     "policy",
@@ -27,17 +34,22 @@ COMMANDS = (
     "export",
 )
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-
-
-@app.callback()
-def endocrine() -> None:
-    """Endocrine: decide how to call the model, hold the limits, prove why."""
-
 
 def main() -> None:
     """Run the command line; exit codes are each command's own."""
+    stopping.from_the_start(sys.argv[1:])  # before anything slow is imported
+    from pipeline.cli.app import app
+
     for name in COMMANDS:
         if importlib.util.find_spec(f"pipeline.cli.{name}"):
             importlib.import_module(f"pipeline.cli.{name}").register(app)
     app()
+
+
+def __getattr__(name: str) -> Any:
+    """`app` is imported when it is asked for: typer takes longer than a signal can wait."""
+    if name == "app":
+        from pipeline.cli.app import app
+
+        return app
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,12 +1,12 @@
 """`endocrine project`: the Redis read models, apart from a worker, or emptied to be filled anew."""
 
 import asyncio
-import contextlib
-import signal
 import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from pipeline import stopping
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -52,13 +52,10 @@ async def _run(settings: "Settings") -> None:
     from pipeline.projection import Projection
 
     projection = Projection(settings)
-    loop = asyncio.get_running_loop()
     stops: list[asyncio.Task[None]] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError):  # not on Windows
-            loop.add_signal_handler(number, lambda: stops.append(asyncio.create_task(projection.stop())))
-    print(f"projecting topics {settings.prefix}* at {settings.bootstrap} to Redis; Ctrl-C ends it", file=sys.stderr)
-    await projection.run()
+    with stopping.asked(lambda: stops.append(asyncio.create_task(projection.stop()))):
+        print(f"projecting topics {settings.prefix}* at {settings.bootstrap} to Redis; Ctrl-C ends it", file=sys.stderr)
+        await projection.run()
 
 
 def _fail(message: str) -> None:

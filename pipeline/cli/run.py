@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import sys
 from typing import Annotated
 
@@ -55,15 +54,6 @@ def demo(
 
 
 def _run(*, demo: bool, bootstrap: str | None, pace: float, rounds: int | None) -> int:
-    # Before the loop has its own handlers nothing is started yet; after it, nothing is left to end.
-    signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
-    try:
-        return _live(demo, bootstrap, pace, rounds)
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _live(demo: bool, bootstrap: str | None, pace: float, rounds: int | None) -> int:
     from aiokafka.errors import KafkaError
 
     from pipeline.admin import TopicsError

@@ -41,16 +41,18 @@ from typing import Any
 
 import orjson
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
+from pipeline import clients
 from pipeline.connectors.contract import INTERRUPTED, Effect, Limits, Request, Said
 from pipeline.connectors.front import Front
 from pipeline.connectors.readback import Known, Marks, read_back
 from pipeline.engine.seals import Seals
 from pipeline.engine.wire import CE_ID, SEAL, TRACEPARENT, Raw, event_time, is_traceparent
+from pipeline.kafka.fetching import covered
 from pipeline.logs import fault
 from pipeline.metrics.registry import Metrics
 from pipeline.seal_keys import load_seals
@@ -107,17 +109,14 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
     async def run(self) -> None:
         """Until asked to stop, or until the broker makes going on impossible."""
         settings, name = self.settings, self.effect.name
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=settings.bootstrap,
+        self._consumer = clients.consumer(
+            settings,
             client_id=f"{name}-{self.id}",
             group_id=f"{settings.group}.{name}",
             group_instance_id=f"{settings.instance}.{name}" if settings.instance else None,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
             session_timeout_ms=int(settings.session_timeout_s * 1000),
             heartbeat_interval_ms=int(settings.session_timeout_s * 1000 / 4),
             rebalance_timeout_ms=int((settings.session_timeout_s + 2 * self.limits.drain_s) * 1000),
-            max_partition_fetch_bytes=settings.topic_message_bytes,
         )
         self._producer = AIOKafkaProducer(
             bootstrap_servers=settings.bootstrap,
@@ -196,6 +195,7 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
                 # What is returned belongs to the assignment in force; a revocation from here on closes `held`.
                 held = self._held.setdefault(place.partition, _Held(place.partition))
                 held.arrived.extend(records)
+                held.reached = covered(records)[1]
             for held in list(self._held.values()):
                 await self._take(held)
             self._press()
@@ -214,6 +214,8 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
                 task = asyncio.create_task(self._one(held, raw))
                 held.tasks.add(task)
                 task.add_done_callback(held.tasks.discard)
+        if not held.arrived:
+            held.front.reach(held.reached)
 
     def _press(self) -> None:
         """Pause what is full; what was fetched meanwhile waits in `arrived`."""
@@ -360,6 +362,8 @@ class _Held:
         self.known: Known | None = None
         """What is on record; None until it was read back."""
         self.arrived: list[Raw] = []
+        self.reached = 0
+        """The offset up to which all has arrived."""
         self.tasks: set[asyncio.Task[None]] = set()
         self.marking = asyncio.Lock()
 

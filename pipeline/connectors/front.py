@@ -23,6 +23,10 @@ class Front:
         self._next = offset + 1
         return True
 
+    def reach(self, offset: int) -> None:
+        """All below this offset was taken; from the last one on, none was there (a transaction's marker, say)."""
+        self._next = max(self._next or 0, offset)
+
     def finish(self, offset: int) -> None:
         """Its answer is acknowledged, or it needs none."""
         self._open.discard(offset)

@@ -1,12 +1,12 @@
 """A connector as a process: topics first, then until SIGINT or SIGTERM, with an exit code at the end."""
 
 import asyncio
-import signal
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
 
 import structlog
 
+from pipeline import stopping
 from pipeline.admin import ensure_topics
 from pipeline.settings import Settings
 
@@ -28,20 +28,38 @@ class Running(Protocol):
 
 async def serve(settings: Settings, name: str, running: Running, told_ready: Callable[[], None]) -> int:
     """Run under SIGINT and SIGTERM as the wish to stop. Returns the exit code: 0 asked to stop, 1 failed."""
-    try:
-        await ensure_topics(settings, [])
-    except Exception as error:
-        log.error("the connector cannot start", connector=name, error=f"{type(error).__name__}: {error}")
-        return 1
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, running.stop)
-    telling = asyncio.create_task(_tell(running, told_ready))
-    try:
-        await running.run()
-    finally:
-        telling.cancel()
+    stop = asyncio.Event()
+
+    def asked() -> None:
+        stop.set()
+        running.stop()
+
+    with stopping.asked(asked):
+        try:
+            if not await _unless(stop, ensure_topics(settings, [])):
+                return 0
+        except Exception as error:
+            log.error("the connector cannot start", connector=name, error=f"{type(error).__name__}: {error}")
+            return 1
+        telling = asyncio.create_task(_tell(running, told_ready))
+        try:
+            await running.run()
+        finally:
+            telling.cancel()
     return 0 if running.failure is None else 1
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, object]) -> bool:
+    """Do this unless asked to stop first. True when it is done."""
+    working, waiting = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    await asyncio.wait([working, waiting], return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if working.done():
+        await working
+        return True
+    working.cancel()
+    await asyncio.wait([working])
+    return False
 
 
 async def _tell(running: Running, told_ready: Callable[[], None]) -> None:

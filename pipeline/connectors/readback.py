@@ -116,14 +116,8 @@ async def _values(
     reader: Any, place: TopicPartition, start: int, end: int, topic: str, seals: Seals
 ) -> AsyncIterator[dict[str, Any]]:
     """Our own JSON objects with start <= offset < end; what others wrote is passed over. topic: without prefix."""
-    if start >= end:
-        return
-    reader.assign([place])
-    reader.seek(place, start)
-    while await reader.position(place) < end:
-        for raw in (await reader.getmany(place, timeout_ms=1000)).get(place, []):
-            if raw.offset >= end:
-                return
+    async for found in clients.read_until(reader, {place: (start, end)}):
+        for raw in found.get(place, ()):
             if not seals.valid(topic, raw, dict(raw.headers)):
                 continue
             try:

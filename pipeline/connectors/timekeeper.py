@@ -15,13 +15,14 @@ from contextlib import suppress
 
 import orjson
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import IllegalStateError, KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from agents.policy.compiled import Policy
+from pipeline import clients
 from pipeline.connectors.deadlines import AGAIN_S, BY, Deadlines, Tick, Waits
 from pipeline.connectors.process import UNUSABLE, serve
 from pipeline.engine.seals import Seals
@@ -96,23 +97,19 @@ class Timekeeper(ConsumerRebalanceListener):  # type: ignore[misc]
     async def run(self) -> None:
         """Until asked to stop, or until the broker makes going on impossible."""
         settings = self._settings
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=settings.bootstrap,
+        self._consumer = clients.consumer(
+            settings,
             group_id=f"{settings.group}.{BY}",
             group_instance_id=f"{settings.instance}.{BY}" if settings.instance else None,
-            enable_auto_commit=False,
             auto_offset_reset="latest",
             # One partition number of all topics at one member: what settles a deadline lies beside what set it.
             partition_assignment_strategy=(RangePartitionAssignor,),
             session_timeout_ms=int(settings.session_timeout_s * 1000),
             heartbeat_interval_ms=int(settings.session_timeout_s * 1000 / 4),
-            max_partition_fetch_bytes=settings.topic_message_bytes,
         )
         self._producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap, acks="all", enable_idempotence=True)
         self._consumer.subscribe(list(self._names), listener=self)
         try:
-            await self._producer.start()
-            await self._consumer.start()
             asked, work = asyncio.create_task(self._stop.wait()), asyncio.create_task(self._work())
             await asyncio.wait([asked, work], return_when=asyncio.FIRST_COMPLETED)
             asked.cancel()
@@ -144,6 +141,8 @@ class Timekeeper(ConsumerRebalanceListener):  # type: ignore[misc]
             self._deadlines.pop(place.partition, None)
 
     async def _work(self) -> None:
+        await self._producer.start()
+        await self._consumer.start()
         while True:
             try:
                 await self._place()

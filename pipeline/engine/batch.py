@@ -65,6 +65,8 @@ class Tally:
     """Dead letters by state."""
     unsealed: int = 0
     """Dead letters because only we may write their topic, and they carry no seal of ours."""
+    failed: int = 0
+    """Those of them that an agent failed on: faults of our own code."""
 
 
 @dataclass(slots=True)
@@ -193,6 +195,7 @@ class Engine:
     def _reject(self, topic: str, raw: Raw, kind: str, message: str, done: Processed[Any], said: Outputs[Any]) -> None:
         """A dead letter by state is an output like any other: it is remembered before it is spoken."""
         done.tally.rejected += 1
+        done.tally.failed += kind == "agent_error"
         said.add_dead(self._dead_letter(topic, raw, kind, message, self._is_sealed(topic, raw)))
 
     def _read(

@@ -18,7 +18,7 @@ import structlog
 from aiokafka.admin import AIOKafkaAdminClient
 
 from agents.roster import AGENTS
-from pipeline import child
+from pipeline import child, stopping
 from pipeline.admin import ensure_topics
 from pipeline.child import BrokerError
 from pipeline.embedded import EmbeddedBroker
@@ -91,10 +91,10 @@ class Session:
 
     async def run(self) -> bool:
         """Until it is done or asked to stop; True: done. Raises what made it fail."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self._stop.set)
-        with held(self._lock, self._folder, self._plan.command):
+        with (
+            stopping.asked(self._stop.set, more=(signal.SIGHUP,)),
+            held(self._lock, self._folder, self._plan.command),
+        ):
             if self._plan.demo:
                 emptied(self._folder)
             _logs_to(self._folder / "run.log")

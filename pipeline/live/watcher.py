@@ -6,19 +6,22 @@ Two consumers, because a broker answers one connection in order: a question woul
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from typing import Any
 
-import orjson
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
+from pydantic import ValidationError
 
 from agents.contract import Agent
 from pipeline.clients import introduce, reader
+from pipeline.kafka.fetching import covered
 from pipeline.live.event import Event, event_of
 from pipeline.live.fronts import Fronts, Where
 from pipeline.settings import Settings
 from pipeline.topics import CATALOGUE
+from schemas.proofs import JournalEntry
 
 HISTORY = {"style-tables": 2000, "attribution-states": 2000, "bonds": 2000, "modulations": 20, "tool-decisions": 20}
 """Records read per partition of the time before, for what the view shows at once; nothing of other topics."""
@@ -113,10 +116,11 @@ class Watcher:
                 place = TopicPartition(record.topic, record.partition)
                 name = record.topic.removeprefix(self._settings.prefix)
                 if name == "journal":
-                    self.fronts.journal(orjson.loads(record.value))
+                    if (entry := _entry(record.value)) is not None:
+                        self.fronts.journal(entry)
                 elif event := event_of(name, record, self._whole or record.offset >= self._began[place]):
                     self._deliver(event)
-                self._delivered[place] = record.offset + 1
+            self._delivered |= {place: covered(part)[1] for place, part in fetched.items()}
             self._moved.set()
 
     async def _keep_looking(self) -> None:
@@ -141,3 +145,11 @@ class Watcher:
 
     def _name(self, place: TopicPartition) -> str:
         return str(place.topic.removeprefix(self._settings.prefix))
+
+
+def _entry(value: bytes | None) -> Mapping[str, Any] | None:
+    """A journal record's content; None of what somebody else wrote there."""
+    try:
+        return JournalEntry.model_validate_json(value or b"").model_dump()
+    except ValidationError:
+        return None

@@ -75,6 +75,7 @@ METRICS: tuple[Metric, ...] = (
         ("agent",),
         "Records without a valid seal on topics that only workers and connectors write.",
     ),
+    Metric("endocrine_agent_errors_total", "counter", ("agent",), "Records the agent failed on: faults of its code."),
     Metric("endocrine_records_rekeyed_total", "counter", ("agent",), "Records met under a key that did not fit."),
     Metric("endocrine_records_spoken_total", "counter", ("topic",), "Derived records spoken."),
     Metric("endocrine_batches_total", "counter", ("agent",), "Batches remembered and spoken."),

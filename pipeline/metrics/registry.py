@@ -59,6 +59,7 @@ class Metrics:
         self.add("endocrine_records_copies_total", tally.copies, agent=agent)
         self.add("endocrine_records_refused_total", tally.dead + tally.rejected, agent=agent)
         self.add("endocrine_records_unsealed_total", tally.unsealed, agent=agent)
+        self.add("endocrine_agent_errors_total", tally.failed, agent=agent)
         self.add("endocrine_records_rekeyed_total", tally.rekeyed, agent=agent)
         spoken = Tallies(out.topic for out in (*done.aside, *done.head.outbox))
         for topic, count in spoken.items():

@@ -14,8 +14,10 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 from aiokafka.structs import ConsumerRecord
 
+from pipeline import clients
 from pipeline.engine.decode import Malformed
 from pipeline.engine.wire import Raw
+from pipeline.kafka.fetching import covered
 from pipeline.projection.store import NOTHING, Batch, Store
 from pipeline.projection.writes import TOPICS, writes_of
 from pipeline.settings import Settings
@@ -88,11 +90,9 @@ class Projection(ConsumerRebalanceListener):  # type: ignore[misc]
             self._uncommitted.pop(partition, None)
 
     async def _work(self) -> None:
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.bootstrap,
+        consumer = clients.consumer(
+            self._settings,
             group_id=f"{self._settings.group}.projection",
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
             session_timeout_ms=int(self._settings.session_timeout_s * 1000),
             heartbeat_interval_ms=int(self._settings.session_timeout_s * 1000 / 3),
             max_poll_interval_ms=_LONGEST_OUTAGE_MS,
@@ -123,6 +123,8 @@ class Projection(ConsumerRebalanceListener):  # type: ignore[misc]
             for partition, records in fetched.items():
                 for first in range(0, len(records), _SCRIPT_RECORDS):
                     await self._apply(partition, records[first : first + _SCRIPT_RECORDS])
+                if partition in self._placed:  # beyond the last record, too, where a transaction's marker lies
+                    self._uncommitted[partition] = covered(records)[1]
             if not fetched:
                 await self._look_after()
             if clock() - committed >= self._settings.commit_interval_s:

@@ -11,6 +11,7 @@ from pipeline.clients import introduce, read_until, reader
 from pipeline.replay.recorded_seals import RecordedSeals
 from pipeline.replay.spool import FileLog, Log, MemoryLog
 from pipeline.settings import Settings
+from pipeline.topics import CATALOGUE
 
 __all__ = ["FileLog", "Logs", "log_ends", "read_history", "read_logs", "read_policies"]
 Logs = Mapping[tuple[str, int], Sequence[Any]]
@@ -63,21 +64,23 @@ async def read_logs(
     """
     names = _places(settings, topics)
     upto = await log_ends(settings, {topic for topic, _ in names.values()}) if ends is None else ends
-    logs: dict[tuple[str, int], Log] = {
-        (topic, n): MemoryLog() if folder is None else FileLog(folder / f"{topic}-{n}.log")
-        for topic, n in names.values()
-    }
     consumer = reader(settings)
     try:
         await consumer.start()
         introduce(consumer, names)
         starts = await consumer.beginning_offsets(list(names))
+        logs: dict[tuple[str, int], Log] = {}
+        for place, (topic, n) in names.items():
+            # Compaction takes records from the beginning, too, and the broker does not say so.
+            begin = None if topic in CATALOGUE and CATALOGUE[topic].cleanup == "compact" else starts[place]
+            file = None if folder is None else folder / f"{topic}-{n}.log"
+            logs[topic, n] = MemoryLog(begin=begin) if file is None else FileLog(file, begin=begin)
         spans = {place: (starts[place], upto.get(name, 0)) for place, name in names.items()}
         done, total = 0, sum(max(0, end - first) for first, end in spans.values())
         async for found in read_until(consumer, spans):
             for place, records in found.items():
                 logs[names[place]].extend(prepare(names[place][0], records))  # type: ignore[attr-defined]
-                done += len(records)
+                done += records.next_offset - records.first_offset
             if progress:
                 progress(done, total)
         return logs

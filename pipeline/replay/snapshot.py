@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from pipeline.clients import introduce, read_until, reader
 from pipeline.engine.wire import POLICY
 from pipeline.replay.state_files import SnapshotError, write_manifest, write_states
-from pipeline.runtime.changelog import HEAD_KEY, Entry, Recovered, entry_of
+from pipeline.runtime.changelog import HEAD_KEY, Entry, Recovered, entries_of
 from pipeline.runtime.head import decode_head
 from pipeline.settings import Settings
 from pipeline.topics import changelog_name
@@ -104,4 +104,4 @@ async def _entries(consumer: AIOKafkaConsumer, place: TopicPartition) -> AsyncIt
     end = (await consumer.end_offsets([place]))[place]
     async for found in read_until(consumer, {place: (first, end)}):
         for records in found.values():
-            yield [entry_of(raw) for raw in records]
+            yield entries_of(records)

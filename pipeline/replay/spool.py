@@ -1,6 +1,7 @@
 """One partition's records for replay, by offset: in memory, or in a file where there are many.
 
-Offsets need not begin at 0 (retention took what was before) nor follow each other (compaction took what was between).
+Offsets need not begin at 0 (retention took what was before) nor follow each other (compaction took what was between, or
+a transaction left a marker or was aborted).
 """
 
 import os
@@ -36,7 +37,9 @@ class Gone(Exception):
 class Log(Sequence[Any]):
     """The records of one partition in offset order; places count from 0, whatever the offsets are."""
 
-    def __init__(self) -> None:
+    def __init__(self, begin: int | None = None) -> None:
+        """begin: where the broker says that the partition begins; without it, that is the first record."""
+        self._begin = begin
         self._jumps: list[tuple[int, int]] = []
         """(offset, place) of the first record, and of each whose offset does not follow the one before it."""
         self.end = 0
@@ -51,13 +54,15 @@ class Log(Sequence[Any]):
 
     @property
     def start(self) -> int:
-        """The offset of the first record; 0 without records."""
+        """Where the partition begins: below it, retention has taken what there was."""
+        if self._begin is not None:
+            return self._begin
         return self._jumps[0][0] if self._jumps else 0
 
     @property
     def whole(self) -> bool:
         """Begins at offset 0 and has no holes."""
-        return not self._jumps or (len(self._jumps) == 1 and self.start == 0)
+        return not self._jumps or (len(self._jumps) == 1 and self._jumps[0][0] == 0)
 
     def place(self, offset: int) -> int:
         """The place of the first record at this offset or above; the length when there is none."""
@@ -105,8 +110,8 @@ class Log(Sequence[Any]):
 class MemoryLog(Log):
     """Records in a list."""
 
-    def __init__(self, records: Iterable[Any] = ()) -> None:
-        super().__init__()
+    def __init__(self, records: Iterable[Any] = (), *, begin: int | None = None) -> None:
+        super().__init__(begin)
         self._records: list[Any] = []
         self.extend(records)
 
@@ -133,8 +138,8 @@ class MemoryLog(Log):
 class FileLog(Log):
     """The records of one partition in a file; only their places in it are in memory (8 bytes a record)."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__()
+    def __init__(self, path: Path, *, begin: int | None = None) -> None:
+        super().__init__(begin)
         self._file: BinaryIO = path.open("w+b")
         self._places = array("Q")
         self._size = 0

@@ -5,6 +5,7 @@ offset of its writer's claim. A record whose claim is older than the latest clai
 """
 
 from collections.abc import Iterable, MutableMapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from pipeline.engine.wire import Headers
@@ -34,16 +35,21 @@ class Entry(NamedTuple):
 
 
 def claim_of(headers: Headers) -> int:
-    """The claim a record was written under; -1, older than any, where it names none."""
+    """The claim a record was written under; -1, older than any, where it names none: then no unit wrote it."""
     for name, content in headers:
         if name == CLAIM_HEADER and content is not None:
-            return int(content)
+            with suppress(ValueError):
+                return int(content)
     return -1
 
 
-def entry_of(raw: Any) -> Entry:
-    """A record of a changelog, as fetched."""
-    return Entry(raw.offset, raw.key, raw.value, raw.offset if raw.key == CLAIM_KEY else claim_of(raw.headers))
+def entries_of(records: Iterable[Any]) -> list[Entry]:
+    """Records of a changelog, as fetched. None of ours is without a key: those are passed over."""
+    return [
+        Entry(raw.offset, raw.key, raw.value, raw.offset if raw.key == CLAIM_KEY else claim_of(raw.headers))
+        for raw in records
+        if raw.key is not None
+    ]
 
 
 class Recovered:

@@ -18,7 +18,7 @@ class Inbox:
         self._sources = tuple(sources)
         self._waiting: dict[str, deque[Raw]] = {topic: deque() for topic in sources}
         self.following: dict[str, int] = dict.fromkeys(sources, 0)
-        """Per topic, the offset after the last record that came in."""
+        """Per topic, the offset up to which all has come in."""
 
     def clear(self, front: Mapping[str, int]) -> None:
         """Forget everything; what comes next begins at these offsets."""
@@ -26,14 +26,18 @@ class Inbox:
             self._waiting[topic].clear()
             self.following[topic] = front.get(topic, 0)
 
-    def add(self, topic: str, records: Sequence[Raw]) -> None:
-        """Take in records of one topic, in offset order. Copies of what came before (a seek) are dropped."""
+    def add(self, topic: str, records: Sequence[Raw], next_offset: int | None = None) -> None:
+        """Take in records of one topic, in offset order. Copies of what came before (a seek) are dropped.
+
+        next_offset: no other record lies below it; without it, the one after the last record.
+        """
         following = self.following[topic]
+        if next_offset is None:
+            next_offset = records[-1].offset + 1 if records else following
         if records and records[0].offset < following:
             records = [raw for raw in records if raw.offset >= following]
-        if records:
-            self._waiting[topic].extend(records)
-            self.following[topic] = records[-1].offset + 1
+        self._waiting[topic].extend(records)
+        self.following[topic] = max(following, next_offset)
 
     def __len__(self) -> int:
         return sum(map(len, self._waiting.values()))

@@ -1,14 +1,24 @@
 """All that a unit knows of a broker. Faust and aiokafka, a broker in memory and a simulated one stand behind it."""
 
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from pipeline.engine.wire import Headers, Outgoing, Raw
 from pipeline.runtime.changelog import Entry
 
-Run = tuple[str, Sequence[Raw]]
-"""A topic without prefix, and records of it in offset order."""
 T = TypeVar("T")
+
+
+class Run(NamedTuple):
+    """Records of a topic in offset order, and how far they reach."""
+
+    topic: str
+    """Without prefix."""
+    records: Sequence[Raw]
+    """May be empty: then there is nothing to read below `next_offset`."""
+    next_offset: int
+    """Every record below it is in this run or in one before. Offsets that hold none are passed: markers of
+    transactions, aborted records and compaction take some."""
 
 
 class Port(Protocol):
@@ -40,7 +50,7 @@ class Port(Protocol):
     async def fetch(self, wait: bool) -> Sequence[Run]:
         """What has been fetched since the last call; empty when nothing came for a while. wait: it may take longer.
 
-        Each topic begins at the front or before it and has no holes: a unit that skipped an original would take its
+        Each topic begins at the front or before it and skips no record: a unit that skipped an original would take its
         copy for new.
         """
         ...
@@ -58,7 +68,8 @@ class Port(Protocol):
         ...
 
     async def ends(self, topics: Sequence[str]) -> Mapping[str, int]:
-        """Per source topic, the offset that its next record on this partition will get."""
+        """Per source topic, the offset below which all records of this partition can be read: where the topic ends, or
+        where its first open transaction begins."""
         ...
 
     async def seek(self, front: Mapping[str, int]) -> None:

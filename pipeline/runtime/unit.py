@@ -195,15 +195,15 @@ class Unit:
         """The next records in reading order, none below the head's offsets; empty when nothing came."""
         inbox = self._inbox
         most = self._max_records if self._pace is None else self._pace.limit
-        if len(inbox) < most or inbox.quiet():
-            for topic, run in await self._port.fetch(wait=not inbox):
-                inbox.add(topic, run)
+        if len(inbox) < most:  # not whenever a topic is quiet: of one that is flooded, far too much would wait here
+            for run in await self._port.fetch(wait=not inbox):
+                inbox.add(*run)
         while inbox and (quiet := inbox.quiet()):
             ends = await self._port.ends(quiet)
             behind = [topic for topic in quiet if ends[topic] > inbox.following[topic]]
             came = await self._port.fetch(wait=False) if behind else ()
-            for topic, run in came:
-                inbox.add(topic, run)
+            for run in came:
+                inbox.add(*run)
             if not came:
                 break  # nothing more, or the broker is slow: any order is right, as long as the journal has it
         front = self._latest.front
@@ -302,21 +302,18 @@ class Unit:
             self._expected = base + len(items)
             self._settle(self._expected, self.claim, set())
             return set()
-        hidden = await self._foreign(self._expected, base) - {key for key, _ in items}
-        self._expected = base + len(items)
-        # A claim that stood in the gap may have been compacted away, which only a newer claim can do, and the newest
-        # never is: so read on until nothing more has come.
-        while (end := await self._end_after_write()) > self._expected:
-            hidden |= await self._foreign(self._expected, end)
-            self._expected = end
-        self._settle(self._expected, self.claim, hidden)
-        return hidden
-
-    async def _end_after_write(self) -> int:
         try:
-            return await self._port.changelog_end()
+            hidden = await self._foreign(self._expected, base) - {key for key, _ in items}
+            self._expected = base + len(items)
+            # A claim that stood in the gap may have been compacted away, which only a newer claim can do, and the
+            # newest never is: so read on until nothing more has come.
+            while (end := await self._port.changelog_end()) > self._expected:
+                hidden |= await self._foreign(self._expected, end)
+                self._expected = end
         except Retry as error:  # going on without speaking would lose what was remembered
             raise Fatal(f"{self.name}: remembered, but cannot see who else wrote: {error}") from error
+        self._settle(self._expected, self.claim, hidden)
+        return hidden
 
     async def _foreign(self, start: int, end: int) -> set[bytes]:
         """Keys that older owners wrote at start <= offset < end. Raises Fenced on a newer claim."""

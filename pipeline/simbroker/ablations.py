@@ -14,7 +14,7 @@ from agents.contract import Trigger
 from pipeline.engine.batch import Engine, Processed
 from pipeline.engine.marks import mark_of
 from pipeline.engine.seals import KeyedSeals
-from pipeline.engine.wire import CE_ID, ORIGIN, REKEYED_FROM, Headers, Outgoing, Raw, id_of
+from pipeline.engine.wire import CE_ID, ORIGIN, REKEYED_FROM, Fetched, Headers, Outgoing, Raw, id_of
 from pipeline.runtime.changelog import CLAIM_KEY, HEAD_KEY, Entry, state_key
 from pipeline.runtime.errors import Fenced
 from pipeline.runtime.head import Head, decode_head
@@ -286,9 +286,9 @@ class _Hoarder(Inbox):
         super().__init__(sources)
         self.below: list[tuple[str, Raw]] = []
 
-    def add(self, topic: str, records: Sequence[Raw]) -> None:
+    def add(self, topic: str, records: Sequence[Raw], next_offset: int | None = None) -> None:
         self.below += [(topic, raw) for raw in records if raw.offset < self.following[topic]]
-        super().add(topic, records)
+        super().add(topic, records, next_offset)
 
 
 class RunsWithBelow(Unit):
@@ -306,9 +306,9 @@ class RunsWithBelow(Unit):
 class _Forgetful(Inbox):
     """Takes what comes, again and again."""
 
-    def add(self, topic: str, records: Sequence[Raw]) -> None:
+    def add(self, topic: str, records: Sequence[Raw], next_offset: int | None = None) -> None:
         self.following[topic] = 0
-        super().add(topic, records)
+        super().add(topic, records, next_offset)
 
 
 class ReadBelow(Unit):
@@ -386,7 +386,26 @@ class OutOfOrder(MemoryPort):
     """Topics are fetched with their records in another order."""
 
     async def fetch(self, wait: bool) -> Sequence[Run]:
-        return [(topic, [*records[1:], *records[:1]]) for topic, records in await super().fetch(wait)]
+        return [run._replace(records=[*run.records[1:], *run.records[:1]]) for run in await super().fetch(wait)]
+
+
+class ReadUncommitted(MemoryPort):
+    """What open and aborted transactions wrote is read like any other record."""
+
+    def _end(self, topic: str) -> int:
+        return len(self._logs[topic])
+
+    def _visible(self, topic: str, start: int, end: int) -> list[Fetched]:
+        hidden = self._broker.uncommitted[topic, self._partition]
+        found = [self._logs[topic][offset] or hidden.get(offset) for offset in range(start, end)]
+        return [record for record in found if record is not None]
+
+
+class BeyondTheOpen(MemoryPort):
+    """Aborted records are not read, but what lies behind an open transaction is."""
+
+    def _end(self, topic: str) -> int:
+        return len(self._logs[topic])
 
 
 ABLATIONS: Mapping[str, Design] = {
@@ -412,6 +431,8 @@ ABLATIONS: Mapping[str, Design] = {
     "spoken before remembered": Design(port=SpeakFirst),
     "records below front thought": Design(unit=ReadBelow),
     "records fetched out of order": Design(port=OutOfOrder),
+    "read uncommitted": Design(port=ReadUncommitted),
+    "read beyond open transactions": Design(port=BeyondTheOpen),
     "no recall of producers' ids": Design(engine=NoRecall),
     "no seal check": Design(engine=NoSealCheck, rates={"strangers": 0.3}),
     "seals without the partition": Design(engine=SealsWithoutPartition, rates={"strangers": 0.5}),

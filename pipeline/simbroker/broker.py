@@ -152,7 +152,12 @@ class MemoryBroker:
     """Topics of some partitions each, and changelogs by (agent, partition)."""
 
     def __init__(self) -> None:
-        self.topics: dict[tuple[str, int], list[Fetched]] = defaultdict(list)
+        self.topics: dict[tuple[str, int], list[Fetched | None]] = defaultdict(list)
+        """Records by offset; None where readers see none: what is open or aborted, and markers."""
+        self.uncommitted: dict[tuple[str, int], dict[int, Fetched]] = defaultdict(dict)
+        """What lies at offsets of open and aborted transactions, for whoever reads it all the same."""
+        self.open: dict[tuple[str, int], int] = {}
+        """Offset of the open transaction's record, where there is one."""
         self.spoken: dict[tuple[str, int], list[Spoken]] = defaultdict(list)
         self.changelogs: dict[tuple[str, int], Changelog] = defaultdict(Changelog)
         self.committed: dict[tuple[str, int, str], int] = {}
@@ -175,6 +180,29 @@ class MemoryBroker:
         self.spoken[place].append(Spoken(self.clock, by, offset, out, headers))
         self.trace.append((by, "speaks", out))
         return offset
+
+    def begin(self, out: Outgoing) -> None:
+        """Append an outsider's record in a transaction; one at a time per partition."""
+        self.clock += 1
+        place = (out.topic, out.partition)
+        log = self.topics[place]
+        record = Fetched(out.partition, len(log), self.clock // 4, out.key, out.value, tuple(out.own))
+        self.open[place], self.uncommitted[place][len(log)] = len(log), record
+        log.append(None)
+        self.trace.append(("a transaction", "begins at", len(log) - 1, out))
+
+    def end(self, place: tuple[str, int], *, commit: bool) -> None:
+        """Commit or abort a transaction: its marker takes an offset, too."""
+        self.clock += 1
+        offset, log = self.open.pop(place), self.topics[place]
+        if commit:
+            log[offset] = self.uncommitted[place].pop(offset)
+        log.append(None)
+        self.trace.append(("a transaction", "commits" if commit else "aborts", *place, offset))
+
+    def stable_end(self, topic: str, partition: int) -> int:
+        """The offset below which all is decided: where the topic ends for its readers."""
+        return self.open.get((topic, partition), len(self.topics[topic, partition]))
 
 
 def told(event: tuple[object, ...]) -> str:
@@ -266,25 +294,31 @@ class MemoryPort:
         position, ahead = self._position, False
         first = int(dice * 256) % len(self._sources)
         for topic in (*self._sources[first:], *self._sources[:first]):
-            at, log = position.get(topic, 0), self._logs[topic]
-            if at < len(log):
+            at, end = position.get(topic, 0), self._end(topic)
+            if at < end:
                 ahead = True
                 if take := int(self._random() * 4):
-                    runs.append((topic, log[at : at + take]))
-                    position[topic] = min(at + take, len(log))
+                    upto = position[topic] = min(at + take, end)
+                    runs.append(Run(topic, self._visible(topic, at, upto), upto))
         if not runs and wait:
             await (_Pause() if ahead else _Idle())
         return runs
 
     def waiting(self) -> int:
-        return sum(len(log) - self._position.get(topic, 0) for topic, log in self._logs.items())
+        return sum(self._end(topic) - self._position.get(topic, 0) for topic in self._sources)
+
+    def _end(self, topic: str) -> int:
+        return self._broker.stable_end(topic, self._partition)
+
+    def _visible(self, topic: str, start: int, end: int) -> list[Fetched]:
+        return [record for record in self._logs[topic][start:end] if record is not None]
 
     async def beside(self, writing: Coroutine[Any, Any, None], thinking: Coroutine[Any, Any, T]) -> T:
         return await _Beside(writing, thinking, self._random)
 
     async def ends(self, topics: Sequence[str]) -> Mapping[str, int]:
         await self._lookup()
-        return {topic: len(self._logs[topic]) for topic in topics}
+        return {topic: self._end(topic) for topic in topics}
 
     async def _lookup(self) -> None:
         dice = self._random()

@@ -65,6 +65,10 @@ class Rates:
     wake: float
     compact: float
     policy: float
+    end: float
+    """Of open transactions."""
+    transactions: float
+    """Share of inputs that come in a transaction of their own."""
     misfit: float
     """Per input."""
     retry: float
@@ -97,6 +101,8 @@ def draw(rng: random.Random) -> Rates:
         wake=pick((0.03, 0.05, 0.15)),
         compact=pick((0, 0.04, 0.15)),
         policy=pick((0, 0.03, 0.1)),
+        end=pick((0.01, 0.05)),
+        transactions=pick((0, 0, 0.3, 0.7)),
         misfit=pick((0, 0.2, 0.4)),
         retry=pick((0, 0.3)),
         unrest=pick((0, 0.05, 0.3)),
@@ -228,6 +234,30 @@ def _input(world: World, number: int) -> Outgoing:
     return source_record(topic, name, identity, kind, fit)
 
 
+def _arrive(world: World, out: Outgoing) -> None:
+    """An input is appended, some in a transaction; some are strangers' on topics that agents write, never committed."""
+    broker, roll = world.broker, world.rng.random
+    if roll() >= world.rates.transactions:
+        broker.append("input", out)
+        return
+    if roll() < 0.2:
+        derived = out._replace(topic=world.rng.choice(["d1", "d2"]))
+        if (derived.topic, derived.partition) not in broker.open:
+            broker.begin(derived)
+            broker.end((derived.topic, derived.partition), commit=False)
+    if (out.topic, out.partition) in broker.open:
+        broker.append("input", out)
+    else:
+        broker.begin(out)
+
+
+def _finish(world: World) -> None:
+    """One of the open transactions is committed or aborted."""
+    places = list(world.broker.open)
+    roll = world.rng.random
+    world.broker.end(places[int(roll() * len(places))], commit=roll() < 0.6)
+
+
 def run(seed: int, design: Design | None = None, *, check: Callable[[World], list[str]]) -> tuple[World, list[str]]:
     """One random schedule. Returns the world as it came to rest and the failures that `check` finds in it."""
     design, rng = design or Design(), random.Random(seed)
@@ -255,6 +285,7 @@ def _play(world: World, lives: list[Life]) -> list[str]:
     below_wake = below_pause + rates.wake
     below_compact = below_wake + rates.compact
     below_policy = below_compact + rates.policy
+    below_end = below_policy + rates.end
 
     def begin(key: Key) -> Life:
         lives.append(_begin(world, key))
@@ -275,7 +306,7 @@ def _play(world: World, lives: list[Life]) -> list[str]:
                 given = _input(world, INPUTS - left)
                 if rates.strangers and roll() < rates.strangers:
                     given = forged(rng, broker, given)
-                broker.append("input", given)
+                _arrive(world, given)
             elif dice < below_crash:
                 trace.append(("crash of", key, world.starts[key]))
                 _end(world, live[key])
@@ -295,6 +326,9 @@ def _play(world: World, lives: list[Life]) -> list[str]:
             broker.changelogs[key].compact(world.design.lag)
         elif dice < below_policy:
             world.policy_number += 1
+        elif dice < below_end:
+            if broker.open:
+                _finish(world)
         else:
             said = _step(live[key])
             if said in ENDS:
@@ -310,6 +344,10 @@ def _play(world: World, lives: list[Life]) -> list[str]:
             # Idle twice: between the two it looked at its changelog's end.
             busy = [key for key in keys if idle[key] < 2]
             if not busy:
+                if broker.open:  # at rest with open transactions: what comes after them waits, nothing else does
+                    _finish(world)
+                    idle, busy = dict.fromkeys(keys, 0), keys
+                    continue
                 if not broker.faulty and (not zombies or roll() < 0.1):
                     return []
                 # Once more, and this time no look fails.

@@ -18,11 +18,16 @@ def forged(rng: random.Random, broker: MemoryBroker, given: Outgoing) -> Outgoin
         return given._replace(own=(*given.own, *_headers(rng)))
     if dice < 0.6:
         return given._replace(topic=rng.choice(OURS), own=(*given.own, *(_headers(rng) if rng.random() < 0.5 else ())))
-    logs = [log for (topic, _), log in sorted(broker.topics.items()) if topic in OURS and log]
-    if not logs:
+    written = [
+        (topic, raw)
+        for (topic, _), log in sorted(broker.topics.items())
+        if topic in OURS
+        for raw in log
+        if raw is not None
+    ]
+    if not written:
         return given._replace(own=(*given.own, *_headers(rng)))
-    raw = rng.choice(rng.choice(logs))
-    topic = next(topic for (topic, n), log in broker.topics.items() if n == raw.partition and raw in log)
+    topic, raw = rng.choice(written)
     place = raw.partition if rng.random() < 0.4 else (raw.partition + 1) % PARTITIONS
     return Outgoing(topic, place, raw.key, raw.value, tuple(raw.headers), False)
 

@@ -23,7 +23,6 @@ from schemas.tools import ToolCall
 
 MAX_BYTES = 64 << 20
 """Of calls remembered by one process; the oldest go first, and their decisions end in an error."""
-_FETCH_MS = 1000
 _TOPIC = CATALOGUE["tool-calls"]
 Key = tuple[str, str, str]
 """identity, audit_id, call_id."""
@@ -83,11 +82,9 @@ class Calls:
             since = int(time.time() * 1000) - self._lookback_ms
             found = (await reader.offsets_for_times({place: max(0, since)}))[place]
             at = end if found is None else found.offset
-        if at < end:
-            reader.seek(place, at)
-            while await reader.position(place) < end:
-                for raw in (await reader.getmany(place, timeout_ms=_FETCH_MS)).get(place, []):
-                    self.add(raw)
+        async for fetched in clients.read_until(reader, {place: (at, end)}):
+            for raw in fetched.get(place, ()):
+                self.add(raw)
         self._next[partition] = max(at, end)
         reader.unsubscribe()  # or it would go on polling
 

@@ -197,10 +197,10 @@ class Body:
                     self._fenced.discard(unit.name)
                     await self.seek()
                 while True:
-                    before = unit.tally.read, unit.tally.rejected + unit.tally.dead
+                    before = unit.tally.read, unit.tally.failed
                     await unit.step()
-                    read, bad = unit.tally.read - before[0], unit.tally.rejected + unit.tally.dead - before[1]
-                    if read and self._fuse.blown(read, bad):
+                    read, failed = unit.tally.read - before[0], unit.tally.failed - before[1]
+                    if read and self._fuse.blown(read, failed):
                         raise Fatal(self._fuse.explain(unit.name))
             except asyncio.CancelledError:
                 raise
@@ -238,7 +238,8 @@ class Body:
         """A fetched batch for one agent."""
         port = self._ports.get((agent, batch.partition))
         if port is not None:
-            port.arrive(batch.topic[len(self.settings.prefix) :], batch.records)
+            topic = batch.topic[len(self.settings.prefix) :]
+            port.arrive(topic, batch.records, batch.first_offset, batch.next_offset)
 
     def _pressure(self, partition: int, agent: Agent, high: bool) -> None:
         """Pause what a full unit reads, resume it when no unit of the partition is full."""
@@ -279,7 +280,7 @@ class Body:
         for (name, partition), port in self._ports.items():
             for topic in self.agents[name].sources:
                 place = TopicPartition(self.settings.prefix + topic, partition)
-                offset = port.front.get(topic, 0)
+                offset = port.done(topic)
                 lowest[place] = min(lowest.get(place, offset), offset)
         return lowest
 

@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 
 from pipeline import clients
 from pipeline.engine.wire import Headers, Outgoing, Raw
-from pipeline.runtime.changelog import CLAIM_HEADER, CLAIM_KEY, Entry, entry_of
+from pipeline.runtime.changelog import CLAIM_HEADER, CLAIM_KEY, Entry, entries_of
 from pipeline.runtime.errors import Fatal, Retry
 from pipeline.runtime.port import Run
 from pipeline.runtime.worker.ends import Ends
@@ -141,24 +141,18 @@ class Broker:
             raise Retry(f"cannot learn the ends of {len(partitions)} partitions: {error!r}") from error
 
     async def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Sequence[Any]]:
-        """Records with start <= offset < end."""
+        """Records with start <= offset < end. Raises Retry where the broker does not give them."""
         if start >= end:
             return
         place = TopicPartition(topic, partition)
         async with self.reader() as reader:
-            reader.assign([place])
-            if start > 0:
-                reader.seek(place, start)
-            else:
-                await reader.seek_to_beginning(place)
-            silent = 0
-            while await reader.position(place) < end:
-                fetched = (await reader.getmany(place, timeout_ms=1000)).get(place, [])
-                silent = 0 if fetched else silent + 1
-                if silent > 60:
-                    raise Fatal(f"{topic}/{partition}: nothing to read before offset {end} for a minute")
-                if fetched:
-                    yield fetched if fetched[-1].offset < end else [raw for raw in fetched if raw.offset < end]
+            try:
+                async for found in clients.read_until(reader, {place: (start, end)}):
+                    if records := found.get(place):
+                        yield records
+            except (TimeoutError, KafkaError) as error:
+                # A transaction that somebody left open holds up what lies behind it until the broker ends it.
+                raise Retry(f"{topic}/{partition} cannot be read from {start} to {end}: {error!r}") from error
 
 
 class KafkaPort:
@@ -180,23 +174,26 @@ class KafkaPort:
         self._prefix = prefix
         self._log = f"{prefix}changelog.{agent}"
         self._places = {topic: TopicPartition(prefix + topic, partition) for topic in sources}
-        self._arrived: list[Run] = []
+        self._arrived: list[tuple[int, Run]] = []
+        """With the first offset that each covers."""
         self._bytes = 0
         self._limit = buffer_bytes
         self._pressed = False
         self._on_pressure = on_pressure
         self._news = asyncio.Event()
-        self.front: dict[str, int] = {}
-        """What may be committed to the group."""
+        self._front: Mapping[str, int] = {}
+        """How far the unit is: the offset after the last record that it is done with."""
         self._following: dict[str, int] = {}
+        """Per topic, the offset up to which all was handed on."""
+        self._handed: dict[str, int] = {}
         """Per topic, the offset after the last record handed on."""
 
     # ---- what comes in ----
 
-    def arrive(self, topic: str, records: Sequence[Raw]) -> None:
-        """Take in a batch that was fetched."""
-        self._arrived.append((topic, records))
-        self._bytes += sum(len(raw.value or b"") for raw in records)
+    def arrive(self, topic: str, records: Sequence[Raw], first_offset: int, next_offset: int) -> None:
+        """Take in what was fetched: all records from one offset up to another (exclusive)."""
+        self._arrived.append((first_offset, Run(topic, records, next_offset)))
+        self._bytes += sum(map(_size, records))
         self._news.set()
         if self._bytes > self._limit and not self._pressed:
             self._pressed = True
@@ -204,7 +201,7 @@ class KafkaPort:
 
     def waiting(self) -> int:
         """Records that have arrived."""
-        return sum(len(records) for _, records in self._arrived)
+        return sum(len(run.records) for _, run in self._arrived)
 
     async def beside(self, writing: Coroutine[Any, Any, None], thinking: Coroutine[Any, Any, T]) -> T:
         """Writing as a task of its own; thinking begins when its request is on its way."""
@@ -241,50 +238,63 @@ class KafkaPort:
             self._on_pressure(False)
         return await self._whole(arrived)
 
-    async def _whole(self, arrived: Sequence[Run]) -> Sequence[Run]:
-        """What arrived, without holes: what was fetched before a seek may arrive after it, and lies further on."""
+    async def _whole(self, arrived: Sequence[tuple[int, Run]]) -> Sequence[Run]:
+        """What arrived, without gaps: what was fetched before a seek may arrive after it, and lies further on."""
         whole: list[Run] = []
-        following = dict(self._following)
-        for topic, records in arrived:
+        following, handed = dict(self._following), dict(self._handed)
+        for first, run in arrived:
+            topic, _, next_offset = run
             expected = following.get(topic, 0)
-            if records[0].offset > expected:
-                whole += [(topic, missed) for missed in await self._read_again(topic, expected, records[0].offset)]
-            if records[-1].offset >= expected:
-                whole.append((topic, records))
-                following[topic] = records[-1].offset + 1
-        self._following = following
+            if first > expected:
+                missed = await self._read_again(topic, expected, first)
+                whole += missed
+                handed |= _after(missed)
+            if next_offset > expected:
+                whole.append(run)
+                following[topic] = next_offset
+                handed |= _after([run])
+        self._following, self._handed = following, handed
         return whole
 
     async def _overlooked(self) -> Sequence[Run]:
-        """What stands on the topics and has not arrived, though nothing has for a while: some of it."""
+        """What lies on the topics and has not arrived, though nothing has for a while: some of it."""
         for topic, end in (await self.ends(tuple(self._places))).items():
             expected = self._following.get(topic, 0)
-            upto = min(end, expected + OVERLOOKED)
             if expected < end:
-                found = await self._read_again(topic, expected, upto)
-                self._following[topic] = upto
-                if found:
-                    return [(topic, records) for records in found]
+                runs = await self._read_again(topic, expected, min(end, expected + OVERLOOKED))
+                self._following[topic] = runs[-1].next_offset
+                self._handed |= _after(runs)
+                return runs
         return ()
 
-    async def _read_again(self, topic: str, start: int, end: int) -> list[Sequence[Raw]]:
-        """Records that the group's consumer did not deliver. None is no wonder: compaction and transactions skip
-        offsets."""
+    async def _read_again(self, topic: str, start: int, end: int) -> list[Run]:
+        """What the group's consumer did not deliver; one run at least, which may have no records."""
         place = self._places[topic]
-        found = [fetched async for fetched in self._broker.read(place.topic, place.partition, start, end) if fetched]
-        if found:
+        runs = [
+            Run(topic, records, records[-1].offset + 1)
+            async for records in self._broker.read(place.topic, place.partition, start, end)
+        ]
+        if runs:
             log.warning("read again", topic=topic, partition=self._partition, start=start, end=end)
-        return found
+        return [*runs, Run(topic, (), end)]
 
     async def seek(self, front: Mapping[str, int]) -> None:
         """The process seeks for all its units at once (see body); here only what arrived before is forgotten."""
         self._arrived, self._bytes = [], 0
-        self.front = dict(front)
-        self._following = dict(front)
+        self._front = dict(front)
+        self._following, self._handed = dict(front), dict(front)
 
     async def commit(self, front: Mapping[str, int]) -> None:
         """Noted here; sent to the group now and then by the body."""
-        self.front = dict(front)
+        self._front = dict(front)
+
+    def done(self, topic: str) -> int:
+        """The offset that may be committed to the group: all below it is done with, or holds no record.
+
+        So the lag that displays show comes to 0 where a transaction's marker is the last of a topic.
+        """
+        front = self._front.get(topic, 0)
+        return max(front, self._following.get(topic, 0)) if front >= self._handed.get(topic, 0) else front
 
     async def ends(self, topics: Sequence[str]) -> Mapping[str, int]:
         """Log ends of source topics on this partition."""
@@ -301,7 +311,7 @@ class KafkaPort:
     async def changelog(self, start: int, end: int) -> AsyncIterator[Sequence[Entry]]:
         """Records of the changelog, with the claim each was written under."""
         async for fetched in self._broker.read(self._log, self._partition, start, end):
-            yield [entry_of(raw) for raw in fetched]
+            yield entries_of(fetched)
 
     async def changelog_end(self) -> int:
         """The offset that the changelog's next record will get."""
@@ -333,3 +343,14 @@ class KafkaPort:
                     tasks.create_task(self._broker.send(self._prefix + topic, partition, group, common))
         for out in last:
             await self._broker.send(self._prefix + out.topic, out.partition, [out], common)
+
+
+def _after(runs: Sequence[Run]) -> dict[str, int]:
+    """Per topic of these runs, the offset after its last record."""
+    return {run.topic: run.records[-1].offset + 1 for run in runs if run.records}
+
+
+def _size(raw: Raw) -> int:
+    """About what a record takes in memory, in bytes."""
+    headers = sum(len(name) + len(content or b"") for name, content in raw.headers) if raw.headers else 0
+    return len(raw.key or b"") + len(raw.value or b"") + headers

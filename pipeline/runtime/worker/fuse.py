@@ -1,8 +1,12 @@
-"""A fuse on the dead letters: a worker that rejects too large a share is itself what is broken."""
+"""A fuse on failures of our own code: a worker whose agents fail on too large a share of records is what is broken.
+
+Malformed records do not count, however many: anybody may write them, and they go to the dead letters (the metric
+`endocrine_records_refused_total` has an alert).
+"""
 
 
 class Fuse:
-    """Blows when of the last `window` records more than `share` were refused. Counts batches, keeps two halves."""
+    """Blows when agents failed on more than `share` of the last `window` records. Counts batches, keeps two halves."""
 
     def __init__(self, share: float, window: int) -> None:
         self._share = share
@@ -10,7 +14,7 @@ class Fuse:
         self._old = (0, 0)
         self._new = (0, 0)
 
-    def blown(self, read: int, bad: int) -> bool:
+    def blown(self, read: int, failed: int) -> bool:
         """Count a batch; True when the share is exceeded over a full window.
 
         >>> fuse = Fuse(0.5, 100)
@@ -19,14 +23,14 @@ class Fuse:
         """
         if self._new[0] >= self._half:
             self._old, self._new = self._new, (0, 0)
-        self._new = (self._new[0] + read, self._new[1] + bad)
-        seen, refused = self._old[0] + self._new[0], self._old[1] + self._new[1]
-        return seen >= 2 * self._half and refused > self._share * seen
+        self._new = (self._new[0] + read, self._new[1] + failed)
+        seen, failures = self._old[0] + self._new[0], self._old[1] + self._new[1]
+        return seen >= 2 * self._half and failures > self._share * seen
 
     def explain(self, unit: str) -> str:
         """Why it has blown, for a person."""
-        seen, refused = self._old[0] + self._new[0], self._old[1] + self._new[1]
+        seen, failures = self._old[0] + self._new[0], self._old[1] + self._new[1]
         return (
-            f"{unit}: {refused} of the last {seen} records were refused, more than the share {self._share:g} that "
-            "reject_fuse_share allows: look at the dead letters; a producer or this worker's version is wrong"
+            f"{unit}: its agent failed on {failures} of the last {seen} records, more than the share {self._share:g} "
+            "that reject_fuse_share allows: this worker's version is wrong; see the dead letters of kind agent_error"
         )

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import socket
 import time
 import uuid
@@ -15,6 +14,7 @@ import structlog
 
 from agents.contract import Agent
 from agents.policy.compiled import Policy
+from pipeline import stopping
 from pipeline.admin import ensure_topics
 from pipeline.engine.fit import partition_of
 from pipeline.engine.seals import Seals
@@ -200,9 +200,7 @@ def _coordination_error(body: Body) -> BaseException | None:
 
 async def run_worker(worker: Worker) -> int:
     """Run with SIGINT and SIGTERM as the wish to stop. Returns the exit code: 0 asked to stop, 1 failed."""
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, worker.stop)
-    on_signal(worker.loops)
-    await worker.run()
+    with stopping.asked(worker.stop):
+        on_signal(worker.loops)
+        await worker.run()
     return 0 if worker.failure is None else 1

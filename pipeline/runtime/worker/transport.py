@@ -9,8 +9,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from faust.transport.conductor import Conductor as FaustConductor
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread as FaustThread
 from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
 from faust.transport.drivers.aiokafka import Transport as FaustTransport
+
+from pipeline.clients import ISOLATION
+from pipeline.kafka.fetching import bind, covered
+
+FETCHES_AT_ONCE = 4
+"""Partitions' fetches of full size that one answer of the broker may hold: so much, compressed, waits in the thread."""
 
 
 class Delivered(NamedTuple):
@@ -20,10 +27,33 @@ class Delivered(NamedTuple):
     """With prefix, as Kafka names it."""
     partition: int
     records: Sequence[Any]
+    """All that can be read of the offsets covered."""
+    first_offset: int
+    """The first offset covered."""
+    next_offset: int
+    """The one after the last."""
+
+
+class CommittedThread(FaustThread):
+    """Faust's consumer thread, with a consumer as all of ours are."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        settings = self.app.body.settings
+        bind(
+            consumer,
+            isolation_level=ISOLATION,
+            max_batch_bytes=settings.max_batch_bytes,
+            fetch_max_bytes=FETCHES_AT_ONCE * settings.topic_message_bytes,
+        )
+        return consumer
 
 
 class BatchConsumer(FaustConsumer):
     """Faust's consumer, draining batches instead of messages."""
+
+    def _new_consumer_thread(self) -> Any:
+        return CommittedThread(self, loop=self.loop, beacon=self.beacon)
 
     async def _drain_messages(self, fetcher: Any) -> None:
         try:
@@ -34,7 +64,7 @@ class BatchConsumer(FaustConsumer):
                     await asyncio.sleep(0)
                     continue
                 for place, run in records.items():
-                    await self.callback(Delivered(place.topic, place.partition, run))
+                    await self.callback(Delivered(place.topic, place.partition, list(run), *covered(run)))
         except self.consumer_stopped_errors:
             if not self.app.should_stop:
                 raise

@@ -247,9 +247,9 @@ def test_topics_are_read_by_append_time_and_a_quiet_one_is_waited_for(world):
     class Late(MemoryPort):
         async def fetch(self, wait):
             runs = await super().fetch(wait)
-            if not getattr(self, "_held", None) and any(topic == "in" for topic, _ in runs):
-                self._held = [run for run in runs if run[0] == "in"]
-                return [run for run in runs if run[0] != "in"]
+            if not getattr(self, "_held", None) and any(run.topic == "in" for run in runs):
+                self._held = [run for run in runs if run.topic == "in"]
+                return [run for run in runs if run.topic != "in"]
             held, self._held = getattr(self, "_held", None) or [], []
             return [*held, *runs]
 

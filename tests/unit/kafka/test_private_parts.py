@@ -1,0 +1,86 @@
+"""Every private part of aiokafka and Faust that `pipeline.kafka.fetching` relies on, by name.
+
+It fails where a newer version has changed one: then fit `pipeline/kafka/fetching.py` to it, and this list.
+"""
+
+import inspect
+from importlib.metadata import version
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer import fetcher
+from aiokafka.record.default_records import DefaultRecordBatch
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer
+
+from pipeline.kafka import fetching
+
+
+def parameters(function):
+    return list(inspect.signature(function).parameters)
+
+
+def test_the_versions_are_those_whose_source_was_read():
+    assert (version("aiokafka"), version("faust-streaming")) == ("0.14.0", "0.15.3")
+
+
+def test_the_fetcher_makes_our_classes():
+    assert {name: getattr(fetcher, name) for name in fetching.REPLACED} == fetching.REPLACED
+    source = inspect.getsource(fetcher.Fetcher)
+    for made in ("MemoryRecords(part_data[-1])", "PartitionRecords(\n", "FetchResult(\n", "is FetchResult"):
+        assert made in source
+
+
+def test_partition_records_are_made_and_used_as_ours_expect():
+    (theirs,) = fetching.TolerantRecords.__bases__
+    assert parameters(theirs.__init__)[1:] == [
+        "tp",
+        "records",
+        "aborted_transactions",
+        "fetch_offset",
+        "key_deserializer",
+        "value_deserializer",
+        "check_crcs",
+        "isolation_level",
+    ]
+    made = theirs(("t", 0), fetching.Batches(b""), None, 5, None, None, True, fetcher.READ_COMMITTED)
+    for name in ("_tp", "_records", "_aborted_producers", "_key_deserializer", "_check_crcs", "_isolation_level"):
+        assert hasattr(made, name), name
+    assert made.next_fetch_offset == 5
+    assert parameters(theirs._unpack_records) == ["self"]
+    assert parameters(theirs._consume_aborted_up_to) == ["self", "batch_offset"]
+    assert parameters(theirs._contains_abort_marker) == ["self", "next_batch"]
+
+
+def test_fetch_results_are_made_and_used_as_ours_expect():
+    (theirs,) = fetching.SpanResult.__bases__
+    assert parameters(theirs.__init__)[1:] == ["tp", "assignment", "partition_records", "backoff"]
+    made = theirs("place", assignment="assignment", partition_records=None, backoff=0.0)
+    assert (made._topic_partition, made._assignment, made._partition_records) == ("place", "assignment", None)
+    assert parameters(theirs.getall) == ["self", "max_records"]
+    assert parameters(theirs.check_assignment) == ["self", "tp"]
+    assert parameters(theirs.has_more) == ["self"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "validate_crc",
+        "base_offset",
+        "next_offset",
+        "producer_id",
+        "is_control_batch",
+        "is_transactional",
+        "__iter__",
+        "__next__",
+    ],
+)
+def test_a_batch_has_what_is_asked_of_it(name):
+    assert hasattr(DefaultRecordBatch, name)
+
+
+async def test_a_consumer_that_faust_made_can_be_bound():
+    consumer = AIOKafkaConsumer()
+    before = consumer._isolation_level, consumer._key_deserializer, consumer._fetch_max_bytes
+    assert before == ("read_uncommitted", None, 52428800)
+    assert parameters(AIOKafkaConsumerThread._create_worker_consumer) == ["self", "transport"]
+    assert parameters(Consumer._new_consumer_thread) == ["self"]
