@@ -11,6 +11,20 @@ QUIET_S = 10.0
 """Seconds for which a line that was just logged is not logged again: clients retry many times a second."""
 
 
+def kind_and_place(error: BaseException) -> str:
+    """What an error is and where it was raised, without its message: that may hold what people wrote.
+
+    >>> kind_and_place(ValueError("a prompt"))
+    'ValueError'
+    """
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    if last is None:
+        return type(error).__name__
+    return f"{type(error).__name__} in {last.tb_frame.f_code.co_qualname}, line {last.tb_lineno}"
+
+
 class Once(logging.Filter):
     """Drops a library's line that repeats the last one within a while."""
 

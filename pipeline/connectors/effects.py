@@ -22,6 +22,7 @@ What one request goes through, the numbers as in the code:
 3. **Run**, within the bound on concurrency.
 4. **Answer**: sent, acknowledged by the broker.
 5. **Commit**: the group's offset follows the lowest request that is not finished; so it may lag, never lead.
+What cannot be written as a record of its topic, or is longer than `max_record_bytes`, is answered by `failed` as well.
 Killed after 2, the effect has a mark and no answer: `INTERRUPTED`. Killed between 4 and 5: step 1 finds the answer.
 Killed before 4, a repeatable effect runs again. A partition that is revoked: what runs on it gets `drain_s` seconds to
 finish, then is cancelled, before the revocation returns; an answer that was on its way by then is waited for before the
@@ -32,6 +33,7 @@ effect: the answer has the same id, and the agents take the first only.
 import asyncio
 import hashlib
 import os
+import re
 import socket
 import time
 import uuid
@@ -49,6 +51,7 @@ from pipeline.connectors.contract import INTERRUPTED, Effect, Limits, Request, S
 from pipeline.connectors.front import Front
 from pipeline.connectors.readback import Known, Marks, read_back
 from pipeline.engine.wire import CE_ID, TRACEPARENT, Raw, event_time
+from pipeline.logs import kind_and_place
 from pipeline.metrics.registry import Metrics
 from pipeline.settings import Settings
 from pipeline.topics import CATALOGUE
@@ -57,6 +60,8 @@ __all__ = ["INTERRUPTED", "Effect", "Limits", "Request", "Runner", "Said"]
 log = structlog.get_logger(__name__)
 _ID_CHARS = 240
 """Ids have at most 256 characters (schemas.base); the rest is for ordinals."""
+_TRACE = re.compile(rb"(?!ff)[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+"""A W3C traceparent; what else stands under that name is not passed on."""
 _POLL_MS = 200
 _COMMIT_S = 0.2
 """Seconds between two commits at most."""
@@ -228,7 +233,7 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         try:
             async with self._room:
-                said = await self._outcome(held, request, effect_id)
+                said = self._writable(request, await self._outcome(held, request, effect_id))
             for ordinal, record in enumerate(said, 1):
                 record_id = _short(f"{self.effect.name}/{effect_id}")
                 await self._say(request, record, record_id if ordinal == len(said) else f"{record_id}/{ordinal}")  # 4
@@ -247,10 +252,20 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             return await self.effect.run(request)  # 3
         except Exception as error:
-            log.warning(
-                "failed", connector=self.effect.name, effect=effect_id, error=f"{type(error).__name__}: {error}"
-            )
+            log.warning("failed", connector=self.effect.name, effect=effect_id, error=kind_and_place(error))
             return self.effect.failed(request, f"{type(error).__name__}: {error}"[:500])
+
+    def _writable(self, request: Request, said: Sequence[Said]) -> Sequence[Said]:
+        """The records, if each can be written; else the answer that says why not. Nothing where even that cannot be."""
+        most = self.settings.max_record_bytes
+        if (why := _unwritable(said, most)) is None:
+            return said
+        log.error("an answer cannot be written", connector=self.effect.name, reason=why)
+        instead = self.effect.failed(request, why)
+        if (again := _unwritable(instead, most)) is not None:
+            log.error("nor can the answer that says so", connector=self.effect.name, reason=again)
+            return ()
+        return instead
 
     async def _mark(self, marks: Marks, request: Request, effect_id: str) -> bool:
         """Write the start mark; whether it is the first for this id."""
@@ -341,16 +356,31 @@ def _read(raw: Raw, topic: str) -> Request | None:
         value = orjson.loads(raw.value or b"null")
         CATALOGUE[topic].validate(value)
     except ValueError as error:
-        log.warning("not a request", topic=topic, partition=raw.partition, offset=raw.offset, error=str(error)[:300])
+        log.warning(
+            "not a request", topic=topic, partition=raw.partition, offset=raw.offset, error=type(error).__name__
+        )
         return None
+    trace = dict(raw.headers).get(TRACEPARENT)
     return Request(
         value,
         value[CATALOGUE[topic].identity_field],
         raw.partition,
         raw.offset,
         max(0.0, time.time() - raw.timestamp / 1000),
-        traceparent=dict(raw.headers).get(TRACEPARENT),
+        traceparent=trace if trace is not None and _TRACE.fullmatch(trace) else None,
     )
+
+
+def _unwritable(said: Sequence[Said], most_bytes: int) -> str | None:
+    """Why one of these records cannot be written; None where all can."""
+    for record in said:
+        try:
+            size = len(orjson.dumps(record.value))
+        except TypeError:  # a lone surrogate, a number of more than 64 bits, too many levels
+            return f"the {record.topic} record cannot be written as JSON"
+        if size > most_bytes:
+            return f"the {record.topic} record is too large: {size} bytes; expected at most {most_bytes}"
+    return None
 
 
 def _short(record_id: str) -> str:

@@ -52,6 +52,7 @@ def tool_effect(settings: Settings, policy: Policy, tools: ToolSettings) -> Tool
         tools,
         deadline_s=deadline_s,
         decision_s=decision_s,
+        max_record_bytes=settings.max_record_bytes,
     )
 
 

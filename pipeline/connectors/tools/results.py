@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 from agents.gating.redaction import redact
 from agents.gating.rules import GatingRules
 
@@ -10,15 +12,26 @@ CUT = "[cut]"
 _NAME = 256
 """Characters of a name, at most."""
 _ENTRY = 4
-"""Characters that an entry costs besides its text: quotes, colon, comma."""
+"""Characters that an entry costs besides its text: quotes, colon, comma; and a list or an object its brackets."""
+_WORST = 6
+"""Bytes that a character may take as JSON: a control character is written \\u0000."""
+_LONGEST = 64
+"""Bits of a whole number that JSON readers take as one; a longer one is written as a fraction."""
 
 
-def shown(output: Any, rules: GatingRules, chars: int) -> Any:
+def shown(output: Any, rules: GatingRules, chars: int, most_bytes: int | None = None) -> Any:
     """The output redacted as arguments are, and of at most about `chars` characters; what is cut says `[cut]`.
 
-    Redacted first: a secret must not lose its name by the cut.
+    Redacted first: a secret must not lose its name by the cut. most_bytes: of it as JSON, at least 1024. What comes out
+    can be written as JSON, whatever came in.
     """
-    return _cut(redact(output, rules), [chars])
+    redacted = redact(output, rules)
+    cut = _cut(redacted, [chars])
+    if most_bytes is not None and len(orjson.dumps(cut)) > most_bytes:
+        # What surpasses the room by its last name or text is paid from a part of it that is set aside.
+        cut = _cut(redacted, [max(0, min(chars, most_bytes // _WORST - 2 * _NAME))])
+        return cut if len(orjson.dumps(cut)) <= most_bytes else CUT
+    return cut
 
 
 def _cut(value: Any, left: list[int]) -> Any:
@@ -35,6 +48,7 @@ def _cut(value: Any, left: list[int]) -> Any:
                 break
             left[0] -= min(len(name), left[0]) + _ENTRY
             some[_text(name[:_NAME])] = _cut(inner, left)
+        left[0] -= _ENTRY
         return some
     if isinstance(value, list):
         items: list[Any] = []
@@ -43,8 +57,19 @@ def _cut(value: Any, left: list[int]) -> Any:
                 items.append(CUT)
                 break
             items.append(_cut(inner, left))
+        left[0] -= _ENTRY
         return items
     left[0] -= 2 * _ENTRY
+    return _written(value)
+
+
+def _written(value: Any) -> Any:
+    """A number, a truth value or null, as it can be written."""
+    if isinstance(value, int) and value.bit_length() >= _LONGEST:
+        try:
+            return float(value)
+        except OverflowError:
+            return CUT
     return value
 
 
