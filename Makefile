@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev run demo test test-unit test-contract test-kafka dst dst-ablations chaos chaos-quick turns check format kafka kafka-fetch kafka-down bench bench-quick bench-replay clean
+.PHONY: help install install-dev run demo test test-unit test-contract test-kafka dst dst-ablations chaos chaos-quick fuzz fuzz-quick turns check format kafka kafka-fetch kafka-down bench bench-quick bench-replay clean
 
 # The folder of the environment, and the Python it is made with (3.11 or newer; by default one that is found).
 VENV ?= .venv
@@ -13,6 +13,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 CHAOS_ARGS ?=
+FUZZ_ARGS ?=
+MINUTES ?= 10
 TURNS_ARGS ?=
 N ?=
 
@@ -54,6 +56,12 @@ chaos: $(VENV)/.runtime kafka-fetch ## 100 faults on 3 workers, a tool connector
 
 chaos-quick: $(VENV)/.runtime kafka-fetch ## the same with 15 faults and 8,000 inputs, under two minutes
 	@exec $(BIN)/python tests/chaos/main.py --quick $(CHAOS_ARGS)
+
+fuzz: $(VENV)/.runtime kafka-fetch ## hostile records against a worker on Kafka for MINUTES (default 10), an ordinary turn after each hundred
+	@exec $(BIN)/python tests/fuzz/main.py --minutes $(MINUTES) $(FUZZ_ARGS)
+
+fuzz-quick: $(VENV)/.runtime kafka-fetch ## the same for ten seconds
+	@exec $(BIN)/python tests/fuzz/main.py --quick $(FUZZ_ARGS)
 
 turns: $(VENV)/.runtime ## 200 turns at once with a slow model: none lost, and what other decisions wait (under a minute)
 	@exec $(BIN)/python tests/load/turns.py $(TURNS_ARGS)

@@ -74,10 +74,11 @@ class Crew:
         """Seconds since the run began."""
         return time.monotonic() - self.begun
 
-    def add(self, *, static: bool) -> Seat:
+    def add(self, *, static: bool, environment: Mapping[str, str] | None = None) -> Seat:
         """A new seat, its worker started."""
         name = f"worker-{sum(seat.role == 'worker' for seat in self.seats) + 1}"
-        return self._taken(Seat(name, name if static else None, self.folder / f"{name}.log"))
+        log = self.folder / f"{name}.log"
+        return self._taken(Seat(name, name if static else None, log, environment=environment or {}))
 
     def add_connector(self, environment: Mapping[str, str]) -> Seat:
         """The seat of the tool connector, started; a static member, so that a new one goes on at once."""
