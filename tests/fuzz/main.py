@@ -18,15 +18,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "chaos"))
+sys.path.append(str(Path(__file__).resolve().parent.parent / "support"))
+sys.path.append(str(Path(__file__).resolve().parent.parent / "chaos"))
 
 from checks import Check, Findings
 from generate import Generator, kinds
+from sentinel import Sentinel, Unanswered
 from shapes import Canaries, Group, described, load, save
 from shrink import smallest
 from tooling import service
-from watch import Sentinel, Unanswered
 from world import PARTITIONS, World
 
 from pipeline.kafka_node import KafkaNode

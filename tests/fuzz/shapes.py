@@ -14,7 +14,7 @@ from wire import Header
 
 @dataclass(frozen=True)
 class Hostile:
-    """One record. kind: how it was made. expect: what must become of it, where that is sure (`watch.py`)."""
+    """One record. kind: how it was made. expect: what must become of it, where that is sure (`checks.py`)."""
 
     kind: str
     topic: str
