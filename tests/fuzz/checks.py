@@ -102,10 +102,10 @@ class Check:
                     self._findings.add(
                         "canary in a header", f"{canary} in header {name!r} of {where}: {(content or b'')[:160]!r}"
                     )
-        if topic.startswith("changelog.") or topic.endswith(".dlq") or topic in _CONTENT:
-            return
+        content = topic.startswith("changelog.") or topic.endswith(".dlq") or topic in _CONTENT
         for canary in self._found(stored.value):
-            if canary != "argument" or topic not in _SHOWS_ARGUMENTS:
+            # A provider's key was in the environment alone: no topic may hold it.
+            if canary == "key" or not (content or (canary == "argument" and topic in _SHOWS_ARGUMENTS)):
                 self._findings.add("canary in a value", f"{canary} in the value of {where}")
 
     def _text(self, name: str, text: str) -> None:

@@ -48,7 +48,10 @@ class Crowd(History):
 
     def opened(self) -> Line:
         line = super().opened()
-        line["value"] |= {"audit_id": self.prefix + line["value"]["audit_id"], "prompt": f"{self.canaries.prompt} now?"}
+        name = line["value"]["audit_id"]  # of a turn that is opened once more it is ours already
+        name = name if name.startswith(self.prefix) else self.prefix + name
+        line["value"] |= {"audit_id": name, "prompt": f"{self.canaries.prompt} now?"}
+        line["value"]["respond"] = self.rng.random() < 0.15  # some are answered by a provider (`provider.py`)
         self.turns[-1] = (line["value"]["audit_id"], self.turns[-1][1])
         return line
 
@@ -105,7 +108,7 @@ class Generator:
     def _style(self) -> str:
         if self._on("storm") and self.number % 200 > 170:
             return "storm"  # thirty batches in a row: more malformed ones than any window of a fuse
-        return "marks" if self._on("marks") and self.number % 100 == 7 else ""
+        return "marks" if self._on("marks") and self.number % 100 in (7, 8, 9, 10) else ""
 
     def _on(self, kind: str) -> bool:
         return kind not in self.without

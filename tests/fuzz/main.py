@@ -23,6 +23,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "chaos"))
 
 from checks import Check, Findings
 from generate import Generator, kinds
+from provider import provider
 from sentinel import Sentinel, Unanswered
 from shapes import Canaries, Group, described, load, save
 from shrink import smallest
@@ -56,7 +57,11 @@ class Fuzz:
 
     async def run(self) -> None:
         """Until the records or the time are over."""
-        async with service(self._asked, SERVICE_S) as self._service, KafkaNode(self.folder / "kafka") as node:
+        async with (
+            service(self._asked, SERVICE_S) as self._service,
+            provider() as self._provider,
+            KafkaNode(self.folder / "kafka") as node,
+        ):
             self._bootstrap = node.bootstrap
             replay = load(self.given.replay) if self.given.replay else None
             while self._worlds < MOST_WORLDS:
@@ -85,8 +90,15 @@ class Fuzz:
             await world.kill()
 
     def _new_world(self, number: int) -> World:
-        connector = not self.given.no_connector
-        return World(self._bootstrap, self.folder, number, self.canaries, service=self._service, connector=connector)
+        return World(
+            self._bootstrap,
+            self.folder,
+            number,
+            self.canaries,
+            service=self._service,
+            provider=self._provider,
+            connector=not self.given.no_connector,
+        )
 
     def _batches(self) -> Iterator[list[Group]]:
         while (
@@ -240,7 +252,7 @@ def main() -> int:
     ask.add_argument("--replay", type=Path, help="send what was saved of an earlier run, and nothing else")
     ask.add_argument("--patience", type=float, default=30.0, help="seconds until the sentinel gives up")
     ask.add_argument("--no-shrink", dest="shrink", action="store_false", help="do not look for the smallest part")
-    ask.add_argument("--no-connector", action="store_true", help="the worker alone, without the tool connector")
+    ask.add_argument("--no-connector", action="store_true", help="the worker alone, without connectors")
     ask.add_argument("--no-verify", action="store_true", help="leave out replay verify at the end")
     ask.add_argument("--folder", type=Path, help="where the report goes (default .endocrine/fuzz/<seed>)")
     ask.add_argument("--keep", action="store_true", help="keep logs and data also when all held")

@@ -80,6 +80,20 @@ def _fields(rng: random.Random, record: Hostile) -> Hostile:
     )
 
 
+@_named("misplaced")
+def _misplaced(rng: random.Random, record: Hostile) -> Hostile:
+    """What people wrote stands where it is refused: an error that quotes it would carry it on."""
+    value = orjson.loads(record.value or b"{}")
+    texts = [name for name, content in value.items() if isinstance(content, str) and "canary" in content]
+    texts = texts or [name for name, content in value.items() if isinstance(content, str)] or ["id"]
+    name = rng.choice(texts)
+    content = value.get(name, "x")
+    changed = rng.choice(
+        [{name: [content]}, {name: {"text": content}}, {name + "s": content}, {"ts": content}, {"id": [content]}]
+    )
+    return record.but("misplaced", value=orjson.dumps(value | changed))
+
+
 @_named("bytes")
 def _bytes(rng: random.Random, record: Hostile) -> Hostile:
     value = bytearray(record.value or b"x")
@@ -145,7 +159,9 @@ def _wrong_key(rng: random.Random, record: Hostile) -> Hostile:
 
 @_named("large-key")
 def _large_key(rng: random.Random, record: Hostile) -> Hostile:
-    return record.but("large-key", key=b"k" * rng.choice(_LARGE))
+    moved = (b"endocrine-rekeyed-from", f"{record.topic}/0/{rng.randrange(9)}".encode())
+    headers = [*record.headers, *rng.choice([[], [moved]])]
+    return record.but("large-key", key=rng.choice([b"k", b"\xff", b"\n"]) * rng.choice(_LARGE), headers=headers)
 
 
 @_named("wrong-partition")
@@ -174,7 +190,9 @@ def _header_values(rng: random.Random, record: Hostile) -> Hostile:
 
 @_named("large-header")
 def _large_header(rng: random.Random, record: Hostile) -> Hostile:
-    name = rng.choice([b"mine", b"traceparent", b"ce_id", b"ce_source", b"endocrine-error", b"endocrine-origin"])
+    name = rng.choice(
+        [b"mine", b"traceparent", b"traceparent", b"ce_id", b"ce_source", b"endocrine-error", b"endocrine-origin"]
+    )
     return _with("large-header", record, (name, b"h" * rng.choice(_LARGE)))
 
 

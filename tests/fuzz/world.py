@@ -1,4 +1,4 @@
-"""A worker and a tool connector with topics of their own, on the run's Kafka node; several after each other."""
+"""A worker and two connectors with topics of their own, on the run's Kafka node; several after each other."""
 
 import asyncio
 import os
@@ -18,6 +18,7 @@ from wire import Wire
 
 from agents.roster import AGENTS
 from pipeline import child
+from pipeline.connectors.names import CONNECTORS
 from pipeline.settings import Settings
 
 PARTITIONS = 2
@@ -26,10 +27,19 @@ STOP_S = 60.0
 
 
 class World:
-    """number: of the world within its run, part of the topics' prefix. service: address of what the tools call."""
+    """number: of the world within its run, part of the topics' prefix. service, provider: addresses of what the tools
+    call and of who has the model. connector: whether both connectors run."""
 
     def __init__(
-        self, bootstrap: str, folder: Path, number: int, canaries: Canaries, *, service: str, connector: bool = True
+        self,
+        bootstrap: str,
+        folder: Path,
+        number: int,
+        canaries: Canaries,
+        *,
+        service: str,
+        provider: str,
+        connector: bool = True,
     ) -> None:
         self.folder = folder / f"world-{number}"
         self.folder.mkdir(parents=True)
@@ -47,11 +57,11 @@ class World:
         self.wire = Wire(bootstrap)
         self.producer = Producer(self.settings, self.wire)
         self.has_connector = connector
-        self._service = service
+        self._service, self._provider = service, provider
         self._secrets = {"OPENAI_API_KEY": canaries.key, "ENDOCRINE_MODEL_API_KEY": canaries.key}
 
     async def start(self) -> None:
-        """Both processes, ready. Raises RuntimeError."""
+        """All processes, ready. Raises RuntimeError."""
         await self.wire.start()
         worker = self.crew.add(static=False, environment=self._secrets)
         await self._until(worker, "taken over")
@@ -60,7 +70,10 @@ class World:
             connector = self.crew.add_connector(
                 {**equipment, **self._secrets, "ENDOCRINE_METRICS_PORT": str(child.free_port())}
             )
+            asks = {"ENDOCRINE_MODEL_BASE_URL": self._provider, "ENDOCRINE_METRICS_PORT": str(child.free_port())}
+            model = self.crew.add_connector({**asks, **self._secrets}, "model")
             await self._until(connector, "assigned")
+            await self._until(model, "assigned")
 
     async def _until(self, seat: Seat, logged: str) -> None:
         deadline = time.monotonic() + START_S
@@ -80,7 +93,7 @@ class World:
         ]
 
     async def stop(self) -> list[str]:
-        """Ask both to stop; what went wrong with it."""
+        """Ask all to stop; what went wrong with it."""
         await self.producer.close()
         await self.crew.stop()
         return self.crew.findings
@@ -112,7 +125,8 @@ class World:
         try:
             committed: dict[tuple[str, int], int] = {}
             for name, _ in await admin.list_consumer_groups():
-                if name.startswith(self.settings.group):
+                group = self.settings.group
+                if name.rpartition(".")[2] not in CONNECTORS and (name == group or name.startswith(f"{group}.")):
                     for place, found in (await admin.list_consumer_group_offsets(name)).items():
                         key = place.topic, place.partition
                         committed[key] = max(committed.get(key, 0), found.offset)
