@@ -238,6 +238,13 @@ def render(report: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _kinds(ask: argparse.ArgumentParser, given: Sequence[str]) -> list[str]:
+    named = [name for some in given for name in some.split(",") if name]
+    if unknown := set(named) - set(kinds()):
+        ask.error(f"{sorted(unknown)} are no kinds; expected some of {', '.join(kinds())}")
+    return named
+
+
 def main() -> int:
     """The command line."""
     ask = argparse.ArgumentParser(description=__doc__)
@@ -249,6 +256,7 @@ def main() -> int:
     ask.add_argument(
         "--without", action="append", default=[], help="leave out kinds, comma separated: known and not mended yet"
     )
+    ask.add_argument("--only", action="append", default=[], help="of the kinds these alone, beside good records")
     ask.add_argument("--replay", type=Path, help="send what was saved of an earlier run, and nothing else")
     ask.add_argument("--patience", type=float, default=30.0, help="seconds until the sentinel gives up")
     ask.add_argument("--no-shrink", dest="shrink", action="store_false", help="do not look for the smallest part")
@@ -257,9 +265,9 @@ def main() -> int:
     ask.add_argument("--folder", type=Path, help="where the report goes (default .endocrine/fuzz/<seed>)")
     ask.add_argument("--keep", action="store_true", help="keep logs and data also when all held")
     given = ask.parse_args()
-    given.without = [name for some in given.without for name in some.split(",") if name]
-    if unknown := set(given.without) - set(kinds()):
-        ask.error(f"--without: {sorted(unknown)} are no kinds; expected some of {', '.join(kinds())}")
+    given.without = _kinds(ask, given.without)
+    if only := _kinds(ask, given.only):
+        given.without = [kind for kind in kinds() if kind not in only]
     given.seed = given.seed if given.seed is not None else random.SystemRandom().randrange(1_000_000)
     if given.quick:
         given.minutes, given.shrink = given.minutes or 10 / 60, False
