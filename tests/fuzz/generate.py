@@ -188,7 +188,7 @@ class Generator:
 
     def _marking(self, n: int) -> Hostile:
         value = {**self._crowd.signal()["value"], "identity": _PEOPLE[0]}  # all of them in one partition's marks
-        origin = b"%d" % n + b"a" * 60_000 + b"/signals/0/1/0"
+        origin = b"%d-%d" % (self.number, n) + b"a" * 60_000 + b"/signals/0/1/0"
         return self._placed("marks", "signals", value, "").but("marks", headers=[(b"endocrine-origin", origin)])
 
     def _text(self, name: str) -> str:
