@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev run demo test test-unit test-contract test-kafka dst dst-ablations chaos chaos-quick turns check format measure kafka kafka-fetch kafka-down bench bench-quick bench-replay clean
+.PHONY: help install install-dev run demo test test-unit test-contract test-kafka dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns check format measure kafka kafka-fetch kafka-down bench bench-quick bench-replay clean
 
 # The folder of the environment, and the Python it is made with (3.11 or newer; by default one that is found).
 VENV ?= .venv
@@ -13,6 +13,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 CHAOS_ARGS ?=
+FUZZ_ARGS ?=
+MINUTES ?= 10
+SECONDS ?= 60
 TURNS_ARGS ?=
 N ?=
 
@@ -54,6 +57,15 @@ chaos: $(VENV)/.runtime kafka-fetch ## 100 faults on 3 workers, a tool connector
 
 chaos-quick: $(VENV)/.runtime kafka-fetch ## the same with 15 faults and 8,000 inputs, under two minutes
 	@exec $(BIN)/python tests/chaos/main.py --quick $(CHAOS_ARGS)
+
+fuzz: $(VENV)/.runtime kafka-fetch ## hostile records against a worker on Kafka for MINUTES (default 10), an ordinary turn after each hundred
+	@exec $(BIN)/python tests/fuzz/main.py --minutes $(MINUTES) $(FUZZ_ARGS)
+
+fuzz-quick: $(VENV)/.runtime kafka-fetch ## the same for ten seconds
+	@exec $(BIN)/python tests/fuzz/main.py --quick $(FUZZ_ARGS)
+
+fuzz-code: $(VENV)/.fuzz ## coverage-guided fuzzing of what reads strangers' bytes, SECONDS (default 60) for each reader
+	@exec $(BIN)/python tests/fuzz/targets.py --seconds $(SECONDS) $(FUZZ_ARGS)
 
 turns: $(VENV)/.runtime ## 200 turns at once with a slow model: none lost, and what other decisions wait (under a minute)
 	@exec $(BIN)/python tests/load/turns.py $(TURNS_ARGS)
@@ -105,6 +117,11 @@ $(VENV)/.runtime: requirements.lock requirements-build.lock pyproject.toml | $(V
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
 	@echo "installing the tools for tests and checks into $(VENV) ..."
 	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/.fuzz: requirements-fuzz.lock $(VENV)/.runtime
+	@echo "installing the fuzzer into $(VENV) ..."
+	@$(PIP) install --require-hashes -r requirements-fuzz.lock
 	@touch $@
 
 # An environment of its own: Quix Streams asks for an older pydantic than requirements.lock has.

@@ -9,6 +9,10 @@ INTERRUPTED = "interrupted: not run again"
 """Error of an effect that was started by someone, has no answer, and must not run twice."""
 
 
+LATEST_TS = 253_402_300_799.0
+"""The last second that records may name (`schemas.base.Ts`)."""
+
+
 class Said(NamedTuple):
     """A record to produce."""
 
@@ -33,7 +37,7 @@ class Request:
 
     def ts_now(self) -> float:
         """Event time of an answer given now: the request's `ts` and what went by since it was appended."""
-        return float(self.value["ts"]) + self.age_s + time.monotonic() - self.taken_at
+        return min(float(self.value["ts"]) + self.age_s + time.monotonic() - self.taken_at, LATEST_TS)
 
 
 class Effect(Protocol):

@@ -22,6 +22,7 @@ What one request goes through, the numbers as in the code:
 3. **Run**, within the bound on concurrency.
 4. **Answer**: sent, acknowledged by the broker.
 5. **Commit**: the group's offset follows the lowest request that is not finished; so it may lag, never lead.
+What cannot be written as a record of its topic, or is longer than `max_record_bytes`, is answered by `failed` as well.
 Killed after 2, the effect has a mark and no answer: `INTERRUPTED`. Killed between 4 and 5: step 1 finds the answer.
 Killed before 4, a repeatable effect runs again. A partition that is revoked: what runs on it gets `drain_s` seconds to
 finish, then is cancelled, before the revocation returns; an answer that was on its way by then is waited for before the
@@ -245,7 +246,7 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         try:
             async with self._room:
-                said = self._fitting(request, await self._outcome(held, request, effect_id))
+                said = self._writable(request, await self._outcome(held, request, effect_id))
             for ordinal, record in enumerate(said, 1):
                 record_id = _short(f"{self.effect.name}/{effect_id}")
                 await self._say(request, record, record_id if ordinal == len(said) else f"{record_id}/{ordinal}")  # 4
@@ -267,17 +268,17 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
             log.warning("failed", connector=self.effect.name, effect=effect_id, error=fault(error))
             return self.effect.failed(request, f"internal_error: {type(error).__name__}")
 
-    def _fitting(self, request: Request, said: Sequence[Said]) -> Sequence[Said]:
-        """The records, or the answer that says that one of them is no JSON or more than a topic takes."""
+    def _writable(self, request: Request, said: Sequence[Said]) -> Sequence[Said]:
+        """The records, if each can be written; else the answer that says why not. Nothing where even that cannot be."""
         most = self.settings.max_record_bytes
-        try:
-            if all(len(orjson.dumps(record.value)) <= most for record in said):
-                return said
-            error = f"too_large: the answer has more than {most} bytes"
-        except (TypeError, RecursionError) as broken:  # orjson's own error is a TypeError
-            log.warning("no JSON", connector=self.effect.name, error=fault(broken))
-            error = "internal_error: the answer is no JSON"
-        return self.effect.failed(request, error)
+        if (why := _unwritable(said, most)) is None:
+            return said
+        log.error("an answer cannot be written", connector=self.effect.name, reason=why)
+        instead = self.effect.failed(request, why)
+        if (again := _unwritable(instead, most)) is not None:
+            log.error("nor can the answer that says so", connector=self.effect.name, reason=again)
+            return ()
+        return instead
 
     async def _mark(self, marks: Marks, request: Request, effect_id: str) -> bool:
         """Write the start mark; whether it is the first for this id."""
@@ -396,6 +397,18 @@ def _read(raw: Raw, topic: str, seals: Seals) -> Request | None:
         max(0.0, time.time() - raw.timestamp / 1000),
         traceparent=traceparent if traceparent is not None and is_traceparent(traceparent) else None,
     )
+
+
+def _unwritable(said: Sequence[Said], most_bytes: int) -> str | None:
+    """Why one of these records cannot be written; None where all can."""
+    for record in said:
+        try:
+            size = len(orjson.dumps(record.value))
+        except TypeError:  # a lone surrogate, a number of more than 64 bits, too many levels
+            return f"internal_error: the {record.topic} record cannot be written as JSON"
+        if size > most_bytes:
+            return f"too_large: the {record.topic} record has {size} bytes; expected at most {most_bytes}"
+    return None
 
 
 def _short(record_id: str) -> str:

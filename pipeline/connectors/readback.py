@@ -67,8 +67,8 @@ class Marks:
         if offset > self._end:
             async with _reader(self._settings) as reader:
                 async for value in _values(reader, self._place, self._end, offset, "effect-starts", self._seals):
-                    if value["connector"] == self._connector and value["by"] != by:
-                        self.others.add(value["effect_id"])
+                    if value.get("by") != by and (effect_id := _marked(value, self._connector)) is not None:
+                        self.others.add(effect_id)
         self._end = max(self._end, offset + 1)
 
 
@@ -86,13 +86,16 @@ async def read_back(settings: Settings, effect: Answering, partition: int, since
         ]
         starts = TopicPartition(f"{settings.prefix}effect-starts", partition)
         first, end = await _window(reader, starts, start_ms)
-        marked = [
-            value["effect_id"]
-            async for value in _values(reader, starts, first, end, "effect-starts", seals)
-            if value["connector"] == effect.name
-        ]
-    marks = Marks(settings, effect.name, partition, end, marked, seals)
-    return Known((one for one in answered if one is not None), marks)
+        given = _values(reader, starts, first, end, "effect-starts", seals)
+        marked = [_marked(value, effect.name) async for value in given]
+    marks = Marks(settings, effect.name, partition, end, (one for one in marked if one is not None), seals)
+    return Known((one for one in answered if isinstance(one, str)), marks)
+
+
+def _marked(value: dict[str, Any], connector: str) -> str | None:
+    """The effect that a start mark of this connector names; None of any other object."""
+    effect_id = value.get("effect_id")
+    return effect_id if value.get("connector") == connector and isinstance(effect_id, str) else None
 
 
 @asynccontextmanager

@@ -22,8 +22,12 @@ RESTART_S = 1.0
 """Seconds until the supervisor starts a worker that ended on its own."""
 
 
-Role = Literal["worker", "connector"]
-COMMANDS: Mapping[Role, tuple[str, ...]] = {"worker": ("worker",), "connector": ("connect", "tools")}
+Role = Literal["worker", "connector", "model"]
+COMMANDS: Mapping[Role, tuple[str, ...]] = {
+    "worker": ("worker",),
+    "connector": ("connect", "tools"),
+    "model": ("connect", "model"),
+}
 
 
 @dataclass
@@ -74,15 +78,15 @@ class Crew:
         """Seconds since the run began."""
         return time.monotonic() - self.begun
 
-    def add(self, *, static: bool) -> Seat:
+    def add(self, *, static: bool, environment: Mapping[str, str] | None = None) -> Seat:
         """A new seat, its worker started."""
         name = f"worker-{sum(seat.role == 'worker' for seat in self.seats) + 1}"
-        return self._taken(Seat(name, name if static else None, self.folder / f"{name}.log"))
+        log = self.folder / f"{name}.log"
+        return self._taken(Seat(name, name if static else None, log, environment=environment or {}))
 
-    def add_connector(self, environment: Mapping[str, str]) -> Seat:
-        """The seat of the tool connector, started; a static member, so that a new one goes on at once."""
-        name = "connector"
-        return self._taken(Seat(name, name, self.folder / f"{name}.log", "connector", environment))
+    def add_connector(self, environment: Mapping[str, str], role: Role = "connector") -> Seat:
+        """The seat of the tool connector, started, or of another; a static member: a new one goes on at once."""
+        return self._taken(Seat(role, role, self.folder / f"{role}.log", role, environment))
 
     def _taken(self, seat: Seat) -> Seat:
         self.seats.append(seat)

@@ -23,14 +23,19 @@ from pipeline.connectors.tools.registry import unhandled
 from pipeline.connectors.tools.results import shown, shown_error
 from pipeline.connectors.tools.settings import ToolSettings
 from pipeline.logs import fault
+from pipeline.settings import MIB
 from schemas.tools import ToolCall
 
 _MAX_ID_CHARS = 200
+_REST_BYTES = 32 << 10
+"""Room in a result besides its output: three ids, identity, tool, summary, as JSON at its longest."""
 log = structlog.get_logger(__name__)
 
 
 class ToolEffect:
     """An `Effect`.
+
+    max_record_bytes: the longest result that is read (`Settings.max_record_bytes`); outputs are cut below it.
 
     deadline_s: a decision older than this, by the broker's clock, is not acted upon. decision_s: nor one that came
     longer after its call, as from a gate that was down: who asked has given up. One that waited for a person may.
@@ -49,11 +54,13 @@ class ToolEffect:
         *,
         deadline_s: float,
         decision_s: float,
+        max_record_bytes: int = MIB,
     ) -> None:
         self._policy = policy
         self._handlers = handlers
         self._calls = calls
         self._settings = settings
+        self._most_bytes = max(1024, max_record_bytes - _REST_BYTES)
         self._deadline_s = deadline_s
         self._decision_s = decision_s
 
@@ -84,19 +91,21 @@ class ToolEffect:
             call = self._checked(decision, found.call)
             self._in_time(request, found)
             answer = await self._handled(call)
+            # In a thread: a megabyte of small entries takes a second, in which other calls and the broker are heard.
+            output = await asyncio.to_thread(self._shown, answer.output)
         except ToolError as error:
-            output: dict[str, Any] = {"error": str(error)}
+            told: dict[str, Any] = {"error": str(error)}
             if isinstance(error, Degraded):
-                output["degraded"] = True
-            return [self._result(request, "error", output, began)]
+                told["degraded"] = True
+            return [self._result(request, "error", self._shown_error(told), began)]
         except TimeoutError:
             return [self._result(request, "timeout", {"error": "the tool did not answer in time"}, began)]
-        return [*answer.records, self._result(request, "ok", answer.output, began)]
+        return [*answer.records, self._result(request, "ok", output, began)]
 
     def failed(self, request: Request, error: str) -> Sequence[Said]:
         """What is told of a fault is its kind: its text may hold what nobody should see."""
         told = error if error == INTERRUPTED else error.partition(":")[0]
-        return [self._result(request, "error", {"error": told}, None)]
+        return [self._result(request, "error", self._shown_error({"error": told}), None)]
 
     async def close(self) -> None:
         """Give back what handlers and calls hold."""
@@ -146,10 +155,16 @@ class ToolEffect:
         except Exception as error:
             # Without its text: that may repeat what it was called with.
             log.error("a tool handler failed", connector=connector, call_id=call.call_id, error=fault(error))
-            raise ToolError(f"the tool failed ({type(error).__name__})") from error
+            raise ToolError(f"the tool failed ({type(error).__name__})") from None
+
+    def _shown(self, output: Any) -> Any:
+        return shown(output, self._policy.document.gating, self._settings.output_chars, self._most_bytes)
+
+    def _shown_error(self, output: Any) -> Any:
+        return shown_error(output, self._policy.document.gating, self._settings.output_chars, self._most_bytes)
 
     def _result(self, request: Request, status: str, output: Any, began: float | None) -> Said:
-        decision, rules = request.value, self._policy.document.gating
+        decision = request.value
         found = self._calls.known(_key(request))
         result = {
             "call_id": decision["call_id"],
@@ -159,7 +174,7 @@ class ToolEffect:
             "status": status,
             "duration_ms": 0.0 if began is None else round((time.monotonic() - began) * 1000, 3),
             "args_summary": summary_of(found.call, self._policy) if found else "",
-            "output": (shown if status == "ok" else shown_error)(output, rules, self._settings.output_chars),
+            "output": output,
             "ts": request.ts_now(),
         }
         return Said("tool-results", result)

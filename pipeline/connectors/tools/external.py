@@ -1,8 +1,9 @@
 """A tool that another service runs, behind HTTP: timeout, retry with jittered backoff, breaker.
 
 `POST` of `{"call_id", "audit_id", "identity", "tool", "arguments"}` with `Idempotency-Key: <audit_id>/<call_id>`; the
-answer is 200 with any JSON value, the output. Redirects are not followed. Retried (idempotent tools alone): no
-connection, a connection that broke, 429, 500 and above.
+answer is 200 with any JSON value of at most 1 MB, the output. It must come uncompressed, which is how it is asked for.
+Redirects are not followed. Retried (idempotent tools alone): no connection, a connection that broke, 429, 500 and
+above.
 """
 
 import time
@@ -15,6 +16,7 @@ import orjson
 import stamina
 
 from pipeline.connectors.model.breaker import Breaker
+from pipeline.connectors.tools.fetch import encoded
 from pipeline.connectors.tools.handler import Answer, Call, Degraded, ToolError
 
 MAX_BYTES = 1_000_000
@@ -74,7 +76,10 @@ class External:
     async def _ask(self, call: Call) -> Any:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=None)
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None),
+                auto_decompress=False,
+                headers={"Accept": "application/json", "Accept-Encoding": "identity"},
             )
         body = {
             "call_id": call.call_id,
@@ -98,6 +103,8 @@ class External:
                     raise Unavailable(f"the service answered {response.status}")
                 if response.status != 200:
                     raise ToolError(f"the service answered {response.status}")
+                if encoded(response):
+                    raise ToolError("the service sent a compressed answer, which was not asked for")
                 data = bytearray()
                 async for chunk in response.content.iter_chunked(1 << 16):
                     data += chunk

@@ -57,6 +57,7 @@ def tool_effect(settings: Settings, policy: Policy, tools: ToolSettings, seals: 
         tools,
         deadline_s=deadline_s,
         decision_s=decision_s,
+        max_record_bytes=settings.max_record_bytes,
     )
 
 

@@ -15,6 +15,9 @@ _SKIPPED = {
 _INLINE = frozenset({"a", "abbr", "b", "cite", "code", "em", "font", "i", "mark", "q", "s", "small", "span", "strong",
                      "sub", "sup", "time", "u", "var", "wbr"})  # fmt: skip
 _NAME = re.compile(r"/?([a-zA-Z][a-zA-Z0-9:-]{0,31})")
+_NUMBERED = re.compile(r"&#(?:[xX]0*([0-9a-fA-F]*)|0*([0-9]*));?")
+_DIGITS = 7
+"""Of a numbered character, without leading zeros: the last character that there is has seven, decimal."""
 _SPACES = re.compile(r"[ \t\r\f\v\u00a0]+")
 _HIDDEN = {ord(c): None for c in "\u200b\u200c\u200d\u2060\ufeff\u00ad"} | dict.fromkeys(range(917504, 917632))
 """Characters that show nothing, in which instructions are hidden."""
@@ -54,7 +57,22 @@ def text_of(page: str) -> str:
 
 
 def _tidy(parts: list[str]) -> str:
-    text = html.unescape("".join(parts)).translate(_HIDDEN)
+    text = html.unescape(_NUMBERED.sub(_bounded, "".join(parts))).translate(_HIDDEN)
     text = text.encode("utf-8", "replace").decode("utf-8")
     lines = (_SPACES.sub(" ", line).strip() for line in text.split("\n"))
     return "\n".join(line for line in lines if line)
+
+
+def _bounded(reference: re.Match[str]) -> str:
+    """A numbered character without leading zeros, or U+FFFD: Python refuses to read a number of 4,300 digits and more.
+
+    >>> text_of("&#0000065;&#x42;&#" + "9" * 5000 + ";&#;")
+    'AB\ufffd&#;'
+    """
+    hexadecimal, decimal = reference.groups()
+    digits = decimal if hexadecimal is None else hexadecimal
+    if len(digits) > _DIGITS:
+        return "\ufffd"
+    if not digits:
+        return reference.group() if len(reference.group()) < _DIGITS else "\ufffd"  # no number at all, or a zero
+    return f"&#x{digits};" if decimal is None else f"&#{digits};"

@@ -71,7 +71,7 @@ class Corpus:
             found = self._db.execute(
                 "SELECT source, text, -bm25(passages) AS score FROM passages WHERE passages MATCH ?"
                 " ORDER BY score DESC, source, rowid LIMIT ?",
-                (asked, max(1, min(k, MAX_K))),
+                (asked, max(1, min(int(k), MAX_K))),  # a JSON integer may be written 3.0
             )
             return [Hit(source, text, round(score, 6)) for source, text, score in found]
 

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.connectors.contract import Request, Said
-from pipeline.connectors.effects import Runner, _fault, _kinds
+from pipeline.connectors.effects import Runner, _kinds
 from pipeline.connectors.model.effect import ModelEffect
 from pipeline.connectors.model.settings import ModelSettings
 from pipeline.policy_files import shipped_policy
@@ -36,7 +36,7 @@ def runner() -> Runner:
 )
 def test_an_answer_that_no_topic_takes_becomes_an_error(runner: Runner, content: Any, kind: str) -> None:
     request = Request(VALUE, "ann", 0, 0, 0.0)
-    (said,) = runner._fitting(request, [Said("model-replies", {"content": content})])
+    (said,) = runner._writable(request, [Said("model-replies", {"content": content})])
     CATALOGUE["model-replies"].validate(said.value)
     assert said.value["status"] == "error"
     assert said.value["error"].startswith(f"{kind}: ")
@@ -44,16 +44,7 @@ def test_an_answer_that_no_topic_takes_becomes_an_error(runner: Runner, content:
 
 def test_an_answer_that_fits_is_left_alone(runner: Runner) -> None:
     said = [Said("model-replies", {"content": "yes"})]
-    assert runner._fitting(Request(VALUE, "ann", 0, 0, 0.0), said) == said
-
-
-def test_a_fault_is_logged_by_class_and_place_not_by_its_text() -> None:
-    try:
-        raise ValueError("a secret")
-    except ValueError as error:
-        told = _fault(error)
-    assert told["error"] == "ValueError"
-    assert told["where"].startswith("test_runner_answers.py:")
+    assert runner._writable(Request(VALUE, "ann", 0, 0, 0.0), said) == said
 
 
 def test_what_is_wrong_with_a_request_is_logged_without_its_fields_and_values() -> None:
