@@ -317,6 +317,7 @@ def test_copies_under_their_old_id_change_nothing_though_their_times_do(turns):
     entries = [log.user(P1), log.said("Added."), log.queued(P2), log.said("Renamed.")]
     copies = [entry | {"timestamp": "2026-01-01T01:00:00Z", "parentUuid": None} for entry in entries]
     assert turns(*entries, *copies) == [(P1, "Added."), (P2, "Renamed.")]
+    assert turns(*entries, copies[1], copies[3]) == [(P1, "Added."), (P2, "Renamed.")]
 
 
 def test_a_whole_copy_stands_in_for_an_entry_that_could_not_be_read(turns):
