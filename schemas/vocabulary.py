@@ -10,10 +10,12 @@ Fate = Literal["used", "expired", "other_turn", "cooldown", "budget", "capped", 
 Mode = Literal["strict", "balanced", "creative"]
 Tool = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 """A canonical tool name. Which ones there are is the registry's to say (policy section `tools`)."""
-Refusal = Literal["rate_limited", "budget_exceeded"]
+Refusal = Literal["rate_limited", "budget_exceeded", "held", "denied", "hold_expired"]
 Review = Literal["none", "suggested"]
 Decision = Literal["allowed", "denied", "pending"]
 Reason = Literal[
+    "conflicting_call",
+    "stale_call",
     "unknown_turn",
     "turn_closed",
     "unknown_tool",
