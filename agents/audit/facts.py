@@ -166,7 +166,9 @@ def _call(turn: Json, value: ToolCall, policy: "Policy") -> Json | None:
 
 
 def _decision(turn: Json, value: ToolDecision, policy: "Policy") -> Json | None:
-    known = _known(turn, "calls", value.call_id, _CALL, policy.document.audit.calls)
+    # A conflict is about a second call under the id: it has an entry of its own, the first one's answer is another.
+    name = f"conflicting {value.call_id}" if value.reason == "conflicting_call" else value.call_id
+    known = _known(turn, "calls", name, _CALL, policy.document.audit.calls)
     if known is None:
         turn["omitted"] = counted(turn["omitted"], "decisions")
         return turn
@@ -181,7 +183,9 @@ def _decision(turn: Json, value: ToolDecision, policy: "Policy") -> Json | None:
     }
     if not known["seen"]:
         told["ts"] = value.ts
-    turn["calls"] = {**turn["calls"], value.call_id: {**known, **told}}
+    if name != value.call_id:
+        told["call_id"] = value.call_id
+    turn["calls"] = {**turn["calls"], name: {**known, **told}}
     return turn
 
 

@@ -1,7 +1,7 @@
 """Regular expressions that take time linear in the text: RE2 (rules, section 4).
 
-`$` is the end of the text, `\\d` is 0-9, `\\w` and `\\s` are ASCII. RE2 has no backreferences and no lookaround; what it
-cannot run is found when a policy loads, by `fault`.
+`$` is the end of the text, `\\d` is 0-9, `\\w` and `\\s` are ASCII. RE2 has no backreferences and no lookaround; what
+it cannot run is found when a policy loads, by `fault`.
 """
 
 from functools import lru_cache

@@ -61,7 +61,7 @@ def checked(schema: Any) -> Any:
 
 
 def parts(schema: Any, place: str = "$") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every schema within a valid one that is an object, with its place: itself first, what it holds as data left out."""
+    """Every object that is a schema within a valid one, with its place: itself first; what it holds as data is none."""
     if not isinstance(schema, dict):
         return
     yield place, schema
@@ -91,7 +91,9 @@ def _bounded(schema: Any) -> None:
         depth += 1
         if depth > MAX_DEPTH + 1:
             raise ValueError(f"more than {MAX_DEPTH} levels deep: write it flatter")
-        members = [part.values() if isinstance(part, dict) else part for part in level if isinstance(part, (dict, list))]
+        members = [
+            part.values() if isinstance(part, dict) else part for part in level if isinstance(part, (dict, list))
+        ]
         level = [one for some in members for one in some]
     try:
         chars = len(json.dumps(schema, ensure_ascii=False, separators=(",", ":")))

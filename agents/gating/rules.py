@@ -115,7 +115,14 @@ class GatingRules(BaseModel):
         int, Field(ge=1, description="Modulations remembered per identity whose turn was not seen opened yet.")
     ]
     waiting_calls: Annotated[int, Field(ge=1, description="Calls of one turn that may wait for its first modulation.")]
-    calls_remembered: Annotated[int, Field(ge=1, description="Calls remembered per identity: a copy is not answered.")]
+    calls_remembered: Annotated[
+        int,
+        Field(ge=1, le=16_384, description="Calls remembered per identity; while there is no room, more are denied."),
+    ]
+    stale_s: Annotated[Seconds, Field(description="A call appended longer after its ts is denied, stale_call.")]
+    burst: Annotated[
+        int, Field(ge=0, le=100, description="Windows of a rate limit that claimed time may gain on append time.")
+    ]
     arguments_chars: Annotated[
         int, Field(ge=1024, le=1 << 20, description="Characters of arguments as JSON; larger ones are invalid.")
     ]

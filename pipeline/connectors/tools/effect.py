@@ -1,8 +1,9 @@
 """Running allowed tool calls as effects: a decision in, one result out (architecture, section 6).
 
-Not run, but answered with status error: what was decided longer ago than the deadline, whose call is not on record or
-says something else than the decision, whose tool the policy does not have or has switched off, whose arguments do not
-fit the tool's schema. The gate looked at all of it before; what runs tools does not take its word.
+Run is the call on record that the decision names by its function and the digest of its arguments, and no other record of
+the same id. Not run, but answered with status error, logged and counted: what was decided longer ago than the deadline,
+whose call is not on record, whose tool the policy does not have or has switched off, whose arguments do not fit the
+tool's schema. The gate looked at all of it before; what runs tools does not take its word.
 """
 
 import asyncio
@@ -13,19 +14,24 @@ from typing import Any
 
 import structlog
 
-from agents.gating.arguments import read_arguments
+from agents.gating.arguments import judged_arguments
 from agents.gating.redaction import summarise
 from agents.policy.compiled import Policy
 from pipeline.connectors.contract import INTERRUPTED, Request, Said
-from pipeline.connectors.tools.calls import Calls, Found
+from pipeline.connectors.tools.calls import CallKey, Calls, Found
 from pipeline.connectors.tools.handler import Answer, Call, Degraded, Handler, ToolError
 from pipeline.connectors.tools.registry import unhandled
 from pipeline.connectors.tools.results import shown
 from pipeline.connectors.tools.settings import ToolSettings
+from pipeline.metrics.registry import Metrics
 from schemas.tools import ToolCall
 
 _MAX_ID_CHARS = 200
 log = structlog.get_logger(__name__)
+
+
+class NotRun(ToolError):
+    """An allowed call that is not run, because it is not what was decided, or not any more."""
 
 
 class ToolEffect:
@@ -48,6 +54,7 @@ class ToolEffect:
         *,
         deadline_s: float,
         decision_s: float,
+        metrics: Metrics | None = None,
     ) -> None:
         self._policy = policy
         self._handlers = handlers
@@ -55,6 +62,7 @@ class ToolEffect:
         self._settings = settings
         self._deadline_s = deadline_s
         self._decision_s = decision_s
+        self._metrics = metrics
 
     def request_id(self, value: dict[str, Any]) -> str | None:
         """The call's, of an allowed decision; every other asks for nothing."""
@@ -74,16 +82,19 @@ class ToolEffect:
     async def run(self, request: Request) -> Sequence[Said]:
         """The handler's records, and the result; nothing where the call is an application's own to run."""
         decision, began = request.value, time.monotonic()
-        found = await self._calls.find(request.partition, _key(request))
+        key = CallKey.of_decision(decision)
+        found = None if key is None else await self._calls.find(request.partition, key)
         if found is not None and self._settings.calls == "conversation" and found.said_by != "endocrine/conversation":
             return ()
         try:
             if found is None:
-                raise ToolError("the call is not on record: not run")
+                raise NotRun("no call on record is the one that was decided: not run")
             call = self._checked(decision, found.call)
             self._in_time(request, found)
             answer = await self._handled(call)
         except ToolError as error:
+            if isinstance(error, NotRun):
+                self._refused(decision, error)
             output: dict[str, Any] = {"error": str(error)}
             if isinstance(error, Degraded):
                 output["degraded"] = True
@@ -107,13 +118,15 @@ class ToolEffect:
         registry = self._policy.document.tools
         tool = registry.by_function.get(said.tool)
         if said.tool != decision["function"] or tool is None or tool != decision["tool"]:
-            raise ToolError("the call on record names another tool than the decision: not run")
+            raise NotRun("the call on record names another tool than the decision: not run")
         spec = registry.root[tool]
         if spec.flag is not None and not self._policy.document.flags.on(spec.flag):
-            raise ToolError(f"{tool} is disabled in this deployment: flag {spec.flag} is off")
-        arguments = read_arguments(said.arguments, self._policy.document.gating.arguments_depth)
-        if arguments is None or not registry.validators[tool].is_valid(arguments):
-            raise ToolError("the arguments on record do not fit the tool: not run")
+            raise NotRun(f"{tool} is disabled in this deployment: flag {spec.flag} is off")
+        arguments, digest = judged_arguments(said.arguments, self._policy.document.gating)
+        if arguments is None or digest != decision["arguments_digest"]:
+            raise NotRun("the arguments on record are not those that were decided: not run")
+        if not registry.validators[tool].is_valid(arguments):
+            raise NotRun("the arguments on record do not fit the tool: not run")
         return Call(
             call_id=said.call_id,
             audit_id=said.audit_id,
@@ -128,11 +141,18 @@ class ToolEffect:
     def _in_time(self, request: Request, found: Found) -> None:
         age = request.ts_now() - request.value["ts"]
         if age > self._deadline_s:
-            raise ToolError(f"decided {age:.0f} s ago, more than {self._deadline_s:.0f}: not run")
+            raise NotRun(f"decided {age:.0f} s ago, more than {self._deadline_s:.0f}: not run")
         took = time.time() - age - found.appended
         waited_for_a_person = request.value["ts"] != found.call.ts
         if took > self._decision_s and not waited_for_a_person:
-            raise ToolError(f"decided {took:.0f} s after it was asked, more than {self._decision_s:.0f}: not run")
+            raise NotRun(f"decided {took:.0f} s after it was asked, more than {self._decision_s:.0f}: not run")
+
+    def _refused(self, decision: Mapping[str, Any], error: NotRun) -> None:
+        log.warning(
+            "an allowed call was not run", audit_id=decision["audit_id"], call_id=decision["call_id"], reason=str(error)
+        )
+        if self._metrics is not None:
+            self._metrics.add("endocrine_tool_calls_not_run_total", tool=decision["tool"])
 
     async def _handled(self, call: Call) -> Answer:
         connector = self._policy.document.tools.root[call.tool].connector
@@ -148,7 +168,8 @@ class ToolEffect:
 
     def _result(self, request: Request, status: str, output: Any, began: float | None) -> Said:
         decision, rules = request.value, self._policy.document.gating
-        found = self._calls.known(_key(request))
+        key = CallKey.of_decision(decision)
+        found = None if key is None else self._calls.known(key)
         result = {
             "call_id": decision["call_id"],
             "audit_id": decision["audit_id"],
@@ -168,6 +189,3 @@ def call_name(value: Mapping[str, Any]) -> str:
     name = f"{value['audit_id']}/{value['call_id']}"
     return name if len(name) <= _MAX_ID_CHARS else hashlib.sha256(name.encode()).hexdigest()
 
-
-def _key(request: Request) -> tuple[str, str, str]:
-    return request.identity, request.value["audit_id"], request.value["call_id"]

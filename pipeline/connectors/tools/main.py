@@ -15,6 +15,7 @@ from pipeline.connectors.tools.calls import Calls
 from pipeline.connectors.tools.effect import ToolEffect
 from pipeline.connectors.tools.registry import handlers_of
 from pipeline.connectors.tools.settings import ToolSettings
+from pipeline.metrics.registry import Metrics
 from pipeline.metrics.serve import serve as metrics_server
 from pipeline.policy_files import PolicyFileError, load_policy
 from pipeline.settings import Settings
@@ -32,12 +33,14 @@ def main(told_ready: Callable[[], None] = lambda: None) -> int:
         print(error, file=sys.stderr)
         return UNUSABLE
     metrics = metrics_server(settings, [], policy)
-    effect = tool_effect(settings, policy, tools)
+    effect = tool_effect(settings, policy, tools, metrics)
     limits = Limits(concurrency=tools.concurrency, waiting=4 * tools.concurrency)
     return asyncio.run(_serve(Runner(settings, effect, limits=limits, metrics=metrics), effect, told_ready))
 
 
-def tool_effect(settings: Settings, policy: Policy, tools: ToolSettings) -> ToolEffect:
+def tool_effect(
+    settings: Settings, policy: Policy, tools: ToolSettings, metrics: Metrics | None = None
+) -> ToolEffect:
     """The effect of a deployment, to be closed at the end.
 
     Its deadlines are the times for which a conversation waits: what came later would come in vain.
@@ -52,6 +55,7 @@ def tool_effect(settings: Settings, policy: Policy, tools: ToolSettings) -> Tool
         tools,
         deadline_s=deadline_s,
         decision_s=decision_s,
+        metrics=metrics,
     )
 
 
