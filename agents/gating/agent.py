@@ -10,7 +10,7 @@
   limits of a tool are in `limits.py`, rules over two calls in `sequences.py`.
 - Outputs: the decision, then its incident; before them what this record's time made expire. A decision's `ts` is the
   call's, whether it waited for its modulation or not; the second one's is the time its waiting for a person ended.
-- Time is the identity's clock, which never goes back (`moments.py`). A record that changes nothing does not move it.
+- Time is the identity's clock, which never goes back (`moments.py`).
 - A copy of a call already taken is not answered again; other content under its id is denied, `conflicting_call`, and
   changes nothing: the first that came is the one that is decided (`calls.py`).
 """
@@ -54,7 +54,9 @@ class Gating:
         if isinstance(trigger.value, Approve | Deny) and _names_one_of(expired, trigger.value.call_id):
             return after, expired  # the command came too late, and the expiry is the answer to it
         after, outputs = _apply(after, trigger, len(expired), policy)
-        return (state if after is known else after), [*expired, *outputs]
+        if after is known and (state is None or after["clock"] == state.get("clock")):
+            return state, outputs
+        return after, [*expired, *outputs]
 
 
 def _names_one_of(decisions: Iterable[Output], call_id: str) -> bool:

@@ -3,7 +3,7 @@
 turns:  {audit_id: turn}   open turns, oldest first
 early:  {audit_id: force}  modulations whose turn was not seen opened yet, oldest first
 closed: [audit_id]         recently closed turns, oldest first
-clock:  the identity's clock (agents._shared.clock) as of the last record that changed anything; null: none did
+clock:  the identity's clock (agents._shared.clock), moved by every record since there was anything to remember
 calls, blind?              agents.gating.calls
 pending: [question]        calls that wait for a person, oldest first; with audit_id and expires
 rates, circuits            agents.gating.limits

@@ -87,14 +87,11 @@ def _runs(place: str, pattern: str) -> None:
 
 def _bounded(schema: Any) -> None:
     level, depth = [schema], 0
-    while level:
+    while level := [part for part in level if isinstance(part, (dict, list))]:
         depth += 1
-        if depth > MAX_DEPTH + 1:
+        if depth > MAX_DEPTH:
             raise ValueError(f"more than {MAX_DEPTH} levels deep: write it flatter")
-        members = [
-            part.values() if isinstance(part, dict) else part for part in level if isinstance(part, (dict, list))
-        ]
-        level = [one for some in members for one in some]
+        level = [member for part in level for member in (part.values() if isinstance(part, dict) else part)]
     try:
         chars = len(json.dumps(schema, ensure_ascii=False, separators=(",", ":")))
     except (TypeError, ValueError) as error:
