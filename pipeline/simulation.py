@@ -154,10 +154,11 @@ class Simulation:
         self, topic: str, key: bytes | None, value: bytes | None, headers: Any, shown: bytes = b""
     ) -> Iterator[Derived]:
         """Apply one record as it stands on a topic; yield what arises, in order. shown: of it, as a dead letter."""
-        waiting = deque([(topic, self._append(topic, key, value, self._sealed(topic, key, value, headers)), shown)])
+        given = self._append(topic, key, value, self._sealed(topic, key, value, headers))
+        waiting = deque([(topic, given, shown, False)])
         while waiting:
-            topic, raw, shown = waiting.popleft()
-            for out, common in self._apply(topic, raw):
+            topic, raw, shown, derived = waiting.popleft()
+            for out, common in self._apply(topic, raw, derived):
                 merged = {name: None if told is None else _text(told) for name, told in (*out.own, *common)}
                 said: bytes | str | None = out.value
                 if out.topic.endswith(".dlq"):
@@ -167,7 +168,7 @@ class Simulation:
                     yield Derived((out.topic, None if out.key is None else _text(out.key), said, merged))
                 if not out.topic.endswith(".dlq"):
                     again = self._append(out.topic, out.key, out.value, (*out.own, *common))
-                    waiting.append((out.topic, again, out.value or b""))
+                    waiting.append((out.topic, again, out.value or b"", out.derived))
 
     def _sealed(self, topic: str, key: bytes | None, value: bytes | None, headers: Any) -> Any:
         """The headers of a record that comes in, sealed where it stands for one of our own and brings no seal."""
@@ -182,8 +183,8 @@ class Simulation:
         self._offsets[topic] += 1
         return Fetched(PARTITION, offset, self._appended_ms, key, value, headers)
 
-    def _apply(self, topic: str, raw: Fetched) -> Iterator[tuple[Outgoing, Any]]:
-        """What all agents say to one record."""
+    def _apply(self, topic: str, raw: Fetched, derived: bool) -> Iterator[tuple[Outgoing, Any]]:
+        """What all agents say to one record. derived: an agent wrote it."""
         for desk in self._desks:
             if topic not in desk.engine.agent.sources:
                 continue
@@ -203,7 +204,7 @@ class Simulation:
                 yield out, ()
             for out in done.outputs:
                 yield out, common if out.derived else ()
-        if CATALOGUE[topic].owner is None and not _is_derived(raw):
+        if CATALOGUE[topic].owner is None and not derived:
             yield from self._judge_alone(topic, raw)
 
     def _judge_alone(self, topic: str, raw: Fetched) -> Iterator[tuple[Outgoing, Any]]:
@@ -213,10 +214,6 @@ class Simulation:
         except Malformed as error:
             own = (*raw.headers, (ERROR, str(error).encode()), (ERROR_KIND, error.kind.encode()))
             yield Outgoing(CATALOGUE[topic].dead_letters, PARTITION, raw.key, raw.value, own, False), ()
-
-
-def _is_derived(raw: Fetched) -> bool:
-    return dict(raw.headers).get("ce_source") is not None
 
 
 def _text(data: bytes) -> str:

@@ -49,6 +49,15 @@ class ToolDecision(Record):
     ts: Annotated[Ts, Field(description="The call's; of a call that waited for a person, when its waiting ended.")]
     rule: Annotated[str | None, Field(description="Place in the policy of the rule that asks for a person.")] = None
     expires: Annotated[Ts | None, Field(description="Event time until which a person may answer.")] = None
+    arguments_digest: Annotated[
+        Digest | None,
+        Field(description="SHA-256 of the canonical JSON (RFC 8785) of the arguments as checked; null: unreadable."),
+    ] = None
+    revision: Annotated[
+        Count | None,
+        Field(description="Revision of the turn's modulation in force after it, to be waited for; null: none known."),
+    ] = None
+    message: Annotated[str | None, Field(max_length=512, description="For a person; holds no content.")] = None
 
 
 class Snapshot(Record):

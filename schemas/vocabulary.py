@@ -14,6 +14,8 @@ Refusal = Literal["rate_limited", "budget_exceeded", "held", "denied", "hold_exp
 Review = Literal["none", "suggested", "required"]
 Decision = Literal["allowed", "denied", "pending"]
 Reason = Literal[
+    "conflicting_call",
+    "stale_call",
     "unknown_turn",
     "turn_closed",
     "unknown_tool",

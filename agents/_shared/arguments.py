@@ -1,18 +1,39 @@
 """Reading the arguments of a tool call: strict JSON, one meaning only."""
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
+import rfc8785
+
+from agents.canonical import canonical_json
+from agents.gating.rules import GatingRules
 
 
-def within(arguments: Mapping[str, Any] | None, chars: int) -> Mapping[str, Any] | None:
-    """Arguments that were read, or None where they are longer than `chars` characters as compact JSON."""
-    if arguments is None:
+def judged_arguments(
+    arguments: Mapping[str, Any] | str, rules: GatingRules
+) -> tuple[Mapping[str, Any] | None, str | None]:
+    """Return the arguments that a call is decided on and run with, and their digest; None for both if there are none.
+
+    The digest is the SHA-256 of their canonical JSON (RFC 8785), hexadecimal: what a decision names and a connector
+    compares. Arguments without a canonical form (an integer beyond 2**53 - 1) are none: readers might differ on them.
+    """
+    read = read_arguments(arguments, rules.arguments_depth)
+    if read is None or len(json.dumps(read, ensure_ascii=False, separators=(",", ":"))) > rules.arguments_chars:
+        return None, None
+    digest = digest_of(read)
+    return (None, None) if digest is None else (read, digest)
+
+
+def digest_of(arguments: Mapping[str, Any]) -> str | None:
+    """Return the digest of arguments that were read; None where they have no canonical form."""
+    try:
+        return hashlib.sha256(canonical_json(arguments)).hexdigest()
+    except (rfc8785.CanonicalizationError, UnicodeEncodeError):
         return None
-    return arguments if len(json.dumps(arguments, ensure_ascii=False, separators=(",", ":"))) <= chars else None
 
 
 def read_arguments(arguments: Mapping[str, Any] | str, depth: int) -> Mapping[str, Any] | None:

@@ -5,15 +5,19 @@ partition keeps the figures of the identities that live there, and says them und
 wants the whole takes the latest record of each partition and adds up count, ok, error, blocked and modes; percentiles
 do not add, their greatest is an upper bound (docs/tools.md).
 
-It is the one agent whose key is coarser than the identity. That is sound because nothing is decided from it, and state
-never moves between partitions.
+It is the one agent whose key is coarser than the identity. That is sound because nothing is decided from it, and
+state never moves between partitions. What one identity claims in `ts` moves nobody else's figures (rules, section 10):
+time is the broker's append time; where there is none (`simulate`), each identity has a clock of its own.
 """
 
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from agents._shared.clock import forward
 from agents.analytics import window
+from agents.analytics.rules import AnalyticsRules
+from agents.analytics.window import Event
 from agents.contract import Output, State, Trigger
 from schemas.modulations import Modulation
 from schemas.tools import ToolDecision, ToolResult
@@ -22,12 +26,14 @@ if TYPE_CHECKING:
     from agents.policy.compiled import Policy
 
 KEY = "tools"
+_APPENDED = ""
+"""Name of the broker's clock; no identity is empty."""
 _MODES = ("strict", "balanced", "creative")
 
 
 @dataclass(frozen=True)
 class Analytics:
-    """State: {now, tools: {tool: window}, turns: window}; `now` is the latest event time seen."""
+    """State: {clocks, tools: {tool: window}, turns: window}, as `agents.analytics.window` describes."""
 
     name: str = "analytics"
     sources: tuple[str, ...] = ("modulations", "tool-decisions", "tool-results")
@@ -44,19 +50,27 @@ class Analytics:
         if event is None or (event[0] is not None and event[0] not in document.tools.names):
             return state, []
         tool, ts, label, duration = event
-        known = state or {"now": ts, "tools": {}, "turns": None}
-        now = max(known["now"], ts)
+        known = state if state is not None and "clocks" in state else {"clocks": {}, "tools": {}, "turns": None}
+        whose, now = (_APPENDED, trigger.appended) if trigger.appended is not None else (trigger.identity, ts)
+        clocks = _moved(known["clocks"], whose, now, rules)
+        one = Event(min(ts, clocks[whose]), label, duration, whose)
         if tool is None:
-            turns = window.added(known["turns"], (ts, label, None), now, rules)
-            return {**known, "now": now, "turns": turns}, []
-        figures = window.added(known["tools"].get(tool), (ts, label, duration), now, rules)
-        after = {**known, "now": now, "tools": {**known["tools"], tool: figures}}
-        counted, turns = window.counts(figures), window.counts(window.pruned(known["turns"], now, rules))
-        value = _record(tool, rules.window_s, counted, turns, figures, now)
+            return {**known, "clocks": clocks, "turns": window.added(known["turns"], one, clocks, rules)}, []
+        figures = window.added(known["tools"].get(tool), one, clocks, rules)
+        after = {**known, "clocks": clocks, "tools": {**known["tools"], tool: figures}}
+        counted, turns = window.counts(figures), window.counts(window.pruned(known["turns"], clocks, rules))
+        value = _record(tool, rules.window_s, counted, turns, figures, clocks[whose])
         return after, [Output("tool-analytics", trigger.identity, value)]
 
 
 AGENT = Analytics()
+
+
+def _moved(clocks: window.Clocks, whose: str, now: float, rules: AnalyticsRules) -> dict[str, float]:
+    """The clocks with one moved on and put last; the first one goes where they become too many."""
+    others = {name: clock for name, clock in clocks.items() if name != whose}
+    kept = list(others.items())[max(0, len(others) + 1 - rules.clocks) :]
+    return {**dict(kept), whose: forward(clocks.get(whose), now)}
 
 
 def _event(value: ToolResult | ToolDecision | Modulation) -> tuple[str | None, float, str, float | None] | None:

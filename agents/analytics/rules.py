@@ -16,6 +16,10 @@ class AnalyticsRules(BaseModel):
     ]
     bucket_s: Annotated[float, Field(gt=0, description="Seconds; older events count in steps of this length.")]
 
+    clocks: Annotated[
+        int, Field(ge=1, le=10_000, description="Identities with a clock of their own, where no append time is known.")
+    ]
+
     @model_validator(mode="after")
     def _few_buckets(self) -> Self:
         if self.window_s / self.bucket_s > 1000:

@@ -90,7 +90,7 @@ def _used(name: str, call: Json) -> Json:
 def _blocked(name: str, call: Json) -> Json:
     result = call["result"] or {}
     return {
-        "call_id": name,
+        "call_id": call.get("call_id", name),
         "function": call["function"],
         "tool": call["tool"],
         "step": call["step"],

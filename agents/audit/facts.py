@@ -190,11 +190,16 @@ def _call(turn: Json, value: ToolCall, policy: "Policy") -> Json | None:
 
 
 def _decision(turn: Json, value: ToolDecision, policy: "Policy") -> Json | None:
-    known = _known(turn, "calls", value.call_id, _CALL, policy.document.audit.calls)
+    # A conflict is about a second call under the id. Where the first one is decided it has an entry of its own; else it
+    # is all that is known, until the first one's decision comes.
+    conflict, first = value.reason == "conflicting_call", turn["calls"].get(value.call_id, _CALL)
+    apart = conflict and first["decision"] is not None and first["reason"] != "conflicting_call"
+    name = f"conflicting {value.call_id}" if apart else value.call_id
+    known = _known(turn, "calls", name, _CALL, policy.document.audit.calls)
     if known is None:
         turn["omitted"] = counted(turn["omitted"], "decisions")
         return turn
-    if known["decision"] in ("allowed", "denied"):
+    if known["decision"] in ("allowed", "denied") and (conflict or known["reason"] != "conflicting_call"):
         return None
     told: Json = {
         "tool": value.tool,
@@ -205,7 +210,9 @@ def _decision(turn: Json, value: ToolDecision, policy: "Policy") -> Json | None:
     }
     if not known["seen"]:
         told["ts"] = value.ts
-    turn["calls"] = {**turn["calls"], value.call_id: {**known, **told}}
+    if apart:
+        told["call_id"] = value.call_id
+    turn["calls"] = {**turn["calls"], name: {**known, **told}}
     return turn
 
 

@@ -17,6 +17,8 @@ FATES = {
 COUNTED = ("used", "capped", "clamped")
 """Fates of signals that counted."""
 REASONS = {
+    "conflicting_call": "another call was taken under its id first",
+    "stale_call": "it came too long after it was asked for",
     "unknown_turn": "its turn was never opened",
     "turn_closed": "the turn was closed",
     "unknown_tool": "there is no such tool",

@@ -72,7 +72,7 @@ def _take(desk: Desk) -> None:
             replied(desk, value.audit_id, turn, value)
         elif topic == "tool-decisions":
             calls.decided(desk, turn, value)
-        elif topic == "tool-results":
+        elif topic == "tool-results" and desk.trigger.sealed:  # a turn goes on from what our connectors say alone
             calls.came_back(desk, value.audit_id, turn, value)
         advance(desk, value.audit_id, turn)
 

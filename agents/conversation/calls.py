@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from agents._shared.arguments import judged_arguments
 from agents._shared.normalise import visible
 from agents._shared.summaries import retrieval_id
 from agents.conversation.asking import step_id
@@ -35,8 +36,7 @@ def start_retrieval(desk: Desk, audit_id: str, turn: Json) -> bool:
         return False
     arguments = {"query": turn["prompt"][: rules.query_chars], "k": wanted}
     call = _call(desk, retrieval_id(audit_id), "retrieval", spec.function, "{}")
-    turn["calls"] = [call]
-    _say(desk, audit_id, turn, call, spec.function, arguments)
+    turn["calls"] = [_asked(desk, audit_id, turn, call, spec.function, arguments)]
     return True
 
 
@@ -57,17 +57,18 @@ def start_calls(desk: Desk, audit_id: str, turn: Json, reply: ModelReply) -> Non
         if number > limits.calls_per_step:
             call.update(decision="denied", reason="not_run")
         else:
-            _say(desk, audit_id, turn, call, name, _bounded(asked.arguments, limits.arguments_chars))
+            call = _asked(desk, audit_id, turn, call, name, _bounded(asked.arguments, limits.arguments_chars))
         calls.append(call)
     turn["calls"] = calls
 
 
 def decided(desk: Desk, turn: Json, decision: ToolDecision) -> None:
-    """Take a decision in; the first that is final stands."""
+    """Take in a decision on a call of ours; the first that is final counts."""
     waits = desk.rules.waits
+    concerned = any(call["id"] == decision.call_id and _is_about(call, decision) for call in turn["calls"])
 
     def change(call: Json) -> Json:
-        if call["decision"] in ("allowed", "denied"):
+        if not concerned or call["decision"] in ("allowed", "denied"):
             return call
         wait = {"pending": waits.approval_ms, "allowed": waits.result_ms}.get(decision.decision, 0)
         if decision.decision == "pending" and call["decision"] == "pending":
@@ -75,11 +76,21 @@ def decided(desk: Desk, turn: Json, decision: ToolDecision) -> None:
         return {**call, "decision": decision.decision, "reason": decision.reason, "until": desk.after(wait)}
 
     turn["calls"] = _changed(turn["calls"], decision.call_id, change)
-    asked = any(call["id"] == decision.call_id for call in turn["calls"])
-    if asked and decision.decision == "denied" and decision.incident_id is not None:
+    if concerned and decision.decision == "denied" and decision.incident_id is not None:
         # The gate has cut the turn already; its tightened modulation is on its way.
         turn["tighten"] = True
+        turn["revision"] = max(turn.get("revision", 0), decision.revision or 0)
         turn["until"] = desk.after(waits.modulation_ms)
+
+
+def _is_about(call: Json, decision: ToolDecision) -> bool:
+    """Whether a decision under a call's id is about our call, and not about another record under that id."""
+    ours = call.get("digest")
+    if decision.reason == "conflicting_call" and (call["decision"] == "pending" or decision.arguments_digest != ours):
+        return False
+    return decision.arguments_digest is None or (
+        decision.arguments_digest == ours and decision.function == call["tool"]
+    )
 
 
 def came_back(desk: Desk, audit_id: str, turn: Json, result: ToolResult) -> None:
@@ -189,7 +200,8 @@ def _call(desk: Desk, call_id: str, short: str, tool: str, shown: str) -> Json:
     }
 
 
-def _say(desk: Desk, audit_id: str, turn: Json, call: Json, tool: str, arguments: Any) -> None:
+def _asked(desk: Desk, audit_id: str, turn: Json, call: Json, tool: str, arguments: Any) -> Json:
+    """Ask the gate for a call; the call with the digest that a decision on it names."""
     value = {
         "call_id": call["id"],
         "audit_id": audit_id,
@@ -200,6 +212,7 @@ def _say(desk: Desk, audit_id: str, turn: Json, call: Json, tool: str, arguments
         "ts": desk.now,
     }
     desk.say("tool-calls", value)
+    return {**call, "digest": judged_arguments(arguments, desk.policy.document.gating)[1]}
 
 
 def _changed(calls: list[Json], call_id: str, change: Any) -> list[Json]:

@@ -9,19 +9,21 @@ sessions: {session_id: [[serial, prompt, answer]]}  answered turns, oldest first
 serial:   number of the last entry in `sessions`
 budget:   {start, spent, held}, see `agents.conversation.budget`
 
-turn: {phase, session, model, prompt, context, upto, force, need, tighten, until, step, again, holds, stale, request,
+turn: {phase, session, model, prompt, context, upto, force, need, tighten, revision?, until, step, again, holds, stale,
+        request,
        judges, calls, said?, snippets, exchange, room, strictly, concise, answer, cut, usage}
   phase     opening | retrieving | ready | asking | tools | judging
   upto      serial of the last entry of the session's history that this turn is told
   need      null, or the alignment_risk its modulation must show before the model is asked again
   tighten   true where the gate stopped a call: the next step waits for the strict revision
+  revision  the revision that the gate named then, the least to wait for; absent before
   until     event time at which waiting for a modulation ends
   again     true where this step is asked a second time, after a veto
   holds     how often the turn lost what the model had made because it was held; names requests apart
   stale     true where the request that is out was made before the turn was held: its answer is not used
   request   null, or {id, held, until} of the model request that is out
   judges    {request_id: {what, held, until}} of verdicts that are out; what: input | output | guardian
-  calls     tool calls of this step: {id, short, tool, decision, reason, result, until}
+  calls     tool calls of this step: {id, short, tool, arguments, decision, reason, result, until, digest?}
   said      text beside the calls of this step
   exchange  messages of the steps so far: the model's calls, and what came of them
   room      characters that tool outputs may still take

@@ -114,6 +114,8 @@ def _settled(desk: Desk, turn: Json) -> bool:
         strict = desk.policy.document.strict_allowlist
         if force["mode"] != "strict" or not set(force["parameters"]["tool_allowlist"]) <= set(strict):
             return False
+        if force["revision"] < turn.get("revision", 0):
+            return False
         turn["tighten"] = False
     return True
 

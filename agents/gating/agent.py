@@ -1,29 +1,34 @@
 """The gate: every tool call is answered once, `allowed` or `denied` with exactly one reason (rules, section 4).
 
-- A call of an open turn whose first modulation has not arrived waits for it; if the turn closes first, the call is
-  denied, `turn_closed`. No call that was taken stays without an answer at the end of its turn.
-- `unknown_tool` and `not_in_allowlist` are incidents. The gate then cuts its own view of the turn to the strict
-  allowlist at once, so that the next call of the same reply meets the cut list; no later modulation undoes it.
+- A call of an open turn whose first modulation has not arrived, or that is held, waits; if the turn closes first, the
+  call is denied, `turn_closed`. No call that was taken stays without an answer at the end of its turn.
+- `unknown_tool`, `disabled_by_flag` and `not_in_allowlist` are incidents. The gate then cuts its own view of the turn
+  to the strict allowlist at once, so that the next call of the same reply meets the cut list; no later modulation
+  undoes it.
 - Only an opening makes a turn known: a modulation seen before it is kept aside until the opening arrives.
 - A call that needs a person is `pending` first, and decided once more when its waiting ends (`approvals.py`); the
   limits of a tool are in `limits.py`, rules over two calls in `sequences.py`.
 - Outputs: the decision, then its incident; before them what this record's time made expire. A decision's `ts` is the
   call's, whether it waited for its modulation or not; the second one's is the time its waiting for a person ended.
-- A copy of a call already taken is not answered again; a call under the same id with other content is rejected.
+- Time is the identity's clock, which never goes back (`moments.py`).
+- A copy of a call already taken is not answered again; other content under its id is denied, `conflicting_call`, and
+  changes nothing: the first that came is the one that is decided (`calls.py`).
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agents._shared.clock import forward
 from agents.contract import Output, Reject, State, Trigger
-from agents.gating import approvals, limits, memory, sequences
+from agents.gating import approvals, calls, limits, memory, moments, sequences
 from agents.gating.answer import NAME, answer, question_of
 from agents.gating.memory import Json
 from schemas.commands import Approve, Deny
 from schemas.interactions import Opened
 from schemas.modulations import Modulation
 from schemas.tools import ToolCall, ToolResult
+from schemas.vocabulary import Reason
 
 if TYPE_CHECKING:
     from agents.policy.compiled import Policy
@@ -42,14 +47,16 @@ class Gating:
         return trigger.identity
 
     def think(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
-        """Raises Reject: conflicting_call, too_many_waiting, inconsistent_modulation, nothing_to_approve,
-        ambiguous_call."""
-        known: Json = {**memory.EMPTY, **state} if state is not None else dict(memory.EMPTY)
+        """Raises Reject: too_many_waiting, inconsistent_modulation, nothing_to_approve, ambiguous_call."""
+        known: Json = {**memory.EMPTY, **(state or {})}
+        known["clock"] = forward(known["clock"], trigger.value.ts)
         after, expired = approvals.expire(known, trigger, policy)
         if isinstance(trigger.value, Approve | Deny) and _names_one_of(expired, trigger.value.call_id):
             return after, expired  # the command came too late, and the expiry is the answer to it
         after, outputs = _apply(after, trigger, len(expired), policy)
-        return (state if after is known else after), [*expired, *outputs]
+        if after is known and (state is None or after["clock"] == state.get("clock")):
+            return state, outputs
+        return after, [*expired, *outputs]
 
 
 def _names_one_of(decisions: Iterable[Output], call_id: str) -> bool:
@@ -64,7 +71,7 @@ def _apply(state: Json, trigger: Trigger, ordinal: int, policy: "Policy") -> tup
     if trigger.topic == "modulations":
         return _modulation(state, trigger, ordinal, policy)
     if trigger.topic == "tool-results":
-        return _result(state, value, policy), []
+        return _result(state, trigger, policy), []
     if trigger.topic == "commands":
         return approvals.command(state, trigger, ordinal, policy) if isinstance(value, Approve | Deny) else (state, [])
     if isinstance(value, Opened):
@@ -76,7 +83,7 @@ AGENT = Gating()
 
 
 def _opened(state: Json, trigger: Trigger, ordinal: int, policy: "Policy") -> tuple[Json, list[Output]]:
-    turn, rules = trigger.value, policy.document.gating
+    turn, rules, at = trigger.value, policy.document.gating, moments.now(state, trigger)
     if turn.audit_id in state["turns"] or turn.audit_id in state["closed"]:
         return state, []  # opened before: the first opening stands, and other content is modulation's to reject
     fresh = {
@@ -87,6 +94,9 @@ def _opened(state: Json, trigger: Trigger, ordinal: int, policy: "Policy") -> tu
     }
     if turn.respond:
         fresh["answered"] = True
+    if calls.opens_crowded(state, at, rules):
+        fresh["crowded"] = True
+    state = calls.sighted(state, at, rules)
     turns = {**state["turns"], turn.audit_id: fresh}
     state = {**state, "turns": turns, "early": memory.without(state["early"], turn.audit_id)}
     ended = [
@@ -108,7 +118,7 @@ def _close(
             continue
         closed = [*state["closed"], audit_id][-policy.document.gating.closed_turns :]
         state = {**state, "turns": memory.without(state["turns"], audit_id), "closed": closed}
-        state = sequences.closed(state, turn, trigger.value.ts, policy.document.gating)
+        state = sequences.closed(state, turn, moments.now(state, trigger), policy.document.gating)
         state, denied = approvals.closed(state, audit_id, trigger, policy)
         outputs += denied
         for question in turn["waiting"]:
@@ -117,11 +127,13 @@ def _close(
     return state, outputs
 
 
-def _result(state: Json, result: ToolResult, policy: "Policy") -> Json:
+def _result(state: Json, trigger: Trigger, policy: "Policy") -> Json:
     """What came of a call teaches the breaker, and the sequence rules that looked for it."""
+    result: ToolResult = trigger.value
+    rules, at = policy.document.gating, moments.now(state, trigger)
     if result.tool not in policy.document.tools.names:
         return state
-    return sequences.learnt(limits.learnt(state, result, policy.document.gating), result, policy.document.gating)
+    return sequences.learnt(limits.learnt(state, result, at, rules), result, at, rules)
 
 
 def _modulation(state: Json, trigger: Trigger, ordinal: int, policy: "Policy") -> tuple[Json, list[Output]]:
@@ -143,7 +155,10 @@ def _modulation(state: Json, trigger: Trigger, ordinal: int, policy: "Policy") -
         return {**state, "early": early}, []
     if not memory.is_newer(force, turn["force"]):
         return state, []
-    waiting, turn = turn["waiting"], {**turn, "force": force, "waiting": []}
+    turn = {**turn, "force": force}
+    waiting = [] if memory.waits(turn) else turn["waiting"]
+    if waiting:
+        turn = {**turn, "waiting": []}
     state = {**state, "turns": {**state["turns"], audit_id: turn}}
     outputs: list[Output] = []
     for question in waiting:
@@ -154,21 +169,21 @@ def _modulation(state: Json, trigger: Trigger, ordinal: int, policy: "Policy") -
 
 def _call(state: Json, trigger: Trigger, ordinal: int, policy: "Policy") -> tuple[Json, list[Output]]:
     call: ToolCall = trigger.value
-    rules = policy.document.gating
-    which, content = memory.digests_of(call, rules)
-    taken = state["calls"].get(which)
+    rules, at = policy.document.gating, moments.now(state, trigger)
+    which, content = calls.digests_of(call, rules)
+    taken = calls.content_of(state, which)
     if taken == content:
         return state, []
     if taken is not None:
-        raise Reject(
-            "conflicting_call",
-            f"call_id {call.call_id!r} of turn {call.audit_id!r} was already used for a call with other content; "
-            "expected the same content, or a call_id of its own",
-        )
-    question = question_of(call, policy)
-    state = {**state, "calls": memory.latest({**state["calls"], which: content}, rules.calls_remembered)}
+        question = question_of(call, policy, "conflicting_call")
+        return state, answer(state, call.audit_id, question, trigger, ordinal, policy)[1]
+    state, has_room = calls.remembered(state, which, content, call.audit_id, at, rules)
+    barred: Reason | None = None if has_room else "rate_limited"
+    if trigger.appended is not None and trigger.appended - call.ts > rules.stale_s:
+        barred = "stale_call"
+    question = question_of(call, policy, barred)
     turn = state["turns"].get(call.audit_id)
-    if turn is None or turn["force"] is not None:
+    if turn is None or not memory.waits(turn) or barred == "stale_call":
         return answer(state, call.audit_id, question, trigger, ordinal, policy)
     if len(turn["waiting"]) >= rules.waiting_calls:
         raise Reject(

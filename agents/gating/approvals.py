@@ -1,16 +1,18 @@
 """Calls that wait for a person: what ends their waiting (rules, section 4).
 
-Approved: decided again as the turn stands now, so a turn that was tightened or closed meanwhile is held to that.
-Denied: `approval_denied`. Nobody answered until `expires`: `approval_expired`, said at the first later record of the
-identity (a command `tick` is one), with the time of expiry; it is never a person's denial. The end of the turn denies
-what still waits, `turn_closed`.
+Approved: decided again as the turn is now, so a turn that was tightened or closed meanwhile is held to that; while the
+turn itself is held, the call waits for its release. Denied: `approval_denied`. Nobody answered until `expires`:
+`approval_expired`, produced at the first later record of the identity (a command `tick` is one), with the time of
+expiry; it is never a person's denial. The end of the turn denies what still waits, `turn_closed`. Time is the
+identity's clock.
 """
 
 from typing import TYPE_CHECKING
 
 from agents.contract import Output, Reject, Trigger
-from agents.gating.answer import answer, decision_of
-from agents.gating.memory import Json
+from agents.gating.answer import answer
+from agents.gating.memory import Json, waits
+from agents.gating.records import decision_of
 from schemas.commands import Approve, Deny
 from schemas.vocabulary import Reason
 
@@ -19,13 +21,13 @@ if TYPE_CHECKING:
 
 
 def expire(state: Json, trigger: Trigger, policy: "Policy") -> tuple[Json, list[Output]]:
-    """Deny what has waited until its time, by the event time of this record."""
-    ts = trigger.value.ts
-    late = [question for question in state["pending"] if question["expires"] <= ts]
+    """Deny what has waited until its time, by the identity's clock."""
+    clock = state["clock"]
+    late = [question for question in state["pending"] if question["expires"] <= clock]
     if not late:
         return state, []
-    outputs = [_denied(question, "approval_expired", question["expires"], trigger, policy) for question in late]
-    return {**state, "pending": [question for question in state["pending"] if question["expires"] > ts]}, outputs
+    outputs = [_denied(state, question, "approval_expired", question["expires"], trigger, policy) for question in late]
+    return {**state, "pending": [question for question in state["pending"] if question["expires"] > clock]}, outputs
 
 
 def command(state: Json, trigger: Trigger, ordinal: int, policy: "Policy") -> tuple[Json, list[Output]]:
@@ -49,11 +51,15 @@ def command(state: Json, trigger: Trigger, ordinal: int, policy: "Policy") -> tu
     outputs: list[Output] = []
     for question in named:
         if isinstance(given, Deny):
-            outputs.append(_denied(question, "approval_denied", given.ts, trigger, policy))
+            outputs.append(_denied(state, question, "approval_denied", state["clock"], trigger, policy))
         else:
-            place = ordinal + len(outputs)
-            audit_id = question["audit_id"]
-            state, answers = answer(state, audit_id, question, trigger, place, policy, asked=False, ts=given.ts)
+            audit_id, agreed = question["audit_id"], {**question, "agreed": state["clock"]}
+            turn = state["turns"].get(audit_id)
+            if turn is not None and waits(turn):
+                turn = {**turn, "waiting": [*turn["waiting"], agreed]}
+                state = {**state, "turns": {**state["turns"], audit_id: turn}}
+                continue
+            state, answers = answer(state, audit_id, agreed, trigger, ordinal + len(outputs), policy)
             outputs += answers
     return state, outputs
 
@@ -63,11 +69,11 @@ def closed(state: Json, audit_id: str, trigger: Trigger, policy: "Policy") -> tu
     named = [question for question in state["pending"] if question["audit_id"] == audit_id]
     if not named:
         return state, []
-    outputs = [_denied(question, "turn_closed", trigger.value.ts, trigger, policy) for question in named]
+    outputs = [_denied(state, question, "turn_closed", state["clock"], trigger, policy) for question in named]
     return {**state, "pending": [question for question in state["pending"] if question not in named]}, outputs
 
 
-def _denied(question: Json, reason: Reason, ts: float, trigger: Trigger, policy: "Policy") -> Output:
-    tool = policy.document.tools.by_function.get(question["function"])
-    decision = decision_of(question, question["audit_id"], trigger.identity, tool, reason, policy, ts)
+def _denied(state: Json, question: Json, reason: Reason, ts: float, trigger: Trigger, policy: "Policy") -> Output:
+    turn = state["turns"].get(question["audit_id"])
+    decision = decision_of(question, question["audit_id"], trigger.identity, reason, policy, turn, ts=ts)
     return Output("tool-decisions", trigger.identity, decision)

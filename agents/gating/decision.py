@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
-from schemas.vocabulary import Reason, Tool
+from schemas.vocabulary import Reason, Refusal, Tool
 
 Standing = Literal["open", "closed", "unknown"]
 """What a turn is to the gate: open, recently closed, or never seen opened."""
 
-INCIDENTS: frozenset[str] = frozenset({"unknown_tool", "not_in_allowlist"})
-"""Reasons that are incidents: they tighten the turn."""
+INCIDENTS: frozenset[str] = frozenset({"unknown_tool", "disabled_by_flag", "not_in_allowlist"})
+"""Reasons that are incidents: what was asked for was never offered. They tighten the turn."""
 
 
 class Case(NamedTuple):
@@ -27,15 +27,21 @@ class Case(NamedTuple):
     step: int
     """Model step that asked, from 1."""
     step_limit: int
-    refusal: Reason | None
-    """Why the turn was not admitted; None where it was."""
+    refusal: Refusal | None
+    """Why the turn was not admitted; None where it was. Calls of a turn that is held are not decided."""
     over_rate: bool = False
     """The identity has had its calls of this tool for now."""
     circuit_open: bool = False
     """The tool failed this identity too often in a row."""
+    conflicting: bool = False
+    """Another call with other content was taken under its id before."""
+    stale: bool = False
+    """It was appended too long after its `ts`."""
 
 
 _REASONS: tuple[tuple[Reason, Callable[[Case], bool]], ...] = (
+    ("conflicting_call", lambda case: case.conflicting),
+    ("stale_call", lambda case: case.stale),
     ("unknown_turn", lambda case: case.turn == "unknown"),
     ("turn_closed", lambda case: case.turn == "closed"),
     ("unknown_tool", lambda case: case.tool is None),
@@ -46,6 +52,8 @@ _REASONS: tuple[tuple[Reason, Callable[[Case], bool]], ...] = (
     ("rate_limited", lambda case: case.over_rate or case.refusal == "rate_limited"),
     ("circuit_open", lambda case: case.circuit_open),
     ("budget_exceeded", lambda case: case.refusal == "budget_exceeded"),
+    ("approval_denied", lambda case: case.refusal == "denied"),
+    ("approval_expired", lambda case: case.refusal == "hold_expired"),
 )
 
 

@@ -3,34 +3,36 @@
 turns:  {audit_id: turn}   open turns, oldest first
 early:  {audit_id: force}  modulations whose turn was not seen opened yet, oldest first
 closed: [audit_id]         recently closed turns, oldest first
-calls:  {call: content}    calls decided or waiting, oldest first; short digests of which call, and of what it says
+clock:  the identity's clock (agents._shared.clock), moved by every record since there was anything to remember
+calls, blind?              agents.gating.calls
 pending: [question]        calls that wait for a person, oldest first; with audit_id and expires
 rates, circuits            agents.gating.limits
 met                        agents.gating.sequences
 
-turn:   {prompt_hmac, force, cut, waiting, answered?, met?, awaited?}
+turn:   {prompt_hmac, force, cut, waiting, answered?, expects?, crowded?, met?, awaited?}
         force: null until the first modulation; cut: null, or the list the turn was cut to when a call was blocked;
-        waiting: questions to be decided when the first modulation arrives
+        expects: the revision that the cut leads to; waiting: questions to be decided when the first modulation arrives,
+        or the turn is no longer held; crowded: agents.gating.calls
 force:  {revision, mode, allowlist, refusal}
-question: {call_id, function, valid, step, ts, person?, begins?, ends?}
+question: {call_id, function, valid, step, ts, digest, barred?, person?, begins?, ends?, agreed?}
+        digest: of the arguments, null where they cannot be read; barred: a reason that the call alone gives;
         person: the arguments are such that the tool needs a person; begins, ends: names of sequence rules. All of them
-        and valid are judged when the call arrives, so that arguments, which are content, are never stored
+        and valid are judged when the call arrives, so that arguments, which are content, are never stored. agreed: when
+        a person agreed
 """
 
 import hashlib
 import hmac
-import json
 from collections.abc import Mapping
 from typing import Any
 
-from agents._shared.arguments import read_arguments
 from agents.gating.rules import GatingRules
 from schemas.modulations import Modulation
-from schemas.tools import ToolCall
 
 Json = dict[str, Any]
 
 EMPTY: Mapping[str, Any] = {
+    "clock": None,
     "turns": {},
     "early": {},
     "closed": [],
@@ -73,20 +75,20 @@ def allowlist_of(turn: Json) -> list[str]:
     return [tool for tool in turn["force"]["allowlist"] if cut is None or tool in cut]
 
 
+def waits(turn: Json) -> bool:
+    """Whether calls of an open turn wait: for its first modulation, or until it is no longer held."""
+    return turn["force"] is None or turn["force"]["refusal"] == "held"
+
+
+def revision_of(turn: Json | None) -> int | None:
+    """The revision in force, or on its way after a cut; None where no modulation of the turn is known."""
+    if turn is None or turn["force"] is None:
+        return None
+    return max(int(turn["force"]["revision"]), int(turn.get("expects", 0)))
+
+
 def prompt_hmac(prompt: str, rules: GatingRules) -> str | None:
     """HMAC-SHA-256 of a prompt under the policy's key, hexadecimal; None where the policy has no key."""
     if rules.prompt_hmac_key is None:
         return None
     return hmac.new(rules.prompt_hmac_key.encode(), prompt.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
-
-
-def digests_of(call: ToolCall, rules: GatingRules) -> tuple[str, str]:
-    """Which call it is, and what it says: two short digests. Producer ids are no part of what it says."""
-    arguments: Any = call.arguments
-    if not isinstance(arguments, str):
-        arguments = read_arguments(arguments, rules.arguments_depth)  # too deep to be written: denied, whatever it says
-    return _digest([call.audit_id, call.call_id]), _digest([call.tool, arguments, call.step, call.ts])
-
-
-def _digest(value: Any) -> str:
-    return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=10).hexdigest()

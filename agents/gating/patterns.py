@@ -1,47 +1,103 @@
-"""JSON Schemas of the policy: of a tool's arguments, and patterns over arguments and results."""
+"""JSON Schemas of the policy: of a tool's arguments, and patterns over arguments and results. Checked when it loads."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import SchemaError
-from jsonschema.validators import extend
 from pydantic import AfterValidator, Field
 
-# JSON Schema lets 5.0 pass as an integer; a handler would get a float. No coercion: it must be written as an integer.
-_Validator: Any = extend(  # type: ignore[no-untyped-call]
-    Draft202012Validator,
-    type_checker=Draft202012Validator.TYPE_CHECKER.redefine(
-        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
-    ),
-)
+from agents.gating import linear
+from agents.gating.formats import FORMATS
+from agents.gating.json_schema import Schema
+
+MAX_DEPTH = 48
+"""Levels of objects and lists in a schema, what it holds as data included."""
+MAX_CHARS = 65_536
+"""Characters of a schema, written as compact JSON."""
+_WITHOUT_FORMATS = FormatChecker(formats=())
+_ONE = ("additionalProperties", "items", "contains", "not", "if", "then", "else", "propertyNames")
+_MANY = ("allOf", "anyOf", "oneOf", "prefixItems")
+_NAMED = ("properties", "patternProperties", "dependentSchemas", "$defs", "definitions")
+_REFUSED = {
+    "$ref": "write the schema out",
+    "$dynamicRef": "write the schema out",
+    "$recursiveRef": "write the schema out",
+    "unevaluatedProperties": "write additionalProperties",
+    "unevaluatedItems": "write items",
+    "dependencies": "write dependentRequired or dependentSchemas",
+    "additionalItems": "write items beside prefixItems",
+    "contentEncoding": "it would not be checked",
+    "contentMediaType": "it would not be checked",
+    "contentSchema": "it would not be checked",
+}
+"""What is not run here, and what to do instead: to leave it out in silence would let pass what it forbids."""
 
 
-def compiled(schema: Mapping[str, Any] | bool) -> Any:
-    """The validator of a schema that was checked: `is_valid(value)`."""
-    return _Validator(schema)
+def compiled(schema: Mapping[str, Any] | bool) -> Schema:
+    """Return the validator of a schema that was checked."""
+    return Schema(schema)
 
 
 def checked(schema: Any) -> Any:
-    """The schema as it is. Raises ValueError where it is none, or refers to anything outside itself."""
+    """Return the schema as it is. Raises ValueError for what is none, or asks for what is not run, with its place."""
+    _bounded(schema)
     try:
-        _Validator.check_schema(schema)
+        Draft202012Validator.check_schema(schema, format_checker=_WITHOUT_FORMATS)
     except SchemaError as error:
         raise ValueError(f"not a JSON Schema: {error.json_path}: {error.message}") from error
-    if any("$ref" in part or "$dynamicRef" in part for part in parts(schema)):
-        raise ValueError("$ref is not supported: write the schema out")
+    for place, part in parts(schema):
+        for name, instead in _REFUSED.items():
+            if name in part:
+                raise ValueError(f"{place}: {name} is not supported: {instead}")
+        for pattern in part.get("patternProperties", ()):
+            _runs(f"{place}.patternProperties", pattern)
+        if "pattern" in part:
+            _runs(f"{place}.pattern", part["pattern"])
+        if "format" in part and part["format"] not in FORMATS:
+            raise ValueError(f"{place}.format: {part['format']!r} is not checked; known are {', '.join(FORMATS)}")
     return schema
 
 
-def parts(schema: Any) -> Iterator[Mapping[str, Any]]:
-    """Every object within a schema, itself first."""
-    if isinstance(schema, dict):
-        yield schema
-        for part in schema.values():
-            yield from parts(part)
-    elif isinstance(schema, list):
-        for part in schema:
-            yield from parts(part)
+def parts(schema: Any, place: str = "$") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every object that is a schema within a valid one, with its place: itself first; what it holds as data is none."""
+    if not isinstance(schema, dict):
+        return
+    yield place, schema
+    for name in _ONE:
+        yield from parts(schema.get(name), f"{place}.{name}")
+    for name in _MANY:
+        for number, part in enumerate(schema.get(name, ())):
+            yield from parts(part, f"{place}.{name}[{number}]")
+    for name in _NAMED:
+        for key, part in schema.get(name, {}).items():
+            yield from parts(part, f"{place}.{name}.{key}")
+
+
+def _runs(place: str, pattern: str) -> None:
+    fault = linear.fault(pattern)
+    if fault is not None:
+        shown = pattern if len(pattern) <= 80 else pattern[:80] + "..."
+        raise ValueError(
+            f"not a JSON Schema: {place}: {shown!r} cannot be run in linear time ({fault}); expected an expression of "
+            "RE2, without backreferences and lookaround"
+        )
+
+
+def _bounded(schema: Any) -> None:
+    level, depth = [schema], 0
+    while level := [part for part in level if isinstance(part, (dict, list))]:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise ValueError(f"more than {MAX_DEPTH} levels deep: write it flatter")
+        level = [member for part in level for member in (part.values() if isinstance(part, dict) else part)]
+    try:
+        chars = len(json.dumps(schema, ensure_ascii=False, separators=(",", ":")))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"not a JSON Schema: no JSON value: {error}") from None
+    if chars > MAX_CHARS:
+        raise ValueError(f"{chars} characters as JSON, expected at most {MAX_CHARS}")
 
 
 Pattern = Annotated[

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, StringConstraints, field_validator, model_validator
 
+from agents.gating.json_schema import Schema
 from agents.gating.patterns import Pattern, checked, compiled, parts
 from schemas.vocabulary import Tool
 
@@ -57,12 +58,12 @@ class FirstCall(BaseModel):
     )
 
     @cached_property
-    def matches_arguments(self) -> Any:
+    def matches_arguments(self) -> Schema:
         """Compiled `arguments`."""
         return compiled(self.arguments)
 
     @cached_property
-    def matches_result(self) -> Any:
+    def matches_result(self) -> Schema:
         """Compiled `result`."""
         return compiled(True if self.result is None else self.result)
 
@@ -76,7 +77,7 @@ class ThenCall(BaseModel):
     arguments: Pattern = True
 
     @cached_property
-    def matches_arguments(self) -> Any:
+    def matches_arguments(self) -> Schema:
         """Compiled `arguments`."""
         return compiled(self.arguments)
 
@@ -114,7 +115,14 @@ class GatingRules(BaseModel):
         int, Field(ge=1, description="Modulations remembered per identity whose turn was not seen opened yet.")
     ]
     waiting_calls: Annotated[int, Field(ge=1, description="Calls of one turn that may wait for its first modulation.")]
-    calls_remembered: Annotated[int, Field(ge=1, description="Calls remembered per identity: a copy is not answered.")]
+    calls_remembered: Annotated[
+        int,
+        Field(ge=1, le=16_384, description="Calls remembered per identity; while there is no room, more are denied."),
+    ]
+    stale_s: Annotated[Seconds, Field(description="A call appended longer after its ts is denied, stale_call.")]
+    burst: Annotated[
+        int, Field(ge=0, le=100, description="Windows of a rate limit that claimed time may gain on append time.")
+    ]
     arguments_chars: Annotated[
         int, Field(ge=1024, le=1 << 20, description="Characters of arguments as JSON; larger ones are invalid.")
     ]
@@ -191,13 +199,15 @@ class ToolSpec(BaseModel):
         if schema.get("type") != "object":
             raise ValueError(f"type is {schema.get('type')!r}, expected 'object': arguments are a JSON object")
         checked(schema)
-        for part in parts(schema):
-            if part.get("type") == "object" and part.get("additionalProperties") is not False:
-                raise ValueError("every schema of type object needs additionalProperties: false")
+        for place, part in parts(schema):
+            types = part.get("type")
+            takes_objects = "object" in types if isinstance(types, list) else types == "object"
+            if takes_objects and part.get("additionalProperties") is not False:
+                raise ValueError(f"{place}: every schema of type object needs additionalProperties: false")
         return schema
 
     @cached_property
-    def needs_person(self) -> Any:
+    def needs_person(self) -> Schema:
         """Compiled `approval.when`; never holds where there is none."""
         return compiled(False if self.approval is None else self.approval.when)
 
@@ -229,7 +239,7 @@ class ToolRegistry(RootModel[dict[Tool, ToolSpec]]):
         return MappingProxyType({spec.function: name for name, spec in self.root.items()})
 
     @cached_property
-    def validators(self) -> Mapping[str, Any]:
+    def validators(self) -> Mapping[str, Schema]:
         """Compiled validator of each canonical name's arguments; made once per registry."""
         return MappingProxyType({name: compiled(spec.arguments) for name, spec in self.root.items()})
 

@@ -2,18 +2,19 @@
 
 turn.met:     {rule: step}          rules whose first call was allowed, or whose result matched, in this turn
 turn.awaited: {call_id: {rule: step}}  first calls whose result will tell
-met:          {rule: ts}            rules that reach over turns: the latest time they were met, per identity
+met:          {rule: moment}        rules that reach over turns: when they were last met (agents.gating.moments)
 
 A first call whose result is not known yet counts as met for calls of a later model step: the model may have seen the
 result before the gate did. It does not count for calls of its own step, which cannot depend on its result.
-What cannot be remembered (a turn with too many results outstanding, a turn that closes before its results) counts as
-met: a rule errs to the strict side.
+What cannot be judged within bounds counts as a match, and what cannot be remembered (a turn with too many results
+outstanding, a turn that closes before its results) counts as met: a rule errs to the strict side.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from agents.gating.memory import Json, without
+from agents.gating.moments import Moment, elapsed_us, micros
 from agents.gating.rules import GatingRules, SequenceRule
 from schemas.tools import ToolResult
 
@@ -21,40 +22,40 @@ from schemas.tools import ToolResult
 def begun_by(tool: str, arguments: Mapping[str, Any], rules: GatingRules) -> list[str]:
     """Names of the rules that this call begins, as far as its arguments tell."""
     firsts = (rule for rule in rules.sequences if rule.first.tool == tool)
-    return [rule.name for rule in firsts if rule.first.matches_arguments.is_valid(arguments)]
+    return [rule.name for rule in firsts if rule.first.matches_arguments.may_fit(arguments)]
 
 
 def ended_by(tool: str, arguments: Mapping[str, Any], rules: GatingRules) -> list[str]:
     """Names of the rules that would stop this call."""
     thens = (rule for rule in rules.sequences if rule.then.tool == tool)
-    return [rule.name for rule in thens if rule.then.matches_arguments.is_valid(arguments)]
+    return [rule.name for rule in thens if rule.then.matches_arguments.may_fit(arguments)]
 
 
-def in_force(state: Json, turn: Json, question: Json, rules: GatingRules) -> list[SequenceRule]:
+def in_force(state: Json, turn: Json, question: Json, at: Moment, rules: GatingRules) -> list[SequenceRule]:
     """The rules that stop this call now, in the order of the policy."""
     found = []
     for name in question.get("ends", ()):
         rule = rules.sequence.get(name)
-        if rule is not None and _met(state, turn, question, rule):
+        if rule is not None and _met(state, turn, question, at, rule):
             found.append(rule)
     return found
 
 
-def begin(state: Json, turn: Json, question: Json, rules: GatingRules) -> tuple[Json, Json]:
+def begin(state: Json, turn: Json, question: Json, at: Moment, rules: GatingRules) -> tuple[Json, Json]:
     """State and turn after a call was allowed."""
     named = [rules.sequence[name] for name in question.get("begins", ()) if name in rules.sequence]
     at_once = [rule for rule in named if rule.first.result is None]
     later = [rule for rule in named if rule.first.result is not None]
     if later and len(turn.get("awaited", {})) >= rules.waiting_calls:
         at_once, later = named, []
-    state, turn = _meet(state, turn, at_once, question["step"], question["ts"])
+    state, turn = _meet(state, turn, at_once, question["step"], at)
     if later:
         entry = {rule.name: question["step"] for rule in later}
         turn = {**turn, "awaited": {**turn.get("awaited", {}), question["call_id"]: entry}}
     return state, turn
 
 
-def learnt(state: Json, result: ToolResult, rules: GatingRules) -> Json:
+def learnt(state: Json, result: ToolResult, at: Moment, rules: GatingRules) -> Json:
     """The state after a result: what waited for it is met, or is not."""
     turn = state["turns"].get(result.audit_id)
     entry = None if turn is None else turn.get("awaited", {}).get(result.call_id)
@@ -63,31 +64,31 @@ def learnt(state: Json, result: ToolResult, rules: GatingRules) -> Json:
     turn = {**turn, "awaited": without(turn["awaited"], result.call_id)}
     for name, step in entry.items():
         rule = rules.sequence.get(name)
-        if rule is not None and rule.first.matches_result.is_valid(result.output):
-            state, turn = _meet(state, turn, [rule], step, result.ts)
+        if rule is not None and rule.first.matches_result.may_fit(result.output):
+            state, turn = _meet(state, turn, [rule], step, at)
     return {**state, "turns": {**state["turns"], result.audit_id: turn}}
 
 
-def closed(state: Json, turn: Json, ts: float, rules: GatingRules) -> Json:
+def closed(state: Json, turn: Json, at: Moment, rules: GatingRules) -> Json:
     """The state after a turn ended: rules that reach over turns count as met where a result is still outstanding."""
     names = {name for entry in turn.get("awaited", {}).values() for name in entry}
-    return _meet(state, turn, [rule for rule in rules.sequences if rule.name in names], 0, ts)[0]
+    return _meet(state, turn, [rule for rule in rules.sequences if rule.name in names], 0, at)[0]
 
 
-def _meet(state: Json, turn: Json, rules: Iterable[SequenceRule], step: int, ts: float) -> tuple[Json, Json]:
+def _meet(state: Json, turn: Json, rules: Iterable[SequenceRule], step: int, at: Moment) -> tuple[Json, Json]:
     for rule in rules:
         if rule.window_s is None:
             turn = {**turn, "met": {**turn.get("met", {}), rule.name: step}}
         else:
-            state = {**state, "met": {**state["met"], rule.name: max(ts, state["met"].get(rule.name, ts))}}
+            state = {**state, "met": {**state["met"], rule.name: at}}
     return state, turn
 
 
-def _met(state: Json, turn: Json, question: Json, rule: SequenceRule) -> bool:
+def _met(state: Json, turn: Json, question: Json, at: Moment, rule: SequenceRule) -> bool:
     if rule.window_s is None:
         if rule.name in turn.get("met", {}):
             return True
-    elif rule.name in state["met"] and question["ts"] <= state["met"][rule.name] + rule.window_s:
+    elif rule.name in state["met"] and elapsed_us(state["met"][rule.name], at) <= micros(rule.window_s):
         return True
     turns = [turn] if rule.window_s is None else state["turns"].values()
     for other in turns:

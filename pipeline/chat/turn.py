@@ -44,7 +44,9 @@ class Turn:
         elif topic == "tool-calls":
             self.calls[value["call_id"]] = value
         elif topic == "tool-decisions":
-            self.decisions.setdefault(value["call_id"], []).append(value)
+            said = self.decisions.setdefault(value["call_id"], [])
+            if value.get("reason") != "conflicting_call" or not said:
+                said.append(value)  # a conflict is about a second call under the id, not about this one
         elif topic == "tool-results":
             self.results[value["call_id"]] = value
         elif topic == "incidents":

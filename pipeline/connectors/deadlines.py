@@ -12,7 +12,8 @@ A subject is something that an agent waits for; it is added by one record and se
 | result   | tool-decisions, allowed                      | ts + result_s                  | tool-results            |
 | reply    | model-requests                               | ts + deadline_ms + reply grace | model-replies           |
 
-Which modulation answers an incident cannot be told from outside, so none settles it.
+Which modulation answers an incident cannot be told from outside, so none settles it. A decision `conflicting_call`
+settles nothing: it is about a second record under a call's id.
 A turn that closes settles all of its subjects. Topics have no common order, so what was settled before it was seen is
 remembered for a while. A deadline of event time passes on the wall clock as long after the record's append as it lies
 after the record's ts. Where nothing settles a subject its tick is said again, later and later, a few times: an agent
@@ -144,6 +145,8 @@ class Deadlines:
             self._settle(name)
 
     def _decided(self, value: Mapping[str, Any], turn: str, add: Any) -> None:
+        if value.get("reason") == "conflicting_call":
+            return  # about another record under this id; what waits for the first one waits on
         call_id = value["call_id"]
         self._settle(("call", turn, call_id))
         if value["decision"] == "pending":

@@ -58,12 +58,15 @@ class Unknowns:
 
     def hear(self, ours: Said, theirs: Said) -> None:
         """Take in what the two worlds said to one record."""
+        decided: set[str] = set()
         for said, latest in ((ours, self._ours), (theirs, self._theirs)):
             for (topic, _), value in said.items():
-                if topic == "tool-decisions":
+                if (
+                    topic == "tool-decisions" and value.get("reason") != "conflicting_call"
+                ):  # that is about another call
                     latest[value["call_id"]] = value
-        decided = (value for said in (ours, theirs) for (topic, _), value in said.items() if topic == "tool-decisions")
-        for call in {value["call_id"] for value in decided}:
+                    decided.add(value["call_id"])
+        for call in decided:
             mine, other = self._ours.get(call), self._theirs.get(call)
             if mine is not None and other is not None and _verdict(mine) == _verdict(other):
                 del self._ours[call], self._theirs[call]

@@ -14,6 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from effects import answers, produce, running
 from tooling import SPEC, ConnectorChild, entries_of, service
 
+from agents._shared.arguments import digest_of
 from pipeline.admin import ensure_topics
 from pipeline.connectors.contract import INTERRUPTED
 from pipeline.connectors.tools.calls import Calls
@@ -41,6 +42,7 @@ def a_call(who: str = "ann", *, function: str = "retrieve_knowledge", query: str
 
 def decided(call: dict[str, Any], decision: str = "allowed", tool: str = "retrieval") -> dict[str, Any]:
     value = {name: call[name] for name in ("call_id", "audit_id", "identity", "ts")}
+    value["arguments_digest"] = digest_of(call["arguments"])
     value |= {"function": call["tool"], "tool": tool, "decision": decision}
     reason = {"allowed": None, "pending": "awaiting_approval", "denied": "step_limit"}[decision]
     return {**value, "reason": reason, "incident_id": None, "policy": "0" * 64}

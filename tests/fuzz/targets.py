@@ -129,8 +129,8 @@ def _page() -> Target:
 
 def _arguments() -> Target:
     import orjson
-    from agents.gating.arguments import read_arguments
 
+    from agents._shared.arguments import read_arguments
     from pipeline.connectors.tools.results import shown
 
     rules = _rules()

@@ -1,16 +1,19 @@
 """The calls that decisions are about: decisions carry no arguments, so their calls are read back from `tool-calls`.
 
-A call lies on its decision's partition, appended before it. Of several records under one call id the first that fits
-counts, as for the gate; a later one with other arguments is never run.
+A call lies on its decision's partition, appended before it. Several records may share one call id; which of them was
+allowed, the decision says: by the function and the digest of the arguments. So each is held under those, the first one
+of equal ones, and no other is ever run.
 """
 
 import asyncio
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from aiokafka import TopicPartition
 
+from agents._shared.arguments import digest_of, read_arguments
 from pipeline import clients
 from pipeline.engine.decode import Malformed, decode
 from pipeline.engine.fit import canonical, partition_of
@@ -23,9 +26,36 @@ from schemas.tools import ToolCall
 
 MAX_BYTES = 64 << 20
 """Of calls remembered by one process; the oldest go first, and their decisions end in an error."""
+MAX_SHARING = 16
+"""Records of one call id that are held; the gate decides on the first that it can take, so later ones are nobody's."""
+_DEEPEST = 64
+"""Levels of arguments: the most that a policy may allow (gating.arguments_depth)."""
 _TOPIC = CATALOGUE["tool-calls"]
-Key = tuple[str, str, str]
-"""identity, audit_id, call_id."""
+
+
+class CallKey(NamedTuple):
+    """What a decision names: one call, with what it asks for."""
+
+    identity: str
+    audit_id: str
+    call_id: str
+    function: str
+    digest: str
+
+    @classmethod
+    def of_decision(cls, decision: Mapping[str, Any]) -> "CallKey | None":
+        """The call of a decision; None where it names no arguments."""
+        digest = decision.get("arguments_digest")
+        if digest is None:
+            return None
+        return cls(decision["identity"], decision["audit_id"], decision["call_id"], decision["function"], digest)
+
+    @classmethod
+    def of_call(cls, call: ToolCall, identity: str) -> "CallKey | None":
+        """The key of a call on record; None where its arguments cannot be read."""
+        arguments = read_arguments(call.arguments, _DEEPEST)
+        digest = None if arguments is None else digest_of(arguments)
+        return None if digest is None else cls(identity, call.audit_id, call.call_id, call.tool, digest)
 
 
 class Found(NamedTuple):
@@ -38,8 +68,39 @@ class Found(NamedTuple):
     """The broker's append time, seconds since 1970."""
 
 
+class HeldCalls:
+    """Calls by what decisions name, within `max_bytes`."""
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._held: OrderedDict[CallKey, tuple[Found, int]] = OrderedDict()
+        self._sharing: Counter[tuple[str, ...]] = Counter()
+        """Calls held per identity, turn and call id."""
+        self._bytes = 0
+
+    def get(self, key: CallKey) -> Found | None:
+        """The call of a key."""
+        held = self._held.get(key)
+        return None if held is None else held[0]
+
+    def add(self, found: Found, identity: str, size: int) -> None:
+        """Hold a call of `size` bytes, if it can be run at all and is the first of its kind."""
+        key = CallKey.of_call(found.call, identity)
+        if key is None or key in self._held or self._sharing[key[:3]] >= MAX_SHARING:
+            return
+        self._held[key] = (found, size)
+        self._sharing[key[:3]] += 1
+        self._bytes += size
+        while self._bytes > self._max_bytes and len(self._held) > 1:
+            oldest, (_, freed) = self._held.popitem(last=False)
+            self._bytes -= freed
+            self._sharing[oldest[:3]] -= 1
+            if not self._sharing[oldest[:3]]:
+                del self._sharing[oldest[:3]]
+
+
 class Calls:
-    """Calls by id, as far back as `lookback_s` before the first question about their partition."""
+    """Calls by key, as far back as `lookback_s` before the first question about their partition."""
 
     def __init__(
         self, settings: Settings, *, lookback_s: float, max_bytes: int = MAX_BYTES, seals: Seals | None = None
@@ -47,23 +108,20 @@ class Calls:
         self._settings = settings
         self._seals = load_seals(settings) if seals is None else seals
         self._lookback_ms = int(lookback_s * 1000)
-        self._max_bytes = max_bytes
-        self._held: OrderedDict[Key, tuple[Found, int]] = OrderedDict()
-        self._bytes = 0
+        self._held = HeldCalls(max_bytes)
         self._next: dict[int, int] = {}
         self._reader: Any = None
         self._lock = asyncio.Lock()
 
-    def known(self, key: Key) -> Found | None:
+    def known(self, key: CallKey) -> Found | None:
         """The call, as far as it was read."""
-        held = self._held.get(key)
-        return None if held is None else held[0]
+        return self._held.get(key)
 
-    async def find(self, partition: int, key: Key) -> Found | None:
-        """The same, after reading all that stands on the partition now. Raises KafkaError."""
-        if key not in self._held:
+    async def find(self, partition: int, key: CallKey) -> Found | None:
+        """The same, after reading all that is on the partition now. Raises KafkaError."""
+        if self.known(key) is None:
             async with self._lock:
-                if key not in self._held:
+                if self.known(key) is None:
                     await self._catch_up(partition)
         return self.known(key)
 
@@ -89,7 +147,7 @@ class Calls:
         reader.unsubscribe()  # or it would go on polling
 
     def add(self, raw: Raw) -> None:
-        """Remember the call of a record, if it is one that the gate would take and the first of its id."""
+        """Remember the call of a record, if it is one that the gate would take."""
         try:
             call: ToolCall = decode(_TOPIC, raw.value, self._settings.max_record_bytes)
         except Malformed:
@@ -97,18 +155,10 @@ class Calls:
         identity = canonical(call.identity)
         if raw.key != identity.encode() or partition_of(identity, self._settings.partitions) != raw.partition:
             return
-        key = (identity, call.audit_id, call.call_id)
-        if key in self._held:
-            return
         headers = dict(raw.headers or ())
         ours = SEAL in headers and self._seals.valid("tool-calls", raw, headers)
         said_by = (headers.get("ce_source") or b"").decode("utf-8", "replace") if ours else ""
-        size = len(raw.value or b"")
-        self._held[key] = (Found(call, said_by, raw.timestamp / 1000), size)
-        self._bytes += size
-        while self._bytes > self._max_bytes and len(self._held) > 1:
-            _, (_, freed) = self._held.popitem(last=False)
-            self._bytes -= freed
+        self._held.add(Found(call, said_by, raw.timestamp / 1000), identity, len(raw.value or b""))
 
     async def _connected(self) -> Any:
         if self._reader is None:

@@ -1,7 +1,8 @@
 """Running allowed tool calls as effects: a decision in, one result out (architecture, section 6).
 
-Not run, but answered with status error: what was decided longer ago than the deadline, whose call is not on record or
-says something else than the decision, whose tool the policy does not have or has switched off, whose arguments do not
+Run is the call on record that the decision names by its function and the digest of its arguments, and no other record
+of the same id. Not run, but answered with status error, logged and counted: what was decided longer ago than the
+deadline, whose call is not on record, whose tool the policy does not have or has switched off, whose arguments do not
 fit the tool's schema. The gate looked at all of it before; what runs tools does not take its word.
 """
 
@@ -13,16 +14,17 @@ from typing import Any
 
 import structlog
 
-from agents._shared.arguments import read_arguments
+from agents._shared.arguments import judged_arguments
 from agents._shared.summaries import summary_of
 from agents.policy.compiled import Policy
 from pipeline.connectors.contract import INTERRUPTED, Request, Said
-from pipeline.connectors.tools.calls import Calls, Found
+from pipeline.connectors.tools.calls import CallKey, Calls, Found
 from pipeline.connectors.tools.handler import Answer, Call, Degraded, Handler, ToolError
 from pipeline.connectors.tools.registry import unhandled
 from pipeline.connectors.tools.results import shown, shown_error
 from pipeline.connectors.tools.settings import ToolSettings
 from pipeline.logs import fault
+from pipeline.metrics.registry import Metrics
 from pipeline.settings import MIB
 from schemas.tools import ToolCall
 
@@ -30,6 +32,10 @@ _MAX_ID_CHARS = 200
 _REST_BYTES = 32 << 10
 """Room in a result besides its output: three ids, identity, tool, summary, as JSON at its longest."""
 log = structlog.get_logger(__name__)
+
+
+class NotRun(ToolError):
+    """An allowed call that is not run, because it is not what was decided, or not any more."""
 
 
 class ToolEffect:
@@ -55,6 +61,7 @@ class ToolEffect:
         deadline_s: float,
         decision_s: float,
         max_record_bytes: int = MIB,
+        metrics: Metrics | None = None,
     ) -> None:
         self._policy = policy
         self._handlers = handlers
@@ -63,6 +70,7 @@ class ToolEffect:
         self._most_bytes = max(1024, max_record_bytes - _REST_BYTES)
         self._deadline_s = deadline_s
         self._decision_s = decision_s
+        self._metrics = metrics
 
     def request_id(self, value: dict[str, Any]) -> str | None:
         """The call's, of an allowed decision; every other asks for nothing."""
@@ -82,18 +90,21 @@ class ToolEffect:
     async def run(self, request: Request) -> Sequence[Said]:
         """The handler's records, and the result; nothing where the call is an application's own to run."""
         decision, began = request.value, time.monotonic()
-        found = await self._calls.find(request.partition, _key(request))
+        key = CallKey.of_decision(decision)
+        found = None if key is None else await self._calls.find(request.partition, key)
         if found is not None and self._settings.calls == "conversation" and found.said_by != "endocrine/conversation":
             return ()
         try:
             if found is None:
-                raise ToolError("the call is not on record: not run")
+                raise NotRun("no call on record is the one that was decided: not run")
             call = self._checked(decision, found.call)
             self._in_time(request, found)
             answer = await self._handled(call)
             # In a thread: a megabyte of small entries takes a second, in which other calls and the broker are heard.
             output = await asyncio.to_thread(self._shown, answer.output)
         except ToolError as error:
+            if isinstance(error, NotRun):
+                self._refused(decision, error)
             told: dict[str, Any] = {"error": str(error)}
             if isinstance(error, Degraded):
                 told["degraded"] = True
@@ -117,13 +128,15 @@ class ToolEffect:
         registry = self._policy.document.tools
         tool = registry.by_function.get(said.tool)
         if said.tool != decision["function"] or tool is None or tool != decision["tool"]:
-            raise ToolError("the call on record names another tool than the decision: not run")
+            raise NotRun("the call on record names another tool than the decision: not run")
         spec = registry.root[tool]
         if spec.flag is not None and not self._policy.document.flags.on(spec.flag):
-            raise ToolError(f"{tool} is disabled in this deployment: flag {spec.flag} is off")
-        arguments = read_arguments(said.arguments, self._policy.document.gating.arguments_depth)
-        if arguments is None or not registry.validators[tool].is_valid(arguments):
-            raise ToolError("the arguments on record do not fit the tool: not run")
+            raise NotRun(f"{tool} is disabled in this deployment: flag {spec.flag} is off")
+        arguments, digest = judged_arguments(said.arguments, self._policy.document.gating)
+        if arguments is None or digest != decision["arguments_digest"]:
+            raise NotRun("the arguments on record are not those that were decided: not run")
+        if not registry.validators[tool].is_valid(arguments):
+            raise NotRun("the arguments on record do not fit the tool: not run")
         return Call(
             call_id=said.call_id,
             audit_id=said.audit_id,
@@ -138,11 +151,18 @@ class ToolEffect:
     def _in_time(self, request: Request, found: Found) -> None:
         age = request.ts_now() - request.value["ts"]
         if age > self._deadline_s:
-            raise ToolError(f"decided {age:.0f} s ago, more than {self._deadline_s:.0f}: not run")
+            raise NotRun(f"decided {age:.0f} s ago, more than {self._deadline_s:.0f}: not run")
         took = time.time() - age - found.appended
         waited_for_a_person = request.value["ts"] != found.call.ts
         if took > self._decision_s and not waited_for_a_person:
-            raise ToolError(f"decided {took:.0f} s after it was asked, more than {self._decision_s:.0f}: not run")
+            raise NotRun(f"decided {took:.0f} s after it was asked, more than {self._decision_s:.0f}: not run")
+
+    def _refused(self, decision: Mapping[str, Any], error: NotRun) -> None:
+        log.warning(
+            "an allowed call was not run", audit_id=decision["audit_id"], call_id=decision["call_id"], reason=str(error)
+        )
+        if self._metrics is not None:
+            self._metrics.add("endocrine_tool_calls_not_run_total", tool=decision["tool"])
 
     async def _handled(self, call: Call) -> Answer:
         connector = self._policy.document.tools.root[call.tool].connector
@@ -165,7 +185,8 @@ class ToolEffect:
 
     def _result(self, request: Request, status: str, output: Any, began: float | None) -> Said:
         decision = request.value
-        found = self._calls.known(_key(request))
+        key = CallKey.of_decision(decision)
+        found = None if key is None else self._calls.known(key)
         result = {
             "call_id": decision["call_id"],
             "audit_id": decision["audit_id"],
@@ -184,7 +205,3 @@ def call_name(value: Mapping[str, Any]) -> str:
     """The id of the effect of a call: two turns may use one call id."""
     name = f"{value['audit_id']}/{value['call_id']}"
     return name if len(name) <= _MAX_ID_CHARS else hashlib.sha256(name.encode()).hexdigest()
-
-
-def _key(request: Request) -> tuple[str, str, str]:
-    return request.identity, request.value["audit_id"], request.value["call_id"]

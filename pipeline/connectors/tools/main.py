@@ -16,6 +16,7 @@ from pipeline.connectors.tools.effect import ToolEffect
 from pipeline.connectors.tools.registry import handlers_of
 from pipeline.connectors.tools.settings import ToolSettings
 from pipeline.engine.seals import Seals
+from pipeline.metrics.registry import Metrics
 from pipeline.metrics.serve import serve as metrics_server
 from pipeline.policy_files import PolicyFileError, load_policy
 from pipeline.seal_keys import SealKeyError, load_seals
@@ -35,14 +36,20 @@ def main(told_ready: Callable[[], None] = lambda: None) -> int:
         print(error, file=sys.stderr)
         return UNUSABLE
     metrics = metrics_server(settings, [], policy)
-    effect = tool_effect(settings, policy, tools, seals)
+    effect = tool_effect(settings, policy, tools, metrics, seals)
     limits = Limits(concurrency=tools.concurrency, waiting=4 * tools.concurrency)
     return asyncio.run(
         _serve(Runner(settings, effect, limits=limits, metrics=metrics, seals=seals), effect, told_ready)
     )
 
 
-def tool_effect(settings: Settings, policy: Policy, tools: ToolSettings, seals: Seals | None = None) -> ToolEffect:
+def tool_effect(
+    settings: Settings,
+    policy: Policy,
+    tools: ToolSettings,
+    metrics: Metrics | None = None,
+    seals: Seals | None = None,
+) -> ToolEffect:
     """The effect of a deployment, to be closed at the end.
 
     Its deadlines are the times for which a conversation waits: what came later would come in vain.
@@ -58,6 +65,7 @@ def tool_effect(settings: Settings, policy: Policy, tools: ToolSettings, seals: 
         deadline_s=deadline_s,
         decision_s=decision_s,
         max_record_bytes=settings.max_record_bytes,
+        metrics=metrics,
     )
 
 

@@ -33,13 +33,13 @@ class Desk:
     """Feeds records one by one through the bytes that state is stored as."""
 
     def __init__(self, policy):
-        self.policy, self.state, self.fed = policy, None, 0
+        self.policy, self.state, self.fed, self.appended = policy, None, 0, None
 
     def feed(self, topic, identity="ann", **value):
         self.fed += 1
         model = CATALOGUE[topic].adapter.validate_json(orjson.dumps({"identity": identity, **value}), strict=True)
         before = orjson.dumps(self.state)
-        trigger = Trigger(topic, f"{topic}/{self.fed}", identity, model)
+        trigger = Trigger(topic, f"{topic}/{self.fed}", identity, model, self.appended)
         state, outputs = AGENT.think(self.state, trigger, self.policy)
         assert orjson.dumps(self.state) == before, "think changed the state it was given"
         self.state = orjson.loads(orjson.dumps(state))
@@ -175,6 +175,49 @@ def test_the_window_ends_at_the_latest_event_seen_whatever_the_order(desk):
     assert desk.result(ts=START - 1)["count"] == 2
 
 
+@pytest.mark.parametrize("ahead", [300.0, DAY + 1, 1e11])
+def test_what_one_identity_claims_moves_no_figure_of_another(desk, ahead):
+    desk.result()
+    desk.turn()
+    desk.result(identity="mallory", ts=START + ahead)
+    record = desk.result(ts=START + 1)
+    assert (record["count"], record["modes"]["balanced"], record["ts"]) == (3, 1, START + 1)
+    assert desk.result(ts=START + DAY + 2)["count"] == 2
+
+
+@pytest.mark.parametrize("ahead", [300.0, 1e11])
+def test_where_there_is_an_append_time_figures_go_by_it_and_not_by_what_is_claimed(desk, ahead):
+    desk.appended = START
+    desk.result()
+    desk.result(identity="mallory", ts=START + ahead)
+    desk.appended = START + DAY
+    record = desk.result(ts=START)
+    assert (record["count"], record["ts"]) == (3, START + DAY)
+    desk.appended = START + DAY + 0.5
+    assert desk.result(ts=START + DAY + 0.5)["count"] == 1
+
+
+def test_an_identity_that_claims_an_old_time_leaves_out_its_own_event_only(desk):
+    desk.appended = START
+    desk.result()
+    assert desk.result(identity="mallory", ts=0.0)["count"] == 1
+    assert desk.result()["count"] == 2
+
+
+def test_the_clocks_of_identities_are_bounded_and_the_idlest_goes_with_its_figures():
+    desk = Desk(_policy({"analytics": {"clocks": 2}}))
+    for who in ("ann", "bob", "ann", "cy"):
+        record = desk.result(identity=who)
+    assert record["count"] == 3
+    assert list(desk.state["clocks"]) == ["ann", "cy"]
+    assert desk.result(identity="bob")["count"] == 2
+
+
+def test_figures_of_an_older_version_are_begun_anew(desk):
+    desk.state = {"now": 1e11, "tools": {"browser": {"recent": [[1e11, "ok", 1.0]], "older": {}}}, "turns": None}
+    assert desk.result()["count"] == 1
+
+
 def test_a_tool_the_registry_lacks_is_left_out(desk):
     assert desk.result(tool="telephone") is None
     assert desk.state is None
@@ -229,7 +272,7 @@ def test_the_order_of_arrival_does_not_change_the_figures(order):
     assert (record["ok"], record["error"], record["p50_ms"], record["p95_ms"]) == (3, 1, 2.0, 3.0)
 
 
-@pytest.mark.parametrize("change", [{"kept": 0}, {"window_s": 0}, {"bucket_s": 1.0}, {"other": 1}])
+@pytest.mark.parametrize("change", [{"kept": 0}, {"window_s": 0}, {"bucket_s": 1.0}, {"clocks": 0}, {"other": 1}])
 def test_rules_with_a_mistake_are_refused(change):
     shipped = shipped_policy().resolved["analytics"]
     with pytest.raises(ValidationError):

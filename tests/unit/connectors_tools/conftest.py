@@ -11,11 +11,12 @@ import yaml
 from aiohttp import web
 
 import config
+from agents._shared.arguments import digest_of, read_arguments
 from agents.gating.rules import GatingRules, ToolRegistry
 from agents.policy.sections import Flags
 from pipeline.connectors.contract import Request
 from pipeline.connectors.tools.addresses import is_public
-from pipeline.connectors.tools.calls import Found
+from pipeline.connectors.tools.calls import Found, HeldCalls
 from pipeline.connectors.tools.effect import ToolEffect
 from pipeline.connectors.tools.fetch import Fetcher
 from pipeline.connectors.tools.handler import Call
@@ -66,11 +67,10 @@ class KnownCalls:
     """Calls that are on record, without a broker."""
 
     def __init__(self):
-        self.held = {}
+        self.held = HeldCalls()
 
     def add(self, value, said_by="", age_s=0.0):
-        key = (value["identity"], value["audit_id"], value["call_id"])
-        self.held[key] = Found(ToolCall(**value), said_by, time.time() - age_s)
+        self.held.add(Found(ToolCall(**value), said_by, time.time() - age_s), value["identity"], 100)
 
     def known(self, key):
         return self.held.get(key)
@@ -107,6 +107,8 @@ def a_request():
     def make(call, tool, *, age_s=0.0, **other):
         decision = {name: call[name] for name in ("call_id", "audit_id", "identity", "ts")}
         decision |= {"function": call["tool"], "tool": tool, "decision": "allowed", "reason": None}
+        read = read_arguments(call["arguments"], 32)
+        decision["arguments_digest"] = "0" * 64 if read is None else digest_of(read)
         return Request({**decision, "incident_id": None, "policy": "0" * 64, **other}, call["identity"], 0, 0, age_s)
 
     return make

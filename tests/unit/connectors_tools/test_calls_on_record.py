@@ -3,7 +3,8 @@
 import orjson
 import pytest
 
-from pipeline.connectors.tools.calls import Calls
+from agents._shared.arguments import digest_of
+from pipeline.connectors.tools.calls import CallKey, Calls
 from pipeline.engine.fit import partition_of
 from pipeline.engine.wire import Fetched
 from pipeline.settings import Settings
@@ -17,6 +18,6 @@ def test_who_said_a_call_is_empty_where_its_source_is_null(source, told):
     calls = Calls(settings, lookback_s=1.0)
     headers = (("ce_source", source), ("mine", None))
     calls.add(Fetched(partition_of("ann", 4), 0, 1000, b"ann", orjson.dumps(CALL), headers))
-    found = calls.known(("ann", "t1", "c1"))
+    found = calls.known(CallKey("ann", "t1", "c1", "open_url", digest_of({})))
     assert found is not None
     assert found.said_by == told

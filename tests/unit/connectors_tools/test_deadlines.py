@@ -71,6 +71,12 @@ def test_what_was_settled_in_time_never_ticks(kind):
     assert list(deadlines.due(WALL + 1e6)) == []
 
 
+@pytest.mark.parametrize("kind", ["call", "approval", "result"])
+def test_a_conflict_under_a_calls_id_settles_nothing(kind):
+    conflict = ("tool-decisions", decision("denied", reason="conflicting_call"))
+    assert list(seen(*SUBJECTS[kind], conflict).due(WALL + 1e6)) == list(seen(*SUBJECTS[kind]).due(WALL + 1e6)) != []
+
+
 @pytest.mark.parametrize("kind", SUBJECTS)
 def test_a_turn_that_closed_never_ticks_in_whatever_order_it_is_seen(kind):
     for order in itertools.permutations([*SUBJECTS[kind], ("interactions", CLOSED)]):

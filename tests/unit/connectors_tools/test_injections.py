@@ -8,6 +8,7 @@ import yaml
 
 from agents.contract import Trigger
 from agents.gating.agent import AGENT as GATE
+from agents.gating.decision import INCIDENTS
 from pipeline.connectors.contract import Request
 from pipeline.connectors.tools.browser import Browser
 from pipeline.connectors.tools.registry import handlers_of
@@ -112,7 +113,9 @@ async def test_an_injection_ends_in_a_denial_or_a_harmless_answer(
         assert (decision["decision"], decision["reason"]) == ("denied", expect["denied"])
         assert effect.request_id(decision) is None, "the executor would run a denied call"
         incidents = [out for out in outputs if out.topic == "incidents"]
-        assert bool(incidents) == (expect["denied"] in ("unknown_tool", "not_in_allowlist"))
+        assert bool(incidents) == (
+            expect["denied"] in INCIDENTS and case["call"]["tool"] not in policy.document.tools.names
+        )
         return
     assert decision["decision"] == "allowed"
     assert decision["tool"] in ALLOWLIST

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.connectors.contract import INTERRUPTED, Said
+from pipeline.connectors.tools.calls import MAX_SHARING, CallKey, Found, HeldCalls
 from pipeline.connectors.tools.check import Entry, repeated_results, unallowed_results, unanswered_calls
 from pipeline.connectors.tools.effect import call_name
 from pipeline.connectors.tools.handler import Answer, Degraded, ToolError
@@ -15,7 +16,9 @@ from pipeline.connectors.tools.registry import handlers_of
 from pipeline.connectors.tools.results import shown
 from pipeline.connectors.tools.scheduler import Scheduler
 from pipeline.connectors.tools.settings import ToolSettings
+from pipeline.metrics.registry import Metrics
 from pipeline.topics import CATALOGUE
+from schemas.tools import ToolCall
 
 
 class Probe:
@@ -89,6 +92,45 @@ async def test_what_does_not_fit_is_not_run_although_it_was_allowed(make_effect,
     assert "not run" in value["output"]["error"]
 
 
+async def test_of_several_records_under_one_id_the_one_runs_that_was_decided(make_effect, a_call, a_request):
+    danger, harmless = a_call(arguments={"query": "DANGER"}), a_call(arguments={"query": "harmless"})
+    elsewhere = a_call("web_search", {"query": "harmless"})
+    for order in ((danger, harmless, elsewhere), (elsewhere, harmless, danger)):
+        probe = Probe()
+        effect, calls = make_effect({"retrieval": probe, "search": probe})
+        for call in order:
+            calls.add(call)
+        assert (await result_of(effect, a_request(harmless, "retrieval")))["status"] == "ok"
+        assert [(one.tool, one.arguments) for one in probe.ran] == [("retrieval", {"query": "harmless"})]
+
+
+@pytest.mark.parametrize("digest", [None, "0" * 64])
+async def test_a_decision_that_names_no_arguments_on_record_runs_nothing_and_is_counted(
+    make_effect, a_call, a_request, digest
+):
+    probe, metrics = Probe(), Metrics([], ["retrieval"])
+    effect, calls = make_effect({"retrieval": probe})
+    effect._metrics = metrics
+    calls.add(a_call())
+    value = await result_of(effect, a_request(a_call(), "retrieval", arguments_digest=digest))
+    assert (probe.ran, value["status"], value["args_summary"]) == ([], "error", "")
+    assert "not run" in value["output"]["error"]
+    assert metrics.registry.get_sample_value("endocrine_tool_calls_not_run_total", {"tool": "retrieval"}) == 1
+
+
+def test_what_is_held_of_one_id_is_bounded_and_the_first_stays(a_call):
+    held = HeldCalls(max_bytes=10_000)
+    for number in range(1000):
+        held.add(Found(ToolCall(**a_call(arguments={"query": str(number)})), "", 0.0), "ann", 100)
+    keys = [CallKey.of_call(ToolCall(**a_call(arguments={"query": str(number)})), "ann") for number in range(1000)]
+    assert [number for number, key in enumerate(keys) if held.get(key)] == list(range(MAX_SHARING))
+    for number in range(1000):
+        held.add(Found(ToolCall(**a_call(call_id=f"x{number}")), "", 0.0), "ann", 100)
+    assert held.get(keys[0]) is None
+    held.add(Found(ToolCall(**a_call()), "", 0.0), "ann", 100)
+    assert held.get(CallKey.of_call(ToolCall(**a_call()), "ann")) is not None
+
+
 async def test_a_decision_that_came_after_the_caller_gave_up_is_not_acted_upon(make_effect, a_call, a_request):
     probe = Probe()
     effect, calls = make_effect({"retrieval": probe})
@@ -114,8 +156,9 @@ async def test_a_flag_that_is_off_here_stops_a_call_that_was_allowed_elsewhere(
 ):
     probe = Probe()
     effect, calls = make_effect({"browser": probe}, make_policy(flags={"BROWSER_TOOL": False}))
-    calls.add(a_call("open_url", {"url": "http://example.org/"}))
-    value = await result_of(effect, a_request(a_call("open_url"), "browser"))
+    call = a_call("open_url", {"url": "http://example.org/"})
+    calls.add(call)
+    value = await result_of(effect, a_request(call, "browser"))
     assert probe.ran == []
     assert "BROWSER_TOOL" in value["output"]["error"]
 
@@ -201,8 +244,9 @@ async def test_calls_of_others_are_left_to_them_where_settings_say_so(make_effec
     effect, calls = make_effect({"retrieval": probe}, calls="conversation")
     calls.add(a_call())
     assert await effect.run(a_request(a_call(), "retrieval")) == ()
-    calls.add(a_call(), said_by="endocrine/conversation")
-    assert (await result_of(effect, a_request(a_call(), "retrieval")))["status"] == "ok"
+    ours = a_call(call_id="c2")
+    calls.add(ours, said_by="endocrine/conversation")
+    assert (await result_of(effect, a_request(ours, "retrieval")))["status"] == "ok"
     assert len(probe.ran) == 1
 
 

@@ -36,11 +36,11 @@ class Talk:
         self.fed = 0
         self.said = []
 
-    def feed(self, topic, id=None, **fields):
+    def feed(self, topic, id=None, sealed=True, **fields):
         self.fed += 1
         value = CATALOGUE[topic].validate({"identity": self.identity, **fields})
         before = orjson.dumps(self.state)
-        trigger = Trigger(topic, id or f"{topic}/{self.fed}", self.identity, value)
+        trigger = Trigger(topic, id or f"{topic}/{self.fed}", self.identity, value, None, sealed)
         after, outputs = AGENT.think(self.state, trigger, self.policy)
         assert orjson.dumps(self.state) == before, "think changed the state it was given"
         self.state = None if after is None else orjson.loads(orjson.dumps(after))

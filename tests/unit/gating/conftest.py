@@ -58,11 +58,13 @@ class Gate:
         self.policy = policy
         self.state = None
         self.fed = 0
+        self.appended = None
 
-    def feed(self, topic, value, id=None, policy=None):
+    def feed(self, topic, value, id=None, policy=None, appended=None):
         self.fed += 1
         before = orjson.dumps(self.state)
-        trigger = Trigger(topic, id or f"{topic}/{self.fed}", value.identity, value)
+        appended = self.appended if appended is None else appended
+        trigger = Trigger(topic, id or f"{topic}/{self.fed}", value.identity, value, appended)
         after, outputs = AGENT.think(self.state, trigger, policy or self.policy)
         assert orjson.dumps(self.state) == before, "think changed the state it was given"
         self.state = orjson.loads(orjson.dumps(after))
@@ -76,7 +78,7 @@ class Gate:
             assert {name for name, field in model.model_fields.items() if field.is_required()} <= set(output.value)
         return [output.value for output in outputs]
 
-    def open(self, audit_id="t1", prompt="What is a peptide?", respond=None, **more):
+    def open(self, audit_id="t1", prompt="What is a peptide?", respond=None, ts=100.0, **more):
         value = Opened(
             kind="opened",
             audit_id=audit_id,
@@ -86,15 +88,15 @@ class Gate:
             client="c",
             prompt=prompt,
             respond=respond,
-            ts=100.0,
+            ts=ts,
         )
         return self.feed("interactions", value, **more)
 
-    def close(self, audit_id="t1", ts=110.0):
+    def close(self, audit_id="t1", ts=110.0, **more):
         value = Closed(kind="closed", audit_id=audit_id, identity="ann", response="done", ts=ts)
-        return self.feed("interactions", value)
+        return self.feed("interactions", value, **more)
 
-    def result(self, tool="browser", status="ok", call_id="c", audit_id="t1", ts=106.0, output=None):
+    def result(self, tool="browser", status="ok", call_id="c", audit_id="t1", ts=106.0, output=None, **more):
         value = ToolResult(
             call_id=call_id,
             audit_id=audit_id,
@@ -106,13 +108,14 @@ class Gate:
             output=output,
             ts=ts,
         )
-        return self.feed("tool-results", value)
+        return self.feed("tool-results", value, **more)
 
-    def approve(self, call_id, ts=120.0):
-        return self.feed("commands", Approve(kind="approve", identity="ann", by="op", call_id=call_id, ts=ts))
+    def approve(self, call_id, ts=120.0, **more):
+        value = Approve(kind="approve", identity="ann", by="op", call_id=call_id, ts=ts)
+        return self.feed("commands", value, **more)
 
-    def deny(self, call_id, ts=120.0):
-        return self.feed("commands", Deny(kind="deny", identity="ann", by="op", call_id=call_id, ts=ts))
+    def deny(self, call_id, ts=120.0, **more):
+        return self.feed("commands", Deny(kind="deny", identity="ann", by="op", call_id=call_id, ts=ts), **more)
 
     def tick(self, ts):
         return self.feed("commands", Tick(kind="tick", identity="ann", by="timekeeper", ts=ts))

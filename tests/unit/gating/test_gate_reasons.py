@@ -1,10 +1,13 @@
 """One decision, exactly one reason, tried in the order of the rules."""
 
 from itertools import combinations
+from typing import get_args
 
 import pytest
 
 from agents.gating.decision import Case, why_denied
+from agents.gating.messages import message_of
+from schemas.vocabulary import Reason
 
 FINE = Case(
     turn="open",
@@ -18,6 +21,8 @@ FINE = Case(
 )
 # In the order of the rules; each with what makes it hold.
 FAULTS = [
+    ("conflicting_call", {"conflicting": True}),
+    ("stale_call", {"stale": True}),
     ("unknown_turn", {"turn": "unknown"}),
     ("turn_closed", {"turn": "closed"}),
     ("unknown_tool", {"tool": None}),
@@ -29,6 +34,8 @@ FAULTS = [
     ("rate_limited", {"over_rate": True}),
     ("circuit_open", {"circuit_open": True}),
     ("budget_exceeded", {"refusal": "budget_exceeded"}),
+    ("approval_denied", {"refusal": "denied"}),
+    ("approval_expired", {"refusal": "hold_expired"}),
 ]
 PAIRS = [(a, b) for a, b in combinations(FAULTS, 2) if not set(a[1]) & set(b[1])]
 
@@ -51,7 +58,14 @@ def test_all_faults_at_once_are_the_first_reason():
     every = {}
     for _, fault in reversed(FAULTS):
         every |= fault
-    assert why_denied(FINE._replace(**every)) == "unknown_turn"
+    assert why_denied(FINE._replace(**every)) == "conflicting_call"
+    assert why_denied(FINE._replace(**{**every, "conflicting": False})) == "stale_call"
+
+
+def test_every_reason_has_a_message_and_is_tried_or_ends_a_waiting():
+    assert {reason for reason, _ in FAULTS} | {"awaiting_approval"} == set(get_args(Reason))
+    assert all(message_of(reason) for reason in get_args(Reason))
+    assert message_of(None) is None
 
 
 # The same order, from records: (reason, turn is, tool, arguments, step, refusal).
@@ -65,6 +79,9 @@ RECORDS = [
     ("step_limit", "open", "open_url", {"url": "https://example.org"}, 7, "rate_limited"),
     ("rate_limited", "open", "open_url", {"url": "https://example.org"}, 6, "rate_limited"),
     ("budget_exceeded", "open", "open_url", {"url": "https://example.org"}, 6, "budget_exceeded"),
+    ("approval_denied", "open", "open_url", {"url": "https://example.org"}, 6, "denied"),
+    ("approval_expired", "open", "open_url", {"url": "https://example.org"}, 6, "hold_expired"),
+    ("step_limit", "open", "open_url", {"url": "https://example.org"}, 7, "denied"),
     (None, "open", "open_url", {"url": "https://example.org"}, 6, None),
 ]
 
@@ -79,7 +96,7 @@ def test_records_meet_the_reasons_in_the_same_order(gate, reason, turn, tool, ar
     decision, *incidents = gate.call(tool, arguments, step=step)
     assert decision["reason"] == reason
     assert decision["decision"] == ("denied" if reason else "allowed")
-    assert bool(incidents) == (reason in ("unknown_tool", "not_in_allowlist"))
+    assert bool(incidents) == (reason in ("unknown_tool", "disabled_by_flag", "not_in_allowlist"))
 
 
 def test_a_decision_names_the_canonical_tool_whatever_its_reason(ready):
@@ -96,12 +113,36 @@ def test_each_flag_gates_its_tool(make_gate, function, flag):
         gate = make_gate(flags={flag: on})
         gate.open()
         gate.modulate(allowlist=["search", "code_exec", "browser", "retrieval"])
-        (decision,) = gate.call(function, {"nonsense": 1})
+        decision, *incidents = gate.call(function, {"nonsense": 1})
         assert decision["reason"] == reason
+        assert [incident["reason"] for incident in incidents] == ([] if on else [reason])
+
+
+def test_a_switched_off_tool_tightens_the_turn(ready):
+    assert ready.call("open_url", {"url": "u"})[0]["decision"] == "allowed"
+    decision, incident = ready.call("exec_code", {"language": "bash", "source": "id"})
+    assert (decision["reason"], decision["incident_id"]) == ("disabled_by_flag", incident["incident_id"])
+    assert (decision["revision"], incident["attempted"]) == (1, "exec_code")
+    assert ready.call("open_url", {"url": "u"})[0]["reason"] == "not_in_allowlist"
+
+
+@pytest.mark.parametrize(
+    ("name", "function"), [("retrieval", "retrieve_knowledge"), ("browser", "open_url"), ("code_exec", "exec_code")]
+)
+def test_a_canonical_name_is_unknown_and_told_the_function_and_no_incident(ready, name, function):
+    (decision,) = ready.call(name, {"query": "x"})
+    assert (decision["reason"], decision["tool"], decision["incident_id"]) == ("unknown_tool", None, None)
+    assert function in decision["message"]
+    assert ready.call("open_url", {"url": "u"})[0]["decision"] == "allowed"
+
+
+def test_a_message_holds_nothing_that_the_call_says(ready):
+    for tool, arguments in (("secret_tool", {"q": "secret"}), ("open_url", {"secret": "secret"}), ("secret", "secret")):
+        for value in ready.call(tool, arguments):
+            assert "secret" not in value.get("message", "")
 
 
 LOOKALIKES = [
-    "retrieval",  # the canonical name is not what models say
     "Retrieve_Knowledge",
     "retrieve_knowledge ",
     " retrieve_knowledge",

@@ -1,0 +1,69 @@
+"""The records that the gate produces: decisions and incidents, fields in the order of their models."""
+
+from typing import TYPE_CHECKING
+
+from agents.gating.memory import Json, revision_of
+from agents.gating.messages import message_of
+from schemas.vocabulary import Reason
+
+if TYPE_CHECKING:
+    from agents.policy.compiled import Policy
+
+
+def decision_of(
+    question: Json,
+    audit_id: str,
+    identity: str,
+    reason: Reason | None,
+    policy: "Policy",
+    turn: Json | None,
+    *,
+    ts: float | None = None,
+    incident_id: str | None = None,
+    rule: str | None = None,
+    expires: float | None = None,
+) -> Json:
+    """Return the decision on a call: allowed where there is no reason, pending where it awaits approval, else denied.
+
+    turn: as it is after the decision, None where it is not open. ts: of the decision where that is not the call's, in
+    seconds. rule, expires: of a call that waits.
+    """
+    tools, name = policy.document.tools, question["function"]
+    meant = tools.root.get(name) if reason == "unknown_tool" else None
+    waits = {} if rule is None else {"rule": rule, "expires": expires}
+    return {
+        "call_id": question["call_id"],
+        "audit_id": audit_id,
+        "identity": identity,
+        "function": name,
+        "tool": tools.by_function.get(name),
+        "decision": "allowed" if reason is None else "pending" if reason == "awaiting_approval" else "denied",
+        "reason": reason,
+        "incident_id": incident_id,
+        "policy": policy.digest,
+        "ts": question["ts"] if ts is None else ts,
+        **waits,
+        "arguments_digest": question.get("digest"),
+        "revision": revision_of(turn),
+        "message": message_of(reason, None if meant is None else meant.function),
+    }
+
+
+def incident_of(decision: Json, before: Json, allowlist: list[str], stopped: str | None) -> Json:
+    """Return the incident of a decision. before: the turn before its cut. stopped: the rule that stopped the call."""
+    incident = {
+        "incident_id": decision["incident_id"],
+        "kind": "tool_blocked",
+        "audit_id": decision["audit_id"],
+        "identity": decision["identity"],
+        "attempted": decision["function"],
+        "reason": decision["reason"],
+        "params_snapshot": {
+            "allowlist": allowlist,
+            "mode": before["force"]["mode"] if before["cut"] is None else "strict",
+        },
+        "prompt_hmac": before["prompt_hmac"],
+        "policy": decision["policy"],
+        "ts": decision["ts"],
+    }
+    return incident if stopped is None else {**incident, "rule": stopped}
