@@ -1,6 +1,7 @@
 """Puts the bundled scenario onto the source topics, at a pace."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from itertools import islice
 
@@ -13,6 +14,9 @@ from pipeline.ingest.produce import message
 from pipeline.live.folder import Place
 from pipeline.settings import Settings
 
+RESUMED_S = 600.0
+"""Seconds after its beginning at which a round that is still fed, or fed again, counts its times from now: calls that
+are older than that would be stale."""
 AWAY_PAUSE_S = 1.0
 """Pause before a record that the broker did not take is sent again, under the same id."""
 
@@ -70,8 +74,13 @@ class Feeder:
         due = clock()
         number, skipped = divmod(self.began, self.story)
         rest = None if self.total is None else skipped + self.total
-        for line in islice(scenario.repeat(start=number), skipped, rest):
+        began = self._place.began() if self._place and skipped else None
+        for count, told in enumerate(islice(scenario.repeat(start=number), skipped, rest), skipped):
             await asyncio.sleep(max(0.0, due - clock()))
+            now = time.time()
+            if began is None or count % self.story == 0 or now - began > RESUMED_S:
+                began = now
+            line = scenario.live(told, number + count // self.story, began)
             due = max(due + 1 / self._pace, clock() - 1.0)  # after a hold-up, catch up by a second at most
             key, value, headers = message(line, source="endocrine/scenario")
             if self._before:
@@ -85,4 +94,4 @@ class Feeder:
                     await asyncio.sleep(AWAY_PAUSE_S)
             self.sent += 1
             if self._place:
-                self._place.write(self.began + self.sent)
+                self._place.write(self.began + self.sent, began)

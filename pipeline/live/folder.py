@@ -59,10 +59,15 @@ class Place:
         sent = self._all().get(self._broker, 0)
         return sent if isinstance(sent, int) and sent >= 0 else 0
 
-    def write(self, sent: int) -> None:
-        """Remember it."""
+    def began(self) -> float | None:
+        """When the round under way began, seconds since 1970; None where that is not known."""
+        began = self._all().get(f"{self._broker} began")
+        return began if isinstance(began, float) else None
+
+    def write(self, sent: int, began: float) -> None:
+        """Remember it, and when the round under way began."""
         part = self._file.with_suffix(".json.part")
-        part.write_text(json.dumps(self._all() | {self._broker: sent}) + "\n")
+        part.write_text(json.dumps(self._all() | {self._broker: sent, f"{self._broker} began": began}) + "\n")
         part.replace(self._file)
 
     def _all(self) -> dict[str, object]:

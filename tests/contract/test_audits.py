@@ -3,7 +3,9 @@
 import asyncio
 import os
 import sys
+import time
 from collections import Counter
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -25,6 +27,15 @@ STEP_BY_STEP = "ann"
 """Whose story is told line by line, so that it is decided as in `simulate`; the others' lines run ahead."""
 
 
+BEGAN: list[float] = []
+"""When the scenario was fed last, seconds since 1970."""
+
+
+def moment(seconds: int) -> str:
+    """So many seconds after the story began."""
+    return datetime.fromtimestamp(BEGAN[-1] + seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
 @pytest.fixture
 async def told(settings: Settings) -> Settings:
     """The scenario, fed without waiting for what comes of it, on two partitions."""
@@ -35,8 +46,9 @@ async def told(settings: Settings) -> Settings:
     try:
         async with worker_in_process(settings, AGENTS, shipped_policy()) as worker:
             await producer.start()
+            BEGAN.append(float(int(time.time())))
             for line in scenario.lines():
-                value = line["value"]
+                value = scenario.live(line, 0, BEGAN[-1])["value"]
                 key = value.get("identity") or value["identity_ref"]
                 await producer.send_and_wait(settings.prefix + line["topic"], orjson.dumps(value), key.encode())
                 if key == STEP_BY_STEP:
@@ -88,12 +100,12 @@ async def test_every_turn_that_closed_has_one_bundle_in_an_unbroken_chain_and_ca
 async def _explained(told: Settings) -> None:
     found, at, as_json, page, nobody, nothing, gap, wrong = await asyncio.gather(
         explain(told, "ann-turn-3"),
-        explain(told, "--identity", "ann", "--at", "2026-01-01T09:00:37"),
+        explain(told, "--identity", "ann", "--at", moment(33)),
         explain(told, "ann-turn-3", "--format", "json"),
         explain(told, "ann-turn-3", "--format", "html"),
         explain(told, "no-such-turn"),
-        explain(told, "--identity", "nobody", "--at", "2026-01-01T09:00:37"),
-        explain(told, "--identity", "ann", "--at", "2026-01-01T09:00:30"),
+        explain(told, "--identity", "nobody", "--at", moment(33)),
+        explain(told, "--identity", "ann", "--at", moment(26)),
         explain(told, "ann-turn-3", "--at", "12"),
     )
     code, out, err = found
