@@ -23,6 +23,11 @@ RESTART_S = 1.0
 
 
 Role = Literal["worker", "connector", "model"]
+START = "from pipeline.cli.main import main; main()"
+ABLATIONS = {
+    "read_uncommitted": "import pipeline.clients; pipeline.clients.ISOLATION = 'read_uncommitted'; ",
+}
+"""Parts of the design that a run can do without, as what a process runs before it starts."""
 COMMANDS: Mapping[Role, tuple[str, ...]] = {
     "worker": ("worker",),
     "connector": ("connect", "tools"),
@@ -69,6 +74,8 @@ class Crew:
     settings: Settings
     folder: Path
     begun: float
+    ablation: str | None = None
+    """Name of what is taken away from every process."""
     seats: list[Seat] = field(default_factory=list)
     exits: list[Exit] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
@@ -108,7 +115,8 @@ class Crew:
         seat.log = self.folder / f"{seat.name}.{seat.starts}.log"
         with seat.log.open("a") as log:
             log.write(f"--- started at {self.now():.1f} s\n")
-        program = [sys.executable, "-c", "from pipeline.cli.main import main; main()", *COMMANDS[seat.role]]
+        taken_away = "" if self.ablation is None else ABLATIONS[self.ablation]
+        program = [sys.executable, "-c", f"{taken_away}{START}", *COMMANDS[seat.role]]
         seat.process = child.spawn(program, seat.log, env=environment)
         self._all.append(seat.process)
 

@@ -44,10 +44,14 @@ class Crowd(History):
 
     open_turns = 60
 
-    def __init__(self, rng: random.Random, people: int, partitions: int) -> None:
+    def __init__(
+        self, rng: random.Random, people: int, partitions: int, *, who: str = "person", first: int = 0
+    ) -> None:
+        """who: beginning of their names; first: number of the first input. No two crowds of a run share one."""
         super().__init__(rng)
         self.partitions = partitions
-        self.people = [f"person-{n}" for n in range(people - 1)] + ["éva"]
+        self.people = [f"{who}-{n}" for n in range(people - 1)] + ["éva"]
+        self.count = first
         self._new = 0
 
     def _who(self) -> str:

@@ -22,13 +22,14 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
 
 import calls
-from crew import Crew
+from crew import ABLATIONS, Crew
 from faults import Faults
 from feed import Feed
 from inputs import SOURCES, Crowd, Input
 from schedule import MEANING, schedule
 from show import Show
 from tooling import service
+from transactions import Transactions
 from watch import Watch
 
 from agents.policy.compiled import compile_policy
@@ -53,6 +54,7 @@ KINDS = (
     "inputs changed",
     "not verifiable",
     "input lost",
+    "aborted seen",
     *calls.KINDS,
     "worker",
     "not at rest",
@@ -73,6 +75,8 @@ class Plan:
     partitions: int
     session_s: float
     patience_s: float
+    ablation: str | None = None
+    """What is taken away from workers and connector; the run must not be proved then."""
 
 
 class Chaos:
@@ -105,7 +109,7 @@ class Chaos:
                 seal_key_file=self.folder / "seal.keys",
             )
             make_key_file(self.folder / "seal.keys")
-            crew = Crew(settings, self.folder, time.monotonic())
+            crew = Crew(settings, self.folder, time.monotonic(), self.plan.ablation)
             watch = Watch(settings)
             try:
                 rested = await self._disturb(node, settings, crew, watch)
@@ -145,9 +149,16 @@ class Chaos:
             planned = schedule(random.Random(f"{plan.seed} faults"), plan.faults, plan.span_s, plan.session_s)
             self.show.phase("feeding and disturbing")
             telling = asyncio.create_task(self._tell(watch, faults, crew))
+            self.transactions = Transactions(settings, random.Random(f"{plan.seed} transactions"))
+            others = self._inputs("transactions", people=400, who="buyer", first=1_000_000_000)
+            transacting = asyncio.create_task(self.transactions.run(others))
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self.feed.run(self._inputs()))
+                tasks.create_task(self.feed.run(self._inputs("inputs", people=plan.people)))
                 tasks.create_task(faults.carry_out(planned))
+            transacting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await transacting
+            self.report["transactions"] = dict(sorted(self.transactions.done.items()))
             telling.cancel()
             await asyncio.wait([telling])
             self.report["disturbed_s"] = round(crew.now(), 1)
@@ -182,8 +193,8 @@ class Chaos:
             await asyncio.sleep(0.2)
         await watch.start()
 
-    def _inputs(self) -> Iterator[Input]:
-        crowd = Crowd(random.Random(f"{self.plan.seed} inputs"), self.plan.people, self.plan.partitions)
+    def _inputs(self, name: str, people: int, **crowd_of: Any) -> Iterator[Input]:
+        crowd = Crowd(random.Random(f"{self.plan.seed} {name}"), people, self.plan.partitions, **crowd_of)
         while True:
             yield crowd.input()
 
@@ -216,6 +227,9 @@ class Chaos:
         for kind, told in report.findings.items():
             self.findings.setdefault(kind, []).extend(told)
         self.findings["input lost"] += self.feed.missing(logs)
+        lost, seen = self.transactions.findings(logs)
+        self.findings["input lost"] += lost
+        self.findings["aborted seen"] += seen
         self.report["verified"] = {
             "records_on_topics": sum(map(len, logs.values())),
             "batches": report.batches,
@@ -240,6 +254,7 @@ def main() -> int:
     ask.add_argument("--faults", type=int)
     ask.add_argument("--span", type=float, help="seconds in which inputs and faults fall")
     ask.add_argument("--folder", type=Path, help="where the report goes (default .endocrine/chaos/<seed>)")
+    ask.add_argument("--ablation", choices=sorted(ABLATIONS), help="take this away: the run must fail (docs/chaos.md)")
     ask.add_argument("--keep", action="store_true", help="keep logs and data also when all is proved")
     given = ask.parse_args()
     seed = given.seed if given.seed is not None else random.SystemRandom().randrange(1_000_000)
@@ -256,6 +271,7 @@ def main() -> int:
         partitions=4 if given.quick else 6,
         session_s=4.0 if given.quick else 6.0,
         patience_s=30.0 if given.quick else 75.0,
+        ablation=given.ablation,
     )
     folder = (given.folder or Path(".endocrine") / "chaos" / str(seed)).absolute()
     if folder.exists():
@@ -298,7 +314,7 @@ def render(report: dict[str, Any]) -> str:
     lines = [f"{'PROVED' if report['proved'] else 'NOT PROVED'}  seed {plan['seed']}, {report.get('seconds', '?')} s"]
     if failed := report.get("failed"):
         lines.append(f"the run itself failed: {failed}")
-    for name in ("inputs", "faults", "verified", "tool_calls"):
+    for name in ("inputs", "transactions", "faults", "verified", "tool_calls"):
         if name in report:
             lines.append(f"{name}:")
             lines += [f"  {key:28} {value}" for key, value in report[name].items()]

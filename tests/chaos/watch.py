@@ -10,12 +10,13 @@ from contextlib import suppress
 from typing import Any
 
 import orjson
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from crew import Crew
 
 from agents.roster import AGENTS
+from pipeline import clients
 from pipeline.connectors.tools.effect import ToolEffect
 from pipeline.settings import Settings
 
@@ -31,9 +32,13 @@ class Watch:
         self.batches = 0
         self._fronts: dict[tuple[str, int], dict[str, int]] = {}
         self._numbers: dict[tuple[str, int], int] = {}
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=settings.bootstrap, group_id=None, auto_offset_reset="earliest", request_timeout_ms=10_000
-        )
+        self._consumer = clients.reader(settings, request_timeout_ms=10_000)
+        self._asker = clients.reader(settings, request_timeout_ms=10_000, isolation_level="read_uncommitted")
+        """Where topics end with what is in open transactions."""
+        self._open = 0
+        """Partitions with an open transaction."""
+        self._committed: Mapping[TopicPartition, Any] = {}
+        """The workers' group's offsets: unlike the journal they pass a marker that is the last of a topic."""
         self._journal = [TopicPartition(f"{settings.prefix}journal", n) for n in range(settings.partitions)]
         self._places = [
             TopicPartition(settings.prefix + topic, n)
@@ -45,18 +50,21 @@ class Watch:
     async def start(self) -> None:
         """Connect."""
         await self._consumer.start()
+        await self._asker.start()
         self._consumer.assign(self._journal)
 
     async def stop(self) -> None:
         """Disconnect."""
-        with suppress(Exception):
-            await asyncio.wait_for(self._consumer.stop(), 10)
+        for consumer in (self._consumer, self._asker):
+            with suppress(Exception):
+                await asyncio.wait_for(consumer.stop(), 10)
 
     async def look(self) -> bool:
         """Read what the journal got and the topics' ends. False when the broker does not answer."""
         try:
             async with asyncio.timeout(15):
                 ends = await self._consumer.end_offsets([*self._places, *self._journal])
+                latest = await self._asker.end_offsets(self._places)
                 while True:
                     self._take(await self._consumer.getmany(timeout_ms=100))
                     positions = [await self._consumer.position(place) for place in self._journal]
@@ -65,6 +73,7 @@ class Watch:
         except (KafkaError, TimeoutError):
             return False
         self._ends = ends
+        self._open = sum(latest[place] > ends[place] for place in self._places)
         self.lag = sum(behind for _, _, behind in self.behind())
         return True
 
@@ -86,9 +95,11 @@ class Watch:
             for partition in range(self.settings.partitions):
                 fronts = self._fronts.get((agent.name, partition), {})
                 for topic in agent.sources:
-                    end = self._ends.get(TopicPartition(self.settings.prefix + topic, partition), 0)
-                    if end > fronts.get(topic, 0):
-                        told.append((f"{agent.name}/{partition}", topic, end - fronts.get(topic, 0)))
+                    place = TopicPartition(self.settings.prefix + topic, partition)
+                    end, committed = self._ends.get(place, 0), self._committed.get(place)
+                    at = max(fronts.get(topic, 0), committed.offset if committed is not None else 0)
+                    if end > at:
+                        told.append((f"{agent.name}/{partition}", topic, end - at))
         return told
 
     async def until_at_rest(self, crew: Crew, patience_s: float, limit_s: float, tell: Callable[[str], None]) -> str:
@@ -104,7 +115,8 @@ class Watch:
         told = "the broker does not answer"
         while True:
             if await self.look():
-                told = self._told(self.behind()) or await self._groups(crew)
+                told = await self._groups(crew) or self._told(self.behind())
+                told = told or (f"{self._open} partitions have an open transaction" if self._open else "")
                 now = self.batches, tuple(sorted(self._ends.items())), len(crew.exits)
                 calm = calm + 1 if not told and now == last else 0
                 if now != last:
@@ -132,6 +144,7 @@ class Watch:
                 await admin.start()
                 (answer,) = await admin.describe_consumer_groups([self.settings.group])
                 answered = await admin.list_consumer_group_offsets(f"{self.settings.group}.{ToolEffect.name}")
+                self._committed = await admin.list_consumer_group_offsets(self.settings.group)
         except (KafkaError, TimeoutError) as error:
             return f"the groups cannot be described: {error!r}"
         finally:

@@ -1,0 +1,91 @@
+"""Offsets that hold no record: markers of transactions and aborted records, as a unit's port and inbox pass them."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from pipeline.engine.wire import Fetched
+from pipeline.runtime.inbox import Inbox
+from pipeline.runtime.worker.broker import KafkaPort
+from pipeline.settings import Settings
+
+
+def raw(offset, size=1):
+    return Fetched(0, offset, offset, b"k", b"x" * size)
+
+
+class Broker:
+    """What stands on the topic, for whoever reads it again."""
+
+    def __init__(self, records=(), end=0):
+        self.settings = Settings()
+        self.records, self.end, self.asked = records, end, []
+
+    async def read(self, topic, partition, start, end):
+        self.asked.append((start, end))
+        if found := [one for one in self.records if start <= one.offset < end]:
+            yield found
+
+    async def ends(self, places):
+        return dict.fromkeys(places, self.end)
+
+
+@pytest.fixture
+def pressed():
+    return []
+
+
+@pytest.fixture
+def port(pressed):
+    def made(broker):
+        return KafkaPort(broker, "agent", 0, ["in"], on_pressure=pressed.append, buffer_bytes=1000)
+
+    return made
+
+
+async def test_markers_between_and_after_records_are_passed_without_reading_again(port):
+    broker = Broker()
+    one = port(broker)
+    await one.seek({"in": 3})
+    one.arrive("in", [raw(3)], 3, 5)
+    one.arrive("in", [], 5, 7)
+    one.arrive("in", [raw(9)], 7, 12)
+    runs = await one.fetch(wait=False)
+    assert [([one.offset for one in run.records], run.next_offset) for run in runs] == [([3], 5), ([], 7), ([9], 12)]
+    assert broker.asked == []
+    inbox = Inbox(("in",))
+    inbox.clear({"in": 3})
+    for run in runs:
+        inbox.add(*run)
+    assert inbox.following == {"in": 12}
+    assert one.done("in") == 3, "what was handed on is not done with"
+    await one.commit({"in": 4})
+    assert one.done("in") == 4
+    await one.commit({"in": 10})
+    assert one.done("in") == 12, "only markers lie behind the last record"
+
+
+async def test_what_was_fetched_beyond_a_gap_waits_until_the_gap_was_read(port):
+    one = port(broker := Broker([raw(1)]))
+    await one.seek({"in": 0})
+    one.arrive("in", [raw(6)], 5, 7)
+    runs = await one.fetch(wait=False)
+    assert broker.asked == [(0, 5)]
+    assert [[one.offset for one in run.records] for run in runs] == [[1], [], [6]]
+    assert runs[-1].next_offset == 7
+
+
+async def test_where_nothing_arrives_markers_at_the_end_are_passed_too(port):
+    one = port(Broker(end=4))
+    await one.seek({"in": 2})
+    one._news.set()
+    (run,) = await one._overlooked()
+    assert (run.records, run.next_offset) == ((), 4)
+    assert one.done("in") == 4
+
+
+async def test_keys_and_headers_count_for_the_pressure_too(port, pressed):
+    one = port(Broker())
+    await one.seek({})
+    one.arrive("in", [SimpleNamespace(offset=0, key=b"k" * 600, value=None, headers=[("h", b"x" * 600)])], 0, 1)
+    assert pressed == [True]
