@@ -45,6 +45,7 @@ def equipment(folder: Path, service: str) -> dict[str, str]:
         (corpus / name).write_text(text)
     return {
         "ENDOCRINE_TOOL_CORPUS": str(corpus),
+        "ENDOCRINE_TOOL_CALLS": "all",
         "ENDOCRINE_TOOL_CONNECTORS": orjson.dumps({"probe": service}).decode(),
     }
 

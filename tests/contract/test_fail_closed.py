@@ -66,7 +66,7 @@ async def connectors(settings: Settings) -> AsyncIterator[tuple[Probe, ScriptedM
     """Tools with a probe, a scripted model, and the timekeeper."""
     policy = load_policy(settings.policy)
     probe, model = Probe(), ScriptedModel()
-    effect = tool_effect(settings, policy, ToolSettings())
+    effect = tool_effect(settings, policy, ToolSettings(calls="all"))
     effect._handlers = {"retrieval": probe}
     timekeeper = Timekeeper(settings, waits_of(policy))
     keeping = asyncio.create_task(timekeeper.run())

@@ -65,7 +65,9 @@ class Probe:
 def executor(settings: Settings, probe: Probe, deadline_s: float = 60.0) -> ToolEffect:
     handlers = {"retrieval": probe, "scheduler": Scheduler()}
     calls = Calls(settings, lookback_s=3600)
-    return ToolEffect(shipped_policy(), handlers, calls, ToolSettings(), deadline_s=deadline_s, decision_s=60.0)
+    return ToolEffect(
+        shipped_policy(), handlers, calls, ToolSettings(calls="all"), deadline_s=deadline_s, decision_s=60.0
+    )
 
 
 @pytest.fixture

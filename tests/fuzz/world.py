@@ -19,6 +19,7 @@ from wire import Wire
 from agents.roster import AGENTS
 from pipeline import child
 from pipeline.connectors.names import CONNECTORS
+from pipeline.seal_keys import make_key_file
 from pipeline.settings import Settings
 
 PARTITIONS = 2
@@ -51,8 +52,10 @@ class World:
             partitions=PARTITIONS,
             policy=calls.POLICY,
             data_dir=self.folder / "data",
+            seal_key_file=self.folder / "seal.keys",
             metrics_port=self.metrics_port,
         )
+        make_key_file(self.folder / "seal.keys")
         self.crew = Crew(self.settings, self.folder, time.monotonic())
         self.wire = Wire(bootstrap)
         self.producer = Producer(self.settings, self.wire)

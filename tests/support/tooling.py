@@ -41,7 +41,10 @@ class ConnectorChild(WorkerChild):
 
     def __init__(self, settings: Settings, log: Path, url: str) -> None:
         super().__init__(settings, log)
-        self.environment |= {"ENDOCRINE_TOOL_CONNECTORS": orjson.dumps({"probe": url}).decode()}
+        self.environment |= {
+            "ENDOCRINE_TOOL_CONNECTORS": orjson.dumps({"probe": url}).decode(),
+            "ENDOCRINE_TOOL_CALLS": "all",
+        }
 
     async def start(self) -> None:
         with self.log.open("ab") as log:

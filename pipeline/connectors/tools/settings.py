@@ -34,7 +34,10 @@ class ToolSettings(BaseSettings):
     ] = {}
     calls: Annotated[
         Literal["all", "conversation"],
-        Field(description="conversation: run calls of turns we answer alone; applications run their own."),
-    ] = "all"
+        Field(
+            description="conversation: run calls of turns we answer alone, which our own seal shows; all: also calls "
+            "that applications write, so that whoever may write `tool-calls` can have an allowed tool run."
+        ),
+    ] = "conversation"
     output_chars: Annotated[int, Field(ge=100, le=200_000, description="Characters of an output, at most.")] = 16_000
     concurrency: Annotated[int, Field(ge=1, le=1024, description="Calls that run at once.")] = 32

@@ -86,7 +86,7 @@ class KnownCalls:
 def make_effect(make_policy):
     def make(handlers, policy=None, *, deadline_s=60.0, **settings):
         calls = KnownCalls()
-        own = ToolSettings(**settings)
+        own = ToolSettings(**{"calls": "all", **settings})
         effect = ToolEffect(policy or make_policy(), handlers, calls, own, deadline_s=deadline_s, decision_s=15.0)
         return effect, calls
 
