@@ -8,6 +8,7 @@ from pipeline.connectors.front import Front
 from pipeline.connectors.model.breaker import Breaker
 from pipeline.connectors.model.settings import ModelSettings, missing_key
 from pipeline.connectors.readback import REMEMBERED, Known, Marks
+from pipeline.engine.seals import simulated_seals
 from pipeline.settings import Settings
 
 
@@ -37,7 +38,7 @@ def test_an_offset_is_taken_once() -> None:
 
 
 def known(*answered: str) -> Known:
-    return Known(answered, Marks(Settings(), "tools", 0, 0, ()))
+    return Known(answered, Marks(Settings(), "tools", 0, 0, (), simulated_seals()))
 
 
 def test_an_effect_that_is_answered_or_under_way_is_not_taken_again() -> None:

@@ -21,6 +21,7 @@ from pipeline.connectors.tools.fetch import content_type
 from pipeline.connectors.tools.handler import Answer, ToolError
 from pipeline.connectors.tools.page import text_of
 from pipeline.connectors.tools.results import shown
+from pipeline.engine.seals import simulated_seals
 from pipeline.engine.wire import Fetched
 from pipeline.settings import Settings
 
@@ -310,15 +311,26 @@ DECISION = {
     "call_id": "c", "audit_id": "t", "identity": "ann", "function": "f", "tool": None, "decision": "denied",
     "reason": "unknown_tool", "incident_id": None, "policy": "0" * 64, "ts": 1.0,
 }  # fmt: skip
+SEALS = simulated_seals()
 TRACE = b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01"
 
 
 @pytest.mark.parametrize("trace", [b"x" * 4_000_000, b"", b"\xff\xfe", TRACE + b"\n", TRACE.upper(), b"ff" + TRACE[2:]])
 def test_a_traceparent_that_is_none_is_not_passed_on(trace):
-    raw = Fetched(0, 0, 1000, b"ann", orjson.dumps(DECISION), [("traceparent", trace), ("traceparent", None)][:1])
-    assert _read(raw, "tool-decisions").traceparent is None
-    assert _read(raw._replace(headers=[("traceparent", None)]), "tool-decisions").traceparent is None
-    assert _read(raw._replace(headers=[("traceparent", TRACE)]), "tool-decisions").traceparent == TRACE
+    def read(content):
+        value = orjson.dumps(DECISION)
+        headers = [("traceparent", content), ("endocrine-seal", SEALS.seal("tool-decisions", 0, b"ann", value, None))]
+        return _read(Fetched(0, 0, 1000, b"ann", value, headers), "tool-decisions", SEALS)
+
+    assert read(trace).traceparent is None
+    assert read(None).traceparent is None
+    assert read(TRACE).traceparent == TRACE
+
+
+def test_a_decision_without_a_seal_of_ours_is_no_request():
+    raw = Fetched(0, 0, 1000, b"ann", orjson.dumps(DECISION), [("endocrine-seal", b"simulated:00")])
+    assert _read(raw, "tool-decisions", SEALS) is None
+    assert _read(raw._replace(headers=()), "tool-decisions", SEALS) is None
 
 
 @pytest.mark.parametrize(
@@ -327,7 +339,8 @@ def test_a_traceparent_that_is_none_is_not_passed_on(trace):
 def test_what_is_no_request_is_passed_over_and_its_content_is_not_logged(value, capsys):
     canary = orjson.dumps(DECISION | {"reason": "canary-1234"})
     for content in (value, canary):
-        assert _read(Fetched(0, 0, 1000, b"ann", content, ()), "tool-decisions") is None
+        headers = [("endocrine-seal", SEALS.seal("tool-decisions", 0, b"ann", content, None))]
+        assert _read(Fetched(0, 0, 1000, b"ann", content, headers), "tool-decisions", SEALS) is None
     told = capsys.readouterr()
     assert "canary-1234" not in told.out + told.err
 

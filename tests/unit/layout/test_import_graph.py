@@ -12,7 +12,7 @@ from agents.roster import AGENTS
 from pipeline.topics import CATALOGUE
 
 OUTSIDE = {
-    "schemas": {"pydantic", "typing_extensions", "annotated_types"},
+    "schemas": {"pydantic", "pydantic_core", "typing_extensions", "annotated_types"},
     "agents": {
         "pydantic",
         "typing_extensions",

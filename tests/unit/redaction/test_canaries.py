@@ -10,6 +10,7 @@ import structlog
 
 from agents._shared.summaries import retrieval_id, summary_of
 from agents.roster import AGENTS
+from pipeline.engine.sizes import Sizes
 from pipeline.logs import fault, set_up_logs
 from pipeline.policy_files import shipped_policy
 from pipeline.simulation import Simulation
@@ -27,7 +28,7 @@ class Story:
 
     def __init__(self):
         self.simulation = Simulation(
-            AGENTS, shipped_policy(), version="test", max_record_bytes=1 << 20, partitions=8
+            AGENTS, shipped_policy(), version="test", sizes=Sizes(), partitions=8
         )  # fmt: skip
         self.said = []
 

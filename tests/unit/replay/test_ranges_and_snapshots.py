@@ -78,7 +78,7 @@ def without_the_beginning(life: Life) -> Any:
     for (topic, n), log in life.logs.items():
         if topic in ("interactions", "observations"):
             reads = [front[topic] for unit, front in life.fronts.items() if unit.endswith(f"/{n}") and topic in front]
-            logs[topic, n] = MemoryLog(log[min(reads, default=0) :])
+            logs[topic, n] = log[min(reads, default=0) :]
     return logs
 
 

@@ -12,6 +12,7 @@ from recorded import PARTITIONS, SIZES, Logs, Recording, filed, randomly
 from agents.roster import AGENTS
 from pipeline.engine.wire import Fetched
 from pipeline.policy_files import shipped_policy
+from pipeline.replay.recorded_seals import RecordedSeals, prepared
 from pipeline.replay.spool import MemoryLog
 from pipeline.replay.verify import Report, Verifier
 
@@ -46,7 +47,7 @@ def test_an_honest_run_is_proved_from_memory_and_from_files(honest: Logs, tmp_pa
     assert report.proved, report.findings
     assert report.compared == report.equal == report.records > 200
     files = filed(honest, tmp_path)
-    for place, log in honest.items():
+    for place, log in prepared(honest, RecordedSeals()).items():
         assert list(files[place]) == [raw._replace(headers=tuple(raw.headers)) for raw in log]
         assert list(files[place].bodies()) == list(MemoryLog(log).bodies())
     assert verify(files) == report

@@ -54,7 +54,7 @@ effect-starts: effect_id connector identity by ts
 ADDED = {
     "style-tables": ["unknown_actions"],
     "attribution-states": ["capped"],
-    "journal": ["refused"],
+    "journal": ["refused", "forged"],
     "audits": [
         "supplement",
         "status",
@@ -85,7 +85,7 @@ ADDED = {
         "interventions",
     ],
     "modulations": ["functions", "expires"],
-    "tool-decisions": ["rule", "expires"],
+    "tool-decisions": ["rule", "expires", "arguments_digest", "revision", "message"],
     "incidents": ["rule", "score"],
     "interactions": ["memory_write", "finish"],
     "model-requests": ["purpose", "concise", "reserved_tokens"],
