@@ -82,7 +82,9 @@ METRICS: tuple[Metric, ...] = (
     Metric("endocrine_tool_decisions_total", "counter", ("tool", "decision", "reason"), "Answers of the gate."),
     Metric("endocrine_incidents_total", "counter", ("kind",), "Incidents."),
     Metric("endocrine_tool_results_total", "counter", ("tool", "status"), "Tool runs that came to an end."),
-    Metric("endocrine_tool_calls_not_run_total", "counter", ("tool",), "Allowed calls not run: not as decided, or late."),
+    Metric(
+        "endocrine_tool_calls_not_run_total", "counter", ("tool",), "Allowed calls not run: not as decided, or late."
+    ),
     Metric("endocrine_tool_duration_seconds", "histogram", ("tool",), "Seconds a tool ran.", _SECONDS),
     Metric("endocrine_model_replies_total", "counter", ("reply",), "Replies of a language model, by status."),
     Metric("endocrine_model_latency_seconds", "histogram", ("reply",), "Seconds until a model replied.", _SECONDS),

@@ -188,4 +188,3 @@ def call_name(value: Mapping[str, Any]) -> str:
     """The id of the effect of a call: two turns may use one call id."""
     name = f"{value['audit_id']}/{value['call_id']}"
     return name if len(name) <= _MAX_ID_CHARS else hashlib.sha256(name.encode()).hexdigest()
-

@@ -38,9 +38,7 @@ def main(told_ready: Callable[[], None] = lambda: None) -> int:
     return asyncio.run(_serve(Runner(settings, effect, limits=limits, metrics=metrics), effect, told_ready))
 
 
-def tool_effect(
-    settings: Settings, policy: Policy, tools: ToolSettings, metrics: Metrics | None = None
-) -> ToolEffect:
+def tool_effect(settings: Settings, policy: Policy, tools: ToolSettings, metrics: Metrics | None = None) -> ToolEffect:
     """The effect of a deployment, to be closed at the end.
 
     Its deadlines are the times for which a conversation waits: what came later would come in vain.
