@@ -80,8 +80,8 @@ def _runs(place: str, pattern: str) -> None:
     if fault is not None:
         shown = pattern if len(pattern) <= 80 else pattern[:80] + "..."
         raise ValueError(
-            f"not a JSON Schema: {place}: {shown!r} cannot be run in linear time ({fault}); expected an expression of "
-            "RE2, without backreferences and lookaround"
+            f"not a JSON Schema: {place}: {shown!r} cannot be run in linear time: {fault}; RE2 has no "
+            "backreferences and no lookaround"
         )
 
 

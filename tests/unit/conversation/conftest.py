@@ -103,18 +103,17 @@ class Talk:
             **{**fields, "model": "m", "latency_ms": 5.0, "error": None, "ts": ts, **more},
         )
 
-    def decide(self, call_id, decision="allowed", reason=None, incident_id=None, ts=101.0, audit_id="t1"):
+    def decide(self, call_id, decision="allowed", reason=None, incident_id=None, ts=101.0, audit_id="t1", **more):
         return self.feed(
             "tool-decisions",
             call_id=call_id,
             audit_id=audit_id,
-            function="open_url",
-            tool="browser",
             decision=decision,
             reason=reason,
             incident_id=incident_id,
             policy="0" * 64,
             ts=ts,
+            **{"function": "open_url", "tool": "browser", **more},
         )
 
     def result(self, call_id, output="page", status="ok", ts=102.0, audit_id="t1"):

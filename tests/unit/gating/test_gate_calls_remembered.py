@@ -88,6 +88,15 @@ def test_no_flood_of_other_calls_frees_an_id_of_an_open_turn(careful, others, de
         assert brief(careful.approve("c", ts=late))[0][1] == "allowed"
 
 
+def test_a_call_of_an_open_turn_is_remembered_however_long_ago_it_was(careful):
+    careful.call(call_id="c", arguments=DANGER)
+    careful.deny("c")
+    for number in range(300):
+        careful.call(call_id=f"x{number}", audit_id="elsewhere", arguments=OTHER, ts=50_000.0)
+    assert brief(careful.call(call_id="c", arguments=OTHER, ts=90_000.0)) == [("c", "denied", "conflicting_call")]
+    assert brief(careful.call(call_id="d", arguments=OTHER, ts=90_000.0)) == [("d", "pending", "awaiting_approval")]
+
+
 def test_beyond_its_room_a_turn_takes_no_further_call_and_what_was_denied_stays_denied(make_gate):
     gate = make_gate(calls_remembered=3, stale_s=100.0)
     gate.open()

@@ -14,12 +14,20 @@ from schemas.tools import ToolCall
 
 TURNS = st.sampled_from(["t1", "t2"])
 IDS = st.sampled_from(["a", "b"])
-TOOLS = st.sampled_from(["open_url", "retrieve_knowledge", "schedule_task", "browser", "exec_code"])
-ARGUMENTS = st.sampled_from(
-    [{"url": "inside"}, {"url": "outside"}, {"query": "x"}, '{"url": "inside"}', "{", {"when": "w", "note": "n"}]
+ASKED = st.sampled_from(
+    [
+        ("retrieve_knowledge", {"query": "x"}),
+        ("retrieve_knowledge", {"query": "DANGER"}),
+        ("retrieve_knowledge", "{"),
+        ("open_url", {"url": "inside"}),
+        ("open_url", {"url": "outside"}),
+        ("open_url", '{"url": "inside"}'),
+        ("schedule_task", {"when": "w", "note": "n"}),
+        ("browser", {}),
+    ]
 )
-REFUSALS = st.sampled_from([None, None, None, "held", "denied", "rate_limited"])
-TIMES = st.floats(-500, 500)
+REFUSALS = st.sampled_from([None, None, "held", "denied"])
+TIMES = st.sampled_from([0.0, 0.0, 0.0, 200.0, -1000.0])
 OUTSIDE = {"when": {"required": ["url"], "properties": {"url": {"pattern": "^outside$"}}}}
 
 
@@ -33,7 +41,6 @@ def machine(make_gate, shipped, **gating):
             self.gate = make_gate(tools={"browser": browser}, approval_ttl_s=60.0, **gating)
             self.held = HeldCalls()
             self.said = defaultdict(list)
-            self.first = {}
             self.revisions = defaultdict(int)
             self.now = 1000.0
 
@@ -48,7 +55,8 @@ def machine(make_gate, shipped, **gating):
 
         @initialize(turn=TURNS)
         def begin(self, turn):
-            self.take(lambda appended: self.gate.open(turn, ts=self.now, appended=appended))
+            self.open(turn)
+            self.modulate(turn, None)
 
         @rule(turn=TURNS)
         def open(self, turn):
@@ -60,8 +68,13 @@ def machine(make_gate, shipped, **gating):
             revision = self.revisions[turn]
             self.take(lambda appended: self.gate.modulate(turn, revision=revision, refusal=refusal))
 
-        @rule(turn=TURNS, call=IDS, tool=TOOLS, arguments=ARGUMENTS, step=st.integers(1, 7), ahead=TIMES)
-        def call(self, turn, call, tool, arguments, step, ahead):
+        @rule(turn=TURNS, call=IDS, asked=ASKED, ahead=TIMES)
+        def call_again(self, turn, call, asked, ahead):
+            self.call(turn, call, asked, 1, ahead)
+
+        @rule(turn=TURNS, call=IDS, asked=ASKED, step=st.integers(1, 7), ahead=TIMES)
+        def call(self, turn, call, asked, step, ahead):
+            tool, arguments = asked
             value = ToolCall(
                 call_id=call, audit_id=turn, identity="ann", tool=tool, arguments=arguments, step=step,
                 ts=max(0.0, self.now + ahead),
@@ -88,7 +101,7 @@ def machine(make_gate, shipped, **gating):
             ts = max(0.0, self.now + ahead)
             self.take(lambda appended: self.gate.result(status=status, audit_id=turn, ts=ts, appended=appended))
 
-        @rule(seconds=st.sampled_from([1.0, 61.0, 400.0, 1000.0]))
+        @rule(seconds=st.sampled_from([1.0, 61.0, 1000.0]))
         def wait(self, seconds):
             self.now += seconds
 
