@@ -17,6 +17,8 @@ from pipeline.settings import Settings
 TIMEOUT_MS = 5_000
 """After which the broker aborts what a producer left open."""
 PAUSE_S = 0.5
+AWAY_S = 2.0
+"""Pause after a failure: the broker is away."""
 
 
 class Transactions:
@@ -44,9 +46,12 @@ class Transactions:
                     await self._one(producer, records)
             except (KafkaError, TimeoutError, ValueError):
                 self.done["unknown"] += 1
+                await asyncio.sleep(AWAY_S)
             finally:
-                with_time = asyncio.create_task(producer.stop())
-                await asyncio.wait([with_time], timeout=5)
+                stopping = asyncio.create_task(producer.stop())
+                await asyncio.wait([stopping], timeout=5)
+                if stopping.done() and not stopping.cancelled():
+                    stopping.exception()  # seen: it had lost its broker
             await asyncio.sleep(PAUSE_S * self._rng.random())
 
     async def _one(self, producer: AIOKafkaProducer, records: list[Input]) -> None:
