@@ -1,9 +1,11 @@
 """The model connector against a server that sends whatever it likes: bounds hold, and nothing of it leaks."""
 
 import asyncio
+import bz2
 import gzip
 import json
 import logging
+import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -52,6 +54,7 @@ class Served:
     def __init__(self) -> None:
         self.port = 0
         self.heads: list[bytes] = []
+        self.bodies: list[bytes] = []
 
 
 @asynccontextmanager
@@ -62,7 +65,7 @@ async def serving(answer: bytes | Write) -> AsyncIterator[Served]:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
-            await reader.readexactly(length)
+            served.bodies.append(await reader.readexactly(length))
             served.heads.append(head)
             if callable(answer):
                 await answer(writer)
@@ -378,3 +381,123 @@ async def test_a_user_in_the_url_is_the_login_of_a_proxy() -> None:
     assert reply["content"] == "yes"
     assert b"authorization: basic bwu6cgfzcw==" in served.heads[0].lower()
     assert served.heads[0].startswith(b"POST /v1/chat/completions?version=1 ")
+
+
+# ---- what the provider's client would do by itself ----
+
+
+async def test_what_goes_out_is_the_body_and_the_headers_that_the_settings_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, content in (
+        ("OPENAI_CUSTOM_HEADERS", f"x-own: {THEIRS}\nuser-agent: {THEIRS}\nauthorization: {THEIRS}"),
+        ("OPENAI_ORG_ID", THEIRS),
+        ("OPENAI_ADMIN_KEY", THEIRS),
+        ("OPENAI_BASE_URL", "http://127.0.0.1:1/v1"),
+        ("HTTP_PROXY", "http://127.0.0.1:1"),
+        ("ALL_PROXY", "http://127.0.0.1:1"),
+    ):
+        monkeypatch.setenv(name, content)
+    parameters = {"max_output_tokens": 256, "of_another_server": {"min_p": 0.1}}
+    reply, served = await asked(
+        http(json.dumps(ANSWER).encode()), value={"parameters": parameters}, organization="", project="p1"
+    )
+    assert reply["content"] == "yes"
+    lines = dict(line.split(b": ", 1) for line in served.heads[0].lower().split(b"\r\n")[1:] if line)
+    assert lines.pop(b"user-agent").startswith(b"endocrine/")
+    assert lines.pop(b"content-length") == str(len(served.bodies[0])).encode()
+    assert lines == {
+        b"host": f"127.0.0.1:{served.port}".encode(),
+        b"accept": b"*/*",
+        b"accept-encoding": b"identity",
+        b"content-type": b"application/json",
+        b"authorization": f"bearer {KEY}".encode(),
+        b"openai-project": b"p1",
+    }
+    sent = orjson.loads(served.bodies[0])
+    assert sent["of_another_server"] == {"min_p": 0.1}
+    assert served.bodies[0] == orjson.dumps(sent)
+
+
+async def test_the_proxy_of_the_environment_is_used_for_other_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(http(json.dumps(ANSWER).encode())) as proxy:
+        monkeypatch.setenv("http_proxy", f"http://me:pass@127.0.0.1:{proxy.port}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        reply, _ = await asked(b"", base_url="http://provider.invalid/v1")
+    assert reply["content"] == "yes"
+    assert proxy.heads[0].startswith(b"POST http://provider.invalid/v1/chat/completions ")
+    assert b"proxy-authorization: basic bwu6cgfzcw==" in proxy.heads[0].lower()
+
+
+NESTED = b'{"error": {"code": ' + b"[" * 900 + b"]" * 900 + b"}}"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        http(gzip.compress(b" " * 150_000_000, 1), "content-encoding: gzip", status="400 No"),
+        http(b" " * 10_000_000, status="400 No"),
+        http(bz2.compress(b" " * 150_000_000), form="text/plain; charset=bz2", status="400 No"),
+        http(zlib.compress(b" " * 40_000_000), form="text/plain; charset=zlib", status="400 No"),
+        http(NESTED, status="400 No"),
+        http(b"[" * 60_000, status="400 No"),
+        http(b'{"error": {"code": ' + b"1" * 60_000 + b"}}", status="400 No"),
+        b'HTTP/1.1 400 No\r\ncontent-length: 70000\r\n\r\n{"error": ',
+        http(b"\xff\xfe\x00", form="text/plain; charset=utf-16", status="400 No"),
+        http(b"xx", "content-encoding: br", status="400 No"),
+        http(b"{}", "set-cookie: a=" + THEIRS, "link: <x>", status="400 No"),
+    ],
+    ids=["gzip", "large", "bz2", "zlib", "nested", "unclosed", "digits", "cut", "utf-16", "br", "cookie"],
+)
+async def test_an_error_keeps_its_status_whatever_its_body_is(answer: bytes) -> None:
+    tracemalloc.start()
+    try:
+        reply, served = await asked(answer)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert kind(reply) == "http_400"
+    assert len(served.heads) == 1
+    assert most < 30_000_000
+
+
+async def test_an_error_whose_body_never_ends_keeps_its_status() -> None:
+    async def for_ever(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 No\r\nconnection: close\r\n\r\n")
+        while True:
+            writer.write(b" " * 10_000)
+            await writer.drain()
+
+    async def silent(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 No\r\nconnection: close\r\n\r\n{")
+        await writer.drain()
+        await asyncio.Event().wait()
+
+    for answer in (for_ever, silent):
+        reply, _ = await asked(answer, stream=True, silence_s=0.2)
+        assert kind(reply) == "http_400"
+
+
+async def test_a_verdict_beyond_its_bound_is_refused_while_it_is_read() -> None:
+    value = {"purpose": "moderation", "parameters": {}, "messages": [{"role": "user", "content": PROMPT}]}
+    for answer in (http(LARGE), http(gzip.compress(BOMB, 1), "content-encoding: gzip")):
+        reply, _ = await asked(answer, value=value)
+        assert kind(reply) == "too_large"
+
+
+@pytest.mark.parametrize("key", ["canary_k\u00e9y", "canary\nkey", "canary\x00key"])
+async def test_a_key_that_no_header_can_hold_is_an_error_that_does_not_show_it(key: str) -> None:
+    reply, _ = await asked(http(json.dumps(ANSWER).encode()), api_key=key)
+    assert kind(reply) == "no_connection"
+    assert "canary" not in str(reply)
+
+
+@pytest.mark.parametrize("proxy", ["socks5://canary:x@127.0.0.1:1", "canary://x", "127.0.0.1:1", "http://canary:99999"])
+async def test_a_proxy_that_cannot_be_used_is_an_error_that_does_not_show_it(
+    proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", proxy)
+    monkeypatch.delenv("no_proxy", raising=False)
+    reply, _ = await asked(b"", base_url="http://provider.invalid/v1")
+    assert kind(reply) == "no_connection"
+    assert "canary" not in str(reply)

@@ -3,14 +3,14 @@
 import asyncio
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any, Literal
 
-import aiohttp
 import orjson
 
 from agents.conversation.capabilities import Capabilities, ReplyBounds
-from pipeline.connectors.model.failures import Failed, Hidden, StreamCut, bytes_bound, occurs_in
+from pipeline.connectors.model.bounded import BodyBounds
+from pipeline.connectors.model.failures import Failed, Hidden, Interrupted, StreamCut, occurs_in
 from pipeline.connectors.model.json_values import parsed
 from pipeline.connectors.model.moderation import moderation_outcome
 from pipeline.connectors.model.outcome import Outcome
@@ -44,16 +44,17 @@ async def ask(
     data = orjson.dumps(body)
     hidden = occurs_in(data.decode(), *settings.private())
     silence_s = min(settings.silence_s, within_s) if stream else within_s
+    bodies = BodyBounds(bounds.body_bytes if moderating else bounds.stream_bytes, bounds.error_bytes)
     try:
         async with (
             asyncio.timeout(within_s),
-            transport.post(path, data, within_s=within_s, silence_s=silence_s) as answer,
+            transport.post(path, data, within_s=within_s, silence_s=silence_s, bounds=bodies) as answer,
         ):
             if not 200 <= answer.status < 300:
-                raise await _refused(answer, bounds, hidden)
+                raise await _refused(answer, hidden)
             if moderating:
-                return moderation_outcome(parsed(await _whole(answer, bounds.body_bytes)), hidden)
-            return await _read(answer, ReplyReader(api, bounds, hidden), bounds)
+                return moderation_outcome(parsed(await _whole(answer)), hidden)
+            return await _read(answer, ReplyReader(api, bounds, hidden))
     except TimeoutError:
         raise Failed("timeout", f"no reply within {within_s:.1f} s", retry=False, timeout=True) from None
 
@@ -71,31 +72,28 @@ def _body(
     return body
 
 
-async def _read(answer: Answer, reader: ReplyReader, bounds: ReplyBounds) -> Outcome:
+async def _read(answer: Answer, reader: ReplyReader) -> Outcome:
     try:
-        async for piece in answer.pieces(bounds.stream_bytes):
-            reader.feed(piece)
-            if reader.done:
-                break
-    except (aiohttp.ClientError, StreamCut):
+        async with aclosing(answer.pieces()) as pieces:
+            async for piece in pieces:
+                reader.feed(piece)
+                if reader.done:
+                    break
+    except (Interrupted, StreamCut):
         # Some servers leave the connection open after the last chunk, or break it: the reply is whole by then.
         if not reader.finished:
             raise
     return reader.close()
 
 
-async def _whole(answer: Answer, most: int) -> bytes:
-    body = bytearray()
-    async for piece in answer.pieces(most):
-        body += piece
-        if len(body) > most:
-            raise bytes_bound(most, "body_bytes")
-    return bytes(body)
+async def _whole(answer: Answer) -> bytes:
+    async with aclosing(answer.pieces()) as pieces:
+        return b"".join([piece async for piece in pieces])
 
 
-async def _refused(answer: Answer, bounds: ReplyBounds, hidden: Hidden) -> Failed:
+async def _refused(answer: Answer, hidden: Hidden) -> Failed:
     """What a status that is no success means, with what its body says of it where that can be read."""
     body: Any = None
-    with suppress(Failed, aiohttp.ClientError):  # then the status says enough
-        body = parsed(await _whole(answer, bounds.error_bytes))
+    with suppress(Failed):  # then the status says enough
+        body = parsed(await _whole(answer))
     return failure_of(error_in(body), hidden, status=answer.status, headers=answer.headers, now=time.time())

@@ -66,6 +66,10 @@ class StreamCut(Failed):
         super().__init__("stream_cut", f"the reply cannot be read: {what} ended before its end", retry=True)
 
 
+class Interrupted(Failed):
+    """The connection failed, broke or fell silent."""
+
+
 class TooLarge(Failed):
     """Beyond a bound. Asking again would most likely give the same."""
 

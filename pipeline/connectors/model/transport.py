@@ -1,23 +1,29 @@
-"""One HTTP request to the provider, its answer as bytes while they come.
+"""One HTTP request to the provider by its official client, the answer as bytes while they come.
 
-Our own on aiohttp, not the provider's client: that reads bodies whole and unbounded, and its exceptions quote them.
-Redirects are not followed, so that the conversation goes nowhere but where the settings say.
+The client makes the request: key, organization, headers, connections, proxies. It reads and tries nothing by itself:
+bodies are bounded below it (`bounded`) and read by our readers, which take what other servers send; a redirect is not
+followed, so that the conversation goes nowhere but where the settings say. None of its exceptions is shown.
 """
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any, cast
 from urllib.request import getproxies, proxy_bypass
 
-import aiohttp
+import httpx2
+import openai
 from yarl import URL
 
-from pipeline.connectors.model.decoding import Decoding
-from pipeline.connectors.model.failures import Failed, TooLarge
+from pipeline.connectors.model.bounded import BROKEN, ERROR_BODY, BodyBounds, BoundedTransport, bounded_by
+from pipeline.connectors.model.failures import Interrupted
 from pipeline.connectors.model.settings import ModelSettings
 from pipeline.version import code_version
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
+_IDLE_S = 15.0
+"""Seconds that a connection is kept for the next call."""
 
 
 @dataclass(frozen=True)
@@ -26,19 +32,20 @@ class Answer:
 
     status: int
     headers: Mapping[str, str]
-    _response: aiohttp.ClientResponse
+    _response: httpx2.Response
+    _silence_s: float
 
-    async def pieces(self, most_bytes: int) -> AsyncIterator[bytes]:
-        """The body, unpacked; of at most `most_bytes` as sent. Raises Failed, and what aiohttp raises where the
-        connection breaks."""
-        decoding, sent = Decoding(self.headers.get("content-encoding", "")), 0
-        async for data in self._response.content.iter_any():
-            sent += len(data)
-            if sent > most_bytes:
-                raise TooLarge(f"has more than {most_bytes} bytes")
-            for piece in decoding.feed(data):
-                yield piece
-        decoding.close()
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        """The body, unpacked, within its bound. Raises Failed; Interrupted where the connection breaks."""
+        if (body := self._response.extensions.get(ERROR_BODY)) is not None:
+            yield body
+            return
+        try:
+            async with aclosing(self._response.aiter_raw()) as pieces:
+                async for piece in pieces:
+                    yield piece
+        except BROKEN as error:
+            raise _interrupted(error, self._silence_s) from None
 
 
 class Transport:
@@ -47,69 +54,102 @@ class Transport:
     def __init__(self, settings: ModelSettings) -> None:
         assert settings.api_key is not None
         base = URL(settings.base_url or DEFAULT_BASE_URL)
-        headers = {
-            "Authorization": f"Bearer {settings.api_key.get_secret_value().strip()}",
+        self._key = settings.api_key.get_secret_value().strip()
+        self._headers = {
+            # A user in the URL is a proxy's own login.
+            "Authorization": f"Bearer {self._key}" if base.user is None else _basic(base.user, base.password or ""),
             "User-Agent": f"endocrine/{code_version()}",
+            "Accept": "*/*",
             "Accept-Encoding": "identity",
             "Content-Type": "application/json",
+            "OpenAI-Organization": settings.organization or "",
+            "OpenAI-Project": settings.project or "",
         }
-        if base.user is not None:  # a proxy's own login, in the URL
-            headers["Authorization"] = aiohttp.encode_basic_auth(base.user, base.password or "")
-        for name, value in (("OpenAI-Organization", settings.organization), ("OpenAI-Project", settings.project)):
-            if value:
-                headers[name] = value
         self._base = base.with_user(None)
-        self._proxy = _proxy(self._base)
-        self._headers = headers
         self._settings = settings
-        self._session: aiohttp.ClientSession | None = None
+        self._client: openai.AsyncOpenAI | None = None
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
 
     @asynccontextmanager
-    async def post(self, path: str, data: bytes, *, within_s: float, silence_s: float) -> AsyncIterator[Answer]:
-        """Send a request. Raises Failed where there is no answer, and what goes wrong within the block as Failed."""
-        timeout = aiohttp.ClientTimeout(
-            total=within_s, sock_connect=min(self._settings.connect_s, within_s), sock_read=silence_s
-        )
+    async def post(
+        self, path: str, data: bytes, *, within_s: float, silence_s: float, bounds: BodyBounds
+    ) -> AsyncIterator[Answer]:
+        """Send a request. Raises Failed where there is no answer; the caller bounds the time of the whole."""
+        connect_s = min(self._settings.connect_s, within_s)
+        timeout = httpx2.Timeout(connect=connect_s, read=silence_s, write=within_s, pool=within_s)
+        response = await self._answered(path, data, timeout, bounds)
         try:
-            async with self._opened().post(
-                self._url(path), data=data, timeout=timeout, allow_redirects=False, proxy=self._proxy
-            ) as response:
-                yield Answer(response.status, response.headers, response)
-        except aiohttp.ConnectionTimeoutError:
-            raise Failed("no_connection", "the connection failed: nobody answered in time", retry=True) from None
-        except aiohttp.SocketTimeoutError:
-            raise Failed("stalled", f"nothing came for {silence_s:.1f} s", retry=True, timeout=True) from None
-        except (aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError, OSError) as error:
-            if isinstance(error, TimeoutError):
-                raise
-            # The class says what happened; messages may hold URLs and headers.
-            raise Failed("no_connection", f"the connection failed: {type(error).__name__}", retry=True) from None
+            yield Answer(response.status_code, response.headers, response, silence_s)
+        finally:
+            await response.aclose()
 
-    def _opened(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._settings.concurrency),
-                headers=self._headers,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
+    async def _answered(self, path: str, data: bytes, timeout: httpx2.Timeout, bounds: BodyBounds) -> httpx2.Response:
+        try:
+            with bounded_by(bounds):
+                answer: Any = await self._opened().post(
+                    self._url(path),
+                    cast_to=httpx2.Response,
+                    content=data,
+                    # Not as defaults of the client: OPENAI_CUSTOM_HEADERS of the environment would go before them.
+                    options={"headers": self._headers, "timeout": timeout, "follow_redirects": False},
+                    stream=True,
+                    stream_cls=openai.AsyncStream[Any],
+                )
+            return cast(httpx2.Response, answer)  # with this `cast_to` the client hands on what it was given
+        except openai.APIStatusError as error:
+            return error.response
+        except openai.APIConnectionError as error:
+            raise _interrupted(error.__cause__, timeout.read) from None
+        except (openai.OpenAIError, httpx2.InvalidURL, ImportError, ValueError, OSError) as error:
+            # A key that no header can hold, an invalid URL, a proxy of another kind.
+            raise _interrupted(error, timeout.read, retry=isinstance(error, OSError)) from None
+
+    def _opened(self) -> openai.AsyncOpenAI:
+        if self._client is None:
+            most = self._settings.concurrency
+            # trust_env would read `.netrc` and `ALL_PROXY` for this machine too.
+            inner = httpx2.AsyncHTTPTransport(
+                verify=ssl.create_default_context(),
+                trust_env=False,
+                limits=httpx2.Limits(max_connections=most, max_keepalive_connections=most, keepalive_expiry=_IDLE_S),
+                proxy=_proxy(self._base),
             )
-        return self._session
+            self._client = openai.AsyncOpenAI(
+                api_key=self._key,
+                base_url=str(self._base),
+                max_retries=0,
+                http_client=httpx2.AsyncClient(
+                    transport=BoundedTransport(inner), trust_env=False, follow_redirects=False
+                ),
+            )
+        return self._client
 
-    def _url(self, path: str) -> URL:
-        return self._base.joinpath(*path.split("/")).with_query(self._base.query)
+    def _url(self, path: str) -> str:
+        """The whole URL: the client would put a path behind the query of its base."""
+        return str(self._base.joinpath(*path.split("/")).with_query(self._base.query))
+
+
+def _basic(user: str, password: str) -> str:
+    request = httpx2.Request("POST", "http://localhost")
+    return next(httpx2.BasicAuth(user, password).auth_flow(request)).headers["Authorization"]
+
+
+def _interrupted(error: BaseException | None, silence_s: float | None, *, retry: bool = True) -> Interrupted:
+    """What a fault of the connection means. Its class says what happened; messages may hold URLs and headers."""
+    if isinstance(error, httpx2.ConnectTimeout):
+        return Interrupted("no_connection", "the connection failed: nobody answered in time", retry=True)
+    if isinstance(error, httpx2.TimeoutException):
+        return Interrupted("stalled", f"nothing came for {silence_s:.1f} s", retry=True, timeout=True)
+    return Interrupted("no_connection", f"the connection failed: {type(error).__name__}", retry=retry)
 
 
 def _proxy(base: URL) -> str | None:
-    """The proxy that the environment names for a URL (HTTPS_PROXY, NO_PROXY, ...); never for this machine itself.
-
-    aiohttp's own way (trust_env) would also read `.netrc`, and fail where that and our key say different things.
-    """
+    """The proxy that the environment names for a URL (HTTPS_PROXY, NO_PROXY, ...); never for this machine itself."""
     host = base.host or ""
     if host == "localhost" or host.startswith("127.") or host == "::1" or proxy_bypass(host):
         return None
