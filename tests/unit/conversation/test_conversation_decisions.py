@@ -1,7 +1,6 @@
 """Which decisions the conversation takes for its own, and which revision it waits for."""
 
 import pytest
-
 from agents.gating.arguments import digest_of
 
 CALL = ("open_url", {"url": "https://example.org"})
