@@ -3,6 +3,7 @@ are scripted records; the gate, the modulation and the conversation are the real
 """
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -59,7 +60,7 @@ class World:
         return {"id": f"reply to {request['request_id']}", **common, **says, **fields, **late}
 
 
-def question(identity: str, audit_id: str, ts: float = 1000.0, **more: Any) -> tuple[str, dict[str, Any]]:
+def question(identity: str, audit_id: str, ts: float | None = None, **more: Any) -> tuple[str, dict[str, Any]]:
     value = {
         "kind": "opened",
         "audit_id": audit_id,
@@ -70,7 +71,7 @@ def question(identity: str, audit_id: str, ts: float = 1000.0, **more: Any) -> t
         "prompt": "Which of the two guides comes first?",
         "respond": True,
         **more,
-        "ts": ts,
+        "ts": time.time() if ts is None else ts,
     }
     return "interactions", {"id": f"opened {audit_id}", **value}
 
@@ -191,7 +192,10 @@ async def test_a_forbidden_tool_is_blocked_and_the_answer_comes_without_it(play:
     wanted = [("exec_code", {"language": "bash", "source": "id"}), ("schedule_task", {"when": "now", "note": "x"})]
     world = World({"cyr": [{"tool_calls": wanted}, ANSWER]})
     said = await play(world, [question("cyr", "t1")], "interactions", 1)
-    assert [(value["kind"], value["attempted"]) for value in said["incidents"]] == [("tool_blocked", "schedule_task")]
+    assert [(value["kind"], value["attempted"]) for value in said["incidents"]] == [
+        ("tool_blocked", "exec_code"),
+        ("tool_blocked", "schedule_task"),
+    ]
     assert [(value["revision"], value["mode"]) for value in said["modulations"]] == [(0, "balanced"), (1, "strict")]
     assert world.run == ["t1/retrieval"], "nothing that was not allowed has run"
     second = said["model-requests"][1]
@@ -207,9 +211,9 @@ async def test_a_forbidden_tool_is_blocked_and_the_answer_comes_without_it(play:
 async def test_feedback_nudges_the_style_of_the_next_turn(play: Play) -> None:
     world = World({"dee": [ANSWER, ANSWER]})
     await play(world, [question("dee", "t1")], "interactions", 1)
-    card = {"id": "card", "identity": "dee", "target_action_id": "t1", "rating": 4, "ts": 1010.0}
+    card = {"id": "card", "identity": "dee", "target_action_id": "t1", "rating": 4, "ts": time.time()}
     await play(world, [("feedback", card)], "style-tables", 1)
-    said = await play(world, [question("dee", "t2", ts=1020.0)], "interactions", 2)
+    said = await play(world, [question("dee", "t2")], "interactions", 2)
     warm = [value["parameters"]["temperature"] for value in said["model-requests"]]
     assert warm == [0.6, pytest.approx(0.65)]
     told = [message["content"] for message in said["model-requests"][1]["messages"]]
@@ -231,7 +235,7 @@ def test_with_the_gate_dead_no_tool_runs_and_the_turn_ends_all_the_same() -> Non
 
     said: Said = defaultdict(list)
     feed(*question("fay", "t1"))
-    for ts in (1100.0, 1200.0):
+    for ts in (time.time() + 100.0, time.time() + 200.0):
         feed("commands", {"kind": "tick", "identity": "fay", "by": "timekeeper", "ts": ts})
     assert len(said["tool-calls"]) == 2
     assert world.run == []

@@ -164,10 +164,9 @@ async def test_a_record_forwarded_once_that_still_does_not_fit_is_a_dead_letter(
     await consumer.start()
     async with worker_in_process(settings, AGENTS, shipped_policy()) as worker:
         await producer.start()
-        await producer.send_and_wait(
-            settings.prefix + "signals", orjson.dumps(GOOD["signals"]), key=b"ann", partition=place,
-            headers=[("endocrine-rekeyed-from", b"signals/0/0")],
-        )  # fmt: skip
+        value = orjson.dumps(GOOD["signals"])
+        headers = sealed(settings, "signals", place, b"ann", value, [("endocrine-rekeyed-from", b"signals/0/0")])
+        await producer.send_and_wait(settings.prefix + "signals", value, key=b"ann", partition=place, headers=headers)
         await at_rest(worker, consumer)
     await producer.stop()
     await consumer.stop()

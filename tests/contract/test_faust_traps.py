@@ -152,7 +152,7 @@ async def test_an_exception_in_an_agent_is_a_dead_letter_and_not_a_loss(small, f
     assert {raw.key for raw in letters} == {b"bob"}
     assert {dict(raw.headers)["endocrine-error-kind"] for raw in letters} == {b"agent_error"}
     assert {dict(raw.headers)["endocrine-error"] for raw in letters} == {
-        b"attribution failed: ZeroDivisionError: as told"
+        b"attribution failed: ZeroDivisionError at tests.contract.test_faust_traps:55"
     }
     assert len(letters) == 3
     # Of a batch only the last state per key is said: everyone's last one is there, and nothing of bob.

@@ -15,8 +15,10 @@ from agents.policy.compiled import compile_policy
 from agents.roster import AGENTS
 from pipeline.admin import ensure_topics
 from pipeline.policy_files import shipped_policy
-from pipeline.replay.logs import read_logs, read_policies
+from pipeline.replay.logs import read_history, read_logs, read_policies
+from pipeline.replay.recorded_seals import RecordedSeals
 from pipeline.replay.verify import Report, Verifier, verified_topics
+from pipeline.seal_keys import load_seals
 from pipeline.settings import Settings
 from pipeline.simulation import Simulation, parse_line
 from pipeline.topics import CATALOGUE
@@ -27,7 +29,7 @@ LINES = 900
 
 async def verify(settings: Settings) -> Report:
     policies = {digest: compile_policy(document) for digest, document in (await read_policies(settings)).items()}
-    logs = await read_logs(settings, verified_topics())
+    logs = await read_history(settings, verified_topics(), RecordedSeals(load_seals(settings)))
     verifier = Verifier(logs, policies.__getitem__, partitions=settings.partitions, sizes=settings.sizes)
     return verifier.run(AGENTS)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 import urllib.error
 import urllib.request
 
@@ -52,8 +53,8 @@ async def test_a_worker_counts_what_it_decides(settings: Settings, port: int) ->
     async with worker_in_process(settings, AGENTS, shipped_policy()) as worker:
         await producer.start()
         for topic, value in (
-            ("interactions", {**turn, "prompt": "hello", "ts": 100.0}),
-            ("tool-calls", {**call, "ts": 101.0}),
+            ("interactions", {**turn, "prompt": "hello", "ts": time.time()}),
+            ("tool-calls", {**call, "ts": time.time()}),
         ):
             await producer.send_and_wait(settings.prefix + topic, orjson.dumps(value), key=b"ann")
             await at_rest(worker, consumer)
