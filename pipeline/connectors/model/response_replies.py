@@ -225,7 +225,7 @@ class _Seen:
 
     def _piece(self, event: Mapping[str, Any], name: str) -> str:
         piece = event.get(name)
-        if isinstance(piece, Mapping):  # arguments as an object
+        if name == "arguments" and isinstance(piece, Mapping):  # whole, as an object; a piece of a text is a text
             piece = dumped(piece)
         text = optional_text(piece, name)
         self._draft.spend(len(text))

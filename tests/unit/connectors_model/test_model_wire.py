@@ -226,3 +226,12 @@ def test_cached_tokens_cost_their_own_price() -> None:
     assert cost(Price(input=2.0, cached_input=0.5, output=8.0), outcome) == pytest.approx(1.2 + 0.2 + 4.0)
     assert cost(Price(input=2.0, output=8.0), outcome) == pytest.approx(6.0)
     assert cost(None, outcome) is None
+
+
+@pytest.mark.parametrize(
+    "form", ["response.output_text.delta", "response.refusal.delta", "response.function_call_arguments.delta"]
+)
+def test_an_object_in_place_of_a_piece_of_text_is_malformed(form: str) -> None:
+    reply = ResponsesReply(ReplyBounds(), lambda word: True)
+    with pytest.raises(Malformed):
+        reply.event("", {"type": form, "output_index": 0, "content_index": 0, "delta": {"x": 1}})
