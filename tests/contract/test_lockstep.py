@@ -1,6 +1,11 @@
-"""The same inputs in lock step give the same derived records, byte for byte, from `simulate` and from the worker."""
+"""The same inputs in lock step give the same derived records, byte for byte, from `simulate` and from the worker.
+
+Decisions go by append time too, so `simulate` is given the broker's, and the histories are moved to where their `ts` is
+neither stale nor ahead of it.
+"""
 
 import random
+import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -24,6 +29,8 @@ from pipeline.version import code_version
 
 SCENARIO = Path(__file__).parents[2] / "config" / "scenario.jsonl"
 PARTITIONS = 2
+AHEAD_S = 250.0
+TIMES = ("ts", "start_ts", "end_ts")
 PLACES = {ORIGIN, CUT, "endocrine-rekeyed-from"}
 """Headers that name broker offsets."""
 Derived = dict[tuple[str, str | None], list[Any]]
@@ -52,21 +59,45 @@ def simulated(lines: list[bytes], settings: Settings) -> Derived:
     return dict(found)
 
 
-async def worked(lines: list[bytes], settings: Settings) -> Derived:
+def moved(lines: list[bytes]) -> list[bytes]:
+    """The lines with every time moved by the same, so that the last one lies a little ahead of now."""
+    values = [orjson.loads(line) for line in lines]
+    times = [
+        ts
+        for line in values
+        if isinstance(line["value"], dict) and type(ts := line["value"].get("ts")) is float and ts > 1e9
+    ]
+    by = float(round(time.time() + AHEAD_S - max(times)))
+
+    def shifted(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {
+                name: one + by if name in TIMES and type(one) is float and one > 1e9 else shifted(one)
+                for name, one in value.items()
+            }
+        return value
+
+    return [orjson.dumps({**line, "value": shifted(line["value"])}) for line in values]
+
+
+async def worked(lines: list[bytes], settings: Settings) -> tuple[Derived, list[bytes]]:
+    """What a worker derives, and the lines with the append time of each."""
     producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap, max_request_size=4 << 20)
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap)
     await producer.start()
     await consumer.start()
+    stamped: list[bytes] = []
     try:
         async with worker_in_process(settings, AGENTS, shipped_policy()) as worker:
             for line in lines:
                 topic, key, value, headers, _ = parse_line(line)
-                await producer.send_and_wait(
+                sent = await producer.send_and_wait(
                     settings.prefix + topic,
                     value,
                     key=None if key is None else key.encode(),
                     headers=[(name, content.encode()) for name, content in headers.items()],
                 )
+                stamped.append(orjson.dumps({**orjson.loads(line), "timestamp": sent.timestamp / 1000}))
                 await at_rest(worker, consumer)
     finally:
         await producer.stop()
@@ -78,14 +109,18 @@ async def worked(lines: list[bytes], settings: Settings) -> Derived:
             headers = {name: content.decode() for name, content in raw.headers}
             if "ce_source" in headers or topic.endswith(".dlq"):
                 _plain(topic, raw.key and raw.key.decode(), raw.value, headers, found)
-    return dict(found)
+    return dict(found), stamped
 
 
 async def test_the_scenario_gives_the_same_bytes_from_simulate_and_from_the_worker(settings: Settings) -> None:
-    lines = [line.strip() for line in SCENARIO.read_bytes().splitlines()]
+    lines = moved([line.strip() for line in SCENARIO.read_bytes().splitlines()])
     small = settings.model_copy(update={"partitions": PARTITIONS})
-    live = await worked(lines, small)
-    assert live == simulated(lines, small)
+    live, stamped = await worked(lines, small)
+    assert live == simulated(stamped, small)
+    decided = [
+        orjson.loads(value) for (topic, _), said in live.items() if topic == "tool-decisions" for value, _ in said
+    ]
+    assert {one["reason"] for one in decided} - {"stale_call", "unknown_turn"}, "the gate had nothing to decide"
     assert sum(map(len, live.values())) > 200
 
 
@@ -93,8 +128,12 @@ async def test_the_scenario_gives_the_same_bytes_from_simulate_and_from_the_work
 async def test_random_histories_give_the_same_bytes_from_simulate_and_from_the_worker(
     settings: Settings, seed: int
 ) -> None:
-    lines = [orjson.dumps(line) for line in histories.random_history(random.Random(seed), 120)]
+    lines = moved([orjson.dumps(line) for line in histories.random_history(random.Random(seed), 120)])
     small = settings.model_copy(update={"partitions": PARTITIONS})
-    live = await worked(lines, small)
-    assert live == simulated(lines, small)
+    live, stamped = await worked(lines, small)
+    assert live == simulated(stamped, small)
+    decided = [
+        orjson.loads(value) for (topic, _), said in live.items() if topic == "tool-decisions" for value, _ in said
+    ]
+    assert {one["reason"] for one in decided} - {"stale_call", "unknown_turn"}, "the gate had nothing to decide"
     assert any(topic.endswith(".dlq") for topic, _ in live), "the history holds no malformed record"

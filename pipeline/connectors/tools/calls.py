@@ -1,8 +1,8 @@
 """The calls that decisions are about: decisions carry no arguments, so their calls are read back from `tool-calls`.
 
 A call lies on its decision's partition, appended before it. Several records may share one call id; which of them was
-allowed, the decision says: by the function and the digest of the arguments. So each is held under those, the first one of
-equal ones, and no other is ever run.
+allowed, the decision says: by the function and the digest of the arguments. So each is held under those, the first one
+of equal ones, and no other is ever run.
 """
 
 import asyncio

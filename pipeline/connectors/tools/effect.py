@@ -1,9 +1,9 @@
 """Running allowed tool calls as effects: a decision in, one result out (architecture, section 6).
 
-Run is the call on record that the decision names by its function and the digest of its arguments, and no other record of
-the same id. Not run, but answered with status error, logged and counted: what was decided longer ago than the deadline,
-whose call is not on record, whose tool the policy does not have or has switched off, whose arguments do not fit the
-tool's schema. The gate looked at all of it before; what runs tools does not take its word.
+Run is the call on record that the decision names by its function and the digest of its arguments, and no other record
+of the same id. Not run, but answered with status error, logged and counted: what was decided longer ago than the
+deadline, whose call is not on record, whose tool the policy does not have or has switched off, whose arguments do not
+fit the tool's schema. The gate looked at all of it before; what runs tools does not take its word.
 """
 
 import asyncio
