@@ -7,7 +7,8 @@ do not add, their greatest is an upper bound (docs/tools.md).
 
 It is the one agent whose key is coarser than the identity. That is sound because nothing is decided from it, and
 state never moves between partitions. What one identity claims in `ts` moves nobody else's figures (rules, section 10):
-time is the broker's append time; where there is none (`simulate`), each identity has a clock of its own.
+an event counts from its append time; where there is none (`simulate`), each identity has a clock of its own. A record's
+`ts` is that of what it follows from.
 """
 
 from collections import Counter
@@ -53,13 +54,13 @@ class Analytics:
         known = state if state is not None and "clocks" in state else {"clocks": {}, "tools": {}, "turns": None}
         whose, now = (_APPENDED, trigger.appended) if trigger.appended is not None else (trigger.identity, ts)
         clocks = _moved(known["clocks"], whose, now, rules)
-        one = Event(min(ts, clocks[whose]), label, duration, whose)
+        one = Event(now, label, duration, whose)
         if tool is None:
             return {**known, "clocks": clocks, "turns": window.added(known["turns"], one, clocks, rules)}, []
         figures = window.added(known["tools"].get(tool), one, clocks, rules)
         after = {**known, "clocks": clocks, "tools": {**known["tools"], tool: figures}}
         counted, turns = window.counts(figures), window.counts(window.pruned(known["turns"], clocks, rules))
-        value = _record(tool, rules.window_s, counted, turns, figures, clocks[whose])
+        value = _record(tool, rules.window_s, counted, turns, figures, ts)
         return after, [Output("tool-analytics", trigger.identity, value)]
 
 
@@ -86,7 +87,7 @@ def _event(value: ToolResult | ToolDecision | Modulation) -> tuple[str | None, f
 
 
 def _record(
-    tool: str, window_s: float, counted: Counter[str], turns: Counter[str], figures: Any, now: float
+    tool: str, window_s: float, counted: Counter[str], turns: Counter[str], figures: Any, ts: float
 ) -> dict[str, Any]:
     return {
         "tool": tool,
@@ -98,5 +99,5 @@ def _record(
         "p50_ms": window.percentile(figures, 0.50),
         "p95_ms": window.percentile(figures, 0.95),
         "modes": {mode: turns[mode] for mode in _MODES},
-        "ts": now,
+        "ts": ts,
     }

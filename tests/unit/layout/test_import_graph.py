@@ -18,6 +18,7 @@ OUTSIDE = {
         "typing_extensions",
         "annotated_types",
         "simpleeval",
+        "re2",
         "rfc8785",
         "jsonschema",
         "orjson",
