@@ -22,7 +22,6 @@ OUTSIDE = {
         "rfc8785",
         "jsonschema",
         "orjson",
-        "re2",
         "yaml",
     },
 }
