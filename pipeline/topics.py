@@ -123,7 +123,14 @@ _TOPICS = [
     Topic("feedback", feedback.FeedbackCard, "delete", "feedback cards", "feedback", recall=True),
     Topic("detections", bonds.Detection, "delete", "entrainment detections with ULM vectors", "bonds", recall=True),
     Topic("commands", commands.AnyCommand, "delete", "operator commands", "bonds", recall=True),
-    Topic("policies", proofs.PublishedPolicy, "compact", "published policies, by digest", key="digest"),
+    Topic(
+        "policies",
+        proofs.PublishedPolicy,
+        "compact",
+        "published policies, by digest",
+        key="digest",
+        replay_reads=True,
+    ),
     Topic(
         "model-requests", models.ModelRequest, "delete", "calls to a language model", "audit", recall=True, ours=True
     ),

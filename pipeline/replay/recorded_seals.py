@@ -19,6 +19,8 @@ RECORDED = b"recorded"
 """Takes the place of a seal's content."""
 SUFFIX = ".dlq"
 JOURNAL = "journal"
+OURS_ALONE = frozenset((JOURNAL, "policies"))
+"""Topics that replay goes by and nothing else reads: what a stranger writes there is nothing."""
 KEPT = 1000
 
 
@@ -54,9 +56,9 @@ class RecordedSeals:
         return self._keys is not None
 
     def records(self, topic: str, some: Sequence[Any]) -> list[Any]:
-        """Records of one topic as replay takes them; a journal record that is not ours is left out."""
-        if topic == JOURNAL:
-            return [raw for one in some if (raw := self._journal(one)) is not None]
+        """Records of one topic as replay takes them; of topics that replay goes by, what is not ours is left out."""
+        if topic in OURS_ALONE:
+            return [raw for one in some if (raw := self._ours(topic, one)) is not None]
         record = self._record
         return [record(topic, raw) for raw in some]
 
@@ -74,14 +76,14 @@ class RecordedSeals:
         # A stranger may write the constant itself. What takes its place is as long: sizes are part of what is compared.
         return _with(raw, [(name, said and b"?" * len(said) if name == SEAL else said) for name, said in raw.headers])
 
-    def _journal(self, raw: Any) -> Any | None:
+    def _ours(self, topic: str, raw: Any) -> Any | None:
         headers = dict(raw.headers)
         if SEAL not in headers or (
-            self._keys is not None and self._keys.knows(headers[SEAL]) and not self._keys.valid(JOURNAL, raw, headers)
+            self._keys is not None and self._keys.knows(headers[SEAL]) and not self._keys.valid(topic, raw, headers)
         ):
             return None
-        self._check(JOURNAL, raw, headers)
-        if raw.value is not None and b'"forged"' in raw.value:
+        self._check(topic, raw, headers)
+        if topic == JOURNAL and raw.value is not None and b'"forged"' in raw.value:
             self._note(raw)
         return _with(raw, [(name, RECORDED if name == SEAL else said) for name, said in raw.headers])
 

@@ -60,7 +60,9 @@ class Recording:
         """Put a policy on record."""
         said = {"digest": policy.digest, "policy": policy.resolved, "previous": None, "by": "test", "ts": 1.0}
         n = partition_of(policy.digest, PARTITIONS)
-        self.put("policies", n, policy.digest.encode(), orjson.dumps(said))
+        key, value = policy.digest.encode(), orjson.dumps(said)
+        seal = simulated_seals().seal("policies", n, key, value, key)
+        self.put("policies", n, key, value, [("ce_id", key), ("endocrine-seal", seal)])
 
     def run(self, policy: Policy, how_many: Callable[[], int]) -> None:
         """Every unit reads all there is, so many records of a topic at once, until nothing more comes."""

@@ -18,7 +18,7 @@ from pipeline import stopping
 from pipeline.admin import ensure_topics
 from pipeline.engine.fit import partition_of
 from pipeline.engine.seals import Seals
-from pipeline.engine.wire import CE_ID, Outgoing
+from pipeline.engine.wire import CE_ID, SEAL, Outgoing
 from pipeline.metrics.serve import serve
 from pipeline.runtime.worker.app import EndocrineApp, build_app
 from pipeline.runtime.worker.body import Body
@@ -177,8 +177,10 @@ class Worker:
         }
         digest = self.policy.digest
         place = partition_of(digest, self.settings.partitions)
-        own = ((CE_ID, digest.encode()), ("content-type", b"application/json"))
-        out = Outgoing("policies", place, digest.encode(), orjson.dumps(value), own, False)
+        key, content = digest.encode(), orjson.dumps(value)
+        seal = self._seals.seal("policies", place, key, content, key)
+        own = ((CE_ID, key), ("content-type", b"application/json"), (SEAL, seal))
+        out = Outgoing("policies", place, key, content, own, False)
         await broker.send(f"{self.settings.prefix}policies", place, [out], ())
 
 
