@@ -14,6 +14,9 @@ from pipeline.connectors.model.tool_calls import CallJoiner
 _ELSEWHERE = frozenset({"delta", "message", "content", "text", "response", "output", "tool_calls", "candidates"})
 """Where other APIs have what a chunk of ours has in `choices`."""
 
+_OF_A_CHOICE = frozenset({"delta", "message", "finish_reason", "index", "text"})
+"""What a choice without a delta has one of: Azure's results of its filter have an index and a finish."""
+
 
 class ChatReply:
     """One reply while it is read. `whole` once, or `event` for each of a stream and then `outcome`."""
@@ -85,6 +88,8 @@ class ChatReply:
         self._refuse_errors(choice, mandatory=False)
         delta = choice.get("delta")
         if delta is None:
+            if not choice.keys() & _OF_A_CHOICE:
+                raise Malformed("a choice holds nothing that a choice may hold")
             delta = choice.get("message") if not self._started else None  # a whole reply in one event
             if isinstance(delta, Mapping):
                 self._message(delta)

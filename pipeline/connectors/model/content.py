@@ -52,6 +52,8 @@ def add_block(draft: Draft, block: Any) -> None:
         raise Malformed(f"the type of a block of `content` is {kind(form)}, expected a text")
     if form in _TEXT or (form is None and "text" in block):
         text = block.get("text")
+        if isinstance(text, Mapping) and "value" not in text:
+            raise Malformed("`content.text` is an object without `value`")
         # The Assistants API has {"value": ...} here, and some proxies took that over.
         draft.text(optional_text(text.get("value") if isinstance(text, Mapping) else text, "content.text"))
     elif form == "refusal":

@@ -211,8 +211,11 @@ class _Seen:
         given = event.get("item")
         if not isinstance(given, Mapping):
             raise Malformed(f"`item` is {kind(given)}, expected an object")
+        item_type = optional_text(given.get("type"), "item.type")
+        if not item_type:
+            raise Malformed("an item has no type")
         item = self._item(event)
-        item.form = item.form or optional_text(given.get("type"), "item.type")
+        item.form = item.form or item_type
         item.name = optional_text(given.get("name"), "item.name") or item.name
         if form.endswith(".done") and _says(given):
             item.done = given

@@ -19,6 +19,8 @@ from pipeline.connectors.model.failures import Malformed, TooLarge
 from pipeline.connectors.model.json_values import dumped, kind, objects, optional_text
 from pipeline.connectors.model.outcome import Draft
 
+_OF_A_CALL = frozenset({"function", "name", "arguments", "id", "index", "type"})
+
 
 class _Call:
     """A call while its pieces come."""
@@ -116,7 +118,10 @@ class CallJoiner:
             if index is not None and (not isinstance(index, int) or isinstance(index, bool)):
                 raise Malformed(f"`tool_calls.index` is {kind(index)}, expected a number")
             name, arguments = _function(entry)
-            call = self._whose(index, optional_text(entry.get("id"), "tool_calls.id"), name, arguments)
+            call_id = optional_text(entry.get("id"), "tool_calls.id")
+            if not (call_id or name or arguments) and index not in self._by_index:
+                continue  # nothing of a call that has not begun
+            call = self._whose(index, call_id, name, arguments)
             self._named(call, name)
             self._arguments(call, arguments)
 
@@ -201,6 +206,8 @@ def _begins(call: _Call, index: int | None, call_id: str, name: str, arguments: 
 
 def _function(entry: Mapping[str, Any]) -> tuple[str, Any]:
     """(name, arguments) of an entry; of servers that leave out the level `function`, too."""
+    if not entry.keys() & _OF_A_CALL:
+        raise Malformed("a tool call holds nothing that one may hold")
     function = entry.get("function", entry)
     if function is None:
         return "", None
