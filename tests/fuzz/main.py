@@ -248,8 +248,8 @@ def _kinds(ask: argparse.ArgumentParser, given: Sequence[str]) -> list[str]:
 def main() -> int:
     """The command line."""
     ask = argparse.ArgumentParser(description=__doc__)
-    ask.add_argument("--records", type=int, default=100_000, help="how many to send, unless --minutes is given")
-    ask.add_argument("--minutes", type=float, help="how long to send")
+    ask.add_argument("--records", type=int, help="how many to send, however long it takes (default 100,000)")
+    ask.add_argument("--minutes", type=float, help="how long to send, unless --records is given")
     ask.add_argument("--quick", action="store_true", help="ten seconds")
     ask.add_argument("--batch", type=int, default=100, help="records between two turns of the sentinel")
     ask.add_argument("--seed", type=int, help="the same seed gives the same records, times and canaries apart")
@@ -269,7 +269,11 @@ def main() -> int:
     if only := _kinds(ask, given.only):
         given.without = [kind for kind in kinds() if kind not in only]
     given.seed = given.seed if given.seed is not None else random.SystemRandom().randrange(1_000_000)
-    if given.quick:
+    if given.records is not None:
+        given.minutes = None
+    elif given.minutes is None and not given.quick:
+        given.records = 100_000
+    if given.quick and given.records is None:
         given.minutes, given.shrink = given.minutes or 10 / 60, False
     folder = (given.folder or Path(".endocrine") / "fuzz" / str(given.seed)).absolute()
     shutil.rmtree(folder, ignore_errors=True)
