@@ -44,25 +44,27 @@ def live(line: dict[str, Any], number: int, began: float) -> dict[str, Any]:
     """A line of round `number` with its times moved: as it is fed in a round that begins at `began` (since 1970).
 
     A broker's workers believe no time that lies ahead, and no old call (rules, section 10). The story takes two minutes
-    and, for some, a morning one day later: for those the day before is moved into the past. `timestamp` is the append
-    time that `simulate` then goes by, so that both decide alike.
+    and ends when the feed begins, so that what is decided does not depend on the feed's pace; for those who have a
+    morning one day later, the day before is moved into the past. `timestamp` is the append time that `simulate` then
+    goes by, so that both decide alike.
     """
-    first, day, theirs = _days()
+    last, day, theirs = _days()
     value = line["value"]
     name = next(value[field] for field in IDENTITIES if field in value)
-    shift = began - first - number * ROUND_SECONDS - (day if name.partition(".c")[0] in theirs else 0.0)
+    shift = began - last - number * ROUND_SECONDS - (day if name.partition(".c")[0] in theirs else 0.0)
     return line | {"value": _moved(value, shift), "timestamp": began}
 
 
 @cache
 def _days() -> tuple[float, float, frozenset[str]]:
-    """When the story begins, how long the night in it is (seconds), and who is in it the next morning."""
+    """When the story ends, the night left out, how long that is (seconds), and who is in it the next morning."""
     story = list(lines())
     times = [line["value"]["ts"] for line in story]
     morning = max(range(1, len(times)), key=lambda n: times[n] - times[n - 1])
     rest = (line["value"] for line in story[morning:])
     theirs = frozenset(next(value[field] for field in IDENTITIES if field in value) for value in rest)
-    return times[0], times[morning] - times[morning - 1], theirs
+    night = times[morning] - times[morning - 1]
+    return max(times[morning - 1], times[-1] - night), night, theirs
 
 
 def _moved(value: dict[str, Any], shift: float) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Which decisions the conversation takes for its own, and which revision it waits for."""
 
 import pytest
-from agents.gating.arguments import digest_of
+
+from agents._shared.arguments import digest_of
 
 CALL = ("open_url", {"url": "https://example.org"})
 OURS, OTHER = digest_of(CALL[1]), digest_of({"url": "https://elsewhere.example"})
