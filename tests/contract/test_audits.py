@@ -33,7 +33,8 @@ BEGAN: list[float] = []
 
 def moment(seconds: int) -> str:
     """So many seconds after the story began."""
-    return datetime.fromtimestamp(BEGAN[-1] + seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    first = next(scenario.live(line, 0, BEGAN[-1])["value"]["ts"] for line in scenario.lines())
+    return datetime.fromtimestamp(int(first) + seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 @pytest.fixture
