@@ -16,8 +16,9 @@ from agents._shared.normalise import normalise
 from agents._shared.shapes import Finder, finder, named_finder
 
 REDACTED = "[redacted]"
-KEYS = ("key", "token", "authorization", "email", "phone", "pii", "password", "secret", "passwd", "passphrase",
-        "credential", "cookie")  # fmt: skip
+ALSO = ("passwd", "passphrase", "credential", "cookie")
+"""Words in names that are redacted whatever a policy lists."""
+KEYS = ("key", "token", "authorization", "email", "phone", "pii", "password", "secret")
 """Names that are redacted where no policy is at hand: in logs, and in errors of the tools around the agents."""
 DEPTH = 32
 _ELLIPSIS = "…"
@@ -48,9 +49,9 @@ def redact(value: Any, rules: Redaction) -> Any:
     """A copy of a JSON value without what must not be shown.
 
     Replaced by `[redacted]`, at any depth, in strings that are JSON themselves too: the value of every key whose name
-    contains one of `rules.redacted_keys`; keys, tokens, credentials, private keys, e-mail addresses, telephone, card
-    and account numbers in texts and names; parameters of web addresses whose name contains one of the words. Whatever
-    lies deeper than `rules.arguments_depth` is replaced whole.
+    contains one of `rules.redacted_keys` or of `ALSO`; keys, tokens, credentials, private keys, e-mail
+    addresses, telephone, card and account numbers in texts and names; parameters of web addresses whose name contains
+    one of the words. Whatever lies deeper than `rules.arguments_depth` is replaced whole.
     """
     return _redact(value, _words(tuple(rules.redacted_keys)), rules.arguments_depth, values=True)
 
@@ -172,7 +173,7 @@ def _name(name: str, words: tuple[str, ...], values: bool) -> tuple[str, bool]:
 
 @lru_cache(maxsize=64)
 def _words(keys: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(word for word in dict.fromkeys(_letters(key) for key in keys) if word)
+    return tuple(word for word in dict.fromkeys(_letters(key) for key in (*keys, *ALSO)) if word)
 
 
 def _letters(name: str) -> str:

@@ -59,7 +59,16 @@ def test_a_secret_is_hidden_at_any_depth_and_in_json_in_strings(entry, layers):
 
 
 NAMES = ["e-mail", "Pass\u00adword", "api_key", "apiKey", "X-Api-Key", "ｐａｓｓｗｏｒｄ", "p.a.s.s.word"]
-NAMES += ["P\u0430ssword", "access\u200btoken", "Phone Number", "client-secret", "PII", "AUTHORIZATION", "tökén"]
+NAMES += [
+    "P\u0430ssword",
+    "access\u200btoken",
+    "Phone Number",
+    "client-secret",
+    "PII",
+    "AUTHORIZATION",
+    "tökén",
+    "Set-Cookie",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)
