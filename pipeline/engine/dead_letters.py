@@ -7,7 +7,7 @@ import hashlib
 
 from pipeline.engine.seals import Seals
 from pipeline.engine.sizes import EXCERPT_BYTES, Sizes, headers_bytes, record_bytes
-from pipeline.engine.wire import CE_ID, CUT_SHORT, ERROR, ERROR_KIND, ORIGIN, SEAL, Header, Outgoing, Raw
+from pipeline.engine.wire import CE_ID, CUT_SHORT, ERROR, ERROR_KIND, ORIGIN, REKEYED_FROM, SEAL, Header, Outgoing, Raw
 
 REPLACED = frozenset((ERROR, ERROR_KIND, ORIGIN, SEAL, CUT_SHORT))
 """Headers of ours that a dead letter has itself: what the record said under these names is not kept."""
@@ -35,7 +35,9 @@ def dead_letter(
     if not whole or kept is not own:
         said.append((CUT_SHORT, _lengths(raw, own)))
     elif sealed:  # what was cut short is no record of ours any more
-        said.append((SEAL, seals.seal(target, raw.partition, key, value, dict(own).get(CE_ID), said[2][1])))
+        marks = dict(own)
+        ids = (marks.get(CE_ID), said[2][1], marks.get(REKEYED_FROM))
+        said.append((SEAL, seals.seal(target, raw.partition, key, value, *ids)))
     return Outgoing(target, raw.partition, key, value, (*kept, *said), False)
 
 
