@@ -34,7 +34,8 @@ def recorded(headers: tuple[Header, ...]) -> Logs:
     recording.publish(shipped_policy())
     recording.feed(lines)
     for place, log in recording.logs.items():
-        recording.logs[place] = [raw._replace(headers=headers) for raw in log]
+        if place[0] != "policies":  # ours, sealed
+            recording.logs[place] = [raw._replace(headers=headers) for raw in log]
     recording.run(shipped_policy(), randomly(4))
     return recording.logs
 
