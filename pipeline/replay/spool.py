@@ -104,7 +104,7 @@ class Log(Sequence[Any]):
             return Gone(f"{upto} by retention (it begins at {self.start} now)")
         if first + count > self.end:
             return Gone(f"{upto} (it ends at {self.end})")
-        return Gone(f"{upto} by compaction")
+        return Gone(f"{upto} (compaction took them, or no transaction committed them)")
 
 
 class MemoryLog(Log):

@@ -76,6 +76,10 @@ class NoMending(Unit):
         return None
 
 
+GAPS = {"pause": 0.08, "wake": 0.05, "compact": 0.15, "unrest": 0.3, "transactions": 0}
+"""Rates under which a claim is compacted away between a zombie's write and its look."""
+
+
 class ShortLook(Unit):
     """After a write the gap before it is read, once, and no further."""
 
@@ -361,7 +365,7 @@ class AheadOfWriting(MemoryPort):
 # ---- of the durable store ----
 
 
-DISKS = {"durable": 1.0, "reuse": 0.9, "crash": 0.2, "pause": 0.08, "wake": 0.15, "compact": 0.04}
+DISKS = {"durable": 1.0, "reuse": 0.9, "crash": 0.2, "pause": 0.08, "wake": 0.15, "compact": 0.04, "transactions": 0}
 """Rates under which disks matter: many owners in a row."""
 
 
@@ -427,7 +431,7 @@ ABLATIONS: Mapping[str, Design] = {
     "runs with records below front": Design(unit=RunsWithBelow),
     "no gap check": Design(unit=NoGapCheck),
     "no mending": Design(unit=NoMending),
-    "gap read once, no further": Design(unit=ShortLook),
+    "gap read once, no further": Design(unit=ShortLook, rates=GAPS),
     "spoken before remembered": Design(port=SpeakFirst),
     "records below front thought": Design(unit=ReadBelow),
     "records fetched out of order": Design(port=OutOfOrder),

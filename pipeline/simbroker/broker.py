@@ -189,7 +189,7 @@ class MemoryBroker:
         record = Fetched(out.partition, len(log), self.clock // 4, out.key, out.value, tuple(out.own))
         self.open[place], self.uncommitted[place][len(log)] = len(log), record
         log.append(None)
-        self.trace.append(("a transaction", "begins at", len(log) - 1, out))
+        self.trace.append(("transaction begins at", len(log) - 1, out))
 
     def end(self, place: tuple[str, int], *, commit: bool) -> None:
         """Commit or abort a transaction: its marker takes an offset, too."""
@@ -198,7 +198,7 @@ class MemoryBroker:
         if commit:
             log[offset] = self.uncommitted[place].pop(offset)
         log.append(None)
-        self.trace.append(("a transaction", "commits" if commit else "aborts", *place, offset))
+        self.trace.append((f"transaction {'commits' if commit else 'aborts'}:", *place, offset))
 
     def stable_end(self, topic: str, partition: int) -> int:
         """The offset below which all is decided: where the topic ends for its readers."""

@@ -188,7 +188,9 @@ async def test_only_what_is_committed_is_decided_and_nothing_waits_for_offsets_w
     audited = await endocrine(small, "audit", "verify", "--json")
     assert json.loads(audited)["findings"] == [], audited
     assert await endocrine(small, "dlq", "list") is not None
-    assert "modulation" in await endocrine(small, "state", "--agent", "modulation", "--format", "json")
+    assert "modulation" in await endocrine(
+        small, "state", "--at", str(time.time()), "--agent", "modulation", "--format", "json"
+    )
     await endocrine(small, "snapshot", str(tmp_path / "snapshot"), "--json")
 
 

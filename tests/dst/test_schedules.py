@@ -49,7 +49,9 @@ def test_schedules_reach_what_they_are_meant_to_reach():
             for raw in log:
                 if raw is not None and "endocrine-rekeyed-from" in dict(raw.headers) and topic[0] in "sd":
                     seen.add(f"re-keyed {topic[0]}")
-    wanted = {"crash", "pause", "fenced:", "stopped:", "a zombie is fenced", "re-keyed s", "re-keyed d", "refused"}
+    wanted = {"crash", "pause", "fenced:", "stopped:", "a zombie is fenced", "re-keyed s", "re-keyed d", "refused"} | {
+        "transaction"
+    }
     assert wanted <= seen
     assert {"not_json", "too_long", "conflicting_id", "too_large_result"} <= seen
 
