@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Annotated, Any
 
 from jsonschema import Draft202012Validator, FormatChecker
@@ -42,7 +43,14 @@ def compiled(schema: Mapping[str, Any] | bool) -> Schema:
 
 def checked(schema: Any) -> Any:
     """Return the schema as it is. Raises ValueError for what is none, or asks for what is not run, with its place."""
-    _bounded(schema)
+    _checked_text(_bounded(schema))
+    return schema
+
+
+@lru_cache(maxsize=256)
+def _checked_text(text: str) -> None:
+    """Check a schema by its JSON text: the tools of a policy that is read again are mostly as they were."""
+    schema = json.loads(text)
     try:
         Draft202012Validator.check_schema(schema, format_checker=_WITHOUT_FORMATS)
     except SchemaError as error:
@@ -57,7 +65,6 @@ def checked(schema: Any) -> Any:
             _runs(f"{place}.pattern", part["pattern"])
         if "format" in part and part["format"] not in FORMATS:
             raise ValueError(f"{place}.format: {part['format']!r} is not checked; known are {', '.join(FORMATS)}")
-    return schema
 
 
 def parts(schema: Any, place: str = "$") -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -85,7 +92,8 @@ def _runs(place: str, pattern: str) -> None:
         )
 
 
-def _bounded(schema: Any) -> None:
+def _bounded(schema: Any) -> str:
+    """The schema as compact JSON. Raises ValueError where it is none, or too deep or too long."""
     level, depth = [schema], 0
     while level := [part for part in level if isinstance(part, (dict, list))]:
         depth += 1
@@ -93,11 +101,12 @@ def _bounded(schema: Any) -> None:
             raise ValueError(f"more than {MAX_DEPTH} levels deep: write it flatter")
         level = [member for part in level for member in (part.values() if isinstance(part, dict) else part)]
     try:
-        chars = len(json.dumps(schema, ensure_ascii=False, separators=(",", ":")))
+        text = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
     except (TypeError, ValueError) as error:
         raise ValueError(f"not a JSON Schema: no JSON value: {error}") from None
-    if chars > MAX_CHARS:
-        raise ValueError(f"{chars} characters as JSON, expected at most {MAX_CHARS}")
+    if len(text) > MAX_CHARS:
+        raise ValueError(f"{len(text)} characters as JSON, expected at most {MAX_CHARS}")
+    return text
 
 
 Pattern = Annotated[

@@ -10,6 +10,7 @@ of agents._shared.shapes. Cost: at most (length of the text) * (slots of the phr
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -87,6 +88,7 @@ def variants(phrase: str) -> list[str]:
     return found
 
 
+@lru_cache(maxsize=4096)
 def slots_of(phrase: str) -> tuple[frozenset[str] | None, ...]:
     """The slots of a phrase; None is a gap. Raises ValueError where it is not one.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import rfc8785
@@ -144,14 +145,23 @@ def _maps(sections: Mapping[str, Any]) -> tuple[dict[tuple[str, str], CompiledMa
             expressions[signal, name] = expression
     evaluates = {key: _fitted(PARAMETERS[key[1]], expression) for key, expression in expressions.items()}
     for (signal, name), expression in expressions.items():
-        guard = evaluates.get((FIRST, name))
-        for fault in faults(signal, PARAMETERS[name], evaluates[signal, name], expression.names, guard, tools):
+        for fault in _grid_faults(signal, name, expression, expressions.get((FIRST, name)), tools):
             mistakes.append(Mistake(("maps", signal, name), shown(expression.text), *fault))
     compiled = {
         (signal, name): CompiledMap(signal, weights.get(signal, 1.0), maps[signal][name].combine, evaluate)
         for (signal, name), evaluate in evaluates.items()
     }
     return compiled, mistakes
+
+
+@lru_cache(maxsize=1024)
+def _grid_faults(
+    signal: str, name: str, expression: Expression, guard: Expression | None, tools: tuple[str, ...]
+) -> tuple[tuple[str, str], ...]:
+    """What is wrong with a map on the grid. Remembered: most maps of a changed policy are as they were before."""
+    parameter = PARAMETERS[name]
+    first = None if guard is None else _fitted(parameter, guard)
+    return tuple(faults(signal, parameter, _fitted(parameter, expression), expression.names, first, tools))
 
 
 def _faults(signal: str, parameter: Parameter, rule: MapRule, expression: Expression) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,7 @@ import ast
 import operator
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from agents.policy.mistakes import shown
@@ -86,6 +87,7 @@ _ALLOWED = (
 )
 
 
+@lru_cache(maxsize=1024)
 def compile_expression(text: str, current: Shape, signals: frozenset[str], words: frozenset[str]) -> Expression:
     """Check and compile one expression.
 

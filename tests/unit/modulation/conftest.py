@@ -46,12 +46,16 @@ class Life:
 
     def open(self, audit_id: str = "t1", ts: float = 1000.0, signals: Any = None, **more: Any) -> Any:
         """Open a turn; signals: {name: level} or a list of inline signals. Returns its only modulation, or None."""
+        outputs = self.opening(audit_id, ts, signals, **more)
+        assert len(outputs) <= 1
+        return outputs[0] if outputs else None
+
+    def opening(self, audit_id: str, ts: float, signals: Any, **more: Any) -> list[dict[str, Any]]:
+        """Open a turn, and return its modulation with those of held turns whose time is over by then."""
         if isinstance(signals, dict):
             signals = [{"name": name, "level": level} for name, level in signals.items()]
         value = {"kind": "opened", "audit_id": audit_id, "session_id": "s", "turn": 0, "client": "c", "prompt": PLAIN}
-        outputs = self.feed("interactions", **{**value, "signals": signals, "ts": ts, **more})
-        assert len(outputs) <= 1
-        return outputs[0] if outputs else None
+        return self.feed("interactions", **{**value, "signals": signals, "ts": ts, **more})
 
     def close(self, audit_id: str = "t1", ts: float = 1001.0) -> None:
         assert self.feed("interactions", kind="closed", audit_id=audit_id, response="ok", ts=ts) == []

@@ -35,7 +35,7 @@ def model_lines(number: int) -> list[dict[str, Any]]:
 def honest() -> Logs:
     recording, rng = Recording(), random.Random(5)
     recording.publish(shipped_policy())
-    lines = histories.random_history(rng, 700) + [line for n in range(6) for line in model_lines(n)]
+    lines = histories.random_history(rng, 240) + [line for n in range(6) for line in model_lines(n)]
     good = {line["topic"]: line for line in lines if isinstance(line["value"], dict) and "ts" in line["value"]}
     bad = [{**line, "value": {**line["value"], "surplus": 1}} for line in good.values()]
     bad += [{"topic": topic, "key": "ann", "value": {}} for topic in ("modulations", "incidents", "style-tables")]
@@ -90,8 +90,7 @@ def test_the_history_has_records_on_every_topic_that_can_be_proved(honest: Logs)
     assert report.proved, (report.findings, report.not_verifiable)
 
 
-@pytest.mark.parametrize("seed", range(2))
-@pytest.mark.parametrize("part", ["value", "key"])
+@pytest.mark.parametrize(("part", "seed"), [("value", 0), ("value", 1), ("key", 0)])
 @pytest.mark.parametrize("topic", [topic for topic in verified_topics() if topic not in UNREAD])
 def test_one_byte_changed_is_found_and_named(honest: Logs, topic: str, part: str, seed: int) -> None:
     rng = random.Random(f"{topic} {part} {seed}")
