@@ -58,17 +58,8 @@ class Topic:
     observations: their series recognise copies by themselves."""
     ours: bool = False
     """Only our agents and connectors write it: a record without a valid seal is a dead letter, `unsealed`."""
-    connectors_read: bool = False
-    """A connector of ours reads it, though no agent does."""
-    replay_reads: bool = False
-    """Replay goes by it: what a stranger writes there must not pass for ours."""
     chained: bool = False
     """Each record names the hash of the one before it on its partition (pipeline.engine.chain); one agent writes it."""
-
-    @cached_property
-    def sealed(self) -> bool:
-        """Whether what we write here carries `endocrine-seal`: an agent, a connector or replay reads it."""
-        return self.owner is not None or self.connectors_read or self.replay_reads
 
     @cached_property
     def adapter(self) -> TypeAdapter[Any]:
@@ -129,7 +120,6 @@ _TOPICS = [
         "compact",
         "published policies, by digest",
         key="digest",
-        replay_reads=True,
     ),
     Topic(
         "model-requests", models.ModelRequest, "delete", "calls to a language model", "audit", recall=True, ours=True
@@ -150,7 +140,6 @@ _TOPICS = [
         "effects that must not run twice, marked before they run",
         key="effect",
         ours=True,
-        connectors_read=True,
     ),
     Topic(
         "modulations",
@@ -184,7 +173,6 @@ _TOPICS = [
         "what each batch read, in which order",
         key="agent/partition",
         retention_ms=365 * DAY_MS,
-        replay_reads=True,
     ),
     Topic(
         "checkpoints",

@@ -194,7 +194,8 @@ def _print(report: Report, as_json: bool) -> None:
         typer.echo("seals were not checked: no key (ENDOCRINE_SEAL_KEY_FILE)")
     else:
         unknown = f", {report.seals_unknown} under keys that the file does not have" if report.seals_unknown else ""
-        typer.echo(f"seals: {report.seals_checked} checked{unknown}")
+        foreign = f", {report.seals_foreign} of records left out: not ours" if report.seals_foreign else ""
+        typer.echo(f"seals: {report.seals_checked} checked{unknown}{foreign}")
     if report.unread:
         typer.echo(f"not read yet: {report.unread} inputs of the last {SETTLED_S:.0f} s")
     for told, units in _by_start(report).items():

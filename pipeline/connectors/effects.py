@@ -311,9 +311,8 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
         if request.traceparent:
             headers.append((TRACEPARENT, request.traceparent))
         key, value = topic.key_of(request.identity, said.value).encode(), orjson.dumps(said.value)
-        if topic.sealed:
-            seal = self._seals.seal(said.topic, request.partition, key, value, record_id.encode())
-            headers.append((SEAL, seal))
+        seal = self._seals.seal(said.topic, request.partition, key, value, record_id.encode())
+        headers.append((SEAL, seal))
         sending: asyncio.Future[Any] = await self._producer.send(
             self.settings.prefix + said.topic,
             value,

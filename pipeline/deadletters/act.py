@@ -17,6 +17,7 @@ from pipeline.engine.wire import (
     OURS,
     REKEYED_FROM,
     SEAL,
+    WAS_SEALED,
     Headers,
     Outgoing,
     Raw,
@@ -29,7 +30,9 @@ REDRIVEN_BY = "endocrine-redriven-by"
 REDRIVEN_AT = "endocrine-redriven-at"
 REDRIVEN_FROM = "endocrine-redriven-from"
 """`topic/partition/offset` of the dead letter."""
-STRIPPED = frozenset({ERROR, ERROR_KIND, ORIGIN, REKEYED_FROM, SEAL, REDRIVEN_BY, REDRIVEN_AT, REDRIVEN_FROM})
+STRIPPED = frozenset(
+    {ERROR, ERROR_KIND, ORIGIN, REKEYED_FROM, SEAL, WAS_SEALED, REDRIVEN_BY, REDRIVEN_AT, REDRIVEN_FROM}
+)
 """Headers of a dead letter that its record is sent again without. With its origin, or the place it was re-keyed from,
 readers would hold it against their marks and drop it as a copy of what they have read."""
 
@@ -47,7 +50,7 @@ def again(letter: Letter, raw: Raw, by: str, at: float, seals: Seals) -> Outgoin
     if CUT_SHORT in headers:
         place = "/".join(map(str, letter.origin)) if letter.origin else "its topic"
         raise CutShort(f"{letter.place} holds only the beginning of a record; the whole one lies at {place}")
-    sealed = SEAL in headers and seals.valid(letter.topic, raw, headers)
+    sealed = WAS_SEALED in headers and seals.valid(letter.topic, raw, headers)
     own = [
         (name, content)
         for name, content in raw.headers

@@ -1,15 +1,28 @@
 """A dead letter: the record as it came, and why it was refused; cut where it is larger than its topic takes.
 
-A dead letter is sealed where the record it holds was: so that it can be sent again as what it was.
+A dead letter is sealed like all that we write; its seal covers too whether the record it holds carried one, so that
+the record can be sent again as what it was.
 """
 
 import hashlib
 
-from pipeline.engine.seals import Seals
+from pipeline.engine.seals import Seals, covered_topic
 from pipeline.engine.sizes import EXCERPT_BYTES, Sizes, headers_bytes, record_bytes
-from pipeline.engine.wire import CE_ID, CUT_SHORT, ERROR, ERROR_KIND, ORIGIN, REKEYED_FROM, SEAL, Header, Outgoing, Raw
+from pipeline.engine.wire import (
+    CE_ID,
+    CUT_SHORT,
+    ERROR,
+    ERROR_KIND,
+    ORIGIN,
+    REKEYED_FROM,
+    SEAL,
+    WAS_SEALED,
+    Header,
+    Outgoing,
+    Raw,
+)
 
-REPLACED = frozenset((ERROR, ERROR_KIND, ORIGIN, SEAL, CUT_SHORT))
+REPLACED = frozenset((ERROR, ERROR_KIND, ORIGIN, SEAL, CUT_SHORT, WAS_SEALED))
 """Headers of ours that a dead letter has itself: what the record said under these names is not kept."""
 MESSAGE_CHARS = 2000
 
@@ -35,9 +48,11 @@ def dead_letter(
     if not whole or kept is not own:
         said.append((CUT_SHORT, _lengths(raw, own)))
     elif sealed:  # what was cut short is no record of ours any more
-        marks = dict(own)
-        ids = (marks.get(CE_ID), said[2][1], marks.get(REKEYED_FROM))
-        said.append((SEAL, seals.seal(target, raw.partition, key, value, *ids)))
+        said.append((WAS_SEALED, b"true"))
+    marks = dict(kept)
+    ids = (marks.get(CE_ID), said[2][1], marks.get(REKEYED_FROM))
+    covered = covered_topic(target, dict(said))
+    said.append((SEAL, seals.seal(covered, raw.partition, key, value, *ids)))
     return Outgoing(target, raw.partition, key, value, (*kept, *said), False)
 
 

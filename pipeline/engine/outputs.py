@@ -154,8 +154,7 @@ class Outputs(Generic[T]):
                 self.largest = len(value)
             target = place if ours else partition_of(identity, self._partitions)
             keyed = subject if key == identity else key.encode()
-            if described.sealed:
-                own = (*own, (SEAL, self._seals.seal(described.name, target, keyed, value, ce_id, origin)))
+            own = (*own, (SEAL, self._seals.seal(described.name, target, keyed, value, ce_id, origin)))
             record = (described.name, target, keyed, value, own, True)
             append(form(new(Outgoing, record)))
         self._pending.clear()

@@ -1,7 +1,7 @@
 """Seals: a header of ours counts only if it is ours (architecture, section 5d).
 
-Kafka lets whoever may write a topic write any header. So a derived record that one of our agents or connectors reads
-carries `endocrine-seal`: `<key id>:<32 hexadecimal digits>`, a keyed BLAKE2b-128 over the topic with its prefix, the
+Kafka lets whoever may write a topic write any header. So what our workers and connectors write carries
+`endocrine-seal`: `<key id>:<32 hexadecimal digits>`, a keyed BLAKE2b-128 over the topic with its prefix, the
 partition, the key, the value, and the headers by which copies are recognised (`ce_id`, `endocrine-origin`,
 `endocrine-rekeyed-from`). The partition is covered because copies are recognised per partition: a sealed record that
 somebody appends again elsewhere must not pass for a new one. A seal is a pure function of the record and the key, so
@@ -14,7 +14,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from pipeline.engine.wire import CE_ID, ORIGIN, REKEYED_FROM, SEAL, Raw
+from pipeline.engine.wire import CE_ID, ORIGIN, REKEYED_FROM, SEAL, WAS_SEALED, Raw
 
 KEY_BYTES = 32
 _SEAL_BYTES = 16
@@ -42,6 +42,11 @@ class Seals(Protocol):
     def valid(self, topic: str, raw: Raw, headers: Mapping[str, bytes | None]) -> bool:
         """Whether a record carries a seal of ours. headers: its headers as a mapping, the last of a name counting."""
         ...
+
+
+def covered_topic(topic: str, headers: Mapping[str, bytes | None]) -> str:
+    """The topic as a seal covers it: of a dead letter, with whether the record that it holds was ours."""
+    return f"{topic}/{WAS_SEALED}" if topic.endswith(".dlq") and WAS_SEALED in headers else topic
 
 
 class SealKey(NamedTuple):
@@ -93,7 +98,14 @@ class KeyedSeals:
             return False
         get = headers.get
         made = self._digest(
-            key_id, topic, raw.partition, raw.key, raw.value, get(CE_ID), get(ORIGIN), get(REKEYED_FROM)
+            key_id,
+            covered_topic(topic, headers),
+            raw.partition,
+            raw.key,
+            raw.value,
+            get(CE_ID),
+            get(ORIGIN),
+            get(REKEYED_FROM),
         )
         return hmac.compare_digest(made, claimed)
 
@@ -139,6 +151,10 @@ class KeyedSeals:
         return mac.hexdigest().encode()
 
 
+SIMULATED = b"endocrine: no secret, simulated".ljust(KEY_BYTES, b".")
+"""The key of `simulated_seals`."""
+
+
 def simulated_seals(prefix: str = "endocrine.") -> KeyedSeals:
     """Seals under a key that everybody knows: for `simulate`, tests and benchmarks, where nobody is a stranger."""
-    return KeyedSeals([SealKey("simulated", b"endocrine: no secret, simulated".ljust(KEY_BYTES, b"."))], prefix)
+    return KeyedSeals([SealKey("simulated", SIMULATED)], prefix)

@@ -28,6 +28,8 @@ OURS = "endocrine-"
 """Names of headers that begin so are ours: without a valid seal they are ignored and never copied on."""
 ERROR = "endocrine-error"
 ERROR_KIND = "endocrine-error-kind"
+WAS_SEALED = "endocrine-was-sealed"
+"""On a dead letter: the record that it holds carried a seal of ours."""
 CUT_SHORT = "endocrine-cut-short"
 """On a dead letter that does not hold the whole record: lengths and SHA-256 of what was refused."""
 

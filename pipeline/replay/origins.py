@@ -44,11 +44,10 @@ def called(topic: str, headers: Headers) -> str:
 def origin_of(topic: str, headers: Mapping[str, bytes | None]) -> Origin | None:
     """None: not of our making. A unit that cannot be read is empty.
 
-    On a topic whose records of ours are sealed, what carries no seal of ours is a stranger's, whatever else it says.
+    What carries no seal of ours is a stranger's, whatever else it says.
     """
     name = name_of(topic, headers)
-    described = CATALOGUE.get(topic)
-    if name is None or (described is not None and described.sealed and headers.get(SEAL) != RECORDED):
+    if name is None or headers.get(SEAL) != RECORDED:
         return None
     try:
         dead = topic.endswith(".dlq")

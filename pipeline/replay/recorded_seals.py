@@ -1,8 +1,10 @@
 """Seals as history has them: what a batch took for ours is in its journal, so replay needs no key.
 
-A record of a topic that somebody of ours reads counts as ours when it carries a seal and no journal record names it as
-forged. The seal itself is replaced by a constant, in what was recorded and in what is made again, so that records are
-compared byte for byte whichever key sealed them; under a key, each seal is checked apart.
+A record of a topic that an agent reads counts as ours when it carries a seal and no journal record names it as forged.
+Of what no agent reads (the journal and policies, which replay goes by, tables, dead letters) nothing is on record: there
+a key decides, and without one whatever carries a seal is taken for ours. The seal itself is replaced by a constant, in
+what was recorded and in what is made again, so that records are compared byte for byte whichever key sealed them; under a
+key, each seal is checked apart.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +19,6 @@ from pipeline.topics import CATALOGUE
 
 RECORDED = b"recorded"
 """Takes the place of a seal's content."""
-SUFFIX = ".dlq"
 JOURNAL = "journal"
 OURS_ALONE = frozenset((JOURNAL, "policies"))
 """Topics that replay goes by and nothing else reads: what a stranger writes there is nothing."""
@@ -40,12 +41,12 @@ class RecordedSeals:
     """Prepares records for replay. keys: None, seals are not checked.
 
     The records of `journal` come first: they say which seals were none of ours. checked, unknown: how many seals were
-    held against a key, and how many name a key that is not there. wrong: places of records whose seal is not what the
-    journal took it for, at most 1,000.
+    held against a key, and how many name a key that is not there. foreign: how many a key decided against. wrong: places
+    of records whose seal is not what the journal took it for, at most 1,000.
     """
 
     def __init__(self, keys: KeyedSeals | None = None) -> None:
-        self.checked = self.unknown = 0
+        self.checked = self.unknown = self.foreign = 0
         self.wrong: list[str] = []
         self._keys = keys
         self._forged: set[tuple[str, int, int]] = set()
@@ -63,29 +64,41 @@ class RecordedSeals:
         return [record(topic, raw) for raw in some]
 
     def _record(self, topic: str, raw: Any) -> Any:
-        dead = topic.endswith(SUFFIX)
-        described = CATALOGUE.get(topic[: -len(SUFFIX)] if dead else topic)
-        if described is None or not described.sealed or not raw.headers:
+        if not raw.headers:
             return raw
         headers = dict(raw.headers)
-        if SEAL in headers and (dead or (topic, raw.partition, raw.offset) not in self._forged):
-            self._check(topic, raw, headers)
-            return _with(raw, [(name, RECORDED if name == SEAL else said) for name, said in raw.headers])
-        if dead or SEAL not in headers:
+        if SEAL not in headers:
             return raw
+        described = CATALOGUE.get(topic)
+        if described is None or described.owner is None:
+            ours = self._decided(topic, raw, headers)
+        else:
+            ours = (topic, raw.partition, raw.offset) not in self._forged
+            if ours:
+                self._check(topic, raw, headers)
+        if ours:
+            return _with(raw, [(name, RECORDED if name == SEAL else said) for name, said in raw.headers])
         # A stranger may write the constant itself. What takes its place is as long: sizes are part of what is compared.
         return _with(raw, [(name, said and b"?" * len(said) if name == SEAL else said) for name, said in raw.headers])
 
     def _ours(self, topic: str, raw: Any) -> Any | None:
         headers = dict(raw.headers)
-        if SEAL not in headers or (
-            self._keys is not None and self._keys.knows(headers[SEAL]) and not self._keys.valid(topic, raw, headers)
-        ):
+        if SEAL not in headers or not self._decided(topic, raw, headers):
             return None
-        self._check(topic, raw, headers)
         if topic == JOURNAL and raw.value is not None and b'"forged"' in raw.value:
             self._note(raw)
         return _with(raw, [(name, RECORDED if name == SEAL else said) for name, said in raw.headers])
+
+    def _decided(self, topic: str, raw: Any, headers: Mapping[str, bytes | None]) -> bool:
+        """Whether a record that no agent reads is ours: by a key where there is one."""
+        if self._keys is None:
+            return True
+        if self._keys.valid(topic, raw, headers):
+            self.checked += 1
+            return True
+        self.foreign += 1
+        self.unknown += not self._keys.knows(headers[SEAL])
+        return False
 
     def _check(self, topic: str, raw: Any, headers: Mapping[str, bytes | None]) -> None:
         if self._keys is None:

@@ -74,6 +74,8 @@ class Report:
     """Seals held against their key; None: no key, so they were not checked."""
     seals_unknown: int = 0
     """Seals under keys that are not in the file."""
+    seals_foreign: int = 0
+    """Seals of tables, dead letters, the journal and policies that are none of ours: those records were left out."""
 
     @property
     def proved(self) -> bool:
@@ -111,6 +113,7 @@ class Report:
             "starts": dict(self.starts),
             "seals_checked": self.seals_checked,
             "seals_unknown": self.seals_unknown,
+            "seals_foreign": self.seals_foreign,
         }
 
     @classmethod

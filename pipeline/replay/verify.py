@@ -104,7 +104,8 @@ class Verifier:
 
     def _report_seals(self) -> None:
         report, seals = self.report, self._seals
-        report.seals_checked, report.seals_unknown = (seals.checked, seals.unknown) if seals.keyed else (None, 0)
+        report.seals_checked = seals.checked if seals.keyed else None
+        report.seals_unknown, report.seals_foreign = seals.unknown, seals.foreign
         for place in seals.wrong:
             report.find("seal", f"{place}: not the seal that its key gives, though the record counted as ours")
 

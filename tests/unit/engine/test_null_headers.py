@@ -56,7 +56,7 @@ def test_a_malformed_records_null_headers_stand_on_its_dead_letter():
     (letter,) = processed(b"{").aside
     assert letter.own[:4] == (("ce_id", None), ("traceparent", None), ("endocrine-rekeyed-from", None), ("mine", None))
     assert [name for name, content in letter.own[4:] if content] == [
-        "endocrine-error", "endocrine-error-kind", "endocrine-origin",
+        "endocrine-error", "endocrine-error-kind", "endocrine-origin", "endocrine-seal",
     ]  # fmt: skip
 
 

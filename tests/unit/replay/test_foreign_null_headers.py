@@ -14,6 +14,7 @@ from pipeline.policy_files import shipped_policy
 from pipeline.replay.difference import differences, form_of
 from pipeline.replay.origins import NO_BATCH, Origin, origin_of
 from pipeline.replay.policies import PolicyShelf
+from pipeline.replay.recorded_seals import RECORDED
 from pipeline.replay.report import Report, Scope
 from pipeline.replay.verify import Verifier
 from pipeline.replay.what_if import WhatIf, compare_worlds
@@ -88,7 +89,9 @@ def test_a_rekeyed_record_with_a_null_subject_is_asked_for_by_its_key(logs: Logs
 def test_a_foreign_record_with_null_headers_where_agents_write_names_no_unit() -> None:
     assert origin_of("modulations", dict(NULLS)) is None
     assert origin_of("modulations", {**dict(NULLS), "endocrine-origin": b"modulation/signals/0/1/0"}) is None
-    assert origin_of("signals.dlq", dict(NULLS)) == Origin("", "dead letter of ?", NO_BATCH, "", 0)
+    assert origin_of("signals.dlq", dict(NULLS)) is None
+    sealed = {**dict(NULLS), "endocrine-seal": RECORDED}
+    assert origin_of("signals.dlq", sealed) == Origin("", "dead letter of ?", NO_BATCH, "", 0)
 
 
 @pytest.mark.parametrize("dead", [True, False])

@@ -15,6 +15,7 @@ from pipeline.engine.chain import CHAIN_KEY
 from pipeline.engine.recall import unpack
 from pipeline.policy_files import shipped_policy
 from pipeline.replay.policies import PolicyShelf
+from pipeline.replay.recorded_seals import RecordedSeals
 from pipeline.replay.report import Report, Scope
 from pipeline.replay.resume import Resume, ResumeError
 from pipeline.replay.spool import FileLog, Gone, MemoryLog
@@ -179,16 +180,20 @@ def test_a_hole_in_a_compacted_source_is_named(life: Life) -> None:
     assert any("style-tables" in told and "compaction" in told for told in report.findings["not verifiable"])
 
 
+def taken(records: list[Any]) -> MemoryLog:
+    return MemoryLog(RecordedSeals().records("bonds", records))
+
+
 def test_what_compaction_took_of_a_topic_nobody_reads_is_superseded(life: Life) -> None:
     place = next(place for place, log in life.logs.items() if place[0] == "bonds" and len(log) > 4)
     log = life.logs[place]
     latest = {raw.key: raw.offset for raw in log}
     kept = [raw for raw in log if latest[raw.key] == raw.offset]
     assert len(kept) < len(log)
-    report = verify({**life.logs, place: MemoryLog(kept)})
+    report = verify({**life.logs, place: taken(kept)})
     assert report.proved, (report.findings, report.not_verifiable)
     assert report.superseded == len(log) - len(kept)
-    missing = verify({**life.logs, place: MemoryLog(kept[:-1])})  # the last of its key: no compaction takes that
+    missing = verify({**life.logs, place: taken(kept[:-1])})  # the last of its key: no compaction takes that
     assert missing.findings["missing"]
 
 

@@ -10,7 +10,7 @@ from recorded import PARTITIONS, SIZES, Recording, randomly
 
 from agents.roster import AGENTS
 from pipeline.engine.fit import partition_of
-from pipeline.engine.seals import KEY_BYTES, KeyedSeals, SealKey, simulated_seals
+from pipeline.engine.seals import KEY_BYTES, SIMULATED, KeyedSeals, SealKey, simulated_seals
 from pipeline.policy_files import shipped_policy
 from pipeline.replay.policies import PolicyShelf
 from pipeline.replay.recorded_seals import RECORDED, RecordedSeals
@@ -67,10 +67,33 @@ def test_a_history_with_forgers_is_proved_with_the_key_and_without(recording: Re
     assert (verify(recording, simulated_seals()).seals_checked or 0) > 150
 
 
-def test_under_a_rotated_key_it_is_still_proved_and_the_old_seals_are_counted_as_unknown(recording: Recording) -> None:
-    report = verify(recording, KeyedSeals([SealKey("later", b"l" * KEY_BYTES)], "endocrine."))
-    assert report.proved
-    assert (report.seals_checked, report.seals_unknown > 150) == (0, True)
+def test_under_a_rotated_key_it_is_proved_while_the_old_one_is_in_the_file_and_not_after(recording: Recording) -> None:
+    later, old = SealKey("later", b"l" * KEY_BYTES), SealKey("simulated", SIMULATED)
+    assert verify(recording, KeyedSeals([later, old], "endocrine.")).proved
+    report = verify(recording, KeyedSeals([later], "endocrine."))
+    assert not report.proved
+    assert (report.seals_checked, report.batches, report.seals_unknown > 150) == (0, 0, True)
+
+
+UNREAD = ("attribution-states", "bonds", "bond-events", "audits", "scheduled-tasks", "dlq-actions", "signals.dlq")
+
+
+def test_what_a_stranger_writes_where_no_agent_reads_is_not_ours_under_the_key(recording: Recording) -> None:
+    """Without a key nobody can tell that a seal is none."""
+    copy = Recording()
+    copy.logs = {place: list(log) for place, log in recording.logs.items()}
+    cut = next(raw for log in copy.logs.values() for raw in log if dict(raw.headers).get("endocrine-cut"))
+    for topic in UNREAD:
+        for headers in (*HEADERS, cut.headers, [("endocrine-error-kind", b"theirs")]):
+            copy.put(topic, 0, b"ann", b"{}", headers)
+    digest = b"0" * 64
+    for seal in (b"other:" + b"0" * 32, b"simulated:" + b"0" * 32, RECORDED):
+        copy.put("policies", 0, digest, b"{}", [("ce_id", digest), ("endocrine-seal", seal)])
+    report = verify(copy, simulated_seals())
+    assert report.proved, dict(report.findings)
+    assert report.seals_foreign > 10
+    assert report.compared == verify(recording, simulated_seals()).compared
+    assert set(verify(copy, None).findings) == {"invented", "policy changed"}
 
 
 def test_a_sealed_record_that_was_changed_afterwards_is_found_by_its_seal_too(recording: Recording) -> None:
