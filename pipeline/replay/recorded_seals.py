@@ -1,10 +1,10 @@
 """Seals as history has them: what a batch took for ours is in its journal, so replay needs no key.
 
 A record of a topic that an agent reads counts as ours when it carries a seal and no journal record names it as forged.
-Of what no agent reads (the journal and policies, which replay goes by, tables, dead letters) nothing is on record: there
-a key decides, and without one whatever carries a seal is taken for ours. The seal itself is replaced by a constant, in
-what was recorded and in what is made again, so that records are compared byte for byte whichever key sealed them; under a
-key, each seal is checked apart.
+Of what no agent reads (the journal and policies, which replay goes by, tables, dead letters) nothing is on record:
+there a key decides, and without one whatever carries a seal is taken for ours. The seal itself is replaced by a
+constant, in what was recorded and in what is made again, so that records are compared byte for byte whichever key
+sealed them; under a key, each seal is checked apart.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,8 +41,8 @@ class RecordedSeals:
     """Prepares records for replay. keys: None, seals are not checked.
 
     The records of `journal` come first: they say which seals were none of ours. checked, unknown: how many seals were
-    held against a key, and how many name a key that is not there. foreign: how many a key decided against. wrong: places
-    of records whose seal is not what the journal took it for, at most 1,000.
+    held against a key, and how many name a key that is not there. foreign: how many a key decided against. wrong:
+    places of records whose seal is not what the journal took it for, at most 1,000.
     """
 
     def __init__(self, keys: KeyedSeals | None = None) -> None:
