@@ -6,6 +6,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from agents._shared.prompt_keys import PromptKeyMissing, PromptKeys, prompt_key
 from agents.policy.compiled import Policy, compile_policy
 from agents.policy.document import SECTIONS
 from agents.policy.mistakes import Mistake, PolicyError, shown
@@ -29,10 +30,13 @@ class PolicyFileError(Exception):
         self.mistakes = tuple(mistakes)
 
 
-def load_policy(path: Path | None = None, flags: Mapping[str, str] | None = None) -> Policy:
+def load_policy(
+    path: Path | None = None, flags: Mapping[str, str] | None = None, prompt_keys: PromptKeys | None = None
+) -> Policy:
     """The shipped policy, with the file at `path` laid over it, with flags from `flags` (an environment) over both.
 
-    Of `flags` only names that begin with ENDOCRINE_FLAG_ are read. Raises PolicyFileError with every mistake found.
+    Of `flags` only names that begin with ENDOCRINE_FLAG_ are read. prompt_keys: for who decides by the policy; a key of
+    prompt hashes that it names must be among them. Raises PolicyFileError with every mistake found.
     """
     if path is None and not _flag_names(flags):
         return shipped_policy()
@@ -47,9 +51,13 @@ def load_policy(path: Path | None = None, flags: Mapping[str, str] | None = None
     mistakes.extend(_located(mistake, places) for mistake in found)
     mistakes.extend(_lay_flags(resolved, flags or {}))
     try:
-        policy = compile_policy(resolved)
+        policy = compile_policy(resolved, prompt_keys or {})
+        if prompt_keys is not None:
+            prompt_key(policy)
     except PolicyError as error:
         mistakes.extend(_located(mistake, places) for mistake in error.mistakes)
+    except PromptKeyMissing as error:
+        mistakes.append(str(error))
     if mistakes:
         raise PolicyFileError(list(dict.fromkeys(mistakes)))
     return policy

@@ -16,14 +16,19 @@ from pipeline.settings import Settings
 
 FILE = "seal.keys"
 """Name of the file that is made in `data_dir` where none is named."""
+KIND = "seal key"
 MAX_BYTES = 64 << 10
 _COMMENT = "# Seal key of this deployment: shared by its workers and connectors, and by nobody else."
 _LINE = re.compile(r"([A-Za-z0-9_-]{1,32}):([0-9a-fA-F]{64})")
 _LOCAL = re.compile(r"(127(\.\d{1,3}){3}|localhost|\[::1\])(:\d+)?")
 
 
-class SealKeyError(Exception):
+class KeyFileError(Exception):
     """The keys cannot be had. The message names the file or the setting, and what was expected; never a key."""
+
+
+class SealKeyError(KeyFileError):
+    """The same, of seal keys."""
 
 
 def load_seals(settings: Settings) -> KeyedSeals:
@@ -45,15 +50,15 @@ def load_seals(settings: Settings) -> KeyedSeals:
     return KeyedSeals(read_keys(path), settings.prefix)
 
 
-def read_keys(path: Path) -> list[SealKey]:
-    """The keys of a file, in its order. Raises SealKeyError."""
+def read_keys(path: Path, kind: str = KIND) -> list[SealKey]:
+    """The keys of a file, in its order. kind: what errors call one. Raises SealKeyError."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise SealKeyError(f"{path}: cannot be read: {error.strerror}; expected a file of seal keys") from None
+        raise SealKeyError(f"{path}: cannot be read: {error.strerror}; expected a file of {kind}s") from None
     if len(data) > MAX_BYTES:
-        raise SealKeyError(f"{path}: larger than {MAX_BYTES} bytes; expected a few lines of seal keys")
+        raise SealKeyError(f"{path}: larger than {MAX_BYTES} bytes; expected a few lines, each a {kind}")
     keys: list[SealKey] = []
     for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
         text = line.partition("#")[0].strip()
@@ -61,9 +66,7 @@ def read_keys(path: Path) -> list[SealKey]:
             continue
         found = _LINE.fullmatch(text)
         if found is None:
-            raise SealKeyError(
-                f"{path}:{number}: not a seal key; expected `id:` and {2 * KEY_BYTES} hexadecimal digits"
-            )
+            raise SealKeyError(f"{path}:{number}: not a {kind}; expected `id:` and {2 * KEY_BYTES} hexadecimal digits")
         if any(key.id == found[1] for key in keys):
             raise SealKeyError(f"{path}:{number}: the id {found[1]!r} is there twice; expected an id of its own")
         keys.append(SealKey(found[1], bytes.fromhex(found[2])))

@@ -93,6 +93,13 @@ class Settings(BaseSettings):
             "data_dir, made when it is not there, for a broker on this machine only."
         ),
     ] = None
+    prompt_key_file: Annotated[
+        Path | None,
+        Field(
+            description="Keys of prompt hashes, which the policy names by their fingerprints; workers and replay need "
+            "them. None: `prompt.keys` in data_dir, if it is there."
+        ),
+    ] = None
 
     @property
     def sizes(self) -> Sizes:

@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from agents._shared.prompt_keys import prompt_hmac
 from agents._shared.redaction import redact
 from agents._shared.summaries import hides_prompt, summary_of
 from agents.audit.memory import SAFE_INTEGER, Json, counted
 from agents.audit.revision import lineage_of, revised
 from agents.audit.rules import AuditRules
 from agents.contract import Trigger
-from agents.gating.memory import prompt_hmac
 from schemas.commands import ApproveTurn, ClearRisk, DenyTurn
 from schemas.interactions import Closed, Opened
 from schemas.models import ModelReply, ModelRequest
@@ -101,7 +101,7 @@ def _interaction(turn: Json, value: Opened | Closed, policy: "Policy") -> Json |
         "project": value.project,
         "model": value.model,
         "prompt_chars": len(value.prompt),
-        "prompt_hmac": prompt_hmac(value.prompt, gating),
+        "prompt_hmac": prompt_hmac(value.prompt, policy),
         "prompt": str(redact(value.prompt, gating))[: rules.prompt_chars] if rules.include_prompt else None,
     }
     return turn

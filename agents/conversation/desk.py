@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 from agents._shared.clock import forward
+from agents._shared.prompt_keys import prompt_hmac
 from agents._shared.summaries import base_id
 from agents.contract import Output, Trigger, output_id
 from agents.conversation import budget
 from agents.conversation.memory import Json, remembered, without
-from agents.gating.memory import prompt_hmac
 from agents.moderation.rules import Preset
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Desk:
             "attempted": None,
             "reason": reason,
             "params_snapshot": snapshot,
-            "prompt_hmac": prompt_hmac(turn["prompt"], self.policy.document.gating),
+            "prompt_hmac": prompt_hmac(turn["prompt"], self.policy),
             "policy": self.policy.digest,
             "ts": self.now,
             "rule": None,

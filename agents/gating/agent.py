@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agents._shared.clock import forward
+from agents._shared.prompt_keys import prompt_hmac
 from agents.contract import Output, Reject, State, Trigger
 from agents.gating import approvals, calls, limits, memory, moments, sequences
 from agents.gating.answer import NAME, answer, question_of
@@ -87,7 +88,7 @@ def _opened(state: Json, trigger: Trigger, ordinal: int, policy: "Policy") -> tu
     if turn.audit_id in state["turns"] or turn.audit_id in state["closed"]:
         return state, []  # opened before: the first opening stands, and other content is modulation's to reject
     fresh = {
-        "prompt_hmac": memory.prompt_hmac(turn.prompt, rules),
+        "prompt_hmac": prompt_hmac(turn.prompt, policy),
         "force": state["early"].get(turn.audit_id),
         "cut": None,
         "waiting": [],

@@ -21,12 +21,9 @@ question: {call_id, function, valid, step, ts, digest, barred?, person?, begins?
         a person agreed
 """
 
-import hashlib
-import hmac
 from collections.abc import Mapping
 from typing import Any
 
-from agents.gating.rules import GatingRules
 from schemas.modulations import Modulation
 
 Json = dict[str, Any]
@@ -85,10 +82,3 @@ def revision_of(turn: Json | None) -> int | None:
     if turn is None or turn["force"] is None:
         return None
     return max(int(turn["force"]["revision"]), int(turn.get("expects", 0)))
-
-
-def prompt_hmac(prompt: str, rules: GatingRules) -> str | None:
-    """HMAC-SHA-256 of a prompt under the policy's key, hexadecimal; None where the policy has no key."""
-    if rules.prompt_hmac_key is None:
-        return None
-    return hmac.new(rules.prompt_hmac_key.encode(), prompt.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()

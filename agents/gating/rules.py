@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, StringConstraints, field_validator, model_validator
 
+from agents._shared.prompt_keys import FINGERPRINT
 from agents.gating.json_schema import Schema
 from agents.gating.patterns import Pattern, checked, compiled, parts
 from schemas.vocabulary import Tool
@@ -134,11 +135,11 @@ class GatingRules(BaseModel):
         tuple[SequenceRule, ...], Field(strict=False, max_length=32, description="Rules over two calls.")
     ]
     prompt_hmac_key_id: Annotated[
-        str | None, Field(min_length=1, max_length=64, description="Name of the key in force; for people who verify.")
-    ]
-    prompt_hmac_key: Annotated[
         str | None,
-        Field(min_length=16, repr=False, description="Key of the prompt hash; null: no hash."),
+        Field(
+            pattern=f"^{FINGERPRINT}$",
+            description="Fingerprint of the key of prompt hashes, 16 hexadecimal digits; null: no hash.",
+        ),
     ]
     redacted_keys: Annotated[
         tuple[Annotated[str, StringConstraints(min_length=2, to_lower=True)], ...],
@@ -159,12 +160,6 @@ class GatingRules(BaseModel):
     def sequence(self) -> Mapping[str, SequenceRule]:
         """Sequence rules by name."""
         return MappingProxyType({rule.name: rule for rule in self.sequences})
-
-    @model_validator(mode="after")
-    def _key_has_a_name(self) -> Self:
-        if (self.prompt_hmac_key is None) != (self.prompt_hmac_key_id is None):
-            raise ValueError("prompt_hmac_key and prompt_hmac_key_id belong together: give both, or null for both")
-        return self
 
 
 class Approval(BaseModel):

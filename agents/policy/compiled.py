@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import rfc8785
 from pydantic import ValidationError
 
+from agents._shared.prompt_keys import PromptKeys
 from agents.policy.checks import cross_checks
 from agents.policy.digest import canonical_digest
 from agents.policy.document import SECTIONS, Document
@@ -47,10 +49,14 @@ class Policy:
     """Microseconds of event time."""
     switched_off: tuple[tuple[str, str], ...] = field(repr=False, compare=False)
     """(tool, flag) of each tool that its flag keeps off."""
+    prompt_key: bytes | None = field(default=None, repr=False, compare=False)
+    """Key of prompt hashes, which the document names by its fingerprint; None where it names none or it is not here."""
 
 
-def compile_policy(resolved: Mapping[str, Any]) -> Policy:
+def compile_policy(resolved: Mapping[str, Any], prompt_keys: PromptKeys = MappingProxyType({})) -> Policy:
     """Compile a resolved document (all sections). Raises PolicyError with every mistake found.
+
+    prompt_keys: where the key that the document names for prompt hashes may be; `prompt_key` there asks whether it was.
 
     >>> compile_policy({"colour": "red"})
     Traceback (most recent call last):
@@ -85,6 +91,7 @@ def compile_policy(resolved: Mapping[str, Any]) -> Policy:
             for name, spec in document.tools.root.items()
             if spec.flag is not None and not document.flags.on(spec.flag)
         ),
+        prompt_key=prompt_keys.get(document.gating.prompt_hmac_key_id or ""),
     )
 
 

@@ -12,7 +12,7 @@ import orjson
 import typer
 
 from pipeline.cli.gather import bar, milliseconds, scratch, told_errors
-from pipeline.cli.shared import fail, settings_of
+from pipeline.cli.shared import fail, prompt_keys_of, settings_of
 from pipeline.engine.seals import KeyedSeals
 from pipeline.replay.logs import log_ends, read_history
 from pipeline.replay.recorded_seals import RecordedSeals
@@ -130,6 +130,7 @@ async def verified(
     from pipeline.version import code_version
 
     keys = _keys(settings)
+    prompt_keys = prompt_keys_of(settings)
     house = {"prefix": settings.prefix, "partitions": settings.partitions}
     snapshots = Snapshots(snapshot, house)
     note = None
@@ -154,7 +155,7 @@ async def verified(
         kept = fresh.Kept(stack.enter_context((folder / "again").open("w+b"))) if target is not None else None
         verifier = Verifier(
             logs,
-            PolicyShelf(logs),
+            PolicyShelf(logs, prompt_keys),
             partitions=settings.partitions,
             sizes=settings.sizes,
             batches=titled("proving, batches"),
@@ -271,8 +272,9 @@ async def _asked(settings: Settings, policy: Path, scope: Scope) -> Any:
     from pipeline.replay.what_if import compare_worlds
     from pipeline.version import code_version
 
+    prompt_keys = prompt_keys_of(settings)
     try:
-        other = load_policy(policy, os.environ)
+        other = load_policy(policy, os.environ, prompt_keys)
     except PolicyFileError as error:
         fail(str(error))
     with scratch() as folder, bar() as titled:
@@ -283,7 +285,7 @@ async def _asked(settings: Settings, policy: Path, scope: Scope) -> Any:
             compare_worlds,
             logs,
             AGENTS,
-            PolicyShelf(logs),
+            PolicyShelf(logs, prompt_keys),
             other,
             partitions=settings.partitions,
             sizes=settings.sizes,

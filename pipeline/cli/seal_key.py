@@ -1,11 +1,12 @@
-"""`endocrine seal-key`: a fresh key for the file that workers and connectors share."""
+"""`endocrine seal-key`, `endocrine prompt-key`: fresh keys for the files that processes of a deployment share."""
 
 import typer
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
+    """Add the commands."""
     app.command("seal-key")(seal_key)
+    app.command("prompt-key")(prompt_key)
 
 
 def seal_key() -> None:
@@ -18,3 +19,14 @@ def seal_key() -> None:
     from pipeline.seal_keys import new_key_line
 
     typer.echo(new_key_line())
+
+
+def prompt_key() -> None:
+    """Print a fresh key of prompt hashes as a line for the file that ENDOCRINE_PROMPT_KEY_FILE names.
+
+    Workers, and whoever replays, need the file. What stands before the colon is the key's fingerprint: the policy names
+    the key by it, as gating.prompt_hmac_key_id.
+    """
+    from pipeline.prompt_keys import new_prompt_key_line
+
+    typer.echo(new_prompt_key_line())

@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from agents._shared.prompt_keys import PromptKeys
 from pipeline import embedded
 from pipeline.logs import set_up_logs
 from pipeline.reading import NoSuchTopic
@@ -54,6 +55,17 @@ def fail(message: str, code: int = CANNOT) -> NoReturn:
     """End the command with a sentence on stderr."""
     print(f"error: {message}", file=sys.stderr)
     raise typer.Exit(code)
+
+
+def prompt_keys_of(settings: Settings) -> PromptKeys:
+    """The keys of prompt hashes; a file that cannot be used ends the command."""
+    from pipeline.prompt_keys import load_prompt_keys
+    from pipeline.seal_keys import KeyFileError
+
+    try:
+        return load_prompt_keys(settings)
+    except KeyFileError as error:
+        fail(str(error))
 
 
 def on_broker(settings: Settings, work: Coroutine[Any, Any, T]) -> T:

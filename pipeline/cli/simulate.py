@@ -10,6 +10,8 @@ import typer
 
 from agents.roster import AGENTS
 from pipeline.policy_files import PolicyFileError, load_policy
+from pipeline.prompt_keys import load_prompt_keys
+from pipeline.seal_keys import KeyFileError
 from pipeline.settings import Settings
 from pipeline.simulation import Simulation
 from pipeline.topics import CATALOGUE
@@ -41,8 +43,8 @@ def simulate(
     wanted = _wanted(only)
     settings = Settings()
     try:
-        rules = load_policy(policy, os.environ)
-    except PolicyFileError as error:
+        rules = load_policy(policy, os.environ, load_prompt_keys(settings))
+    except (PolicyFileError, KeyFileError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
     simulation = Simulation(

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.cli.gather import bar, milliseconds, scratch, told_errors
-from pipeline.cli.shared import fail, settings_of
+from pipeline.cli.shared import fail, prompt_keys_of, settings_of
 from pipeline.replay.logs import read_history
 from pipeline.replay.recorded_seals import RecordedSeals
 from pipeline.replay.state_files import Snapshots
@@ -76,6 +76,7 @@ async def _show(
     from pipeline.replay.travel import Traveller
 
     chosen = [one for one in AGENTS if agent in (None, one.name)]
+    prompt_keys = prompt_keys_of(settings)
     topics = sorted({topic for one in chosen for topic in one.sources} | {"journal", "policies"})
     house = {"prefix": settings.prefix, "partitions": settings.partitions}
     with scratch() as folder, bar() as titled:
@@ -84,7 +85,7 @@ async def _show(
         )
         traveller = Traveller(
             logs,
-            PolicyShelf(logs),
+            PolicyShelf(logs, prompt_keys),
             partitions=settings.partitions,
             sizes=settings.sizes,
             snapshots=Snapshots(snapshot, house),

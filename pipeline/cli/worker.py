@@ -13,9 +13,10 @@ import typer
 from agents.roster import AGENTS
 from pipeline.logs import set_up_logs
 from pipeline.policy_files import PolicyFileError, load_policy
+from pipeline.prompt_keys import load_prompt_keys
 from pipeline.runtime.worker.main import Worker, run_worker
 from pipeline.runtime.worker.tuning import tune_process
-from pipeline.seal_keys import SealKeyError
+from pipeline.seal_keys import KeyFileError, SealKeyError
 from pipeline.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -35,8 +36,8 @@ def worker(ready_file: Annotated[Path | None, READY_FILE] = None) -> None:
     set_up_logs()
     settings = Settings()
     try:
-        policy = load_policy(settings.policy, os.environ)
-    except PolicyFileError as error:
+        policy = load_policy(settings.policy, os.environ, load_prompt_keys(settings))
+    except (PolicyFileError, KeyFileError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
     try:

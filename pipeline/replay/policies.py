@@ -7,6 +7,7 @@ import orjson
 import rfc8785
 from pydantic import ValidationError
 
+from agents._shared.prompt_keys import PromptKeyMissing, PromptKeys, prompt_key
 from agents.policy.compiled import Policy, compile_policy
 from agents.policy.digest import canonical_digest
 from agents.policy.mistakes import PolicyError
@@ -39,9 +40,14 @@ def _wrong(raw: Any) -> str | None:
 
 
 class PolicyShelf:
-    """Published policies by digest, compiled when asked for. Raises KeyError for what was not published as such."""
+    """Published policies by digest, compiled when asked for.
 
-    def __init__(self, logs: Mapping[tuple[str, int], Any]) -> None:
+    prompt_keys: the keys of prompt hashes that the policies name. Raises KeyError for what was not published as such,
+    and for a policy whose key is not there: its records cannot be made again.
+    """
+
+    def __init__(self, logs: Mapping[tuple[str, int], Any], prompt_keys: PromptKeys | None = None) -> None:
+        self._prompt_keys = prompt_keys or {}
         self._documents: dict[str, Any] = {}
         self._compiled: dict[str, Policy] = {}
         for (topic, _), log in logs.items():
@@ -56,7 +62,10 @@ class PolicyShelf:
             if digest not in self._documents:
                 raise KeyError("it was never published, or is not as published")
             try:
-                policy = compile_policy(self._documents[digest])
+                policy = compile_policy(self._documents[digest], self._prompt_keys)
+                prompt_key(policy)
+            except PromptKeyMissing as error:
+                raise KeyError(str(error)) from None
             except PolicyError as error:
                 raise KeyError(f"this code refuses it: {error}") from None
             if policy.digest != digest:

@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
+from agents._shared.prompt_keys import PromptKeys
 from agents.audit.agent import AGENT
 from agents.contract import Trigger
 from agents.policy.compiled import Policy, compile_policy
@@ -190,12 +191,12 @@ def records() -> type[Records]:
 def policy():
     """The shipped policy with some of its sections changed: `policy(audit={...}, gating={...})`."""
 
-    def make(**sections: dict[str, Any]) -> Policy:
+    def make(prompt_keys: PromptKeys | None = None, **sections: dict[str, Any]) -> Policy:
         if not sections:
             return shipped_policy()
         resolved, mistakes = lay_over(shipped_policy().resolved, sections)
         assert not mistakes
-        return compile_policy(resolved)
+        return compile_policy(resolved, prompt_keys or {})
 
     return make
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from agents._shared.prompt_keys import fingerprint
 from agents.audit.words import FATES, REASONS
 from schemas.vocabulary import Fate, Reason
 
@@ -198,11 +199,12 @@ def test_the_prompt_is_shown_only_where_the_policy_says_so(ear, records):
 
 
 def test_the_keyed_hash_of_the_prompt_is_that_of_the_incidents(ear, records):
-    keyed = {"prompt_hmac_key": "k" * 16, "prompt_hmac_key_id": "k1"}
-    first = whole(ear, records, gating=keyed)["opened"]["prompt_hmac"]
-    other = whole(ear, records, gating={**keyed, "prompt_hmac_key": "l" * 16})["opened"]["prompt_hmac"]
-    assert len(first) == 64
-    assert first != other
+    hashes = [
+        whole(ear, records, gating={"prompt_hmac_key_id": name}, prompt_keys=keys)["opened"]["prompt_hmac"]
+        for name, keys in ((fingerprint(key), {fingerprint(key): key}) for key in (b"k" * 32, b"l" * 32))
+    ]
+    assert [len(one) for one in hashes] == [64, 64]
+    assert hashes[0] != hashes[1]
 
 
 def test_arguments_are_left_out_where_the_policy_says_so(ear, records):

@@ -1,9 +1,16 @@
 """The gate's sections of the policy: what is shipped, and what is refused."""
 
+import copy
+
 import pytest
 from pydantic import ValidationError
 
+from agents._shared.prompt_keys import PromptKeyMissing, fingerprint, prompt_key
 from agents.gating.rules import GatingRules, ToolRegistry
+from agents.policy.compiled import compile_policy
+from pipeline.policy_files import shipped_policy
+
+KEY = b"a key of 32 bytes, of this test.".ljust(32, b".")
 
 
 def test_the_shipped_registry_is_the_table_of_the_rules(shipped):
@@ -29,7 +36,7 @@ def test_the_shipped_values_are_those_of_the_rules(shipped):
     assert rules.step_limit == 6
     assert rules.summary_chars == 180
     assert rules.redacted_keys[:8] == ("key", "token", "authorization", "email", "phone", "pii", "password", "secret")
-    assert rules.prompt_hmac_key is None
+    assert rules.prompt_hmac_key_id is None
 
 
 def test_validators_are_compiled_once(shipped):
@@ -72,7 +79,7 @@ def test_a_canonical_name_is_plain_lower_case(shipped, name):
     [
         {"prompt_hmac_key": "a key of 16 letters and more"},
         {"prompt_hmac_key_id": "k1"},
-        {"prompt_hmac_key": "short", "prompt_hmac_key_id": "k1"},
+        {"prompt_hmac_key_id": "0" * 64},
         {"redacted_keys": []},
         {"step_limit": 0},
         {"summary_chars": 181},
@@ -83,6 +90,12 @@ def test_gating_rules_with_a_mistake_are_refused(shipped, change):
         GatingRules.model_validate({**shipped("gating"), **change})
 
 
-def test_the_key_of_the_prompt_hash_is_not_printed(shipped):
-    rules = {**shipped("gating"), "prompt_hmac_key": "a key of 16 letters and more", "prompt_hmac_key_id": "k1"}
-    assert "16 letters" not in repr(GatingRules.model_validate(rules))
+def test_the_key_of_the_prompt_hash_is_no_part_of_the_policy_and_not_printed():
+    document = copy.deepcopy(dict(shipped_policy().resolved))
+    document["gating"]["prompt_hmac_key_id"] = fingerprint(KEY)
+    keyed, bare = compile_policy(document, {fingerprint(KEY): KEY}), compile_policy(document)
+    assert keyed.digest == bare.digest
+    assert KEY.decode() not in repr(keyed) + repr(keyed.resolved)
+    assert prompt_key(keyed) == KEY
+    with pytest.raises(PromptKeyMissing, match="ENDOCRINE_PROMPT_KEY_FILE"):
+        prompt_key(bare)

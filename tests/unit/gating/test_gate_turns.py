@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agents._shared.prompt_keys import fingerprint
 from agents.contract import Reject
 from agents.gating.agent import AGENT
 from agents.gating.decision import INCIDENTS
@@ -304,12 +305,13 @@ def test_the_gate_reads_nothing_of_feedback(gate):
 
 
 def test_without_a_key_there_is_no_prompt_hash_and_with_one_it_is_the_hmac(make_gate):
-    key = "a key of 16 letters and more"
-    gate = make_gate(prompt_hmac_key=key, prompt_hmac_key_id="k1")
+    key = b"k" * 32
+    gate = make_gate(prompt_hmac_key_id=fingerprint(key))
+    gate.policy.prompt_key = key
     gate.open(prompt="What is a peptide?")
     gate.modulate()
     _, incident = gate.call("delete_everything", {})
-    assert incident["prompt_hmac"] == hmac.new(key.encode(), b"What is a peptide?", hashlib.sha256).hexdigest()
+    assert incident["prompt_hmac"] == hmac.new(key, b"What is a peptide?", hashlib.sha256).hexdigest()
 
 
 FUNCTIONS = ["retrieve_knowledge", "open_url", "schedule_task", "web_search", "exec_code", "delete_everything"]
