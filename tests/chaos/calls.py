@@ -14,7 +14,9 @@ from pipeline.connectors.contract import INTERRUPTED
 from pipeline.connectors.tools.check import Entry, unallowed_results, unanswered_calls
 from pipeline.connectors.tools.effect import ToolEffect
 from pipeline.engine.decode import Malformed, decode
+from pipeline.engine.wire import SEAL
 from pipeline.replay.logs import Logs
+from pipeline.replay.recorded_seals import RECORDED
 from pipeline.topics import CATALOGUE
 
 SERVICE_S = 0.4
@@ -66,7 +68,11 @@ def check(logs: Logs, asked: Sequence[str], max_record_bytes: int) -> tuple[dict
 
     Raises RuntimeError when there was nothing to check.
     """
-    decisions = [Entry(raw.timestamp, orjson.loads(raw.value)) for raw in _records(logs, "tool-decisions")]
+    decisions = [
+        Entry(raw.timestamp, orjson.loads(raw.value))
+        for raw in _records(logs, "tool-decisions")
+        if dict(raw.headers).get(SEAL) == RECORDED  # the others are the stranger's
+    ]
     results = _results(logs, max_record_bytes)
     entries = [entry for entry, _ in results.ours]
     allowed = {_call(entry.value): entry.value["tool"] for entry in decisions if entry.value["decision"] == "allowed"}

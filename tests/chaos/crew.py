@@ -25,6 +25,8 @@ RESTART_S = 1.0
 Role = Literal["worker", "connector", "model"]
 START = "from pipeline.cli.main import main; main()"
 ABLATIONS = {
+    "no_seal_check": "from pipeline.engine.seals import KeyedSeals; "
+    "KeyedSeals.valid = lambda self, topic, raw, headers: 'endocrine-seal' in headers; ",
     "read_uncommitted": "import pipeline.clients; pipeline.clients.ISOLATION = 'read_uncommitted'; ",
 }
 """Parts of the design that a run can do without, as what a process runs before it starts."""

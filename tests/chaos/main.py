@@ -28,6 +28,7 @@ from feed import Feed
 from inputs import SOURCES, Crowd, Input
 from schedule import MEANING, schedule
 from show import Show
+from stranger import Stranger
 from tooling import service
 from transactions import Transactions
 from watch import Watch
@@ -38,7 +39,7 @@ from pipeline.kafka_node import KafkaNode
 from pipeline.replay.logs import read_history, read_policies
 from pipeline.replay.recorded_seals import RecordedSeals
 from pipeline.replay.verify import Report, Verifier, verified_topics
-from pipeline.seal_keys import load_seals, make_key_file
+from pipeline.seal_keys import load_seals, make_key_file, read_keys
 from pipeline.settings import Settings
 
 KINDS = (
@@ -151,13 +152,17 @@ class Chaos:
             telling = asyncio.create_task(self._tell(watch, faults, crew))
             self.transactions = Transactions(settings, random.Random(f"{plan.seed} transactions"))
             others = self._inputs("transactions", people=400, who="buyer", first=1_000_000_000)
-            transacting = asyncio.create_task(self.transactions.run(others))
+            stranger = Stranger(settings, read_keys(self.folder / "seal.keys")[0].id)
+            beside = [asyncio.create_task(one) for one in (self.transactions.run(others), stranger.run())]
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.feed.run(self._inputs("inputs", people=plan.people)))
                 tasks.create_task(faults.carry_out(planned))
-            transacting.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await transacting
+            for one in beside:
+                one.cancel()
+            for ended in await asyncio.gather(*beside, return_exceptions=True):
+                if isinstance(ended, Exception):
+                    raise ended
+            self.report["stranger"] = dict(sorted(stranger.done.items()))
             self.report["transactions"] = dict(sorted(self.transactions.done.items()))
             telling.cancel()
             await asyncio.wait([telling])
@@ -314,7 +319,7 @@ def render(report: dict[str, Any]) -> str:
     lines = [f"{'PROVED' if report['proved'] else 'NOT PROVED'}  seed {plan['seed']}, {report.get('seconds', '?')} s"]
     if failed := report.get("failed"):
         lines.append(f"the run itself failed: {failed}")
-    for name in ("inputs", "transactions", "faults", "verified", "tool_calls"):
+    for name in ("inputs", "transactions", "stranger", "faults", "verified", "tool_calls"):
         if name in report:
             lines.append(f"{name}:")
             lines += [f"  {key:28} {value}" for key, value in report[name].items()]
