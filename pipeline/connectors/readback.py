@@ -59,8 +59,15 @@ class Marks:
         self._connector = connector
         self._place = TopicPartition(f"{settings.prefix}effect-starts", partition)
         self._end = end
-        self.others = set(others)
-        """Effects that another process marked before us."""
+        self.others: dict[str, None] = {}
+        """Effects that another process marked before us, oldest first, at most `REMEMBERED`."""
+        for effect_id in others:
+            self._note(effect_id)
+
+    def _note(self, effect_id: str) -> None:
+        self.others[effect_id] = None
+        while len(self.others) > REMEMBERED:
+            del self.others[next(iter(self.others))]
 
     async def follow(self, offset: int, *, by: str) -> None:
         """Our mark landed at this offset: look at what lies between the last seen and it, usually nothing."""
@@ -68,7 +75,7 @@ class Marks:
             async with _reader(self._settings) as reader:
                 async for value in _values(reader, self._place, self._end, offset, "effect-starts", self._seals):
                     if value.get("by") != by and (effect_id := _marked(value, self._connector)) is not None:
-                        self.others.add(effect_id)
+                        self._note(effect_id)
         self._end = max(self._end, offset + 1)
 
 

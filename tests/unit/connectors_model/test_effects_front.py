@@ -58,6 +58,12 @@ def test_memory_of_answers_is_bounded_and_keeps_the_youngest() -> None:
     assert effects.take("0")
 
 
+def test_memory_of_others_start_marks_is_bounded_and_keeps_the_youngest() -> None:
+    marks = Marks(Settings(), "tools", 0, 0, map(str, range(REMEMBERED + 10)), simulated_seals())
+    assert len(marks.others) == REMEMBERED
+    assert str(REMEMBERED + 9) in marks.others
+
+
 def test_a_breaker_opens_rests_and_lets_one_try_through() -> None:
     now = [0.0]
     breaker = Breaker(2, 10.0, lambda: now[0])
