@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev run demo test test-unit test-contract test-kafka dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns check format measure kafka kafka-fetch kafka-down bench bench-quick bench-replay clean
+.PHONY: help install install-dev run demo test test-unit test-contract test-kafka dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns check format measure kafka kafka-fetch kafka-down bench bench-quick bench-replay bench-seals clean
 
 # The folder of the environment, and the Python it is made with (3.11 or newer; by default one that is found).
 VENV ?= .venv
@@ -97,6 +97,9 @@ bench: $(VENV)/.bench ## measure beside Faust, Quix Streams and a bare loop, on 
 
 bench-quick: $(VENV)/.bench ## the same for throughput alone, each once
 	@$(VENV)/bench/bin/python -m bench --quick $(BENCH_ARGS)
+
+bench-seals: $(VENV)/.runtime ## what seals cost, as a ratio in one run, with no broker (a minute)
+	@$(BIN)/python -m bench.seals $(BENCH_ARGS)
 
 bench-replay: $(VENV)/.runtime ## how fast replay proves, on one core, with no broker (a minute)
 	@$(BIN)/python -m bench.replay $(BENCH_ARGS)

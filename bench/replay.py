@@ -34,11 +34,14 @@ from pipeline.engine.wire import Fetched
 from pipeline.memory import keep_memory
 from pipeline.policy_files import shipped_policy
 from pipeline.replay.logs import FileLog
+from pipeline.replay.recorded_seals import RecordedSeals
 from pipeline.replay.verify import Report, Verifier, verified_topics
 
 PARTITIONS = 4
 BATCH = 2000
 SIZES = Sizes()
+APPENDED_MS = 1_765_000_000_000
+"""Append time of the first record, after all event times: what lies ahead would be a dead letter."""
 TARGETS = {"attribution": 50_000, "modulation": 5_000}
 """Observations, and turns, per second."""
 SIGNALS = ("alignment_risk", "stress", "ambiguity", "urgency", "novelty", "trust")
@@ -80,7 +83,8 @@ class Recorder:
         self._marks: list[Any] = [{} for _ in range(PARTITIONS)]
         self._previous: list[str | None] = [None] * PARTITIONS
         self._numbers = [0] * PARTITIONS
-        self._clock = 0
+        self._clock = APPENDED_MS
+        self._recorded = RecordedSeals()
 
     def take(self, inputs: Iterable[Made]) -> None:
         """Batches of 2000, whichever topics they are from."""
@@ -125,12 +129,12 @@ class Recorder:
         log = self.logs[topic, n]
         self._clock += 1
         raw = Fetched(n, len(log), self._clock, key, value, tuple(headers))
-        log.extend([raw])
+        log.extend(self._recorded.records(topic, [raw]))  # as the command reads a topic
         return raw
 
 
-def measure(agent: Agent, inputs: Iterable[Made], folder: Path) -> tuple[Report, float, float]:
-    """The report, and CPU seconds of the verification: of the whole, and of its pass over what stands there."""
+def measure(agent: Agent, inputs: Iterable[Made], folder: Path) -> tuple[Report, float, float, int]:
+    """The report, CPU seconds of the verification (of the whole, and of its pass over what stands there), dead letters."""
     recorder = Recorder(agent, folder)
     recorder.take(inputs)
     policy = shipped_policy()
@@ -147,7 +151,8 @@ def measure(agent: Agent, inputs: Iterable[Made], folder: Path) -> tuple[Report,
         gc.collect()  # of what made the history
         begun = time.process_time()
         report = verifier.run([agent])
-        return report, time.process_time() - begun, indexed[0] - begun
+        dead = sum(len(log) for (topic, _), log in recorder.logs.items() if topic.endswith(".dlq"))
+        return report, time.process_time() - begun, indexed[0] - begun, dead
 
 
 def main() -> None:
@@ -164,9 +169,10 @@ def main() -> None:
         (MODULATION, given.turns, made_turns(given.turns)),
     ):
         with tempfile.TemporaryDirectory() as folder:
-            report, seconds, indexing = measure(agent, inputs, Path(folder))
-        assert report.proved, report.findings
+            report, seconds, indexing, dead = measure(agent, inputs, Path(folder))
+        assert report.proved, dict(report.counts)
         assert report.equal == report.compared > 0
+        assert not dead, f"{dead} inputs came out as dead letters"
         told[agent.name] = {
             "count": count,
             "per_second": round(count / seconds),

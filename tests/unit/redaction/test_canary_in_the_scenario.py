@@ -1,4 +1,4 @@
-"""What people write (a prompt, an answer, a note, an argument) is in no header, and in no record but what carries content.
+"""What people write (prompt, answer, note, argument) is in no header, and in no record but those that carry content.
 
 The bundled scenario is run with a mark in every such place, and once more with every record damaged: the mark in place
 of a number, a word or an object, under a name that no model has, and in text that is no JSON.
