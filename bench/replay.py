@@ -134,7 +134,7 @@ class Recorder:
 
 
 def measure(agent: Agent, inputs: Iterable[Made], folder: Path) -> tuple[Report, float, float, int]:
-    """The report; CPU seconds of the verification: of the whole, and of its pass over what stands there; dead letters."""
+    """The report; CPU seconds of verifying: of the whole, and of its pass over what stands there; dead letters."""
     recorder = Recorder(agent, folder)
     recorder.take(inputs)
     policy = shipped_policy()

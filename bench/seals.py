@@ -1,8 +1,8 @@
 """What seals cost: `make bench-seals`. The engine runs the same batches with seals and with a constant in their place.
 
 In one run, taking turns, because the machine's speed changes from minute to minute. CPU time of the engine alone:
-reading batches, checking, deciding, writing outputs; no broker. Attribution writes the cheapest records, modulation dear
-ones; the gate reads sealed modulations and writes decisions.
+reading batches, checking, deciding, writing outputs; no broker. Attribution writes the cheapest records, modulation
+dear ones; the gate reads sealed modulations and writes decisions.
 """
 
 import argparse
