@@ -121,9 +121,8 @@ def main() -> None:
             ratios.append(with_seals[-1] / without[-1])
         each = [1e6 * statistics.median(spent) / len(records) for spent in (with_seals, without)]
         spread = f"({min(ratios):.3f} to {max(ratios):.3f})"
-        print(
-            f"{agent.name:12} {len(records):8} {each[0]:10.2f} {each[1]:8.2f} {statistics.median(ratios):6.3f}   {spread}"
-        )
+        ratio = statistics.median(ratios)
+        print(f"{agent.name:12} {len(records):8} {each[0]:10.2f} {each[1]:8.2f} {ratio:6.3f}   {spread}")
 
 
 if __name__ == "__main__":
