@@ -50,6 +50,16 @@ def load_seals(settings: Settings) -> KeyedSeals:
     return KeyedSeals(read_keys(path), settings.prefix)
 
 
+def known_seals(settings: Settings) -> KeyedSeals | None:
+    """The seals of a deployment to check with; None where there is no key: who proves need not be who may write.
+
+    Raises SealKeyError where a file is named and cannot be used.
+    """
+    if settings.seal_key_file is None and not (settings.data_dir / FILE).exists():
+        return None
+    return load_seals(settings)
+
+
 def read_keys(path: Path, kind: str = KIND) -> list[SealKey]:
     """The keys of a file, in its order. kind: what errors call one. Raises SealKeyError."""
     try:

@@ -15,8 +15,10 @@ from pipeline.audit.keys import KeyFileError, key_id
 from pipeline.audit.links import TOPICS, Break
 from pipeline.audit.verify import Report, Verification, report_of
 from pipeline.engine.fit import partition_of
-from pipeline.engine.wire import event_time
+from pipeline.engine.seals import KeyedSeals
+from pipeline.engine.wire import SEAL, event_time
 from pipeline.reading import Place, batches
+from pipeline.seal_keys import known_seals
 from pipeline.settings import Settings
 
 Progress = Callable[[int, int], None]
@@ -60,8 +62,7 @@ async def verify(
     # Checkpoints first: what they name stands on its topic by then, whatever is appended meanwhile.
     book = await read_book(settings, keys, files)
     pins = {chain: pin for chain, pin in pins_of(book.good.values()).items() if partition in (None, chain[1])}
-    seen = Verification(pins)
-    await _follow(settings, seen, partition=partition, progress=progress)
+    seen = await _followed(settings, lambda: Verification(pins), partition=partition, progress=progress)
     return report_of(book, seen)
 
 
@@ -81,8 +82,7 @@ async def checkpoint(
     starts: dict[Place, int] = {}
     for (topic, number, _), found in pins.items():
         starts[topic, number] = min(found[0].offset, starts.get((topic, number), found[0].offset))
-    seen = Verification(pins, skipped=bool(last))
-    await _follow(settings, seen, starts=starts, progress=progress)
+    seen = await _followed(settings, lambda: Verification(pins, skipped=bool(last)), starts=starts, progress=progress)
     if seen.findings:
         raise Unsound(seen.findings)
     audits, journal = _ends(seen, last)
@@ -93,12 +93,36 @@ async def checkpoint(
     return record
 
 
-async def _follow(settings: Settings, seen: Verification, **how: Any) -> None:
+async def _followed(settings: Settings, verification: Callable[[], Verification], **how: Any) -> Verification:
+    """All chains, followed without the records that carry no seal of ours; where one breaks then, with them.
+
+    Whoever may write a topic may put anything between our records, and no chain needs it. A record of ours that was
+    changed has no valid seal either, nor has one from before there were seals, or under a key that is gone; but without
+    it its chain breaks.
+    """
+    seen, seals = verification(), known_seals(settings)
+    await _follow(settings, seen, lambda topic, raw: _is_ours(seals, topic, raw), **how)
+    if seen.foreign and (seen.findings or not seen.records):
+        seen = verification()
+        await _follow(settings, seen, lambda topic, raw: True, **how)
+    return seen
+
+
+def _is_ours(seals: KeyedSeals | None, topic: str, raw: Any) -> bool:
+    """Whether a record carries a seal of ours; without a key, whether it carries one."""
+    headers = dict(raw.headers or ())
+    return SEAL in headers if seals is None else seals.valid(topic, raw, headers)
+
+
+async def _follow(settings: Settings, seen: Verification, ours: Callable[[str, Any], bool], **how: Any) -> None:
     ends: dict[Place, int] = {}
     async with aclosing(batches(settings, TOPICS, on_ends=ends.update, on_skipped=seen.skip, **how)) as found:
         async for topic, _, records in found:
             for raw in records:
-                seen.feed(topic, raw)
+                if ours(topic, raw):
+                    seen.feed(topic, raw)
+                else:
+                    seen.leave_out(topic, raw)
     seen.finish(ends)
 
 

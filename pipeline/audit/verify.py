@@ -20,6 +20,8 @@ class Report:
     """Those that count: of a given key, or all where no key was given."""
     signatures: int = 0
     """How many of their signatures were checked, and hold."""
+    foreign: int = 0
+    """Records without a seal of ours that no chain needs: a stranger's. They were left out."""
     findings: list[Break] = field(default_factory=list)
     """The first break of each chain, in the order of their append times."""
     not_checked: list[str] = field(default_factory=list)
@@ -37,6 +39,7 @@ class Verification:
         """skipped: reading began at a checkpoint, not at the beginning."""
         self.walks: dict[Chain, Walk] = {}
         self.records = 0
+        self.foreign = 0
         self.findings: list[Break] = []
         self._pins = {chain: list(found) for chain, found in pins.items()}
         self._following: dict[tuple[str, int], int] = {}
@@ -48,9 +51,23 @@ class Verification:
         """From `first` up to `after` (exclusive) lie no records but what transactions leave. Before what follows it."""
         self._skips.setdefault(place, {})[first] = after
 
+    def leave_out(self, topic: str, raw: Any) -> None:
+        """A record that is none of ours: no link, but it has its offset."""
+        self._arrived(topic, raw)
+        self.foreign += 1
+
     def feed(self, topic: str, raw: Any) -> None:
         """One record."""
+        self._arrived(topic, raw)
         self.records += 1
+        try:
+            chain, link = link_of(topic, raw)
+        except NoLink as fault:
+            self._fault(topic, raw, fault.finding)
+            return
+        self._walk(chain).feed(link)
+
+    def _arrived(self, topic: str, raw: Any) -> None:
         place = topic, raw.partition
         if place not in self._whole:
             self._whole[place] = self._after_skips(place, 0) == raw.offset and not self._skipped
@@ -64,12 +81,6 @@ class Verification:
                 self._walk((topic, raw.partition, "")).fault(finding)
             else:  # of which agent they were is not known; its batch numbers will tell
                 self.findings.append(finding)
-        try:
-            chain, link = link_of(topic, raw)
-        except NoLink as fault:
-            self._fault(topic, raw, fault.finding)
-            return
-        self._walk(chain).feed(link)
 
     def finish(self, ends: Mapping[tuple[str, int], int]) -> None:
         """No more records. ends: by topic and partition, the offset that the next record gets."""
@@ -107,6 +118,7 @@ def report_of(book: Book, seen: Verification) -> Report:
     walks = [seen.walks[chain] for chain in sorted(seen.walks)]
     report = Report(
         records=seen.records,
+        foreign=seen.foreign,
         copies=sum(walk.copies for walk in walks),
         chains=sum(walk.first is not None for walk in walks),
         checkpoints=len(book.good),
@@ -118,6 +130,8 @@ def report_of(book: Book, seen: Verification) -> Report:
         wanted = " or ".join(sorted(book.keys))
         report.findings.append(Break("checkpoints", 0, None, None, told, f"checkpoints of key {wanted}", "none"))
     report.not_checked = [*_of_keys(book), *(told for walk in walks for told in _of_chain(walk))]
+    if report.foreign:
+        report.not_checked.append(f"{report.foreign} records without a seal of ours, which no chain needs: not ours")
     if report.records:
         report.not_checked.append("headers, and that decisions follow from their inputs: `endocrine replay verify`")
     return report

@@ -18,9 +18,11 @@ from pipeline.audit.keys import load_public
 from pipeline.audit.verify import of
 from pipeline.cli import audit
 from pipeline.engine.chain import Chains, link_hash
+from pipeline.engine.seals import KeyedSeals
 from pipeline.engine.wire import Fetched
 from pipeline.policy_files import shipped_policy
 from pipeline.replay.logs import read_logs
+from pipeline.seal_keys import make_key_file, read_keys
 
 D = "0" * 64
 
@@ -33,6 +35,7 @@ class Desk:
         self.chains = {n: Chains(None) for n in range(settings.partitions)}
         self.previous = None
         self.batches = 0
+        self.seals = None
         asyncio.run(ensure_topics(settings, []))
 
     def call(self, *arguments):
@@ -44,6 +47,8 @@ class Desk:
             "ENDOCRINE_PREFIX": self.settings.prefix,
             "ENDOCRINE_PARTITIONS": str(self.settings.partitions),
         }
+        if self.seals is not None:
+            env["ENDOCRINE_SEAL_KEY_FILE"] = str(self.folder / "seal.keys")
         return CliRunner().invoke(app, ["audit", *map(str, arguments)], env=env)
 
     def verify(self, *arguments):
@@ -61,13 +66,24 @@ class Desk:
         public.write_text(made.stdout)
         return private, public
 
-    def send(self, *records):
+    def seal(self):
+        """From now on, what is sent carries a seal, and the commands have the key."""
+        make_key_file(self.folder / "seal.keys")
+        self.seals = KeyedSeals(read_keys(self.folder / "seal.keys"), self.settings.prefix)
+
+    def send(self, *records, seal=None):
+        """seal: content of a forged one; by default ours where there is a key, else none."""
+
         async def all_of_them():
             producer = AIOKafkaProducer(bootstrap_servers=self.settings.bootstrap)
             await producer.start()
             for topic, partition, key, value, name in records:
+                content = seal
+                if seal is None and self.seals is not None:
+                    content = self.seals.seal(topic, partition, key, value, name)
+                headers = [("ce_id", name), *([("endocrine-seal", content)] if content else [])]
                 await producer.send_and_wait(
-                    self.settings.prefix + topic, value, key=key, partition=partition, headers=[("ce_id", name)]
+                    self.settings.prefix + topic, value, key=key, partition=partition, headers=headers
                 )
             await producer.stop()
 
@@ -150,6 +166,29 @@ def test_a_forked_chain_is_found_though_every_hash_fits(desk):
     desk.send(("audits", 0, b"ann", orjson.dumps(fork), b"audit/a9/0"))
     first = desk.verify()["first"]
     assert (first["topic"], first["offset"], first["name"]) == ("audits", 2, "a9")
+
+
+def test_what_a_stranger_puts_between_breaks_no_chain_and_a_changed_record_does(desk):
+    private, public = desk.key()
+    desk.seal()
+    desk.bundles("a1", "a2")
+    desk.journal()
+    fork = {"identity": "ann", "audit_id": "a9", "ts": 1.5, "previous": None}
+    fork["hash"] = link_hash(fork)
+    junk = [("audits", 0, b"ann", orjson.dumps(fork), b"audit/a9/0"), ("journal", 0, b"gating/0", b"{}", b"x")]
+    known = desk.seals.seal("audits", 0, b"", b"", b"").partition(b":")[0]
+    for seal in (b"", known + b":" + b"0" * 32, b"other:" + b"0" * 32):
+        desk.send(*junk, seal=seal)
+    assert desk.call("checkpoint", "--key", private).exit_code == 0
+    desk.bundles("a3")
+    report = desk.verify("--public-key", public)
+    assert (report["sound"], report["records"], report["foreign"]) == (True, 4, 6)
+    assert any("6 records without a seal of ours" in sentence for sentence in report["not_checked"])
+    record = desk.chains[0].linked("audits", {"identity": "ann", "audit_id": "a4", "ts": 1.5})
+    kept = desk.seals.seal("audits", 0, b"ann", orjson.dumps(record), b"audit/a4/0")
+    desk.send(("audits", 0, b"ann", orjson.dumps({**record, "ts": 2.5}), b"audit/a4/0"), seal=kept)
+    desk.bundles("a5")
+    assert not desk.verify("--public-key", public)["sound"]
 
 
 def test_checkpoints_kept_in_a_file_tell_when_all_topics_were_made_anew(desk, settings):
