@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli.shared import Bootstrap, settings_of
 from pipeline.connectors.names import CONNECTORS
 from pipeline.logs import set_up_logs
 
@@ -29,9 +30,10 @@ def register(app: typer.Typer) -> None:
 
 
 def _command(name: str) -> Callable[..., None]:
-    def connect(ready_file: Annotated[Path | None, READY_FILE] = None) -> None:
+    def connect(ready_file: Annotated[Path | None, READY_FILE] = None, bootstrap: Bootstrap = None) -> None:
         set_up_logs()
+        settings = settings_of(bootstrap)
         main = importlib.import_module(CONNECTORS[name]).main
-        raise typer.Exit(main(lambda: ready_file.touch() if ready_file else None))
+        raise typer.Exit(main(settings, lambda: ready_file.touch() if ready_file else None))
 
     return connect

@@ -16,11 +16,10 @@ from typing import Annotated, Any, BinaryIO, Literal, cast
 
 import orjson
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from pipeline.ingest.explain import explain
+from pipeline.cli.shared import Bootstrap, settings_of
 from pipeline.ingest.model import Options, Record, Refused, Tally
 from pipeline.ingest.produce import ProduceError, produce
 from pipeline.ingest.recognise import AUTO
@@ -70,9 +69,10 @@ def command(
             f"Default: {DEFAULT_START_TS:.0f}."
         ),
     ] = None,
+    bootstrap: Bootstrap = None,
 ) -> None:
     """Read chats, transcripts, traces, observations or records from FILE and produce them to Kafka."""
-    raise typer.Exit(_ingest(file, format_name, identity, project, dry_run, strict, start_ts))
+    raise typer.Exit(_ingest(file, format_name, identity, project, dry_run, strict, start_ts, bootstrap))
 
 
 def _ingest(
@@ -83,14 +83,13 @@ def _ingest(
     dry_run: bool,
     strict: bool,
     start_ts: float | None,
+    bootstrap: str | None,
 ) -> int:
     tally = Tally()
+    settings = Settings() if dry_run else settings_of(bootstrap)
     try:
-        settings = Settings()
         options = _options(format_name, identity, project, start_ts, settings)
         sources = open_sources(file)
-    except ValidationError as error:
-        return _fail(2, f"settings: {explain(error, 'ENDOCRINE')}")
     except (Unusable, ValueError) as error:
         return _fail(2, str(error))
     code = 0

@@ -12,7 +12,7 @@ import orjson
 import typer
 
 from pipeline.cli.gather import bar, milliseconds, scratch, told_errors
-from pipeline.cli.shared import fail, settings_of
+from pipeline.cli.shared import Bootstrap, fail, settings_of
 from pipeline.engine.seals import KeyedSeals
 from pipeline.replay.logs import log_ends, read_history
 from pipeline.replay.recorded_seals import RecordedSeals
@@ -27,10 +27,6 @@ SHOWN = 20
 SETTLED_S = 60.0
 """Seconds after which an input must have been read, and an output's batch be in the journal. What is younger may belong
 to batches that workers are making. By our clock, against the broker's append times."""
-Bootstrap = Annotated[
-    str | None,
-    typer.Option(help="host:port; by default ENDOCRINE_BOOTSTRAP, else the embedded broker of this folder if it runs."),
-]
 Since = Annotated[str | None, typer.Option("--from", help=f"Batches journaled from then on. {EXPECTED}.")]
 Until = Annotated[str | None, typer.Option("--to", help="Batches journaled up to then.")]
 Identity = Annotated[str | None, typer.Option(help="Only records of this identity.")]
