@@ -47,7 +47,7 @@ def load_policy(path: Path | None = None, flags: Mapping[str, str] | None = None
     mistakes.extend(_located(mistake, places) for mistake in found)
     mistakes.extend(_lay_flags(resolved, flags or {}))
     try:
-        policy = compile_policy(resolved)
+        policy = compile_policy(resolved, valid=whole)
     except PolicyError as error:
         mistakes.extend(_located(mistake, places) for mistake in error.mistakes)
     if mistakes:

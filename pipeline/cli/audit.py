@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
+from pipeline.cli.group import command_group
 from pipeline.cli.shared import BROKEN, SOUND, Bootstrap, Json, bar, fail, on_broker, settings_of
 from pipeline.settings import Settings
 
@@ -37,9 +38,7 @@ Kept = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the command group."""
-    group = typer.Typer(
-        no_args_is_help=True, help="The audit chain and the journal: sign where they stand, check them."
-    )
+    group = command_group("The audit chain and the journal: sign where they stand, check them.")
     group.command("keygen")(keygen)
     group.command("checkpoint")(checkpoint)
     group.command("verify")(verify)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli.group import command_group
 from pipeline.cli.shared import Bootstrap, settings_of
 from pipeline.connectors.names import CONNECTORS
 from pipeline.logs import set_up_logs
@@ -23,7 +24,7 @@ _HELP = {
 
 def register(app: typer.Typer) -> None:
     """Add the group; the connectors themselves are imported when they run."""
-    group = typer.Typer(no_args_is_help=True, help="Run a connector until SIGINT or SIGTERM.")
+    group = command_group("Run a connector until SIGINT or SIGTERM.")
     for name in CONNECTORS:
         group.command(name, help=_HELP[name])(_command(name))
     app.add_typer(group, name="connect")

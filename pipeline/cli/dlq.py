@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
+from pipeline.cli.group import command_group
 from pipeline.cli.shared import BROKEN, Bootstrap, Json, Since, Until, bar, fail, on_broker, settings_of, time_of
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do it, where more than one is 
 
 def register(app: typer.Typer) -> None:
     """Add the command group."""
-    group = typer.Typer(no_args_is_help=True, help="Dead letters: what could not be processed. List, show, send again.")
+    group = command_group("Dead letters: what could not be processed. List, show, send again.")
     group.command("list")(list_letters)
     group.command("show")(show)
     group.command("redrive")(redrive)

@@ -12,6 +12,7 @@ import orjson
 import typer
 
 from pipeline.cli.gather import bar, milliseconds, scratch, told_errors
+from pipeline.cli.group import command_group
 from pipeline.cli.shared import Bootstrap, fail, settings_of
 from pipeline.engine.seals import KeyedSeals
 from pipeline.replay.logs import log_ends, read_history
@@ -44,9 +45,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print the report as one JSON
 Rules = Annotated[Path, typer.Option("--policy", help="Policy file, laid over the shipped policy.")]
 Form = Annotated[str, typer.Option("--format", help="json, csv or html.")]
 Output = Annotated[Path | None, typer.Option(help="File to write instead of standard output.")]
-replay = typer.Typer(
-    no_args_is_help=True, help="Prove decisions again from the topics alone; ask what would have been."
-)
+replay = command_group("Prove decisions again from the topics alone; ask what would have been.")
 
 
 def register(app: typer.Typer) -> None:

@@ -16,7 +16,7 @@ from pipeline.topics import CATALOGUE
 from pipeline.version import code_version
 
 FILE = typer.Argument(help="File of JSON lines, or - for standard input.")
-POLICY = typer.Option(help="Policy file laid over the shipped one.")
+POLICY = typer.Option(metavar="FILE", help="Policy laid over the shipped one. Default: ENDOCRINE_POLICY.")
 ONLY = typer.Option(help="Print only these topics, comma separated (with .dlq for dead letters).")
 MARK = typer.Option(help='End each line\'s records with {"mark": N}, N being the number of the line from 1.')
 STRICT = typer.Option(help="Exit with 1 if any line came out as a dead letter.")
@@ -41,7 +41,7 @@ def simulate(
     wanted = _wanted(only)
     settings = Settings()
     try:
-        rules = load_policy(policy, os.environ)
+        rules = load_policy(policy or settings.policy, os.environ)
     except PolicyFileError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.admin import BrokerAway, TopicsError, TopicState, describe_topics, ensure_topics
+from pipeline.cli.group import command_group
 from pipeline.cli.shared import CANNOT, Bootstrap, broker_error, fail, settings_of
 from pipeline.logs import set_up_logs
 from pipeline.settings import Settings
@@ -25,7 +26,7 @@ DESCRIBE_TIMEOUT_S = 4.0
 
 def register(app: typer.Typer) -> None:
     """Add the command group."""
-    group = typer.Typer(no_args_is_help=True, help="The topics: what is declared, and what the broker holds.")
+    group = command_group("The topics: what is declared, and what the broker holds.")
     group.command("list")(list_topics)
     group.command("describe")(describe)
     group.command("create")(create)
