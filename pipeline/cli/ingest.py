@@ -118,6 +118,9 @@ def _ingest(
         except Unusable as error:
             bar.stop()
             code = _fail(2, str(error))
+        except _OutputError as error:
+            bar.stop()
+            code = _fail(2, f"standard output: writing stopped ({error})")
         except OSError as error:
             bar.stop()
             code = _fail(2, f"{file}: reading stopped ({error.strerror or error})")
@@ -167,11 +170,21 @@ def _produce(records: Iterable[Record], settings: Settings, tally: Tally, bar: "
         tally.turns, tally.records = written.turns, written.records
 
 
+class _OutputError(Exception):
+    """Standard output takes no more."""
+
+
 def _print(records: Iterable[Record]) -> None:
     out = sys.stdout.buffer
     for record in records:
-        out.write(orjson.dumps(record.line(), option=orjson.OPT_APPEND_NEWLINE))
-        out.flush()
+        line = orjson.dumps(record.line(), option=orjson.OPT_APPEND_NEWLINE)
+        try:
+            out.write(line)
+            out.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise _OutputError(error.strerror or str(error)) from None
 
 
 def _fail(code: int, message: str) -> int:

@@ -21,8 +21,8 @@ def policy() -> None:
 def check(file: Annotated[Path, typer.Argument(help="Policy file, laid over the shipped policy.")]) -> None:
     """Print every mistake of FILE, one a line on stderr, and exit 1; or print the digest it would have.
 
-    Where a value is malformed, what other values must agree on with it is checked once it is mended, and a last line
-    says so. A file that is no YAML gives that mistake alone. Flags in the environment (ENDOCRINE_FLAG_NAME) count, as they do when a worker starts.
+    Where a value is malformed, what other values must agree on with it shows once it is mended; a file that is no YAML
+    gives that mistake alone. Flags in the environment (ENDOCRINE_FLAG_NAME) count, as they do when a worker starts.
     """
     try:
         loaded = load_policy(file, os.environ)
