@@ -146,10 +146,10 @@ def _section(
             break
         last = columns[-1]
         ends = wrapped(last.show(row), widths[-1], _WRAPPED) if last.wraps else [last.show(row)]
-        for number, end in enumerate(ends or [""]):
+        for below, end in enumerate(ends or [""]):
             line = Text()
             for column, cells in zip(columns[:-1], widths, strict=False):
-                line.append(fit("" if number else column.show(row), cells, right=column.right), style=column.style(row))
+                line.append(fit("" if below else column.show(row), cells, right=column.right), style=column.style(row))
                 line.append(" ")
             line.append(fit(end, widths[-1], right=last.right), style=last.style(row))
             line.truncate(width)
