@@ -8,12 +8,11 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 from aiokafka.errors import KafkaError
-from rich.console import Console
-from rich.table import Table
 
 from pipeline.admin import BrokerAway, TopicsError, TopicState, describe_topics, ensure_topics
 from pipeline.cli.group import command_group
 from pipeline.cli.shared import CANNOT, Bootstrap, broker_error, fail, settings_of
+from pipeline.cli.tables import print_table
 from pipeline.logs import set_up_logs
 from pipeline.settings import Settings
 from pipeline.topics import CATALOGUE, DAY_MS, PhysicalTopic, physical_topics
@@ -130,12 +129,4 @@ def _show(rows: list[dict[str, Any]], columns: list[str], as_json: bool) -> None
             print(json.dumps(row))
         return
     columns = [column for column in columns if any(column in row for row in rows)]
-    cells = [["" if row.get(column) is None else str(row[column]) for column in columns] for row in rows]
-    if not sys.stdout.isatty():
-        for line in [columns, *cells]:
-            print("\t".join(line))
-        return
-    table = Table(*columns, box=None, header_style="bold")
-    for line in cells:
-        table.add_row(*line)
-    Console().print(table)
+    print_table(columns, [[row.get(column) for column in columns] for row in rows])
