@@ -25,6 +25,8 @@ from pipeline.settings import Settings
 from pipeline.times import EXPECTED
 
 SHOWN = 20
+NOTHING = 3
+"""Exit code where there is nothing to verify: neither a proof nor a finding."""
 SETTLED_S = 60.0
 """Seconds after which an input must have been read, and an output's batch be in the journal. What is younger may belong
 to batches that workers are making. By our clock, against the broker's append times."""
@@ -73,8 +75,8 @@ def verify(
     """Re-run all agents over what stands on the topics, in journal order, and compare every derived record.
 
     Reads only. Times are the broker's append times. Without --to, stop the workers first, or the newest records count
-    as missing. Exit codes: 0 proved, 1 something was found or cannot be verified, 2 it cannot be read or was asked
-    wrongly.
+    as missing. Exit codes: 0 proved, 1 something was found or cannot be verified, 2 it cannot be read or invalid
+    arguments, 3 there is nothing to verify.
     """
     from pipeline.logs import set_up_logs
     from pipeline.memory import keep_memory
@@ -90,6 +92,8 @@ def verify(
             verified(settings, scope, snapshot=snapshot, to_topics=to_topics, resume=resume, asked=(since, until))
         )
     _print(report, as_json)
+    if report.verified_nothing:
+        raise typer.Exit(NOTHING)
     raise typer.Exit(0 if report.proved else 1)
 
 
@@ -203,7 +207,10 @@ def _print(report: Report, as_json: bool) -> None:
         typer.echo(f"different: {one['topic']}/{one['partition']} at offset {one['offset']}: {one['id']}")
         for field in one["fields"]:
             typer.echo(f"  {field['path']}: expected {field['expected']!r}, found {field['found']!r}")
-    typer.echo("proved: every derived record follows from its inputs" if report.proved else "NOT proved")
+    if report.verified_nothing:
+        typer.echo("nothing to verify: no batch of the journal, and no derived record, is within what was asked for")
+    else:
+        typer.echo("proved: every derived record follows from its inputs" if report.proved else "NOT proved")
 
 
 def _by_start(report: Report) -> dict[str, list[str]]:
