@@ -45,7 +45,10 @@ ResumeFile = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")]
 Rules = Annotated[Path, typer.Option("--policy", help="Policy file, laid over the shipped policy.")]
-Form = Annotated[str, typer.Option("--format", help="json, csv or html.")]
+Form = Annotated[
+    str | None, typer.Option("--format", metavar="FORM", help="text (sentences), json, csv or html. Default: text.")
+]
+WhatIfJson = Annotated[bool, typer.Option("--json", help="The whole report as JSON: the same as --format json.")]
 Output = Annotated[Path | None, typer.Option(help="File to write instead of standard output.")]
 replay = command_group("Prove decisions again from the topics alone; ask what would have been.")
 
@@ -233,15 +236,16 @@ def what_if(
     since: Since = None,
     until: Until = None,
     identity: Identity = None,
-    form: Form = "json",
+    form: Form = None,
     output: Output = None,
+    as_json: WhatIfJson = False,
     bootstrap: Bootstrap = None,
 ) -> None:
     """The same history under another policy: which modulations, decisions and incidents change.
 
     All agents run in process over what came from outside; what the other world would not have is named unknown. --from
-    and --to choose which of the changes are told (by append time); the history is run from its beginning. Exit codes: 0
-    done, 2 it cannot be read or was asked wrongly.
+    and --to choose which of the changes are reported (by append time); the history is run from its beginning. Exit
+    codes: 0 done, 2 it cannot be read or invalid arguments.
     """
     from pipeline.logs import set_up_logs
     from pipeline.memory import keep_memory
@@ -251,6 +255,9 @@ def what_if(
     keep_memory()
     settings = settings_of(bootstrap)
     scope = _scope(since, until, identity, None)
+    if as_json and form not in (None, "json"):
+        fail(f"--json with --format {form}; expected one of them")
+    form = "json" if as_json else form or "text"
     if form not in FORMS:
         fail(f"--format {form}: expected one of {', '.join(FORMS)}")
     with told_errors(settings):

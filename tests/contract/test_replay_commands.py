@@ -138,7 +138,7 @@ def commands(small: Settings, moment: int, folder: Path) -> None:
     assert call("snapshot", str(snapped))[0] == 2
     policy = folder / "policy.yaml"
     policy.write_text("defaults:\n  temperature: 0.1\n")
-    code, out, err = call("replay", "what-if", "--policy", str(policy))
+    code, out, err = call("replay", "what-if", "--policy", str(policy), "--json")
     assert code == 0, err
     assert json.loads(out)["topics"]["modulations"]["changed"] > 0
     assert call("replay", "verify", "--from", "yesterday")[0] == 2
