@@ -23,6 +23,8 @@ NEED_A_BROKER = [
     ("export", "signals", "--output", "out.csv"),
     ("audit", "verify"),
     ("ingest", "own.jsonl"),
+    ("incidents",),
+    ("lag",),
 ]
 
 
