@@ -27,6 +27,10 @@ class TopicsError(RuntimeError):
     """The broker cannot be reached, or its topics are not as they must be. The message says what to do."""
 
 
+class BrokerAway(TopicsError):
+    """No broker answers."""
+
+
 @dataclass(frozen=True)
 class Report:
     """What `ensure_topics` did."""
@@ -110,9 +114,9 @@ async def _admin(bootstrap: str, deadline: float) -> AsyncIterator[AIOKafkaAdmin
         except (KafkaError, OSError) as error:
             await admin.close()
             if time.monotonic() > deadline:
-                raise TopicsError(
-                    f"no Kafka broker answers at {bootstrap} ({error}). Start one (`make run` brings its own,"
-                    " `make kafka` starts Apache Kafka), or set ENDOCRINE_BOOTSTRAP=host:port."
+                raise BrokerAway(
+                    f"no Kafka broker answers at {bootstrap}. Start one (`make run` brings its own, `make kafka`"
+                    " starts Apache Kafka), or name yours with --bootstrap or ENDOCRINE_BOOTSTRAP=host:port."
                 ) from error
             await asyncio.sleep(5 * _POLL_S)
     try:

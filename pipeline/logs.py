@@ -15,6 +15,40 @@ from agents._shared.redaction import KEYS, REDACTED, hides, redact_text
 _OURS = str(Path(__file__).parents[1])
 QUIET_S = 10.0
 """Seconds for which a line that was just logged is not logged again: clients retry many times a second."""
+PERSISTS_S = 5.0
+"""Seconds for which a client must go on complaining until it is heard: what passes sooner, it mends itself."""
+REPEATED_S = 60.0
+"""Seconds after which a complaint that goes on is logged again; a pause this long begins a new one."""
+CLIENTS = ("aiokafka",)
+"""Loggers of clients that log each of many tries, and raise what cannot be mended."""
+_REMEMBERED = 256
+
+
+class Persisting(logging.Filter):
+    """Drops a client's complaints unless they go on; faults with a traceback pass at once.
+
+    Complaints of one logger and place in the code are one, whatever they name: an address, a partition, a member.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._since: dict[tuple[str, int], tuple[float, float, float]] = {}
+        """First and last time of the complaint, and when it was last logged (0: not yet)."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith(CLIENTS) or record.exc_info:
+            return True
+        place, now = (record.name, record.lineno), record.created
+        first, last, logged = self._since.pop(place, (now, now, 0.0))
+        if now - last > REPEATED_S:
+            first, logged = now, 0.0
+        heard = now - first >= PERSISTS_S and now - logged >= REPEATED_S
+        if heard and logged == 0.0:
+            record.msg, record.args = f"{record.getMessage()} (for {now - first:.0f} s now; still trying)", ()
+        if len(self._since) >= _REMEMBERED:
+            del self._since[next(iter(self._since))]
+        self._since[place] = (first, now, now if heard else logged)
+        return heard
 
 
 class Once(logging.Filter):
@@ -25,10 +59,10 @@ class Once(logging.Filter):
         self._last: tuple[str, float] = ("", 0.0)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        told, (last, at) = record.getMessage(), self._last
-        if told == last and record.created - at < QUIET_S:
+        message, (last, at) = record.getMessage(), self._last
+        if message == last and record.created - at < QUIET_S:
             return False
-        self._last = (told, record.created)
+        self._last = (message, record.created)
         return True
 
 
@@ -81,8 +115,9 @@ def set_up_logs(level: str = "INFO") -> None:
     for name in ("faust", "mode", "aiokafka"):
         logging.getLogger(name).setLevel(logging.ERROR)
     for handler in logging.getLogger().handlers:
-        handler.addFilter(Once())
-        handler.addFilter(Redacted())
+        for kind in (Persisting, Once, Redacted):
+            if not any(isinstance(one, kind) for one in handler.filters):  # commands may set up logs twice
+                handler.addFilter(kind())
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

@@ -51,7 +51,7 @@ def load_policy(
     mistakes.extend(_located(mistake, places) for mistake in found)
     mistakes.extend(_lay_flags(resolved, flags or {}))
     try:
-        policy = compile_policy(resolved, prompt_keys or {})
+        policy = compile_policy(resolved, prompt_keys or {}, valid=whole)
         if prompt_keys is not None:
             prompt_key(policy)
     except PolicyError as error:

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, Field
+from pydantic_settings import SettingsConfigDict
 
 from pipeline.engine.sizes import Sizes
+from pipeline.environment import EnvironmentSettings
 
 MIB = 1 << 20
 METADATA_MAX_AGE_MS = 5_000
@@ -14,14 +15,23 @@ METADATA_MAX_AGE_MS = 5_000
 naming itself; a leader that asked then sees no topics, assigns nobody anything, and asks again only at this age."""
 
 
-class Settings(BaseSettings):
+def addresses(text: str) -> str:
+    """The text, if it is `host:port`, comma separated, as aiokafka takes it. Raises ValueError: what was expected."""
+    for address in text.split(","):
+        host, _, port = address.strip().rpartition(":")
+        if not host or not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535:
+            raise ValueError("host:port, comma separated, the port from 1 to 65535")
+    return text
+
+
+class Settings(EnvironmentSettings):
     """Every field may be given as `ENDOCRINE_<NAME>` in the environment."""
 
     model_config = SettingsConfigDict(env_prefix="ENDOCRINE_", extra="ignore", frozen=True)
 
-    bootstrap: Annotated[str, Field(description="Kafka bootstrap servers, host:port, comma separated.")] = (
-        "127.0.0.1:9092"
-    )
+    bootstrap: Annotated[
+        str, AfterValidator(addresses), Field(description="Kafka bootstrap servers, host:port, comma separated.")
+    ] = "127.0.0.1:9092"
     redis_url: Annotated[str | None, Field(description="Redis for the read models; None: no projection.")] = None
     redis_db: Annotated[int, Field(ge=0, description="Redis database of the read models where the URL names none.")] = (
         12

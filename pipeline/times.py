@@ -3,22 +3,27 @@
 By the broker's append time, unless a command says otherwise: what the system knew then.
 """
 
+import time
 from datetime import UTC, date, datetime, timedelta
 
-EXPECTED = "ISO 8601 (2026-03-01T14:05, 2026-03-01T14:05:30+01:00; without a zone: UTC) or seconds since 1970"
+EXPECTED = "ISO 8601 (2026-03-01T14:05, 2026-03-01T14:05:30+01:00; without a zone: UTC), seconds since 1970, or now"
 """What a time may look like, for help texts and errors."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST_S = 253_402_300_800.0
 """The year 10000: no later time is taken, and milliseconds written for seconds are found out."""
 
 
-def parse_time(text: str) -> float:
+def parse_time(text: str, now: float | None = None) -> float:
     """Seconds since 1970-01-01 UTC, from 0 to the year 10000. Raises ValueError with a sentence that names the text.
+
+    now: what `now` means; by default the clock's time.
 
     >>> parse_time("1970-01-02"), parse_time("1970-01-01T01:00+01:00"), parse_time("12.5")
     (86400.0, 0.0, 12.5)
     """
     told = text.strip()
+    if told == "now":
+        return time.time() if now is None else now
     if len(told) == 8 and told.isdigit():
         raise ValueError(f"{text!r} may be a date or seconds; write a date with dashes. Expected {EXPECTED}")
     try:

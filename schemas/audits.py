@@ -171,6 +171,12 @@ class Audit(Record):
     supplement: Annotated[Count, Field(description="0: the bundle; from 1: what came after it.")]
     status: Status
     incomplete: Annotated[list[str], Field(description="What was expected and had not come in time.")]
+    headline: Annotated[
+        str | None,
+        Field(
+            description="The turn's modes up to the final one; of a supplement, what it corrects. Null: not written."
+        ),
+    ] = None
     explanation: Annotated[str, Field(description="One paragraph in plain words.")]
     opened: Opening | None
     closed: Closing | None

@@ -4,15 +4,15 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from schemas.base import Count, Identity, Produced, Record, Ts
+from schemas.base import Count, Id, Identity, Produced, Record, Ts
 from schemas.vocabulary import Intent
 
 
 class FeedbackCard(Produced):
     """A person's verdict on one turn. The note is never carried on; of symbols only the class of intent."""
 
-    identity: Annotated[Identity, StringConstraints(max_length=64)]
-    target_action_id: Annotated[str, StringConstraints(min_length=1, max_length=128), Field(description="An audit_id.")]
+    identity: Identity
+    target_action_id: Annotated[Id, Field(description="An audit_id.")]
     rating: Annotated[int, Field(ge=1, le=5, description="1 (bad) to 5 (good).")]
     note: Annotated[str, StringConstraints(max_length=1000)] | None = None
     context_hash: Annotated[str, StringConstraints(max_length=128)] | None = None

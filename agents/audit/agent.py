@@ -83,7 +83,8 @@ def _heard(turn: Json | None, audited: list[Any], audit_id: str, trigger: Trigge
             opened, closed = entry[1:3]
             if opened if trigger.value.kind == "opened" else closed:
                 return None
-        turn = memory.fresh(0 if entry is None else entry[3] + 1, trigger.value.ts)
+        supplement = 0 if entry is None else entry[3] + 1
+        turn = memory.fresh(supplement, trigger.value.ts, memory.said_mode(entry))
     return add(turn, trigger, policy)
 
 

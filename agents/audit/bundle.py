@@ -4,7 +4,7 @@ from typing import Any
 
 from agents.audit.facts import TOPICS
 from agents.audit.memory import SAFE_INTEGER, Json
-from agents.audit.words import explained
+from agents.audit.words import explained, headline
 
 MODERATION = ("moderation", "guardian_veto")
 
@@ -27,6 +27,7 @@ def bundle(identity: str, audit_id: str, turn: Json, status: str, incomplete: li
         "supplement": turn["supplement"],
         "status": status,
         "incomplete": incomplete,
+        "headline": "",
         "explanation": "",
         "opened": turn["opened"],
         "closed": None if closed is None else {name: item for name, item in closed.items() if name != "usage"},
@@ -60,7 +61,8 @@ def bundle(identity: str, audit_id: str, turn: Json, status: str, incomplete: li
         "omitted": {kind: turn["omitted"][kind] for kind in sorted(turn["omitted"])},
         "interventions": sorted(turn.get("interventions", []), key=lambda one: (one["ts"], one["kind"], one["by"])),
     }
-    told["explanation"] = explained(told)
+    told["headline"] = headline(told, turn.get("said_mode"))
+    told["explanation"] = explained(told, turn.get("said_mode"))
     return told
 
 

@@ -1,10 +1,11 @@
 """What the audit remembers of one identity: a JSON object of bounded size. All functions return new values.
 
 open:    {audit_id: turn}   turns without their bundle, and late facts of those that have one; oldest first
-audited: [[audit_id, opening seen, closing seen, supplements]]   turns with their bundle, oldest first
+audited: [[audit_id, opening seen, closing seen, supplements, mode]]   turns with their bundle, oldest first; the mode
+      is the last that was said, null where none was; older entries have none
 
 turn: {supplement, since, last, opened, closed, modulation, revisions, signals, calls, incidents, requests, policies,
-       records, omitted, interventions}
+       records, omitted, interventions, said_mode}
       supplement: 0, or the number of the supplement its facts will make; since, last: event time of the first fact
       that was seen, and the latest event time of all; the rest as `agents.audit.facts` fills it in
 """
@@ -19,8 +20,8 @@ SAFE_INTEGER = 2**53 - 1
 """Larger integers have no canonical form (RFC 8785): a bundle that held one could not be hashed."""
 
 
-def fresh(supplement: int, ts: float) -> Json:
-    """A turn of which nothing is known yet."""
+def fresh(supplement: int, ts: float, said_mode: str | None = None) -> Json:
+    """A turn of which nothing is known yet. said_mode: what a bundle said already."""
     return {
         "supplement": supplement,
         "since": ts,
@@ -37,6 +38,7 @@ def fresh(supplement: int, ts: float) -> Json:
         "records": {},
         "omitted": {},
         "interventions": [],
+        "said_mode": said_mode,
     }
 
 
@@ -47,12 +49,19 @@ def find(audited: list[Any], audit_id: str) -> list[Any] | None:
 
 def remembered(audited: list[Any], audit_id: str, turn: Json, rules: AuditRules) -> list[Any]:
     """`audited` after a bundle or a supplement was said."""
-    entry = [audit_id, turn["opened"] is not None, turn["closed"] is not None, turn["supplement"]]
+    modulation = turn["modulation"]
+    mode = turn.get("said_mode") if modulation is None else modulation["mode"]
+    entry = [audit_id, turn["opened"] is not None, turn["closed"] is not None, turn["supplement"], mode]
     before = find(audited, audit_id)
     if before is None:
         return [*audited, entry][-rules.audited_turns :]
-    merged = [audit_id, before[1] or entry[1], before[2] or entry[2], entry[3]]
+    merged = [audit_id, before[1] or entry[1], before[2] or entry[2], *entry[3:]]
     return [merged if one is before else one for one in audited]
+
+
+def said_mode(entry: list[Any] | None) -> str | None:
+    """The mode that a turn's bundle gave; None where it gave none, or has none yet."""
+    return entry[4] if entry is not None and len(entry) > 4 else None
 
 
 def oldest(turns: dict[str, Json]) -> str:

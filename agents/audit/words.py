@@ -1,5 +1,6 @@
 """A bundle in one paragraph of plain words: the same bundle, the same words."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from agents.audit.memory import Json
@@ -44,14 +45,49 @@ CAUSES = {
     "hold": "an earlier revision",
 }
 """Steps of a lineage named by what they are; the others by what did them."""
+CORRECTION = "Correction:"
+"""How a supplement begins that gives another mode than the bundle."""
 SHOWN = 4
 """How many of a kind the paragraph names one by one."""
 INTERVENTIONS = {"clear_risk": "cleared its alignment_risk", "approve_turn": "approved it", "deny_turn": "denied it"}
 
 
-def explained(told: Json) -> str:
-    """The paragraph. told: a bundle, complete but for its explanation."""
-    sentences = [_life(told), _outcome(told), _causes(told), _signals(told), _changes(told), _operators(told)]
+def headline(told: Json, said_mode: str | None) -> str:
+    """The modes of the turn up to its final one, in a few words: `balanced, strict from revision 1`.
+
+    told: a bundle or a supplement. said_mode: for a supplement, the mode that was said before it; None: not known.
+    """
+    if told["refusal"] is not None and not told["admitted"] and told["refusal"] != "held":
+        return f"not admitted, {told['refusal']}"
+    modes = mode_history(told["revisions"], told["mode"], said_mode)
+    if told["supplement"]:
+        return modes or "its mode did not change"
+    return modes or "no parameters were seen"
+
+
+def mode_history(revisions: Sequence[Json], last: str | None, before: str | None = None) -> str:
+    """Each mode with the revision that brought it. last: that of the last revision; before: one said before these."""
+    words, mode = ([] if before is None else [before]), before
+    for revision in sorted(revisions, key=lambda one: int(one["revision"])):
+        if revision["mode"] != mode:
+            mode = revision["mode"]
+            words.append(mode if revision["revision"] == 0 else f"{mode} from revision {revision['revision']}")
+    if last is not None and last != mode:
+        words.append(f"{last} in the end")  # of many revisions, not all are kept
+    return ", ".join(words)
+
+
+def explained(told: Json, said_mode: str | None = None) -> str:
+    """The paragraph. told: a bundle, complete but for its explanation; said_mode: as `headline` takes it."""
+    sentences = [
+        _correction(told, said_mode),
+        _life(told),
+        _outcome(told),
+        _causes(told),
+        _signals(told),
+        _changes(told),
+        _operators(told),
+    ]
     sentences += [_tools(told), _blocked(told), _events(told), _spent(told), _gaps(told)]
     return " ".join(sentence for sentence in sentences if sentence)
 
@@ -76,6 +112,15 @@ def moment(ts: float) -> str:
     '2026-01-01 09:00:04.250 UTC'
     """
     return f"{(_EPOCH + timedelta(milliseconds=round(ts * 1000))).isoformat(' ', 'milliseconds')[:-6]} UTC"
+
+
+def _correction(told: Json, said_mode: str | None) -> str:
+    """What comes first in a supplement: that the turn's mode was not the one its bundle gave."""
+    if not told["supplement"] or told["mode"] in (None, said_mode):
+        return ""
+    last = told["revisions"][-1]["revision"] if told["revisions"] else "a later one"
+    before = "was written before that was known" if said_mode is None else f"gave its mode as {said_mode}"
+    return f"{CORRECTION} this turn was {told['mode']} in the end (revision {last}); its bundle {before}."
 
 
 def _life(told: Json) -> str:

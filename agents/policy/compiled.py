@@ -10,13 +10,14 @@ import rfc8785
 from pydantic import ValidationError
 
 from agents._shared.prompt_keys import PromptKeys
-from agents.policy.checks import cross_checks
+from agents.policy.checks import cross_checks, names_given
 from agents.policy.digest import canonical_digest
 from agents.policy.document import SECTIONS, Document
 from agents.policy.expressions import Evaluate, Expression, ExpressionError, Shape, compile_expression
 from agents.policy.grid import FIRST, faults
-from agents.policy.mistakes import Mistake, PolicyError, of_validation, shown
+from agents.policy.mistakes import Mistake, PolicyError, shown
 from agents.policy.parameters import MODES, PARAMETERS, SIGNALS, TIGHTENING, Parameter
+from agents.policy.salvage import Path, salvage
 from agents.policy.sections import Combine, MapRule
 
 
@@ -53,18 +54,24 @@ class Policy:
     """Key of prompt hashes, which the document names by its fingerprint; None where it names none or it is not here."""
 
 
-def compile_policy(resolved: Mapping[str, Any], prompt_keys: PromptKeys = MappingProxyType({})) -> Policy:
+def compile_policy(
+    resolved: Mapping[str, Any],
+    prompt_keys: PromptKeys = MappingProxyType({}),
+    *,
+    valid: Mapping[str, Any] | None = None,
+) -> Policy:
     """Compile a resolved document (all sections). Raises PolicyError with every mistake found.
 
     prompt_keys: where the key that the document names for prompt hashes may be; `prompt_key` there asks whether it was.
+    valid: a document that compiles. With it, what is malformed hides no mistake beside it: its values stand in there.
 
     >>> compile_policy({"colour": "red"})
     Traceback (most recent call last):
     agents.policy.mistakes.PolicyError: colour: 'colour': unknown section, ...
     """
-    sections, mistakes = _sections(resolved)
-    mistakes.extend(cross_checks(sections))
-    compiled, found = _maps(sections)
+    sections, mistakes, doubtful = _sections(resolved, valid or {})
+    mistakes.extend(cross_checks(sections, resolved, doubtful))
+    compiled, found = _maps(sections, resolved)
     mistakes.extend(found)
     if mistakes:
         raise PolicyError(mistakes)
@@ -95,9 +102,12 @@ def compile_policy(resolved: Mapping[str, Any], prompt_keys: PromptKeys = Mappin
     )
 
 
-def _sections(resolved: Mapping[str, Any]) -> tuple[dict[str, Any], list[Mistake]]:
-    """Each section that is valid by itself, and the mistakes of the others."""
+def _sections(
+    resolved: Mapping[str, Any], valid: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[Mistake], frozenset[Path]]:
+    """Each section as far as it is valid, the mistakes of the others, and what a valid value stands in for."""
     sections: dict[str, Any] = {}
+    doubtful: set[Path] = set()
     mistakes = [
         Mistake((str(name),), shown(name), "unknown section", f"one of {', '.join(SECTIONS)}")
         for name in resolved
@@ -107,13 +117,15 @@ def _sections(resolved: Mapping[str, Any]) -> tuple[dict[str, Any], list[Mistake
         if name not in resolved:
             mistakes.append(Mistake((name,), shown(name), "the section is missing", "the section"))
             continue
-        try:
-            sections[name] = adapter.validate_python(resolved[name])
-        except ValidationError as error:
-            mistakes.extend(of_validation(name, error, resolved[name]))
-            if name == "maps":
-                sections[name] = _valid_maps(resolved[name])
-    return sections, mistakes
+        # Maps replace all maps: a shipped one that stands in for a malformed one would be checked as if it were given.
+        salvaged = salvage(name, adapter, resolved[name], None if name == "maps" else valid.get(name))
+        mistakes.extend(salvaged.mistakes)
+        doubtful |= salvaged.doubtful
+        if salvaged.value is not None:
+            sections[name] = salvaged.value
+        elif name == "maps":
+            sections[name] = _valid_maps(resolved[name])
+    return sections, mistakes, frozenset(doubtful)
 
 
 def _valid_maps(given: Any) -> dict[str, dict[str, MapRule]]:
@@ -128,8 +140,12 @@ def _valid_maps(given: Any) -> dict[str, dict[str, MapRule]]:
     return valid
 
 
-def _maps(sections: Mapping[str, Any]) -> tuple[dict[tuple[str, str], CompiledMap], list[Mistake]]:
-    tools = tuple(sections["tools"].root) if "tools" in sections else ()
+def _maps(
+    sections: Mapping[str, Any], resolved: Mapping[str, Any]
+) -> tuple[dict[tuple[str, str], CompiledMap], list[Mistake]]:
+    tools = (
+        tuple(dict.fromkeys([*sections["tools"].root, *names_given(resolved, "tools")])) if "tools" in sections else ()
+    )
     weights = {rule.name: rule.weight for rule in sections.get("signals", ())}
     maps: Mapping[str, Mapping[str, MapRule]] = sections.get("maps", {})
     expressions: dict[tuple[str, str], Expression] = {}
@@ -151,8 +167,12 @@ def _maps(sections: Mapping[str, Any]) -> tuple[dict[tuple[str, str], CompiledMa
         if not found:
             expressions[signal, name] = expression
     evaluates = {key: _fitted(PARAMETERS[key[1]], expression) for key, expression in expressions.items()}
+    guarded = resolved["maps"].get(FIRST) if isinstance(resolved.get("maps"), Mapping) else None
     for (signal, name), expression in expressions.items():
-        for fault in _grid_faults(signal, name, expression, expressions.get((FIRST, name)), tools):
+        guard = expressions.get((FIRST, name))
+        if guard is None and isinstance(guarded, Mapping) and name in guarded:
+            continue  # its guard is malformed, which is reported: how it would bound this map is not known
+        for fault in _grid_faults(signal, name, expression, guard, tools):
             mistakes.append(Mistake(("maps", signal, name), shown(expression.text), *fault))
     compiled = {
         (signal, name): CompiledMap(signal, weights.get(signal, 1.0), maps[signal][name].combine, evaluate)

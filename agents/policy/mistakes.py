@@ -55,7 +55,7 @@ def of_validation(section: str, error: ValidationError, value: Any) -> list[Mist
 
 
 def _mistake(section: str, detail: Mapping[str, Any], value: Any) -> Mistake:
-    path = (section, *_place(detail["loc"], value))
+    path = (section, *place(detail["loc"], value))
     kind, message, given = detail["type"], detail["msg"], detail["input"]
     if kind == "extra_forbidden":
         hint = "; a YAML key needs a colon and a space after it" if ":" in path[-1] else ""
@@ -73,7 +73,7 @@ def _mistake(section: str, detail: Mapping[str, Any], value: Any) -> Mistake:
     return Mistake(path, shown(given), wrong, message.removeprefix("Input should be ").replace("\n", " "))
 
 
-def _place(loc: Sequence[int | str], value: Any) -> list[str]:
+def place(loc: Sequence[int | str], value: Any) -> list[str]:
     """The place in the document: entries of `signals` go by their name, pydantic's own marks are left out."""
     place: list[str] = []
     for step in loc:

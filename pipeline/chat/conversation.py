@@ -118,4 +118,5 @@ class Conversation:
                 return
 
     def _say(self, line: Line) -> None:
-        self._console.print(Text(line.text, style=line.style), soft_wrap=True)
+        # On a terminal lines break between words; a file or a pipe gets each as one line.
+        self._console.print(Text(line.text, style=line.style), soft_wrap=not self._console.is_terminal)

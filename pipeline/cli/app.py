@@ -1,10 +1,56 @@
 """The command line's root, to which `main` adds the commands."""
 
+import os
+import sys
+from typing import Annotated, Any
+
 import typer
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+from pipeline.cli.group import Group
+from pipeline.environment import SettingsError
+from pipeline.version import code_version
+
+ORDER = (
+    "run", "demo", "up", "down", "status", "chat", "simulate", "ingest", "policy",
+    "explain", "explain-signals", "incidents", "lag", "state", "replay", "snapshot", "audit", "dlq", "export",
+    "topics", "schemas", "worker", "connect", "project", "seal-key", "prompt-key",
+)  # fmt: skip
+"""Commands as help lists them: first what one tries first. Others follow."""
+
+
+class Root(Group):
+    """Ends any command whose settings cannot be used with a line for each of them, and exit code 2."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """In the order of `ORDER`."""
+        return sorted(self.commands, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except SettingsError as error:
+            for line in str(error).splitlines():
+                print(f"error: {line}", file=sys.stderr)
+            raise typer.Exit(2) from None
+
+
+# Plain help: rich reads brackets as markup, so `endocrine[export]` and `[FILE|-]` would lose what is in them.
+app = typer.Typer(
+    cls=Root, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"endocrine {code_version(os.environ.get('ENDOCRINE_BUILD'))}")
+        raise typer.Exit
 
 
 @app.callback()
-def endocrine() -> None:
+def endocrine(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
     """Endocrine: decide how to call the model, hold the limits, prove why."""

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
+from pipeline.cli.group import command_group
 from pipeline.cli.shared import BROKEN, SOUND, Bootstrap, Json, bar, fail, on_broker, settings_of
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
     from pipeline.audit.verify import Report
 
@@ -37,10 +38,9 @@ Kept = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the command group."""
-    group = typer.Typer(
-        no_args_is_help=True, help="The audit chain and the journal: sign where they stand, check them."
-    )
+    group = command_group("The audit chain and the journal: sign their ends, check them.")
     group.command("keygen")(keygen)
+    group.command("pubkey")(pubkey)
     group.command("checkpoint")(checkpoint)
     group.command("verify")(verify)
     app.add_typer(group, name="audit")
@@ -48,13 +48,34 @@ def register(app: typer.Typer) -> None:
 
 def keygen(file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write the private key.")]) -> None:
     """Make a key for checkpoints: the private half to FILE (mode 0600), the public half and its id to stdout."""
-    from pipeline.audit.keys import KeyFileError, create, key_id, public_pem
+    from pipeline.audit.keys import KeyFileError, create, key_id
 
     try:
         public = create(file)
     except KeyFileError as error:
         fail(str(error))
     print(f"key id {key_id(public)}; private key in {file}", file=sys.stderr)
+    _print_public(public)
+
+
+def pubkey(key: Key = None) -> None:
+    """Print the public half of a private key and its id: what `audit verify --public-key` takes. Needs no broker.
+
+    Exit codes: 0 printed, 2 the key cannot be read.
+    """
+    from pipeline.audit.keys import KeyFileError, load_private
+
+    if key is None:
+        fail(f"no key: give --key FILE or set {ENVIRONMENT_KEY}; `endocrine audit keygen FILE` makes one")
+    try:
+        _print_public(load_private(key).public_key())
+    except KeyFileError as error:
+        fail(str(error))
+
+
+def _print_public(public: "Ed25519PublicKey") -> None:
+    from pipeline.audit.keys import key_id, public_pem
+
     print(f"# endocrine audit key {key_id(public)}\n{public_pem(public)}", end="")
 
 
@@ -113,7 +134,7 @@ def verify(
             report = on_broker(settings, work)
     except KeyFileError as error:
         fail(str(error))
-    _print(report, as_json)
+    _print(report, as_json, keys=bool(public_key))
     raise typer.Exit(SOUND if report.sound else BROKEN)
 
 
@@ -156,7 +177,7 @@ def _append(output: Path, line: bytes) -> None:
         fail(f"{output}: cannot be written: {error.strerror}; the checkpoint is on its topic all the same")
 
 
-def _print(report: "Report", as_json: bool) -> None:
+def _print(report: "Report", as_json: bool, *, keys: bool) -> None:
     if as_json:
         told: dict[str, Any] = {"sound": report.sound, **asdict(report)}
         told["first"] = told["findings"][0] if report.findings else None
@@ -173,4 +194,17 @@ def _print(report: "Report", as_json: bool) -> None:
         print(f"and {len(report.findings) - SHOWN} more (--json shows all)")
     for gap in report.not_checked:
         print(f"not checked: {gap}")
-    print("sound" if report.sound else "BROKEN")
+    print(_verdict(report, keys=keys))
+
+
+def _verdict(report: "Report", *, keys: bool) -> str:
+    """The last line: what was found, and the greatest thing that was not looked at."""
+    if not report.sound:
+        return "BROKEN"
+    if not report.records:
+        return "nothing to verify: neither `audits` nor the journal holds a record"
+    if not keys:
+        return "sound as far as it was checked; signatures were NOT checked: no --public-key was given"
+    if not report.checkpoints:
+        return "sound as far as it was checked; there is no checkpoint, so a rewritten end would not be noticed"
+    return "sound"

@@ -8,13 +8,10 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli.shared import Bootstrap, broker_error, settings_of
+
 DEMO = typer.Option(help="Start everything here, with a scripted stand-in for the model; nothing leaves this machine.")
 SCRIPT = typer.Option(metavar="FILE", help="With --demo: another script than the bundled one.")
-BOOTSTRAP = typer.Option(
-    metavar="HOST:PORT",
-    envvar="ENDOCRINE_BOOTSTRAP",
-    help="Kafka of the running stack. Default: the embedded broker of `endocrine run` on the data folder.",
-)
 IDENTITY = typer.Option(metavar="NAME", help="Who talks.")
 MODEL = typer.Option(metavar="MODEL", help="Model to ask. Default: `default_model` of the policy.")
 TIMEOUT = typer.Option(min=1, metavar="SECONDS", help="How long to wait for an answer.")
@@ -28,7 +25,7 @@ def register(app: typer.Typer) -> None:
 def chat(
     demo: Annotated[bool, DEMO] = False,
     script: Annotated[Path | None, SCRIPT] = None,
-    bootstrap: Annotated[str | None, BOOTSTRAP] = None,
+    bootstrap: Bootstrap = None,
     identity: Annotated[str, IDENTITY] = "you",
     model: Annotated[str | None, MODEL] = None,
     timeout: Annotated[float, TIMEOUT] = 180.0,
@@ -52,7 +49,6 @@ def _chat(
     from pipeline.chat.conversation import NoAnswer
     from pipeline.chat.session import session
     from pipeline.child import BrokerError
-    from pipeline.embedded import running
     from pipeline.live.worker import WorkerFailed
     from pipeline.logs import set_up_logs
     from pipeline.policy_files import PolicyFileError, load_policy
@@ -61,26 +57,23 @@ def _chat(
     from pipeline.settings import Settings
 
     set_up_logs("ERROR")
-    settings = Settings()
+    settings = Settings() if demo else settings_of(bootstrap)
     try:
         load_policy(settings.policy, os.environ)
         script = load_script(script_file) if demo else None
     except (PolicyFileError, ScriptError) as error:
         print(error, file=sys.stderr)
         return 2
-    if not demo:
-        found = running(settings.data_dir) if bootstrap is None else None
-        update = {"bootstrap": bootstrap or (found or {}).get("bootstrap") or settings.bootstrap}
-        settings = settings.model_copy(update=update)
     try:
         asyncio.run(session(settings, script, identity, model or (SCRIPTED if demo else None), timeout_s))
         return 0
     except (NoAnswer, BrokerError, TopicsError, WorkerFailed) as error:
         print(f"error: {error}", file=sys.stderr)
     except (KafkaError, OSError) as error:
-        where = f"no broker to talk to at {settings.bootstrap}" if not demo else "the demo's broker"
-        hint = "; start a stack (`endocrine run`), or try `endocrine chat --demo`" if not demo else ""
-        print(f"error: {where}: {type(error).__name__}: {error}{hint}", file=sys.stderr)
+        if demo:
+            print(f"error: the demo's broker: {type(error).__name__}: {error}", file=sys.stderr)
+        else:
+            print(f"error: {broker_error(settings, error)}; or try `endocrine chat --demo`", file=sys.stderr)
     except KeyboardInterrupt:
         return 0
     return 1

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli.group import command_group
+from pipeline.cli.shared import Bootstrap, settings_of
 from pipeline.connectors.names import CONNECTORS
 from pipeline.logs import set_up_logs
 
@@ -22,16 +24,17 @@ _HELP = {
 
 def register(app: typer.Typer) -> None:
     """Add the group; the connectors themselves are imported when they run."""
-    group = typer.Typer(no_args_is_help=True, help="Run a connector until SIGINT or SIGTERM.")
+    group = command_group("Run a connector until SIGINT or SIGTERM.")
     for name in CONNECTORS:
         group.command(name, help=_HELP[name])(_command(name))
     app.add_typer(group, name="connect")
 
 
 def _command(name: str) -> Callable[..., None]:
-    def connect(ready_file: Annotated[Path | None, READY_FILE] = None) -> None:
+    def connect(ready_file: Annotated[Path | None, READY_FILE] = None, bootstrap: Bootstrap = None) -> None:
         set_up_logs()
+        settings = settings_of(bootstrap)
         main = importlib.import_module(CONNECTORS[name]).main
-        raise typer.Exit(main(lambda: ready_file.touch() if ready_file else None))
+        raise typer.Exit(main(settings, lambda: ready_file.touch() if ready_file else None))
 
     return connect

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
+from pipeline.cli.group import command_group
 from pipeline.cli.shared import BROKEN, Bootstrap, Json, Since, Until, bar, fail, on_broker, settings_of, time_of
+from pipeline.cli.tables import print_table
 
 if TYPE_CHECKING:
     from pipeline.deadletters.letters import Letter
@@ -27,12 +29,12 @@ Identity = Annotated[str | None, typer.Option(help="Of this identity.")]
 Id = Annotated[str | None, typer.Option("--id", help="Of the record with this id (or topic/partition/offset).")]
 By = Annotated[str | None, typer.Option(help="Who does it; by default the name you are logged in under.")]
 Reason = Annotated[str | None, typer.Option(help="Why, for the record.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do it, where more than one is meant. Without: only told.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do it, where more than one is meant. Without it: dry run.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the command group."""
-    group = typer.Typer(no_args_is_help=True, help="Dead letters: what could not be processed. List, show, send again.")
+    group = command_group("Dead letters: what could not be processed. List, show, send again.")
     group.command("list")(list_letters)
     group.command("show")(show)
     group.command("redrive")(redrive)
@@ -55,7 +57,8 @@ def list_letters(
     """Counts by topic and kind, then the dead letters, newest first: lengths, never bodies."""
     from pipeline.deadletters.select import counts, row
 
-    letters = _look(settings_of(bootstrap), _filter(topic, kind, identity, id_), since, until)
+    settings = settings_of(bootstrap)
+    letters = _look(settings, _filter(settings, topic, kind, identity, id_), since, until)
     hidden = 0 if everything else sum(letter.status == "discarded" for letter in letters)
     shown = [letter for letter in letters if everything or letter.status != "discarded"]
     if as_json:
@@ -63,12 +66,13 @@ def list_letters(
         told = {"total": len(shown), "discarded_hidden": hidden, "counts": totals}
         _json(told | {"letters": [row(letter) for letter in shown[:limit]]})
         return
-    for name, kind_, count in counts(shown):
-        print(f"{count}\t{name}\t{kind_}")
+    if shown:
+        print_table(("count", "topic", "kind"), [(count, name, kind_) for name, kind_, count in counts(shown)])
+        print()
+        rows = [row(letter) for letter in shown[:limit]]
+        print_table(_COLUMNS, [[one[name] for name in _COLUMNS] for one in rows], whole=("place",))
+        print()
     print(f"{len(shown)} dead letters" + (f", and {hidden} discarded (--all)" if hidden else ""))
-    for letter in shown[:limit]:
-        told = row(letter)
-        print("\t".join("" if told[name] is None else str(told[name]) for name in _COLUMNS))
     if len(shown) > limit:
         print(f"and {len(shown) - limit} older ones (--limit, up to {MOST_SHOWN}; or narrower filters)")
 
@@ -84,6 +88,7 @@ def show(
 ) -> None:
     """One dead letter: why it was refused, its headers and value, and what was done with it. Redacted unless --raw."""
     from pipeline.deadletters.show import told as telling
+    from pipeline.engine.wire import ERROR, ERROR_KIND, ORIGIN
     from pipeline.policy_files import shipped_policy
 
     settings = settings_of(bootstrap)
@@ -93,17 +98,23 @@ def show(
         _json(told)
         return
     for name in ("place", "time", "kind", "reason", "id", "identity", "key", "status", "copies"):
-        print(f"{name}: {told[name]}")
+        print(f"{name}: {'(none)' if told[name] is None else told[name]}")
+    if letter.origin is not None:
+        print("first read at: {}/{}/{}".format(*letter.origin))
     for name, content in told["headers"].items():
-        print(f"header {name}: {'(null)' if content is None else content}")
+        if name not in (ERROR, ERROR_KIND, ORIGIN):  # said above
+            print(f"header {name}: {'(null)' if content is None else content}")
     for action in letter.actions:
         print(f"{action.action} by {action.by} at {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(action.ts))}"
               + (f": {action.reason}" if action.reason else ""))  # fmt: skip
     value = told["value"]
-    print(f"value ({told['bytes']} bytes, {told['encoding']}):")
-    print(
-        value if isinstance(value, str) or value is None else orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
-    )
+    if value is None or value == "":
+        print("value: (none)" if value is None else "value: (empty)")
+    else:
+        print(f"value ({told['bytes']} bytes, {told['encoding']}):")
+        print(value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+    if letter.status == "open":
+        print(f"`endocrine dlq redrive {letter.place}` sends it again, `endocrine dlq discard {letter.place}` hides it")
 
 
 def redrive(
@@ -153,11 +164,13 @@ def discard(
     _do("discard", settings, letters, refused, by, reason, yes=yes, as_json=as_json)
 
 
-def _filter(topic: str | None, kind: str | None, identity: str | None, id_: str | None) -> "Filter":
+def _filter(
+    settings: "Settings", topic: str | None, kind: str | None, identity: str | None, id_: str | None
+) -> "Filter":
     from pipeline.deadletters.select import Filter, topic_name
 
     try:
-        return Filter(None if topic is None else topic_name(topic), kind, identity, id_)
+        return Filter(None if topic is None else topic_name(topic, settings.prefix), kind, identity, id_)
     except ValueError as error:
         fail(str(error))
 
@@ -175,7 +188,7 @@ def _one(settings: "Settings", place: str) -> tuple["Letter", Any]:
     from pipeline.deadletters.select import parse_place
 
     try:
-        return on_broker(settings, one(settings, *parse_place(place)))
+        return on_broker(settings, one(settings, *parse_place(place, settings.prefix)))
     except (ValueError, NoLetter) as error:
         fail(str(error))
 
@@ -192,7 +205,7 @@ def _chosen(
         fail("nothing names the dead letters that are meant; expected TOPIC/PARTITION/OFFSET or filters (--topic, ...)")
     else:
         *names, since, until = filters
-        letters = _look(settings, _filter(*names), since, until)
+        letters = _look(settings, _filter(settings, *names), since, until)
     letters.reverse()  # oldest first: what is sent again keeps its order
     done = [letter for letter in letters if letter.status != "open" and not again]
     return [letter for letter in letters if letter not in done], done

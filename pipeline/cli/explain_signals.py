@@ -1,6 +1,5 @@
 """`endocrine explain-signals AUDIT_ID`: which signals made a turn's parameters, which were refused, and why."""
 
-import asyncio
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -9,8 +8,9 @@ from typing import Annotated, Any
 import orjson
 import typer
 
+from pipeline.cli.shared import Bootstrap, fail, on_broker, settings_of
+
 DERIVED = typer.Argument(metavar="[FILE|-]", help="Derived records as `endocrine simulate` prints them; else a broker.")
-BOOTSTRAP = typer.Option(help="host:port of a broker; else ENDOCRINE_BOOTSTRAP.")
 
 
 def register(app: typer.Typer) -> None:
@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 def explain_signals(
     audit_id: Annotated[str, typer.Argument(metavar="AUDIT_ID", help="The turn.")],
     derived: Annotated[Path | None, DERIVED] = None,
-    bootstrap: Annotated[str | None, BOOTSTRAP] = None,
+    bootstrap: Bootstrap = None,
 ) -> None:
     """Say what became of every signal of a turn, and what they made of its parameters, revision by revision.
 
@@ -29,17 +29,22 @@ def explain_signals(
     """
     from agents.modulation.explain import explain
 
-    try:
-        records = list(_of_lines(derived) if derived is not None else _of_broker(bootstrap))
-    except (OSError, ValueError) as error:
-        typer.echo(f"{derived or 'broker'}: cannot be read: {error}; expected modulations", err=True)
-        raise typer.Exit(2) from None
+    records = list(_of_broker(bootstrap)) if derived is None else _of_file(derived)
     own = {record["revision"]: record for record in records if record["audit_id"] == audit_id}  # copies are equal
     if not own:
         typer.echo(f"{audit_id}: no modulation of this turn among {len(records)}", err=True)
         raise typer.Exit(1)
     for line in explain(audit_id, own.values()) or ["no signal was looked at, every parameter is the policy's default"]:
         typer.echo(line)
+
+
+def _of_file(path: Path) -> list[Any]:
+    try:
+        return list(_of_lines(path))
+    except OSError as error:
+        fail(f"{path}: cannot be read: {error.strerror or error}")
+    except ValueError:
+        fail(f"{path}: a line is not JSON; expected derived records as `endocrine simulate` prints them")
 
 
 def _of_lines(path: Path) -> Iterator[Any]:
@@ -51,17 +56,8 @@ def _of_lines(path: Path) -> Iterator[Any]:
 
 
 def _of_broker(bootstrap: str | None) -> Iterator[Any]:
-    from aiokafka.errors import KafkaError
-
-    from pipeline.logs import set_up_logs
     from pipeline.replay.logs import read_logs
-    from pipeline.settings import Settings
 
-    set_up_logs("ERROR")
-    settings = Settings() if bootstrap is None else Settings(bootstrap=bootstrap)
-    try:
-        logs = asyncio.run(read_logs(settings, ["modulations"]))
-    except KafkaError as error:
-        raise OSError(f"{settings.bootstrap}: {error}; is a broker running there?") from None
-    for log in logs.values():
+    settings = settings_of(bootstrap)
+    for log in on_broker(settings, read_logs(settings, ["modulations"])).values():
         yield from (orjson.loads(raw.value) for raw in log if raw.value is not None)

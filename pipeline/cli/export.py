@@ -12,7 +12,7 @@ Topic = Annotated[
 ]
 Format = Annotated[
     Literal["parquet", "csv", "jsonl"] | None,
-    typer.Option("--format", help="parquet (needs `endocrine[export]`), csv or jsonl; else by the file's name."),
+    typer.Option("--format", help="parquet (needs the extra `endocrine[export]`), csv or jsonl; else by FILE's name."),
 ]
 Output = Annotated[Path, typer.Option(metavar="FILE", help="The file to write; whole or not at all.")]
 Table = Annotated[

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pipeline.admin import TopicsError
-from pipeline.cli.shared import fail
+from pipeline.cli.shared import broker_error, fail
 from pipeline.replay.history import HistoryError
 from pipeline.replay.resume import ResumeError
 from pipeline.replay.state_files import SnapshotError
@@ -34,12 +34,10 @@ def told_errors(settings: Settings) -> Iterator[None]:
     """Errors that a person can do something about, as one sentence and exit code 2."""
     try:
         yield
-    except KafkaError as error:
-        fail(f"{settings.bootstrap}: cannot be read: {error!r}; is a broker running there?")
     except (TopicsError, SnapshotError, ResumeError, HistoryError, TimeoutError) as error:
         fail(str(error))
-    except OSError as error:
-        fail(f"{error.filename or settings.bootstrap}: {error.strerror or error}")
+    except (KafkaError, OSError) as error:
+        fail(broker_error(settings, error))
 
 
 @contextmanager

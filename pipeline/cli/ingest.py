@@ -16,11 +16,10 @@ from typing import Annotated, Any, BinaryIO, Literal, cast
 
 import orjson
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from pipeline.ingest.explain import explain
+from pipeline.cli.shared import Bootstrap, settings_of
 from pipeline.ingest.model import Options, Record, Refused, Tally
 from pipeline.ingest.produce import ProduceError, produce
 from pipeline.ingest.recognise import AUTO
@@ -70,9 +69,10 @@ def command(
             f"Default: {DEFAULT_START_TS:.0f}."
         ),
     ] = None,
+    bootstrap: Bootstrap = None,
 ) -> None:
     """Read chats, transcripts, traces, observations or records from FILE and produce them to Kafka."""
-    raise typer.Exit(_ingest(file, format_name, identity, project, dry_run, strict, start_ts))
+    raise typer.Exit(_ingest(file, format_name, identity, project, dry_run, strict, start_ts, bootstrap))
 
 
 def _ingest(
@@ -83,14 +83,13 @@ def _ingest(
     dry_run: bool,
     strict: bool,
     start_ts: float | None,
+    bootstrap: str | None,
 ) -> int:
     tally = Tally()
+    settings = Settings() if dry_run else settings_of(bootstrap)
     try:
-        settings = Settings()
         options = _options(format_name, identity, project, start_ts, settings)
         sources = open_sources(file)
-    except ValidationError as error:
-        return _fail(2, f"settings: {explain(error, 'ENDOCRINE')}")
     except (Unusable, ValueError) as error:
         return _fail(2, str(error))
     code = 0
@@ -119,6 +118,9 @@ def _ingest(
         except Unusable as error:
             bar.stop()
             code = _fail(2, str(error))
+        except _OutputError as error:
+            bar.stop()
+            code = _fail(2, f"standard output: writing stopped ({error})")
         except OSError as error:
             bar.stop()
             code = _fail(2, f"{file}: reading stopped ({error.strerror or error})")
@@ -168,11 +170,21 @@ def _produce(records: Iterable[Record], settings: Settings, tally: Tally, bar: "
         tally.turns, tally.records = written.turns, written.records
 
 
+class _OutputError(Exception):
+    """Standard output takes no more."""
+
+
 def _print(records: Iterable[Record]) -> None:
     out = sys.stdout.buffer
     for record in records:
-        out.write(orjson.dumps(record.line(), option=orjson.OPT_APPEND_NEWLINE))
-        out.flush()
+        line = orjson.dumps(record.line(), option=orjson.OPT_APPEND_NEWLINE)
+        try:
+            out.write(line)
+            out.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise _OutputError(error.strerror or str(error)) from None
 
 
 def _fail(code: int, message: str) -> int:

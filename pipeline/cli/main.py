@@ -30,6 +30,8 @@ COMMANDS = (
     "audit",
     "explain",
     "explain_signals",
+    "incidents",
+    "lag",
     "dlq",
     "export",
 )

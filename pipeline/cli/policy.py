@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli.group import command_group
 from pipeline.policy_files import PolicyFileError, load_policy
 
-group = typer.Typer(no_args_is_help=True, help="Policies: check a file before it is used.")
+group = command_group("Policies: check a file before it is used.")
 
 
 @group.callback()
@@ -20,7 +21,8 @@ def policy() -> None:
 def check(file: Annotated[Path, typer.Argument(help="Policy file, laid over the shipped policy.")]) -> None:
     """Print every mistake of FILE, one a line on stderr, and exit 1; or print the digest it would have.
 
-    Flags in the environment (ENDOCRINE_FLAG_NAME) count, as they do when a worker starts.
+    Where a value is malformed, what other values must agree on with it shows once it is mended; a file that is no YAML
+    gives that mistake alone. Flags in the environment (ENDOCRINE_FLAG_NAME) count, as they do when a worker starts.
     """
     try:
         loaded = load_policy(file, os.environ)

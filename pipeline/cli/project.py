@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline import stopping
+from pipeline.cli.shared import Bootstrap, broker_error, fail, settings_of
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -22,23 +23,29 @@ def project(
         bool,
         typer.Option("--rebuild", help="Delete what was projected and end; a projection that runs fills it again."),
     ] = False,
+    bootstrap: Bootstrap = None,
 ) -> None:
-    """Keep the Redis read models up to date until Ctrl-C. Needs ENDOCRINE_REDIS_URL and ENDOCRINE_BOOTSTRAP."""
+    """Keep the Redis read models up to date until Ctrl-C.
+
+    Redis is that of ENDOCRINE_REDIS_URL, else of the local stack. Exit codes: 0 stopped as asked, 1 failed, 2 the
+    settings cannot be used.
+    """
     from aiokafka.errors import KafkaError
     from redis.exceptions import RedisError
 
+    from pipeline.logs import set_up_logs
     from pipeline.projection import ProjectionError
-    from pipeline.settings import Settings
 
-    settings = Settings()
+    set_up_logs("ERROR")
+    settings = settings_of(bootstrap)
     try:
         asyncio.run(_clear(settings) if rebuild else _run(settings))
     except (ProjectionError, ValueError) as error:
-        _fail(str(error))
+        fail(str(error), 1)
     except RedisError as error:
-        _fail(f"no Redis answers at ENDOCRINE_REDIS_URL ({error}); start it, or set another URL")
+        fail(f"no Redis answers at ENDOCRINE_REDIS_URL ({error}); start it, or set another URL", 1)
     except KafkaError as error:
-        _fail(f"no Kafka broker answers at {settings.bootstrap} ({error}); start it, or set ENDOCRINE_BOOTSTRAP")
+        fail(broker_error(settings, error), 1)
 
 
 async def _clear(settings: "Settings") -> None:
@@ -56,8 +63,3 @@ async def _run(settings: "Settings") -> None:
     with stopping.asked(lambda: stops.append(asyncio.create_task(projection.stop()))):
         print(f"projecting topics {settings.prefix}* at {settings.bootstrap} to Redis; Ctrl-C ends it", file=sys.stderr)
         await projection.run()
-
-
-def _fail(message: str) -> None:
-    print(f"error: {message}", file=sys.stderr)
-    raise typer.Exit(1)

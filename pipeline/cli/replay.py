@@ -12,7 +12,8 @@ import orjson
 import typer
 
 from pipeline.cli.gather import bar, milliseconds, scratch, told_errors
-from pipeline.cli.shared import fail, prompt_keys_of, settings_of
+from pipeline.cli.group import command_group
+from pipeline.cli.shared import Bootstrap, fail, prompt_keys_of, settings_of
 from pipeline.engine.seals import KeyedSeals
 from pipeline.replay.logs import log_ends, read_history
 from pipeline.replay.recorded_seals import RecordedSeals
@@ -24,13 +25,11 @@ from pipeline.settings import Settings
 from pipeline.times import EXPECTED
 
 SHOWN = 20
+NOTHING = 3
+"""Exit code where there is nothing to verify: neither a proof nor a finding."""
 SETTLED_S = 60.0
 """Seconds after which an input must have been read, and an output's batch be in the journal. What is younger may belong
 to batches that workers are making. By our clock, against the broker's append times."""
-Bootstrap = Annotated[
-    str | None,
-    typer.Option(help="host:port; by default ENDOCRINE_BOOTSTRAP, else the embedded broker of this folder if it runs."),
-]
 Since = Annotated[str | None, typer.Option("--from", help=f"Batches journaled from then on. {EXPECTED}.")]
 Until = Annotated[str | None, typer.Option("--to", help="Batches journaled up to then.")]
 Identity = Annotated[str | None, typer.Option(help="Only records of this identity.")]
@@ -46,11 +45,12 @@ ResumeFile = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")]
 Rules = Annotated[Path, typer.Option("--policy", help="Policy file, laid over the shipped policy.")]
-Form = Annotated[str, typer.Option("--format", help="json, csv or html.")]
+Form = Annotated[
+    str | None, typer.Option("--format", metavar="FORM", help="text (sentences), json, csv or html. Default: text.")
+]
+WhatIfJson = Annotated[bool, typer.Option("--json", help="The whole report as JSON: the same as --format json.")]
 Output = Annotated[Path | None, typer.Option(help="File to write instead of standard output.")]
-replay = typer.Typer(
-    no_args_is_help=True, help="Prove decisions again from the topics alone; ask what would have been."
-)
+replay = command_group("Prove decisions again from the topics alone; ask what would have been.")
 
 
 def register(app: typer.Typer) -> None:
@@ -78,8 +78,8 @@ def verify(
     """Re-run all agents over what stands on the topics, in journal order, and compare every derived record.
 
     Reads only. Times are the broker's append times. Without --to, stop the workers first, or the newest records count
-    as missing. Exit codes: 0 proved, 1 something was found or cannot be verified, 2 it cannot be read or was asked
-    wrongly.
+    as missing. Exit codes: 0 proved, 1 something was found or cannot be verified, 2 it cannot be read or invalid
+    arguments, 3 there is nothing to verify.
     """
     from pipeline.logs import set_up_logs
     from pipeline.memory import keep_memory
@@ -95,6 +95,8 @@ def verify(
             verified(settings, scope, snapshot=snapshot, to_topics=to_topics, resume=resume, asked=(since, until))
         )
     _print(report, as_json)
+    if report.verified_nothing:
+        raise typer.Exit(NOTHING)
     raise typer.Exit(0 if report.proved else 1)
 
 
@@ -207,7 +209,10 @@ def _print(report: Report, as_json: bool) -> None:
         typer.echo(f"different: {one['topic']}/{one['partition']} at offset {one['offset']}: {one['id']}")
         for field in one["fields"]:
             typer.echo(f"  {field['path']}: expected {field['expected']!r}, found {field['found']!r}")
-    typer.echo("proved: every derived record follows from its inputs" if report.proved else "NOT proved")
+    if report.verified_nothing:
+        typer.echo("nothing to verify: no batch of the journal, and no derived record, is within what was asked for")
+    else:
+        typer.echo("proved: every derived record follows from its inputs" if report.proved else "NOT proved")
 
 
 def _by_start(report: Report) -> dict[str, list[str]]:
@@ -230,15 +235,16 @@ def what_if(
     since: Since = None,
     until: Until = None,
     identity: Identity = None,
-    form: Form = "json",
+    form: Form = None,
     output: Output = None,
+    as_json: WhatIfJson = False,
     bootstrap: Bootstrap = None,
 ) -> None:
     """The same history under another policy: which modulations, decisions and incidents change.
 
     All agents run in process over what came from outside; what the other world would not have is named unknown. --from
-    and --to choose which of the changes are told (by append time); the history is run from its beginning. Exit codes: 0
-    done, 2 it cannot be read or was asked wrongly.
+    and --to choose which of the changes are reported (by append time); the history is run from its beginning. Exit
+    codes: 0 done, 2 it cannot be read or invalid arguments.
     """
     from pipeline.logs import set_up_logs
     from pipeline.memory import keep_memory
@@ -248,6 +254,9 @@ def what_if(
     keep_memory()
     settings = settings_of(bootstrap)
     scope = _scope(since, until, identity, None)
+    if as_json and form not in (None, "json"):
+        fail(f"--json with --format {form}; expected one of them")
+    form = "json" if as_json else form or "text"
     if form not in FORMS:
         fail(f"--format {form}: expected one of {', '.join(FORMS)}")
     with told_errors(settings):

@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli.group import command_group
+
 
 def register(app: typer.Typer) -> None:
     """Add the command group."""
-    group = typer.Typer(no_args_is_help=True, help="The words: schemas of every topic, for other programs.")
+    group = command_group("The words: schemas of every topic, for other programs.")
     group.callback()(_schemas)
     group.command("export")(export)
     app.add_typer(group, name="schemas")

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from agents._shared.prompt_keys import PromptKeys
-from pipeline import embedded
+from pipeline.broker_location import locate
 from pipeline.logs import set_up_logs
 from pipeline.reading import NoSuchTopic
 from pipeline.settings import Settings
@@ -24,7 +24,10 @@ SOUND, BROKEN, CANNOT = 0, 1, 2
 
 Bootstrap = Annotated[
     str | None,
-    typer.Option(help="host:port; by default ENDOCRINE_BOOTSTRAP, else the embedded broker of this folder if it runs."),
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Kafka to use. Default: ENDOCRINE_BOOTSTRAP, else the local stack of this folder if it is up.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable: JSON.")]
 
@@ -38,17 +41,19 @@ def time_of(text: str | None) -> float | None:
 
 
 Since = Annotated[
-    str | None, typer.Option(metavar="TIME", help="From this append time on: ISO 8601 (no zone: UTC), or seconds.")
+    str | None, typer.Option(metavar="TIME", help="From this append time on: ISO 8601 (no zone: UTC), seconds, or now.")
 ]
 Until = Annotated[str | None, typer.Option(metavar="TIME", help="Before this append time.")]
 
 
 def settings_of(bootstrap: str | None) -> Settings:
-    """The settings, with the embedded broker of this folder where none is named and one runs."""
-    settings = Settings()
-    if bootstrap is None and "bootstrap" not in settings.model_fields_set:
-        bootstrap = (embedded.running(settings.data_dir) or {}).get("bootstrap")
-    return settings.model_copy(update={"bootstrap": bootstrap}) if bootstrap else settings
+    """The settings with the broker of this command; the first line on stderr says which one and what named it.
+
+    Raises SettingsError, which ends the command with a line for each wrong setting and exit code 2 (`cli.app`).
+    """
+    location = locate(bootstrap)
+    print(location, file=sys.stderr, flush=True)
+    return location.settings
 
 
 def fail(message: str, code: int = CANNOT) -> NoReturn:
@@ -76,7 +81,20 @@ def on_broker(settings: Settings, work: Coroutine[Any, Any, T]) -> T:
     except (NoSuchTopic, TimeoutError) as error:
         fail(str(error))
     except (KafkaError, OSError) as error:
-        fail(f"{settings.bootstrap}: {error or type(error).__name__}; is a broker running there?")
+        fail(broker_error(settings, error))
+
+
+def broker_error(settings: Settings, error: Exception) -> str:
+    """What a client's error means to a person: where the broker was looked for, and what to do."""
+    where = settings.bootstrap
+    if isinstance(error, KafkaConnectionError | ConnectionError):
+        return (
+            f"no Kafka broker answers at {where}; start one (`endocrine run`), or name yours with --bootstrap or"
+            " ENDOCRINE_BOOTSTRAP"
+        )
+    if isinstance(error, OSError):
+        return f"{error.filename or where}: {error.strerror or error or type(error).__name__}"
+    return f"the broker at {where} cannot be used: {type(error).__name__}: {error}"
 
 
 @contextmanager

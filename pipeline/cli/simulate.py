@@ -9,18 +9,21 @@ import orjson
 import typer
 
 from agents.roster import AGENTS
+from pipeline.cli.shared import fail
+from pipeline.explain.sentences import sentence
 from pipeline.policy_files import PolicyFileError, load_policy
 from pipeline.prompt_keys import load_prompt_keys
 from pipeline.seal_keys import KeyFileError
 from pipeline.settings import Settings
-from pipeline.simulation import Simulation
+from pipeline.simulation import Derived, Simulation
 from pipeline.topics import CATALOGUE
 from pipeline.version import code_version
 
 FILE = typer.Argument(help="File of JSON lines, or - for standard input.")
-POLICY = typer.Option(help="Policy file laid over the shipped one.")
+POLICY = typer.Option(metavar="FILE", help="Policy laid over the shipped one. Default: ENDOCRINE_POLICY.")
 ONLY = typer.Option(help="Print only these topics, comma separated (with .dlq for dead letters).")
 MARK = typer.Option(help='End each line\'s records with {"mark": N}, N being the number of the line from 1.')
+EXPLAIN = typer.Option("--explain", help="Print a plain sentence for each decision instead of the records.")
 STRICT = typer.Option(help="Exit with 1 if any line came out as a dead letter.")
 
 
@@ -35,15 +38,18 @@ def simulate(
     only: Annotated[str | None, ONLY] = None,
     mark: Annotated[bool, MARK] = False,
     strict: Annotated[bool, STRICT] = False,
+    explain: Annotated[bool, EXPLAIN] = False,
 ) -> None:
     """Run all agents in process on JSON lines {"topic", "value", "key"?, "headers"?}; print what they derive.
 
     Exit codes: 0 done, 1 with --strict if a line was bad, 2 if the file or the policy cannot be used.
     """
+    if mark and explain:
+        fail("--mark with --explain; expected one of them: marks go between records")
     wanted = _wanted(only)
     settings = Settings()
     try:
-        rules = load_policy(policy, os.environ, load_prompt_keys(settings))
+        rules = load_policy(policy or settings.policy, os.environ, load_prompt_keys(settings))
     except (PolicyFileError, KeyFileError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
@@ -56,7 +62,7 @@ def simulate(
     )
     try:
         with _open(file) as lines:
-            bad = _run(simulation, lines, wanted, mark)
+            bad = _run(simulation, lines, wanted, mark, explain)
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             # Whoever read our output has left: nothing more to say, and nothing to complain about.
@@ -82,7 +88,16 @@ def _open(file: str) -> BinaryIO:
     return sys.stdin.buffer if file == "-" else Path(file).open("rb")
 
 
-def _run(simulation: Simulation, lines: BinaryIO, wanted: set[str] | None, mark: bool) -> int:
+def _shown(derived: Derived, explain: bool) -> bytes:
+    """The record as a line; empty where a sentence is asked for and it is no decision."""
+    if not explain:
+        return derived.line() + b"\n"
+    topic, _, value, headers = derived
+    text = sentence(topic, orjson.loads(value) if isinstance(value, bytes) and not derived.dead else None, headers)
+    return b"" if text is None else text.encode() + b"\n"
+
+
+def _run(simulation: Simulation, lines: BinaryIO, wanted: set[str] | None, mark: bool, explain: bool) -> int:
     """Feed line by line, flushing after each, so that a driver may answer. Returns how many lines were bad."""
     out, bad = sys.stdout.buffer, 0
     for number, line in enumerate(lines, 1):
@@ -92,7 +107,7 @@ def _run(simulation: Simulation, lines: BinaryIO, wanted: set[str] | None, mark:
             for derived in simulation.feed(text):
                 dead = dead or derived.dead
                 if wanted is None or derived[0] in wanted:
-                    out.write(derived.line() + b"\n")
+                    out.write(_shown(derived, explain))
             bad += dead
         if mark:
             out.write(orjson.dumps({"mark": number}) + b"\n")

@@ -8,14 +8,10 @@ import orjson
 import typer
 
 from pipeline.cli.gather import bar, told_errors
-from pipeline.cli.shared import settings_of
+from pipeline.cli.shared import Bootstrap, settings_of
 
 Folder = Annotated[Path, typer.Argument(help="A new folder for this snapshot.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the manifest as one JSON object.")]
-Bootstrap = Annotated[
-    str | None,
-    typer.Option(help="host:port; by default ENDOCRINE_BOOTSTRAP, else the embedded broker of this folder if it runs."),
-]
 
 
 def register(app: typer.Typer) -> None:

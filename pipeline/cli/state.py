@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.cli.gather import bar, milliseconds, scratch, told_errors
-from pipeline.cli.shared import fail, prompt_keys_of, settings_of
+from pipeline.cli.shared import Bootstrap, fail, prompt_keys_of, settings_of
 from pipeline.replay.logs import read_history
 from pipeline.replay.recorded_seals import RecordedSeals
 from pipeline.replay.state_files import Snapshots
@@ -25,10 +25,6 @@ Form = Annotated[str, typer.Option("--format", help="json (one object a line) or
 SnapshotDir = Annotated[
     Path | None, typer.Option("--snapshot", help="A snapshot, or a folder of snapshots, to begin from.")
 ]
-Bootstrap = Annotated[
-    str | None,
-    typer.Option(help="host:port; by default ENDOCRINE_BOOTSTRAP, else the embedded broker of this folder if it runs."),
-]
 
 
 def register(app: typer.Typer) -> None:
@@ -37,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
 
 def state(
-    at: At,
+    at: At = "now",
     agent: Name = None,
     identity: Identity = None,
     form: Form = "table",

@@ -3,27 +3,29 @@
 import asyncio
 import json
 import sys
-from typing import Annotated, Any
+from collections.abc import Coroutine
+from typing import Annotated, Any, TypeVar
 
 import typer
-from rich.console import Console
-from rich.table import Table
+from aiokafka.errors import KafkaError
 
-from pipeline import embedded
-from pipeline.admin import TopicsError, TopicState, describe_topics, ensure_topics
+from pipeline.admin import BrokerAway, TopicsError, TopicState, describe_topics, ensure_topics
+from pipeline.cli.group import command_group
+from pipeline.cli.shared import CANNOT, Bootstrap, broker_error, fail, settings_of
+from pipeline.cli.tables import print_table
+from pipeline.logs import set_up_logs
 from pipeline.settings import Settings
 from pipeline.topics import CATALOGUE, DAY_MS, PhysicalTopic, physical_topics
 
+T = TypeVar("T")
 Json = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
-Bootstrap = Annotated[
-    str | None,
-    typer.Option(help="host:port; by default ENDOCRINE_BOOTSTRAP, else the embedded broker of this folder if it runs."),
-]
+DESCRIBE_TIMEOUT_S = 4.0
+"""Seconds until a broker that does not answer is given up, where a person waits for a list."""
 
 
 def register(app: typer.Typer) -> None:
     """Add the command group."""
-    group = typer.Typer(no_args_is_help=True, help="The topics: what is declared, and what the broker holds.")
+    group = command_group("The topics: what is declared, and what the broker holds.")
     group.command("list")(list_topics)
     group.command("describe")(describe)
     group.command("create")(create)
@@ -41,15 +43,15 @@ def describe(
     as_json: Json = False,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """What the broker holds: partitions, offsets, and what is not as declared. Exit code 1: something is not."""
-    settings = _settings(bootstrap)
+    """What the broker holds: partitions, offsets, and what is not as declared.
+
+    Exit codes: 0 all as declared, 1 something is not, 2 the broker does not answer.
+    """
+    settings = settings_of(bootstrap)
     names = [topic.name for topic in physical_topics(settings, _agent_names())]
     if name is not None and name not in names and settings.prefix + name not in names:
-        _fail(f"there is no topic {name!r}. `endocrine topics list` shows those there are.", 2)
-    try:
-        states = asyncio.run(describe_topics(settings, _agent_names()))
-    except TopicsError as error:
-        _fail(str(error), 1)
+        fail(f"there is no topic {name!r}. `endocrine topics list` shows those there are.")
+    states = _on_broker(settings, describe_topics(settings, _agent_names(), timeout_s=DESCRIBE_TIMEOUT_S))
     states = [state for state in states if name is None or state.topic.name in (name, settings.prefix + name)]
     rows = [_found(state, detail=name is not None or as_json) for state in states]
     _show(rows, ["name", "partitions", "records", "cleanup", "state", "offsets", "configs"], as_json)
@@ -58,12 +60,12 @@ def describe(
 
 
 def create(as_json: Json = False, bootstrap: Bootstrap = None) -> None:
-    """Create what is missing and mend configs; a wrong partition count is an error. Safe to repeat."""
-    settings = _settings(bootstrap)
-    try:
-        report = asyncio.run(ensure_topics(settings, _agent_names()))
-    except TopicsError as error:
-        _fail(str(error), 1)
+    """Create what is missing and mend configs; a wrong partition count is an error. Safe to repeat.
+
+    Exit codes: 0 done, 1 the topics cannot be made as declared, 2 the broker does not answer.
+    """
+    settings = settings_of(bootstrap)
+    report = _on_broker(settings, ensure_topics(settings, _agent_names()))
     for warning in report.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if as_json:
@@ -80,11 +82,15 @@ def _agent_names() -> list[str]:
     return [agent.name for agent in AGENTS]
 
 
-def _settings(bootstrap: str | None) -> Settings:
-    settings = Settings()
-    if bootstrap is None and "bootstrap" not in settings.model_fields_set:
-        bootstrap = (embedded.running(settings.data_dir) or {}).get("bootstrap")
-    return settings.model_copy(update={"bootstrap": bootstrap}) if bootstrap else settings
+def _on_broker(settings: Settings, work: Coroutine[Any, Any, T]) -> T:
+    """Run it. Topics that are not as they must be end the command with exit code 1, a broker that is away with 2."""
+    set_up_logs("ERROR")
+    try:
+        return asyncio.run(work)
+    except TopicsError as error:
+        fail(str(error), CANNOT if isinstance(error, BrokerAway) else 1)
+    except (KafkaError, OSError) as error:
+        fail(broker_error(settings, error))
 
 
 def _declared(topic: PhysicalTopic) -> dict[str, Any]:
@@ -123,17 +129,4 @@ def _show(rows: list[dict[str, Any]], columns: list[str], as_json: bool) -> None
             print(json.dumps(row))
         return
     columns = [column for column in columns if any(column in row for row in rows)]
-    cells = [["" if row.get(column) is None else str(row[column]) for column in columns] for row in rows]
-    if not sys.stdout.isatty():
-        for line in [columns, *cells]:
-            print("\t".join(line))
-        return
-    table = Table(*columns, box=None, header_style="bold")
-    for line in cells:
-        table.add_row(*line)
-    Console().print(table)
-
-
-def _fail(message: str, code: int) -> None:
-    print(f"error: {message}", file=sys.stderr)
-    raise typer.Exit(code)
+    print_table(columns, [[row.get(column) for column in columns] for row in rows])

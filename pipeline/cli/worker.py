@@ -11,13 +11,13 @@ import structlog
 import typer
 
 from agents.roster import AGENTS
+from pipeline.cli.shared import Bootstrap, settings_of
 from pipeline.logs import set_up_logs
 from pipeline.policy_files import PolicyFileError, load_policy
 from pipeline.prompt_keys import load_prompt_keys
 from pipeline.runtime.worker.main import Worker, run_worker
 from pipeline.runtime.worker.tuning import tune_process
 from pipeline.seal_keys import KeyFileError, SealKeyError
-from pipeline.settings import Settings
 
 log = structlog.get_logger(__name__)
 READY_FILE = typer.Option(help="File to create once the worker has taken over its partitions.")
@@ -28,13 +28,13 @@ def register(app: typer.Typer) -> None:
     app.command("worker")(worker)
 
 
-def worker(ready_file: Annotated[Path | None, READY_FILE] = None) -> None:
+def worker(ready_file: Annotated[Path | None, READY_FILE] = None, bootstrap: Bootstrap = None) -> None:
     """Run one worker until SIGINT or SIGTERM. Configured by ENDOCRINE_* (see pipeline/settings.py).
 
     Exit codes: 0 stopped as asked, 1 failed, 2 the settings or the policy cannot be used.
     """
     set_up_logs()
-    settings = Settings()
+    settings = settings_of(bootstrap)
     try:
         policy = load_policy(settings.policy, os.environ, load_prompt_keys(settings))
     except (PolicyFileError, KeyFileError) as error:

@@ -5,5 +5,5 @@ CONNECTORS = {
     "tools": "pipeline.connectors.tools.main",
     "timekeeper": "pipeline.connectors.timekeeper",
 }
-"""Name to module. Each module has `main(told_ready) -> int`: runs until SIGINT or SIGTERM, calls `told_ready()` once it
-works, returns the exit code (0 stopped as asked, 1 failed, 2 its settings cannot be used)."""
+"""Name to module. Each module has `main(settings, told_ready) -> int`: runs until SIGINT or SIGTERM, calls
+`told_ready()` once it works, returns the exit code (0 stopped as asked, 1 failed, 2 its settings cannot be used)."""

@@ -234,9 +234,8 @@ class Timekeeper(ConsumerRebalanceListener):  # type: ignore[misc]
         return future
 
 
-def main(told_ready: Callable[[], None] = lambda: None) -> int:
+def main(settings: Settings, told_ready: Callable[[], None] = lambda: None) -> int:
     """Run until SIGINT or SIGTERM. Exit codes: 0 stopped as asked, 1 failed, 2 the policy cannot be used."""
-    settings = Settings()
     try:
         policy = load_policy(settings.policy, os.environ)
     except PolicyFileError as error:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, BinaryIO, Protocol
@@ -12,7 +13,10 @@ from pipeline.dataexport.columns import Column, Kind
 from pipeline.dataexport.rows import Row
 from pipeline.times import show_time
 
-INSTALL = "pip install 'endocrine[export]'"
+PYARROW = "pyarrow>=20"
+"""As in pyproject.toml, extra `export`."""
+INSTALL = f"{sys.executable} -m pip install '{PYARROW}'"
+"""For the environment that runs, whether a checkout's or another."""
 
 
 class ExportError(Exception):

@@ -29,9 +29,9 @@ class Filter:
         )
 
 
-def topic_name(text: str) -> str:
-    """The topic of dead letters that a person names, with or without `.dlq`. Raises ValueError with a sentence."""
-    name = text.removesuffix(SUFFIX) + SUFFIX
+def topic_name(text: str, prefix: str = "") -> str:
+    """The topic of dead letters that a person names, with or without `.dlq` and prefix. Raises ValueError."""
+    name = text.removeprefix(prefix).removesuffix(SUFFIX) + SUFFIX
     if name not in TOPICS:
         raise ValueError(
             f"no dead letters of {text!r}; expected one of {', '.join(t.removesuffix(SUFFIX) for t in TOPICS)}"
@@ -39,8 +39,8 @@ def topic_name(text: str) -> str:
     return name
 
 
-def parse_place(text: str) -> tuple[str, int, int]:
-    """Topic of dead letters, partition, offset. Raises ValueError with a sentence.
+def parse_place(text: str, prefix: str = "") -> tuple[str, int, int]:
+    """Topic of dead letters, partition, offset. prefix: of topics, may be left out. Raises ValueError with a sentence.
 
     >>> parse_place("signals/0/17")
     ('signals.dlq', 0, 17)
@@ -50,7 +50,7 @@ def parse_place(text: str) -> tuple[str, int, int]:
         raise ValueError(
             f"{text!r} names no dead letter; expected TOPIC/PARTITION/OFFSET as `endocrine dlq list` shows"
         )
-    return topic_name(parts[0]), int(parts[1]), int(parts[2])
+    return topic_name(parts[0], prefix), int(parts[1]), int(parts[2])
 
 
 def counts(letters: Iterable[Letter]) -> Counts:

@@ -17,8 +17,12 @@ WRITTEN = frozenset({
     "arguments",
 })  # fmt: skip
 """Fields that hold what people or models wrote: shown as their length."""
-_QUOTED = re.compile(r"(, got ).*?(?=; |$)", re.DOTALL)
-"""What a reason quotes of a value."""
+_QUOTED = re.compile(r"(, got )(.*?)(?=; |$)", re.DOTALL)
+"""What a reason says of a value."""
+_KIND = re.compile(
+    r"a string of \d+ characters|an object of \d+ fields|a list of \d+|true or false|null|a number", re.ASCII
+)
+"""What our own reasons say (`pipeline.engine.decode`): the kind of a value, never the value. Others may quote it."""
 _PLACE = re.compile(r"[a-z-]+/\d+/\d+")
 
 
@@ -32,7 +36,7 @@ def told(letter: Letter, raw: Raw, rules: GatingRules, *, bare: bool) -> dict[st
     reason = error_of(headers)
     shown = {name: _text(content) for name, content in raw.headers}
     if not bare:
-        reason = _QUOTED.sub(rf"\1{REDACTED}", reason)
+        reason = _QUOTED.sub(lambda got: got[1] + (got[2] if _KIND.fullmatch(got[2]) else REDACTED), reason)
         moved = shown.get(REKEYED_FROM)
         shown = redact(shown, rules)
         if moved is not None and _PLACE.fullmatch(moved):
@@ -58,6 +62,8 @@ def redacted_value(value: bytes | None, rules: GatingRules) -> dict[str, Any]:
     """The value without what must not be shown."""
     if value is None:
         return {"encoding": "none", "value": None}
+    if not value:
+        return {"encoding": "text", "value": ""}
     read = parsed(value)
     if not isinstance(read, (dict, list)):
         return {"encoding": "hidden", "value": f"[{len(value)} bytes that are no JSON object; --raw shows them]"}

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agents.audit.words import FATES, REASONS, moment, number
+from agents.audit.words import CORRECTION, FATES, REASONS, mode_history, moment, number
 from pipeline.explain.find import Explained
 
 
@@ -29,14 +29,23 @@ def plain(value: Any) -> str:
 
 
 def title(explained: Explained) -> str:
-    """The heading."""
+    """The heading: what became of the turn, and its modes up to the final one, supplements included."""
     bundle = explained.bundle
-    return plain(f"Turn {bundle['audit_id']} of {bundle['identity']}: {bundle['status']}")
+    everything = (bundle, *explained.supplements)
+    last = next((one["mode"] for one in reversed(everything) if one["mode"] is not None), None)
+    modes = mode_history([revision for one in everything for revision in one["revisions"]], last)
+    if bundle["status"] == "refused":
+        modes = ""
+    outcome = f"{bundle['status']}, {bundle['refusal']}" if bundle["status"] == "refused" else bundle["status"]
+    return plain(f"Turn {bundle['audit_id']} of {bundle['identity']}: {outcome}{f'; {modes}' if modes else ''}")
 
 
 def paragraphs(explained: Explained) -> list[str]:
     """The explanations of the bundle and of its supplements; a warning first where something was altered."""
-    told = [plain(one["explanation"]) for one in (explained.bundle, *explained.supplements)]
+    # A supplement that corrects the mode comes first: who reads no further must not take the bundle's word.
+    corrects = [one for one in explained.supplements if one["explanation"].startswith(CORRECTION)]
+    rest = [one for one in (explained.bundle, *explained.supplements) if one not in corrects]
+    told = [plain(one["explanation"]) for one in (*corrects, *rest)]
     if explained.altered:
         warning = f"WARNING: {len(explained.altered)} record(s) below do not fit their own hash: somebody changed them."
         told.insert(0, f"{warning} `endocrine audit verify` names the first broken record of the chain.")

@@ -55,9 +55,9 @@ async def produce(
     except (KafkaError, OSError, ValueError) as error:
         await producer.stop()
         raise ProduceError(
-            f"no Kafka broker answers at {settings.bootstrap} ({error}); start one (`make run`, `make kafka`) or set "
-            "ENDOCRINE_BOOTSTRAP to host:port of yours"
-        ) from None
+            f"no Kafka broker answers at {settings.bootstrap}; start one (`endocrine run`), or name yours with"
+            " --bootstrap or ENDOCRINE_BOOTSTRAP"
+        ) from error
     count = 0
     waiting: deque[tuple[Any, Line]] = deque()
 

@@ -27,6 +27,23 @@ def fit(value: Any, width: int, *, right: bool = False) -> str:
     return " " * (width - length) + text if right else text + " " * (width - length)
 
 
+def wrapped(value: Any, width: int, most: int) -> list[str]:
+    """Lines of at most `width` cells, broken between words; after `most` lines the last one ends in a mark.
+
+    >>> wrapped("lock, ambiguity 0.4", 12, 3), wrapped("a long sentence", 6, 2), wrapped("", 5, 2)
+    (['lock,', 'ambiguity', '0.4'], ['a long', 'sente…'], [])
+    """
+    lines: list[str] = []
+    for word in clean(value).split():
+        if lines and cell_len(lines[-1]) + 1 + cell_len(word) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    if len(lines) > most:
+        lines = [*lines[: most - 1], " ".join(lines[most - 1 :])]
+    return [fit(line, width).rstrip() if cell_len(line) > width else line for line in lines]
+
+
 def number(value: float, places: int = 2) -> str:
     """A number in few characters: no zeros at its end.
 

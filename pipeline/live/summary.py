@@ -31,7 +31,11 @@ def summary(totals: Totals, records: int, seconds: float) -> list[str]:
         *(_row("records derived" if first else "", text) for first, text in _records(totals)),
         _row("took", f"{seconds:.1f} s"),
     ]
-    return [part for line in lines for part in wrap(clean(line), _LINE, subsequent_indent=" " * _WIDTH)]
+    return [
+        part
+        for line in lines
+        for part in wrap(clean(line), _LINE, subsequent_indent=" " * _WIDTH, break_on_hyphens=False)
+    ]
 
 
 def _row(name: str, text: str) -> str:

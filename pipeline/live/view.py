@@ -3,23 +3,31 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from pipeline.live.board import Board
-from pipeline.live.cells import fit, number, signed
+from pipeline.live.cells import fit, number, signed, wrapped
 from pipeline.live.describe import why
 from pipeline.live.status import Status
 
 MODES = {"strict": "bold white on red", "balanced": "bold white on blue", "creative": "bold white on magenta"}
 STATES = {"unknown": "dim", "stable": "green", "drifting": "yellow", "conflicted": "red", "multi_actor": "bold magenta"}
 _HEAD = 2
-_FOOT = 1
+_FOOT = 2
+"""Legend, and the last warning or dead letter; a long one takes both lines."""
 _TITLES = 2
 """Lines of a section above its rows: title, names of its columns."""
 _SHARES = (0.42, 0.31, 0.27)
 """Of the rows there are: turns, tools and attribution, style and bonds."""
 _WIDE = 110
 """Cells from which turns show more."""
+_WRAPPED = 3
+"""Lines of a row whose last column does not fit in one."""
+_LEGEND = (
+    "✓ allowed", "✗ denied", "… waits for a person", "! incident",
+    "why: signals used, tighten: blocked tool, lock: drift lock, review: look at it",
+)  # fmt: skip
 _MIN_ROWS = 3 * (_TITLES + 1) + _HEAD + _FOOT
 _MIN_WIDTH = 40
 """A lower or narrower terminal shows turns only."""
@@ -34,6 +42,8 @@ class Column(NamedTuple):
     show: Callable[[Any], Any]
     style: Callable[[Any], str] = lambda row: ""
     right: bool = False
+    wraps: bool = False
+    """The last column of a section: what does not fit goes on below, broken between words."""
 
 
 def screen(board: Board, status: Status, width: int, height: int) -> list[Text]:
@@ -58,7 +68,7 @@ def screen(board: Board, status: Status, width: int, height: int) -> list[Text]:
             _section("Style tables", "from feedback", STYLES, _newest(board.styles), left, low + _TITLES),
             _section("Bonds", _event_of(board), BONDS, _newest(board.bonds), right, low + _TITLES),
         )
-    return [*lines[: height - _FOOT], _foot(board, status, width)]
+    return [*lines[: height - _FOOT], *_foot(board, status, width)][-height:]
 
 
 def _newest(rows: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
@@ -77,26 +87,48 @@ def _head(status: Status, width: int) -> list[Text]:
     first = Text(fit(title, min(width, len(title))), style="bold white on dark_green")
     first.append(fit(rest, max(0, width - len(title) - len(end))), style="default on default")
     first.append(fit(end, min(len(end), max(0, width - len(title)))), style="dim default on default")
-    behind = {agent: count for agent, count in status.lag.items() if count}
-    lag = f"lag {sum(behind.values())}"
-    if behind:
-        lag += f" ({', '.join(f'{agent} {count}' for agent, count in sorted(behind.items()))})"
     if status.to_feed:
         done = round(10 * status.fed / status.to_feed)
         fed = f"fed {'█' * done}{'░' * (10 - done)} {status.fed}/{status.to_feed}"
     else:
         fed = f"fed {status.fed} (round {status.round})"
-    told = f" {fed} {status.fed_rate:.1f}/s · derived {status.derived} {status.derived_rate:.1f}/s · {lag}"
-    told += f" · dead letters {status.dead}" if status.dead else ""
-    return [first, Text(fit(told, width))]
+    figures = f" {fed} {status.fed_rate:.1f}/s · derived {status.derived} {status.derived_rate:.1f}/s"
+    figures += f" · dead letters {status.dead}" if status.dead else ""
+    figures += f" · lag {sum(status.lag.values())}"
+    return [first, Text(fit(figures + _agents_behind(status, width - cell_len(figures)), width))]
 
 
-def _foot(board: Board, status: Status, width: int) -> Text:
+def _agents_behind(status: Status, width: int) -> str:
+    """The lag of each agent that has one, the greatest first; what does not fit is counted, not cut."""
+    behind = sorted((-count, agent) for agent, count in status.lag.items() if count)
+    for shown in range(len(behind), 0, -1):
+        rest = f", {len(behind) - shown} more" if shown < len(behind) else ""
+        listed = f" ({', '.join(f'{agent} {-count}' for count, agent in behind[:shown])}{rest})"
+        if cell_len(listed) <= width:
+            return listed
+    return ""
+
+
+def _foot(board: Board, status: Status, width: int) -> list[Text]:
+    """Two lines: the legend above what was last to be known, or a long message alone."""
+    message, style = "", ""
     if status.note:
-        return Text(fit(f" {status.note}", width), style="bold yellow")
-    if board.dead:
-        return Text(fit(f" dead letter: {board.dead['topic']}: {board.dead['error']}", width), style="red")
-    return Text(fit("", width))
+        message, style = status.note, "bold yellow"
+    elif board.dead:
+        message, style = f"dead letter: {board.dead['topic']}: {board.dead['error']}", "red"
+    lines = [Text(fit(f" {line}", width), style=style) for line in wrapped(message, width - 1, _FOOT)]
+    legend = Text(fit(_legend(width), width), style="dim")
+    return [legend, *(lines or [Text(fit("", width))])] if len(lines) < _FOOT else lines
+
+
+def _legend(width: int) -> str:
+    """As many of its parts as fit whole."""
+    text = ""
+    for part in _LEGEND:
+        if cell_len(text) + len(part) + 2 > width:
+            break
+        text += f"  {part}" if text else f" {part}"
+    return text
 
 
 def _section(
@@ -112,13 +144,17 @@ def _section(
     for row in rows:
         if len(lines) >= height:
             break
-        line = Text()
-        for column, cells in zip(columns, widths, strict=True):
-            line.append(fit(column.show(row), cells, right=column.right), style=column.style(row))
-            line.append(" ")
-        line.truncate(width)
-        line.append(" " * (width - line.cell_len))
-        lines.append(line)
+        last = columns[-1]
+        ends = wrapped(last.show(row), widths[-1], _WRAPPED) if last.wraps else [last.show(row)]
+        for below, end in enumerate(ends or [""]):
+            line = Text()
+            for column, cells in zip(columns[:-1], widths, strict=False):
+                line.append(fit("" if below else column.show(row), cells, right=column.right), style=column.style(row))
+                line.append(" ")
+            line.append(fit(end, widths[-1], right=last.right), style=last.style(row))
+            line.truncate(width)
+            line.append(" " * (width - line.cell_len))
+            lines.append(line)
     while len(lines) < height:
         lines.append(Text(" " * width))
     return lines[:height]
@@ -153,7 +189,7 @@ def _beside(left: list[Text], right: list[Text]) -> list[Text]:
 def _turns(width: int) -> tuple[Column, ...]:
     wide = width >= _WIDE
     return (
-        Column("turn", 24 if wide else 14, lambda row: row["audit_id"]),
+        Column("turn", 24 if wide else 13, lambda row: row["audit_id"]),
         Column("rev", 3, lambda row: row["revision"], right=True),
         Column("mode", 10, lambda row: f" {row['mode']}", lambda row: MODES[row["mode"]]),
         _parameter("temp", "temperature", 4),
@@ -161,7 +197,7 @@ def _turns(width: int) -> tuple[Column, ...]:
         Column("tokens", 6, lambda row: row["parameters"]["max_output_tokens"], right=True),
         _parameter("effort", "reasoning_effort", 6),
         Column("tools", 27 if wide else 17, lambda row: "+".join(row["parameters"]["tool_allowlist"]) or "none"),
-        Column("why", 0, why, lambda row: "bold red" if row["refusal"] else "dim"),
+        Column("why", 0, why, lambda row: "bold red" if row["refusal"] else "dim", wraps=True),
     )
 
 

@@ -116,7 +116,7 @@ class Watcher:
                 place = TopicPartition(record.topic, record.partition)
                 name = record.topic.removeprefix(self._settings.prefix)
                 if name == "journal":
-                    if (entry := _entry(record.value)) is not None:
+                    if (entry := journal_entry(record.value)) is not None:
                         self.fronts.journal(entry)
                 elif event := event_of(name, record, self._whole or record.offset >= self._began[place]):
                     self._deliver(event)
@@ -147,7 +147,7 @@ class Watcher:
         return str(place.topic.removeprefix(self._settings.prefix))
 
 
-def _entry(value: bytes | None) -> Mapping[str, Any] | None:
+def journal_entry(value: bytes | None) -> Mapping[str, Any] | None:
     """A journal record's content; None of what somebody else wrote there."""
     try:
         return JournalEntry.model_validate_json(value or b"").model_dump()

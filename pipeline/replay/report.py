@@ -82,6 +82,11 @@ class Report:
         """Nothing was found, and everything asked for could be verified."""
         return not any(self.findings.values()) and not any(self.not_verifiable.values())
 
+    @property
+    def verified_nothing(self) -> bool:
+        """Nothing was found, because no batch was made again and no record compared: that proves nothing."""
+        return self.proved and not self.compared and not self.batches
+
     def find(self, kind: str, told: str) -> None:
         """Add a finding."""
         self.counts[kind] = self.counts.get(kind, 0) + 1
@@ -96,7 +101,8 @@ class Report:
     def plain(self) -> dict[str, Any]:
         """As JSON values."""
         return {
-            "proved": self.proved,
+            "proved": self.proved and not self.verified_nothing,
+            "nothing_to_verify": self.verified_nothing,
             "batches": self.batches,
             "records": self.records,
             "copies": self.copies,

@@ -32,6 +32,7 @@ KEPT = 10_000
 ALL = Scope()
 Place = tuple[str, str]
 """Topic and id."""
+Decided = tuple[str, str | None, str, str | None]
 Said = dict[Place, dict[str, Any]]
 Waiting = dict[Place, tuple[int, dict[str, Any]]]
 """What one world said and the other has not, with the append time of its cause."""
@@ -56,6 +57,10 @@ class WhatIf:
     """By topic and kind of change: changed, new, gone."""
     fields: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By topic and JSON path, records that differ there."""
+    decided: Counter[Decided] = field(default_factory=Counter)
+    """Calls on which the worlds do not agree: decision and reason as recorded, and in the other world."""
+    modes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Modulations whose mode differs: as recorded, and in the other world."""
     changes: list[dict[str, Any]] = field(default_factory=list)
     """At most 10,000: topic, id, identity, audit_id, at (append time of the cause, ms), change, fields."""
     unknown: Unknowns = field(default_factory=Unknowns)
@@ -175,6 +180,16 @@ def _wanted(value: Mapping[str, Any], at: int, scope: Scope) -> bool:
     )
 
 
+def _count_change(found: WhatIf, topic: str, theirs: Mapping[str, Any], recorded: Mapping[str, Any]) -> None:
+    """recorded: by path, what the record has where `theirs` has something else."""
+    if topic == "tool-decisions" and {"$.decision", "$.reason"} & recorded.keys():
+        decision = recorded.get("$.decision", theirs["decision"])
+        reason = recorded.get("$.reason", theirs["reason"])
+        found.decided[decision, reason, theirs["decision"], theirs["reason"]] += 1
+    elif topic == "modulations" and "$.mode" in recorded:
+        found.modes[recorded["$.mode"], theirs["mode"]] += 1
+
+
 def _tell(
     found: WhatIf,
     place: Place,
@@ -189,6 +204,8 @@ def _tell(
     topic, name = place
     found.counts[topic, change] += 1
     found.fields.update({(topic, one["path"]) for one in fields})
+    if change == "changed":
+        _count_change(found, topic, value, {one["path"]: one["recorded"] for one in fields})
     if len(found.changes) < KEPT:
         found.changes.append(
             {

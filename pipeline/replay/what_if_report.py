@@ -9,9 +9,10 @@ from typing import Any
 import orjson
 
 from pipeline.replay.what_if import COMPARED, WhatIf
+from pipeline.replay.what_if_text import sentences
 from pipeline.times import show_time
 
-FORMS = ("json", "csv", "html")
+FORMS = ("text", "json", "csv", "html")
 EXAMPLES = 200
 """Changes on an HTML page."""
 _COLUMNS = ("kind", "topic", "id", "identity", "audit_id", "at", "path", "recorded", "other")
@@ -25,7 +26,7 @@ _STYLE = (
 
 def written(found: WhatIf, form: str) -> bytes:
     """The report in one of FORMS."""
-    return {"json": _json, "csv": _csv, "html": _html}[form](found)
+    return {"text": _text, "json": _json, "csv": _csv, "html": _html}[form](found)
 
 
 def plain(found: WhatIf) -> dict[str, Any]:
@@ -48,6 +49,10 @@ def plain(found: WhatIf) -> dict[str, Any]:
         "changes": found.changes,
         "unknown": {"counts": dict(found.unknown.counts), "told": found.unknown.told},
     }
+
+
+def _text(found: WhatIf) -> bytes:
+    return "".join(f"{line}\n" for line in sentences(found)).encode()
 
 
 def _json(found: WhatIf) -> bytes:

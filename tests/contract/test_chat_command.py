@@ -84,7 +84,7 @@ def test_without_a_stack_chat_says_what_to_start(tmp_path: Path) -> None:
     chat = start(tmp_path, "chat", "--bootstrap", "127.0.0.1:9")
     _, err = chat.communicate("hello\n", timeout=DEADLINE_S)
     assert chat.returncode == 1
-    assert "no broker to talk to at 127.0.0.1:9" in err
+    assert "no Kafka broker answers at 127.0.0.1:9" in err
     assert "endocrine run" in err
 
 

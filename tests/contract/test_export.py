@@ -148,4 +148,4 @@ def test_errors_name_what_was_expected(call, monkeypatch):
         assert (result.exit_code, told in result.stderr) == (2, True), (arguments, result.stderr)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     missing = call("signals", "--output", "x.parquet")
-    assert (missing.exit_code, "endocrine[export]" in missing.stderr) == (2, True)
+    assert (missing.exit_code, "-m pip install 'pyarrow" in missing.stderr) == (2, True)

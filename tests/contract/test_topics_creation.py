@@ -84,5 +84,5 @@ async def test_more_replicas_than_brokers_is_an_error_with_the_brokers_reason(se
 
 
 async def test_a_broker_that_is_not_there_is_an_error_that_says_what_to_do(settings):
-    with pytest.raises(TopicsError, match=r"127\.0\.0\.1:1 .*make kafka.*ENDOCRINE_BOOTSTRAP"):
+    with pytest.raises(TopicsError, match=r"127\.0\.0\.1:1\. .*make run.*ENDOCRINE_BOOTSTRAP"):
         await ensure_topics(settings.model_copy(update={"bootstrap": "127.0.0.1:1"}), AGENTS, timeout_s=0)

@@ -19,9 +19,9 @@ from pipeline.settings import Settings
 log = structlog.get_logger(__name__)
 
 
-def main(told_ready: Callable[[], None] = lambda: None) -> int:
+def main(settings: Settings, told_ready: Callable[[], None] = lambda: None) -> int:
     """Run until SIGINT or SIGTERM. Exit codes: 0 stopped as asked, 1 failed, 2 no key, or the policy cannot be used."""
-    settings, model = Settings(), ModelSettings()
+    model = ModelSettings()
     if (told := missing_key(model, os.environ)) is not None:
         print(told, file=sys.stderr)
         return UNUSABLE

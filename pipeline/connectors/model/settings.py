@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from pipeline.environment import EnvironmentSettings
 
 
-class ModelSettings(BaseSettings):
+class ModelSettings(EnvironmentSettings):
     """Every field may be given as `ENDOCRINE_MODEL_<NAME>` in the environment."""
 
     model_config = SettingsConfigDict(env_prefix="ENDOCRINE_MODEL_", extra="ignore", frozen=True, populate_by_name=True)

@@ -5,8 +5,6 @@ import os
 import sys
 from collections.abc import Callable
 
-from pydantic import ValidationError
-
 from agents.policy.compiled import Policy
 from pipeline.connectors.contract import Limits
 from pipeline.connectors.effects import Runner
@@ -26,13 +24,13 @@ _MARGIN_S = 900.0
 """Seconds that calls are read back beyond the longest that one can have waited for its decision: clocks differ."""
 
 
-def main(told_ready: Callable[[], None] = lambda: None) -> int:
+def main(settings: Settings, told_ready: Callable[[], None] = lambda: None) -> int:
     """Run until SIGINT or SIGTERM. Exit codes: 0 stopped as asked, 1 failed, 2 settings or policy cannot be used."""
+    tools = ToolSettings()
     try:
-        settings, tools = Settings(), ToolSettings()
         policy = load_policy(settings.policy, os.environ)
         seals = load_seals(settings)
-    except (PolicyFileError, SealKeyError, ValidationError, ValueError) as error:
+    except (PolicyFileError, SealKeyError) as error:
         print(error, file=sys.stderr)
         return UNUSABLE
     metrics = metrics_server(settings, [], policy)

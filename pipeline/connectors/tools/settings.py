@@ -4,18 +4,23 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 from yarl import URL
+
+from pipeline.environment import EnvironmentSettings
 
 
 def _http(url: str) -> str:
-    parsed = URL(url)
+    try:
+        parsed = URL(url)
+    except ValueError:
+        raise ValueError("an http or https address") from None
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise ValueError(f"{url!r} is no http or https address")
+        raise ValueError("an http or https address")
     return url
 
 
-class ToolSettings(BaseSettings):
+class ToolSettings(EnvironmentSettings):
     """Every field may be given as `ENDOCRINE_TOOL_<NAME>`."""
 
     model_config = SettingsConfigDict(env_prefix="ENDOCRINE_TOOL_", extra="ignore", frozen=True)
@@ -30,8 +35,11 @@ class ToolSettings(BaseSettings):
         dict[
             Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,63}$")], Annotated[str, AfterValidator(_http)]
         ],
-        Field(description="External tools, connector name to address, as a JSON object. Goes before a built-in one."),
-    ] = {}
+        Field(
+            default_factory=dict,
+            description="External tools, connector name to address, as a JSON object. Goes before a built-in one.",
+        ),
+    ]
     calls: Annotated[
         Literal["all", "conversation"],
         Field(

@@ -130,6 +130,39 @@ def test_a_second_opening_and_a_second_closing_add_nothing(ear, records):
         assert len(listener.feed(late)) == 1
 
 
+STRICT = {"safety_mode": "strict", "tool_allowlist": ["retrieval"]}
+
+
+def test_the_headline_gives_the_final_mode(ear, records):
+    tightened = records.modulation(revision=1, ts=105.0, parameters=STRICT)
+    (bundle,) = ear().feed(records.opened(), records.modulation(), tightened, records.closed())
+    assert bundle["headline"] == "balanced, strict from revision 1"
+    (plain,) = ear().feed(records.opened(), records.modulation(), records.closed())
+    assert plain["headline"] == "balanced"
+
+
+def test_a_tightening_that_was_known_too_late_corrects_the_headline_and_says_so_first(ear, records):
+    listener = ear()
+    (bundle,) = listener.feed(records.opened(), records.modulation(), records.closed())
+    (late,) = listener.feed(records.modulation(revision=1, ts=111.0, parameters=STRICT))
+    assert (bundle["headline"], late["headline"]) == ("balanced", "balanced, strict from revision 1")
+    assert late["explanation"].startswith(
+        "Correction: this turn was strict in the end (revision 1); its bundle gave its mode as balanced."
+    )
+    (other,) = listener.feed(records.result("c9", ts=120.0))
+    assert other["headline"] == "strict"
+    assert not other["explanation"].startswith("Correction")
+
+
+def test_a_turn_whose_bundle_is_of_an_older_version_is_corrected_without_the_mode_before(ear, records):
+    listener = ear()
+    listener.feed(records.opened(), records.modulation(), records.closed())
+    listener.state = {**listener.state, "audited": [entry[:4] for entry in listener.state["audited"]]}
+    (late,) = listener.feed(records.modulation(revision=1, ts=111.0, parameters=STRICT))
+    assert late["headline"] == "strict from revision 1"
+    assert "its bundle was written before that was known" in late["explanation"]
+
+
 def test_the_closing_of_an_abandoned_turn_is_a_supplement(ear, records):
     listener = ear(audit={"open_turns": 1})
     listener.feed(records.opened("t1"), records.modulation("t1"), records.opened("t2"))

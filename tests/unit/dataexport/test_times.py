@@ -22,6 +22,12 @@ def test_a_time_is_iso_8601_without_a_zone_utc_or_seconds(text, seconds):
     assert parse_time(text) == seconds
 
 
+def test_now_is_the_moment_it_is_asked(monkeypatch):
+    assert parse_time(" now", 12.5) == 12.5
+    monkeypatch.setattr("time.time", lambda: 7.25)
+    assert parse_time("now") == 7.25
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "soon", "nan", "inf", "1_000", "1e9", "12:30", "2026-13-01", "2026-02-30", "-5", "1740830400250", "0x10", "٣",

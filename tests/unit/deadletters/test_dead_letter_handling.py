@@ -151,6 +151,29 @@ def test_secrets_and_texts_are_hidden_unless_asked_for_and_unreadable_bytes_are_
     assert told(letter_of("signals.dlq", binary), binary, RULES, bare=True)["value"] == "ff00"
 
 
+def test_a_reason_keeps_the_kind_of_a_value_and_hides_what_others_quote_of_it():
+    raw = refused(orjson.dumps({**GOOD, "level": "high"}))
+    shown = told(letter_of("signals.dlq", raw), raw, RULES, bare=False)
+    assert shown["reason"].endswith("level: Input should be a valid number, got a string of 4 characters")
+    quoted = [("endocrine-error", b"level: wrong, got 'hunter2'; name: wrong, got a list of 2; x: y, got null hunter2")]
+    raw = Fetched(PLACE, 3, 2000, b"ann", b"{", quoted)
+    shown = told(letter_of("signals.dlq", raw), raw, RULES, bare=False)
+    assert shown["reason"] == "level: wrong, got [redacted]; name: wrong, got a list of 2; x: y, got [redacted]"
+
+
+def test_an_empty_value_and_none_are_said_to_be_so(monkeypatch, capsys):
+    for value, said in ((b"", "value: (empty)"), (None, "value: (none)")):
+        raw = Fetched(PLACE, 3, 2000, b"ann", value, ())
+        monkeypatch.setattr(dlq, "settings_of", lambda bootstrap: None)
+        monkeypatch.setattr(dlq, "_one", lambda *asked, raw=raw: (letter_of("signals.dlq", raw), raw))
+        dlq.show("signals/0/0")
+        assert said in capsys.readouterr().out
+
+
+def test_a_place_may_have_the_prefix_of_topics():
+    assert parse_place("endocrine.signals.dlq/2/1", "endocrine.") == parse_place("signals/2/1") == ("signals.dlq", 2, 1)
+
+
 NULLS = (("ce_id", None), ("traceparent", None), ("endocrine-rekeyed-from", None), ("mine", None))
 
 

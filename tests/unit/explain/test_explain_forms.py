@@ -1,12 +1,13 @@
 """The explanation for a person: complete, escaped, and safe to print."""
 
+import dataclasses
 from html.parser import HTMLParser
 
 import pytest
 
 from pipeline.explain.find import Explained
 from pipeline.explain.html import as_html
-from pipeline.explain.sections import plain, sections
+from pipeline.explain.sections import paragraphs, plain, sections, title
 from pipeline.explain.text import as_text
 
 EVIL = "<script>alert(1)</script>\x1b[31m[bold]‮"
@@ -51,6 +52,17 @@ def test_text_and_page_say_every_word_of_every_section(explained):
         assert cell in page
         assert all(line in text for line in cell.split("\n"))
     assert turn.bundle["explanation"] in page
+
+
+def test_the_heading_gives_the_final_mode_and_a_correction_comes_first(explained):
+    turn = explained()
+    (first,) = turn.bundle["revisions"][:1]
+    late = {**turn.bundle, "supplement": 1, "status": "supplement", "mode": "strict"}
+    late |= {"revisions": [{**first, "revision": 1, "mode": "strict"}], "explanation": "Correction: it was strict."}
+    bundle = {**turn.bundle, "revisions": [{**first, "mode": "balanced"}], "mode": "balanced"}
+    corrected = dataclasses.replace(turn, bundle=bundle, supplements=[late])
+    assert title(corrected).endswith("closed; balanced, strict from revision 1")
+    assert paragraphs(corrected) == ["Correction: it was strict.", bundle["explanation"]]
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])

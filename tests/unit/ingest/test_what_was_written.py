@@ -106,6 +106,23 @@ def test_a_dry_run_says_that_nothing_was_produced(run, data, broker):
     assert broker.sent == []
 
 
+def test_an_output_that_is_full_is_named_and_what_it_did_not_take_is_not_counted(data):
+    import subprocess
+    import sys
+
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "pipeline.cli", "ingest", str(data / "records.jsonl"), "--dry-run"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert "standard output: writing stopped (No space left on device)" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("ingest: turns 0, records 0,")
+
+
 def test_strict_counts_what_came_out_before_it_stopped(run, data):
     source = (data / "records.jsonl").read_bytes() + b"broken\n"
     result = run("-", "--format", "jsonl", "--dry-run", "--strict", input=source)

@@ -54,6 +54,37 @@ def test_at_80_by_24_everything_that_matters_can_be_read(board):
     assert "dead letter: feedback.dlq: rating: 7" in text
 
 
+def test_at_80_by_24_there_is_a_legend_and_dead_letters_are_counted_whatever_the_lag(board):
+    lag = {"modulation": 30, "conversation": 20, "audit": 10, "attribution": 7}
+    lines = drawn(board, 80, 24, lag=lag, dead=7, fed=1234, derived=98765)
+    assert "✓ allowed  ✗ denied  … waits for a person  ! incident" in lines[-2]
+    assert "dead letters 7 · lag 67" in lines[1]
+    wide = drawn(board, 110, 24, lag=lag, dead=7, fed=1234, derived=98765)[1]
+    assert "lag 67 (modulation 30, 3 more)" in wide
+    assert "why: signals used" in drawn(board, 140, 40)[-2]
+
+
+def test_why_goes_on_below_between_words(make):
+    event = make.turn("t1", mode="strict")
+    event.value["signals"] = [
+        {"name": name, "level": 0.7, "source": "x", "ts": 1.0, "fate": "used"} for name in ("alignment_risk", "stress")
+    ]
+    event.value["review"] = "suggested"
+    board = Board()
+    board.apply(event)
+    rows = [line[-15:].strip() for line in drawn(board, 80, 24)[4:7]]
+    assert rows == ["review,", "alignment_risk", "0.7, stress 0…"]
+
+
+def test_a_long_note_takes_the_foot_broken_between_words(board):
+    note = "read models stopped: no Redis answers at ENDOCRINE_REDIS_URL; start it, or set another URL"
+    foot = drawn(board, 80, 24, note=note)[-2:]
+    assert [line.strip() for line in foot] == [
+        "read models stopped: no Redis answers at ENDOCRINE_REDIS_URL; start it, or set",
+        "another URL",
+    ]
+
+
 def test_a_blocked_tool_is_one_row_not_two(board):
     assert len([row for row in board.tools if row.get("kind") == "tool_blocked"]) == 0
 

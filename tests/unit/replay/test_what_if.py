@@ -172,6 +172,27 @@ def test_the_scope_cuts_what_is_told_and_not_what_is_run() -> None:
     assert len(early.changes) + len(late.changes) == len(whole.changes)
 
 
+def test_sentences_come_first_and_count_what_would_be_decided_otherwise() -> None:
+    found = asked(lived(turn(), switched("SEARCH_TOOL", True)), switched("SEARCH_TOOL", False))
+    lines = written(found, "text").decode().splitlines()
+    assert lines[0] == "1 call decided otherwise: 1 allowed would be denied because the tool is switched off."
+    assert "1 results of calls that the other policy would not have allowed were left out" in "\n".join(lines)
+    same = written(asked(lived(turn(), shipped_policy()), shipped_policy()), "text").decode()
+    assert same.startswith("Nothing would have been otherwise, over 3 records from outside.\n")
+
+
+def test_sentences_name_the_parameters_that_differ() -> None:
+    other = with_number(("defaults", "temperature"), lambda number: number / 2)
+    assert other is not None
+    found = asked(recorded(1, 300), other)
+    (line,) = [
+        line for line in written(found, "text").decode().splitlines() if "modulation" in line and "otherwise" in line
+    ]
+    count = found.counts["modulations", "changed"]
+    assert line.startswith(f"{count} modulations otherwise: ")
+    assert f"temperature in {found.fields['modulations', '$.parameters.temperature']}" in line
+
+
 @pytest.mark.parametrize("form", ["json", "csv", "html"])
 def test_a_report_is_written_in_each_form(form: str) -> None:
     found = asked(lived(turn("=<b>ann"), switched("SEARCH_TOOL", True)), switched("SEARCH_TOOL", False))

@@ -1,11 +1,12 @@
 """A line of log never stops the work that it tells of."""
 
 import io
+import logging
 import sys
 
 import structlog
 
-from pipeline.logs import set_up_logs
+from pipeline.logs import Once, Persisting, Redacted, set_up_logs
 
 
 def test_a_log_outlives_the_stream_that_stood_there_when_it_was_set_up(monkeypatch):
@@ -19,3 +20,37 @@ def test_a_log_outlives_the_stream_that_stood_there_when_it_was_set_up(monkeypat
     monkeypatch.setattr(sys, "stderr", now)
     log.warning("second")
     assert "second" in now.getvalue()
+
+
+def complaint(second, line=1, exc_info=None):
+    record = logging.LogRecord("aiokafka", logging.ERROR, "client.py", line, "Unable connect", (), exc_info)
+    record.created = 1_000_000.0 + second
+    return record
+
+
+def test_a_client_is_heard_once_its_complaint_goes_on_and_then_once_a_minute():
+    persisting = Persisting()
+    heard = [second for second in range(200) if persisting.filter(complaint(second))]
+    assert heard == [5, 65, 125, 185]
+
+
+def test_complaints_that_pass_and_come_again_later_are_not_heard():
+    persisting = Persisting()
+    assert not any(persisting.filter(complaint(hour * 3600 + second)) for hour in range(5) for second in range(4))
+
+
+def test_a_fault_with_a_traceback_and_lines_of_others_pass_at_once():
+    persisting = Persisting()
+    fault = (ValueError, ValueError("x"), None)
+    assert persisting.filter(complaint(0, exc_info=fault))
+    ours = complaint(0)
+    ours.name = "pipeline.x"
+    assert persisting.filter(ours)
+
+
+def test_logs_may_be_set_up_twice(monkeypatch):
+    handler = logging.Handler()
+    monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
+    set_up_logs()
+    set_up_logs()
+    assert [type(one) for one in handler.filters] == [Persisting, Once, Redacted]

@@ -59,6 +59,7 @@ ADDED = {
         "supplement",
         "status",
         "incomplete",
+        "headline",
         "explanation",
         "opened",
         "closed",

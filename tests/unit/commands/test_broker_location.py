@@ -1,0 +1,86 @@
+"""One way to find the broker: the option, then the environment, then the local stack of the data folder."""
+
+import fcntl
+import json
+
+import pytest
+
+from pipeline.broker_location import local_stack, locate
+from pipeline.environment import SettingsError
+from pipeline.settings import Settings
+
+NOBODY = "127.0.0.1:1"
+NEED_A_BROKER = [
+    ("topics", "describe"),
+    ("dlq", "list"),
+    ("dlq", "show", "signals/0/0"),
+    ("dlq", "redrive", "signals/0/0"),
+    ("replay", "verify"),
+    ("state", "--at", "now"),
+    ("snapshot", "snap"),
+    ("explain", "t1"),
+    ("explain-signals", "t1"),
+    ("export", "signals", "--output", "out.csv"),
+    ("audit", "verify"),
+    ("ingest", "own.jsonl"),
+    ("incidents",),
+    ("lag",),
+]
+
+
+@pytest.fixture
+def stack(tmp_path, monkeypatch):
+    """A local stack's folder: what one leaves there while it is up."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ENDOCRINE_BOOTSTRAP", raising=False)
+    folder = tmp_path / ".endocrine"
+    folder.mkdir()
+    (folder / "broker.json").write_text(json.dumps({"bootstrap": "127.0.0.1:7", "redis_url": "redis://127.0.0.1:8/12"}))
+    with (folder / "broker.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder
+
+
+def test_the_option_goes_before_the_environment_and_that_before_the_local_stack(stack, monkeypatch):
+    here = locate(None)
+    assert (here.settings.bootstrap, here.settings.redis_url) == ("127.0.0.1:7", "redis://127.0.0.1:8/12")
+    assert str(here) == "broker 127.0.0.1:7 (the local stack in .endocrine)"
+    monkeypatch.setenv("ENDOCRINE_BOOTSTRAP", "kafka:9092")
+    assert str(locate(None)) == "broker kafka:9092 (from ENDOCRINE_BOOTSTRAP)"
+    assert str(locate("[::1]:5,other:6")) == "broker [::1]:5,other:6 (from --bootstrap)"
+
+
+def test_a_redis_that_is_named_goes_before_that_of_the_stack(stack):
+    assert locate(None, Settings(redis_url="redis://mine/1")).settings.redis_url == "redis://mine/1"
+
+
+def test_a_stack_that_is_down_is_not_found_although_its_file_is_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ENDOCRINE_BOOTSTRAP", raising=False)
+    (tmp_path / "broker.json").write_text(json.dumps({"bootstrap": "127.0.0.1:7"}))
+    (tmp_path / "broker.lock").touch()
+    assert local_stack(tmp_path) is None
+    assert "the default: neither --bootstrap nor ENDOCRINE_BOOTSTRAP is given" in str(locate(None))
+
+
+@pytest.mark.parametrize("wrong", ["kafka", "", ":9092", "kafka:", "kafka:0", "kafka:65536", "kafka:x", "a:1,", "a:²"])
+def test_an_address_that_is_none_is_refused_by_the_option_and_by_the_variable(wrong, monkeypatch):
+    with pytest.raises(SettingsError, match=r"^--bootstrap: an? .*text.*; expected host:port"):
+        locate(wrong)
+    monkeypatch.setenv("ENDOCRINE_BOOTSTRAP", wrong)
+    with pytest.raises(SettingsError, match=r"^ENDOCRINE_BOOTSTRAP: an? .*text.*; expected host:port"):
+        locate(None)
+
+
+@pytest.mark.parametrize("command", NEED_A_BROKER, ids=" ".join)
+def test_every_command_names_its_broker_first_and_says_in_one_line_that_it_is_away(endocrine, tmp_path, command):
+    (tmp_path / "own.jsonl").write_text(
+        '{"topic": "signals", "value": {"identity": "a", "name": "stress", "level": 1, "ts": 1}}\n'
+    )
+    result = endocrine(*command, "--bootstrap", NOBODY)
+    first, *rest = result.stderr.splitlines()
+    assert first == f"broker {NOBODY} (from --bootstrap)"
+    assert [line for line in rest if NOBODY in line] == [rest[0]], result.stderr
+    assert "no Kafka broker answers at" in rest[0]
+    assert result.exit_code in (2, 3)
+    assert endocrine(*command, ENDOCRINE_BOOTSTRAP=NOBODY).stderr.startswith(f"broker {NOBODY} (from ENDOCRINE_BOOTST")
