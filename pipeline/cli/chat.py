@@ -13,7 +13,7 @@ SCRIPT = typer.Option(metavar="FILE", help="With --demo: another script than the
 BOOTSTRAP = typer.Option(
     metavar="HOST:PORT",
     envvar="ENDOCRINE_BOOTSTRAP",
-    help="Kafka of the running stack. Default: the embedded broker of `endocrine run` on the data folder.",
+    help="Kafka of the running stack. Default: the local stack of the data folder.",
 )
 IDENTITY = typer.Option(metavar="NAME", help="Who talks.")
 MODEL = typer.Option(metavar="MODEL", help="Model to ask. Default: `default_model` of the policy.")
@@ -52,8 +52,8 @@ def _chat(
     from pipeline.chat.conversation import NoAnswer
     from pipeline.chat.session import session
     from pipeline.child import BrokerError
-    from pipeline.embedded import running
     from pipeline.live.worker import WorkerFailed
+    from pipeline.local.stack import running
     from pipeline.logs import set_up_logs
     from pipeline.policy_files import PolicyFileError, load_policy
     from pipeline.scripted.script import ScriptError, load_script
@@ -70,7 +70,7 @@ def _chat(
         return 2
     if not demo:
         found = running(settings.data_dir) if bootstrap is None else None
-        update = {"bootstrap": bootstrap or (found or {}).get("bootstrap") or settings.bootstrap}
+        update = {"bootstrap": bootstrap or (found and found.bootstrap) or settings.bootstrap}
         settings = settings.model_copy(update=update)
     try:
         asyncio.run(session(settings, script, identity, model or (SCRIPTED if demo else None), timeout_s))

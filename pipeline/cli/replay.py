@@ -29,7 +29,7 @@ SETTLED_S = 60.0
 to batches that workers are making. By our clock, against the broker's append times."""
 Bootstrap = Annotated[
     str | None,
-    typer.Option(help="host:port; by default ENDOCRINE_BOOTSTRAP, else the embedded broker of this folder if it runs."),
+    typer.Option(help="host:port; by default ENDOCRINE_BOOTSTRAP, else the local stack of this folder if it runs."),
 ]
 Since = Annotated[str | None, typer.Option("--from", help=f"Batches journaled from then on. {EXPECTED}.")]
 Until = Annotated[str | None, typer.Option("--to", help="Batches journaled up to then.")]

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pipeline import embedded
+from pipeline.local import stack
 from pipeline.logs import set_up_logs
 from pipeline.reading import NoSuchTopic
 from pipeline.settings import Settings
@@ -23,7 +23,7 @@ SOUND, BROKEN, CANNOT = 0, 1, 2
 
 Bootstrap = Annotated[
     str | None,
-    typer.Option(help="host:port; by default ENDOCRINE_BOOTSTRAP, else the embedded broker of this folder if it runs."),
+    typer.Option(help="host:port; by default ENDOCRINE_BOOTSTRAP, else the local stack of this folder if it runs."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable: JSON.")]
 
@@ -43,10 +43,11 @@ Until = Annotated[str | None, typer.Option(metavar="TIME", help="Before this app
 
 
 def settings_of(bootstrap: str | None) -> Settings:
-    """The settings, with the embedded broker of this folder where none is named and one runs."""
+    """The settings, with the local stack of this folder where none is named and one runs."""
     settings = Settings()
     if bootstrap is None and "bootstrap" not in settings.model_fields_set:
-        bootstrap = (embedded.running(settings.data_dir) or {}).get("bootstrap")
+        found = stack.running(settings.data_dir)
+        bootstrap = found.bootstrap if found else None
     return settings.model_copy(update={"bootstrap": bootstrap}) if bootstrap else settings
 
 

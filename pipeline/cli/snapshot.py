@@ -14,7 +14,7 @@ Folder = Annotated[Path, typer.Argument(help="A new folder for this snapshot.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the manifest as one JSON object.")]
 Bootstrap = Annotated[
     str | None,
-    typer.Option(help="host:port; by default ENDOCRINE_BOOTSTRAP, else the embedded broker of this folder if it runs."),
+    typer.Option(help="host:port; by default ENDOCRINE_BOOTSTRAP, else the local stack of this folder if it runs."),
 ]
 
 

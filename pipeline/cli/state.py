@@ -27,7 +27,7 @@ SnapshotDir = Annotated[
 ]
 Bootstrap = Annotated[
     str | None,
-    typer.Option(help="host:port; by default ENDOCRINE_BOOTSTRAP, else the embedded broker of this folder if it runs."),
+    typer.Option(help="host:port; by default ENDOCRINE_BOOTSTRAP, else the local stack of this folder if it runs."),
 ]
 
 

@@ -9,15 +9,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from pipeline import embedded
 from pipeline.admin import TopicsError, TopicState, describe_topics, ensure_topics
+from pipeline.local import stack
 from pipeline.settings import Settings
 from pipeline.topics import CATALOGUE, DAY_MS, PhysicalTopic, physical_topics
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
 Bootstrap = Annotated[
     str | None,
-    typer.Option(help="host:port; by default ENDOCRINE_BOOTSTRAP, else the embedded broker of this folder if it runs."),
+    typer.Option(help="host:port; by default ENDOCRINE_BOOTSTRAP, else the local stack of this folder if it runs."),
 ]
 
 
@@ -83,7 +83,8 @@ def _agent_names() -> list[str]:
 def _settings(bootstrap: str | None) -> Settings:
     settings = Settings()
     if bootstrap is None and "bootstrap" not in settings.model_fields_set:
-        bootstrap = (embedded.running(settings.data_dir) or {}).get("bootstrap")
+        found = stack.running(settings.data_dir)
+        bootstrap = found.bootstrap if found else None
     return settings.model_copy(update={"bootstrap": bootstrap}) if bootstrap else settings
 
 

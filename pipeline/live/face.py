@@ -10,6 +10,7 @@ from typing import Protocol
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.segment import Segment
 from rich.text import Text
 
@@ -19,12 +20,18 @@ from pipeline.live.event import Event
 from pipeline.live.status import Status
 from pipeline.live.view import screen
 
+Progressing = Callable[[int, int | None], None]
+
 
 class Face(Protocol):
     """What a run says, and where."""
 
     def step(self, doing: str) -> contextlib.AbstractContextManager[None]:
         """A step that may take a while: shown while it does."""
+        ...
+
+    def progress(self, doing: str) -> contextlib.AbstractContextManager[Progressing]:
+        """A long step that knows how far it is: gives what takes done and total."""
         ...
 
     def note(self, text: str) -> None:
@@ -71,6 +78,14 @@ class TerminalFace:
         """A spinner with the time it takes; gone when done."""
         with self._console.status(doing):
             yield
+
+    @contextmanager
+    def progress(self, doing: str) -> Iterator[Progressing]:
+        """A bar; gone when done."""
+        columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn()
+        with Progress(*columns, console=self._console, transient=True) as shown:
+            task = shown.add_task(doing, total=None)
+            yield lambda done, total: shown.update(task, completed=done, total=total)
 
     def note(self, text: str) -> None:
         """The foot of the view, or a line of its own where there is no view."""
@@ -132,6 +147,13 @@ class PlainFace:
         started = time.monotonic()
         yield
         self.note(f"{doing}: done ({time.monotonic() - started:.1f} s)")
+
+    @contextmanager
+    def progress(self, doing: str) -> Iterator[Progressing]:
+        """Said at its beginning, because it takes long, and when it is done."""
+        self.note(f"{doing} ...")
+        with self.step(doing):
+            yield lambda done, total: None
 
     def note(self, text: str) -> None:
         """On stderr."""
