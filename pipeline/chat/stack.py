@@ -18,7 +18,7 @@ from pipeline.scripted.script import Script
 from pipeline.scripted.server import ScriptedServer
 from pipeline.settings import Settings
 
-_TOPICS_TIMEOUT_S = 10.0
+_TOPICS_TIMEOUT_S = 90.0
 
 
 @asynccontextmanager

@@ -20,6 +20,8 @@ class Board:
     def __init__(self, round_of: Callable[[str], int | None] = lambda audit_id: None) -> None:
         self._round_of = round_of
         self._round = 0
+        self.version = 0
+        """Another number whenever there is something else to show."""
         self.turns: dict[str, dict[str, Any]] = {}
         """Last modulation per turn; the newest at the end."""
         self.tools: deque[dict[str, Any]] = deque(maxlen=ROWS)
@@ -33,6 +35,7 @@ class Board:
 
     def apply(self, event: Event) -> None:
         """Take in an event. A copy does no harm."""
+        self.version += 1
         topic, value = event.topic, event.value
         if value is None:
             self.styles.pop(event.key, None) if topic == "style-tables" else self.bonds.pop(event.key, None)

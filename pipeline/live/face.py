@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Protocol
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -65,6 +66,15 @@ def face(gone: Callable[[], None]) -> Face:
     return TerminalFace(console) if console.is_terminal and not console.is_dumb_terminal else PlainFace(gone)
 
 
+@contextmanager
+def bar(console: Console, doing: str) -> Iterator[Progressing]:
+    """A bar for bytes done and in all, None where that is not known; gone when done."""
+    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=console, transient=True) as shown:
+        task = shown.add_task(doing, total=None)
+        yield lambda done, total: shown.update(task, completed=done, total=total)
+
+
 class TerminalFace:
     """Spinners, then the view on the terminal's other screen, then the result on the usual one."""
 
@@ -72,6 +82,8 @@ class TerminalFace:
         self._console = console
         self._live: Live | None = None
         self._status: Status | None = None
+        self._board: Board | None = None
+        self._shown: object = None
 
     @contextmanager
     def step(self, doing: str) -> Iterator[None]:
@@ -82,10 +94,8 @@ class TerminalFace:
     @contextmanager
     def progress(self, doing: str) -> Iterator[Progressing]:
         """A bar; gone when done."""
-        columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn()
-        with Progress(*columns, console=self._console, transient=True) as shown:
-            task = shown.add_task(doing, total=None)
-            yield lambda done, total: shown.update(task, completed=done, total=total)
+        with bar(self._console, doing) as progress:
+            yield progress
 
     def note(self, text: str) -> None:
         """The foot of the view, or a line of its own where there is no view."""
@@ -99,14 +109,17 @@ class TerminalFace:
 
     def open(self, board: Board, status: Status) -> None:
         """Switch to the other screen."""
-        self._status = status
+        self._status, self._board = status, board
         self._live = Live(_Screen(board, status), console=self._console, screen=True, auto_refresh=False)
         self._live.start(refresh=True)
 
     def refresh(self) -> None:
-        """Draw, at the size the terminal has now."""
-        if self._live:
-            self._live.refresh()
+        """Draw, at the size the terminal has now, what has changed since it was drawn last."""
+        if self._live and self._board and self._status:
+            now = self._board.version, replace(self._status), self._console.size
+            if now != self._shown:
+                self._shown = now
+                self._live.refresh()
 
     def close(self) -> None:
         """Switch back."""

@@ -51,7 +51,8 @@ COMPACTION_LAG_MS = 600_000
 LEAVE_S = 10.0
 """Seconds that each client of ours has to stop."""
 TOPICS_TIMEOUT_S = 10.0
-"""Seconds until a broker that does not answer is given up."""
+"""Seconds until a broker that does not answer is given up; one of our own has said already that it is there."""
+OWN_TOPICS_TIMEOUT_S = 90.0
 
 
 @dataclass(frozen=True)
@@ -131,10 +132,11 @@ class Session:
         stack = await self._start_stack()
         with self._face.step(f"topics at {self._settings.bootstrap}"):
             names = [agent.name for agent in AGENTS]
+            patience = OWN_TOPICS_TIMEOUT_S if stack and stack.kafka else TOPICS_TIMEOUT_S
             if self._plan.demo and self._plan.bootstrap:
                 self._ending.push_async_callback(self._delete_topics)
             async with asyncio.TaskGroup() as group:
-                group.create_task(ensure_topics(self._settings, names, timeout_s=TOPICS_TIMEOUT_S))
+                group.create_task(ensure_topics(self._settings, names, timeout_s=patience))
                 if stack and stack.kafka:
                     for name in (self._settings.group, f"{self._settings.group}.projection"):
                         group.create_task(evict(self._settings.bootstrap, name))

@@ -70,7 +70,7 @@ class LocalStack:
 
     def __init__(self, data_dir: Path, *, kafka: bool = True, valkey: bool = True, stays: bool = False) -> None:
         self.data_dir = data_dir.absolute()
-        last = _state(self.data_dir).get("ports", {})
+        last = _ports(self.data_dir)
         port, controller, redis = (last.get(name) for name in ("kafka", "controller", "valkey"))
         self.kafka = (
             KafkaNode(
@@ -163,7 +163,7 @@ class LocalStack:
         port, controller = self.kafka.ports if self.kafka else (None, None)
         ports = {"kafka": port, "controller": controller, "valkey": self.valkey.port if self.valkey else None}
         # Of a part that is somewhere else this time, the ports are kept for the next.
-        last = _state(self.data_dir).get("ports", {})
+        last = _ports(self.data_dir)
         state = {
             "owner": os.getpid(),
             "stays": self._stays,
@@ -233,6 +233,12 @@ def _state(data_dir: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _ports(data_dir: Path) -> dict[str, int]:
+    """Ports of the last start, as far as they are known."""
+    found = _state(data_dir).get("ports")
+    return {name: port for name, port in found.items() if isinstance(port, int)} if isinstance(found, dict) else {}
 
 
 def _command_line(pid: int) -> str:

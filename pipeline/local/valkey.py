@@ -78,6 +78,12 @@ class ValkeyServer:
         """End it in order, and wait. Safe to call twice, and to cancel."""
         await asyncio.shield(asyncio.to_thread(child.end, self._process, STOP_GRACE_S))
 
+    def kill(self) -> None:
+        """kill -9, as a crash."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
     async def _wait_ready(self) -> None:
         assert self._process is not None
         assert self.port is not None
