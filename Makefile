@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev run demo test test-unit test-contract test-kafka dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns check format measure kafka kafka-fetch kafka-down bench bench-quick bench-replay bench-seals clean
+.PHONY: help install install-dev run demo up down test test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns check format measure kafka-lock bench bench-quick bench-replay bench-seals clean
 
 # The folder of the environment, and the Python it is made with (3.11 or newer; by default one that is found).
 VENV ?= .venv
@@ -28,23 +28,26 @@ install: $(VENV)/.runtime ## create the environment: what running needs, by lock
 install-dev: $(VENV)/.dev ## the same, and what tests and checks need
 	@echo "$(VENV) is ready for tests and checks"
 
-run: $(VENV)/.runtime ## broker, topics, worker, bundled scenario and live view, in one; Ctrl-C ends it
+run: $(VENV)/.runtime ## Kafka, Valkey, topics, worker, bundled scenario and live view, in one; Ctrl-C ends it
 	@exec $(BIN)/endocrine run
 
 demo: $(VENV)/.runtime ## the same on a finite scenario, with a summary at the end
 	@exec $(BIN)/endocrine demo
 
-test: $(VENV)/.dev ## the whole test suite (embedded broker), nothing else needed
-	@$(BIN)/pytest -m "not kafka" -n 4 --dist loadfile $(PYTEST_ARGS)
+up: $(VENV)/.runtime ## Kafka and Valkey alone, on this folder; they stay until `make down`
+	@$(BIN)/endocrine up
+
+down: $(VENV)/.runtime ## end them; their data stays
+	@$(BIN)/endocrine down
+
+test: $(VENV)/.dev ## the whole test suite, nothing else needed; one Kafka is started for it
+	@$(BIN)/pytest -n 4 --dist loadfile $(PYTEST_ARGS)
 
 test-unit: $(VENV)/.dev ## the tests without I/O
 	@$(BIN)/pytest tests/unit $(PYTEST_ARGS)
 
-test-contract: $(VENV)/.dev ## the contract suite on the embedded broker
-	@$(BIN)/pytest tests/contract -m "not kafka" $(PYTEST_ARGS)
-
-test-kafka: $(VENV)/.dev kafka-fetch ## the contract suite on Apache Kafka: the one that runs, else one of its own
-	@$(BIN)/pytest tests/contract --broker kafka -m "not embedded" -n 3 --dist loadfile $(PYTEST_ARGS)
+test-contract: $(VENV)/.dev ## the contract suite on a Kafka of its own
+	@$(BIN)/pytest tests/contract -n 3 --dist loadfile $(PYTEST_ARGS)
 
 dst: $(VENV)/.runtime ## deterministic simulation of the runtime: N schedules (default 10000) on all cores
 	@$(BIN)/python -m pipeline.simbroker $(N)
@@ -52,16 +55,16 @@ dst: $(VENV)/.runtime ## deterministic simulation of the runtime: N schedules (d
 dst-ablations: $(VENV)/.runtime ## the same with each part of the protocol taken away in turn (N schedules each): all must fail
 	@$(BIN)/python -m pipeline.simbroker --ablations $(N)
 
-chaos: $(VENV)/.runtime kafka-fetch ## 100 faults on 3 workers, a tool connector and Kafka while 100,000 inputs come in, then every record proved (15 min)
+chaos: $(VENV)/.runtime ## 100 faults on 3 workers, a tool connector and Kafka while 100,000 inputs come in, then every record proved (15 min)
 	@exec $(BIN)/python tests/chaos/main.py $(CHAOS_ARGS)
 
-chaos-quick: $(VENV)/.runtime kafka-fetch ## the same with 15 faults and 8,000 inputs, under two minutes
+chaos-quick: $(VENV)/.runtime ## the same with 15 faults and 8,000 inputs, under two minutes
 	@exec $(BIN)/python tests/chaos/main.py --quick $(CHAOS_ARGS)
 
-fuzz: $(VENV)/.runtime kafka-fetch ## hostile records against a worker on Kafka for MINUTES (default 10), an ordinary turn after each hundred
+fuzz: $(VENV)/.runtime ## hostile records against a worker on Kafka for MINUTES (default 10), an ordinary turn after each hundred
 	@exec $(BIN)/python tests/fuzz/main.py --minutes $(MINUTES) $(FUZZ_ARGS)
 
-fuzz-quick: $(VENV)/.runtime kafka-fetch ## the same for ten seconds
+fuzz-quick: $(VENV)/.runtime ## the same for ten seconds
 	@exec $(BIN)/python tests/fuzz/main.py --quick $(FUZZ_ARGS)
 
 fuzz-code: $(VENV)/.fuzz ## coverage-guided fuzzing of what reads strangers' bytes, SECONDS (default 60) for each reader
@@ -83,16 +86,10 @@ format: $(VENV)/.dev ## write the code as the formatter wants it
 measure: $(VENV)/.dev ## precision and recall of moderation and redaction over the corpora, into docs/
 	@PYTHONPATH=. $(BIN)/python tests/support/measure.py
 
-kafka: kafka-fetch ## start Apache Kafka on loopback (Java 17+; Maven the first time); it stays
-	@$(BIN)/python -m pipeline.kafka_node up
+kafka-lock: $(VENV)/.runtime ## write the lock file of Kafka's jars from pipeline/local/pom.xml (Maven)
+	@$(BIN)/python -m pipeline.local.lock_jars
 
-kafka-fetch: $(VENV)/.runtime ## fetch Apache Kafka's jars, unless they are there
-	@$(BIN)/python -m pipeline.kafka_node fetch
-
-kafka-down: $(VENV)/.runtime ## stop it; its data stays under docker/kafka/data
-	@$(BIN)/python -m pipeline.kafka_node down
-
-bench: $(VENV)/.bench ## measure beside Faust, Quix Streams and a bare loop, on Apache Kafka where Java is present (15 minutes)
+bench: $(VENV)/.bench ## measure beside Faust, Quix Streams and a bare loop (15 minutes)
 	@$(VENV)/bench/bin/python -m bench $(BENCH_ARGS)
 
 bench-quick: $(VENV)/.bench ## the same for throughput alone, each once
@@ -104,8 +101,8 @@ bench-seals: $(VENV)/.runtime ## what seals cost, as a ratio in one run, with no
 bench-replay: $(VENV)/.runtime ## how fast replay proves, on one core, with no broker (a minute)
 	@$(BIN)/python -m bench.replay $(BENCH_ARGS)
 
-clean: ## remove what was generated: environment, caches, jars (not the data in .endocrine and docker/kafka/data)
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis docker/kafka/libs
+clean: ## remove what was generated: environment and caches (not the data in .endocrine, nor ~/.cache/endocrine)
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: instant when nothing changed, again when a lock or the project's metadata did. Everything comes by hash, the build

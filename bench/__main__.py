@@ -131,21 +131,21 @@ class _Bar:
 
 
 @asynccontextmanager
-async def _prepared(kind: str, plan: Plan, progress: Progress) -> AsyncIterator[tuple[str, Arena, Path]]:
+async def _prepared(plan: Plan, progress: Progress) -> AsyncIterator[tuple[Arena, Path]]:
     with tempfile.TemporaryDirectory(prefix="endocrine-bench-") as name, _Bar(progress, "broker") as told:
         told("starting", 0, 1)
-        async with arena.broker(kind, Path(name)) as (found, bootstrap), Arena(bootstrap, plan.partitions) as held:
+        async with arena.broker(Path(name)) as bootstrap, Arena(bootstrap, plan.partitions) as held:
             told("running", 1, 1)
-            yield found, held, Path(name)
+            yield held, Path(name)
 
 
-async def _run(plan: Plan, kind: str, profiles: Path | None, console: Console) -> dict[str, Any]:
+async def _run(plan: Plan, profiles: Path | None, console: Console) -> dict[str, Any]:
     began, busy, own = time.monotonic(), busy_seconds(), own_seconds()
     bar = BarColumn(bar_width=30)
     columns = (TextColumn("{task.description:<40}"), bar, MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        async with _prepared(kind, plan, progress) as (broker, held, folder):
-            facts = machine(broker)
+        async with _prepared(plan, progress) as (held, folder):
+            facts = machine()
             run = Run(plan, held, folder, progress, profiles)
             await run.everything()
     took = time.monotonic() - began
@@ -179,7 +179,6 @@ def main(
     contenders: Annotated[str, typer.Option(help=f"Of throughput, comma separated: {','.join(CONTENDERS)}.")] = "",
     repeats: Annotated[int, typer.Option(min=0, help="Runs of which the median counts; 0: as planned.")] = 0,
     identities: Annotated[int, typer.Option(min=0, help="Of growth and recovery; 0: a million.")] = 0,
-    broker: Annotated[str, typer.Option(help="auto, kafka or embedded.")] = "auto",
     profile: Annotated[
         bool, typer.Option("--profile", help="Sample our worker with py-spy; results are not written.")
     ] = False,
@@ -190,7 +189,7 @@ def main(
     console = Console()
     try:
         plan = (QUICK if quick else FULL).narrowed(only, contenders, repeats, identities)
-        found = _until_stopped(_run(plan, broker, HERE if profile else None, console))
+        found = _until_stopped(_run(plan, HERE if profile else None, console))
     except (KeyboardInterrupt, asyncio.CancelledError):
         console.print("stopped; nothing was written, every process has ended")
         raise typer.Exit(130) from None

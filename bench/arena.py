@@ -1,7 +1,6 @@
 """Where contests are held: one broker on a temporary folder, topics, producing, and watching from outside."""
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -15,8 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from bench.workload import Record, Stream, index_of
 from pipeline.admin import ensure_topics
 from pipeline.child import BrokerError
-from pipeline.embedded import EmbeddedBroker
-from pipeline.kafka_node import KafkaNode, fetch, java
+from pipeline.local.kafka import KafkaNode
 from pipeline.settings import Settings
 
 BATCH_BYTES = 64 << 10
@@ -31,23 +29,10 @@ Alive = Callable[[], None]
 
 
 @asynccontextmanager
-async def broker(kind: str, folder: Path) -> AsyncIterator[tuple[str, str]]:
-    """Start a broker; yields kind and bootstrap. kind: `kafka`, `embedded`, or `auto` (Kafka where there is Java)."""
-    if kind == "auto":
-        try:
-            java()
-            fetch()
-            kind = "kafka"
-        except BrokerError as missing:
-            logging.getLogger(__name__).warning("the embedded broker is used: %s", missing)
-            kind = "embedded"
-    if kind == "kafka":
-        fetch()
-        async with KafkaNode(folder / "kafka", heap="2g") as node:
-            yield kind, node.bootstrap
-    else:
-        async with EmbeddedBroker(folder / "broker") as embedded:
-            yield kind, embedded.bootstrap
+async def broker(folder: Path) -> AsyncIterator[str]:
+    """Start a Kafka node with all that Java takes; yields its bootstrap server."""
+    async with KafkaNode(folder / "kafka", heap="2g", small=False) as node:
+        yield node.bootstrap
 
 
 class Arena:

@@ -8,13 +8,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pipeline import child
-from pipeline.kafka_node import LIBS, java
+from pipeline.local.jars import kafka_version
+from pipeline.local.java import java
 
 LIBRARIES = ("aiokafka", "faust-streaming", "quixstreams", "pydantic", "orjson", "uvloop", "rocksdict")
 
 
-def machine(broker: str) -> dict[str, str | int | float]:
-    """Processor, memory, system and versions. broker: `kafka` or `embedded`."""
+def machine() -> dict[str, str | int | float]:
+    """Processor, memory, system and versions."""
     facts: dict[str, str | int | float] = {
         "cpu": _found(r"model name\s*:\s*(.+)", "/proc/cpuinfo") or platform.processor() or "unknown",
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 0,
@@ -23,7 +24,7 @@ def machine(broker: str) -> dict[str, str | int | float]:
         "load_before": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
         "java": _java(),
-        "broker": f"Apache Kafka {_kafka_version()}" if broker == "kafka" else f"noida-db {version('noida-db')}",
+        "broker": f"Apache Kafka {kafka_version()}",
     }
     return facts | {name: version(name) for name in LIBRARIES}
 
@@ -38,16 +39,10 @@ def _found(pattern: str, file: str) -> str | None:
 
 def _java() -> str:
     try:
-        run = subprocess.run([java(), "-version"], capture_output=True, text=True, check=False)
+        run = subprocess.run([java().program, "-version"], capture_output=True, text=True, check=False)
     except child.BrokerError:
         return "none"
     return (run.stderr + run.stdout).splitlines()[0]
-
-
-def _kafka_version() -> str:
-    for jar in LIBS.glob("kafka_2*.jar"):
-        return jar.stem.rpartition("-")[2]
-    return "unknown"
 
 
 def cpu_seconds(pid: int) -> float:

@@ -1,4 +1,4 @@
-"""Child processes that never outlive us: the embedded broker and the Kafka node are started and ended through here."""
+"""Child processes that never outlive us: brokers and workers are started and ended through here."""
 
 import ctypes
 import os
@@ -109,5 +109,5 @@ def last_lines(log: Path, count: int = 8) -> str:
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - 16_384))
         lines = file.read().decode("utf-8", "replace").splitlines()
-    lines = [line for line in lines if line.strip() and "weak version" not in line]
+    lines = [line for line in lines if line.strip()]
     return "\n".join(f"    {line[:300]}" for line in lines[-count:]) or "    (log is empty)"

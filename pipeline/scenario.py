@@ -40,6 +40,24 @@ def repeat(rounds: int | None = None, start: int = 0) -> Iterator[dict[str, Any]
             yield line | {"value": _shifted(line["value"], number)}
 
 
+def round_of(identifier: str) -> int | None:
+    """The round that an id of the scenario belongs to, from 0; None for an id that is not of the scenario.
+
+    >>> round_of("ann-turn-1.r2"), round_of("ann-turn-1"), round_of("mine.r2")
+    (2, 0, None)
+    """
+    name, mark, number = identifier.rpartition(".r")
+    if mark and number.isdigit() and name in _ids():
+        return int(number)
+    return 0 if identifier in _ids() else None
+
+
+@cache
+def _ids() -> frozenset[str]:
+    """The ids of round 0."""
+    return frozenset(str(line["value"][name]) for line in lines() for name in IDS if line["value"].get(name))
+
+
 def live(line: dict[str, Any], number: int, began: float) -> dict[str, Any]:
     """A line of round `number` with its times moved: as it is fed in a round that begins at `began` (since 1970).
 

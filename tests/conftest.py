@@ -1,15 +1,35 @@
 """What holds for all tests."""
 
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import shared_broker
 import structlog
 from hypothesis import HealthCheck, settings
 
 # No test fails because the machine is slow.
 settings.register_profile("endocrine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("endocrine")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The process of the run makes the folder that all its processes share."""
+    if not hasattr(config, "workerinput"):
+        os.environ[shared_broker.FOLDER] = tempfile.mkdtemp(prefix="endocrine-tests-")
+        os.environ[shared_broker.OWNER] = str(os.getpid())
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the broker, if a test started it."""
+    if not hasattr(config, "workerinput"):
+        folder = Path(os.environ[shared_broker.FOLDER])
+        shared_broker.end(folder)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

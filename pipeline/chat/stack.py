@@ -2,21 +2,23 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from agents.roster import AGENTS
 from pipeline.admin import ensure_topics
 from pipeline.connectors.names import CONNECTORS
-from pipeline.embedded import EmbeddedBroker
 from pipeline.live.folder import emptied, held
 from pipeline.live.worker import WorkerChild
+from pipeline.local.jars import Progress
+from pipeline.local.prepare import prepared
+from pipeline.local.stack import LocalStack
 from pipeline.scripted.script import Script
 from pipeline.scripted.server import ScriptedServer
 from pipeline.settings import Settings
 
-_TOPICS_TIMEOUT_S = 10.0
+_TOPICS_TIMEOUT_S = 90.0
 
 
 @asynccontextmanager
@@ -35,9 +37,10 @@ async def demo_stack(
         notes.mkdir()
         for name, text in script.notes.items():
             (notes / name).write_text(text, encoding="utf-8")
-        note("embedded broker")
-        broker = await ending.enter_async_context(EmbeddedBroker(folder))
-        update = {"bootstrap": broker.bootstrap, "redis_url": broker.redis_url, "data_dir": folder}
+        await prepared(lambda doing: _noted(note, doing))
+        note("Kafka and Valkey")
+        stack = await ending.enter_async_context(LocalStack(folder))
+        update = {"bootstrap": stack.bootstrap, "redis_url": stack.redis_url, "data_dir": folder}
         ours = settings.model_copy(update=update)
         await ensure_topics(ours, [agent.name for agent in AGENTS], timeout_s=_TOPICS_TIMEOUT_S)
         server = await ending.enter_async_context(ScriptedServer(script))
@@ -58,6 +61,12 @@ async def demo_stack(
         ending.push_async_callback(_cancelled, ready)
         await asyncio.gather(*ready)
         yield ours
+
+
+@contextlib.contextmanager
+def _noted(note: Callable[[str], None], doing: str) -> Iterator[Progress]:
+    note(doing)
+    yield lambda done, total: None
 
 
 def _child(

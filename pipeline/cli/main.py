@@ -21,6 +21,7 @@ COMMANDS = (
     "worker",
     "seal_key",
     "run",
+    "stack",
     "chat",
     "connect",
     "replay",

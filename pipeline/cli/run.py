@@ -7,17 +7,21 @@ from typing import Annotated
 
 import typer
 
+RUN_ROUNDS = 3
+"""Of the scenario: two and a half minutes at RUN_PACE, then it goes on without."""
 RUN_PACE = 4.0
 """Records per second: slow enough to read along."""
 DEMO_PACE = 50.0
 """Records per second at most; lock step is what holds a demo back."""
 
 BOOTSTRAP = typer.Option(
-    metavar="HOST:PORT", envvar="ENDOCRINE_BOOTSTRAP", help="A Kafka to use instead of the embedded broker."
+    metavar="HOST:PORT", envvar="ENDOCRINE_BOOTSTRAP", help="A Kafka to use instead of one started here."
 )
 PACE = typer.Option(min=0.01, metavar="RECORDS_PER_S", help="How fast the scenario is fed, at most.")
 ROUNDS = typer.Option(
-    min=0, metavar="N", help="Feed N rounds of the scenario and go on without; 0: feed nothing. Default: without end."
+    min=0,
+    metavar="N",
+    help="Rounds of the scenario to feed, with those that earlier runs on this folder fed; then it goes on without.",
 )
 DEMO_ROUNDS = typer.Option(min=1, metavar="N", help="Rounds of the scenario.")
 
@@ -31,9 +35,9 @@ def register(app: typer.Typer) -> None:
 def run(
     bootstrap: Annotated[str | None, BOOTSTRAP] = None,
     pace: Annotated[float, PACE] = RUN_PACE,
-    rounds: Annotated[int | None, ROUNDS] = None,
+    rounds: Annotated[int, ROUNDS] = RUN_ROUNDS,
 ) -> None:
-    """Broker, topics, worker, read models, the bundled scenario and a live view; Ctrl-C ends it, exit code 0.
+    """Kafka, Valkey, topics, worker, read models, the bundled scenario and a live view; Ctrl-C ends it, exit code 0.
 
     Data lies in ENDOCRINE_DATA_DIR (default .endocrine); started again, it goes on from there.
     """
@@ -53,7 +57,7 @@ def demo(
     raise typer.Exit(_run(demo=True, bootstrap=bootstrap, pace=pace, rounds=rounds))
 
 
-def _run(*, demo: bool, bootstrap: str | None, pace: float, rounds: int | None) -> int:
+def _run(*, demo: bool, bootstrap: str | None, pace: float, rounds: int) -> int:
     from aiokafka.errors import KafkaError
 
     from pipeline.admin import TopicsError
@@ -78,7 +82,7 @@ def _run(*, demo: bool, bootstrap: str | None, pace: float, rounds: int | None) 
         print(f"error: {error}", file=sys.stderr)
         return 1
     except (KafkaError, OSError) as error:
-        where = bootstrap or "the embedded broker"
+        where = bootstrap or "the local stack"
         print(f"error: {where}: {type(error).__name__}: {error}; logs are in {settings.data_dir}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

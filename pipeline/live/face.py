@@ -6,10 +6,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Protocol
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.segment import Segment
 from rich.text import Text
 
@@ -19,12 +21,18 @@ from pipeline.live.event import Event
 from pipeline.live.status import Status
 from pipeline.live.view import screen
 
+Progressing = Callable[[int, int | None], None]
+
 
 class Face(Protocol):
     """What a run says, and where."""
 
     def step(self, doing: str) -> contextlib.AbstractContextManager[None]:
         """A step that may take a while: shown while it does."""
+        ...
+
+    def progress(self, doing: str) -> contextlib.AbstractContextManager[Progressing]:
+        """A long step that knows how far it is: gives what takes done and total."""
         ...
 
     def note(self, text: str) -> None:
@@ -58,6 +66,15 @@ def face(gone: Callable[[], None]) -> Face:
     return TerminalFace(console) if console.is_terminal and not console.is_dumb_terminal else PlainFace(gone)
 
 
+@contextmanager
+def bar(console: Console, doing: str) -> Iterator[Progressing]:
+    """A bar for bytes done and in all, None where that is not known; gone when done."""
+    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=console, transient=True) as shown:
+        task = shown.add_task(doing, total=None)
+        yield lambda done, total: shown.update(task, completed=done, total=total)
+
+
 class TerminalFace:
     """Spinners, then the view on the terminal's other screen, then the result on the usual one."""
 
@@ -65,12 +82,20 @@ class TerminalFace:
         self._console = console
         self._live: Live | None = None
         self._status: Status | None = None
+        self._board: Board | None = None
+        self._shown: object = None
 
     @contextmanager
     def step(self, doing: str) -> Iterator[None]:
         """A spinner with the time it takes; gone when done."""
         with self._console.status(doing):
             yield
+
+    @contextmanager
+    def progress(self, doing: str) -> Iterator[Progressing]:
+        """A bar; gone when done."""
+        with bar(self._console, doing) as progress:
+            yield progress
 
     def note(self, text: str) -> None:
         """The foot of the view, or a line of its own where there is no view."""
@@ -84,14 +109,17 @@ class TerminalFace:
 
     def open(self, board: Board, status: Status) -> None:
         """Switch to the other screen."""
-        self._status = status
+        self._status, self._board = status, board
         self._live = Live(_Screen(board, status), console=self._console, screen=True, auto_refresh=False)
         self._live.start(refresh=True)
 
     def refresh(self) -> None:
-        """Draw, at the size the terminal has now."""
-        if self._live:
-            self._live.refresh()
+        """Draw, at the size the terminal has now, what has changed since it was drawn last."""
+        if self._live and self._board and self._status:
+            now = self._board.version, replace(self._status), self._console.size
+            if now != self._shown:
+                self._shown = now
+                self._live.refresh()
 
     def close(self) -> None:
         """Switch back."""
@@ -132,6 +160,13 @@ class PlainFace:
         started = time.monotonic()
         yield
         self.note(f"{doing}: done ({time.monotonic() - started:.1f} s)")
+
+    @contextmanager
+    def progress(self, doing: str) -> Iterator[Progressing]:
+        """Said at its beginning, because it takes long, and when it is done."""
+        self.note(f"{doing} ...")
+        with self.step(doing):
+            yield lambda done, total: None
 
     def note(self, text: str) -> None:
         """On stderr."""

@@ -24,7 +24,7 @@ AWAY_PAUSE_S = 1.0
 class Feeder:
     """Feeds rounds of the scenario. `run` once.
 
-    pace: records per second. rounds: how many rounds' length of lines; None: without end. before: awaited with the
+    pace: records per second. rounds: how many, together with those that earlier runs fed. before: awaited with the
     partition of each record before it is sent. place: where to go on, and to remember it.
     """
 
@@ -33,7 +33,7 @@ class Feeder:
         settings: Settings,
         *,
         pace: float,
-        rounds: int | None,
+        rounds: int,
         note: Callable[[str], None],
         before: Callable[[int], Awaitable[None]] | None = None,
         place: Place | None = None,
@@ -42,9 +42,10 @@ class Feeder:
         """Lines of one round."""
         self.sent = 0
         """Records that the broker took, in this run."""
-        self.total = None if rounds is None else rounds * self.story
         self.began = place.read() if place else 0
         """Lines that earlier runs sent."""
+        self.total = max(0, rounds * self.story - self.began)
+        """Records to send in this run."""
         self._settings = settings
         self._pace = pace
         self._note = note
@@ -53,8 +54,8 @@ class Feeder:
 
     @property
     def round(self) -> int:
-        """Number of the round that is being told, from 1."""
-        return (self.began + self.sent) // self.story + 1
+        """Number of the round that is fed, from 1; of the last one after it."""
+        return max(0, self.began + self.sent - (self.sent == self.total)) // self.story + 1
 
     async def run(self) -> None:
         """Feed to the end, if there is one."""
@@ -73,7 +74,7 @@ class Feeder:
         clock = asyncio.get_running_loop().time
         due = clock()
         number, skipped = divmod(self.began, self.story)
-        rest = None if self.total is None else skipped + self.total
+        rest = skipped + self.total
         began = self._place.began() if self._place and skipped else None
         for count, told in enumerate(islice(scenario.repeat(start=number), skipped, rest), skipped):
             await asyncio.sleep(max(0.0, due - clock()))

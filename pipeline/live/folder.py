@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.child import BrokerError
-from pipeline.embedded import end_survivor
+from pipeline.local.stack import end
 
 
 class InUse(BrokerError):
@@ -37,9 +37,9 @@ def held(lock: Path, folder: Path, command: str) -> Iterator[None]:
 
 
 def emptied(folder: Path) -> None:
-    """Make the folder empty: whatever an earlier run left in it is removed, a broker that outlived it is ended."""
+    """Make the folder empty: whatever an earlier run left in it is removed, a stack that runs on it is ended."""
     if folder.exists():
-        end_survivor(folder)
+        end(folder)
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
 

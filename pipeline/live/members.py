@@ -1,14 +1,19 @@
 """Take dead members out of a consumer group.
 
-The embedded broker never expires a member that was killed (architecture, section 9), so a group with one would wait for
-it for ever. Whoever knows that no member is alive says so on their behalf; Kafka itself does it after the session
-timeout.
+Kafka waits for a member that was killed until its session runs out, ten seconds. Whoever knows that no member is alive
+says so on their behalf, and a worker that is started again has its partitions at once.
 """
+
+import asyncio
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 from aiokafka.protocol.group import LeaveGroupRequest
 
+COORDINATOR_S = 10.0
+"""Seconds; a node that has just started first makes, or reads, the topic of the groups."""
+_PAUSE_S = 0.05
 _MEMBERS = 5
 _MEMBER_ID = 0
 
@@ -16,14 +21,14 @@ _MEMBER_ID = 0
 async def evict(bootstrap: str, group: str) -> int:
     """Make every member of this group leave it; returns how many there were. Only call it when none of them lives.
 
-    Raises aiokafka's KafkaError when the broker does not answer.
+    Raises aiokafka's KafkaError when the broker does not answer, or has no coordinator within COORDINATOR_S.
     """
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     client = AIOKafkaClient(bootstrap_servers=bootstrap)
     try:
         await admin.start()
         await client.bootstrap()
-        coordinator = await admin.find_coordinator(group)
+        coordinator = await _coordinator(admin, group)
         answers = await admin.describe_consumer_groups([group])
         members = [member[_MEMBER_ID] for answer in answers for found in answer.groups for member in found[_MEMBERS]]
         for member in members:
@@ -32,3 +37,12 @@ async def evict(bootstrap: str, group: str) -> int:
     finally:
         await client.close()
         await admin.close()
+
+
+async def _coordinator(admin: AIOKafkaAdminClient, group: str) -> int:
+    async with asyncio.timeout(COORDINATOR_S):
+        while True:
+            try:
+                return int(await admin.find_coordinator(group))
+            except GroupCoordinatorNotAvailableError:
+                await asyncio.sleep(_PAUSE_S)

@@ -1,6 +1,6 @@
-"""One run, from start to end: broker, topics, worker, read models, feed, view; ended in the opposite order.
+"""One run, from start to end: stack, topics, worker, read models, feed, view; ended in the opposite order.
 
-Start: 1 hold the folder; 2 broker; 3 topics; 4 worker; 5 read models and watcher; 6 view; 7 feed.
+Start: 1 hold the folder; 2 local stack; 3 topics; 4 worker; 5 read models and watcher; 6 view; 7 feed.
 """
 
 import asyncio
@@ -18,10 +18,9 @@ import structlog
 from aiokafka.admin import AIOKafkaAdminClient
 
 from agents.roster import AGENTS
-from pipeline import child, stopping
+from pipeline import scenario, stopping
 from pipeline.admin import ensure_topics
 from pipeline.child import BrokerError
-from pipeline.embedded import EmbeddedBroker
 from pipeline.live.board import Board
 from pipeline.live.event import Event
 from pipeline.live.face import face
@@ -33,6 +32,9 @@ from pipeline.live.summary import summary
 from pipeline.live.totals import Totals
 from pipeline.live.watcher import Watcher
 from pipeline.live.worker import RESTARTS, WorkerChild
+from pipeline.local import stack as local_stack
+from pipeline.local.prepare import prepared
+from pipeline.local.stack import LocalStack
 from pipeline.projection import Projection
 from pipeline.settings import Settings
 
@@ -44,10 +46,13 @@ STALLED_S = 60.0
 """A demo in which nothing is derived for so long has failed."""
 COMMIT_INTERVAL_S = 0.5
 """Seconds between the worker's commits: with one worker they cost little, and it says as often whether it is ready."""
+COMPACTION_LAG_MS = 600_000
+"""Of changelogs on the local stack: its worker ends with it, so no write of a paused one can come a day later."""
 LEAVE_S = 10.0
 """Seconds that each client of ours has to stop."""
 TOPICS_TIMEOUT_S = 10.0
-"""Seconds until a broker that does not answer is given up."""
+"""Seconds until a broker that does not answer is given up; one of our own has said already that it is there."""
+OWN_TOPICS_TIMEOUT_S = 90.0
 
 
 @dataclass(frozen=True)
@@ -56,11 +61,11 @@ class Plan:
 
     demo: bool
     bootstrap: str | None
-    """Kafka to use instead of the embedded broker."""
+    """Kafka to use instead of one of our own."""
     pace: float
     """Records per second."""
-    rounds: int | None
-    """Rounds of the scenario to feed; None: without end."""
+    rounds: int
+    """Rounds of the scenario to feed, in `run` together with what earlier runs on the folder fed."""
 
     @property
     def command(self) -> str:
@@ -82,7 +87,7 @@ class Session:
         self._settings = settings.model_copy(update={"data_dir": self._folder})
         self._stop = asyncio.Event()
         self._face = face(self._stop.set)
-        self._board, self._totals, self._status = Board(), Totals(), Status(plan.command)
+        self._board, self._totals, self._status = Board(scenario.round_of), Totals(), Status(plan.command)
         self._tasks: list[asyncio.Task[Any]] = []
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._ending = contextlib.AsyncExitStack()
@@ -117,19 +122,24 @@ class Session:
             task.cancel()
         # A client that leaves its group waits for a broker that may not answer; what it has left to say is not needed.
         await asyncio.wait([work, asked, *self._tasks], timeout=LEAVE_S)
-        with self._face.step("stopping: worker and broker finish what they have"):
+        with self._face.step("stopping: worker and local stack finish what they have"):
             await self._ending.aclose()
 
     # ---- start ----
 
     async def _work(self) -> None:
         started = time.monotonic()
-        broker = await self._start_broker()
+        stack = await self._start_stack()
         with self._face.step(f"topics at {self._settings.bootstrap}"):
             names = [agent.name for agent in AGENTS]
+            patience = OWN_TOPICS_TIMEOUT_S if stack and stack.kafka else TOPICS_TIMEOUT_S
             if self._plan.demo and self._plan.bootstrap:
                 self._ending.push_async_callback(self._delete_topics)
-            await ensure_topics(self._settings, names, timeout_s=TOPICS_TIMEOUT_S)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(ensure_topics(self._settings, names, timeout_s=patience))
+                if stack and stack.kafka:
+                    for name in (self._settings.group, f"{self._settings.group}.projection"):
+                        group.create_task(evict(self._settings.bootstrap, name))
         worker = WorkerChild(
             self._settings, note=self._note, bury=self._bury, restarts=0 if self._plan.demo else RESTARTS
         )
@@ -145,11 +155,13 @@ class Session:
         feeder = self._feeder(watcher)
         self._status.bootstrap = self._settings.bootstrap
         self._face.open(self._board, self._status)
-        self._begin(self._keep_fresh(broker, worker, watcher, feeder))
+        self._begin(self._keep_fresh(stack, worker, watcher, feeder))
         self._moved_at = time.monotonic()
         await feeder.run()
         if not self._plan.demo:
-            self._note(f"all {feeder.sent} records are fed; produce your own to {self._settings.bootstrap}")
+            rounds = self._plan.rounds
+            fed = f"{rounds} rounds of the scenario are fed (--rounds N: more)" if rounds else "nothing is fed"
+            self._note(f"{fed}; produce your own to {self._settings.bootstrap}")
             await asyncio.Event().wait()
         await watcher.settled()
         await watcher.caught_up()
@@ -157,26 +169,31 @@ class Session:
         for line in summary(self._totals, feeder.sent, time.monotonic() - started):
             self._face.say(line)
 
-    async def _start_broker(self) -> EmbeddedBroker:
-        """The embedded broker, or its Redis alone beside a Kafka that is there; the settings say where they are."""
-        kafka, plan = self._plan.bootstrap is None, self._plan
-        broker = EmbeddedBroker(self._folder, kafka=kafka)
-        with self._face.step("embedded broker" if kafka else "Redis for the read models"):
-            self._ending.push_async_callback(broker.stop)
-            await broker.start()
-        given = self._settings.redis_url if not plan.demo else None
-        update: dict[str, Any] = {"redis_url": given or broker.redis_url}
+    async def _start_stack(self) -> LocalStack | None:
+        """The local stack, or what of it is not somewhere else; None where all is. The settings say where they are."""
+        plan, given = self._plan, None if self._plan.demo else self._settings.redis_url
+        found = None if plan.bootstrap else local_stack.running(self._folder)
+        stack = None
+        if found and found.stays:
+            where = {"bootstrap": found.bootstrap, "redis_url": given or found.redis_url}
+        else:
+            stack = LocalStack(self._folder, kafka=plan.bootstrap is None, valkey=given is None)
+            if stack.kafka:
+                await prepared(self._face.progress)
+            with self._face.step("Kafka and Valkey" if stack.kafka else "Valkey"):
+                self._ending.push_async_callback(stack.stop)
+                await stack.start()
+            where = {"bootstrap": plan.bootstrap or stack.bootstrap, "redis_url": given or stack.redis_url}
+        update: dict[str, Any] = dict(where)
         update["commit_interval_s"] = min(COMMIT_INTERVAL_S, self._settings.commit_interval_s)
-        update["bootstrap"] = plan.bootstrap or broker.bootstrap
+        if plan.bootstrap is None:
+            update["compaction_lag_ms"] = min(COMPACTION_LAG_MS, self._settings.compaction_lag_ms)
         if plan.demo and plan.bootstrap:
             # Topics of its own: on those of others, equal runs would not come to equal counts.
             update["prefix"] = f"{self._settings.prefix}demo-{uuid.uuid4().hex[:8]}."
             update["group"] = f"{update['prefix']}group"
         self._settings = self._settings.model_copy(update=update)
-        if kafka:
-            await self._bury()
-            await evict(self._settings.bootstrap, f"{self._settings.group}.projection")
-        return broker
+        return stack
 
     async def _bury(self) -> None:
         if self._plan.bootstrap is None:
@@ -196,7 +213,7 @@ class Session:
         place = None
         if not self._plan.demo:
             kafka = self._plan.bootstrap
-            place = Place(self._folder, f"{kafka} {self._settings.prefix}" if kafka else "embedded")
+            place = Place(self._folder, f"{kafka} {self._settings.prefix}" if kafka else "local")
         return Feeder(
             self._settings,
             pace=self._plan.pace,
@@ -230,7 +247,9 @@ class Session:
                 raise
             self._note(f"read models stopped: {error}")
 
-    async def _keep_fresh(self, broker: EmbeddedBroker, worker: WorkerChild, watcher: Watcher, feeder: Feeder) -> None:
+    async def _keep_fresh(
+        self, stack: LocalStack | None, worker: WorkerChild, watcher: Watcher, feeder: Feeder
+    ) -> None:
         status, fed, derived = self._status, Rate(), Rate()
         while True:
             now = time.monotonic()
@@ -242,10 +261,8 @@ class Session:
             status.lag = watcher.fronts.lag(watcher.ends)
             if status.note and now - self._noted_at > FRESH_S:
                 status.note = ""
-            if broker.pid is None:
-                raise BrokerError(
-                    f"the embedded broker died. Its log {broker.log} ends with:\n{child.last_lines(broker.log)}"
-                )
+            if stack and (died := stack.died()):
+                raise BrokerError(died)
             if self._plan.demo and now - self._moved_at > STALLED_S:
                 raise RunFailed(
                     f"nothing was derived for {STALLED_S:.0f} s, lag {status.lag}; see {worker.log} and"

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 from aiokafka.structs import ConsumerRecord
 from pydantic import ValidationError
 
@@ -25,9 +25,12 @@ from schemas.proofs import JournalEntry
 
 HISTORY = {"style-tables": 2000, "attribution-states": 2000, "bonds": 2000, "modulations": 20, "tool-decisions": 20}
 """Records read per partition of the time before, for what the view shows at once; nothing of other topics."""
-FETCH_WAIT_MS = 100
-"""How long the broker may hold a fetch that finds nothing."""
-COMMITTED_S = 1.0
+FETCH_WAIT_MS = 500
+"""How long the broker may hold a fetch that finds nothing: the longest that a record waits for the one before it on its
+partition to be read."""
+LOCK_STEP_WAIT_MS = 100
+"""The same for a demo, which waits for each record."""
+LOOK_S = 2.0
 """Seconds between looks at the group's committed offsets and at log ends."""
 SETTLE_S = 0.25
 """Seconds after which ends are asked for again though nothing moved."""
@@ -54,7 +57,7 @@ class Watcher:
         self._began: dict[TopicPartition, int] = {}
         self._delivered: dict[TopicPartition, int] = {}
         self._moved = asyncio.Event()
-        self._reader = reader(settings, fetch_max_wait_ms=FETCH_WAIT_MS)
+        self._reader = reader(settings, fetch_max_wait_ms=LOCK_STEP_WAIT_MS if whole else FETCH_WAIT_MS)
         self._asker = reader(settings)
         self._admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
 
@@ -125,12 +128,14 @@ class Watcher:
 
     async def _keep_looking(self) -> None:
         while True:
-            await asyncio.sleep(COMMITTED_S)
+            await asyncio.sleep(LOOK_S)
             with suppress(KafkaError):  # the figures stay as they were until it answers again
                 await self._look()
 
     async def _look(self) -> None:
-        committed = await self._admin.list_consumer_group_offsets(self._settings.group)
+        committed: Mapping[TopicPartition, Any] = {}
+        with suppress(GroupCoordinatorNotAvailableError):  # a node that has just started
+            committed = await self._admin.list_consumer_group_offsets(self._settings.group)
         for place, found in committed.items():
             self.fronts.floor((self._name(place), place.partition), found.offset)
         self.ends = await self._ends(self._places(self._sources))

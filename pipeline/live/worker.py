@@ -23,6 +23,8 @@ STOP_GRACE_S = 20.0
 UNUSABLE = 2
 """Exit code of a worker whose settings or policy cannot be used: a restart would not help."""
 _POLL_S = 0.05
+_STEADY_POLL_S = 0.25
+"""Seconds between looks at a worker that is up."""
 
 
 class WorkerFailed(RuntimeError):
@@ -104,7 +106,7 @@ class WorkerChild:
         while (code := self._process.poll()) is None:
             if not self.ready.is_set() and self._ready_file.exists():
                 self.ready.set()
-            await asyncio.sleep(_POLL_S)
+            await asyncio.sleep(_STEADY_POLL_S if self.ready.is_set() else _POLL_S)
         return code
 
     def _why(self, code: int, deaths: int) -> str:

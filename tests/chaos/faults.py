@@ -12,7 +12,7 @@ from crew import Crew, Seat
 from schedule import Fault
 
 from pipeline.child import last_lines
-from pipeline.kafka_node import KafkaNode
+from pipeline.local.kafka import KafkaNode
 
 
 @dataclass

@@ -35,7 +35,7 @@ from watch import Watch
 
 from agents.policy.compiled import compile_policy
 from agents.roster import AGENTS
-from pipeline.kafka_node import KafkaNode
+from pipeline.local.kafka import KafkaNode
 from pipeline.replay.logs import read_history, read_policies
 from pipeline.replay.recorded_seals import RecordedSeals
 from pipeline.replay.verify import Report, Verifier, verified_topics

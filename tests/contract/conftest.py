@@ -1,24 +1,20 @@
-"""One contract suite, on the embedded broker or on Apache Kafka: `pytest tests/contract --broker embedded|kafka`.
+"""The contract suite, on one Apache Kafka and one Valkey for the whole run (tests/support/shared_broker.py).
 
-`ENDOCRINE_TEST_BROKER` does the same. On Kafka it uses the node that `make kafka` left running, else one of its own.
-Marks: `kafka` and `embedded` for what only makes sense there; `gap_of_embedded("reason")` for what the embedded broker
-is known to do otherwise (a strict xfail there: it fails as soon as the gap is closed).
+Each test has topics, a group and a folder of its own. Tests marked `node` start processes of their own beside them.
 """
 
 import asyncio
 import logging
-import os
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import shared_broker
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from pipeline.embedded import EmbeddedBroker
-from pipeline.kafka_node import LIBS, KafkaNode, running_node
 from pipeline.settings import Settings
 
 
@@ -26,54 +22,15 @@ from pipeline.settings import Settings
 class Broker:
     """The broker the suite runs on."""
 
-    name: str
     bootstrap: str
     redis_url: str
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--broker", choices=("embedded", "kafka"), help="broker of the contract suite (default: embedded)")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "gap_of_embedded(reason): the embedded broker differs here (strict xfail)")
-
-
-def _chosen(config: pytest.Config) -> str:
-    # A run that does not name this folder loads this file too late for the option: then it is the environment's choice.
-    return str(config.getoption("--broker", None) or os.environ.get("ENDOCRINE_TEST_BROKER") or "embedded")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    chosen = _chosen(config)
-    for item in items:
-        gap = item.get_closest_marker("gap_of_embedded")
-        if gap and chosen == "embedded":
-            item.add_marker(pytest.mark.xfail(strict=True, reason=gap.args[0]))
-
-
 @pytest.fixture(scope="session")
-def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """The one broker of this run, with a Redis beside it (the embedded one's in both cases)."""
+def broker() -> Broker:
+    """The one broker of this run, with a Redis beside it."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    folder = tmp_path_factory.mktemp("broker")
-    chosen = _chosen(request.config)
-    embedded = EmbeddedBroker(folder / "embedded", kafka=chosen == "embedded")
-    asyncio.run(embedded.start())
-    node = None
-    try:
-        if chosen == "embedded":
-            yield Broker("embedded", embedded.bootstrap, embedded.redis_url)
-        elif found := running_node():
-            yield Broker("kafka", found[1], embedded.redis_url)
-        else:
-            node = KafkaNode(folder / "kafka")
-            asyncio.run(node.start())
-            yield Broker("kafka", node.bootstrap, embedded.redis_url)
-    finally:
-        if node:
-            asyncio.run(node.stop())
-        asyncio.run(embedded.stop())
+    return Broker(*shared_broker.addresses())
 
 
 @pytest.fixture
@@ -104,14 +61,6 @@ async def admin(broker: Broker) -> AsyncIterator[AIOKafkaAdminClient]:
     await client.start()
     yield client
     await client.close()
-
-
-@pytest.fixture
-def kafka_libs() -> Path:
-    """Folder of Kafka's jars."""
-    if not LIBS.exists():
-        pytest.fail(f"Kafka's jars are missing in {LIBS}: run `make kafka-fetch`")
-    return LIBS
 
 
 class Wire:

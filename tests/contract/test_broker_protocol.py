@@ -126,7 +126,6 @@ async def test_headers_null_keys_and_tombstones_come_back_as_they_were(wire):
     assert (empty.key, empty.value) == (b"", b"")
 
 
-@pytest.mark.gap_of_embedded("the embedded broker keeps only the last header of one name")
 async def test_headers_of_one_name_are_all_kept(wire):
     """A dead letter carries the original headers, whatever they were."""
     topic = await wire.topic("forms")
@@ -164,7 +163,6 @@ async def test_log_ends_are_exact_and_per_partition(wire):
     assert [await wire.end_offset(topic, number) for number in range(3)] == [0, 7, 0]
 
 
-@pytest.mark.gap_of_embedded("the embedded broker creates a topic that is only asked for")
 async def test_a_topic_that_nobody_created_is_not_made_by_asking_for_it(wire):
     await wire.admin.describe_topics([wire.prefix + "nobody"])
     assert wire.prefix + "nobody" not in await wire.admin.list_topics()

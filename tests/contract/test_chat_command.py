@@ -31,7 +31,7 @@ def start(folder: Path, *arguments: str, **more: str) -> "subprocess.Popen[str]"
 
 
 def left_over(folder: Path) -> list[str]:
-    """Processes that name our folder: broker, worker, connectors."""
+    """Processes that name our folder: Kafka, Valkey, worker, connectors."""
     found = []
     for directory in Path("/proc").glob("[0-9]*"):
         try:
@@ -43,7 +43,7 @@ def left_over(folder: Path) -> list[str]:
     return found
 
 
-@pytest.mark.embedded
+@pytest.mark.node
 @pytest.mark.parametrize("api", ["chat", "responses"])
 def test_the_demo_answers_piped_lines_says_why_and_ends_by_itself(tmp_path: Path, api: str) -> None:
     lines = "what is endocrine?\n\n/signal alignment_risk 0.7\nremind me\n/why\n/rate 5\n/nonsense\nhello"
@@ -66,7 +66,7 @@ def test_the_demo_answers_piped_lines_says_why_and_ends_by_itself(tmp_path: Path
     assert not left_over(tmp_path)
 
 
-@pytest.mark.embedded
+@pytest.mark.node
 def test_ctrl_c_ends_the_demo_and_all_it_started(tmp_path: Path) -> None:
     chat = start(tmp_path, "chat", "--demo")
     deadline = time.monotonic() + DEADLINE_S

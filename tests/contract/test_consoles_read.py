@@ -10,7 +10,8 @@ import pytest
 from aiokafka.partitioner import DefaultPartitioner
 
 from pipeline.admin import ensure_topics
-from pipeline.kafka_node import java
+from pipeline.local.jars import kafka_jars
+from pipeline.local.java import java
 from pipeline.topics import physical_topics
 
 AGENTS = ["modulation", "gating"]
@@ -79,11 +80,11 @@ async def test_kcats_own_default_places_keys_otherwise(wire, kcat):
     assert placed != {key: ours(key.encode(), list(range(8)), list(range(8))) for key in keys}
 
 
-@pytest.mark.kafka
-async def test_kafkas_console_consumer_reads_every_topic(settings, wire, broker, kafka_libs):
+async def test_kafkas_console_consumer_reads_every_topic(settings, wire, broker):
     expected = await filled(settings, wire)
     formatter = ["print.key=true", "key.separator=\t", "print.headers=false"]
-    argv = [java(), "-Xmx256m", "-XX:TieredStopAtLevel=1", "-Dlog4j2.level=ERROR", "-cp", f"{kafka_libs}/*"]
+    argv = [java().program, "-Xmx256m", "-XX:TieredStopAtLevel=1", "-Dlog4j2.level=ERROR"]
+    argv += ["-cp", ":".join(map(str, kafka_jars()))]
     argv += ["org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server", broker.bootstrap]
     argv += ["--include", settings.prefix.replace(".", r"\.") + ".*", "--from-beginning", "--timeout-ms", "30000"]
     argv += ["--max-messages", str(len(expected) * len(KEYS))]

@@ -58,7 +58,7 @@ class Started:
             raise AssertionError(f"still running {DEADLINE_S} s after it was to end: {told}") from None
 
     def others(self) -> dict[int, str]:
-        """Processes that name our folder: broker and worker."""
+        """Processes that name our folder: Kafka, Valkey and worker."""
         found = {}
         for directory in Path("/proc").glob("[0-9]*"):
             try:
@@ -74,7 +74,7 @@ class Started:
 
     def fed(self) -> int:
         try:
-            return int(json.loads((self.folder / "data" / "feed.json").read_text())["embedded"])
+            return int(json.loads((self.folder / "data" / "feed.json").read_text())["local"])
         except (OSError, ValueError):
             return 0
 
@@ -107,8 +107,7 @@ def simulated():
 
 
 async def test_a_demo_ends_with_the_counts_that_simulate_gives(start, broker):
-    elsewhere = ("--bootstrap", broker.bootstrap) if broker.name == "kafka" else ()
-    demo = start("demo", *elsewhere)
+    demo = start("demo", "--bootstrap", broker.bootstrap)
     assert demo.ended() == 0, demo.err.read_text()
     lines = demo.out.read_text().splitlines()
     expected = simulated()
@@ -117,14 +116,13 @@ async def test_a_demo_ends_with_the_counts_that_simulate_gives(start, broker):
     assert any(line.startswith("turn ") for line in lines[:begin])
     assert demo.others() == {}
     assert "Traceback" not in demo.err.read_text()
-    if elsewhere:
-        admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
-        await admin.start()
-        assert not [name for name in await admin.list_topics() if ".demo-" in name]
-        await admin.close()
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
+    await admin.start()
+    assert not [name for name in await admin.list_topics() if ".demo-" in name]
+    await admin.close()
 
 
-@pytest.mark.embedded
+@pytest.mark.node
 def test_a_demo_whose_worker_dies_fails_and_says_why(start):
     demo = start("demo")
     wait_for(lambda: "turn " in demo.out.read_text())
@@ -134,7 +132,7 @@ def test_a_demo_whose_worker_dies_fails_and_says_why(start):
     assert demo.others() == {}
 
 
-@pytest.mark.embedded
+@pytest.mark.node
 def test_a_run_that_is_stopped_ends_cleanly_and_goes_on_when_started_again(start):
     first = start("run", "--pace", "30")
     wait_for(lambda: first.fed() > 30)
@@ -154,7 +152,7 @@ def test_a_run_that_is_stopped_ends_cleanly_and_goes_on_when_started_again(start
     assert "Traceback" not in again.err.read_text()
 
 
-@pytest.mark.embedded
+@pytest.mark.node
 def test_a_worker_that_is_killed_comes_back_and_the_run_goes_on(start):
     run = start("run", "--pace", "10")
     wait_for(lambda: run.out.read_text().count("\n") > 5)
@@ -168,14 +166,14 @@ def test_a_worker_that_is_killed_comes_back_and_the_run_goes_on(start):
     assert run.ended() == 0
 
 
-@pytest.mark.embedded
+@pytest.mark.node
 def test_nothing_outlives_a_run_that_is_killed_and_a_second_one_in_its_folder_is_refused(start):
     run = start("run")
     wait_for(lambda: "turn " in run.out.read_text())
     second = start("run")
     assert second.ended() == 1
     assert f"(process {run.process.pid}) uses the data folder" in second.err.read_text()
-    assert len(run.others()) == 2
+    assert len(run.others()) == 3
     run.process.kill()
     wait_for(lambda: run.others() == {})
 

@@ -5,7 +5,6 @@ import uuid
 from typing import Any
 
 import orjson
-import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from effects import answers, produce, running
 
@@ -99,7 +98,6 @@ async def test_what_must_not_run_twice_is_answered_as_interrupted_by_the_success
     assert len(found) == 2
 
 
-@pytest.mark.kafka  # the embedded broker keeps a member that had to join anew, and a group waits for it for ever
 async def test_two_runners_share_the_partitions_and_nothing_runs_twice(
     settings: Settings, admin: AIOKafkaAdminClient
 ) -> None:

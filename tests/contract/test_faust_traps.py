@@ -282,7 +282,6 @@ async def test_recovery_of_a_changelog_that_no_longer_begins_at_zero_does_not_ha
             assert {partition: unit.head.batch for (_, partition), unit in again.body.units.items()} == batches
 
 
-@pytest.mark.kafka
 async def test_two_workers_own_the_same_partition_number_of_all_topics(small, feed, consumer):
     agents = (ATTRIBUTION, SUSPICION)
     four = small.model_copy(update={"partitions": 4})

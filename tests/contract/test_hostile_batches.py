@@ -18,12 +18,11 @@ from pipeline.admin import ensure_topics
 from pipeline.cli.replay import verified
 from pipeline.kafka.batches import header_of
 from pipeline.kafka.unreadable import UNREADABLE
-from pipeline.kafka_node import KafkaNode
+from pipeline.local.kafka import KafkaNode
 from pipeline.policy_files import shipped_policy
 from pipeline.reading import batches
 from pipeline.settings import Settings
 
-pytestmark = pytest.mark.kafka
 CODECS = {"none": 0, "gzip": wire.GZIP, "snappy": wire.SNAPPY, "lz4": wire.LZ4, "zstd": wire.ZSTD}
 
 
@@ -149,7 +148,8 @@ async def test_a_flood_that_decompresses_a_thousandfold_takes_bounded_memory_and
     assert grown_mib < 400, f"{grown_mib} MiB more than before 800 MB came"
 
 
-async def test_a_batch_that_was_corrupted_on_the_brokers_disk_is_one_dead_letter_and_proved(tmp_path, kafka_libs):
+@pytest.mark.node
+async def test_a_batch_that_was_corrupted_on_the_brokers_disk_is_one_dead_letter_and_proved(tmp_path):
     """A payload that nobody can decompress, under a CRC that fits: no broker takes that, but a disk may hold it."""
     async with KafkaNode(tmp_path / "kafka", heap="512m") as node:
         mine = Settings(bootstrap=node.bootstrap, partitions=1, data_dir=tmp_path, prefix="odd.", group="odd")

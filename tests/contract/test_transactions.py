@@ -32,8 +32,6 @@ from pipeline.projection.store import Store
 from pipeline.reading import batches
 from pipeline.settings import Settings
 
-pytestmark = pytest.mark.kafka
-
 
 @pytest.fixture
 def small(settings: Settings) -> Settings:

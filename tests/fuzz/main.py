@@ -30,7 +30,7 @@ from shrink import smallest
 from tooling import service
 from world import PARTITIONS, World
 
-from pipeline.kafka_node import KafkaNode
+from pipeline.local.kafka import KafkaNode
 
 SERVICE_S = 0.05
 SHRINK_TRIES = 24

@@ -1,12 +1,11 @@
 """200 turns at once while the model takes two seconds each: is a turn lost, and do other decisions wait?
 
-`make turns` calls this. On Apache Kafka where Java and the jars are present, else on the embedded broker. Worker, model
-and tool connector and the scripted HTTP server run as processes. Beside the turns, applications of other identities ask
-the gate for 50 tool calls a second; how long their decisions take is measured before and during.
+`make turns` calls this. It starts a Kafka node of its own; worker, model and tool connector and the scripted HTTP
+server run as processes. Beside the turns, applications of other identities ask the gate for 50 tool calls a second; how
+long their decisions take is measured before and during.
 Exit code 1: a turn was lost.
 """
 
-import argparse
 import asyncio
 import logging
 import os
@@ -30,9 +29,8 @@ from running import CommandChild
 from agents.roster import AGENTS
 from pipeline.admin import ensure_topics
 from pipeline.connectors.model.settings import ModelSettings
-from pipeline.embedded import EmbeddedBroker
 from pipeline.engine.fit import partition_of
-from pipeline.kafka_node import LIBS, BrokerError, KafkaNode, java
+from pipeline.local.kafka import KafkaNode
 from pipeline.settings import Settings
 
 TURNS = 200
@@ -110,11 +108,12 @@ def opened(audit_id: str, identity: str, *, respond: bool) -> dict[str, Any]:
     return {**turn, "client": "load", "model": "scripted", "prompt": prompt, "respond": respond, "ts": time.time()}
 
 
-async def run(embedded: bool) -> int:
+async def run() -> int:
     """The whole run; returns the exit code."""
     async with AsyncExitStack() as ending:
         folder = Path(ending.enter_context(tempfile.TemporaryDirectory()))
-        name, bootstrap = await _broker(ending, folder, embedded)
+        node = await ending.enter_async_context(KafkaNode(folder / "kafka"))
+        bootstrap = node.bootstrap
         settings = Settings(
             bootstrap=bootstrap, redis_url=None, data_dir=folder / "data", instance="one", metrics_port=None
         )
@@ -157,21 +156,7 @@ async def run(embedded: bool) -> int:
         for task in tasks:
             if task.done():
                 task.result()
-        return _report(load, wanted, name, begun, took)
-
-
-async def _broker(ending: AsyncExitStack, folder: Path, embedded: bool) -> tuple[str, str]:
-    """(name, bootstrap) of a broker of our own."""
-    try:
-        java()
-        here = any(LIBS.glob("kafka_2*.jar"))
-    except BrokerError:
-        here = False
-    if here and not embedded:
-        node = await ending.enter_async_context(KafkaNode(folder / "kafka"))
-        return "Apache Kafka", node.bootstrap
-    broker = await ending.enter_async_context(EmbeddedBroker(folder / "embedded"))
-    return "embedded broker", broker.bootstrap
+        return _report(load, wanted, begun, took)
 
 
 async def _stack(ending: AsyncExitStack, settings: Settings, folder: Path) -> None:
@@ -200,11 +185,11 @@ async def _stack(ending: AsyncExitStack, settings: Settings, folder: Path) -> No
         await child.start()
 
 
-def _report(load: Load, wanted: set[str], broker: str, begun: float, took: float) -> int:
+def _report(load: Load, wanted: set[str], begun: float, took: float) -> int:
     lost = len(wanted - load.closed.keys())
     ended = Counter(load.closed[turn][0] for turn in wanted & load.closed.keys())
     times = [load.closed[turn][1] - begun for turn in wanted & load.closed.keys()]
-    print(f"{TURNS} turns at once over {IDENTITIES} identities, a model that takes {DELAY_S:g} s, {broker},")
+    print(f"{TURNS} turns at once over {IDENTITIES} identities, a model that takes {DELAY_S:g} s,")
     print(f"{os.cpu_count()} cores, {ModelSettings().concurrency} calls of the model at once at most")
     print(f"turns lost            {lost}  ({', '.join(f'{name} {n}' for name, n in sorted(ended.items()))})")
     print(f"until all had ended   {'never' if lost else f'{took:.1f} s'}  (a turn: {_spread(times, 's', 1)})")
@@ -230,7 +215,5 @@ def _logs(folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--embedded", action="store_true", help="the embedded broker, even where Java is present")
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    raise SystemExit(asyncio.run(run(parser.parse_args().embedded)))
+    raise SystemExit(asyncio.run(run()))

@@ -1,7 +1,6 @@
-"""A Redis of its own for each test, which it may kill: the embedded one, and Debian's redis-server where installed."""
+"""A Valkey of its own for each test, which it may kill."""
 
 import asyncio
-import shutil
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,7 +11,7 @@ import redis.asyncio as redis
 from redis.exceptions import RedisError
 
 from pipeline.child import free_port
-from pipeline.embedded import binary
+from pipeline.local.valkey import binary
 from pipeline.settings import Settings
 
 
@@ -35,7 +34,8 @@ class _Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def _command(self) -> list[str]:
-        raise NotImplementedError
+        options = ["--bind", "127.0.0.1", "--port", str(self._port), "--dir", str(self._folder), "--save", ""]
+        return [str(binary()), *options, "--appendonly", "yes", "--appendfsync", "everysec"]
 
     async def start(self) -> None:
         self._spawn()
@@ -57,22 +57,10 @@ class _Server:
             self._process = None
 
 
-class _RedisServer(_Server):
-    def _command(self) -> list[str]:
-        options = ["--bind", "127.0.0.1", "--port", str(self._port), "--dir", str(self._folder), "--save", ""]
-        return ["redis-server", *options, "--appendonly", "yes", "--appendfsync", "everysec"]
-
-
-class _Embedded(_Server):
-    def _command(self) -> list[str]:
-        data = str(self._folder / "embedded")
-        return [str(binary()), "start", "--only", "redis", "--redis-port", str(self._port), "--data-dir", data]
-
-
-@pytest.fixture(params=["embedded", *(["redis-server"] if shutil.which("redis-server") else [])])
-async def server(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Redis]:
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Redis]:
     """A running Redis, empty."""
-    made = (_Embedded if request.param == "embedded" else _RedisServer)(tmp_path)
+    made = _Server(tmp_path)
     await made.start()
     yield made
     await made.client.aclose()

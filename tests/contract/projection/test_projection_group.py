@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 
-import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
@@ -11,9 +10,6 @@ TAKEOVER_S = 10
 """Apache Kafka takes one heartbeat interval, 3.3 s."""
 
 
-@pytest.mark.gap_of_embedded(
-    "answers a commit sent while a member leaves so that aiokafka drops its member id, and never expires that id"
-)
 async def test_a_member_that_commits_while_another_leaves_takes_over_its_partitions(wire):
     topics = [await wire.topic(name) for name in "abcd"]
     members = [

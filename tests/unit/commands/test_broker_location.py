@@ -1,11 +1,13 @@
 """One way to find the broker: the option, then the environment, then the local stack of the data folder."""
 
-import fcntl
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
-from pipeline.broker_location import local_stack, locate
+from pipeline.broker_location import locate
 from pipeline.environment import SettingsError
 from pipeline.settings import Settings
 
@@ -35,10 +37,17 @@ def stack(tmp_path, monkeypatch):
     monkeypatch.delenv("ENDOCRINE_BOOTSTRAP", raising=False)
     folder = tmp_path / ".endocrine"
     folder.mkdir()
-    (folder / "broker.json").write_text(json.dumps({"bootstrap": "127.0.0.1:7", "redis_url": "redis://127.0.0.1:8/12"}))
-    with (folder / "broker.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield folder
+    # Nothing of it but processes that look like its own.
+    parts = {
+        name: subprocess.Popen([sys.executable, "-c", "input()", str(folder / name)], stdin=subprocess.PIPE)
+        for name in ("kafka", "valkey")
+    }
+    pids = {name: part.pid for name, part in parts.items()}
+    left = {"pids": pids, "bootstrap": "127.0.0.1:7", "redis_url": "redis://127.0.0.1:8/12", "stays": True}
+    (folder / "stack.json").write_text(json.dumps(left))
+    yield folder
+    for part in parts.values():
+        part.communicate(b"\n")
 
 
 def test_the_option_goes_before_the_environment_and_that_before_the_local_stack(stack, monkeypatch):
@@ -57,9 +66,9 @@ def test_a_redis_that_is_named_goes_before_that_of_the_stack(stack):
 def test_a_stack_that_is_down_is_not_found_although_its_file_is_there(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ENDOCRINE_BOOTSTRAP", raising=False)
-    (tmp_path / "broker.json").write_text(json.dumps({"bootstrap": "127.0.0.1:7"}))
-    (tmp_path / "broker.lock").touch()
-    assert local_stack(tmp_path) is None
+    (tmp_path / ".endocrine").mkdir()
+    left = {"pids": {"kafka": os.getpid()}, "bootstrap": "127.0.0.1:7"}  # the pid is another process by now
+    (tmp_path / ".endocrine" / "stack.json").write_text(json.dumps(left))
     assert "the default: neither --bootstrap nor ENDOCRINE_BOOTSTRAP is given" in str(locate(None))
 
 

@@ -1,5 +1,6 @@
 """The Kafka node's process: start, crash, restart, and errors."""
 
+import asyncio
 import socket
 
 import pytest
@@ -7,13 +8,14 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from pipeline.child import BrokerError
-from pipeline.kafka_node import KafkaNode, java
+from pipeline.local.kafka import KafkaNode
+from pipeline.local.valkey import ValkeyServer
 
-pytestmark = pytest.mark.kafka
+pytestmark = pytest.mark.node
 
 
-async def test_a_crashed_node_comes_back_at_its_address_with_what_it_acknowledged(tmp_path, kafka_libs):
-    async with KafkaNode(tmp_path, heap="512m") as node:
+async def test_a_crashed_node_comes_back_at_its_address_with_what_it_acknowledged(tmp_path):
+    async with KafkaNode(tmp_path, heap="256m") as node:
         bootstrap = node.bootstrap
         admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
         await admin.start()
@@ -32,7 +34,7 @@ async def test_a_crashed_node_comes_back_at_its_address_with_what_it_acknowledge
     assert node.pid is None
 
 
-async def test_a_taken_port_is_an_error_that_names_it(tmp_path, kafka_libs):
+async def test_a_taken_port_is_an_error_that_names_it(tmp_path):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -41,11 +43,33 @@ async def test_a_taken_port_is_an_error_that_names_it(tmp_path, kafka_libs):
             await KafkaNode(tmp_path, port=port).start()
 
 
-async def test_a_node_that_dies_at_start_shows_its_last_log_lines(tmp_path, kafka_libs):
+async def test_a_node_that_dies_at_start_shows_its_last_log_lines(tmp_path):
     with pytest.raises(BrokerError, match=r"could not be formatted|died at start") as failure:
         await KafkaNode(tmp_path, heap="1k").start()
     assert "heap" in str(failure.value)
 
 
-def test_the_java_found_is_recent_enough():
-    assert java()
+async def test_a_valkey_that_dies_at_start_shows_its_last_log_lines(tmp_path):
+    (tmp_path / "appendonlydir").write_text("a file where a folder is to be")
+    server = ValkeyServer(tmp_path)
+    with pytest.raises(BrokerError, match=r"Valkey died at start \(exit code 1\)"):
+        await server.start()
+    assert server.pid is None
+
+
+async def test_valkey_keeps_what_it_acknowledged_through_its_own_crash(tmp_path):
+    server = ValkeyServer(tmp_path)
+    await server.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"SET kept x\r\n")
+    assert await reader.readline() == b"+OK\r\n"
+    writer.close()
+    server.kill()
+    again = ValkeyServer(tmp_path, port=server.port)
+    await again.start()
+    assert again.url == server.url
+    reader, writer = await asyncio.open_connection("127.0.0.1", again.port)
+    writer.write(b"GET kept\r\n")
+    assert await reader.readline() == b"$1\r\n"
+    writer.close()
+    await again.stop()

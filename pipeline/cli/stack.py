@@ -1,0 +1,112 @@
+"""`endocrine up`, `down`, `status`: a local stack that stays when the command ends."""
+
+import asyncio
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from pipeline.local.jars import Progress
+
+Fetch = Annotated[bool, typer.Option("--fetch-only", help="Fetch what it needs, and start nothing.")]
+ABSENT = 1
+"""Exit code of `status` when no stack is up."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("up")(up)
+    app.command("down")(down)
+    app.command("status")(status)
+
+
+def up(fetch_only: Fetch = False) -> None:
+    """Start Kafka and Valkey on this folder; they stay until `endocrine down`.
+
+    A part that ENDOCRINE_BOOTSTRAP or ENDOCRINE_REDIS_URL names is not started. Exit codes: 0 up; 1 failed. Data lies
+    in ENDOCRINE_DATA_DIR (default .endocrine); the ports stay the same from start to start.
+    """
+    from pipeline.child import BrokerError
+    from pipeline.cli.stack_status import report
+    from pipeline.local import stack
+    from pipeline.local.prepare import prepared
+    from pipeline.settings import Settings
+
+    settings = Settings()
+    kafka, valkey = "bootstrap" not in settings.model_fields_set, settings.redis_url is None
+
+    async def start() -> None:
+        if kafka:
+            await prepared(_step)
+        if not fetch_only:
+            await stack.LocalStack(settings.data_dir, kafka=kafka, valkey=valkey, stays=True).start()
+
+    begun = time.monotonic()
+    try:
+        found = stack.running(settings.data_dir)
+        if found is None or not found.stays or fetch_only:
+            asyncio.run(start())
+            _say(f"done ({time.monotonic() - begun:.1f} s)")
+    except BrokerError as error:
+        _fail(error)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    if not fetch_only:
+        print("\n".join(report(settings.data_dir)))
+
+
+def down() -> None:
+    """End the stack that `endocrine up` started; its data stays. Exit codes: 0 ended, also if none was up; 1 failed."""
+    from pipeline.local import stack
+    from pipeline.settings import Settings
+
+    folder = Settings().data_dir
+    found = stack.running(folder)
+    if found and not found.stays:
+        _fail(stack.in_use(folder.absolute()))
+    print("the local stack has ended" if stack.end(folder) else _none(folder))
+
+
+def status() -> None:
+    """What of the local stack runs, and where. Exit codes: 0 it is up, 1 it is not."""
+    from pipeline.cli.stack_status import report
+    from pipeline.settings import Settings
+
+    folder = Settings().data_dir
+    if not (lines := report(folder)):
+        print(_none(folder))
+        raise typer.Exit(ABSENT)
+    print("\n".join(lines))
+
+
+@contextmanager
+def _step(doing: str) -> Iterator["Progress"]:
+    from rich.console import Console
+
+    from pipeline.live.face import bar
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        _say(f"{doing} ...")
+        yield lambda done, total: None
+        return
+    with bar(console, doing) as progress:
+        yield progress
+
+
+def _none(folder: Path) -> str:
+    return f"no local stack runs on {folder.absolute()}; `endocrine up` starts one"
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _fail(error: Exception) -> NoReturn:
+    _say(f"error: {error}")
+    raise typer.Exit(1)

@@ -1,0 +1,119 @@
+"""The one Kafka and Valkey of a test run, shared by all its processes.
+
+The first test that needs it starts a keeper, a process of its own that owns both. It ends them when the run ends,
+however that happens: it watches the process of the run, and what it started ends with it.
+"""
+
+import asyncio
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from pipeline.local.kafka import KafkaNode
+from pipeline.local.prepare import prepared
+from pipeline.local.valkey import ValkeyServer
+
+FOLDER = "ENDOCRINE_TEST_RUN"
+"""Environment variable: the folder of this run."""
+OWNER = "ENDOCRINE_TEST_OWNER"
+"""Environment variable: the process of this run; when it is gone, so is the broker."""
+_WATCH_S = 0.5
+_START_S = 300.0
+"""Seconds; the first time on a machine the jars are fetched."""
+
+
+class Addresses(NamedTuple):
+    """Where they are."""
+
+    bootstrap: str
+    redis_url: str
+
+
+def addresses() -> Addresses:
+    """Those of this run's broker, started if nobody did yet. Raises RuntimeError when it does not start."""
+    folder = Path(os.environ[FOLDER])
+    with (folder / "lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        found = folder / "addresses.json"
+        if not found.exists():
+            _start_keeper(folder, found)
+        return Addresses(**json.loads(found.read_text()))
+
+
+def end(folder: Path) -> None:
+    """End the broker of the run of this folder, and wait for it."""
+    try:
+        pid = int((folder / "keeper").read_text())
+        os.kill(pid, signal.SIGTERM)
+    except (OSError, ValueError):
+        return
+    while (folder / "keeper").exists() and _lives(pid):
+        time.sleep(_WATCH_S / 10)
+
+
+def _start_keeper(folder: Path, found: Path) -> None:
+    log = folder / "keeper.log"
+    with log.open("ab") as out:
+        keeper = subprocess.Popen(
+            [sys.executable, __file__, str(folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + _START_S
+    while not found.exists():
+        if keeper.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"the broker of the tests did not start:\n{log.read_text()[-4000:]}")
+        time.sleep(_WATCH_S / 10)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+async def _keep(folder: Path, owner: int) -> None:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    (folder / "keeper").write_text(str(os.getpid()))
+    try:
+        await prepared(lambda doing: _Silent())
+        valkey = ValkeyServer(folder / "valkey")
+        async with KafkaNode(folder / "kafka") as node:
+            await valkey.start()
+            try:
+                part = folder / "addresses.part"
+                part.write_text(json.dumps(Addresses(node.bootstrap, valkey.url)._asdict()))
+                part.replace(folder / "addresses.json")
+                while not stop.is_set() and _lives(owner):
+                    try:
+                        await asyncio.wait_for(stop.wait(), _WATCH_S)
+                    except TimeoutError:
+                        continue
+            finally:
+                await valkey.stop()
+    finally:
+        (folder / "keeper").unlink(missing_ok=True)
+
+
+class _Silent:
+    def __enter__(self):
+        return lambda done, total: None
+
+    def __exit__(self, *_):
+        return None
+
+
+if __name__ == "__main__":
+    asyncio.run(_keep(Path(sys.argv[1]), int(os.environ[OWNER])))
