@@ -26,11 +26,11 @@ MIB = 1 << 20
 HEAP = "256m"
 """Java's heap: enough for the catalogue's topics and a person's records."""
 BOUNDED = {
-    # A partition keeps about 4 MiB, and at most a segment more. A changelog's segments are larger (pipeline.topics).
+    # A partition keeps about 4 MiB, and at most a segment more. A segment holds the largest batch of a changelog.
     "log.retention.bytes": str(4 * MIB),
-    "log.segment.bytes": str(8 * MIB),
-    # A compacted partition is compacted up to its newest segment: one that is small, or half an hour old.
-    "log.roll.ms": str(30 * 60 * 1000),
+    "log.segment.bytes": str(16 * MIB),
+    # Only what is not in the newest segment is deleted or compacted, so a segment is closed soon.
+    "log.roll.ms": str(15 * 60 * 1000),
     "log.cleaner.backoff.ms": "60000",
     "offsets.topic.num.partitions": "2",
     "offsets.topic.segment.bytes": str(2 * MIB),
@@ -43,7 +43,7 @@ BOUNDED = {
     "broker.heartbeat.interval.ms": "2000",
     "broker.session.timeout.ms": "6000",
 }
-"""Kafka's settings that hold the folder below 1 GB, however long it is used, and cost little."""
+"""Kafka's settings that hold the folder below 1 GB, however long it is used by a person, and cost little."""
 _END_S = 30.0
 _POLL_S = 0.05
 

@@ -8,6 +8,7 @@ import asyncio
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -105,6 +106,8 @@ async def _keep(folder: Path, owner: int) -> None:
                 await valkey.stop()
     finally:
         (folder / "keeper").unlink(missing_ok=True)
+        if not _lives(owner):
+            shutil.rmtree(folder, ignore_errors=True)  # nobody else is left to do it
 
 
 class _Silent:
