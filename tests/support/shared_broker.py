@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from pipeline.local.kafka import KafkaNode
 from pipeline.local.prepare import prepared
+from pipeline.local.stack import PATIENT
 from pipeline.local.valkey import ValkeyServer
 
 FOLDER = "ENDOCRINE_TEST_RUN"
@@ -91,7 +92,7 @@ async def _keep(folder: Path, owner: int) -> None:
     try:
         await prepared(lambda doing: _Silent())
         valkey = ValkeyServer(folder / "valkey")
-        async with KafkaNode(folder / "kafka") as node:
+        async with KafkaNode(folder / "kafka", properties=PATIENT) as node:
             await valkey.start()
             try:
                 part = folder / "addresses.part"
