@@ -273,6 +273,15 @@ def _install() -> None:
 _install()
 
 
+def hold_fetches(consumer: AIOKafkaConsumer, milliseconds: int) -> None:
+    """How long the broker may hold fetches that find nothing (`fetch_max_wait_ms`), from the next one on.
+
+    A record waits up to so long for the one before it on its partition to be read, so it is short while records come;
+    and every fetch names all partitions and costs both sides the more, so it is long while none do.
+    """
+    consumer._fetcher._fetch_max_wait_ms = milliseconds
+
+
 def bind(consumer: AIOKafkaConsumer, *, isolation_level: str, max_batch_bytes: int, fetch_max_bytes: int) -> None:
     """Set what Faust does not let one choose, of a consumer that it made and has not started."""
     consumer._isolation_level = isolation_level

@@ -135,11 +135,11 @@ class Session:
             patience = OWN_TOPICS_TIMEOUT_S if stack and stack.kafka else TOPICS_TIMEOUT_S
             if self._plan.demo and self._plan.bootstrap:
                 self._ending.push_async_callback(self._delete_topics)
-            async with asyncio.TaskGroup() as group:
-                group.create_task(ensure_topics(self._settings, names, timeout_s=patience))
-                if stack and stack.kafka:
-                    for name in (self._settings.group, f"{self._settings.group}.projection"):
-                        group.create_task(evict(self._settings.bootstrap, name))
+            work: list[Coroutine[Any, Any, object]] = [ensure_topics(self._settings, names, timeout_s=patience)]
+            if stack and stack.kafka:
+                groups = self._settings.group, f"{self._settings.group}.projection"
+                work += [evict(self._settings.bootstrap, group) for group in groups]
+            await asyncio.gather(*work)
         worker = WorkerChild(
             self._settings, note=self._note, bury=self._bury, restarts=0 if self._plan.demo else RESTARTS
         )

@@ -4,6 +4,7 @@ Two consumers, because a broker answers one connection in order: a question woul
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -16,7 +17,7 @@ from pydantic import ValidationError
 
 from agents.contract import Agent
 from pipeline.clients import introduce, reader
-from pipeline.kafka.fetching import covered
+from pipeline.kafka.fetching import covered, hold_fetches
 from pipeline.live.event import Event, event_of
 from pipeline.live.fronts import Fronts, Where
 from pipeline.settings import Settings
@@ -25,13 +26,15 @@ from schemas.proofs import JournalEntry
 
 HISTORY = {"style-tables": 2000, "attribution-states": 2000, "bonds": 2000, "modulations": 20, "tool-decisions": 20}
 """Records read per partition of the time before, for what the view shows at once; nothing of other topics."""
-FETCH_WAIT_MS = 500
-"""How long the broker may hold a fetch that finds nothing: the longest that a record waits for the one before it on its
-partition to be read."""
-LOCK_STEP_WAIT_MS = 100
-"""The same for a demo, which waits for each record."""
-LOOK_S = 2.0
+FETCH_WAIT_MS = 100
+"""How long the broker may hold a fetch that finds nothing (`hold_fetches`)."""
+IDLE_WAIT_MS = 1000
+"""The same once nothing came for IDLE_S."""
+IDLE_S = 3.0
+LOOK_S = 1.0
 """Seconds between looks at the group's committed offsets and at log ends."""
+IDLE_LOOK_S = 5.0
+"""The same once nothing came for IDLE_S."""
 SETTLE_S = 0.25
 """Seconds after which ends are asked for again though nothing moved."""
 
@@ -57,7 +60,8 @@ class Watcher:
         self._began: dict[TopicPartition, int] = {}
         self._delivered: dict[TopicPartition, int] = {}
         self._moved = asyncio.Event()
-        self._reader = reader(settings, fetch_max_wait_ms=LOCK_STEP_WAIT_MS if whole else FETCH_WAIT_MS)
+        self._heard = time.monotonic()
+        self._reader = reader(settings, fetch_max_wait_ms=FETCH_WAIT_MS)
         self._asker = reader(settings)
         self._admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
 
@@ -111,10 +115,17 @@ class Watcher:
             self._moved.clear()
             await self._moved.wait()
 
+    @property
+    def _idle(self) -> bool:
+        return not self._whole and time.monotonic() - self._heard > IDLE_S
+
     async def _read(self) -> None:
         while True:
+            hold_fetches(self._reader, IDLE_WAIT_MS if self._idle else FETCH_WAIT_MS)
             fetched: Mapping[TopicPartition, list[ConsumerRecord]] = await self._reader.getmany(timeout_ms=1000)
             records = [record for part in fetched.values() for record in part]
+            if records:
+                self._heard = time.monotonic()
             for record in sorted(records, key=lambda record: record.timestamp):
                 place = TopicPartition(record.topic, record.partition)
                 name = record.topic.removeprefix(self._settings.prefix)
@@ -128,7 +139,7 @@ class Watcher:
 
     async def _keep_looking(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(IDLE_LOOK_S if self._idle else LOOK_S)
             with suppress(KafkaError):  # the figures stay as they were until it answers again
                 await self._look()
 

@@ -25,12 +25,15 @@ from pipeline.local.valkey import ValkeyServer
 MIB = 1 << 20
 HEAP = "256m"
 """Java's heap: enough for the catalogue's topics and a person's records."""
+PATIENT = {"broker.heartbeat.interval.ms": "2000", "broker.session.timeout.ms": "20000"}
+"""Nobody else waits for the only node. On a busy machine it is late with its heartbeats, and one that is given up for
+dead names no broker to clients. The price: one that crashed registers again only after so long."""
 BOUNDED = {
-    # A partition keeps about 4 MiB, and at most a segment more. A changelog's segments are larger (pipeline.topics).
+    # A partition keeps about 4 MiB, and at most a segment more. A segment holds the largest batch of a changelog.
     "log.retention.bytes": str(4 * MIB),
-    "log.segment.bytes": str(8 * MIB),
-    # A compacted partition is compacted up to its newest segment: one that is small, or half an hour old.
-    "log.roll.ms": str(30 * 60 * 1000),
+    "log.segment.bytes": str(16 * MIB),
+    # Only what is not in the newest segment is deleted or compacted, so a segment is closed soon.
+    "log.roll.ms": str(15 * 60 * 1000),
     "log.cleaner.backoff.ms": "60000",
     "offsets.topic.num.partitions": "2",
     "offsets.topic.segment.bytes": str(2 * MIB),
@@ -39,11 +42,9 @@ BOUNDED = {
     "share.coordinator.state.topic.segment.bytes": str(2 * MIB),
     "metadata.log.segment.bytes": str(8 * MIB),
     "metadata.max.retention.bytes": str(16 * MIB),
-    # Nobody else waits for this node: what it costs while idle matters more than how soon it is missed.
-    "broker.heartbeat.interval.ms": "2000",
-    "broker.session.timeout.ms": "6000",
+    **PATIENT,
 }
-"""Kafka's settings that hold the folder below 1 GB, however long it is used, and cost little."""
+"""Kafka's settings that hold the folder below 1 GB, however long it is used by a person, and cost little."""
 _END_S = 30.0
 _POLL_S = 0.05
 

@@ -17,13 +17,15 @@ from aiokafka.structs import ConsumerRecord
 from pipeline import clients
 from pipeline.engine.decode import Malformed
 from pipeline.engine.wire import Raw
-from pipeline.kafka.fetching import covered
+from pipeline.kafka.fetching import covered, hold_fetches
 from pipeline.projection.store import NOTHING, Batch, Store
 from pipeline.projection.writes import TOPICS, writes_of
 from pipeline.settings import Settings
 
-_IDLE_MS = 500
+_IDLE_MS = 1000
 """How long a fetch waits; also how often a quiet projection looks whether Redis still holds what was written."""
+_HELD_MS, _IDLE_HELD_MS = 200, 1000
+"""How long the broker may hold a fetch that finds nothing (`hold_fetches`): while records come, and while none do."""
 _SCRIPT_RECORDS = 500
 """Records per script: about 3 ms, for which Redis serves no one else."""
 _LONGEST_OUTAGE_MS = 7 * 86_400_000
@@ -110,6 +112,7 @@ class Projection(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _loop(self, consumer: AIOKafkaConsumer) -> None:
         clock = asyncio.get_running_loop().time
         committed = clock()
+        fetched: dict[TopicPartition, list[ConsumerRecord]] = {}
         while True:
             try:
                 await self._place(consumer)
@@ -119,6 +122,7 @@ class Projection(ConsumerRebalanceListener):  # type: ignore[misc]
                 _log.warning("the projection waits for the broker", error=str(error) or type(error).__name__)
                 await asyncio.sleep(_BROKER_PAUSE_S)
                 continue
+            hold_fetches(consumer, _HELD_MS if fetched else _IDLE_HELD_MS)
             fetched = await consumer.getmany(timeout_ms=_IDLE_MS)
             for partition, records in fetched.items():
                 for first in range(0, len(records), _SCRIPT_RECORDS):

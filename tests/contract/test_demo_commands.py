@@ -1,10 +1,15 @@
 """`endocrine demo` and `endocrine run` as a person starts them: child processes, signals, exit codes."""
 
+import contextlib
+import fcntl
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
+import termios
+import threading
 import time
 from pathlib import Path
 
@@ -59,15 +64,7 @@ class Started:
 
     def others(self) -> dict[int, str]:
         """Processes that name our folder: Kafka, Valkey and worker."""
-        found = {}
-        for directory in Path("/proc").glob("[0-9]*"):
-            try:
-                command = (directory / "cmdline").read_bytes().decode("utf-8", "replace").replace("\0", " ")
-            except OSError:
-                continue
-            if str(self.folder / "data") in command:
-                found[int(directory.name)] = command
-        return found
+        return naming(self.folder / "data")
 
     def worker(self) -> int | None:
         return next((pid for pid, command in self.others().items() if " worker " in command), None)
@@ -77,6 +74,66 @@ class Started:
             return int(json.loads((self.folder / "data" / "feed.json").read_text())["local"])
         except (OSError, ValueError):
             return 0
+
+
+def naming(folder: Path) -> dict[int, str]:
+    """Processes that name this folder, with their command lines."""
+    found = {}
+    for directory in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (directory / "cmdline").read_bytes().decode("utf-8", "replace").replace("\0", " ")
+        except OSError:
+            continue
+        if str(folder) in command:
+            found[int(directory.name)] = command
+    return found
+
+
+class Terminal:
+    """A command on a terminal of its own, of 100 columns and 30 lines."""
+
+    def __init__(self, data: Path, *arguments: str) -> None:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("ENDOCRINE_")}
+        environment |= {"ENDOCRINE_DATA_DIR": str(data), "TERM": "xterm"}
+        ours, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, (30, 100))
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "pipeline.cli", *arguments],
+            env=environment,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        os.close(theirs)
+        self._ours = ours
+        self._shown = b""
+        self._reading = threading.Thread(target=self._read)
+        self._reading.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._reading.join()
+        os.close(self._ours)
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError):  # what a terminal whose other end is closed answers
+            while data := os.read(self._ours, 65536):
+                self._shown += data
+
+    def shown(self) -> str:
+        return self._shown.decode("utf-8", "replace")
+
+    def interrupt(self) -> None:
+        os.write(self._ours, b"\x03")
+
+    def ended(self) -> int:
+        return self.process.wait(DEADLINE_S)
 
 
 @pytest.fixture
@@ -150,6 +207,43 @@ def test_a_run_that_is_stopped_ends_cleanly_and_goes_on_when_started_again(start
     assert "turn " in news
     assert "ann-turn-1 revision 0" not in news
     assert "Traceback" not in again.err.read_text()
+
+
+@pytest.mark.node
+def test_without_java_maven_and_redis_on_the_path_run_shows_its_view_and_again_what_was_there(tmp_path, monkeypatch):
+    """As on a machine with Python alone, on a terminal."""
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    data = tmp_path / "data"
+    for rounds in ("1", "0"):
+        with Terminal(data, "run", "--rounds", rounds, "--pace", "50") as run:
+            wait_for(lambda run=run: "ann-turn-1" in run.shown())
+            run.interrupt()
+            assert run.ended() == 0
+            assert "Ctrl-C ends it" in run.shown()
+        assert naming(data) == {}
+
+
+@pytest.mark.node
+def test_a_run_uses_the_stack_that_is_up_and_leaves_it_up(start):
+    def ended(*arguments):
+        command = start(*arguments)
+        return command.ended()
+
+    up = start("up")
+    assert up.ended() == 0, up.err.read_text()
+    before = up.others()
+    assert len(before) == 2
+    assert ended("up") == 0
+    assert ended("status") == 0
+    run = start("run", "--rounds", "0")
+    wait_for(lambda: "nothing is fed" in run.err.read_text())
+    run.process.terminate()
+    assert run.ended() == 0
+    assert up.others() == before
+    assert ended("down") == 0
+    assert ended("status") == 1
+    assert up.others() == {}
 
 
 @pytest.mark.node

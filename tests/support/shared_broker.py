@@ -8,6 +8,7 @@ import asyncio
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from typing import NamedTuple
 
 from pipeline.local.kafka import KafkaNode
 from pipeline.local.prepare import prepared
+from pipeline.local.stack import PATIENT
 from pipeline.local.valkey import ValkeyServer
 
 FOLDER = "ENDOCRINE_TEST_RUN"
@@ -90,7 +92,7 @@ async def _keep(folder: Path, owner: int) -> None:
     try:
         await prepared(lambda doing: _Silent())
         valkey = ValkeyServer(folder / "valkey")
-        async with KafkaNode(folder / "kafka") as node:
+        async with KafkaNode(folder / "kafka", properties=PATIENT) as node:
             await valkey.start()
             try:
                 part = folder / "addresses.part"
@@ -105,6 +107,8 @@ async def _keep(folder: Path, owner: int) -> None:
                 await valkey.stop()
     finally:
         (folder / "keeper").unlink(missing_ok=True)
+        if not _lives(owner):
+            shutil.rmtree(folder, ignore_errors=True)  # nobody else is left to do it
 
 
 class _Silent:

@@ -51,6 +51,11 @@ def test_partition_records_are_made_and_used_as_ours_expect():
     assert parameters(theirs._contains_abort_marker) == ["self", "next_batch"]
 
 
+def test_the_fetcher_reads_how_long_a_fetch_may_be_held_for_each_fetch():
+    assert "self._fetch_max_wait_ms," in inspect.getsource(fetcher.Fetcher._get_actions_per_node)
+    assert "self._fetcher = Fetcher(" in inspect.getsource(AIOKafkaConsumer.start)
+
+
 def test_fetch_results_are_made_and_used_as_ours_expect():
     (theirs,) = fetching.SpanResult.__bases__
     assert parameters(theirs.__init__)[1:] == ["tp", "assignment", "partition_records", "backoff"]
