@@ -11,13 +11,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from pipeline import clients
 from pipeline.child import BrokerError
 from pipeline.local.cache import cache_folder
 from pipeline.local.jars import VARIABLE, digest, locked
 from pipeline.local.java import Java
+from pipeline.settings import Settings
 
 AT_LEAST = 25
 """Java version from which on one option writes the cache."""
@@ -82,7 +84,7 @@ async def _use(bootstrap: str) -> None:
         await producer.send_and_wait("training", b"x")
     finally:
         await producer.stop()
-    consumer = AIOKafkaConsumer("training", bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+    consumer = clients.consumer(Settings(bootstrap=bootstrap), "training", group_id=None)
     await consumer.start()
     try:
         async with asyncio.timeout(10):
