@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev run demo up down test test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns check format measure kafka-lock bench bench-quick bench-replay bench-seals clean
+.PHONY: help install install-dev shell run demo up down test test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns check format measure kafka-lock bench bench-quick bench-replay bench-seals clean
 
 # The folder of the environment, and the Python it is made with (3.11 or newer; by default one that is found).
 VENV ?= .venv
@@ -23,10 +23,15 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 install: $(VENV)/.runtime ## create the environment: what running needs, by locked hashes
-	@echo "$(VENV) is ready: $(BIN)/endocrine --help"
+	@echo "$(VENV) is ready. \`endocrine\` is on the path after  make shell  or  export PATH=\"$(abspath $(BIN)):\$$PATH\""
 
 install-dev: $(VENV)/.dev ## the same, and what tests and checks need
 	@echo "$(VENV) is ready for tests and checks"
+
+# The person's own shell: make's variable of that name is another one, which recipes do not see.
+shell: $(VENV)/.runtime ## a shell in which `endocrine` is on the path; `exit` leaves it
+	@echo "$$($(BIN)/endocrine --version): \`endocrine --help\` lists the commands, \`exit\` leaves this shell"
+	@PATH="$(abspath $(BIN)):$$PATH" VIRTUAL_ENV="$(abspath $(VENV))" exec "$${SHELL:-/bin/sh}"
 
 run: $(VENV)/.runtime ## Kafka, Valkey, topics, worker, bundled scenario and live view, in one; Ctrl-C ends it
 	@exec $(BIN)/endocrine run

@@ -1,6 +1,8 @@
 """The loop: a line in, a turn through the whole path, its story out."""
 
 import time
+from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -28,11 +30,15 @@ class NoAnswer(RuntimeError):
 class Conversation:
     """Runs until the input ends or `/quit`."""
 
-    def __init__(self, talk: Talk, lines: Lines, console: Console, *, answer_s: float) -> None:
+    def __init__(
+        self, talk: Talk, lines: Lines, console: Console, *, answer_s: float, opening: Sequence[str] = ()
+    ) -> None:
+        """opening: lines that are said before the first of `lines`, and shown as if they were typed."""
         self._talk = talk
         self._lines = lines
         self._console = console
         self._answer_s = answer_s
+        self._opening = deque(opening)
         self._signals: list[dict[str, Any]] = []
         self._last: Turn | None = None
 
@@ -54,7 +60,12 @@ class Conversation:
     async def _read(self) -> str | None:
         if self._console.is_terminal:
             self._console.print(f"{self._talk.identity}> ", end="", style="bold blue")
-        line = await self._lines.next()
+        if self._opening:
+            line: str | None = self._opening.popleft()
+            if self._console.is_terminal:
+                self._say(Line(line or ""))
+        else:
+            line = await self._lines.next()
         if line is not None and not self._console.is_terminal:
             self._say(Line(f"{self._talk.identity}> {line}"))
         return line

@@ -10,6 +10,7 @@ from rich.console import Console
 from pipeline import stopping
 from pipeline.chat.conversation import Conversation
 from pipeline.chat.lines import Lines
+from pipeline.chat.presence import group_members, missing_parts
 from pipeline.chat.stack import demo_stack
 from pipeline.chat.talk import Talk
 from pipeline.scripted.script import Script
@@ -49,8 +50,18 @@ async def _talk(
             talk = Talk(ours, identity, model)
             ending.push_async_callback(talk.stop)
             await talk.start()
+            opening: tuple[str, ...] = ()
+            if script is None:
+                for line in missing_parts(ours.group, await group_members(ours)):
+                    console.print(f"  {line}", style="yellow", markup=False, soft_wrap=not console.is_terminal)
+            elif script.opening:
+                if console.is_terminal:
+                    note("signals at work: the same question twice, the second time with a signal; then you go on")
+                    opening = script.opening
+                else:
+                    note(f"signals at work: try the lines {', '.join(map(repr, script.opening))}")
             note("/help lists commands; end with Ctrl-D or /quit")
-            await Conversation(talk, Lines(), console, answer_s=answer_s).run()
+            await Conversation(talk, Lines(), console, answer_s=answer_s, opening=opening).run()
             if console.is_terminal:
                 console.print()
 

@@ -17,7 +17,8 @@ _CODES = "Exit codes: 0 stopped as asked, 1 failed, 2 its settings cannot be use
 _HELP = {
     "model": "Call the language model: model-requests to model-replies. Needs OPENAI_API_KEY; docs/models.md. "
     + _CODES,
-    "tools": "Run tool calls that the gate allowed: tool-decisions to tool-results. " + _CODES,
+    "tools": "Run tool calls that the gate allowed, of turns that we answer (ENDOCRINE_TOOL_CALLS=all: of all turns). "
+    + _CODES,
     "timekeeper": "Tell agents that time passed, where a deadline would pass unnoticed. " + _CODES,
 }
 

@@ -95,6 +95,8 @@ class Script(_Part):
     """The first that fits holds; none: all scores are 0."""
     notes: dict[Annotated[str, Field(pattern=r"^[a-z0-9-]+\.md$")], str] = {}
     """Files that the demo's retrieval searches: name, text."""
+    opening: tuple[str, ...] = ()
+    """What `endocrine chat --demo` says on a terminal before the person does: lines as they would be typed."""
 
 
 _ADAPTER = TypeAdapter(Script)

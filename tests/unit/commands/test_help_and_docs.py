@@ -1,6 +1,7 @@
 """What help says is what was written, and what the docs name exists."""
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -72,6 +73,15 @@ def test_commands_and_options_that_a_page_names_exist(page, root):
         known = {name for one in command.params for name in option_names(one)} | {"--help"}
         named = set(re.findall(r"--[a-z][a-z-]*", " ".join(rest)))
         assert named <= known, called
+
+
+@pytest.mark.skipif(not (ROOT / ".venv" / ".runtime").exists(), reason="needs the environment that make install makes")
+def test_make_shell_opens_a_shell_in_which_the_command_is_on_the_path():
+    asked = "command -v endocrine; exit\n"
+    environment = {"PATH": "/usr/bin:/bin", "SHELL": "/bin/sh", "HOME": "/nonexistent"}
+    shell = ["make", "-s", "-o", ".venv/.runtime", "shell"]
+    done = subprocess.run(shell, cwd=ROOT, input=asked, env=environment, text=True, capture_output=True, check=False)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, f"{ROOT}/.venv/bin/endocrine"), done.stderr
 
 
 def option_names(option):
