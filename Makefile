@@ -83,6 +83,10 @@ format: $(VENV)/.dev ## write the code as the formatter wants it
 measure: $(VENV)/.dev ## precision and recall of moderation and redaction over the corpora, into docs/
 	@PYTHONPATH=. $(BIN)/python tests/support/measure.py
 
+.PHONY: docs
+docs: $(VENV)/.runtime ## write the pages that are made from code: docs/reference, tables of docs/signals.md
+	@$(BIN)/python -m pipeline.reference
+
 kafka: kafka-fetch ## start Apache Kafka on loopback (Java 17+; Maven the first time); it stays
 	@$(BIN)/python -m pipeline.kafka_node up
 
