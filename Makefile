@@ -87,6 +87,10 @@ measure: $(VENV)/.dev ## precision and recall of moderation and redaction over t
 docs: $(VENV)/.runtime ## write the pages that are made from code: docs/reference, tables of docs/signals.md
 	@$(BIN)/python -m pipeline.reference
 
+.PHONY: recording
+recording: $(VENV)/.runtime ## draw the live view of the bundled story into docs/recording.svg
+	@$(BIN)/python -m pipeline.reference.recording
+
 kafka: kafka-fetch ## start Apache Kafka on loopback (Java 17+; Maven the first time); it stays
 	@$(BIN)/python -m pipeline.kafka_node up
 
