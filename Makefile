@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev shell run demo up down test test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns check format measure kafka-lock bench bench-quick bench-replay bench-seals clean
+.PHONY: help install install-dev shell run demo up down test test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns check format measure docs recording kafka-lock bench bench-quick bench-replay bench-seals clean
 
 # The folder of the environment, and the Python it is made with (3.11 or newer; by default one that is found).
 VENV ?= .venv
@@ -93,6 +93,12 @@ measure: $(VENV)/.dev ## precision and recall of moderation and redaction over t
 
 kafka-lock: $(VENV)/.runtime ## write the lock file of Kafka's jars from pipeline/local/pom.xml (Maven)
 	@$(BIN)/python -m pipeline.local.lock_jars
+
+docs: $(VENV)/.runtime ## write the pages that are made from code: docs/reference, tables of docs/signals.md
+	@$(BIN)/python -m pipeline.reference
+
+recording: $(VENV)/.runtime ## draw the live view of the bundled story into docs/recording.svg
+	@$(BIN)/python -m pipeline.reference.recording
 
 bench: $(VENV)/.bench ## measure beside Faust, Quix Streams and a bare loop (15 minutes)
 	@$(VENV)/bench/bin/python -m bench $(BENCH_ARGS)

@@ -76,7 +76,7 @@ class Settings(EnvironmentSettings):
         ),
     ] = 64 * MIB
     changelog_message_bytes: Annotated[
-        int, Field(ge=MIB, description="max.message.bytes of changelogs: the largest batch remembered at once.")
+        int, Field(ge=MIB, description="max.message.bytes of changelogs: the largest checkpoint of a batch.")
     ] = 16 * MIB
     compaction_lag_ms: Annotated[
         int, Field(ge=0, description="min.compaction.lag.ms of changelogs: above the longest outage of a worker.")
@@ -84,7 +84,9 @@ class Settings(EnvironmentSettings):
     session_timeout_s: Annotated[float, Field(gt=0, description="Seconds without heartbeat until a worker is out.")] = (
         10.0
     )
-    max_batch_records: Annotated[int, Field(ge=1, description="Records thought at once by one agent partition.")] = 2000
+    max_batch_records: Annotated[int, Field(ge=1, description="Records processed at once by one agent partition.")] = (
+        2000
+    )
     commit_interval_s: Annotated[float, Field(gt=0, description="Seconds between offset commits (displays only).")] = (
         2.0
     )

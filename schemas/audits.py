@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from schemas.base import Count, Digest, Id, Identity, Record, Ts
+from schemas.base import AuditId, CallId, Count, Digest, Id, Identity, IncidentId, PolicyDigest, Record, RequestId, Ts
 from schemas.interactions import Usage
 from schemas.modulations import Parameters, Step, WeighedSignal
 from schemas.tools import Snapshot
@@ -18,11 +18,11 @@ class Opening(Record):
     """How the turn was opened. The prompt by its length and keyed hash; its text only where the policy says so."""
 
     ts: Ts
-    session_id: Id
+    session_id: Annotated[Id, Field(description="Conversation that the turn belongs to.")]
     turn: Annotated[Count, Field(description="Number of the turn in its session, from 0.")]
-    client: Id
-    project: Id | None
-    model: Id | None
+    client: Annotated[Id, Field(description="Program that opened the turn.")]
+    project: Annotated[Id | None, Field(description="Project named on opening.")]
+    model: Annotated[Id | None, Field(description="Model named on opening.")]
     prompt_chars: Annotated[Count, Field(description="Characters.")]
     prompt_hmac: Annotated[str | None, Field(description="HMAC-SHA-256 of the prompt, hexadecimal; as incidents.")]
     prompt: Annotated[str | None, Field(max_length=50_000, description="Redacted and cut; null as shipped.")]
@@ -33,8 +33,8 @@ class Closing(Record):
 
     ts: Ts
     response_chars: Annotated[Count, Field(description="Characters.")]
-    memories_used: Count
-    chunks_used: Count
+    memories_used: Annotated[Count, Field(description="How many memories the answer was made with.")]
+    chunks_used: Annotated[Count, Field(description="How many snippets the answer was made with.")]
 
 
 class AuditedSignal(WeighedSignal):
@@ -55,26 +55,26 @@ class AuditedStep(Step):
 class Change(Record):
     """A parameter before and after."""
 
-    from_: Annotated[Any, Field(alias="from")]
-    to: Any
+    from_: Annotated[Any, Field(alias="from", description="Value before.")]
+    to: Annotated[Any, Field(description="Value after.")]
 
 
 class Revision(Record):
     """One revision of the turn's parameters."""
 
-    revision: Count
-    mode: Mode
+    revision: Annotated[Count, Field(description="Number of the revision, from 0.")]
+    mode: Annotated[Mode, Field(description="Safety mode of the revision.")]
     changed: Annotated[
         dict[str, Change] | None, Field(description="Empty for revision 0; null where the one before was not seen.")
     ]
-    policy: Digest
+    policy: PolicyDigest
     ts: Ts
 
 
 class UsedTool(Record):
     """A tool call that was not denied."""
 
-    call_id: Id
+    call_id: CallId
     function: Annotated[Text | None, Field(description="As the model said it.")]
     tool: Annotated[str | None, Field(max_length=256, description="Canonical name.")]
     step: Annotated[Count | None, Field(description="Model step that asked, from 1.")]
@@ -88,12 +88,12 @@ class UsedTool(Record):
 class Blocked(Record):
     """A tool call that was denied."""
 
-    call_id: Id
+    call_id: CallId
     function: Text | None
-    tool: Annotated[str | None, Field(max_length=256)]
-    step: Count | None
-    reason: Reason
-    incident_id: Id | None
+    tool: Annotated[str | None, Field(max_length=256, description="Canonical name; null for an unknown function.")]
+    step: Annotated[Count | None, Field(description="Model step that asked, from 1.")]
+    reason: Annotated[Reason, Field(description="Why it was denied.")]
+    incident_id: IncidentId | None
     executed: Annotated[ToolStatus | None, Field(description="Status of a result, which there must not be.")]
     args_summary: Text | None
     ts: Ts
@@ -102,28 +102,30 @@ class Blocked(Record):
 class AuditedIncident(Record):
     """An incident of the turn, but for those of moderation."""
 
-    incident_id: Id
-    kind: IncidentKind
+    incident_id: IncidentId
+    kind: Annotated[IncidentKind, Field(description="What happened.")]
     attempted: Text | None
     reason: Text
-    params_snapshot: Snapshot
-    prompt_hmac: str | None
+    params_snapshot: Annotated[Snapshot, Field(description="What was in force.")]
+    prompt_hmac: Annotated[
+        str | None, Field(description="HMAC-SHA-256 of the prompt, hexadecimal; null without a key.")
+    ]
     ts: Ts
 
 
 class Intervention(Record):
     """What an operator did about the turn."""
 
-    kind: Literal["clear_risk", "approve_turn", "deny_turn"]
-    by: Id
+    kind: Annotated[Literal["clear_risk", "approve_turn", "deny_turn"], Field(description="The command.")]
+    by: Annotated[Id, Field(description="The operator.")]
     ts: Ts
 
 
 class Verdict(Record):
     """What moderation or a guardian said: an incident of kind `moderation` or `guardian_veto`."""
 
-    incident_id: Id
-    kind: IncidentKind
+    incident_id: IncidentId
+    kind: Annotated[IncidentKind, Field(description="Who judged: moderation, or a guardian.")]
     reason: Text
     ts: Ts
 
@@ -131,13 +133,13 @@ class Verdict(Record):
 class ModelCall(Record):
     """A call to a language model: what was asked for and what came of it, without any message."""
 
-    request_id: Id
-    step: Count
-    model: str
+    request_id: RequestId
+    step: Annotated[Count, Field(description="Model step of the turn, from 1.")]
+    model: Annotated[str, Field(description="Name of the model.")]
     status: Annotated[ReplyStatus | None, Field(description="Null where no reply was seen.")]
     finish_reason: Text | None
     latency_ms: Milliseconds | None
-    usage: Usage | None
+    usage: Annotated[Usage | None, Field(description="Tokens, where the provider counted them.")]
     tool_calls: Annotated[Count, Field(description="Tool calls in the reply.")]
     parameters: Annotated[
         dict[str, bool | int | float | str | None], Field(description="As sent; only those that hold no text.")
@@ -166,10 +168,10 @@ class Audit(Record):
     """
 
     identity: Identity
-    audit_id: Id
+    audit_id: AuditId
     ts: Annotated[Ts, Field(description="The latest event time of the records it is made of.")]
     supplement: Annotated[Count, Field(description="0: the bundle; from 1: what came after it.")]
-    status: Status
+    status: Annotated[Status, Field(description="closed, refused, abandoned, unopened or supplement, as above.")]
     incomplete: Annotated[list[str], Field(description="What was expected and had not come in time.")]
     headline: Annotated[
         str | None,
@@ -178,25 +180,27 @@ class Audit(Record):
         ),
     ] = None
     explanation: Annotated[str, Field(description="One paragraph in plain words.")]
-    opened: Opening | None
-    closed: Closing | None
-    admitted: bool | None
-    refusal: Refusal | None
-    review: Review | None
-    mode: Mode | None
-    prompt_style: str | None
+    opened: Annotated[Opening | None, Field(description="How the turn was opened; null where that was not seen.")]
+    closed: Annotated[Closing | None, Field(description="How the turn was closed; null where that was not seen.")]
+    admitted: Annotated[
+        bool | None, Field(description="Whether the last revision admits the turn; null without a modulation.")
+    ]
+    refusal: Annotated[Refusal | None, Field(description="Why the last revision does not admit it.")]
+    review: Annotated[Review | None, Field(description="Whether a person should look, as the last revision says.")]
+    mode: Annotated[Mode | None, Field(description="Safety mode of the last revision.")]
+    prompt_style: Annotated[str | None, Field(description="Style of the last revision.")]
     parameters: Annotated[Parameters | None, Field(description="Of the last revision.")]
     lineage: Annotated[dict[str, list[AuditedStep]], Field(description="Of each parameter, from its default.")]
     allowlist: Annotated[list[Tool] | None, Field(description="Tools allowed by the last revision.")]
-    signals: list[AuditedSignal]
-    revisions: list[Revision]
-    tools: list[UsedTool]
-    blocked: list[Blocked]
-    incidents: list[AuditedIncident]
-    moderation: list[Verdict]
-    models: list[ModelCall]
+    signals: Annotated[list[AuditedSignal], Field(description="Signals that were looked at, with their fate.")]
+    revisions: Annotated[list[Revision], Field(description="Revisions of the parameters, and what each changed.")]
+    tools: Annotated[list[UsedTool], Field(description="Tool calls that were not denied.")]
+    blocked: Annotated[list[Blocked], Field(description="Tool calls that were denied.")]
+    incidents: Annotated[list[AuditedIncident], Field(description="Incidents of the turn, those of moderation apart.")]
+    moderation: Annotated[list[Verdict], Field(description="Verdicts of moderation and guardian.")]
+    models: Annotated[list[ModelCall], Field(description="Calls to a model.")]
     dropped: Annotated[list[Text], Field(description="All parameters that a model did not take, sorted.")]
-    budget: Budget
+    budget: Annotated[Budget, Field(description="Tokens allowed and spent.")]
     policies: Annotated[list[Digest], Field(description="Digests of the policies decisions were made under, sorted.")]
     records: Annotated[
         dict[str, list[str]],

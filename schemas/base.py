@@ -19,6 +19,11 @@ Ts = Annotated[
 Share = Annotated[float, Field(ge=0, le=1, description="A share, 0 to 1.")]
 Count = Annotated[int, Field(ge=0, le=2**53 - 1, description="A count, 0 or more; exact in every JSON reader.")]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$"), Field(description="SHA-256 in hexadecimal.")]
+AuditId = Annotated[Id, Field(description="Id of the turn and of its audit bundle.")]
+CallId = Annotated[Id, Field(description="Id of the tool call; no other call of the turn has it.")]
+IncidentId = Annotated[Id, Field(description="Id of the incident; its `ce_id`.")]
+RequestId = Annotated[Id, Field(description="Id of the model request; its reply has the same.")]
+PolicyDigest = Annotated[Digest, Field(description="Digest of the policy that it was decided under.")]
 Bag = Annotated[dict[str, Any], Field(description="A JSON object of free shape.")]
 
 

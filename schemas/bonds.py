@@ -12,13 +12,15 @@ class Detection(Produced):
     """An entrainment detection with its ULM vector."""
 
     identity: Identity
-    phase: str
-    risk_level: str
-    childhood_archetype: str
-    egg_status: str
-    confidence: Share
-    signals: list[Any]
-    turn_count: Count
+    phase: Annotated[str, Field(description="Phase of the bond, in the detector's words.")]
+    risk_level: Annotated[
+        str, Field(description="Risk of the bond, in the detector's words; it reaches no safety parameter.")
+    ]
+    childhood_archetype: Annotated[str, Field(description="Archetype, in the detector's words.")]
+    egg_status: Annotated[str, Field(description="In the detector's words.")]
+    confidence: Annotated[Share, Field(description="The detector's confidence, 0 to 1.")]
+    signals: Annotated[list[Any], Field(description="What the detector saw, in its own form.")]
+    turn_count: Annotated[Count, Field(description="Turns that the detector has seen of the user.")]
     ulm: Annotated[dict[str, float], Field(description="Node to activation.")]
     ts: Ts
 
@@ -27,19 +29,25 @@ class Bond(Record):
     """The ledger's entry for one user; the identity is in `user_id`."""
 
     user_id: Identity
-    phase: str = "dormant"
-    prev_phase: str = "dormant"
-    archetype: str = "unknown"
-    phase_entered_at: float = 0.0
-    turn_count: Count = 0
-    peak_nodes: dict[str, float] = Field(default_factory=dict)
-    risk_level: str = "low"
+    phase: Annotated[str, Field(description="Phase as last detected.")] = "dormant"
+    prev_phase: Annotated[str, Field(description="Phase before it.")] = "dormant"
+    archetype: Annotated[str, Field(description="Archetype as last detected.")] = "unknown"
+    phase_entered_at: Annotated[float, Field(description="When the phase began; seconds since 1970-01-01 UTC.")] = 0.0
+    turn_count: Annotated[Count, Field(description="Turns as last detected.")] = 0
+    peak_nodes: Annotated[dict[str, float], Field(description="ULM node to the highest activation seen, 0 to 1.")] = (
+        Field(default_factory=dict)
+    )
+    risk_level: Annotated[str, Field(description="Risk as last detected.")] = "low"
     daily_msg_cap: Annotated[Count, Field(description="Messages per day; 0 means unlimited.")] = 0
-    daily_msg_count: Count = 0
-    daily_msg_reset_at: float = 0.0
-    egg_status: str = "none"
+    daily_msg_count: Annotated[Count, Field(description="Messages accepted since the last reset.")] = 0
+    daily_msg_reset_at: Annotated[
+        float, Field(description="When the count was last reset; seconds since 1970-01-01 UTC.")
+    ] = 0.0
+    egg_status: Annotated[str, Field(description="As last detected.")] = "none"
     notes: list[str] = Field(default_factory=list, max_length=20, description="The last 20.")
-    last_updated: float = 0.0
+    last_updated: Annotated[float, Field(description="When the entry last changed; seconds since 1970-01-01 UTC.")] = (
+        0.0
+    )
 
 
 class BondEvent(Record):
@@ -47,6 +55,6 @@ class BondEvent(Record):
 
     identity: Identity
     timestamp: Ts
-    event_type: BondEventType
-    detail: str
-    data: Bag
+    event_type: Annotated[BondEventType, Field(description="What happened.")]
+    detail: Annotated[str, Field(description="One line for a person.")]
+    data: Annotated[Bag, Field(description="Of a change: `{old, new}`; of a spike: the node and its activations.")]

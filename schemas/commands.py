@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.base import Count, Id, Identity, Produced, Ts
+from schemas.base import AuditId, CallId, Count, Id, Identity, Produced, Ts
 
 
 class Command(Produced):
@@ -26,7 +26,7 @@ class AddNote(Command):
     """Add a note to an identity's bond entry."""
 
     kind: Literal["add_note"]
-    text: Annotated[str, Field(min_length=1, max_length=2000)]
+    text: Annotated[str, Field(min_length=1, max_length=2000, description="The note; dated when it is added.")]
 
 
 class ReleaseLock(Command):
@@ -39,14 +39,14 @@ class Approve(Command):
     """Approve a tool call that waits for a person."""
 
     kind: Literal["approve"]
-    call_id: Id
+    call_id: CallId
 
 
 class Deny(Command):
     """Deny a tool call that waits for a person."""
 
     kind: Literal["deny"]
-    call_id: Id
+    call_id: CallId
 
 
 class ClearRisk(Command):
@@ -60,14 +60,14 @@ class ApproveTurn(Command):
     """Admit a held turn, strict."""
 
     kind: Literal["approve_turn"]
-    audit_id: Id
+    audit_id: AuditId
 
 
 class DenyTurn(Command):
     """Refuse a held turn for good."""
 
     kind: Literal["deny_turn"]
-    audit_id: Id
+    audit_id: AuditId
 
 
 class Tick(Command):

@@ -10,9 +10,11 @@ from schemas.base import Count, Id, Record, Ts
 class DeadLetterAction(Record):
     """One dead letter was sent again, or set aside for good."""
 
-    action: Literal["redrive", "discard"]
+    action: Annotated[
+        Literal["redrive", "discard"], Field(description="What was done: sent again, or set aside for good.")
+    ]
     topic: Annotated[str, Field(description="The topic of dead letters, without prefix.")]
-    partition: Count
+    partition: Annotated[Count, Field(description="Partition of the dead letter.")]
     offset: Annotated[Count, Field(description="Of the dead letter.")]
     origin: Annotated[
         str | None,

@@ -4,14 +4,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from schemas.base import Count, Id, Identity, Produced, Record, Share, Ts
+from schemas.base import AuditId, Count, Id, Identity, Produced, Record, Share, Ts
 from schemas.vocabulary import Finish, Signal
 
 
 class InlineSignal(Record):
     """A signal that comes with its turn. Its time is the turn's."""
 
-    name: Signal
+    name: Annotated[Signal, Field(description="Which signal.")]
     level: Annotated[float, Field(description="Level, 0 to 1; a finite level outside is clamped, fate `clamped`.")]
     ttl_ms: Annotated[Count | None, Field(description="Milliseconds of event time; 800 where left out.")] = None
     source: Annotated[Id | None, Field(description="Who measured it; `runtime` where left out.")] = None
@@ -23,37 +23,44 @@ class Opened(Produced):
     kind: Literal["opened"]
     audit_id: Annotated[Id, Field(description="Id of the turn and of its audit bundle.")]
     identity: Identity
-    session_id: Id
+    session_id: Annotated[Id, Field(description="Conversation that the turn belongs to.")]
     turn: Annotated[Count, Field(description="Number of the turn in its session, from 0.")]
-    client: Id
-    project: Id | None = None
-    model: Id | None = None
+    client: Annotated[Id, Field(description="Program that opened the turn.")]
+    project: Annotated[Id | None, Field(description="Project that the turn belongs to, for listings.")] = None
+    model: Annotated[
+        Id | None, Field(description="Model to be asked; `models.default_model` of the policy where left out.")
+    ] = None
     prompt: Annotated[str, Field(min_length=1, description="The user's prompt; not empty.")]
     context_pack: Annotated[str | None, Field(description="Text given to the model beside the prompt.")] = None
     respond: Annotated[bool | None, Field(description="True: we call the model.")] = None
-    signals: list[InlineSignal] | None = None
+    signals: Annotated[
+        list[InlineSignal] | None,
+        Field(
+            description="Signals measured for this turn. With none but alignment_risk, the prompt is read for others."
+        ),
+    ] = None
     ts: Ts
 
 
 class Usage(Record):
     """Tokens spent on a turn."""
 
-    input_tokens: Count
-    output_tokens: Count
+    input_tokens: Annotated[Count, Field(description="Tokens of the prompt.")]
+    output_tokens: Annotated[Count, Field(description="Tokens of the answer.")]
 
 
 class Closed(Produced):
     """A turn ends."""
 
     kind: Literal["closed"]
-    audit_id: Id
+    audit_id: AuditId
     identity: Identity
-    response: str
-    response_summary: str | None = None
-    memories_used: list[Any] | None = None
-    chunks_used: list[Any] | None = None
-    reinforce: bool | None = None
-    usage: Usage | None = None
+    response: Annotated[str, Field(description="The answer that the user got; may be empty.")]
+    response_summary: Annotated[str | None, Field(description="A short form of it, for listings.")] = None
+    memories_used: Annotated[list[Any] | None, Field(description="Memories that the answer was made with.")] = None
+    chunks_used: Annotated[list[Any] | None, Field(description="Snippets that the answer was made with.")] = None
+    reinforce: Annotated[bool | None, Field(description="Whether what was used may be reinforced.")] = None
+    usage: Annotated[Usage | None, Field(description="Tokens spent on the turn.")] = None
     memory_write: Annotated[
         Share | None, Field(description="Strength with which the turn may be remembered, 0 to 1.")
     ] = None

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from schemas.base import Bag, Count, Id, Identity, Produced, Record, Ts
+from schemas.base import AuditId, Bag, CallId, Count, Id, Identity, Produced, Record, RequestId, Ts
 from schemas.interactions import Usage
 from schemas.vocabulary import Purpose, ReplyStatus
 
@@ -12,12 +12,17 @@ from schemas.vocabulary import Purpose, ReplyStatus
 class ModelRequest(Record):
     """A call to be made once per request_id."""
 
-    request_id: Id
-    audit_id: Id
+    request_id: RequestId
+    audit_id: AuditId
     identity: Identity
-    step: Count
-    model: Id
-    messages: list[Bag]
+    step: Annotated[Count, Field(description="Model step of the turn, from 1.")]
+    model: Annotated[Id, Field(description="Name of the model, as the provider takes it.")]
+    messages: Annotated[
+        list[Bag],
+        Field(
+            description="The conversation, oldest first: objects with `role` and `content`, as chat completions have."
+        ),
+    ]
     tools: Annotated[list[Any], Field(description="Functions offered.")]
     parameters: Annotated[Bag, Field(description="As sent.")]
     dropped: Annotated[list[str], Field(description="Parameters the model does not take.")]
@@ -38,24 +43,28 @@ class ModelRequest(Record):
 class RepliedCall(Record):
     """A tool call in a reply."""
 
-    call_id: Id
-    tool: str
-    arguments: Bag | str
+    call_id: CallId
+    tool: Annotated[str, Field(description="Function name as the model said it.")]
+    arguments: Annotated[
+        Bag | str, Field(description="An object, or the text that the model wrote where it is no object.")
+    ]
 
 
 class ModelReply(Produced):
     """What came of a request."""
 
-    request_id: Id
-    audit_id: Id
+    request_id: RequestId
+    audit_id: AuditId
     identity: Identity
-    step: Count
-    status: ReplyStatus
-    content: str | None
-    tool_calls: list[RepliedCall]
-    finish_reason: str | None
-    usage: Usage | None
-    model: str
+    step: Annotated[Count, Field(description="Model step of the turn, from 1.")]
+    status: Annotated[ReplyStatus, Field(description="How the call ended (docs/models.md).")]
+    content: Annotated[str | None, Field(description="The answer, without reasoning; null where there is none.")]
+    tool_calls: Annotated[list[RepliedCall], Field(description="Tools that the model asks for; empty: none.")]
+    finish_reason: Annotated[
+        str | None, Field(description="Why the model stopped: stop, tool_calls, length; null where it did not answer.")
+    ]
+    usage: Annotated[Usage | None, Field(description="Tokens, where the provider counted them.")]
+    model: Annotated[str, Field(description="Name of the model that answered.")]
     latency_ms: Annotated[float, Field(ge=0, description="Milliseconds.")]
     error: Annotated[
         str | None,

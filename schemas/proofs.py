@@ -4,14 +4,14 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from schemas.base import Bag, Count, Digest, Id, Record, Ts
+from schemas.base import Bag, Count, Digest, Id, PolicyDigest, Record, Ts
 
 
 class JournalEntry(Record):
     """What one batch of one agent read, in which order."""
 
-    agent: str
-    partition: Count
+    agent: Annotated[str, Field(description="Name of the agent.")]
+    partition: Annotated[Count, Field(description="Partition that the batch was read from.")]
     batch: Annotated[int, Field(ge=1, description="From 1, without gaps.")]
     runs: Annotated[
         list[Annotated[list[Any], Field(min_length=3, max_length=3)]],
@@ -19,8 +19,8 @@ class JournalEntry(Record):
     ]
     inputs: Annotated[Digest, Field(description="SHA-256 over the keys and values read, in order.")]
     previous: Annotated[Digest | None, Field(description="SHA-256 of the previous journal record's bytes.")]
-    policy: Digest
-    version: str
+    policy: PolicyDigest
+    version: Annotated[str, Field(description="Code version and build of the worker.")]
     claim: Annotated[int, Field(ge=-1, description="Changelog offset of the writer's claim.")]
     refused: Annotated[
         str | None, Field(description="Why the batch's one record was not thought: what it causes fits into no batch.")
@@ -34,8 +34,8 @@ class JournalEntry(Record):
 class PublishedPolicy(Record):
     """A policy that was ever in force, by its digest."""
 
-    digest: Digest
+    digest: Annotated[Digest, Field(description="SHA-256 of the canonical JSON of `policy`; the record's key.")]
     policy: Annotated[Bag, Field(description="The document, resolved.")]
-    previous: Digest | None
-    by: Id
+    previous: Annotated[Digest | None, Field(description="Digest of the policy that was in force before it.")]
+    by: Annotated[Id, Field(description="The worker that published it.")]
     ts: Ts

@@ -15,7 +15,7 @@ _CLOUDEVENTS: dict[str, Any] = {
     "ce_specversion": {"type": "string", "const": "1.0", "description": "Version of CloudEvents."},
     "ce_time": {"type": "string", "format": "date-time", "description": "Event time, the value's `ts`."},
     "ce_subject": {"type": "string", "minLength": 1, "description": "The identity."},
-    "content-type": {"type": "string", "const": "application/json"},
+    "content-type": {"type": "string", "const": "application/json", "description": "What the value is."},
     "traceparent": {"type": "string", "description": "W3C trace context."},
 }
 _REKEYED: dict[str, Any] = {
@@ -28,7 +28,7 @@ _DERIVED: dict[str, Any] = {
     wire.ORIGIN: {
         "type": "string",
         "pattern": r"^[^/]+/[^/]+/\d+/\d+/\d+$",
-        "description": "`agent/topic/partition/offset/ordinal`: the trigger, and the how-manieth output this is.",
+        "description": "`agent/topic/partition/offset/ordinal`: the trigger, and the index of this output.",
     },
     wire.CUT: {
         "type": "string",
@@ -37,6 +37,9 @@ _DERIVED: dict[str, Any] = {
     },
     wire.POLICY: {"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "Digest of the policy in force."},
     wire.VERSION: {"type": "string", "minLength": 1, "description": "Code version and build."},
+}
+_SEALED: dict[str, Any] = {
+    wire.SEAL: {"type": "string", "description": "Proof that a worker or connector wrote it: key id and keyed hash."}
 }
 _DEAD: dict[str, Any] = {
     wire.ERROR: {"type": "string", "description": "What is wrong, where, and what was expected."},
@@ -54,7 +57,7 @@ SCHEMAS: dict[str, Any] = {
     "headers.derived": {
         "type": "object",
         "description": "Records that an agent derived.",
-        "properties": _CLOUDEVENTS | _DERIVED | _REKEYED,
+        "properties": _CLOUDEVENTS | _DERIVED | _SEALED | _REKEYED,
         "required": [*_ALWAYS, *_DERIVED],
     },
     "headers.dead-letter": {
