@@ -53,8 +53,11 @@ def _turns(found: WhatIf) -> Iterator[str]:
     count = found.counts["modulations", "changed"]
     if count:
         modes = [f"{n} {before} would be {after}" for (before, after), n in found.modes.most_common(SHOWN)]
-        paths = Counter({path: n for (topic, path), n in found.fields.items() if topic == "modulations"})
-        fields = [f"{_name(path)} in {n}" for path, n in paths.most_common() if "lineage" not in path]
+        names: Counter[str] = Counter()
+        for (topic, path), n in found.fields.items():
+            if topic == "modulations" and "lineage" not in path:
+                names[_name(path)] = max(names[_name(path)], n)  # entries of one list: at least so many records
+        fields = [f"{name} in {n}" for name, n in names.most_common()]
         more = f" and {len(fields) - SHOWN} more" if len(fields) > SHOWN else ""
         parts = [*modes, ", ".join(fields[:SHOWN]) + more]
         yield f"{count} {_plural('modulation', count)} otherwise: {'; '.join(parts)}."
@@ -84,7 +87,8 @@ def _baseline(found: WhatIf) -> str:
 
 
 def _name(path: str) -> str:
-    return path.removeprefix("$.").removeprefix("parameters.")
+    """The field without its place in a list: `$.parameters.tool_allowlist[1]` is `tool_allowlist`."""
+    return path.removeprefix("$.").removeprefix("parameters.").partition("[")[0]
 
 
 def _plural(noun: str, count: int) -> str:

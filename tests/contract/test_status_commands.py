@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaConsumer
 from running import at_rest, worker_in_process
 
 from agents.roster import AGENTS
+from pipeline.chat.presence import group_members, missing_parts
 from pipeline.ingest.produce import produce
 from pipeline.policy_files import shipped_policy
 from pipeline.status.lag import read_lag
@@ -50,6 +51,8 @@ async def test_lag_is_what_is_not_read_and_incidents_are_listed(settings):
             await produce([opened("t1"), call("t1")], small)
             await at_rest(worker, consumer)
             assert {row.lag for row in await read_lag(small, AGENTS)} == {0}
+            missing = missing_parts(small.group, await group_members(small))
+            assert [line.split()[1] for line in missing] == ["model", "tool", "timekeeper"]
     finally:
         await consumer.stop()
     await produce([opened("t2")], small)
