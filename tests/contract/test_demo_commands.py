@@ -217,7 +217,7 @@ def test_without_java_maven_and_redis_on_the_path_run_shows_its_view_and_again_w
     data = tmp_path / "data"
     for rounds in ("1", "0"):
         with Terminal(data, "run", "--rounds", rounds, "--pace", "50") as run:
-            wait_for(lambda run=run: "ann-turn-1" in run.shown())
+            wait_for(lambda run=run: "-turn-" in run.shown())  # nothing is fed the second time
             run.interrupt()
             assert run.ended() == 0
             assert "Ctrl-C ends it" in run.shown()
