@@ -166,7 +166,7 @@ async def turn(governor: Governor, identity: str, prompt: str, signals: list[Rec
 
 
 async def tool(governor: Governor, me: Record, asked: Record, step: int) -> tuple[str, int]:
-    """Have a tool call decided, and run it if it is allowed: what the model hears of it, and the revision to wait for."""
+    """Have a tool call decided and run it if it is allowed: what the model hears of it, the revision to wait for."""
     name, arguments = asked["function"]["name"], asked["function"]["arguments"]
     call = {"call_id": f"call-{uuid.uuid4().hex[:12]}", **me, "tool": name, "arguments": arguments, "step": step}
     decision = await governor.decide(call)
