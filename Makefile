@@ -80,6 +80,9 @@ format: $(VENV)/.dev ## write the code as the formatter wants it
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+measure: $(VENV)/.dev ## precision and recall of moderation and redaction over the corpora, into docs/
+	@PYTHONPATH=. $(BIN)/python tests/support/measure.py
+
 .PHONY: docs
 docs: $(VENV)/.runtime ## write the pages that are made from code: docs/reference, tables of docs/signals.md
 	@$(BIN)/python -m pipeline.reference
@@ -87,9 +90,6 @@ docs: $(VENV)/.runtime ## write the pages that are made from code: docs/referenc
 .PHONY: recording
 recording: $(VENV)/.runtime ## draw the live view of the bundled story into docs/recording.svg
 	@$(BIN)/python -m pipeline.reference.recording
-
-measure: $(VENV)/.dev ## precision and recall of moderation and redaction over the corpora, into docs/
-	@PYTHONPATH=. $(BIN)/python tests/support/measure.py
 
 kafka: kafka-fetch ## start Apache Kafka on loopback (Java 17+; Maven the first time); it stays
 	@$(BIN)/python -m pipeline.kafka_node up
