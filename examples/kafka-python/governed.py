@@ -153,9 +153,9 @@ async def turn(governor: Governor, identity: str, prompt: str, signals: list[Rec
         messages.append({"role": "assistant", "content": answer, "tool_calls": reply["tool_calls"]})
         revision = 0
         for asked in reply["tool_calls"]:
-            told, needed = await tool(governor, me, asked, step)
+            content, needed = await tool(governor, me, asked, step)
             revision = max(revision, needed)
-            messages.append({"role": "tool", "tool_call_id": asked["id"], "content": told})
+            messages.append({"role": "tool", "tool_call_id": asked["id"], "content": content})
         # A blocked call makes its turn strict: the next step waits for the parameters that say so.
         modulation = await governor.modulation(me["audit_id"], revision)
     await governor.close(**me, response=answer, usage=usage)
@@ -166,7 +166,7 @@ async def turn(governor: Governor, identity: str, prompt: str, signals: list[Rec
 
 
 async def tool(governor: Governor, me: Record, asked: Record, step: int) -> tuple[str, int]:
-    """Have a tool call decided, and run it if it is allowed: what the model is told, and the revision to wait for."""
+    """Have a tool call decided and run it if it is allowed: what the model hears of it, the revision to wait for."""
     name, arguments = asked["function"]["name"], asked["function"]["arguments"]
     call = {"call_id": f"call-{uuid.uuid4().hex[:12]}", **me, "tool": name, "arguments": arguments, "step": step}
     decision = await governor.decide(call)

@@ -55,7 +55,7 @@ def records_page(agents: Sequence[Agent]) -> str:
     )
     for topic in CATALOGUE.values():
         lines += ["", f"## {topic.name}", "", *_topic(topic, schemas[topic.name], agents)]
-    lines += ["", "## Parts", "", "Objects that stand inside of records."]
+    lines += ["", "## Parts", "", "Objects inside records."]
     for name, part in sorted(_parts(schemas).items()):
         lines += ["", f"### {name}", "", *_described(part), *table(_FIELDS, _fields(part))]
     lines += ["", "## Headers", ""]

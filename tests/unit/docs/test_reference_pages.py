@@ -65,7 +65,7 @@ def test_the_page_of_signals_names_every_signal_and_every_fate():
 
 
 @pytest.mark.parametrize(
-    ("schema", "said"),
+    ("schema", "words"),
     [
         ({"type": "string", "minLength": 1}, "text, not empty"),
         ({"type": "number", "exclusiveMinimum": 0, "maximum": 1}, "number, above 0, at most 1"),
@@ -78,8 +78,8 @@ def test_the_page_of_signals_names_every_signal_and_every_fate():
         ({}, "any JSON value"),
     ],
 )
-def test_a_shape_is_said_in_words_with_its_bounds(schema, said):
-    assert shape(schema) == said
+def test_a_shape_is_said_in_words_with_its_bounds(schema, words):
+    assert shape(schema) == words
 
 
 def test_a_bar_in_a_cell_does_not_end_it():
