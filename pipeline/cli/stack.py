@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from pipeline.cli.shared import Bootstrap, on_broker, settings_of
+
 if TYPE_CHECKING:
     from pipeline.local.jars import Progress
 
 Fetch = Annotated[bool, typer.Option("--fetch-only", help="Fetch what it needs, and start nothing.")]
 ABSENT = 1
-"""Exit code of `status` when no stack is up."""
+"""Exit code of `status` when no stack is up, and no broker is named."""
 
 
 def register(app: typer.Typer) -> None:
@@ -72,16 +74,23 @@ def down() -> None:
     print("the local stack has ended" if stack.end(folder) else _none(folder))
 
 
-def status() -> None:
-    """What of the local stack runs, and where. Exit codes: 0 it is up, 1 it is not."""
-    from pipeline.cli.stack_status import report
+def status(bootstrap: Bootstrap = None) -> None:
+    """The local stack, workers with their partitions, the lag of each agent, and the last incident.
+
+    Exit codes: 0 shown, 1 no broker is named and no local stack is up, 2 the broker cannot be read.
+    """
+    from pipeline.cli.stack_status import deployment, report
     from pipeline.settings import Settings
 
-    folder = Settings().data_dir
-    if not (lines := report(folder)):
-        print(_none(folder))
+    settings = Settings()
+    lines = report(settings.data_dir)
+    if lines:
+        print("\n".join(lines))
+    elif bootstrap is None and "bootstrap" not in settings.model_fields_set:
+        print(_none(settings.data_dir))
         raise typer.Exit(ABSENT)
-    print("\n".join(lines))
+    found = settings_of(bootstrap)
+    print("\n".join(on_broker(found, deployment(found))))
 
 
 @contextmanager

@@ -1,9 +1,11 @@
 """What `endocrine status` and `endocrine up` print, one line a part."""
 
+import asyncio
 from pathlib import Path
 
 from pipeline.local.jars import kafka_version
 from pipeline.local.stack import running
+from pipeline.settings import Settings
 
 
 def report(data_dir: Path) -> list[str]:
@@ -18,3 +20,26 @@ def report(data_dir: Path) -> list[str]:
     if found.redis_url:
         lines.append(f"Valkey        {found.redis_url} (process {found.pids['valkey']})")
     return lines
+
+
+async def deployment(settings: Settings) -> list[str]:
+    """Workers, lag and the last incident of the deployment on a broker. Raises as the readers of these do."""
+    from agents.roster import AGENTS
+    from pipeline.chat.presence import PARTS, WORKER_ROLES
+    from pipeline.reading import NoSuchTopic
+    from pipeline.status.incidents import read_incidents
+    from pipeline.status.lag import read_lag
+    from pipeline.status.members import read_members
+    from pipeline.status.report import status_lines
+
+    suffixes = [*WORKER_ROLES, *(part.suffix for part in PARTS)]
+    members = await read_members(settings, [settings.group + suffix for suffix in suffixes])
+    here = {name: found for name, found in members.items() if found or name == settings.group}
+    if any(members[settings.group + role] for role in WORKER_ROLES):
+        here.pop(settings.group, None)
+    try:
+        lag, incidents = await asyncio.gather(read_lag(settings, AGENTS), read_incidents(settings, most=1))
+    except NoSuchTopic:
+        return [*status_lines(settings.group, here, [], None, settings.partitions)[:-2], "topics   none yet"]
+    last = incidents.newest[0] if incidents.newest else None
+    return status_lines(settings.group, here, lag, last, settings.partitions)

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from pipeline.engine.wire import ORIGIN
 from pipeline.reading import batches
+from pipeline.seal_keys import known_seals
 from pipeline.settings import Settings
 from schemas.tools import Incident
 
@@ -38,14 +39,17 @@ async def read_incidents(
     until: float | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Incidents:
-    """Those that match, each once. since, until: append times. Raises as `pipeline.reading.batches` does."""
-    found = Incidents()
+    """Those that match, each once; where there is a seal key, only what it sealed.
+
+    since, until: append times. Raises as `pipeline.reading.batches` does, and SealKeyError.
+    """
+    found, seals = Incidents(), known_seals(settings)
     kept: list[tuple[int, int, int, Incident]] = []
     seen: dict[str, None] = {}
     async with aclosing(batches(settings, [TOPIC], since=since, until=until, progress=progress)) as pieces:
         async for _, partition, records in pieces:
             for raw in records:
-                incident = _incident(raw)
+                incident = _incident(raw) if seals is None or seals.valid(TOPIC, raw, dict(raw.headers)) else None
                 if incident is None:
                     found.unreadable += 1
                 elif incident.incident_id not in seen and matches(incident):

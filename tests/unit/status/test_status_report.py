@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline.live.fronts import Fronts
+from pipeline.settings import Settings
 from pipeline.status import incidents as module
 from pipeline.status.incidents import read_incidents
 from pipeline.status.lag import LagRow, lag_rows
@@ -62,7 +63,7 @@ def test_a_group_of_a_role_is_named_after_it(group, role):
     assert role_of("e", group) == role
 
 
-async def test_incidents_of_all_partitions_come_once_newest_first_and_bounded(monkeypatch):
+async def test_incidents_of_all_partitions_come_once_newest_first_and_bounded(monkeypatch, tmp_path):
     def record(at, name, kind="tool_blocked", ours=True):
         value = INCIDENT.model_copy(update={"incident_id": name, "kind": kind}).model_dump_json().encode()
         headers = (("endocrine-origin", b"gating/tool-calls/0/1/0"),) if ours else ()
@@ -73,8 +74,9 @@ async def test_incidents_of_all_partitions_come_once_newest_first_and_bounded(mo
         yield "incidents", 1, [record(3, "c", "drift_lock"), record(4, "d"), record(9, "x", ours=False)]
 
     monkeypatch.setattr(module, "batches", batches)
-    found = await read_incidents(None, most=2)
+    bare = Settings(data_dir=tmp_path)  # no seal key: nothing is checked
+    found = await read_incidents(bare, most=2)
     assert [(at, one.incident_id) for at, one in found.newest] == [(0.005, "b"), (0.004, "d")]
     assert (dict(found.counts), found.unreadable) == ({"tool_blocked": 3, "drift_lock": 1}, 1)
-    one = await read_incidents(None, lambda incident: incident.kind == "drift_lock", most=5)
+    one = await read_incidents(bare, lambda incident: incident.kind == "drift_lock", most=5)
     assert [incident.incident_id for _, incident in one.newest] == ["c"]
