@@ -3,12 +3,8 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from aiokafka.admin import AIOKafkaAdminClient
-
 from pipeline.settings import Settings
-
-_GROUP, _MEMBERS = 1, 5
-"""Places in aiokafka's answer to DescribeGroups."""
+from pipeline.status.members import read_members
 
 
 class Part(NamedTuple):
@@ -31,16 +27,10 @@ WORKER_ROLES = (".decide", ".record")
 
 
 async def group_members(settings: Settings) -> dict[str, int]:
-    """Members by group of this deployment. Raises aiokafka's KafkaError when the broker does not answer."""
+    """Members by group of this deployment. Raises as `pipeline.status.members.read_members` does."""
     suffixes = [part.suffix for part in PARTS] + list(WORKER_ROLES)
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
-    await admin.start()
-    try:
-        # One by one: aiokafka cannot read an answer about several groups (DescribeGroups v3).
-        asked = [await admin.describe_consumer_groups([settings.group + suffix]) for suffix in suffixes]
-    finally:
-        await admin.close()
-    return {found[_GROUP]: len(found[_MEMBERS]) for answers in asked for answer in answers for found in answer.groups}
+    found = await read_members(settings, [settings.group + suffix for suffix in suffixes])
+    return {group: len(members) for group, members in found.items()}
 
 
 def missing_parts(group: str, members: Mapping[str, int]) -> list[str]:

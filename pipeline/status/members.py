@@ -24,8 +24,10 @@ async def read_members(settings: Settings, groups: Sequence[str]) -> dict[str, l
     try:
         async with asyncio.timeout(TIMEOUT_S):
             await admin.start()
-            found = {}
-            for group in groups:
+            found: dict[str, list[Member]] = {group: [] for group in groups}
+            # Only those that exist: a node that never had a group has no coordinator to ask.
+            there = {name for name, _ in await admin.list_consumer_groups()}
+            for group in [group for group in groups if group in there]:
                 # One by one: aiokafka cannot read an answer about several groups (DescribeGroups v3).
                 answers = await admin.describe_consumer_groups([group])
                 members = [_member(one) for answer in answers for told in answer.groups for one in told[_MEMBERS]]

@@ -48,8 +48,12 @@ async def prefix(broker: Broker) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-def settings(broker: Broker, prefix: str, tmp_path: Path) -> Settings:
-    """Settings of a run on this broker, with topics, group and folder of this test alone."""
+def settings(broker: Broker, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings of a run on this broker, with topics, group and folder of this test alone.
+
+    Commands that the test calls use that folder too: it has the seal keys.
+    """
+    monkeypatch.setenv("ENDOCRINE_DATA_DIR", str(tmp_path))
     return Settings(
         bootstrap=broker.bootstrap, redis_url=broker.redis_url, prefix=prefix, group=prefix + "group", data_dir=tmp_path
     )

@@ -129,7 +129,7 @@ async def test_a_stack_that_stays_is_found_is_not_started_twice_and_ends_when_as
         ended = await asyncio.to_thread(end, tmp_path)
     assert ended
     assert end(tmp_path) is False
-    assert not any(map(alive, found.pids.values()))
+    await until(lambda: not any(map(alive, found.pids.values())))
 
 
 async def test_a_part_that_died_is_named_with_its_log(tmp_path):

@@ -36,7 +36,10 @@ async def command(settings, *words):
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "pipeline.cli", *words, "--bootstrap", settings.bootstrap,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        env={"ENDOCRINE_PREFIX": settings.prefix, "ENDOCRINE_PARTITIONS": "2", "ENDOCRINE_GROUP": settings.group},
+        env={
+            "ENDOCRINE_PREFIX": settings.prefix, "ENDOCRINE_PARTITIONS": "2", "ENDOCRINE_GROUP": settings.group,
+            "ENDOCRINE_DATA_DIR": str(settings.data_dir),
+        },
     )  # fmt: skip
     out, err = await asyncio.wait_for(child.communicate(), 60)
     return child.returncode, out.decode(), err.decode()

@@ -16,6 +16,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from effects import answers, produce, running
 from running import worker_in_process
+from sealing import sealed
 
 from agents.roster import AGENTS
 from pipeline import clients
@@ -30,7 +31,9 @@ from pipeline.policy_files import shipped_policy
 from pipeline.projection import Projection
 from pipeline.projection.store import Store
 from pipeline.reading import batches
+from pipeline.replay.logs import read_logs
 from pipeline.settings import Settings
+from pipeline.topics import CATALOGUE
 
 
 @pytest.fixture
@@ -63,8 +66,10 @@ class Transactions:
 
     async def send(self, *values: dict[str, Any], topic: str = "interactions") -> None:
         for value in values:
+            key, content = value["identity"].encode(), orjson.dumps(value)
+            headers = sealed(self.settings, topic, 0, key, content) if CATALOGUE[topic].ours else None
             await self.producer.send_and_wait(
-                self.settings.prefix + topic, orjson.dumps(value), key=value["identity"].encode(), partition=0
+                self.settings.prefix + topic, content, key=key, partition=0, headers=headers
             )
 
     async def commit(self, *values: dict[str, Any], topic: str = "interactions") -> None:
@@ -200,8 +205,6 @@ async def test_a_missing_record_at_the_start_is_still_missed_where_an_aborted_ba
         async with worker_in_process(small, AGENTS, shipped_policy()):
             await produce(small, "interactions", turn("ann"))
             await decided(small, "ann")
-    from pipeline.cli.replay import read_logs
-
     logs = await read_logs(small, ["modulations", "interactions"])
     assert logs["modulations", 0].start == 0
     assert [raw.offset for raw in logs["modulations", 0]] == [2]

@@ -31,6 +31,7 @@ def build_app(settings: Settings, body: Body, *, worker_id: str) -> EndocrineApp
     app = EndocrineApp(
         settings.group,
         broker=[URL(f"kafka://{server}") for server in settings.bootstrap.split(",")],
+        broker_client_id=f"worker-{settings.instance or worker_id}",  # what lists of a group's members show
         autodiscover=False,
         web_enabled=False,  # Faust's web would serve table data to anyone
         # The assignment names members by this URL, and a static member is handed its predecessor's assignment.
