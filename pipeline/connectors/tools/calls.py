@@ -129,9 +129,10 @@ class Calls:
         return self.known(key)
 
     async def is_recent(self, topic: str, partition: int, offset: int, since: float) -> bool:
-        """Whether a record was appended at or after a time, seconds since 1970. topic: without prefix. Raises KafkaError.
+        """Whether a record was appended at or after a time, seconds since 1970. Raises KafkaError.
 
-        Asked of the broker at most once in `_RECENT_S` for each partition; so a record may be that much older.
+        topic: without prefix. Asked of the broker at most once in `_RECENT_S` for each
+        partition; so a record may be that much older.
         """
         place, now = TopicPartition(self._settings.prefix + topic, partition), time.monotonic()
         known = self._first.get(place)
