@@ -16,10 +16,15 @@ from agents._shared.normalise import normalise
 from agents._shared.shapes import Finder, finder, named_finder
 
 REDACTED = "[redacted]"
-ALSO = ("passwd", "passphrase", "credential", "cookie")
+ALSO = ("passwd", "pwd", "passphrase", "credential", "cookie")
 """Words in names that are redacted whatever a policy lists."""
+WHOLE = frozenset({"pass", "pw"})
+"""Names that are redacted where they are nothing else: parts of too many words."""
 KEYS = ("key", "token", "authorization", "email", "phone", "pii", "password", "secret")
 """Names that are redacted where no policy is at hand: in logs, and in errors of the tools around the agents."""
+_NAMES = ("name", "key", "header", "field", "param", "Name", "Key")
+_VALUES = frozenset({"value", "values", "val", "Value"})
+"""A name and its value as two members of one object, as records of HTTP have headers."""
 DEPTH = 32
 _ELLIPSIS = "…"
 _LEAST_NUMBER, _MOST_NUMBER = 10**11, 10**19
@@ -112,6 +117,9 @@ def _object(value: Mapping[str, Any], words: tuple[str, ...], depth: int, *, val
             count += 1
             told = f"{REDACTED} {count}"
         shown[told] = REDACTED if hidden else _redact(inner, words, depth, values=values)
+    named = next((value[name] for name in _NAMES if isinstance(value.get(name), str)), None)
+    if values and named is not None and _name(named, words, False)[1]:
+        return {name: REDACTED if name in _VALUES else inner for name, inner in shown.items()}
     return shown
 
 
@@ -119,6 +127,10 @@ def _list(items: Sequence[Any], words: tuple[str, ...], depth: int, *, values: b
     """A list; an option and its value may be two members of it: `["curl", "-u", "ann:hunter2"]`."""
     shown: list[Any] = []
     before = ""
+    if values and len(items) == 2 and isinstance(items[0], str) and _is_hidden_name(items[0], words):
+        return [items[0], REDACTED]
+    if len(items) > 1 and values and all(isinstance(item, str) for item in items):
+        items = _command(items)
     for item in items:
         if isinstance(item, str) and before.startswith("-"):
             both = _spans(f"{before} {item}", named_finder(words, shapes=values))
@@ -126,6 +138,18 @@ def _list(items: Sequence[Any], words: tuple[str, ...], depth: int, *, values: b
         else:
             shown.append(_redact(item, words, depth, values=values))
         before = item if isinstance(item, str) else ""
+    return shown
+
+
+def _command(items: Sequence[str]) -> list[str]:
+    """The words of a command without passwords that only the program before them says are some: `mysql -phunter2`."""
+    found, at = finder(("credential",)).finds(" ".join(items)), 0
+    shown: list[str] = []
+    for item in items:
+        end = at + len(item)
+        inside = [find for find in found if find.shape.name == "program_password" and at <= find.start < end]
+        shown.append(item[: inside[0].start - at] + REDACTED if inside else item)
+        at = end + 1
     return shown
 
 
@@ -168,7 +192,11 @@ def _name(name: str, words: tuple[str, ...], values: bool) -> tuple[str, bool]:
     """A name as it is shown, and whether its value is not."""
     plain = _letters(name)
     shown = _spans(name, named_finder(words, shapes=True)) if values else name
-    return shown, any(word in plain for word in words)
+    return shown, plain in WHOLE or any(word in plain for word in words)
+
+
+def _is_hidden_name(text: str, words: tuple[str, ...]) -> bool:
+    return " " not in text and not text.startswith("-") and _name(text, words, False)[1]
 
 
 @lru_cache(maxsize=64)

@@ -119,7 +119,7 @@ TOKENS = (
     ("facebook", r"EAA[A-Za-z0-9]{60,}"),
 )
 """Keys and tokens by their own shape, with their issuers' prefixes."""
-_UNSURE = frozenset({"aws_key_id", "crates", "twilio", "discord_bot", "facebook", "jwe", "google_oauth"})
+_UNSURE = frozenset({"crates", "twilio", "discord_bot", "facebook", "jwe", "google_oauth"})
 """Of these the prefix is short: what follows must look drawn by lot."""
 
 SHAPES: tuple[Shape, ...] = (
@@ -168,15 +168,28 @@ SHAPES: tuple[Shape, ...] = (
         checks.no_option,
     ),
     Shape(
-        "mysql_option",
+        "program_password",
         "credential",
-        r"""\b(?:mysql|mysqldump|mysqladmin|mariadb|sshpass)\b[^\n|;]{0,200}?\s-p(?P<secret>[^\s"'`-][^\s"'`]*)""",
+        r"""\b(?:(?:mysql|mysqldump|mysqladmin|mariadb|sshpass)\b[^\n|;]{0,200}?\s-p"""
+        r"""|(?:(?:docker|podman|buildah|skopeo|helm(?: registry)?|az|oc) login|sshpass)\b[^\n|;]{0,200}?\s-p[ =])"""
+        r"""(?P<secret>[^\s"'`-][^\s"'`]*|"[^"\n]+"|'[^'\n]+')""",
     ),
     Shape(
         "named",
         "named",
         rf"""(?i)(?:^|[^a-z0-9_])[a-z0-9_-]{{0,40}}(?:{_SECRET_NAMES})[a-z0-9_-]{{0,40}}{_Q}\s{{0,8}}(?::=|=>|[:=])\s{{0,8}}"""
         rf"""(?P<secret>{_VALUE})""",
+    ),
+    Shape(
+        "signed_address",
+        "credential",
+        r"""(?i)[?&;](?:sig|signature|x-(?:amz|goog|oss)-(?:signature|credential|security-token))=(?P<secret>[^&#\s"'<>]{6,})""",
+    ),
+    Shape(
+        "named_without_mark",
+        "named",
+        r"""(?i)\b(?:password|passwd|pass)\s{1,4}(?P<secret>[^\s"'`,;<>()]{6,64})""",
+        checks.drawn,
     ),
     Shape(
         "said",
@@ -188,7 +201,7 @@ SHAPES: tuple[Shape, ...] = (
     Shape(
         "said_token",
         "named",
-        rf"""(?i)(?:^|[^a-z0-9_])(?:key|token|auth){_Q}\s{{0,8}}[:=]\s{{0,8}}{_Q}(?P<secret>[^\s"'`,;<>&]{{6,}})""",
+        rf"""(?i)(?:^|[^a-z0-9_])(?:key|token|auth|pass){_Q}\s{{0,8}}[:=]\s{{0,8}}{_Q}(?P<secret>[^\s"'`,;<>&]{{6,}})""",
         checks.drawn,
     ),
     Shape(
@@ -232,7 +245,7 @@ SHAPES: tuple[Shape, ...] = (
         r"""(?P<secret>[+(]?[0-9][0-9 ()./-]{5,24}[0-9])""",
         checks.phone_named,
     ),
-    Shape("card", "number", r"(?:^|[^0-9A-Za-z_.+-])(?P<secret>[2-6](?:[ -]?[0-9]){11,18})", checks.card),
+    Shape("card", "number", r"(?:^|[^0-9A-Za-z.+-])(?P<secret>[2-6](?:[ .-]{0,2}[0-9]){11,18})", checks.card),
     Shape(
         "iban", "number", r"(?i)(?:^|[^0-9A-Za-z_])(?P<secret>[a-z]{2}[0-9]{2}(?:[ -]?[0-9a-z]){11,38})", checks.iban
     ),

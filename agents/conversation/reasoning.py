@@ -5,13 +5,19 @@ What is taken out:
 - a block of any of the known tags at the head, with blanks around it; several in a row; one without an end takes all
   (the reply was cut while the model was thinking);
 - everything up to a closing tag that has no opening one, where the chat template wrote that one (DeepSeek R1, QwQ);
-- a whole `think` block further on.
+- a whole `think` block further on;
+- every channel but `final`, where the head is one of the harmony format (gpt-oss).
 A tag inside backticks (an odd number of them comes before it) is text about tags, and stays.
 """
 
 import re
 
-_HEAD = re.compile(r"\s*(?:<(think|thinking|thought|reasoning)>|\[(THINK)\])", re.IGNORECASE)
+_HEAD = re.compile(
+    r"\s*(?:<(think|thinking|thought|reasoning|seed:think)>|\[(THINK)\]|(\u25c1)think\u25b7)", re.IGNORECASE
+)
+_CHANNEL = re.compile(r"\s*(?:<\|start\|>assistant)?<\|channel\|>\s*(\w+)(?:[^<]|<\|constrain\|>)*<\|message\|>")
+_CHANNEL_END = re.compile(r"<\|(?:end|return|call)\|>|(?=<\|start\|>|<\|channel\|>)")
+_KIMI_END = re.compile("\u25c1/think\u25b7")
 _CLOSED = re.compile(r"</(?:think|thinking)>|\[/THINK\]", re.IGNORECASE)
 _OPENED = re.compile(r"<(think|thinking)>|\[(THINK)\]", re.IGNORECASE)
 
@@ -24,6 +30,8 @@ def visible(text: str) -> tuple[str, int]:
     >>> visible("Write `<think>` first.")
     ('Write `<think>` first.', 0)
     """
+    if _CHANNEL.match(text):
+        return _channels(text)
     at, count = 0, 0
     while opened := _HEAD.match(text, at):
         end = _closing(opened).search(text, opened.end())
@@ -36,7 +44,23 @@ def visible(text: str) -> tuple[str, int]:
 
 def _closing(opened: re.Match[str]) -> re.Pattern[str]:
     """The end of the block that a match opens."""
+    if opened.re is _HEAD and opened[3]:
+        return _KIMI_END
     return re.compile(r"\[/THINK\]" if opened[2] else f"</{opened[1]}>", re.IGNORECASE)
+
+
+def _channels(text: str) -> tuple[str, int]:
+    """The text of a reply in channels, the final one alone, and the characters of the others."""
+    kept, at, count = [], 0, 0
+    while opened := _CHANNEL.match(text, at):
+        end = _CHANNEL_END.search(text, opened.end())
+        said = text[opened.end() : end.start() if end else len(text)]
+        if opened[1] == "final":
+            kept.append(said)
+        else:
+            count += len(said)
+        at = end.end() if end else len(text)
+    return "".join([*kept, text[at:]]).strip(), count
 
 
 def _orphan(text: str) -> re.Match[str] | None:

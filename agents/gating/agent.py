@@ -134,7 +134,8 @@ def _result(state: Json, trigger: Trigger, policy: "Policy") -> Json:
     rules, at = policy.document.gating, moments.now(state, trigger)
     if result.tool not in policy.document.tools.names:
         return state
-    return sequences.learnt(limits.learnt(state, result, at, rules), result, at, rules)
+    state = limits.learnt(state, result, at, rules)
+    return sequences.learnt(state, result, at, rules, sealed=trigger.sealed)
 
 
 def _modulation(state: Json, trigger: Trigger, ordinal: int, policy: "Policy") -> tuple[Json, list[Output]]:

@@ -55,13 +55,18 @@ def begin(state: Json, turn: Json, question: Json, at: Moment, rules: GatingRule
     return state, turn
 
 
-def learnt(state: Json, result: ToolResult, at: Moment, rules: GatingRules) -> Json:
-    """The state after a result: what waited for it is met, or is not."""
+def learnt(state: Json, result: ToolResult, at: Moment, rules: GatingRules, *, sealed: bool) -> Json:
+    """The state after a result: what waited for it is met, or is not.
+
+    Of a turn that we answer the result comes from our connector: one without a seal may be anybody's, so it can meet a
+    rule and never ends the waiting.
+    """
     turn = state["turns"].get(result.audit_id)
     entry = None if turn is None else turn.get("awaited", {}).get(result.call_id)
     if entry is None:
         return state
-    turn = {**turn, "awaited": without(turn["awaited"], result.call_id)}
+    if sealed or not turn.get("answered", False):
+        turn = {**turn, "awaited": without(turn["awaited"], result.call_id)}
     for name, step in entry.items():
         rule = rules.sequence.get(name)
         if rule is not None and rule.first.matches_result.may_fit(result.output):

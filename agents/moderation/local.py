@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from agents._shared.normalise import without_escapes
 from agents.moderation.patterns import read
 from agents.moderation.rules import ModerationRules, Place, Preset
 
@@ -30,8 +31,10 @@ class Verdict(NamedTuple):
 
 def judge(text: str, place: Place, preset: Preset, rules: ModerationRules) -> Verdict:
     """Hold a text against the local rules. Cost is linear in its length."""
-    made_ready = read(text, rules.chars)
-    fired = [(name, rule) for name, rule, occurs in rules.matchers if occurs(made_ready, rules.gap)]
+    readings = [read(text, rules.chars)]
+    if (unescaped := without_escapes(text[: rules.chars])) is not None:
+        readings.append(read(unescaped, rules.chars))
+    fired = [(name, rule) for name, rule, occurs in rules.matchers if any(occurs(one, rules.gap) for one in readings)]
     scores: dict[str, float] = {}
     for _, rule in fired:
         scores[rule.category] = max(rule.score, scores.get(rule.category, 0.0))

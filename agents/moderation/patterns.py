@@ -28,6 +28,13 @@ _SPACED = re.compile(r"(?<![^\W_])(?:[^\W_][ .\-_*/|+~,\n\t]){3,}[^\W_](?![^\W_]
 """Four single letters or more, parted by one mark each."""
 _SPACED_SHORT = re.compile(r"(?<![^\W_])(?:[^\W_][ .\-_*/|+~,\n\t])+[^\W_](?![^\W_])")
 """The same from two letters on, for texts that have a longer one."""
+_LETTERS = str.maketrans("0134578i", "oleastbl")
+_SIGNS = {"@": "a", "$": "s", "!": "i", "|": "l", "-\n": ""}
+_SIGN = re.compile(r"(?<=[a-z])[@$!|](?=[a-z])|(?<![^\W_])\|(?=[a-z]{2})|(?<=[a-z])-\n(?=[a-z])")
+_MASKED = re.compile(
+    r"[A-Za-z][0134578@$!|]{1,2}[A-Za-z]|(?<![^\W_])[013457|][A-Za-z]{2}|[a-z]I[A-Za-z]?|[a-z]-\n[a-z]"
+)
+"""What gives away that digits or signs may stand for letters: cheap, and rare in other texts."""
 _RUN_TOGETHER = 12
 """Letters of a word that may be a whole phrase without spaces."""
 _MOST_VARIANTS = 16
@@ -45,6 +52,8 @@ class Text(NamedTuple):
     """The same where letters that are spaced out are words; empty where there are none."""
     runs: frozenset[str]
     """The words among `joined` that were spaced out."""
+    masked: Sequence[str]
+    """Its words by `_unmasked`, where digits or signs stand for letters in one of them; else empty."""
     long_words: str
     """Words so long that they may be several, with spaces between them."""
 
@@ -60,6 +69,8 @@ def read(text: str, chars: int) -> Text:
     ['ignore', 'all', 'rules']
     >>> read("i g n o r e  a l l  r u l e s", 100).joined
     ['ignore', 'all', 'rules']
+    >>> read("1gn0re a|l rules", 100).masked == [_unmasked(word) for word in ("ignore", "all", "rules")]
+    True
     """
     plain = normalise(text[:chars])
     folded = plain.casefold()
@@ -70,7 +81,10 @@ def read(text: str, chars: int) -> Text:
         runs = frozenset(run[::2] for run in _SPACED_SHORT.findall(folded))
         joined = _WORD.findall(_SPACED_SHORT.sub(lambda run: run.group()[::2], folded))
     long_words = dict.fromkeys(word for word in (*words, *joined) if len(word) >= _RUN_TOGETHER)
-    return Text(plain, words, joined, runs, " ".join(long_words))
+    masked: list[str] = []
+    if _MASKED.search(plain):
+        masked = [_unmasked(word) for word in _WORD.findall(_SIGN.sub(lambda sign: _SIGNS[sign[0]], folded))]
+    return Text(plain, words, joined, runs, masked, " ".join(long_words))
 
 
 def variants(phrase: str) -> list[str]:
@@ -125,6 +139,7 @@ def compile_matcher(
     parsed = [slots_of(one) for phrase in phrases for one in variants(phrase)]
     apart = [slots_of(one) for phrase in compounds for one in variants(phrase)]
     vocabulary = frozenset(word for slots in parsed for slot in slots if slot is not None for word in slot)
+    unmasked, unmasked_apart = ([_unmasked_slots(slots) for slots in each] for each in (parsed, apart))
     together = _together(parsed)
     kept, wanted, kinds = tuple(normalise(mark) for mark in marks), tuple(runs), tuple(secrets)
 
@@ -135,6 +150,7 @@ def compile_matcher(
             or (bool(kinds) and _has_secret(text.plain, kinds))
             or _has_any_phrase(text.words, parsed, apart, gap)
             or (bool(text.joined) and _has_any_phrase(_known(text, vocabulary), parsed, apart, gap))
+            or (bool(text.masked) and _has_any_phrase(text.masked, unmasked, unmasked_apart, gap))
             or (together is not None and bool(text.long_words) and together.search(text.long_words) is not None)
         )
 
@@ -151,6 +167,19 @@ def _known(text: Text, vocabulary: frozenset[str]) -> list[str]:
         for word in text.joined
         for part in ((word,) if word not in text.runs or word in vocabulary else tuple(word))
     ]
+
+
+def _unmasked(word: str) -> str:
+    """The word with letters in place of digits that look like them, and one letter for i and l.
+
+    >>> _unmasked("k1ll") == _unmasked("kill"), _unmasked("2024")
+    (True, '2024')
+    """
+    return word if word.isdigit() else word.translate(_LETTERS)
+
+
+def _unmasked_slots(slots: Slots) -> Slots:
+    return [None if slot is None else frozenset(map(_unmasked, slot)) for slot in slots]
 
 
 def _has_any_phrase(words: Sequence[str], phrases: Sequence[Slots], apart: Sequence[Slots], gap: int) -> bool:

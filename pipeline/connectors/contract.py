@@ -34,6 +34,9 @@ class Request:
     taken_at: float = field(default_factory=time.monotonic)
     """Monotonic clock of this process."""
     traceparent: bytes | None = None
+    origin: tuple[str, int, int] | None = None
+    """Topic without prefix, partition and offset of the record because of which an agent of ours asked, by the sealed
+    `endocrine-origin`; None: not named, or the seal is not checked."""
 
     def ts_now(self) -> float:
         """Event time of an answer given now: the request's `ts` and what went by since it was appended."""

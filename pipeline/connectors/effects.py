@@ -51,6 +51,7 @@ from pipeline import clients
 from pipeline.connectors.contract import INTERRUPTED, Effect, Limits, Request, Said
 from pipeline.connectors.front import Front
 from pipeline.connectors.readback import Known, Marks, read_back
+from pipeline.engine.marks import origin_of
 from pipeline.engine.seals import Seals
 from pipeline.engine.wire import CE_ID, SEAL, TRACEPARENT, Raw, event_time, is_traceparent
 from pipeline.kafka.fetching import covered
@@ -388,6 +389,7 @@ def _read(raw: Raw, topic: str, seals: Seals) -> Request | None:
         log.warning("not a request", topic=topic, partition=raw.partition, offset=raw.offset, error=_kinds(error))
         return None
     traceparent = headers.get(TRACEPARENT)
+    origin = origin_of(headers) if CATALOGUE[topic].ours else None
     return Request(
         value,
         value[CATALOGUE[topic].identity_field],
@@ -395,6 +397,7 @@ def _read(raw: Raw, topic: str, seals: Seals) -> Request | None:
         raw.offset,
         max(0.0, time.time() - raw.timestamp / 1000),
         traceparent=traceparent if traceparent is not None and is_traceparent(traceparent) else None,
+        origin=origin,
     )
 
 

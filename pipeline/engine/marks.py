@@ -18,6 +18,19 @@ _MOVED = re.compile(rb"([a-z0-9._-]{1,64}/[0-9]{1,9})/([0-9]{1,19})")
 """topic/partition, offset."""
 
 
+def origin_of(headers: Mapping[str, bytes | None]) -> tuple[str, int, int] | None:
+    """Topic, partition and offset of the record that made an agent write a sealed one; None where it names none.
+
+    >>> origin_of({"endocrine-origin": b"gating/tool-calls/3/17/0"})
+    ('tool-calls', 3, 17)
+    """
+    found = _ORIGIN.fullmatch(headers.get(ORIGIN) or b"")
+    if found is None or int(found[2]) >= _OFFSETS:
+        return None
+    _, topic, partition = found[1].decode().split("/")
+    return topic, int(partition), int(found[2])
+
+
 def mark_of(topic: str, headers: Mapping[str, bytes | None]) -> tuple[str, tuple[int, int]] | None:
     """Which mark a record is held against, and its height; None for one that has no origin.
 

@@ -42,12 +42,17 @@ class ChatReply:
         if not choices:
             raise Malformed("it has no `choices`")
         self._about(body)
+        texts = 0
         for choice in choices:
             self._refuse_errors(choice, mandatory=False)
             message = choice.get("message")
             if not isinstance(message, Mapping):
                 raise Malformed(f"`message` is {kind(message)}, expected an object")
+            before = self._draft.chars
             self._message(message)
+            texts += message.get("content") not in (None, "", []) and self._draft.chars > before
+            if texts > 1:
+                raise Malformed("it has several choices where one was asked for")
             self._draft.ends(finish_word(choice.get("finish_reason")))
         return self._draft.outcome(self._calls.calls())
 
@@ -64,7 +69,7 @@ class ChatReply:
 
     def outcome(self) -> Outcome:
         """What the stream came to. Raises Failed; StreamCut where it has not ended."""
-        if not self.finished:
+        if not self.finished or (self._draft.finish is None and self._calls.unfinished):
             raise StreamCut
         return self._draft.outcome(self._calls.calls())
 

@@ -10,6 +10,8 @@ import orjson
 from pipeline.connectors.model.failures import Malformed, TooLarge
 
 _MOST = 2**53 - 1
+_INT_DIGITS = 17
+"""Of the largest integer that every reader keeps, and its sign."""
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
 
 
@@ -82,7 +84,8 @@ def model_name(given: Any) -> str | None:
 def arguments_of(given: Any, depth: int) -> dict[str, Any] | str:
     """Arguments of a call: an object, or the text that is none; nothing, null and an empty list are `{}`.
 
-    A text in a text (arguments serialized twice) is read once more. Raises TooLarge beyond `depth` levels.
+    A text in a text (arguments serialized twice) is read once more. What has no one meaning (a repeated key) or would
+    not come out as it went in (an integer that no double holds) stays a text. Raises TooLarge beyond `depth` levels.
     """
     text = given if isinstance(given, str) else dumped(given)
     text = clean(text)
@@ -101,7 +104,31 @@ def arguments_of(given: Any, depth: int) -> dict[str, Any] | str:
         return text
     if _deep(text, depth):
         raise TooLarge(f"has arguments of more than {depth} levels (models.bounds.depth)")
+    return found if _has_one_meaning(text) else text
+
+
+def _has_one_meaning(text: str) -> bool:
+    """Whether the text of an object, or a text in it, repeats no key and loses nothing of its integers."""
+    try:
+        found = json.loads(text, object_pairs_hook=_once, parse_int=_exact)
+        if isinstance(found, str):
+            json.loads(found, object_pairs_hook=_once, parse_int=_exact)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key is repeated")
     return found
+
+
+def _exact(digits: str) -> int:
+    if len(digits) > _INT_DIGITS or abs(number := int(digits)) > _MOST:
+        raise ValueError("an integer that readers round")
+    return number
 
 
 def dumped(given: Any) -> str:

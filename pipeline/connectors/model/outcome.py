@@ -1,5 +1,6 @@
 """A reply as it is built up while it is read, and as it is in the end: the same for both APIs."""
 
+import re
 from dataclasses import dataclass
 from io import StringIO
 from typing import Any
@@ -37,6 +38,8 @@ _FINISHES = {
     ),
 }
 _WORDS = {theirs: ours for ours, words in _FINISHES.items() for theirs in words}
+_IN_NOTATION = re.compile(r"\s*(?:<tool_call>|<\|tool_call|<\|python_tag\|>|\[TOOL_CALLS\]|<function=[A-Za-z_])")
+"""A text that begins so is a call in the notation of a model's template (Hermes and Qwen, Llama, Mistral)."""
 _WEIGHT = ("stop", "tool_calls", "length", "content_filter", "error")
 """Where a stream gives several, the weightiest holds."""
 
@@ -95,6 +98,11 @@ class Draft:
         self.spend(len(piece))
         self._content.write(piece)
 
+    @property
+    def chars(self) -> int:
+        """Characters kept so far."""
+        return self._chars
+
     def refuse(self, piece: str) -> None:
         """More of a refusal."""
         self.spend(len(piece))
@@ -127,7 +135,9 @@ class Draft:
                 raise Malformed("it ends for tool calls and holds none")
             if finish == "stop" and read:
                 finish = "tool_calls"
-            problem = _problem(finish, content, read, reasoning)
+            problem = _problem(
+                finish, content, read, reasoning, unfinished=any(one in (None, "") for _, one in calls[-1:])
+            )
         shown = content if content.strip() and problem is None else None
         model, (tokens_in, cached, tokens_out) = self.model, self.usage
         return Outcome(shown, refusal, read, finish, model, tokens_in, cached, tokens_out, problem, reasoning)
@@ -140,9 +150,14 @@ class Draft:
         return name
 
 
-def _problem(finish: str, content: str, calls: tuple[tuple[str, Any], ...], reasoning: int) -> str | None:
-    if finish == "length" and any(isinstance(arguments, str) for _, arguments in calls):
+def _problem(
+    finish: str, content: str, calls: tuple[tuple[str, Any], ...], reasoning: int, *, unfinished: bool
+) -> str | None:
+    """Why a reply is no answer. unfinished: no character of the last call's arguments came."""
+    if finish == "length" and (unfinished or any(isinstance(arguments, str) for _, arguments in calls)):
         return "token_limit: the token limit was reached in the middle of a tool call"
+    if not calls and _IN_NOTATION.match(content):
+        return "malformed_reply: the text is a tool call that the server did not take apart; check its tool parser"
     if calls or content.strip():
         return None
     if finish == "length":

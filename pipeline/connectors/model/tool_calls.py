@@ -99,6 +99,11 @@ class CallJoiner:
     def __len__(self) -> int:
         return len(self._calls)
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether the arguments of the latest call have not ended, as far as they show."""
+        return bool(self._calls) and not self._calls[-1].ended
+
     def calls(self) -> list[tuple[str, Any]]:
         """(name, arguments as they came)."""
         return [(call.name, call.arguments()) for call in self._calls]

@@ -30,6 +30,7 @@ MAX_SHARING = 16
 """Records of one call id that are held; the gate decides on the first that it can take, so later ones are nobody's."""
 _DEEPEST = 64
 """Levels of arguments: the most that a policy may allow (gating.arguments_depth)."""
+_RECENT_S = 10.0
 _TOPIC = CATALOGUE["tool-calls"]
 
 
@@ -110,6 +111,8 @@ class Calls:
         self._lookback_ms = int(lookback_s * 1000)
         self._held = HeldCalls(max_bytes)
         self._next: dict[int, int] = {}
+        self._first: dict[TopicPartition, tuple[float, int]] = {}
+        """When it was asked, and the first offset that was young enough then."""
         self._reader: Any = None
         self._lock = asyncio.Lock()
 
@@ -124,6 +127,24 @@ class Calls:
                 if self.known(key) is None:
                     await self._catch_up(partition)
         return self.known(key)
+
+    async def is_recent(self, topic: str, partition: int, offset: int, since: float) -> bool:
+        """Whether a record was appended at or after a time, seconds since 1970. Raises KafkaError.
+
+        topic: without prefix. Asked of the broker at most once in `_RECENT_S` for each
+        partition; so a record may be that much older.
+        """
+        place, now = TopicPartition(self._settings.prefix + topic, partition), time.monotonic()
+        known = self._first.get(place)
+        if known is not None and now - known[0] < _RECENT_S and offset >= known[1]:
+            return True
+        async with self._lock:
+            reader = await self._connected()
+            found = (await reader.offsets_for_times({place: max(0, int(since * 1000))}))[place]
+        if found is None:
+            return False  # nothing of that partition is so young
+        self._first[place] = (now, found.offset)
+        return bool(offset >= found.offset)
 
     async def close(self) -> None:
         """End the connection."""

@@ -29,6 +29,9 @@ from pipeline.settings import MIB
 from schemas.tools import ToolCall
 
 _MAX_ID_CHARS = 200
+ORIGIN_S = 600.0
+"""Seconds from the record that a decision was made because of to the decision, at most; with the times by which waits
+are exceeded well within `readback.MARGIN_MS`."""
 _REST_BYTES = 32 << 10
 """Room in a result besides its output: three ids, identity, tool, summary, as JSON at its longest."""
 log = structlog.get_logger(__name__)
@@ -99,6 +102,7 @@ class ToolEffect:
                 raise NotRun("no call on record is the one that was decided: not run")
             call = self._checked(decision, found.call)
             self._in_time(request, found)
+            await self._is_no_copy(request)
             answer = await self._handled(call)
             # In a thread: a megabyte of small entries takes a second, in which other calls and the broker are heard.
             output = await asyncio.to_thread(self._shown, answer.output)
@@ -156,6 +160,18 @@ class ToolEffect:
         waited_for_a_person = request.value["ts"] != found.call.ts
         if took > self._decision_s and not waited_for_a_person:
             raise NotRun(f"decided {took:.0f} s after it was asked, more than {self._decision_s:.0f}: not run")
+
+    async def _is_no_copy(self, request: Request) -> None:
+        """A sealed decision keeps its seal when somebody appends it again, and a call can be appended again as well.
+
+        What was answered is remembered for as long as `readback` reaches; so what a decision was made because of (its
+        call, an approval) must not be older than that. The broker's own times say so: no claimed one does.
+        """
+        if request.origin is None:
+            return
+        appended = time.time() - request.ts_now() + request.value["ts"]
+        if not await self._calls.is_recent(*request.origin, appended - ORIGIN_S):
+            raise NotRun("decided because of a record of long ago, as a decision that is appended again is: not run")
 
     def _refused(self, decision: Mapping[str, Any], error: NotRun) -> None:
         log.warning(

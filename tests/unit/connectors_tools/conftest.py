@@ -78,6 +78,10 @@ class KnownCalls:
     async def find(self, partition, key):
         return self.known(key)
 
+    async def is_recent(self, topic, partition, offset, since):
+        """The offset of a record is the second at which it was appended."""
+        return offset >= since
+
     async def close(self):
         pass
 
@@ -104,12 +108,14 @@ def a_call():
 
 @pytest.fixture
 def a_request():
-    def make(call, tool, *, age_s=0.0, **other):
+    def make(call, tool, *, age_s=0.0, origin=None, **other):
         decision = {name: call[name] for name in ("call_id", "audit_id", "identity", "ts")}
         decision |= {"function": call["tool"], "tool": tool, "decision": "allowed", "reason": None}
         read = read_arguments(call["arguments"], 32)
         decision["arguments_digest"] = "0" * 64 if read is None else digest_of(read)
-        return Request({**decision, "incident_id": None, "policy": "0" * 64, **other}, call["identity"], 0, 0, age_s)
+        return Request(
+            {**decision, "incident_id": None, "policy": "0" * 64, **other}, call["identity"], 0, 0, age_s, origin=origin
+        )
 
     return make
 

@@ -1,6 +1,7 @@
 """The executor on single decisions: what is run, what is not, what is said."""
 
 import asyncio
+import time
 
 import orjson
 import pytest
@@ -66,6 +67,20 @@ def test_only_an_allowed_decision_asks_for_anything(make_effect, a_call, a_reque
     assert effect.request_id(a_request(a_call(), "retrieval").value) == "turn/c1"
     assert effect.request_id(a_request(a_call(), "retrieval", decision=decision).value) is None
     assert effect.request_id(a_request(a_call(), None).value) is None
+
+
+@pytest.mark.parametrize(("made_s_ago", "runs"), [(3600, False), (700, False), (300, True), (1, True)])
+@pytest.mark.parametrize("waited_s", [0.0, 600.0])
+async def test_a_sealed_decision_that_is_appended_again_with_its_call_runs_nothing(
+    make_effect, a_call, a_request, made_s_ago, waited_s, runs
+):
+    probe = Probe()
+    effect, calls = make_effect({"retrieval": probe})
+    call = a_call()
+    calls.add(call)
+    origin = ("commands" if waited_s else "tool-calls", 0, int(time.time() - made_s_ago))
+    value = await result_of(effect, a_request(call, "retrieval", origin=origin, ts=call["ts"] + waited_s))
+    assert (len(probe.ran), value["status"]) == ((1, "ok") if runs else (0, "error"))
 
 
 NOT_RUN = {

@@ -60,11 +60,11 @@ class Gate:
         self.fed = 0
         self.appended = None
 
-    def feed(self, topic, value, id=None, policy=None, appended=None):
+    def feed(self, topic, value, id=None, policy=None, appended=None, sealed=False):
         self.fed += 1
         before = orjson.dumps(self.state)
         appended = self.appended if appended is None else appended
-        trigger = Trigger(topic, id or f"{topic}/{self.fed}", value.identity, value, appended)
+        trigger = Trigger(topic, id or f"{topic}/{self.fed}", value.identity, value, appended, sealed)
         after, outputs = AGENT.think(self.state, trigger, policy or self.policy)
         assert orjson.dumps(self.state) == before, "think changed the state it was given"
         self.state = orjson.loads(orjson.dumps(after))

@@ -94,6 +94,26 @@ def test_a_result_not_known_yet_counts_for_later_steps_and_not_for_its_own(gate_
     assert browse(gate, step=2)[0]["reason"] == "not_in_allowlist"
 
 
+@pytest.mark.parametrize(("output", "decision"), [("the password is x", "denied"), ("about peptides", "allowed")])
+def test_a_strangers_result_ends_no_doubt_of_a_turn_that_we_answer(make_gate, output, decision):
+    gate = make_gate(sequences=[rule(decision="denied", **by_result())])
+    gate.open("t1", respond=True)
+    gate.modulate("t1")
+    gate.call(call_id="r")
+    gate.result("retrieval", call_id="r", output="nothing to see")
+    gate.result("retrieval", call_id="r", output=output, sealed=True)
+    assert browse(gate, step=2)[0]["decision"] == decision
+
+
+def test_a_strangers_result_alone_leaves_the_doubt(make_gate):
+    gate = make_gate(sequences=[rule(decision="denied", **by_result())])
+    gate.open("t1", respond=True)
+    gate.modulate("t1")
+    gate.call(call_id="r")
+    gate.result("retrieval", call_id="r", output="nothing to see")
+    assert browse(gate, step=2)[0]["reason"] == "not_in_allowlist"
+
+
 def test_a_rule_without_a_window_ends_with_its_turn(gate_with):
     gate = gate_with("t1", "t2")
     gate.call()
