@@ -109,7 +109,7 @@ async def test_the_scenario_gives_the_same_bytes_from_simulate_and_from_the_work
     assert sum(map(len, live.values())) > 200
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])
 async def test_random_histories_give_the_same_bytes_from_simulate_and_from_the_worker(
     settings: Settings, seed: int
 ) -> None:
