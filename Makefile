@@ -46,7 +46,7 @@ down: $(VENV)/.runtime ## end them; their data stays
 	@$(BIN)/endocrine down
 
 test: $(VENV)/.dev ## the whole test suite, nothing else needed; one Kafka is started for it
-	@$(BIN)/pytest -n 4 --dist loadfile $(PYTEST_ARGS)
+	@$(BIN)/pytest -n 3 --dist loadfile $(PYTEST_ARGS)
 
 test-unit: $(VENV)/.dev ## the tests without I/O
 	@$(BIN)/pytest tests/unit $(PYTEST_ARGS)

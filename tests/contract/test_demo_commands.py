@@ -26,7 +26,7 @@ from pipeline.live.totals import Totals
 from pipeline.policy_files import shipped_policy
 from pipeline.simulation import Simulation
 
-DEADLINE_S = 90
+DEADLINE_S = 300
 """Far above what a loaded machine needs."""
 
 
@@ -175,7 +175,9 @@ async def test_a_demo_ends_with_the_counts_that_simulate_gives(start, broker):
     assert "Traceback" not in demo.err.read_text()
     admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
     await admin.start()
-    assert not [name for name in await admin.list_topics() if ".demo-" in name]
+    async with asyncio.timeout(DEADLINE_S):
+        while [name for name in await admin.list_topics() if ".demo-" in name]:
+            await asyncio.sleep(0.2)  # the broker takes them away in its own time
     await admin.close()
 
 

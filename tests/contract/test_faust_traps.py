@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.cluster import ClusterMetadata
+from aiokafka.errors import PolicyViolationError
 from running import at_rest, worker_in_process
 
 from agents.attribution.agent import AGENT as ATTRIBUTION
@@ -275,7 +276,13 @@ async def test_recovery_of_a_changelog_that_no_longer_begins_at_zero_does_not_ha
     places = {TopicPartition(changelog, n): RecordsToDelete(1) for n in range(2)}
     retained = {"cleanup.policy": "compact,delete"}
     await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, changelog, configs=retained)])
-    await admin.delete_records(places)
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                await admin.delete_records(places)
+                break
+            except PolicyViolationError:  # the new policy has not reached the broker yet
+                await asyncio.sleep(0.1)
     assert await consumer.beginning_offsets([*places]) == dict.fromkeys(places, 1)
     async with asyncio.timeout(60):
         async with worker_in_process(small, (ATTRIBUTION,), shipped_policy()) as again:
