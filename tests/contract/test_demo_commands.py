@@ -1,5 +1,6 @@
 """`endocrine demo` and `endocrine run` as a person starts them: child processes, signals, exit codes."""
 
+import asyncio
 import contextlib
 import fcntl
 import json
