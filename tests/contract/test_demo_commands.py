@@ -177,7 +177,7 @@ async def test_a_demo_ends_with_the_counts_that_simulate_gives(start, broker):
     admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
     await admin.start()
     async with asyncio.timeout(DEADLINE_S):
-        while [name for name in await admin.list_topics() if ".demo-" in name]:
+        while [name for name in await admin.list_topics() if ".demo-" in name]:  # noqa: ASYNC110
             await asyncio.sleep(0.2)  # the broker takes them away in its own time
     await admin.close()
 
