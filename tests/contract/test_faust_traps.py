@@ -1,6 +1,7 @@
 """The traps of stock Faust 0.15.3 that architecture section 4 names: our worker has none of them."""
 
 import asyncio
+import re
 import sys
 import threading
 from contextlib import asynccontextmanager
@@ -152,9 +153,9 @@ async def test_an_exception_in_an_agent_is_a_dead_letter_and_not_a_loss(small, f
     letters = [raw for log in logs.values() for raw in log]
     assert {raw.key for raw in letters} == {b"bob"}
     assert {dict(raw.headers)["endocrine-error-kind"] for raw in letters} == {b"agent_error"}
-    assert {dict(raw.headers)["endocrine-error"] for raw in letters} == {
-        b"attribution failed: ZeroDivisionError at tests.contract.test_faust_traps:55"
-    }
+    for raw in letters:
+        error = dict(raw.headers)["endocrine-error"].decode()
+        assert re.fullmatch(r"attribution failed: ZeroDivisionError at tests\.contract\.test_faust_traps:\d+", error)
     assert len(letters) == 3
     # Of a batch only the last state per key is said: everyone's last one is there, and nothing of bob.
     said = await states_of(small)
