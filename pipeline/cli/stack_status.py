@@ -30,7 +30,7 @@ async def deployment(settings: Settings) -> list[str]:
     from pipeline.status.incidents import read_incidents
     from pipeline.status.lag import read_lag
     from pipeline.status.members import read_members
-    from pipeline.status.report import status_lines
+    from pipeline.status.report import status_lines, worker_lines
 
     suffixes = [*WORKER_ROLES, *(part.suffix for part in PARTS)]
     members = await read_members(settings, [settings.group + suffix for suffix in suffixes])
@@ -40,6 +40,6 @@ async def deployment(settings: Settings) -> list[str]:
     try:
         lag, incidents = await asyncio.gather(read_lag(settings, AGENTS), read_incidents(settings, most=1))
     except NoSuchTopic:
-        return [*status_lines(settings.group, here, [], None, settings.partitions)[:-2], "topics   none yet"]
+        return [*worker_lines(settings.group, here, settings.partitions), "topics   none yet"]
     last = incidents.newest[0] if incidents.newest else None
     return status_lines(settings.group, here, lag, last, settings.partitions)

@@ -77,7 +77,7 @@ class RecordedSeals:
             if ours:
                 self._check(topic, raw, headers)
         if ours:
-            return _with(raw, [(name, RECORDED if name == SEAL else said) for name, said in raw.headers])
+            return _sealed_as(raw, RECORDED)
         # A stranger may write the constant itself. What takes its place is as long: sizes are part of what is compared.
         return _with(raw, [(name, said and b"?" * len(said) if name == SEAL else said) for name, said in raw.headers])
 
@@ -87,7 +87,7 @@ class RecordedSeals:
             return None
         if topic == JOURNAL and raw.value is not None and b'"forged"' in raw.value:
             self._note(raw)
-        return _with(raw, [(name, RECORDED if name == SEAL else said) for name, said in raw.headers])
+        return _sealed_as(raw, RECORDED)
 
     def _decided(self, topic: str, raw: Any, headers: Mapping[str, bytes | None]) -> bool:
         """Whether a record that no agent reads is ours: by a key where there is one."""
@@ -127,6 +127,10 @@ def prepared(logs: Mapping[tuple[str, int], Sequence[Any]], recorded: RecordedSe
         for place in first
     }
     return {place: made[place] for place in logs}
+
+
+def _sealed_as(raw: Any, content: bytes) -> Fetched:
+    return _with(raw, [(name, content if name == SEAL else said) for name, said in raw.headers])
 
 
 def _with(raw: Any, headers: list[Header]) -> Fetched:

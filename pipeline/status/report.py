@@ -42,10 +42,11 @@ def status_lines(
     `read_lag` gives it. last_incident: append time (seconds since 1970) and the incident; None: there is none.
     partitions: of every topic; those that nobody owns are named.
     """
-    return [clean(line) for line in [*_workers(group, members, partitions), *_lag(lag), _last(last_incident)]]
+    return [*worker_lines(group, members, partitions), *map(clean, [*_lag(lag), _last(last_incident)])]
 
 
-def _workers(group: str, members: Mapping[str, Iterable[Member]], partitions: int) -> list[str]:
+def worker_lines(group: str, members: Mapping[str, Iterable[Member]], partitions: int) -> list[str]:
+    """The part of `status_lines` that needs no topics."""
     lines = []
     for name, found in sorted(members.items()):
         role, workers = role_of(group, name), list(found)
@@ -58,7 +59,7 @@ def _workers(group: str, members: Mapping[str, Iterable[Member]], partitions: in
             lines.append(f"worker   none in role {role}")
         elif orphans:
             lines.append(f"worker   role {role}: nobody owns partitions {', '.join(map(str, orphans))}")
-    return lines or ["worker   none"]
+    return [clean(line) for line in lines or ["worker   none"]]
 
 
 def _lag(rows: Iterable[LagRow]) -> list[str]:
