@@ -11,14 +11,14 @@ from aiokafka import AIOKafkaProducer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from pipeline.audit.checkpoint import TOPIC, Book, pins_of, sign
-from pipeline.audit.keys import KeyFileError, key_id
+from pipeline.audit.keys import key_id
 from pipeline.audit.links import TOPICS, Break
 from pipeline.audit.verify import Report, Verification, report_of
 from pipeline.engine.fit import partition_of
 from pipeline.engine.seals import KeyedSeals
 from pipeline.engine.wire import SEAL, event_time
 from pipeline.reading import Place, batches
-from pipeline.seal_keys import known_seals
+from pipeline.seal_keys import KeyFileError, known_seals
 from pipeline.settings import Settings
 
 Progress = Callable[[int, int], None]

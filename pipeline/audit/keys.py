@@ -16,13 +16,11 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+from pipeline.seal_keys import KeyFileError
+
 MARK = b"-----BEGIN "
 ID_DIGITS = 16
 """Hexadecimal digits of a key id: 64 bits, enough to tell keys apart; the signature is what proves."""
-
-
-class KeyFileError(Exception):
-    """A key file cannot be used. The message names it and says what was expected."""
 
 
 def key_id(public: Ed25519PublicKey) -> str:

@@ -48,7 +48,8 @@ def register(app: typer.Typer) -> None:
 
 def keygen(file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write the private key.")]) -> None:
     """Make a key for checkpoints: the private half to FILE (mode 0600), the public half and its id to stdout."""
-    from pipeline.audit.keys import KeyFileError, create, key_id
+    from pipeline.audit.keys import create, key_id
+    from pipeline.seal_keys import KeyFileError
 
     try:
         public = create(file)
@@ -63,7 +64,8 @@ def pubkey(key: Key = None) -> None:
 
     Exit codes: 0 printed, 2 the key cannot be read.
     """
-    from pipeline.audit.keys import KeyFileError, load_private
+    from pipeline.audit.keys import load_private
+    from pipeline.seal_keys import KeyFileError
 
     if key is None:
         fail(f"no key: give --key FILE or set {ENVIRONMENT_KEY}; `endocrine audit keygen FILE` makes one")
@@ -93,7 +95,8 @@ def checkpoint(
     Reads on from this key's last checkpoint and signs nothing where what it reads is broken. Exit codes: 0 signed, or
     nothing had moved; 1 broken; 2 could not be done.
     """
-    from pipeline.audit.keys import KeyFileError, load_private
+    from pipeline.audit.keys import load_private
+    from pipeline.seal_keys import KeyFileError
 
     if key is None:
         fail(f"no key: give --key FILE or set {ENVIRONMENT_KEY}; `endocrine audit keygen FILE` makes one")
@@ -124,7 +127,8 @@ def verify(
     Exit codes: 0 sound, 1 broken, 2 could not be checked. What was not checked is said.
     """
     from pipeline.audit.broker import verify as verified
-    from pipeline.audit.keys import KeyFileError, load_public
+    from pipeline.audit.keys import load_public
+    from pipeline.seal_keys import KeyFileError
 
     settings = settings_of(bootstrap)
     try:

@@ -15,6 +15,7 @@ from agents._shared.prompt_keys import PromptKeys
 from pipeline.broker_location import locate
 from pipeline.logs import set_up_logs
 from pipeline.reading import NoSuchTopic
+from pipeline.seal_keys import KeyFileError
 from pipeline.settings import Settings
 from pipeline.times import parse_time
 
@@ -65,7 +66,6 @@ def fail(message: str, code: int = CANNOT) -> NoReturn:
 def prompt_keys_of(settings: Settings) -> PromptKeys:
     """The keys of prompt hashes; a file that cannot be used ends the command."""
     from pipeline.prompt_keys import load_prompt_keys
-    from pipeline.seal_keys import KeyFileError
 
     try:
         return load_prompt_keys(settings)
@@ -74,11 +74,11 @@ def prompt_keys_of(settings: Settings) -> PromptKeys:
 
 
 def on_broker(settings: Settings, work: Coroutine[Any, Any, T]) -> T:
-    """Run it; what the broker cannot do ends the command with a sentence and exit code 2."""
+    """Run it; what the broker cannot do, or a file of keys, ends the command with a sentence and exit code 2."""
     set_up_logs("ERROR")
     try:
         return asyncio.run(work)
-    except (NoSuchTopic, TimeoutError) as error:
+    except (NoSuchTopic, TimeoutError, KeyFileError) as error:
         fail(str(error))
     except (KafkaError, OSError) as error:
         fail(broker_error(settings, error))
