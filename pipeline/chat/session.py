@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from pipeline import stopping
+from pipeline.cancelling import cancelled
 from pipeline.chat.conversation import Conversation
 from pipeline.chat.lines import Lines
 from pipeline.chat.presence import group_members, missing_parts
@@ -69,10 +70,8 @@ async def _talk(
     asked = asyncio.create_task(stop.wait())
     waiting: set[asyncio.Future[Any]] = {work, asked, failure}
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    asked.cancel()
-    work.cancel()
     # A second Ctrl-C must not cut the ending short: its handler only sets `stop` again.
-    await asyncio.gather(work, asked, return_exceptions=True)
+    await cancelled([work, asked])
     if failure.done():
         failure.result()
     if not work.cancelled():

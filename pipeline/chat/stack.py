@@ -2,12 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from agents.roster import AGENTS
 from pipeline.admin import ensure_topics
+from pipeline.cancelling import cancelled
 from pipeline.connectors.names import CONNECTORS
 from pipeline.live.folder import emptied, held
 from pipeline.live.worker import WorkerChild
@@ -56,9 +56,9 @@ async def demo_stack(
         for one in children:
             ending.push_async_callback(one.stop)
         lives = [asyncio.create_task(_guarded(one, failed)) for one in children]
-        ending.push_async_callback(_cancelled, lives)
+        ending.push_async_callback(cancelled, lives)
         ready = [asyncio.create_task(one.ready.wait()) for one in children]
-        ending.push_async_callback(_cancelled, ready)
+        ending.push_async_callback(cancelled, ready)
         await asyncio.gather(*ready)
         yield ours
 
@@ -83,9 +83,3 @@ async def _guarded(one: WorkerChild, failed: Callable[[BaseException], None]) ->
         await one.run()
     except Exception as error:
         failed(error)
-
-
-async def _cancelled(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

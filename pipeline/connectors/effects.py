@@ -48,6 +48,7 @@ from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
 from pipeline import clients
+from pipeline.cancelling import cancelled
 from pipeline.connectors.contract import INTERRUPTED, Effect, Limits, Request, Said
 from pipeline.connectors.front import Front
 from pipeline.connectors.readback import Known, Marks, read_back
@@ -151,11 +152,10 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _until(self, asked: "asyncio.Task[Any]", works: "list[asyncio.Task[None]]") -> None:
         """Until one of the works has ended or it is asked to stop; raises what made one fail."""
         await asyncio.wait([asked, *works], return_when=asyncio.FIRST_COMPLETED)
+        await cancelled(works)
         for task in works:
-            task.cancel()
-        for result in await asyncio.gather(*works, return_exceptions=True):
-            if isinstance(result, Exception):
-                raise result
+            if not task.cancelled():
+                task.result()
 
     def _fail(self, error: BaseException) -> None:
         if self.failure is None:

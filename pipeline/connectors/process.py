@@ -8,6 +8,7 @@ import structlog
 
 from pipeline import stopping
 from pipeline.admin import ensure_topics
+from pipeline.cancelling import cancelled
 from pipeline.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -57,8 +58,7 @@ async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, object]) -> boo
     if working.done():
         await working
         return True
-    working.cancel()
-    await asyncio.wait([working])
+    await cancelled([working])
     return False
 
 

@@ -23,6 +23,7 @@ from aiokafka.structs import ConsumerRecord
 
 from agents.policy.compiled import Policy
 from pipeline import clients
+from pipeline.cancelling import cancelled
 from pipeline.connectors.deadlines import AGAIN_S, BY, Deadlines, Tick, Waits
 from pipeline.connectors.process import UNUSABLE, serve
 from pipeline.engine.seals import Seals
@@ -112,11 +113,9 @@ class Timekeeper(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             asked, work = asyncio.create_task(self._stop.wait()), asyncio.create_task(self._work())
             await asyncio.wait([asked, work], return_when=asyncio.FIRST_COMPLETED)
-            asked.cancel()
-            work.cancel()
-            (outcome,) = await asyncio.gather(work, return_exceptions=True)
-            if isinstance(outcome, Exception):
-                self.failure = outcome
+            await cancelled([asked, work])
+            if not work.cancelled() and isinstance(error := work.exception(), Exception):
+                self.failure = error
         except (KafkaError, OSError) as error:
             self.failure = error
         finally:

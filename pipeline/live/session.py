@@ -20,6 +20,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from agents.roster import AGENTS
 from pipeline import scenario, stopping
 from pipeline.admin import ensure_topics
+from pipeline.cancelling import cancelled
 from pipeline.child import BrokerError
 from pipeline.live.board import Board
 from pipeline.live.event import Event
@@ -116,12 +117,8 @@ class Session:
 
     async def _end(self, work: asyncio.Task[None], asked: asyncio.Task[Any]) -> None:
         self._face.close()
-        asked.cancel()
-        work.cancel()
-        for task in self._tasks:
-            task.cancel()
         # A client that leaves its group waits for a broker that may not answer; what it has left to say is not needed.
-        await asyncio.wait([work, asked, *self._tasks], timeout=LEAVE_S)
+        await cancelled([work, asked, *self._tasks], within_s=LEAVE_S)
         with self._face.step("stopping: worker and local stack finish what they have"):
             await self._ending.aclose()
 
