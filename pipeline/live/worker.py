@@ -20,6 +20,9 @@ STEADY_S = 60.0
 """A worker that lived this long starts the count anew."""
 STOP_GRACE_S = 20.0
 """Seconds it may take to finish its batches before it is killed; what it remembered is safe either way."""
+READY_S = 120.0
+"""Seconds that it may take to be ready; then it writes to its log what it waits for, and is started again."""
+_DUMP_S = 2.0
 UNUSABLE = 2
 """Exit code of a worker whose settings or policy cannot be used: a restart would not help."""
 _POLL_S = 0.05
@@ -103,9 +106,16 @@ class WorkerChild:
 
     async def _ended(self) -> int:
         assert self._process is not None
+        due = time.monotonic() + READY_S
         while (code := self._process.poll()) is None:
             if not self.ready.is_set() and self._ready_file.exists():
                 self.ready.set()
+            if not self.ready.is_set() and time.monotonic() > due:
+                self._note(f"the {self.name} was not ready after {READY_S:.0f} s; it is started again; {self.log}")
+                self._process.send_signal(signal.SIGUSR1)  # its tasks, into its log
+                await asyncio.sleep(_DUMP_S)
+                self._process.kill()
+                due = float("inf")
             await asyncio.sleep(_STEADY_POLL_S if self.ready.is_set() else _POLL_S)
         return code
 

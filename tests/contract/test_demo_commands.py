@@ -220,7 +220,11 @@ def test_without_java_maven_and_redis_on_the_path_run_shows_its_view_and_again_w
     data = tmp_path / "data"
     for rounds in ("1", "0"):
         with Terminal(data, "run", "--rounds", rounds, "--pace", "50") as run:
-            wait_for(lambda run=run: "-turn-" in run.shown())  # nothing is fed the second time
+            try:
+                wait_for(lambda run=run: "-turn-" in run.shown())  # nothing is fed the second time
+            except AssertionError:
+                logs = "".join(f"\n{log}:\n{log.read_text()[-3000:]}" for log in data.rglob("*.log"))
+                raise AssertionError(f"no turn in {rounds} rounds: {run.shown()[-2000:]!r}{logs}") from None
             run.interrupt()
             assert run.ended() == 0
             assert "Ctrl-C ends it" in run.shown()
