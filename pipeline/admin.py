@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError, NotControllerError, RequestTimedOutError
 
 from pipeline.clients import introduce, reader
 from pipeline.settings import Settings
-from pipeline.topics import PhysicalTopic, physical_topics
+from pipeline.topic_layout import PhysicalTopic, physical_topics
 
 _POLL_S = 0.1
 _TOPIC_OVERRIDE = 1

@@ -4,14 +4,13 @@ Topic creation, validation, JSON Schemas, the AsyncAPI document, the ACL list an
 Names are without the prefix (`endocrine.` by default).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from pipeline.settings import Settings
 from schemas import (
     attribution,
     audits,
@@ -203,44 +202,3 @@ _KEYS: Mapping[str, Callable[[str, Mapping[str, Any]], str]] = {
     "key id": lambda identity, value: str(value["key_id"]),
     "dead letter": lambda identity, value: f"{value['topic']}/{value['partition']}/{value['offset']}",
 }
-
-
-@dataclass(frozen=True)
-class PhysicalTopic:
-    """One topic as it stands on the broker: a topic of the catalogue, its dead letters, or an agent's changelog."""
-
-    name: str
-    """With the prefix."""
-    partitions: int
-    replication: int
-    configs: Mapping[str, str]
-    """The topic configs we set; the broker's defaults hold for the others."""
-    summary: str
-
-
-def changelog_name(settings: Settings, agent: str) -> str:
-    """The topic an agent's state is remembered in."""
-    return f"{settings.prefix}changelog.{agent}"
-
-
-def physical_topics(settings: Settings, agent_names: Iterable[str]) -> list[PhysicalTopic]:
-    """Every topic that must exist before a worker joins: the catalogue in its order, then changelogs by agent."""
-    topics = []
-    append_time = {"message.timestamp.type": "LogAppendTime"}
-    for topic in CATALOGUE.values():
-        configs = append_time | {"max.message.bytes": str(settings.topic_message_bytes)}
-        retention = {"cleanup.policy": "delete", "retention.ms": str(topic.retention_ms)}
-        cleanup = retention if topic.cleanup == "delete" else {"cleanup.policy": "compact"}
-        topics.append((topic.name, cleanup | configs, topic.summary))
-        if topic.owner is not None:
-            # What was just taken must fit with the headers that say why it was refused.
-            larger = {"max.message.bytes": str(settings.sizes.room(topic.dead_letters))}
-            topics.append((topic.dead_letters, retention | configs | larger, f"dead letters of {topic.name}"))
-    for agent in agent_names:
-        configs = append_time | {"max.message.bytes": str(settings.changelog_message_bytes)}
-        configs |= {"cleanup.policy": "compact", "min.compaction.lag.ms": str(settings.compaction_lag_ms)}
-        topics.append((f"changelog.{agent}", configs, f"what {agent} remembers"))
-    return [
-        PhysicalTopic(settings.prefix + name, settings.partitions, settings.replication, configs, summary)
-        for name, configs, summary in topics
-    ]

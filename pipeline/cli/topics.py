@@ -15,7 +15,8 @@ from pipeline.cli.shared import CANNOT, Bootstrap, broker_error, fail, settings_
 from pipeline.cli.tables import print_table
 from pipeline.logs import set_up_logs
 from pipeline.settings import Settings
-from pipeline.topics import CATALOGUE, DAY_MS, PhysicalTopic, physical_topics
+from pipeline.topic_layout import PhysicalTopic, physical_topics
+from pipeline.topics import CATALOGUE, DAY_MS
 
 T = TypeVar("T")
 Json = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]

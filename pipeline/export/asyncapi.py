@@ -7,7 +7,8 @@ from agents.contract import Agent
 from pipeline.export.headers import SCHEMAS
 from pipeline.export.json_schemas import components, subject
 from pipeline.settings import Settings
-from pipeline.topics import CATALOGUE, PhysicalTopic, Topic, physical_topics
+from pipeline.topic_layout import PhysicalTopic, physical_topics
+from pipeline.topics import CATALOGUE, Topic
 from pipeline.version import code_version
 
 BINDING = "0.5.0"

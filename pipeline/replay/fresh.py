@@ -12,7 +12,7 @@ from pipeline.admin import TopicsError, ensure_topics
 from pipeline.engine.wire import SEAL, Header, Headers
 from pipeline.replay.bodies import Said, unpacked
 from pipeline.settings import Settings
-from pipeline.topics import physical_topics
+from pipeline.topic_layout import physical_topics
 
 _PREFIX = re.compile(r"[a-z0-9._-]+")
 

@@ -19,7 +19,7 @@ from pipeline.replay.state_files import SnapshotError, write_manifest, write_sta
 from pipeline.runtime.changelog import HEAD_KEY, Entry, Recovered, entries_of
 from pipeline.runtime.head import decode_head
 from pipeline.settings import Settings
-from pipeline.topics import changelog_name
+from pipeline.topic_layout import changelog_name
 
 
 async def take_snapshot(

@@ -12,7 +12,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from pipeline.admin import ensure_topics
 from pipeline.local.jars import kafka_jars
 from pipeline.local.java import java
-from pipeline.topics import physical_topics
+from pipeline.topic_layout import physical_topics
 
 AGENTS = ["modulation", "gating"]
 KEYS = ["ann", "bob/motor.pace", "Zoë", "a b", "modulation/3"]

@@ -7,7 +7,8 @@ from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from pipeline.admin import TopicsError, describe_topics, ensure_topics
-from pipeline.topics import CATALOGUE, physical_topics
+from pipeline.topic_layout import physical_topics
+from pipeline.topics import CATALOGUE
 
 AGENTS = ["modulation", "gating"]
 

@@ -6,7 +6,8 @@ from hypothesis import settings as bounds
 from hypothesis import strategies as st
 
 from pipeline.settings import Settings
-from pipeline.topics import CATALOGUE, changelog_name, physical_topics
+from pipeline.topic_layout import changelog_name, physical_topics
+from pipeline.topics import CATALOGUE
 
 AGENTS = ["modulation", "gating"]
 

@@ -14,7 +14,8 @@ import pytest
 from pipeline.export import export
 from pipeline.export.asyncapi import asyncapi
 from pipeline.settings import Settings
-from pipeline.topics import CATALOGUE, physical_topics
+from pipeline.topic_layout import physical_topics
+from pipeline.topics import CATALOGUE
 
 DATA = Path(__file__).parents[2] / "data" / "asyncapi"
 AGENTS = (
