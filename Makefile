@@ -55,10 +55,10 @@ test-contract: $(VENV)/.dev ## the contract suite on a Kafka of its own
 	@$(BIN)/pytest tests/contract -n 3 --dist loadfile $(PYTEST_ARGS)
 
 dst: $(VENV)/.runtime ## deterministic simulation of the runtime: N schedules (default 10000) on all cores
-	@$(BIN)/python -m pipeline.simbroker $(N)
+	@PYTHONPATH=tests/support $(BIN)/python -m simbroker $(N)
 
 dst-ablations: $(VENV)/.runtime ## the same with each part of the protocol taken away in turn (N schedules each): all must fail
-	@$(BIN)/python -m pipeline.simbroker --ablations $(N)
+	@PYTHONPATH=tests/support $(BIN)/python -m simbroker --ablations $(N)
 
 chaos: $(VENV)/.runtime ## 100 faults on 3 workers, a tool connector and Kafka while 100,000 inputs come in, then every record proved (15 min)
 	@exec $(BIN)/python tests/chaos/main.py $(CHAOS_ARGS)
@@ -81,7 +81,7 @@ turns: $(VENV)/.runtime ## 200 turns at once with a slow model: none lost, and w
 check: $(VENV)/.dev ## lint, format, types, and which package may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy schemas agents pipeline
+	$(BIN)/mypy -p endocrine -p simbroker -p reference
 	$(BIN)/pytest tests/unit/layout
 
 format: $(VENV)/.dev ## write the code as the formatter wants it
@@ -92,13 +92,13 @@ measure: $(VENV)/.dev ## precision and recall of moderation and redaction over t
 	@PYTHONPATH=. $(BIN)/python tests/support/measure.py
 
 kafka-lock: $(VENV)/.runtime ## write the lock file of Kafka's jars from pipeline/local/pom.xml (Maven)
-	@$(BIN)/python -m pipeline.local.lock_jars
+	@$(BIN)/python -m endocrine.pipeline.local.lock_jars
 
 docs: $(VENV)/.runtime ## write the pages that are made from code: docs/reference, tables of docs/signals.md
-	@$(BIN)/python -m pipeline.reference
+	@PYTHONPATH=tests/support $(BIN)/python -m reference
 
 recording: $(VENV)/.runtime ## draw the live view of the bundled story into docs/recording.svg
-	@$(BIN)/python -m pipeline.reference.recording
+	@PYTHONPATH=tests/support $(BIN)/python -m reference.recording
 
 bench: $(VENV)/.bench ## measure beside Faust, Quix Streams and a bare loop (15 minutes)
 	@$(VENV)/bench/bin/python -m bench $(BENCH_ARGS)

@@ -15,17 +15,19 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench import arena, contest, growth
-from bench.arena import Arena
-from bench.contest import ContenderError
+from bench import growth
+from bench import harness as arena
+from bench import runner as contest
 from bench.figures import ratios
+from bench.harness import Arena
 from bench.latency import latency
 from bench.machine import busy_seconds, machine, own_seconds
 from bench.picture import draw
 from bench.plan import CONTENDERS, FULL, PARTS, QUICK, Plan
 from bench.profiling import heaviest, profiled
 from bench.report import profile_table, report
-from pipeline.child import BrokerError
+from bench.runner import ContenderError
+from endocrine.pipeline.process.subprocesses import BrokerError
 
 HERE = Path(__file__).resolve().parent
 Told = Callable[[str, int, int], None]

@@ -8,10 +8,10 @@ from pathlib import Path
 import orjson
 from aiokafka import TopicPartition
 
-from bench.arena import Arena
-from bench.contenders.job import Job
-from bench.contest import prepared, running
-from bench.course import course, rate
+from bench.competitors.job import Job
+from bench.harness import Arena
+from bench.runner import prepared, running
+from bench.throughput import course, rate
 from bench.workload import Stream, Workload, index_of
 
 Told = Callable[[str, int, int], None]

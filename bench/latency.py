@@ -14,12 +14,12 @@ from typing import Any
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from agents.roster import AGENTS
-from bench.arena import Arena
-from bench.contest import Contender, ContenderError, prepared, running
 from bench.figures import percentile
+from bench.harness import Arena
+from bench.runner import Contender, ContenderError, prepared, running
 from bench.workload import START_TS
-from pipeline.engine.fit import partition_of
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.core.partitioning import partition_of
 
 RATE = 200
 """Calls per second."""

@@ -7,9 +7,9 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
-from pipeline import child
-from pipeline.local.jars import kafka_version
-from pipeline.local.java import java
+from endocrine.pipeline.local.jars import kafka_version
+from endocrine.pipeline.local.java import java
+from endocrine.pipeline.process import subprocesses as child
 
 LIBRARIES = ("aiokafka", "faust-streaming", "quixstreams", "pydantic", "orjson", "uvloop", "rocksdict")
 

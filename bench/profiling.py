@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline import child
+from endocrine.pipeline.process import subprocesses as child
 
 SAMPLES_PER_S = 250
 PATIENCE_S = 30.0

@@ -21,21 +21,21 @@ from typing import Any
 
 import orjson
 
-from agents.contract import Agent
-from agents.roster import ATTRIBUTION, MODULATION
 from bench.workload import Workload, observations
-from pipeline.engine.batch import Engine
-from pipeline.engine.fit import partition_of
-from pipeline.engine.journal import journal_record
-from pipeline.engine.seals import simulated_seals
-from pipeline.engine.sizes import Sizes
-from pipeline.engine.states import keep
-from pipeline.engine.wire import Fetched
-from pipeline.memory import keep_memory
-from pipeline.policy_files import shipped_policy
-from pipeline.replay.logs import FileLog
-from pipeline.replay.recorded_seals import RecordedSeals
-from pipeline.replay.verify import Report, Verifier, verified_topics
+from endocrine.agents.contract import Agent
+from endocrine.agents.registry import ATTRIBUTION, MODULATION
+from endocrine.pipeline.core.batch import Engine
+from endocrine.pipeline.core.journal import journal_record
+from endocrine.pipeline.core.partitioning import partition_of
+from endocrine.pipeline.core.records import Fetched
+from endocrine.pipeline.core.seals import simulated_seals
+from endocrine.pipeline.core.sizes import Sizes
+from endocrine.pipeline.core.states import keep
+from endocrine.pipeline.process.malloc import keep_memory
+from endocrine.pipeline.process.policy_files import shipped_policy
+from endocrine.pipeline.replay.logs import FileLog
+from endocrine.pipeline.replay.recorded_seals import RecordedSeals
+from endocrine.pipeline.replay.verify import Report, Verifier, verified_topics
 
 PARTITIONS = 4
 BATCH = 2000

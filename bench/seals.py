@@ -16,16 +16,16 @@ from typing import Any
 
 import orjson
 
-from agents.contract import Agent
-from agents.roster import ATTRIBUTION, GATING, MODULATION
 from bench.replay import APPENDED_MS, PARTITIONS, SIZES, Made, Recorder, made_observations, made_turns
-from pipeline.engine.batch import Engine
-from pipeline.engine.fit import partition_of
-from pipeline.engine.seals import Seals, simulated_seals
-from pipeline.engine.states import keep
-from pipeline.engine.wire import Fetched
-from pipeline.policy_files import shipped_policy
-from pipeline.replay.recorded_seals import ConstantSeals
+from endocrine.agents.contract import Agent
+from endocrine.agents.registry import ATTRIBUTION, GATING, MODULATION
+from endocrine.pipeline.core.batch import Engine
+from endocrine.pipeline.core.partitioning import partition_of
+from endocrine.pipeline.core.records import Fetched
+from endocrine.pipeline.core.seals import Seals, simulated_seals
+from endocrine.pipeline.core.states import keep
+from endocrine.pipeline.process.policy_files import shipped_policy
+from endocrine.pipeline.replay.recorded_seals import ConstantSeals
 
 BATCH = 500
 ROUNDS = 9

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from pipeline.engine.fit import partition_of
+from endocrine.pipeline.core.partitioning import partition_of
 
 START_TS = 1_760_000_000.0
 STEP_S = 0.001

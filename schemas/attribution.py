@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from schemas.base import Count, Identity, Record, Share
-from schemas.vocabulary import AttributionState
+from endocrine.schemas.base import Count, Identity, Record, Share
+from endocrine.schemas.vocabulary import AttributionState
 
 
 class State(Record):

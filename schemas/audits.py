@@ -4,11 +4,33 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from schemas.base import AuditId, CallId, Count, Digest, Id, Identity, IncidentId, PolicyDigest, Record, RequestId, Ts
-from schemas.interactions import Usage
-from schemas.modulations import Parameters, Step, WeighedSignal
-from schemas.tools import Snapshot
-from schemas.vocabulary import Decision, IncidentKind, Mode, Reason, Refusal, ReplyStatus, Review, Tool, ToolStatus
+from endocrine.schemas.base import (
+    AuditId,
+    CallId,
+    Count,
+    Digest,
+    Id,
+    Identity,
+    IncidentId,
+    PolicyDigest,
+    Record,
+    RequestId,
+    Ts,
+)
+from endocrine.schemas.interactions import Usage
+from endocrine.schemas.modulations import Parameters, Step, WeighedSignal
+from endocrine.schemas.tools import Snapshot
+from endocrine.schemas.vocabulary import (
+    Decision,
+    IncidentKind,
+    Mode,
+    Reason,
+    Refusal,
+    ReplyStatus,
+    Review,
+    Tool,
+    ToolStatus,
+)
 
 Milliseconds = Annotated[float, Field(ge=0, description="Milliseconds.")]
 Text = Annotated[str, Field(max_length=1000, description="Free text, redacted and cut.")]

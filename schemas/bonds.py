@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from schemas.base import Bag, Count, Identity, Produced, Record, Share, Ts
-from schemas.vocabulary import BondEventType
+from endocrine.schemas.base import Bag, Count, Identity, Produced, Record, Share, Ts
+from endocrine.schemas.vocabulary import BondEventType
 
 
 class Detection(Produced):

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from schemas.base import Count, Digest, Record, Ts
+from endocrine.schemas.base import Count, Digest, Record, Ts
 
 KeyId = Annotated[
     str,

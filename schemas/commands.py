@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.base import AuditId, CallId, Count, Id, Identity, Produced, Ts
+from endocrine.schemas.base import AuditId, CallId, Count, Id, Identity, Produced, Ts
 
 
 class Command(Produced):

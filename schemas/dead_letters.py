@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.base import Count, Id, Record, Ts
+from endocrine.schemas.base import Count, Id, Record, Ts
 
 
 class DeadLetterAction(Record):

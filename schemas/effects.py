@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from schemas.base import Id, Identity, Record, Ts
+from endocrine.schemas.base import Id, Identity, Record, Ts
 
 
 class EffectStart(Record):

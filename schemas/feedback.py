@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from schemas.base import Count, Id, Identity, Produced, Record, Ts
-from schemas.vocabulary import Intent
+from endocrine.schemas.base import Count, Id, Identity, Produced, Record, Ts
+from endocrine.schemas.vocabulary import Intent
 
 
 class FeedbackCard(Produced):

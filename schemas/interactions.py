@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from schemas.base import AuditId, Count, Id, Identity, Produced, Record, Share, Ts
-from schemas.vocabulary import Finish, Signal
+from endocrine.schemas.base import AuditId, Count, Id, Identity, Produced, Record, Share, Ts
+from endocrine.schemas.vocabulary import Finish, Signal
 
 
 class InlineSignal(Record):

@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from schemas.base import AuditId, Bag, CallId, Count, Id, Identity, Produced, Record, RequestId, Ts
-from schemas.interactions import Usage
-from schemas.vocabulary import Purpose, ReplyStatus
+from endocrine.schemas.base import AuditId, Bag, CallId, Count, Id, Identity, Produced, Record, RequestId, Ts
+from endocrine.schemas.interactions import Usage
+from endocrine.schemas.vocabulary import Purpose, ReplyStatus
 
 
 class ModelRequest(Record):

@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from schemas.base import AuditId, Bag, Count, Identity, PolicyDigest, Record, Ts
-from schemas.vocabulary import Fate, Mode, Refusal, RegulatedSignal, Review, Tool
+from endocrine.schemas.base import AuditId, Bag, Count, Identity, PolicyDigest, Record, Ts
+from endocrine.schemas.vocabulary import Fate, Mode, Refusal, RegulatedSignal, Review, Tool
 
 
 class Parameters(Record):

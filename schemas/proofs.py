@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from schemas.base import Bag, Count, Digest, Id, PolicyDigest, Record, Ts
+from endocrine.schemas.base import Bag, Count, Digest, Id, PolicyDigest, Record, Ts
 
 
 class JournalEntry(Record):

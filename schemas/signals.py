@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from schemas.base import Count, Id, Identity, Produced, Ts
-from schemas.vocabulary import Signal
+from endocrine.schemas.base import Count, Id, Identity, Produced, Ts
+from endocrine.schemas.vocabulary import Signal
 
 
 class EndocrineSignal(Produced):

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from schemas.base import (
+from endocrine.schemas.base import (
     AuditId,
     Bag,
     CallId,
@@ -18,7 +18,7 @@ from schemas.base import (
     Share,
     Ts,
 )
-from schemas.vocabulary import Decision, IncidentKind, Mode, Reason, Tool, ToolStatus
+from endocrine.schemas.vocabulary import Decision, IncidentKind, Mode, Reason, Tool, ToolStatus
 
 
 class ToolCall(Produced):

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import shared_broker
 import structlog
 from hypothesis import HealthCheck, settings
+
+import shared_broker
 
 # No test fails because the machine is slow.
 settings.register_profile("endocrine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 import rfc8785
 
-from agents.canonical import canonical_json
-from agents.gating.rules import GatingRules
+from endocrine.agents.canonical import canonical_json
+from endocrine.agents.gating.rules import GatingRules
 
 
 def judged_arguments(

@@ -14,7 +14,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from agents._shared.confusables import LOOKALIKES
+from endocrine.agents._shared.confusables import LOOKALIKES
 
 GROWTH = 18
 """The longest form of one character in NFKD (U+FDFA), in characters."""

@@ -1,7 +1,7 @@
 """The one redactor: what of text and JSON may leave in summaries, headers, errors, logs and audits (rules, section 4).
 
 Two ways to find what must not be shown: the name that it has (`redacted_keys` of the policy, however the name is
-written) and its own shape (agents._shared.shapes). Neither is complete:
+written) and its own shape (endocrine.agents._shared.shapes). Neither is complete:
 what people wrote goes nowhere that does not need it.
 docs/redaction.md has both measured. Pure and linear in the length of the text.
 """
@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Protocol
 
-from agents._shared.arguments import read_arguments, read_json, read_text
-from agents._shared.normalise import normalise
-from agents._shared.shapes import Finder, finder, named_finder
+from endocrine.agents._shared.arguments import read_arguments, read_json, read_text
+from endocrine.agents._shared.normalise import normalise
+from endocrine.agents._shared.shapes import Finder, finder, named_finder
 
 REDACTED = "[redacted]"
 ALSO = ("passwd", "pwd", "passphrase", "credential", "cookie")

@@ -2,7 +2,7 @@
 
 Patterns run on RE2 (google-re2): linear in the text, whoever wrote it. All are tried at once (an RE2 set), and only
 those that occur are run one by one; ordinary text costs one pass. A pattern's group `secret` is what must not be shown;
-`check` (agents._shared.checks) looks at a find where its shape alone says too little.
+`check` (endocrine.agents._shared.checks) looks at a find where its shape alone says too little.
 
 Why our own list and no library: docs/redaction.md.
 """
@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import re2
 
-from agents._shared import checks
+from endocrine.agents._shared import checks
 
 Kind = Literal["token", "private_key", "credential", "contact", "number", "named"]
 """token: a key by its own shape; private_key; credential: a secret by what stands beside it; contact: e-mail address or

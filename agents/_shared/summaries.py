@@ -3,12 +3,12 @@
 import hashlib
 from typing import TYPE_CHECKING
 
-from agents._shared.arguments import read_arguments
-from agents._shared.redaction import summarise
-from schemas.tools import ToolCall
+from endocrine.agents._shared.arguments import read_arguments
+from endocrine.agents._shared.redaction import summarise
+from endocrine.schemas.tools import ToolCall
 
 if TYPE_CHECKING:
-    from agents.policy.compiled import Policy
+    from endocrine.agents.policy.compiled import Policy
 
 _ID_CHARS = 200
 """An audit_id up to this length is part of our ids as it is; with what follows it they stay within 256."""

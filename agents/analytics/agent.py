@@ -15,16 +15,16 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agents._shared.clock import forward
-from agents.analytics import window
-from agents.analytics.rules import AnalyticsRules
-from agents.analytics.window import Event
-from agents.contract import Output, State, Trigger
-from schemas.modulations import Modulation
-from schemas.tools import ToolDecision, ToolResult
+from endocrine.agents._shared.clock import forward
+from endocrine.agents.analytics import window
+from endocrine.agents.analytics.rules import AnalyticsRules
+from endocrine.agents.analytics.window import Event
+from endocrine.agents.contract import Output, State, Trigger
+from endocrine.schemas.modulations import Modulation
+from endocrine.schemas.tools import ToolDecision, ToolResult
 
 if TYPE_CHECKING:
-    from agents.policy.compiled import Policy
+    from endocrine.agents.policy.compiled import Policy
 
 KEY = "tools"
 _APPENDED = ""
@@ -34,7 +34,7 @@ _MODES = ("strict", "balanced", "creative")
 
 @dataclass(frozen=True)
 class Analytics:
-    """State: {clocks, tools: {tool: window}, turns: window}, as `agents.analytics.window` describes."""
+    """State: {clocks, tools: {tool: window}, turns: window}, as `endocrine.agents.analytics.window` describes."""
 
     name: str = "analytics"
     sources: tuple[str, ...] = ("modulations", "tool-decisions", "tool-results")

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from agents.analytics.rules import AnalyticsRules
+from endocrine.agents.analytics.rules import AnalyticsRules
 
 Json = dict[str, Any]
 Clocks = Mapping[str, float]

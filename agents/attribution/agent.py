@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from agents.attribution.mergers import Verdict, merge_categorical, merge_hash, merge_numeric
-from agents.attribution.rules import AttributionRules
-from agents.attribution.series import add_to_distinct, add_to_window
-from agents.attribution.values import fingerprint, label, number, shown
-from agents.contract import Output, State, Trigger
+from endocrine.agents.attribution.mergers import Verdict, merge_categorical, merge_hash, merge_numeric
+from endocrine.agents.attribution.rules import AttributionRules
+from endocrine.agents.attribution.series import add_to_distinct, add_to_window
+from endocrine.agents.attribution.values import fingerprint, label, number, shown
+from endocrine.agents.contract import Output, State, Trigger
 
 if TYPE_CHECKING:
-    from agents.policy.compiled import Policy
+    from endocrine.agents.policy.compiled import Policy
 
 NEW: list[Any] = ["", 0, "unknown", 0.0, False, [], [], [], None]
 """State of a key, a list because it is small and quick: merger (c, n, h), observation count, attribution state,

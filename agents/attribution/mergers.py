@@ -5,8 +5,8 @@ from itertools import pairwise
 from math import hypot, inf, sqrt
 from typing import Any
 
-from agents.attribution.rules import AttributionRules, HashRules
-from schemas.vocabulary import AttributionState
+from endocrine.agents.attribution.rules import AttributionRules, HashRules
+from endocrine.schemas.vocabulary import AttributionState
 
 Verdict = tuple[AttributionState, Any, float]
 """State, current value, confidence 0..1."""

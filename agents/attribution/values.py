@@ -7,8 +7,8 @@ from typing import Any
 
 import rfc8785
 
-from agents.canonical import EXACT, canonical_json
-from agents.contract import Reject
+from endocrine.agents.canonical import EXACT, canonical_json
+from endocrine.agents.contract import Reject
 
 
 def number(primitive: str, value: Any) -> float:

@@ -13,22 +13,22 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agents.audit import memory
-from agents.audit.bundle import bundle
-from agents.audit.facts import TOPICS, add, intervened
-from agents.audit.memory import Json
-from agents.contract import Output, State, Trigger
-from schemas.commands import ApproveTurn, ClearRisk, DenyTurn
+from endocrine.agents.audit import memory
+from endocrine.agents.audit.bundle import bundle
+from endocrine.agents.audit.collect import TOPICS, add, intervened
+from endocrine.agents.audit.memory import Json
+from endocrine.agents.contract import Output, State, Trigger
+from endocrine.schemas.commands import ApproveTurn, ClearRisk, DenyTurn
 
 if TYPE_CHECKING:
-    from agents.policy.compiled import Policy
+    from endocrine.agents.policy.compiled import Policy
 
 TARGET = "audits"
 
 
 @dataclass(frozen=True)
 class Audit:
-    """State key: the identity; turns live inside, as `agents.audit.memory` describes."""
+    """State key: the identity; turns live inside, as `endocrine.agents.audit.memory` describes."""
 
     name: str = "audit"
     sources: tuple[str, ...] = (

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from agents.audit.facts import TOPICS
-from agents.audit.memory import SAFE_INTEGER, Json
-from agents.audit.words import explained, headline
+from endocrine.agents.audit.collect import TOPICS
+from endocrine.agents.audit.memory import SAFE_INTEGER, Json
+from endocrine.agents.audit.narrative import explained, headline
 
 MODERATION = ("moderation", "guardian_veto")
 

@@ -7,12 +7,12 @@ audited: [[audit_id, opening seen, closing seen, supplements, mode]]   turns wit
 turn: {supplement, since, last, opened, closed, modulation, revisions, signals, calls, incidents, requests, policies,
        records, omitted, interventions, said_mode}
       supplement: 0, or the number of the supplement its facts will make; since, last: event time of the first fact
-      that was seen, and the latest event time of all; the rest as `agents.audit.facts` fills it in
+      that was seen, and the latest event time of all; the rest as `endocrine.agents.audit.collect` fills it in
 """
 
 from typing import Any
 
-from agents.audit.rules import AuditRules
+from endocrine.agents.audit.rules import AuditRules
 
 Json = dict[str, Any]
 EMPTY: Json = {"open": {}, "audited": []}

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
-from schemas.modulations import Modulation, Step
+from endocrine.schemas.modulations import Modulation, Step
 
 if TYPE_CHECKING:
-    from agents.policy.compiled import Policy
+    from endocrine.agents.policy.compiled import Policy
 
 Json = dict[str, Any]
 MAPPED = ("map", "guard")

@@ -11,17 +11,17 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agents._shared.clock import forward
-from agents.bonds.cap import check_cap
-from agents.bonds.entry import Json, exceeds_by, new_entry, note_line, ratchet, read_entry, touched
-from agents.contract import Output, Reject, State, Trigger
-from schemas.bonds import Detection
-from schemas.commands import AddNote, SetCap
-from schemas.modulations import Modulation
-from schemas.vocabulary import BondEventType
+from endocrine.agents._shared.clock import forward
+from endocrine.agents.bonds.cap import check_cap
+from endocrine.agents.bonds.entry import Json, exceeds_by, new_entry, note_line, ratchet, read_entry, touched
+from endocrine.agents.contract import Output, Reject, State, Trigger
+from endocrine.schemas.bonds import Detection
+from endocrine.schemas.commands import AddNote, SetCap
+from endocrine.schemas.modulations import Modulation
+from endocrine.schemas.vocabulary import BondEventType
 
 if TYPE_CHECKING:
-    from agents.policy.compiled import Policy
+    from endocrine.agents.policy.compiled import Policy
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from schemas.bonds import Bond
+from endocrine.schemas.bonds import Bond
 
 Json = dict[str, Any]
 

@@ -4,7 +4,7 @@ import re
 from functools import lru_cache
 from typing import Literal
 
-from agents.capture.rules import CaptureRules
+from endocrine.agents.capture.rules import CaptureRules
 
 SkipReason = Literal["meta", "slash_command", "short"]
 

@@ -1,7 +1,7 @@
 """What a prompt's wording says: plain counts of cues, the same answer every time (rules section 1, emitters)."""
 
-from agents.capture.cues import plain_words, shouted, words_of
-from agents.capture.rules import Cue, HeuristicRules
+from endocrine.agents.capture.patterns import plain_words, shouted, words_of
+from endocrine.agents.capture.rules import Cue, HeuristicRules
 
 DECIMALS = 2
 

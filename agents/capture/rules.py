@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from agents.capture.cues import CueCounter, compile_marks, compile_words
+from endocrine.agents.capture.patterns import CueCounter, compile_marks, compile_words
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Texts = Annotated[tuple[Text, ...], Field(strict=False)]

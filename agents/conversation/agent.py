@@ -4,23 +4,23 @@ Per turn: wait for its modulation, and for a person where that holds the turn; s
 its tool calls to the gate and wait for all
 of them; ask again under the newest revision, at most `gating.step_limit` times; judge the final text; close. Whatever
 does not come within its time (event time: a tick, or any later record of the identity) fails closed. State key: the
-identity, as `agents.conversation.memory` describes.
+identity, as `endocrine.agents.conversation.memory` describes.
 """
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agents.contract import Output, State, Trigger
-from agents.conversation import calls
-from agents.conversation.desk import NAME, Desk
-from agents.conversation.memory import EMPTY, chars_of, force_of, latest, new_turn, nothing_in, without
-from agents.conversation.steps import HELD, advance, expire, hold, replied
-from agents.conversation.verdicts import judge_input
-from schemas.interactions import Closed, Opened
-from schemas.modulations import Modulation
+from endocrine.agents.contract import Output, State, Trigger
+from endocrine.agents.conversation import tool_calls as calls
+from endocrine.agents.conversation.memory import EMPTY, chars_of, force_of, latest, new_turn, nothing_in, without
+from endocrine.agents.conversation.moderation import judge_input
+from endocrine.agents.conversation.turn_context import NAME, Desk
+from endocrine.agents.conversation.turn_flow import HELD, advance, expire, hold, replied
+from endocrine.schemas.interactions import Closed, Opened
+from endocrine.schemas.modulations import Modulation
 
 if TYPE_CHECKING:
-    from agents.policy.compiled import Policy
+    from endocrine.agents.policy.compiled import Policy
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from agents.conversation.rules import BudgetRules
+from endocrine.agents.conversation.rules import BudgetRules
 
 START: Mapping[str, Any] = {"start": None, "spent": 0, "held": 0}
 

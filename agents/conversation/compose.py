@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from agents._shared.normalise import visible
-from agents.conversation.memory import Json
-from agents.conversation.rules import Words
-from agents.policy.functions import functions_of as allowed_functions
+from endocrine.agents._shared.normalise import visible
+from endocrine.agents.conversation.memory import Json
+from endocrine.agents.conversation.rules import Words
+from endocrine.agents.policy.functions import functions_of as allowed_functions
 
 if TYPE_CHECKING:
-    from agents.policy.compiled import Policy
+    from endocrine.agents.policy.compiled import Policy
 
 Message = dict[str, Any]
 

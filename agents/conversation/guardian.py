@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from agents.conversation.memory import Json
-from agents.moderation.patterns import read
+from endocrine.agents.conversation.memory import Json
+from endocrine.agents.moderation.patterns import read
 
 if TYPE_CHECKING:
-    from agents.policy.compiled import Policy
+    from endocrine.agents.policy.compiled import Policy
 
 _NAME_CHARS = 64
 _MOST_NAMES = 8

@@ -7,7 +7,7 @@ others:   [audit_id]         open turns that the application answers itself, old
 closed:   [audit_id]         turns that ended recently, oldest first
 sessions: {session_id: [[serial, prompt, answer]]}  answered turns, oldest first; the session used last stands last
 serial:   number of the last entry in `sessions`
-budget:   {start, spent, held}, see `agents.conversation.budget`
+budget:   {start, spent, held}, see `endocrine.agents.conversation.budget`
 
 turn: {phase, session, model, prompt, context, upto, force, need, tighten, revision?, until, step, again, holds, stale,
         request,
@@ -36,10 +36,10 @@ force: {revision, refusal, expires, mode, style, risk, parameters}; risk: alignm
 from collections.abc import Mapping
 from typing import Any
 
-from agents.conversation.budget import START
-from agents.conversation.rules import Limits
-from schemas.interactions import Opened
-from schemas.modulations import Modulation
+from endocrine.agents.conversation.budget import START
+from endocrine.agents.conversation.rules import Limits
+from endocrine.schemas.interactions import Opened
+from endocrine.schemas.modulations import Modulation
 
 Json = dict[str, Any]
 EMPTY: Mapping[str, Any] = {

@@ -5,9 +5,9 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from agents.moderation.patterns import Matcher, compile_matcher
-from agents.moderation.rules import Name, Run
-from schemas.vocabulary import Finish, Mode
+from endocrine.agents.moderation.patterns import Matcher, compile_matcher
+from endocrine.agents.moderation.rules import Name, Run
+from endocrine.schemas.vocabulary import Finish, Mode
 
 _STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 Text = Annotated[str, StringConstraints(min_length=1, max_length=4000)]

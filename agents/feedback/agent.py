@@ -13,26 +13,26 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agents._shared.clock import forward
-from agents.contract import Output, State, Trigger, output_id
-from agents.feedback import memory
-from agents.feedback.drift import alarm, diverges
-from agents.feedback.memory import Json
-from agents.feedback.rules import Drift
-from agents.feedback.style import count_intents, nudges, sum_intents
-from agents.moderation.local import judge
-from schemas.commands import ReleaseLock
-from schemas.feedback import FeedbackCard
+from endocrine.agents._shared.clock import forward
+from endocrine.agents.contract import Output, State, Trigger, output_id
+from endocrine.agents.feedback import memory
+from endocrine.agents.feedback.drift import alarm, diverges
+from endocrine.agents.feedback.memory import Json
+from endocrine.agents.feedback.rules import Drift
+from endocrine.agents.feedback.style import count_intents, nudges, sum_intents
+from endocrine.agents.moderation.local import judge
+from endocrine.schemas.commands import ReleaseLock
+from endocrine.schemas.feedback import FeedbackCard
 
 if TYPE_CHECKING:
-    from agents.policy.compiled import Policy
+    from endocrine.agents.policy.compiled import Policy
 
 NAME = "feedback"
 
 
 @dataclass(frozen=True)
 class Feedback:
-    """State key: the identity. State: as `agents.feedback.memory` describes."""
+    """State key: the identity. State: as `endocrine.agents.feedback.memory` describes."""
 
     name: str = NAME
     sources: tuple[str, ...] = ("modulations", "incidents", "feedback", "commands")

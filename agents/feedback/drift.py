@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from agents.feedback.rules import Drift
+from endocrine.agents.feedback.rules import Drift
 
 
 def diverges(rating: int, mode: str | None, incident: bool, rules: Drift) -> bool:

@@ -16,8 +16,8 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from typing import Any
 
-from schemas.modulations import Modulation
-from schemas.tools import Incident
+from endocrine.schemas.modulations import Modulation
+from endocrine.schemas.tools import Incident
 
 Json = dict[str, Any]
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from math import fsum
 from typing import Any, NamedTuple, get_args
 
-from agents.feedback.rules import FeedbackRules, Nudge
-from schemas.vocabulary import Intent
+from endocrine.agents.feedback.rules import FeedbackRules, Nudge
+from endocrine.schemas.vocabulary import Intent
 
 INTENTS: tuple[str, ...] = get_args(Intent)
 

@@ -19,25 +19,25 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agents._shared.clock import forward
-from agents._shared.prompt_keys import prompt_hmac
-from agents.contract import Output, Reject, State, Trigger
-from agents.gating import approvals, calls, limits, memory, moments, sequences
-from agents.gating.answer import NAME, answer, question_of
-from agents.gating.memory import Json
-from schemas.commands import Approve, Deny
-from schemas.interactions import Opened
-from schemas.modulations import Modulation
-from schemas.tools import ToolCall, ToolResult
-from schemas.vocabulary import Reason
+from endocrine.agents._shared.clock import forward
+from endocrine.agents._shared.prompt_keys import prompt_hmac
+from endocrine.agents.contract import Output, Reject, State, Trigger
+from endocrine.agents.gating import approvals, calls, limits, memory, moments, sequences
+from endocrine.agents.gating.decide import NAME, answer, question_of
+from endocrine.agents.gating.memory import Json
+from endocrine.schemas.commands import Approve, Deny
+from endocrine.schemas.interactions import Opened
+from endocrine.schemas.modulations import Modulation
+from endocrine.schemas.tools import ToolCall, ToolResult
+from endocrine.schemas.vocabulary import Reason
 
 if TYPE_CHECKING:
-    from agents.policy.compiled import Policy
+    from endocrine.agents.policy.compiled import Policy
 
 
 @dataclass(frozen=True)
 class Gating:
-    """State key: the identity; turns live inside, as `agents.gating.memory` describes."""
+    """State key: the identity; turns live inside, as `endocrine.agents.gating.memory` describes."""
 
     name: str = NAME
     sources: tuple[str, ...] = ("interactions", "modulations", "commands", "tool-results", "tool-calls")

@@ -9,15 +9,15 @@ identity's clock.
 
 from typing import TYPE_CHECKING
 
-from agents.contract import Output, Reject, Trigger
-from agents.gating.answer import answer
-from agents.gating.memory import Json, waits
-from agents.gating.records import decision_of
-from schemas.commands import Approve, Deny
-from schemas.vocabulary import Reason
+from endocrine.agents.contract import Output, Reject, Trigger
+from endocrine.agents.gating.decide import answer
+from endocrine.agents.gating.memory import Json, waits
+from endocrine.agents.gating.records import decision_of
+from endocrine.schemas.commands import Approve, Deny
+from endocrine.schemas.vocabulary import Reason
 
 if TYPE_CHECKING:
-    from agents.policy.compiled import Policy
+    from endocrine.agents.policy.compiled import Policy
 
 
 def expire(state: Json, trigger: Trigger, policy: "Policy") -> tuple[Json, list[Output]]:

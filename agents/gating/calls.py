@@ -14,11 +14,11 @@ import hashlib
 import json
 from typing import Any
 
-from agents._shared.arguments import read_arguments
-from agents.gating.memory import Json, without
-from agents.gating.moments import Moment, unforgeable
-from agents.gating.rules import GatingRules
-from schemas.tools import ToolCall
+from endocrine.agents._shared.arguments import read_arguments
+from endocrine.agents.gating.memory import Json, without
+from endocrine.agents.gating.moments import Moment, unforgeable
+from endocrine.agents.gating.rules import GatingRules
+from endocrine.schemas.tools import ToolCall
 
 
 def digests_of(call: ToolCall, rules: GatingRules) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
-from schemas.vocabulary import Reason, Refusal, Tool
+from endocrine.schemas.vocabulary import Reason, Refusal, Tool
 
 Standing = Literal["open", "closed", "unknown"]
 """What a turn is to the gate: open, recently closed, or never seen opened."""

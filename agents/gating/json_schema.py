@@ -15,9 +15,9 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
-from agents.canonical import canonical_json
-from agents.gating import linear
-from agents.gating.formats import FORMATS
+from endocrine.agents.canonical import canonical_json
+from endocrine.agents.gating import linear
+from endocrine.agents.gating.formats import FORMATS
 
 MAX_STEPS = 50_000
 """Of one value, some ten microseconds each; an array of 2,000 objects of five described members takes as many."""

@@ -3,7 +3,7 @@
 rates:    {tool: [start of the window, calls in it, when the next one is due]}  microseconds; start by the identity's
           clock, due by the broker's, null without one
 circuits: {tool: [failed results in a row, moment it opened or null, moment of the probe or null]}
-          (agents.gating.moments)
+          (endocrine.agents.gating.moments)
 
 A new window begins when the identity's clock says that the last one has run out. That clock is claimed, so the broker's
 holds it: no more windows begin than have gone by on it, and `burst` ahead of them (rules, section 10).
@@ -12,10 +12,10 @@ A breaker here sees one identity's results, because that is what state under one
 for everybody is the connector's breaker to notice: it answers `error` at once, which this one counts.
 """
 
-from agents.gating.memory import Json, without
-from agents.gating.moments import Moment, elapsed_us, micros
-from agents.gating.rules import GatingRules
-from schemas.tools import ToolResult
+from endocrine.agents.gating.memory import Json, without
+from endocrine.agents.gating.moments import Moment, elapsed_us, micros
+from endocrine.agents.gating.rules import GatingRules
+from endocrine.schemas.tools import ToolResult
 
 
 def over_rate(state: Json, tool: str, at: Moment, rules: GatingRules) -> bool:

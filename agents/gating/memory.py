@@ -4,15 +4,15 @@ turns:  {audit_id: turn}   open turns, oldest first
 early:  {audit_id: force}  modulations whose turn was not seen opened yet, oldest first
 closed: [audit_id]         recently closed turns, oldest first
 clock:  the identity's clock (agents._shared.clock), moved by every record since there was anything to remember
-calls, blind?              agents.gating.calls
+calls, blind?              endocrine.agents.gating.calls
 pending: [question]        calls that wait for a person, oldest first; with audit_id and expires
-rates, circuits            agents.gating.limits
-met                        agents.gating.sequences
+rates, circuits            endocrine.agents.gating.limits
+met                        endocrine.agents.gating.sequences
 
 turn:   {prompt_hmac, force, cut, waiting, answered?, expects?, crowded?, met?, awaited?}
         force: null until the first modulation; cut: null, or the list the turn was cut to when a call was blocked;
         expects: the revision that the cut leads to; waiting: questions to be decided when the first modulation arrives,
-        or the turn is no longer held; crowded: agents.gating.calls
+        or the turn is no longer held; crowded: endocrine.agents.gating.calls
 force:  {revision, mode, allowlist, refusal}
 question: {call_id, function, valid, step, ts, digest, barred?, person?, begins?, ends?, agreed?}
         digest: of the arguments, null where they cannot be read; barred: a reason that the call alone gives;
@@ -24,7 +24,7 @@ question: {call_id, function, valid, step, ts, digest, barred?, person?, begins?
 from collections.abc import Mapping
 from typing import Any
 
-from schemas.modulations import Modulation
+from endocrine.schemas.modulations import Modulation
 
 Json = dict[str, Any]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from schemas.vocabulary import Reason
+from endocrine.schemas.vocabulary import Reason
 
 _OF: Mapping[Reason, str] = {
     "conflicting_call": "Another call with other content was taken under this call_id first; this one never runs. "

@@ -8,7 +8,7 @@ append.
 
 from typing import Any
 
-from agents.contract import Trigger
+from endocrine.agents.contract import Trigger
 
 Moment = list[float | None]
 

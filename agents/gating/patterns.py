@@ -9,9 +9,9 @@ from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import SchemaError
 from pydantic import AfterValidator, Field
 
-from agents.gating import linear
-from agents.gating.formats import FORMATS
-from agents.gating.json_schema import Schema
+from endocrine.agents.gating import linear
+from endocrine.agents.gating.formats import FORMATS
+from endocrine.agents.gating.json_schema import Schema
 
 MAX_DEPTH = 48
 """Levels of objects and lists in a schema, what it holds as data included."""

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from agents.gating.memory import Json, revision_of
-from agents.gating.messages import message_of
-from schemas.vocabulary import Reason
+from endocrine.agents.gating.memory import Json, revision_of
+from endocrine.agents.gating.messages import message_of
+from endocrine.schemas.vocabulary import Reason
 
 if TYPE_CHECKING:
-    from agents.policy.compiled import Policy
+    from endocrine.agents.policy.compiled import Policy
 
 
 def decision_of(

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, StringConstraints, field_validator, model_validator
 
-from agents._shared.prompt_keys import FINGERPRINT
-from agents.gating.json_schema import Schema
-from agents.gating.patterns import Pattern, checked, compiled, parts
-from schemas.vocabulary import Tool
+from endocrine.agents._shared.prompt_keys import FINGERPRINT
+from endocrine.agents.gating.json_schema import Schema
+from endocrine.agents.gating.patterns import Pattern, checked, compiled, parts
+from endocrine.schemas.vocabulary import Tool
 
 _STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 _Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]

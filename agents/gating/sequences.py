@@ -13,10 +13,10 @@ outstanding, a turn that closes before its results) counts as met: a rule errs t
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from agents.gating.memory import Json, without
-from agents.gating.moments import Moment, elapsed_us, micros
-from agents.gating.rules import GatingRules, SequenceRule
-from schemas.tools import ToolResult
+from endocrine.agents.gating.memory import Json, without
+from endocrine.agents.gating.moments import Moment, elapsed_us, micros
+from endocrine.agents.gating.rules import GatingRules, SequenceRule
+from endocrine.schemas.tools import ToolResult
 
 
 def begun_by(tool: str, arguments: Mapping[str, Any], rules: GatingRules) -> list[str]:

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from agents._shared.normalise import without_escapes
-from agents.moderation.patterns import read
-from agents.moderation.rules import ModerationRules, Place, Preset
+from endocrine.agents._shared.normalise import without_escapes
+from endocrine.agents.moderation.patterns import read
+from endocrine.agents.moderation.rules import ModerationRules, Place, Preset
 
 
 class Verdict(NamedTuple):

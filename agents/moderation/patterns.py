@@ -5,7 +5,7 @@ of a slot that ends with `?` may be left out, and `*` stands for up to `gap` wor
 they read (agents._shared.normalise), in any case; words that are s p a c e d out are joined, and long runs of letters
 are searched for phrases written without spaces. Marks are
 plain substrings of the text as it reads, runs a prefix and what follows, both in their own case; secrets are the shapes
-of agents._shared.shapes. Cost: at most (length of the text) * (slots of the phrase) * gap steps.
+of endocrine.agents._shared.shapes. Cost: at most (length of the text) * (slots of the phrase) * gap steps.
 """
 
 import re
@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 import re2
 
-from agents._shared.checks import placeholder
-from agents._shared.normalise import normalise
-from agents._shared.shapes import Kind, finder
+from endocrine.agents._shared.checks import placeholder
+from endocrine.agents._shared.normalise import normalise
+from endocrine.agents._shared.shapes import Kind, finder
 
 GAP = "*"
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from agents.moderation.patterns import Matcher, compile_matcher, slots_of, variants
+from endocrine.agents.moderation.patterns import Matcher, compile_matcher, slots_of, variants
 
 Place = Literal["input", "tool_output", "output", "note"]
 """Where a text comes from: the user, an untrusted tool, the model's final answer, a feedback note."""
@@ -30,7 +30,7 @@ class Run(BaseModel):
 class Rule(BaseModel):
     """One rule; it fires where any of its phrases, marks, runs or secrets occurs.
 
-    Grammar: `agents.moderation.patterns`.
+    Grammar: `endocrine.agents.moderation.patterns`.
     """
 
     model_config = _STRICT

@@ -4,20 +4,22 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from agents._shared.clock import bounded, forward
-from agents.bonds.cap import check_cap
-from agents.capture.heuristics import signals_of
-from agents.contract import Output, Reject, State, Trigger
-from agents.modulation import activation, emitters, holds, risk, turns
-from agents.modulation.homeostat import admit
-from agents.modulation.memory import RISK, Held, Memory, Turn
-from agents.modulation.rules import Event
-from agents.policy.compiled import Policy
-from schemas.commands import ApproveTurn, ClearRisk, DenyTurn, SetCap
-from schemas.feedback import StyleTable
-from schemas.interactions import Opened
-from schemas.signals import EndocrineSignal
-from schemas.tools import Incident, ToolResult
+from endocrine.agents._shared.clock import bounded, forward
+from endocrine.agents.bonds.cap import check_cap
+from endocrine.agents.capture.heuristics import signals_of
+from endocrine.agents.contract import Output, Reject, State, Trigger
+from endocrine.agents.modulation import active_signals as activation
+from endocrine.agents.modulation import emitters, holds, risk
+from endocrine.agents.modulation import modulation_records as turns
+from endocrine.agents.modulation.homeostat import admit
+from endocrine.agents.modulation.memory import RISK, Held, Memory, Turn
+from endocrine.agents.modulation.rules import Event
+from endocrine.agents.policy.compiled import Policy
+from endocrine.schemas.commands import ApproveTurn, ClearRisk, DenyTurn, SetCap
+from endocrine.schemas.feedback import StyleTable
+from endocrine.schemas.interactions import Opened
+from endocrine.schemas.signals import EndocrineSignal
+from endocrine.schemas.tools import Incident, ToolResult
 
 
 @dataclass(frozen=True)

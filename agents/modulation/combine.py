@@ -7,8 +7,8 @@ the turn has an earlier revision, what has a safety direction is held to it in t
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from agents.policy.compiled import CompiledMap, Policy
-from agents.policy.parameters import MODES, PARAMETERS, SIGNALS, Parameter
+from endocrine.agents.policy.compiled import CompiledMap, Policy
+from endocrine.agents.policy.parameters import MODES, PARAMETERS, SIGNALS, Parameter
 
 _ABSENT = dict.fromkeys(SIGNALS, 0.0)
 Steps = list[dict[str, Any]]

@@ -1,11 +1,11 @@
 """Events that raise signals by themselves, as the policy declares them (rules, section 1)."""
 
-from agents._shared.clock import forward
-from agents.modulation.memory import Held, Memory, micros
-from agents.modulation.rules import Event
-from agents.policy.compiled import Policy
-from schemas.interactions import Closed
-from schemas.tools import Incident, ToolResult
+from endocrine.agents._shared.clock import forward
+from endocrine.agents.modulation.memory import Held, Memory, micros
+from endocrine.agents.modulation.rules import Event
+from endocrine.agents.policy.compiled import Policy
+from endocrine.schemas.interactions import Closed
+from endocrine.schemas.tools import Incident, ToolResult
 
 
 def event_of(told: Incident | ToolResult) -> Event | None:

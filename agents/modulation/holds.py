@@ -6,10 +6,10 @@ own, since nobody decided. Once approved, only a higher alignment_risk holds it 
 
 from typing import Literal
 
-from agents._shared.clock import forward
-from agents.contract import Reject
-from agents.modulation.memory import Memory, Turn, micros
-from agents.modulation.rules import ReviewRules
+from endocrine.agents._shared.clock import forward
+from endocrine.agents.contract import Reject
+from endocrine.agents.modulation.memory import Memory, Turn, micros
+from endocrine.agents.modulation.rules import ReviewRules
 
 HELD = "held"
 

@@ -10,11 +10,11 @@ source's budget is shown as such, and counts all the same where it is the highes
 
 from typing import NamedTuple
 
-from agents._shared.clock import bounded, forward
-from agents.modulation import risk
-from agents.modulation.memory import RISK, Held, Memory, micros
-from agents.modulation.rules import BudgetRules, HomeostatRules, StabilizeRules
-from agents.policy.compiled import Policy
+from endocrine.agents._shared.clock import bounded, forward
+from endocrine.agents.modulation import risk
+from endocrine.agents.modulation.memory import RISK, Held, Memory, micros
+from endocrine.agents.modulation.rules import BudgetRules, HomeostatRules, StabilizeRules
+from endocrine.agents.policy.compiled import Policy
 
 OTHER_SOURCES = ""
 """Key of the budget that sources beyond the bound share; no source has an empty name."""

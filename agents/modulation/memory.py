@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from agents.modulation.rules import MemoryRules
+from endocrine.agents.modulation.rules import MemoryRules
 
 RISK = "alignment_risk"
 """The signal that may only tighten; it has a memory of its own (`risk.py`)."""

@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from math import ceil
 from typing import Any
 
-from agents.modulation.memory import RISK, Held, Memory, Turn, micros
-from agents.modulation.rules import MemoryRules
+from endocrine.agents.modulation.memory import RISK, Held, Memory, Turn, micros
+from endocrine.agents.modulation.rules import MemoryRules
 
 _STEPS = 100
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 
-from schemas.vocabulary import Signal
+from endocrine.schemas.vocabulary import Signal
 
 Event = Literal["guardian_veto", "moderation_flag", "tool_failure", "budget_near"]
 """What may raise a signal by itself: an incident of the guardian or of moderation, a tool result that is no success, a

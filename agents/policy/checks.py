@@ -5,10 +5,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from agents.policy.mistakes import Mistake, shown
-from agents.policy.parameters import MODES, PARAMETERS, SIGNALS
-from agents.policy.salvage import Path, touches
-from agents.policy.sections import Bounds, Defaults, Flags
+from endocrine.agents.policy.errors import Mistake, shown
+from endocrine.agents.policy.parameters import MODES, PARAMETERS, SIGNALS
+from endocrine.agents.policy.salvage import Path, touches
+from endocrine.agents.policy.sections import Bounds, Defaults, Flags
 
 RESERVED = frozenset(
     {*MODES, *SIGNALS, "x", "current", "min", "max", "round", "and", "or", "not", "if", "else", "in", "is"}

@@ -9,16 +9,16 @@ from typing import Any, NamedTuple
 import rfc8785
 from pydantic import ValidationError
 
-from agents._shared.prompt_keys import PromptKeys
-from agents.policy.checks import cross_checks, names_given
-from agents.policy.digest import canonical_digest
-from agents.policy.document import SECTIONS, Document
-from agents.policy.expressions import Evaluate, Expression, ExpressionError, Shape, compile_expression
-from agents.policy.grid import FIRST, faults
-from agents.policy.mistakes import Mistake, PolicyError, shown
-from agents.policy.parameters import MODES, PARAMETERS, SIGNALS, TIGHTENING, Parameter
-from agents.policy.salvage import Path, salvage
-from agents.policy.sections import Combine, MapRule
+from endocrine.agents._shared.prompt_keys import PromptKeys
+from endocrine.agents.policy.checks import cross_checks, names_given
+from endocrine.agents.policy.digest import canonical_digest
+from endocrine.agents.policy.document import SECTIONS, Document
+from endocrine.agents.policy.errors import Mistake, PolicyError, shown
+from endocrine.agents.policy.expressions import Evaluate, Expression, ExpressionError, Shape, compile_expression
+from endocrine.agents.policy.grid import FIRST, faults
+from endocrine.agents.policy.parameters import MODES, PARAMETERS, SIGNALS, TIGHTENING, Parameter
+from endocrine.agents.policy.salvage import Path, salvage
+from endocrine.agents.policy.sections import Combine, MapRule
 
 
 class CompiledMap(NamedTuple):
@@ -67,7 +67,7 @@ def compile_policy(
 
     >>> compile_policy({"colour": "red"})
     Traceback (most recent call last):
-    agents.policy.mistakes.PolicyError: colour: 'colour': unknown section, ...
+    endocrine.agents.policy.errors.PolicyError: colour: 'colour': unknown section, ...
     """
     sections, mistakes, doubtful = _sections(resolved, valid or {})
     mistakes.extend(cross_checks(sections, resolved, doubtful))

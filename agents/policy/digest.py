@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from agents.canonical import canonical_json
+from endocrine.agents.canonical import canonical_json
 
 
 def canonical_digest(document: Mapping[str, Any]) -> str:

@@ -4,18 +4,18 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
 
-from agents.analytics.rules import AnalyticsRules
-from agents.attribution.rules import AttributionRules, Primitives
-from agents.audit.rules import AuditRules
-from agents.bonds.rules import BondRules
-from agents.capture.rules import HeuristicRules
-from agents.conversation.capabilities import ModelRules
-from agents.conversation.rules import BudgetRules, ConversationRules
-from agents.feedback.rules import FeedbackRules
-from agents.gating.rules import GatingRules, ToolRegistry
-from agents.moderation.rules import ModerationRules
-from agents.modulation.rules import HomeostatRules, ReviewRules
-from agents.policy.sections import (
+from endocrine.agents.analytics.rules import AnalyticsRules
+from endocrine.agents.attribution.rules import AttributionRules, Primitives
+from endocrine.agents.audit.rules import AuditRules
+from endocrine.agents.bonds.rules import BondRules
+from endocrine.agents.capture.rules import HeuristicRules
+from endocrine.agents.conversation.capabilities import ModelRules
+from endocrine.agents.conversation.rules import BudgetRules, ConversationRules
+from endocrine.agents.feedback.rules import FeedbackRules
+from endocrine.agents.gating.rules import GatingRules, ToolRegistry
+from endocrine.agents.moderation.rules import ModerationRules
+from endocrine.agents.modulation.rules import HomeostatRules, ReviewRules
+from endocrine.agents.policy.sections import (
     Bounds,
     Defaults,
     Flags,

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from agents.policy.mistakes import shown
+from endocrine.agents.policy.errors import shown
 
 MAX_LENGTH = 200
 """Characters. The longest shipped expression has 61."""

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from agents.policy.expressions import Evaluate
-from agents.policy.parameters import MODES, SIGNALS, TIGHTENING, Parameter
+from endocrine.agents.policy.expressions import Evaluate
+from endocrine.agents.policy.parameters import MODES, SIGNALS, TIGHTENING, Parameter
 
 LEVELS = tuple(number / 100 for number in range(101))
 COARSE = LEVELS[::10]

@@ -4,8 +4,8 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from annotated_types import Ge, Le
 
-from schemas.modulations import Parameters
-from schemas.vocabulary import Mode, RegulatedSignal
+from endocrine.schemas.modulations import Parameters
+from endocrine.schemas.vocabulary import Mode, RegulatedSignal
 
 MODES: tuple[str, ...] = get_args(Mode)
 """From the tightest to the loosest."""

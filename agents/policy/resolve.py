@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from agents.policy.mistakes import Mistake, shown
-from agents.policy.parameters import SIGNALS
+from endocrine.agents.policy.errors import Mistake, shown
+from endocrine.agents.policy.parameters import SIGNALS
 
 _TOOL_DEPTH = 2
 """A tool's fields are entries; its JSON Schema is one value: half of two schemas would be neither."""

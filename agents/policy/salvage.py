@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
-from agents.policy.mistakes import Mistake, of_validation, place
+from endocrine.agents.policy.errors import Mistake, of_validation, place
 
 _ROUNDS = 8
 """Repairs of one section, at most; then the valid one takes its place whole."""

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from schemas.vocabulary import Mode, RegulatedSignal, Tool
+from endocrine.schemas.vocabulary import Mode, RegulatedSignal, Tool
 
 
 class Section(BaseModel):
@@ -143,7 +143,7 @@ class Flags(Section):
     """Switches; `ENDOCRINE_FLAG_NAME` in the environment overrides one at start.
 
     A tool that is added by configuration may bring a flag of its own: a further entry, upper case, true or false.
-    `agents.policy.checks` refuses one that no tool hangs on.
+    `endocrine.agents.policy.checks` refuses one that no tool hangs on.
     """
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False)

@@ -10,10 +10,10 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agents.contract import Output, State, Trigger
+from endocrine.agents.contract import Output, State, Trigger
 
 if TYPE_CHECKING:
-    from agents.policy.compiled import Policy
+    from endocrine.agents.policy.compiled import Policy
 
 
 @dataclass(frozen=True)

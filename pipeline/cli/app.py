@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.cli.group import Group
-from pipeline.environment import SettingsError
-from pipeline.version import code_version
+from endocrine.pipeline.cli.group import Group
+from endocrine.pipeline.process.environment import SettingsError
+from endocrine.pipeline.process.version import code_version
 
 ORDER = (
     "run", "demo", "up", "down", "status", "chat", "simulate", "ingest", "policy",

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
-from pipeline.cli.group import command_group
-from pipeline.cli.shared import BROKEN, SOUND, Bootstrap, Json, bar, fail, on_broker, settings_of
-from pipeline.settings import Settings
+from endocrine.pipeline.cli.common import BROKEN, SOUND, Bootstrap, Json, bar, fail, on_broker, settings_of
+from endocrine.pipeline.cli.group import command_group
+from endocrine.pipeline.process.settings import Settings
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-    from pipeline.audit.verify import Report
+    from endocrine.pipeline.replay.audit_chain.verify import Report
 
 SHOWN = 20
 ENVIRONMENT_KEY = "ENDOCRINE_AUDIT_KEY"
@@ -48,8 +48,8 @@ def register(app: typer.Typer) -> None:
 
 def keygen(file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write the private key.")]) -> None:
     """Make a key for checkpoints: the private half to FILE (mode 0600), the public half and its id to stdout."""
-    from pipeline.audit.keys import create, key_id
-    from pipeline.seal_keys import KeyFileError
+    from endocrine.pipeline.process.seal_keys import KeyFileError
+    from endocrine.pipeline.replay.audit_chain.keys import create, key_id
 
     try:
         public = create(file)
@@ -64,8 +64,8 @@ def pubkey(key: Key = None) -> None:
 
     Exit codes: 0 printed, 2 the key cannot be read.
     """
-    from pipeline.audit.keys import load_private
-    from pipeline.seal_keys import KeyFileError
+    from endocrine.pipeline.process.seal_keys import KeyFileError
+    from endocrine.pipeline.replay.audit_chain.keys import load_private
 
     if key is None:
         fail(f"no key: give --key FILE or set {ENVIRONMENT_KEY}; `endocrine audit keygen FILE` makes one")
@@ -76,7 +76,7 @@ def pubkey(key: Key = None) -> None:
 
 
 def _print_public(public: "Ed25519PublicKey") -> None:
-    from pipeline.audit.keys import key_id, public_pem
+    from endocrine.pipeline.replay.audit_chain.keys import key_id, public_pem
 
     print(f"# endocrine audit key {key_id(public)}\n{public_pem(public)}", end="")
 
@@ -95,8 +95,8 @@ def checkpoint(
     Reads on from this key's last checkpoint and signs nothing where what it reads is broken. Exit codes: 0 signed, or
     nothing had moved; 1 broken; 2 could not be done.
     """
-    from pipeline.audit.keys import load_private
-    from pipeline.seal_keys import KeyFileError
+    from endocrine.pipeline.process.seal_keys import KeyFileError
+    from endocrine.pipeline.replay.audit_chain.keys import load_private
 
     if key is None:
         fail(f"no key: give --key FILE or set {ENVIRONMENT_KEY}; `endocrine audit keygen FILE` makes one")
@@ -126,9 +126,9 @@ def verify(
 
     Exit codes: 0 sound, 1 broken, 2 could not be checked. What was not checked is said.
     """
-    from pipeline.audit.broker import verify as verified
-    from pipeline.audit.keys import load_public
-    from pipeline.seal_keys import KeyFileError
+    from endocrine.pipeline.process.seal_keys import KeyFileError
+    from endocrine.pipeline.replay.audit_chain.broker import verify as verified
+    from endocrine.pipeline.replay.audit_chain.keys import load_public
 
     settings = settings_of(bootstrap)
     try:
@@ -143,8 +143,8 @@ def verify(
 
 
 def _sign_one(settings: Settings, private: "Ed25519PrivateKey", output: Path | None, as_json: bool) -> None:
-    from pipeline.audit.broker import Unsound
-    from pipeline.audit.broker import checkpoint as signed
+    from endocrine.pipeline.replay.audit_chain.broker import Unsound
+    from endocrine.pipeline.replay.audit_chain.broker import checkpoint as signed
 
     try:
         with bar("records") as progress:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.shared import Bootstrap, broker_error, settings_of
+from endocrine.pipeline.cli.common import Bootstrap, broker_error, settings_of
 
 DEMO = typer.Option(help="Start everything here, with a scripted stand-in for the model; nothing leaves this machine.")
 SCRIPT = typer.Option(metavar="FILE", help="With --demo: another script than the bundled one.")
@@ -45,16 +45,16 @@ def _chat(
 ) -> int:
     from aiokafka.errors import KafkaError
 
-    from pipeline.admin import TopicsError
-    from pipeline.chat.conversation import NoAnswer
-    from pipeline.chat.session import session
-    from pipeline.child import BrokerError
-    from pipeline.live.worker import WorkerFailed
-    from pipeline.logs import set_up_logs
-    from pipeline.policy_files import PolicyFileError, load_policy
-    from pipeline.scripted.script import ScriptError, load_script
-    from pipeline.scripted.server import MODEL as SCRIPTED
-    from pipeline.settings import Settings
+    from endocrine.pipeline.kafka.admin import TopicsError
+    from endocrine.pipeline.local.chat.conversation import NoAnswer
+    from endocrine.pipeline.local.chat.session import session
+    from endocrine.pipeline.local.fake_llm.script import ScriptError, load_script
+    from endocrine.pipeline.local.fake_llm.server import MODEL as SCRIPTED
+    from endocrine.pipeline.local.live.worker import WorkerFailed
+    from endocrine.pipeline.process.logs import set_up_logs
+    from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
+    from endocrine.pipeline.process.settings import Settings
+    from endocrine.pipeline.process.subprocesses import BrokerError
 
     set_up_logs("ERROR")
     settings = Settings() if demo else settings_of(bootstrap)

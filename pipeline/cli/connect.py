@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.group import command_group
-from pipeline.cli.shared import Bootstrap, settings_of
-from pipeline.connectors.names import CONNECTORS
-from pipeline.logs import set_up_logs
+from endocrine.pipeline.cli.common import Bootstrap, settings_of
+from endocrine.pipeline.cli.group import command_group
+from endocrine.pipeline.connectors.names import CONNECTORS
+from endocrine.pipeline.process.logs import set_up_logs
 
 READY_FILE = typer.Option(help="File to create once it works.")
 _CODES = "Exit codes: 0 stopped as asked, 1 failed, 2 its settings cannot be used."

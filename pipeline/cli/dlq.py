@@ -9,14 +9,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
-from pipeline.cli.group import command_group
-from pipeline.cli.shared import BROKEN, Bootstrap, Json, Since, Until, bar, fail, on_broker, settings_of, time_of
-from pipeline.cli.tables import print_table
+from endocrine.pipeline.cli.common import (
+    BROKEN,
+    Bootstrap,
+    Json,
+    Since,
+    Until,
+    bar,
+    fail,
+    on_broker,
+    settings_of,
+    time_of,
+)
+from endocrine.pipeline.cli.group import command_group
+from endocrine.pipeline.cli.tables import print_table
 
 if TYPE_CHECKING:
-    from pipeline.deadletters.letters import Letter
-    from pipeline.deadletters.select import Filter
-    from pipeline.settings import Settings
+    from endocrine.pipeline.data.dead_letters.letters import Letter
+    from endocrine.pipeline.data.dead_letters.select import Filter
+    from endocrine.pipeline.process.settings import Settings
 
 DEFAULT_SHOWN, MOST_SHOWN = 50, 500
 Place = Annotated[str, typer.Argument(metavar="TOPIC/PARTITION/OFFSET", help="As `dlq list` shows it.")]
@@ -55,7 +66,7 @@ def list_letters(
     bootstrap: Bootstrap = None,
 ) -> None:
     """Counts by topic and kind, then the dead letters, newest first: lengths, never bodies."""
-    from pipeline.deadletters.select import counts, row
+    from endocrine.pipeline.data.dead_letters.select import counts, row
 
     settings = settings_of(bootstrap)
     letters = _look(settings, _filter(settings, topic, kind, identity, id_), since, until)
@@ -87,9 +98,9 @@ def show(
     bootstrap: Bootstrap = None,
 ) -> None:
     """One dead letter: why it was refused, its headers and value, and what was done with it. Redacted unless --raw."""
-    from pipeline.deadletters.show import told as telling
-    from pipeline.engine.wire import ERROR, ERROR_KIND, ORIGIN
-    from pipeline.policy_files import shipped_policy
+    from endocrine.pipeline.core.records import ERROR, ERROR_KIND, ORIGIN
+    from endocrine.pipeline.data.dead_letters.show import told as telling
+    from endocrine.pipeline.process.policy_files import shipped_policy
 
     settings = settings_of(bootstrap)
     letter, record = _one(settings, place)
@@ -167,7 +178,7 @@ def discard(
 def _filter(
     settings: "Settings", topic: str | None, kind: str | None, identity: str | None, id_: str | None
 ) -> "Filter":
-    from pipeline.deadletters.select import Filter, topic_name
+    from endocrine.pipeline.data.dead_letters.select import Filter, topic_name
 
     try:
         return Filter(None if topic is None else topic_name(topic, settings.prefix), kind, identity, id_)
@@ -176,7 +187,7 @@ def _filter(
 
 
 def _look(settings: "Settings", meant: "Filter", since: str | None, until: str | None) -> list["Letter"]:
-    from pipeline.deadletters.broker import look
+    from endocrine.pipeline.data.dead_letters.broker import look
 
     after, before = time_of(since), time_of(until)
     with bar("dead letters") as progress:
@@ -184,8 +195,8 @@ def _look(settings: "Settings", meant: "Filter", since: str | None, until: str |
 
 
 def _one(settings: "Settings", place: str) -> tuple["Letter", Any]:
-    from pipeline.deadletters.broker import NoLetter, one
-    from pipeline.deadletters.select import parse_place
+    from endocrine.pipeline.data.dead_letters.broker import NoLetter, one
+    from endocrine.pipeline.data.dead_letters.select import parse_place
 
     try:
         return on_broker(settings, one(settings, *parse_place(place, settings.prefix)))
@@ -222,8 +233,8 @@ def _do(
     yes: bool,
     as_json: bool,
 ) -> None:
-    from pipeline.deadletters import broker
-    from pipeline.deadletters.select import counts
+    from endocrine.pipeline.data.dead_letters import broker
+    from endocrine.pipeline.data.dead_letters.select import counts
 
     for letter in refused[:DEFAULT_SHOWN]:
         last = letter.actions[-1]

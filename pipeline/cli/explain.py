@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import orjson
 import typer
 
-from pipeline.cli.shared import BROKEN, Bootstrap, fail, on_broker, settings_of, time_of
+from endocrine.pipeline.cli.common import BROKEN, Bootstrap, fail, on_broker, settings_of, time_of
 
 if TYPE_CHECKING:
-    from pipeline.explain.find import Explained
+    from endocrine.pipeline.views.explain.find import Explained
 
 
 class Form(StrEnum):
@@ -53,7 +53,7 @@ def explain(
     Either AUDIT_ID, or --identity with --at. Reads only. Exit codes: 0 shown; 1 there is no such turn, or a record was
     altered; 2 it could not be read.
     """
-    from pipeline.explain.find import NotFound, by_audit_id, by_time
+    from endocrine.pipeline.views.explain.find import NotFound, by_audit_id, by_time
 
     ts = time_of(at)
     settings = settings_of(bootstrap)
@@ -75,7 +75,7 @@ def _put(found: "Explained", form: Form, output: Path | None) -> None:
     if form is Form.text and output is None:
         from rich.console import Console
 
-        from pipeline.explain.text import FILE_WIDTH, show
+        from endocrine.pipeline.views.explain.text import FILE_WIDTH, show
 
         show(found, Console(width=None if sys.stdout.isatty() else FILE_WIDTH))
         return
@@ -91,8 +91,8 @@ def _put(found: "Explained", form: Form, output: Path | None) -> None:
 
 
 def _written(found: "Explained", form: Form) -> bytes:
-    from pipeline.explain.html import as_html
-    from pipeline.explain.text import as_text
+    from endocrine.pipeline.views.explain.html import as_html
+    from endocrine.pipeline.views.explain.text import as_text
 
     if form is Form.json:
         return orjson.dumps(found.as_json(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)

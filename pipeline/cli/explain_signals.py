@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from pipeline.cli.shared import Bootstrap, fail, on_broker, settings_of
+from endocrine.pipeline.cli.common import Bootstrap, fail, on_broker, settings_of
 
 DERIVED = typer.Argument(metavar="[FILE|-]", help="Derived records as `endocrine simulate` prints them; else a broker.")
 
@@ -27,7 +27,7 @@ def explain_signals(
 
     Exit codes: 0 explained, 1 there is no modulation of that turn, 2 the records cannot be read.
     """
-    from agents.modulation.explain import explain
+    from endocrine.agents.modulation.signal_report import explain
 
     records = list(_of_broker(bootstrap)) if derived is None else _of_file(derived)
     own = {record["revision"]: record for record in records if record["audit_id"] == audit_id}  # copies are equal
@@ -56,7 +56,7 @@ def _of_lines(path: Path) -> Iterator[Any]:
 
 
 def _of_broker(bootstrap: str | None) -> Iterator[Any]:
-    from pipeline.replay.logs import read_logs
+    from endocrine.pipeline.replay.logs import read_logs
 
     settings = settings_of(bootstrap)
     for log in on_broker(settings, read_logs(settings, ["modulations"])).values():

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipeline.cli.shared import Bootstrap, Since, Until, bar, fail, on_broker, settings_of, time_of
+from endocrine.pipeline.cli.common import Bootstrap, Since, Until, bar, fail, on_broker, settings_of, time_of
 
 Topic = Annotated[
     str, typer.Argument(metavar="TOPIC", help="A topic of the catalogue or its dead letters (TOPIC.dlq); no prefix.")
@@ -42,11 +42,11 @@ def export(
 
     Everything that stands there now; nothing is redacted. Exit codes: 0 written, 2 could not be done.
     """
-    from pipeline.dataexport.columns import DEAD, known
-    from pipeline.dataexport.run import Choice
-    from pipeline.dataexport.run import export as exported
-    from pipeline.dataexport.writers import ExportError
-    from pipeline.topics import CATALOGUE
+    from endocrine.pipeline.core.catalogue import CATALOGUE
+    from endocrine.pipeline.data.export.columns import DEAD, known
+    from endocrine.pipeline.data.export.run import Choice
+    from endocrine.pipeline.data.export.run import export as exported
+    from endocrine.pipeline.data.export.writers import ExportError
 
     settings = settings_of(bootstrap)
     name = topic.removeprefix(settings.prefix)

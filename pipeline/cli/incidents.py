@@ -5,8 +5,8 @@ from typing import Annotated
 import orjson
 import typer
 
-from pipeline.cli.shared import Bootstrap, Json, Since, Until, bar, fail, on_broker, settings_of, time_of
-from pipeline.cli.tables import print_table
+from endocrine.pipeline.cli.common import Bootstrap, Json, Since, Until, bar, fail, on_broker, settings_of, time_of
+from endocrine.pipeline.cli.tables import print_table
 
 DEFAULT_SHOWN, MOST_SHOWN = 50, 500
 Kind = Annotated[str | None, typer.Option(help="Of this kind: tool_blocked, drift_lock, guardian_veto, moderation.")]
@@ -36,9 +36,9 @@ def incidents(
     """
     from typing import get_args
 
-    from pipeline.status.incidents import read_incidents
-    from pipeline.times import show_time
-    from schemas.vocabulary import IncidentKind
+    from endocrine.pipeline.core.time_format import show_time
+    from endocrine.pipeline.views.status.incidents import read_incidents
+    from endocrine.schemas.vocabulary import IncidentKind
 
     if kind is not None and kind not in get_args(IncidentKind):
         fail(f"--kind: a text of {len(kind)} characters; expected one of {', '.join(get_args(IncidentKind))}")

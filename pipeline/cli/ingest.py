@@ -19,15 +19,15 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from pipeline.cli.shared import Bootstrap, settings_of
-from pipeline.ingest.model import Options, Record, Refused, Tally
-from pipeline.ingest.produce import ProduceError, produce
-from pipeline.ingest.recognise import AUTO
-from pipeline.ingest.run import ANY_FORMAT, FORMATS, Stopped, ingest_sources, shipped_rules
-from pipeline.ingest.source import Source, Unusable, open_sources
-from pipeline.ingest.text import DEFAULT_START_TS
-from pipeline.ingest.values import END_OF_TIME
-from pipeline.settings import Settings
+from endocrine.pipeline.cli.common import Bootstrap, settings_of
+from endocrine.pipeline.data.ingest.model import Options, Record, Refused, Tally
+from endocrine.pipeline.data.ingest.produce import ProduceError, produce
+from endocrine.pipeline.data.ingest.recognise import AUTO
+from endocrine.pipeline.data.ingest.run import ANY_FORMAT, FORMATS, Stopped, ingest_sources, shipped_rules
+from endocrine.pipeline.data.ingest.source import Source, Unusable, open_sources
+from endocrine.pipeline.data.ingest.text import DEFAULT_START_TS
+from endocrine.pipeline.data.ingest.values import END_OF_TIME
+from endocrine.pipeline.process.settings import Settings
 
 SHOWN_REFUSALS = 1000
 """Refusals printed one by one on stderr; more are only counted."""

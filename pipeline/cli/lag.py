@@ -3,8 +3,8 @@
 import orjson
 import typer
 
-from pipeline.cli.shared import Bootstrap, Json, on_broker, settings_of
-from pipeline.cli.tables import print_table
+from endocrine.pipeline.cli.common import Bootstrap, Json, on_broker, settings_of
+from endocrine.pipeline.cli.tables import print_table
 
 
 def register(app: typer.Typer) -> None:
@@ -17,8 +17,8 @@ def lag(as_json: Json = False, bootstrap: Bootstrap = None) -> None:
 
     Exit codes: 0 shown, 2 the broker cannot be read.
     """
-    from agents.roster import AGENTS
-    from pipeline.status.lag import read_lag
+    from endocrine.agents.registry import AGENTS
+    from endocrine.pipeline.views.status.lag import read_lag
 
     settings = settings_of(bootstrap)
     rows = on_broker(settings, read_lag(settings, AGENTS))

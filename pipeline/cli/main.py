@@ -5,7 +5,7 @@ import importlib.util
 import sys
 from typing import TYPE_CHECKING, Any
 
-from pipeline import stopping
+from endocrine.pipeline.process import stopping
 
 if TYPE_CHECKING:
     import typer
@@ -41,18 +41,18 @@ COMMANDS = (
 def main() -> None:
     """Run the command line; exit codes are each command's own."""
     stopping.from_the_start(sys.argv[1:])  # before anything slow is imported
-    from pipeline.cli.app import app
+    from endocrine.pipeline.cli.app import app
 
     for name in COMMANDS:
-        if importlib.util.find_spec(f"pipeline.cli.{name}"):
-            importlib.import_module(f"pipeline.cli.{name}").register(app)
+        if importlib.util.find_spec(f"endocrine.pipeline.cli.{name}"):
+            importlib.import_module(f"endocrine.pipeline.cli.{name}").register(app)
     app()
 
 
 def __getattr__(name: str) -> Any:
     """`app` is imported when it is asked for: typer takes longer than a signal can wait."""
     if name == "app":
-        from pipeline.cli.app import app
+        from endocrine.pipeline.cli.app import app
 
         return app
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.group import command_group
-from pipeline.policy_files import PolicyFileError, load_policy
+from endocrine.pipeline.cli.group import command_group
+from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
 
 group = command_group("Policies: check a file before it is used.")
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline import stopping
-from pipeline.cli.shared import Bootstrap, broker_error, fail, settings_of
+from endocrine.pipeline.cli.common import Bootstrap, broker_error, fail, settings_of
+from endocrine.pipeline.process import stopping
 
 if TYPE_CHECKING:
-    from pipeline.settings import Settings
+    from endocrine.pipeline.process.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -33,8 +33,8 @@ def project(
     from aiokafka.errors import KafkaError
     from redis.exceptions import RedisError
 
-    from pipeline.logs import set_up_logs
-    from pipeline.projection import ProjectionError
+    from endocrine.pipeline.process.logs import set_up_logs
+    from endocrine.pipeline.views.redis import ProjectionError
 
     set_up_logs("ERROR")
     settings = settings_of(bootstrap)
@@ -49,14 +49,14 @@ def project(
 
 
 async def _clear(settings: "Settings") -> None:
-    from pipeline.projection.store import clear
+    from endocrine.pipeline.views.redis.store import clear
 
     deleted = await clear(settings)
     print(f"{deleted} read models deleted; the projection fills them again from the topics, as far back as those reach")
 
 
 async def _run(settings: "Settings") -> None:
-    from pipeline.projection import Projection
+    from endocrine.pipeline.views.redis import Projection
 
     projection = Projection(settings)
     stops: list[asyncio.Task[None]] = []

@@ -11,18 +11,18 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from pipeline.cli.gather import bar, milliseconds, scratch, told_errors
-from pipeline.cli.group import command_group
-from pipeline.cli.shared import Bootstrap, fail, prompt_keys_of, settings_of
-from pipeline.engine.seals import KeyedSeals
-from pipeline.replay.logs import log_ends, read_history
-from pipeline.replay.recorded_seals import RecordedSeals
-from pipeline.replay.report import Report, Scope
-from pipeline.replay.resume import Resume
-from pipeline.replay.state_files import Snapshots
-from pipeline.seal_keys import SealKeyError, known_seals
-from pipeline.settings import Settings
-from pipeline.times import EXPECTED
+from endocrine.pipeline.cli.collected import bar, milliseconds, scratch, told_errors
+from endocrine.pipeline.cli.common import Bootstrap, fail, prompt_keys_of, settings_of
+from endocrine.pipeline.cli.group import command_group
+from endocrine.pipeline.core.seals import KeyedSeals
+from endocrine.pipeline.core.time_format import EXPECTED
+from endocrine.pipeline.process.seal_keys import SealKeyError, known_seals
+from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.replay.logs import log_ends, read_history
+from endocrine.pipeline.replay.recorded_seals import RecordedSeals
+from endocrine.pipeline.replay.report import Report, Scope
+from endocrine.pipeline.replay.resume import Resume
+from endocrine.pipeline.replay.state_files import Snapshots
 
 SHOWN = 20
 NOTHING = 3
@@ -81,8 +81,8 @@ def verify(
     as missing. Exit codes: 0 proved, 1 something was found or cannot be verified, 2 it cannot be read or invalid
     arguments, 3 there is nothing to verify.
     """
-    from pipeline.logs import set_up_logs
-    from pipeline.memory import keep_memory
+    from endocrine.pipeline.process.logs import set_up_logs
+    from endocrine.pipeline.process.malloc import keep_memory
 
     set_up_logs("ERROR")
     keep_memory()
@@ -101,7 +101,7 @@ def verify(
 
 
 def _scope(since: str | None, until: str | None, identity: str | None, topics: list[str] | None) -> Scope:
-    from pipeline.replay.verify import verified_topics
+    from endocrine.pipeline.replay.verify import verified_topics
 
     known = verified_topics()
     if unknown := sorted(set(topics or ()) - set(known)):
@@ -125,11 +125,11 @@ async def verified(
 
     asked: how the command was asked, beside the scope: a resumed one must be asked alike.
     """
-    from agents.roster import AGENTS
-    from pipeline.replay import fresh
-    from pipeline.replay.policies import PolicyShelf
-    from pipeline.replay.verify import Verifier, verified_topics
-    from pipeline.version import code_version
+    from endocrine.agents.registry import AGENTS
+    from endocrine.pipeline.process.version import code_version
+    from endocrine.pipeline.replay import fresh
+    from endocrine.pipeline.replay.policy_history import PolicyShelf
+    from endocrine.pipeline.replay.verify import Verifier, verified_topics
 
     keys = _keys(settings)
     prompt_keys = prompt_keys_of(settings)
@@ -246,9 +246,9 @@ def what_if(
     and --to choose which of the changes are reported (by append time); the history is run from its beginning. Exit
     codes: 0 done, 2 it cannot be read or invalid arguments.
     """
-    from pipeline.logs import set_up_logs
-    from pipeline.memory import keep_memory
-    from pipeline.replay.what_if_report import FORMS, written
+    from endocrine.pipeline.process.logs import set_up_logs
+    from endocrine.pipeline.process.malloc import keep_memory
+    from endocrine.pipeline.replay.what_if_report import FORMS, written
 
     set_up_logs("ERROR")
     keep_memory()
@@ -271,12 +271,12 @@ def what_if(
 async def _asked(settings: Settings, policy: Path, scope: Scope) -> Any:
     import os
 
-    from agents.roster import AGENTS
-    from pipeline.policy_files import PolicyFileError, load_policy
-    from pipeline.replay.policies import PolicyShelf
-    from pipeline.replay.verify import verified_topics
-    from pipeline.replay.what_if import compare_worlds
-    from pipeline.version import code_version
+    from endocrine.agents.registry import AGENTS
+    from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
+    from endocrine.pipeline.process.version import code_version
+    from endocrine.pipeline.replay.policy_history import PolicyShelf
+    from endocrine.pipeline.replay.verify import verified_topics
+    from endocrine.pipeline.replay.what_if import compare_worlds
 
     prompt_keys = prompt_keys_of(settings)
     try:

@@ -60,13 +60,13 @@ def demo(
 def _run(*, demo: bool, bootstrap: str | None, pace: float, rounds: int) -> int:
     from aiokafka.errors import KafkaError
 
-    from pipeline.admin import TopicsError
-    from pipeline.child import BrokerError
-    from pipeline.live.session import Plan, RunFailed, Session
-    from pipeline.live.worker import WorkerFailed
-    from pipeline.policy_files import PolicyFileError, load_policy
-    from pipeline.projection import ProjectionError
-    from pipeline.settings import Settings
+    from endocrine.pipeline.kafka.admin import TopicsError
+    from endocrine.pipeline.local.live.session import Plan, RunFailed, Session
+    from endocrine.pipeline.local.live.worker import WorkerFailed
+    from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
+    from endocrine.pipeline.process.settings import Settings
+    from endocrine.pipeline.process.subprocesses import BrokerError
+    from endocrine.pipeline.views.redis import ProjectionError
 
     async def session() -> bool:
         return await Session(settings, Plan(demo, bootstrap, pace, rounds)).run()

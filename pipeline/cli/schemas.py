@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.group import command_group
+from endocrine.pipeline.cli.group import command_group
 
 
 def register(app: typer.Typer) -> None:
@@ -26,9 +26,9 @@ def export(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write to; made when missing.")],
 ) -> None:
     """Write a JSON Schema per topic (`<topic>-value.json`) and `asyncapi.json`. Needs no broker."""
-    from agents.roster import AGENTS
-    from pipeline.export import export as write
-    from pipeline.settings import Settings
+    from endocrine.agents.registry import AGENTS
+    from endocrine.pipeline.data.asyncapi import export as write
+    from endocrine.pipeline.process.settings import Settings
 
     try:
         written = write(directory, Settings(), AGENTS)

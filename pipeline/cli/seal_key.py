@@ -16,7 +16,7 @@ def seal_key() -> None:
     seals, every line's is accepted: to rotate, append the new key everywhere, then move it to the top everywhere, then
     remove the old one.
     """
-    from pipeline.seal_keys import new_key_line
+    from endocrine.pipeline.process.seal_keys import new_key_line
 
     typer.echo(new_key_line())
 
@@ -27,6 +27,6 @@ def prompt_key() -> None:
     Workers, and whoever replays, need the file. What stands before the colon is the key's fingerprint: the policy names
     the key by it, as gating.prompt_hmac_key_id.
     """
-    from pipeline.prompt_keys import new_prompt_key_line
+    from endocrine.pipeline.process.prompt_keys import new_prompt_key_line
 
     typer.echo(new_prompt_key_line())

@@ -8,16 +8,16 @@ from typing import Annotated, BinaryIO
 import orjson
 import typer
 
-from agents.roster import AGENTS
-from pipeline.cli.shared import fail
-from pipeline.explain.sentences import sentence
-from pipeline.policy_files import PolicyFileError, load_policy
-from pipeline.prompt_keys import load_prompt_keys
-from pipeline.seal_keys import KeyFileError
-from pipeline.settings import Settings
-from pipeline.simulation import Derived, Simulation
-from pipeline.topics import CATALOGUE
-from pipeline.version import code_version
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.cli.common import fail
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.simulation import Derived, Simulation
+from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
+from endocrine.pipeline.process.prompt_keys import load_prompt_keys
+from endocrine.pipeline.process.seal_keys import KeyFileError
+from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.process.version import code_version
+from endocrine.pipeline.views.explain.sentences import sentence
 
 FILE = typer.Argument(help="File of JSON lines, or - for standard input.")
 POLICY = typer.Option(metavar="FILE", help="Policy laid over the shipped one. Default: ENDOCRINE_POLICY.")

@@ -7,8 +7,8 @@ from typing import Annotated
 import orjson
 import typer
 
-from pipeline.cli.gather import bar, told_errors
-from pipeline.cli.shared import Bootstrap, settings_of
+from endocrine.pipeline.cli.collected import bar, told_errors
+from endocrine.pipeline.cli.common import Bootstrap, settings_of
 
 Folder = Annotated[Path, typer.Argument(help="A new folder for this snapshot.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the manifest as one JSON object.")]
@@ -25,10 +25,10 @@ def snapshot(folder: Folder, bootstrap: Bootstrap = None, as_json: Json = False)
     Keep it with backups: `endocrine replay verify --snapshot` begins there where retention has taken what was before.
     Exit codes: 0 done, 2 the broker cannot be read or the folder cannot be used.
     """
-    from agents.roster import AGENTS
-    from pipeline.logs import set_up_logs
-    from pipeline.replay.snapshot import take_snapshot
-    from pipeline.version import code_version
+    from endocrine.agents.registry import AGENTS
+    from endocrine.pipeline.process.logs import set_up_logs
+    from endocrine.pipeline.process.version import code_version
+    from endocrine.pipeline.replay.snapshot import take_snapshot
 
     set_up_logs("ERROR")
     settings = settings_of(bootstrap)

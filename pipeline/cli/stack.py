@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from pipeline.cli.shared import Bootstrap, on_broker, settings_of
+from endocrine.pipeline.cli.common import Bootstrap, on_broker, settings_of
 
 if TYPE_CHECKING:
-    from pipeline.local.jars import Progress
+    from endocrine.pipeline.local.jars import Progress
 
 Fetch = Annotated[bool, typer.Option("--fetch-only", help="Fetch what it needs, and start nothing.")]
 ABSENT = 1
@@ -33,11 +33,11 @@ def up(fetch_only: Fetch = False) -> None:
     A part that ENDOCRINE_BOOTSTRAP or ENDOCRINE_REDIS_URL names is not started. Exit codes: 0 up; 1 failed. Data lies
     in ENDOCRINE_DATA_DIR (default .endocrine); the ports stay the same from start to start.
     """
-    from pipeline.child import BrokerError
-    from pipeline.cli.stack_status import report
-    from pipeline.local import stack
-    from pipeline.local.prepare import prepared
-    from pipeline.settings import Settings
+    from endocrine.pipeline.cli.stack_status import report
+    from endocrine.pipeline.local import stack
+    from endocrine.pipeline.local.prepare import prepared
+    from endocrine.pipeline.process.settings import Settings
+    from endocrine.pipeline.process.subprocesses import BrokerError
 
     settings = Settings()
     kafka, valkey = "bootstrap" not in settings.model_fields_set, settings.redis_url is None
@@ -64,8 +64,8 @@ def up(fetch_only: Fetch = False) -> None:
 
 def down() -> None:
     """End the stack that `endocrine up` started; its data stays. Exit codes: 0 ended, also if none was up; 1 failed."""
-    from pipeline.local import stack
-    from pipeline.settings import Settings
+    from endocrine.pipeline.local import stack
+    from endocrine.pipeline.process.settings import Settings
 
     folder = Settings().data_dir
     found = stack.running(folder)
@@ -79,8 +79,8 @@ def status(bootstrap: Bootstrap = None) -> None:
 
     Exit codes: 0 shown, 1 no broker is named and no local stack is up, 2 the broker cannot be read.
     """
-    from pipeline.cli.stack_status import deployment, report
-    from pipeline.settings import Settings
+    from endocrine.pipeline.cli.stack_status import deployment, report
+    from endocrine.pipeline.process.settings import Settings
 
     settings = Settings()
     lines = report(settings.data_dir)
@@ -97,7 +97,7 @@ def status(bootstrap: Bootstrap = None) -> None:
 def _step(doing: str) -> Iterator["Progress"]:
     from rich.console import Console
 
-    from pipeline.live.face import bar
+    from endocrine.pipeline.local.live.display import bar
 
     console = Console(stderr=True)
     if not console.is_terminal:

@@ -3,9 +3,9 @@
 import asyncio
 from pathlib import Path
 
-from pipeline.local.jars import kafka_version
-from pipeline.local.stack import running
-from pipeline.settings import Settings
+from endocrine.pipeline.local.jars import kafka_version
+from endocrine.pipeline.local.stack import running
+from endocrine.pipeline.process.settings import Settings
 
 
 def report(data_dir: Path) -> list[str]:
@@ -24,13 +24,13 @@ def report(data_dir: Path) -> list[str]:
 
 async def deployment(settings: Settings) -> list[str]:
     """Workers, lag and the last incident of the deployment on a broker. Raises as the readers of these do."""
-    from agents.roster import AGENTS
-    from pipeline.chat.presence import PARTS, WORKER_ROLES
-    from pipeline.reading import NoSuchTopic
-    from pipeline.status.incidents import read_incidents
-    from pipeline.status.lag import read_lag
-    from pipeline.status.members import read_members
-    from pipeline.status.report import status_lines, worker_lines
+    from endocrine.agents.registry import AGENTS
+    from endocrine.pipeline.kafka.topic_reader import NoSuchTopic
+    from endocrine.pipeline.local.chat.presence import PARTS, WORKER_ROLES
+    from endocrine.pipeline.views.status.incidents import read_incidents
+    from endocrine.pipeline.views.status.lag import read_lag
+    from endocrine.pipeline.views.status.members import read_members
+    from endocrine.pipeline.views.status.report import status_lines, worker_lines
 
     suffixes = [*WORKER_ROLES, *(part.suffix for part in PARTS)]
     members = await read_members(settings, [settings.group + suffix for suffix in suffixes])

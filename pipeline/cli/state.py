@@ -10,13 +10,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.cli.gather import bar, milliseconds, scratch, told_errors
-from pipeline.cli.shared import Bootstrap, fail, prompt_keys_of, settings_of
-from pipeline.replay.logs import read_history
-from pipeline.replay.recorded_seals import RecordedSeals
-from pipeline.replay.state_files import Snapshots
-from pipeline.settings import Settings
-from pipeline.times import EXPECTED
+from endocrine.pipeline.cli.collected import bar, milliseconds, scratch, told_errors
+from endocrine.pipeline.cli.common import Bootstrap, fail, prompt_keys_of, settings_of
+from endocrine.pipeline.core.time_format import EXPECTED
+from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.replay.logs import read_history
+from endocrine.pipeline.replay.recorded_seals import RecordedSeals
+from endocrine.pipeline.replay.state_files import Snapshots
 
 At = Annotated[str, typer.Option(help=f"What the system knew then, by append time. {EXPECTED}.")]
 Name = Annotated[str | None, typer.Option("--agent", help="Only this agent's table.")]
@@ -44,9 +44,9 @@ def state(
 
     Exit codes: 0 done, 1 some of it cannot be rebuilt (why is on stderr), 2 it cannot be read or was asked wrongly.
     """
-    from agents.roster import AGENTS
-    from pipeline.logs import set_up_logs
-    from pipeline.memory import keep_memory
+    from endocrine.agents.registry import AGENTS
+    from endocrine.pipeline.process.logs import set_up_logs
+    from endocrine.pipeline.process.malloc import keep_memory
 
     set_up_logs("ERROR")
     keep_memory()
@@ -67,9 +67,9 @@ def state(
 async def _show(
     settings: Settings, moment: int, agent: str | None, identity: str | None, form: str, snapshot: Path | None
 ) -> list[str]:
-    from agents.roster import AGENTS
-    from pipeline.replay.policies import PolicyShelf
-    from pipeline.replay.travel import Traveller
+    from endocrine.agents.registry import AGENTS
+    from endocrine.pipeline.replay.policy_history import PolicyShelf
+    from endocrine.pipeline.replay.state_at import Traveller
 
     chosen = [one for one in AGENTS if agent in (None, one.name)]
     prompt_keys = prompt_keys_of(settings)

@@ -9,14 +9,14 @@ from typing import Annotated, Any, TypeVar
 import typer
 from aiokafka.errors import KafkaError
 
-from pipeline.admin import BrokerAway, TopicsError, TopicState, describe_topics, ensure_topics
-from pipeline.cli.group import command_group
-from pipeline.cli.shared import CANNOT, Bootstrap, broker_error, fail, settings_of
-from pipeline.cli.tables import print_table
-from pipeline.logs import set_up_logs
-from pipeline.settings import Settings
-from pipeline.topic_layout import PhysicalTopic, physical_topics
-from pipeline.topics import CATALOGUE, DAY_MS
+from endocrine.pipeline.cli.common import CANNOT, Bootstrap, broker_error, fail, settings_of
+from endocrine.pipeline.cli.group import command_group
+from endocrine.pipeline.cli.tables import print_table
+from endocrine.pipeline.core.catalogue import CATALOGUE, DAY_MS
+from endocrine.pipeline.kafka.admin import BrokerAway, TopicsError, TopicState, describe_topics, ensure_topics
+from endocrine.pipeline.kafka.topic_layout import PhysicalTopic, physical_topics
+from endocrine.pipeline.process.logs import set_up_logs
+from endocrine.pipeline.process.settings import Settings
 
 T = TypeVar("T")
 Json = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
@@ -78,7 +78,7 @@ def create(as_json: Json = False, bootstrap: Bootstrap = None) -> None:
 
 
 def _agent_names() -> list[str]:
-    from agents.roster import AGENTS  # all agents and their rules: only when a command runs
+    from endocrine.agents.registry import AGENTS  # all agents and their rules: only when a command runs
 
     return [agent.name for agent in AGENTS]
 

@@ -10,14 +10,14 @@ from typing import Annotated
 import structlog
 import typer
 
-from agents.roster import AGENTS
-from pipeline.cli.shared import Bootstrap, settings_of
-from pipeline.logs import set_up_logs
-from pipeline.policy_files import PolicyFileError, load_policy
-from pipeline.prompt_keys import load_prompt_keys
-from pipeline.runtime.worker.main import Worker, run_worker
-from pipeline.runtime.worker.tuning import tune_process
-from pipeline.seal_keys import KeyFileError, SealKeyError
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.cli.common import Bootstrap, settings_of
+from endocrine.pipeline.process.logs import set_up_logs
+from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
+from endocrine.pipeline.process.prompt_keys import load_prompt_keys
+from endocrine.pipeline.process.seal_keys import KeyFileError, SealKeyError
+from endocrine.pipeline.runtime.worker.main import Worker, run_worker
+from endocrine.pipeline.runtime.worker.tuning import tune_process
 
 log = structlog.get_logger(__name__)
 READY_FILE = typer.Option(help="File to create once the worker has taken over its partitions.")
@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 
 def worker(ready_file: Annotated[Path | None, READY_FILE] = None, bootstrap: Bootstrap = None) -> None:
-    """Run one worker until SIGINT or SIGTERM. Configured by ENDOCRINE_* (see pipeline/settings.py).
+    """Run one worker until SIGINT or SIGTERM. Configured by ENDOCRINE_* (see pipeline/process/settings.py).
 
     Exit codes: 0 stopped as asked, 1 failed, 2 the settings or the policy cannot be used.
     """

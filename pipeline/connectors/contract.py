@@ -1,4 +1,4 @@
-"""What an effect is to its runner (pipeline.connectors.effects)."""
+"""What an effect is to its runner (endocrine.pipeline.connectors.effect_runner)."""
 
 import time
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ INTERRUPTED = "interrupted: not run again"
 
 
 LATEST_TS = 253_402_300_799.0
-"""The last second that records may name (`schemas.base.Ts`)."""
+"""The last second that records may name (`endocrine.schemas.base.Ts`)."""
 
 
 class Said(NamedTuple):

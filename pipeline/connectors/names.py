@@ -1,9 +1,9 @@
 """The connectors there are, in the order in which they are started."""
 
 CONNECTORS = {
-    "model": "pipeline.connectors.model.main",
-    "tools": "pipeline.connectors.tools.main",
-    "timekeeper": "pipeline.connectors.timekeeper",
+    "model": "endocrine.pipeline.connectors.model.main",
+    "tools": "endocrine.pipeline.connectors.tools.main",
+    "timekeeper": "endocrine.pipeline.connectors.timers",
 }
 """Name to module. Each module has `main(settings, told_ready) -> int`: runs until SIGINT or SIGTERM, calls
 `told_ready()` once it works, returns the exit code (0 stopped as asked, 1 failed, 2 its settings cannot be used)."""

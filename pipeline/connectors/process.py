@@ -6,10 +6,10 @@ from typing import Any, Protocol
 
 import structlog
 
-from pipeline import stopping
-from pipeline.admin import ensure_topics
-from pipeline.cancelling import cancelled
-from pipeline.settings import Settings
+from endocrine.pipeline.kafka.admin import ensure_topics
+from endocrine.pipeline.process import stopping
+from endocrine.pipeline.process.cancelling import cancelled
+from endocrine.pipeline.process.settings import Settings
 
 log = structlog.get_logger(__name__)
 UNUSABLE = 2

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 import orjson
 from aiokafka import TopicPartition
 
-from pipeline import clients
-from pipeline.engine.seals import Seals
-from pipeline.settings import Settings
+from endocrine.pipeline.core.seals import Seals
+from endocrine.pipeline.kafka import clients
+from endocrine.pipeline.process.settings import Settings
 
 MARGIN_MS = 900_000
 """Milliseconds before the first unfinished request from which answers are read back: clocks of brokers that differ, and

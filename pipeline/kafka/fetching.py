@@ -19,9 +19,9 @@ from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.legacy_records import LegacyRecordBatch
 from aiokafka.structs import ConsumerRecord
 
-from pipeline.kafka.batches import MAGIC_AT, BatchHeader, Damaged, header_of, inflated, records_of
-from pipeline.kafka.codecs import Undecodable
-from pipeline.kafka.unreadable import UNREADABLE, stand_in
+from endocrine.pipeline.kafka.batches import MAGIC_AT, BatchHeader, Damaged, header_of, inflated, records_of
+from endocrine.pipeline.kafka.codecs import Undecodable
+from endocrine.pipeline.kafka.unreadable import UNREADABLE, stand_in
 
 MAX_BATCH_BYTES = 64 << 20
 """Bytes that a batch may decompress to, where a consumer was not given its own bound."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from pipeline.engine.wire import Raw
+from endocrine.pipeline.core.records import Raw
 
 UNREADABLE = "endocrine-unreadable"
 """JSON object: topic (as Kafka names it), partition, first_offset, last_offset, bytes, sha256, reason."""

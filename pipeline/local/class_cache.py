@@ -14,12 +14,12 @@ from pathlib import Path
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from pipeline import clients
-from pipeline.child import BrokerError
-from pipeline.local.cache import cache_folder
-from pipeline.local.jars import VARIABLE, digest, locked
-from pipeline.local.java import Java
-from pipeline.settings import Settings
+from endocrine.pipeline.kafka import clients
+from endocrine.pipeline.local.cache import cache_folder
+from endocrine.pipeline.local.jars import VARIABLE, digest, locked
+from endocrine.pipeline.local.java import Java
+from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.process.subprocesses import BrokerError
 
 AT_LEAST = 25
 """Java version from which on one option writes the cache."""
@@ -43,7 +43,7 @@ def wanted(runtime: Java) -> bool:
 
 async def train(runtime: Java) -> None:
     """Start a node in a folder of its own, use it a little, and end it: about 15 s. A failure is remembered."""
-    from pipeline.local.kafka import KafkaNode
+    from endocrine.pipeline.local.kafka import KafkaNode
 
     path = _path(runtime)
     path.parent.mkdir(parents=True, exist_ok=True)

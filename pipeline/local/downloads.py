@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from pipeline import child
-from pipeline.child import BrokerError
-from pipeline.local.jars import VARIABLE, Jar, Progress, Stopped, wrong
+from endocrine.pipeline.local.jars import VARIABLE, Jar, Progress, Stopped, wrong
+from endocrine.pipeline.process import subprocesses as child
+from endocrine.pipeline.process.subprocesses import BrokerError
 
 AT_ONCE = 6
 """Downloads at a time."""

@@ -9,8 +9,8 @@ from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.child import BrokerError
-from pipeline.local.cache import cache_folder, exclusively
+from endocrine.pipeline.local.cache import cache_folder, exclusively
+from endocrine.pipeline.process.subprocesses import BrokerError
 
 VARIABLE = "ENDOCRINE_KAFKA_JARS"
 """Names a folder that holds the jars of the lock file, for a machine that does not reach Maven Central."""
@@ -47,7 +47,7 @@ class Jar(NamedTuple):
 @cache
 def locked() -> tuple[Jar, ...]:
     """The jars of the lock file."""
-    content = json.loads(resources.files("pipeline.local").joinpath(LOCK).read_text(encoding="utf-8"))
+    content = json.loads(resources.files("endocrine.pipeline.local").joinpath(LOCK).read_text(encoding="utf-8"))
     split = [(*jar["coordinates"].split(":"), jar["sha256"], jar["bytes"]) for jar in content["jars"]]
     return tuple(Jar(*values) for values in split)
 
@@ -98,7 +98,7 @@ def _folder() -> Path:
 
 def _fetch(folder: Path, jars: tuple[Jar, ...], progress: Progress | None) -> None:
     """Each jar is checked, then moved to its place at once: a fetch that is cut short goes on from there."""
-    from pipeline.local.downloads import download  # what it imports takes long, and is needed once
+    from endocrine.pipeline.local.downloads import download  # what it imports takes long, and is needed once
 
     try:
         with exclusively(cache_folder(), lambda: progress(0, None) if progress else None):

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.child import BrokerError
+from endocrine.pipeline.process.subprocesses import BrokerError
 
 AT_LEAST = 17
 """Apache Kafka 4 needs it."""

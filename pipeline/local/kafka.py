@@ -13,11 +13,11 @@ from typing import Self
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
-from pipeline import child
-from pipeline.child import BrokerError
-from pipeline.local import class_cache
-from pipeline.local.jars import kafka_jars
-from pipeline.local.java import java
+from endocrine.pipeline.local import class_cache
+from endocrine.pipeline.local.jars import kafka_jars
+from endocrine.pipeline.local.java import java
+from endocrine.pipeline.process import subprocesses as child
+from endocrine.pipeline.process.subprocesses import BrokerError
 
 START_TIMEOUT_S = 180.0
 """Seconds; it takes two, and many times that on a machine that is busy."""
@@ -202,4 +202,4 @@ class KafkaNode:
 
 
 def _file(name: str) -> Path:
-    return Path(str(resources.files("pipeline.local").joinpath(name)))
+    return Path(str(resources.files("endocrine.pipeline.local").joinpath(name)))

@@ -1,4 +1,4 @@
-"""Writes the lock file of Kafka's jars from pom.xml, through Maven: `python -m pipeline.local.lock_jars`."""
+"""Writes the lock file of Kafka's jars from pom.xml, through Maven: `python -m endocrine.pipeline.local.lock_jars`."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from pipeline.local.jars import LOCK
+from endocrine.pipeline.local.jars import LOCK
 
 HERE = Path(__file__).parent
 

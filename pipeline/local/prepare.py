@@ -5,9 +5,9 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from pipeline.local import class_cache
-from pipeline.local.jars import Progress, Stopped, fetched, kafka_jars, kafka_version, locked
-from pipeline.local.java import java
+from endocrine.pipeline.local import class_cache
+from endocrine.pipeline.local.jars import Progress, Stopped, fetched, kafka_jars, kafka_version, locked
+from endocrine.pipeline.local.java import java
 
 Show = Callable[[str], AbstractContextManager[Progress]]
 """Shows a step that may take a while; gives what takes its progress."""

@@ -17,10 +17,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Self
 
-from pipeline import child
-from pipeline.child import BrokerError
-from pipeline.local.kafka import KafkaNode
-from pipeline.local.valkey import ValkeyServer
+from endocrine.pipeline.local.kafka import KafkaNode
+from endocrine.pipeline.local.valkey import ValkeyServer
+from endocrine.pipeline.process import subprocesses as child
+from endocrine.pipeline.process.subprocesses import BrokerError
 
 MIB = 1 << 20
 HEAP = "256m"
@@ -65,7 +65,7 @@ class RunningStack(NamedTuple):
 class LocalStack:
     """The stack of one data folder, owned by this process; an async context manager, or `start` and `stop`.
 
-    Start it from the main thread (see `pipeline.child.spawn`). kafka, valkey: which parts; False for one that is
+    Start it from the main thread (see `subprocesses.spawn`). kafka, valkey: which parts; False for one that is
     somewhere else. stays: the processes outlive us, until `end`.
     """
 

@@ -7,8 +7,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from pipeline import child
-from pipeline.child import BrokerError
+from endocrine.pipeline.process import subprocesses as child
+from endocrine.pipeline.process.subprocesses import BrokerError
 
 DATABASE = 12
 """Where the read models lie."""

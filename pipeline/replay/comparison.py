@@ -6,19 +6,19 @@ from typing import Any
 
 import orjson
 
-from pipeline.engine.batch import Processed
-from pipeline.engine.wire import ORIGIN, SEAL, Headers
-from pipeline.replay.bodies import Place, Said, packed, unpacked
-from pipeline.replay.difference import Form, differences, form_of
-from pipeline.replay.indexing import Latest, key_digest
-from pipeline.replay.lanes import Index, Lane
-from pipeline.replay.origins import NO_BATCH, called
-from pipeline.replay.plan import Plan
-from pipeline.replay.recorded_seals import RECORDED
-from pipeline.replay.report import Report, Scope
-from pipeline.replay.rerun import Broken, Rerun
-from pipeline.replay.spool import Log
-from schemas.proofs import JournalEntry
+from endocrine.pipeline.core.batch import Processed
+from endocrine.pipeline.core.records import ORIGIN, SEAL, Headers
+from endocrine.pipeline.replay.difference import Form, differences, form_of
+from endocrine.pipeline.replay.index_builder import Latest, key_digest
+from endocrine.pipeline.replay.output_streams import Index, Lane
+from endocrine.pipeline.replay.plan import Plan
+from endocrine.pipeline.replay.provenance import NO_BATCH, called
+from endocrine.pipeline.replay.record_log import Log
+from endocrine.pipeline.replay.recorded_seals import RECORDED
+from endocrine.pipeline.replay.replayer import Broken, Rerun
+from endocrine.pipeline.replay.report import Report, Scope
+from endocrine.pipeline.replay.serialized import Place, Said, packed, unpacked
+from endocrine.schemas.proofs import JournalEntry
 
 Sink = Callable[[Said], None]
 """Given each record that was made again."""

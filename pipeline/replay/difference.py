@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from pipeline.engine.wire import Headers
+from endocrine.pipeline.core.records import Headers
 
 Form = tuple[bytes | None, bytes | None, Headers]
 """Key, value and headers of a record: all that a reader of the topic can see of it but its offset and time."""

@@ -8,11 +8,11 @@ import msgpack
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
-from pipeline.admin import TopicsError, ensure_topics
-from pipeline.engine.wire import SEAL, Header, Headers
-from pipeline.replay.bodies import Said, unpacked
-from pipeline.settings import Settings
-from pipeline.topic_layout import physical_topics
+from endocrine.pipeline.core.records import SEAL, Header, Headers
+from endocrine.pipeline.kafka.admin import TopicsError, ensure_topics
+from endocrine.pipeline.kafka.topic_layout import physical_topics
+from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.replay.serialized import Said, unpacked
 
 _PREFIX = re.compile(r"[a-z0-9._-]+")
 

@@ -5,11 +5,11 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from agents.contract import Agent
-from pipeline.engine.wire import CE_ID, Header
-from pipeline.replay.journals import read_journal
-from pipeline.replay.origins import origin_of
-from pipeline.replay.spool import Log
+from endocrine.agents.contract import Agent
+from endocrine.pipeline.core.records import CE_ID, Header
+from endocrine.pipeline.replay.journals import read_journal
+from endocrine.pipeline.replay.provenance import origin_of
+from endocrine.pipeline.replay.record_log import Log
 
 
 class HistoryError(Exception):

@@ -8,10 +8,10 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
-from pipeline.replay.difference import form_of
-from pipeline.replay.lanes import digest_of
-from pipeline.replay.spool import Log
-from schemas.proofs import JournalEntry
+from endocrine.pipeline.replay.difference import form_of
+from endocrine.pipeline.replay.output_streams import digest_of
+from endocrine.pipeline.replay.record_log import Log
+from endocrine.schemas.proofs import JournalEntry
 
 Find = Callable[[str, str], None]
 """Told the kind of a finding and its sentence."""

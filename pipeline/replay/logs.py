@@ -7,11 +7,11 @@ from typing import Any
 import orjson
 from aiokafka import TopicPartition
 
-from pipeline.clients import introduce, read_until, reader
-from pipeline.replay.recorded_seals import RecordedSeals
-from pipeline.replay.spool import FileLog, Log, MemoryLog
-from pipeline.settings import Settings
-from pipeline.topics import CATALOGUE
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.kafka.clients import introduce, read_until, reader
+from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.replay.record_log import FileLog, Log, MemoryLog
+from endocrine.pipeline.replay.recorded_seals import RecordedSeals
 
 __all__ = ["FileLog", "Logs", "log_ends", "read_history", "read_logs", "read_policies"]
 Logs = Mapping[tuple[str, int], Sequence[Any]]

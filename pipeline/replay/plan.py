@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from agents.contract import Agent
-from pipeline.replay.journals import UnitJournal
-from pipeline.replay.report import Scope
-from pipeline.replay.rerun import Broken, Start
-from pipeline.replay.spool import Log, first_after, first_from
-from pipeline.replay.state_files import Snapshots
+from endocrine.agents.contract import Agent
+from endocrine.pipeline.replay.journals import UnitJournal
+from endocrine.pipeline.replay.record_log import Log, first_after, first_from
+from endocrine.pipeline.replay.replayer import Broken, Start
+from endocrine.pipeline.replay.report import Scope
+from endocrine.pipeline.replay.state_files import Snapshots
 
 
 @dataclass

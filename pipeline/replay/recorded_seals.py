@@ -12,10 +12,10 @@ from typing import Any
 
 import orjson
 
-from pipeline.engine.seals import KeyedSeals
-from pipeline.engine.wire import SEAL, Fetched, Header, Raw
-from pipeline.replay.spool import Log, MemoryLog
-from pipeline.topics import CATALOGUE
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.records import SEAL, Fetched, Header, Raw
+from endocrine.pipeline.core.seals import KeyedSeals
+from endocrine.pipeline.replay.record_log import Log, MemoryLog
 
 RECORDED = b"recorded"
 """Takes the place of a seal's content."""
@@ -26,7 +26,7 @@ KEPT = 1000
 
 
 class ConstantSeals:
-    """Seals of a run that is made again: all alike (see pipeline.engine.seals.Seals)."""
+    """Seals of a run that is made again: all alike (see endocrine.pipeline.core.seals.Seals)."""
 
     def seal(self, *record: Any, **parts: Any) -> bytes:
         """A constant."""

@@ -13,13 +13,13 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from pipeline.clients import introduce, read_until, reader
-from pipeline.engine.wire import POLICY
-from pipeline.replay.state_files import SnapshotError, write_manifest, write_states
-from pipeline.runtime.changelog import HEAD_KEY, Entry, Recovered, entries_of
-from pipeline.runtime.head import decode_head
-from pipeline.settings import Settings
-from pipeline.topic_layout import changelog_name
+from endocrine.pipeline.core.changelog import HEAD_KEY, Entry, Recovered, entries_of
+from endocrine.pipeline.core.checkpoint import decode_head
+from endocrine.pipeline.core.records import POLICY
+from endocrine.pipeline.kafka.clients import introduce, read_until, reader
+from endocrine.pipeline.kafka.topic_layout import changelog_name
+from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.replay.state_files import SnapshotError, write_manifest, write_states
 
 
 async def take_snapshot(

@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 import msgpack
 import orjson
 
-from pipeline.engine.fit import partition_of
-from pipeline.replay.rerun import Start
+from endocrine.pipeline.core.partitioning import partition_of
+from endocrine.pipeline.replay.replayer import Start
 
 FORM = 1
 MANIFEST, SEAL = "manifest.json", "manifest.sha256"

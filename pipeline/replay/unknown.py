@@ -12,8 +12,8 @@ from typing import Any
 
 import orjson
 
-from pipeline.replay.difference import json_differences
-from pipeline.replay.history import Outside
+from endocrine.pipeline.replay.difference import json_differences
+from endocrine.pipeline.replay.history import Outside
 
 KEPT = 10_000
 LEFT_OUT, MISSING, SAID_AFTER = "result_left_out", "result_missing", "said_after"

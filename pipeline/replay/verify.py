@@ -2,7 +2,7 @@
 
 Units (agent, partition) are independent of each other: what one reads of another it reads from the topics, as it did
 live. Memory: the state of one unit, one batch, and a few bytes per batch and per record of the logs
-(`pipeline.replay.spool`); what is to be compared is indexed in lanes (`indexing`), read beside the unit that wrote it
+(`replay.record_log`); what is to be compared is indexed in lanes (`indexing`), read beside the unit that wrote it
 (`comparison`).
 """
 
@@ -13,24 +13,24 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from agents.contract import Agent
-from agents.policy.compiled import Policy
-from pipeline.engine.sizes import Sizes
-from pipeline.memory import without_collections
-from pipeline.replay.bodies import packing
-from pipeline.replay.comparison import Comparison, Sink
-from pipeline.replay.indexing import fill, latest_of
-from pipeline.replay.journals import UnitJournal, read_journal
-from pipeline.replay.lanes import Index
-from pipeline.replay.logs import Logs
-from pipeline.replay.plan import Plan, plan_unit, units_of
-from pipeline.replay.policies import check_policies
-from pipeline.replay.recorded_seals import RecordedSeals, prepared
-from pipeline.replay.report import Report, Scope
-from pipeline.replay.rerun import Broken, Rerun
-from pipeline.replay.resume import Resume
-from pipeline.replay.state_files import Snapshots
-from pipeline.topics import CATALOGUE
+from endocrine.agents.contract import Agent
+from endocrine.agents.policy.compiled import Policy
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.sizes import Sizes
+from endocrine.pipeline.process.malloc import without_collections
+from endocrine.pipeline.replay.comparison import Comparison, Sink
+from endocrine.pipeline.replay.index_builder import fill, latest_of
+from endocrine.pipeline.replay.journals import UnitJournal, read_journal
+from endocrine.pipeline.replay.logs import Logs
+from endocrine.pipeline.replay.output_streams import Index
+from endocrine.pipeline.replay.plan import Plan, plan_unit, units_of
+from endocrine.pipeline.replay.policy_history import check_policies
+from endocrine.pipeline.replay.recorded_seals import RecordedSeals, prepared
+from endocrine.pipeline.replay.replayer import Broken, Rerun
+from endocrine.pipeline.replay.report import Report, Scope
+from endocrine.pipeline.replay.resume import Resume
+from endocrine.pipeline.replay.serialized import packing
+from endocrine.pipeline.replay.state_files import Snapshots
 
 __all__ = ["Report", "Scope", "Sink", "Verifier", "verified_topics"]
 ALL = Scope()

@@ -12,19 +12,19 @@ from typing import Any
 
 import orjson
 
-from agents.contract import Agent
-from agents.policy.compiled import Policy
-from pipeline.engine.sizes import Sizes
-from pipeline.engine.wire import CE_ID
-from pipeline.replay.difference import json_differences
-from pipeline.replay.history import HistoryError, InForce, Outside, outside
-from pipeline.replay.lanes import digest_of
-from pipeline.replay.logs import Logs
-from pipeline.replay.origins import origin_of
-from pipeline.replay.recorded_seals import ConstantSeals, RecordedSeals, prepared
-from pipeline.replay.report import Scope
-from pipeline.replay.unknown import Unknowns
-from pipeline.simulation import Simulation
+from endocrine.agents.contract import Agent
+from endocrine.agents.policy.compiled import Policy
+from endocrine.pipeline.core.records import CE_ID
+from endocrine.pipeline.core.simulation import Simulation
+from endocrine.pipeline.core.sizes import Sizes
+from endocrine.pipeline.replay.difference import json_differences
+from endocrine.pipeline.replay.history import HistoryError, InForce, Outside, outside
+from endocrine.pipeline.replay.logs import Logs
+from endocrine.pipeline.replay.output_streams import digest_of
+from endocrine.pipeline.replay.provenance import origin_of
+from endocrine.pipeline.replay.recorded_seals import ConstantSeals, RecordedSeals, prepared
+from endocrine.pipeline.replay.report import Scope
+from endocrine.pipeline.replay.unknown import Unknowns
 
 COMPARED = ("modulations", "tool-decisions", "incidents")
 KEPT = 10_000

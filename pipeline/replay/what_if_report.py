@@ -8,9 +8,9 @@ from typing import Any
 
 import orjson
 
-from pipeline.replay.what_if import COMPARED, WhatIf
-from pipeline.replay.what_if_text import sentences
-from pipeline.times import show_time
+from endocrine.pipeline.core.time_format import show_time
+from endocrine.pipeline.replay.what_if import COMPARED, WhatIf
+from endocrine.pipeline.replay.what_if_text import sentences
 
 FORMS = ("text", "json", "csv", "html")
 EXAMPLES = 200

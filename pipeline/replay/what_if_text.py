@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from agents.audit.words import REASONS
-from pipeline.live.cells import clean
-from pipeline.replay.what_if import WhatIf
+from endocrine.agents.audit.narrative import REASONS
+from endocrine.pipeline.replay.what_if import WhatIf
+from endocrine.pipeline.views.text_width import clean
 
 SHOWN = 8
 """Fields named one by one, and reasons of one kind of change."""

@@ -1,5 +1,5 @@
 """The five steps (Read, Think, Remember, Speak, Commit) and the takeover, over a narrow port to the broker.
 
 `unit` holds the whole path of one batch; `port` is all it knows of a broker; `head` and `changelog` say what is
-remembered; `inbox` merges an agent's topics. `pipeline.runtime.worker` puts it on Faust.
+remembered; `inbox` merges an agent's topics. `endocrine.pipeline.runtime.worker` puts it on Faust.
 """

@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from pipeline.connectors.contract import INTERRUPTED
-from pipeline.connectors.tools.check import Entry, unallowed_results, unanswered_calls
-from pipeline.connectors.tools.effect import ToolEffect
-from pipeline.engine.decode import Malformed, decode
-from pipeline.engine.wire import SEAL
-from pipeline.replay.logs import Logs
-from pipeline.replay.recorded_seals import RECORDED
-from pipeline.topics import CATALOGUE
+from endocrine.pipeline.connectors.contract import INTERRUPTED
+from endocrine.pipeline.connectors.tools.check import Entry, unallowed_results, unanswered_calls
+from endocrine.pipeline.connectors.tools.effect import ToolEffect
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.decode import Malformed, decode
+from endocrine.pipeline.core.records import SEAL
+from endocrine.pipeline.replay.logs import Logs
+from endocrine.pipeline.replay.recorded_seals import RECORDED
 
 SERVICE_S = 0.4
 """Seconds that a call of the service takes."""

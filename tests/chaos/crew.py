@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline import child
-from pipeline.settings import Settings
+from endocrine.pipeline.process import subprocesses as child
+from endocrine.pipeline.process.settings import Settings
 
 STOP_S = 60.0
 """Seconds a worker may take to stop when asked to."""
@@ -23,11 +23,11 @@ RESTART_S = 1.0
 
 
 Role = Literal["worker", "connector", "model"]
-START = "from pipeline.cli.main import main; main()"
+START = "from endocrine.pipeline.cli.main import main; main()"
 ABLATIONS = {
-    "no_seal_check": "from pipeline.engine.seals import KeyedSeals; "
+    "no_seal_check": "from endocrine.pipeline.core.seals import KeyedSeals; "
     "KeyedSeals.valid = lambda self, topic, raw, headers: 'endocrine-seal' in headers; ",
-    "read_uncommitted": "import pipeline.clients; pipeline.clients.ISOLATION = 'read_uncommitted'; ",
+    "read_uncommitted": "from endocrine.pipeline.kafka import clients; clients.ISOLATION = 'read_uncommitted'; ",
 }
 """Parts of the design that a run can do without, as what a process runs before it starts."""
 COMMANDS: Mapping[Role, tuple[str, ...]] = {

@@ -11,8 +11,8 @@ from typing import Any
 from crew import Crew, Seat
 from schedule import Fault
 
-from pipeline.child import last_lines
-from pipeline.local.kafka import KafkaNode
+from endocrine.pipeline.local.kafka import KafkaNode
+from endocrine.pipeline.process.subprocesses import last_lines
 
 
 @dataclass

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from inputs import Input
 
-from pipeline.settings import Settings
+from endocrine.pipeline.process.settings import Settings
 
 TICK_S = 0.1
 

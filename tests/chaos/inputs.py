@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import orjson
-from histories import History, Line
 
-from agents.roster import AGENTS
-from pipeline.engine.fit import partition_of
-from pipeline.simulation import parse_line
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.core.partitioning import partition_of
+from endocrine.pipeline.core.simulation import parse_line
+from histories import History, Line
 
 _DERIVED = {topic for agent in AGENTS for topic in agent.targets}
 SOURCES = sorted({topic for agent in AGENTS for topic in agent.sources} - _DERIVED)

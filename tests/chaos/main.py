@@ -29,18 +29,18 @@ from inputs import SOURCES, Crowd, Input
 from schedule import MEANING, schedule
 from show import Show
 from stranger import Stranger
-from tooling import service
 from transactions import Transactions
 from watch import Watch
 
-from agents.policy.compiled import compile_policy
-from agents.roster import AGENTS
-from pipeline.local.kafka import KafkaNode
-from pipeline.replay.logs import read_history, read_policies
-from pipeline.replay.recorded_seals import RecordedSeals
-from pipeline.replay.verify import Report, Verifier, verified_topics
-from pipeline.seal_keys import load_seals, make_key_file, read_keys
-from pipeline.settings import Settings
+from endocrine.agents.policy.compiled import compile_policy
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.local.kafka import KafkaNode
+from endocrine.pipeline.process.seal_keys import load_seals, make_key_file, read_keys
+from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.replay.logs import read_history, read_policies
+from endocrine.pipeline.replay.recorded_seals import RecordedSeals
+from endocrine.pipeline.replay.verify import Report, Verifier, verified_topics
+from tooling import service
 
 KINDS = (
     "missing",

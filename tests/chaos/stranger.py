@@ -9,10 +9,10 @@ import orjson
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from agents._shared.arguments import digest_of
-from pipeline.engine.fit import partition_of
-from pipeline.engine.wire import ORIGIN, SEAL
-from pipeline.settings import Settings
+from endocrine.agents._shared.arguments import digest_of
+from endocrine.pipeline.core.partitioning import partition_of
+from endocrine.pipeline.core.records import ORIGIN, SEAL
+from endocrine.pipeline.process.settings import Settings
 
 PAUSE_S = 0.3
 AWAY_S = 2.0

@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 from feed import fingerprint
 from inputs import Input
 
-from pipeline.settings import Settings
+from endocrine.pipeline.process.settings import Settings
 
 TIMEOUT_MS = 5_000
 """After which the broker aborts what a producer left open."""

@@ -15,10 +15,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from crew import Crew
 
-from agents.roster import AGENTS
-from pipeline import clients
-from pipeline.connectors.tools.effect import ToolEffect
-from pipeline.settings import Settings
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.connectors.tools.effect import ToolEffect
+from endocrine.pipeline.kafka import clients
+from endocrine.pipeline.process.settings import Settings
 
 POLL_S = 1.0
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import shared_broker
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from pipeline.settings import Settings
+import shared_broker
+from endocrine.pipeline.process.settings import Settings
 
 
 @dataclass(frozen=True)

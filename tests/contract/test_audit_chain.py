@@ -8,21 +8,21 @@ import orjson
 import pytest
 import typer
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from running import at_rest, worker_in_process
 from typer.testing import CliRunner
 
-from agents.roster import AGENTS
-from pipeline.admin import ensure_topics
-from pipeline.audit.broker import read_book
-from pipeline.audit.keys import load_public
-from pipeline.audit.verify import of
-from pipeline.cli import audit
-from pipeline.engine.chain import Chains, link_hash
-from pipeline.engine.seals import KeyedSeals
-from pipeline.engine.wire import Fetched
-from pipeline.policy_files import shipped_policy
-from pipeline.replay.logs import read_logs
-from pipeline.seal_keys import make_key_file, read_keys
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.cli import audit
+from endocrine.pipeline.core.hash_chain import Chains, link_hash
+from endocrine.pipeline.core.records import Fetched
+from endocrine.pipeline.core.seals import KeyedSeals
+from endocrine.pipeline.kafka.admin import ensure_topics
+from endocrine.pipeline.process.policy_files import shipped_policy
+from endocrine.pipeline.process.seal_keys import make_key_file, read_keys
+from endocrine.pipeline.replay.audit_chain.broker import read_book
+from endocrine.pipeline.replay.audit_chain.keys import load_public
+from endocrine.pipeline.replay.audit_chain.verify import of
+from endocrine.pipeline.replay.logs import read_logs
+from running import at_rest, worker_in_process
 
 D = "0" * 64
 

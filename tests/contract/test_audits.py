@@ -11,17 +11,17 @@ from typing import Any
 import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from running import at_rest, worker_in_process
 
-from agents.roster import AGENTS
-from pipeline import scenario
-from pipeline.admin import ensure_topics
-from pipeline.engine.chain import link_hash
-from pipeline.engine.sizes import Sizes
-from pipeline.policy_files import shipped_policy
-from pipeline.replay.logs import read_logs
-from pipeline.settings import Settings
-from pipeline.simulation import Simulation
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.core.hash_chain import link_hash
+from endocrine.pipeline.core.simulation import Simulation
+from endocrine.pipeline.core.sizes import Sizes
+from endocrine.pipeline.data import scenario
+from endocrine.pipeline.kafka.admin import ensure_topics
+from endocrine.pipeline.process.policy_files import shipped_policy
+from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.replay.logs import read_logs
+from running import at_rest, worker_in_process
 
 STEP_BY_STEP = "ann"
 """Whose story is told line by line, so that it is decided as in `simulate`; the others' lines run ahead."""
@@ -66,7 +66,7 @@ async def explain(settings: Settings, *arguments: str) -> tuple[int, str, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "pipeline.cli",
+        "endocrine.pipeline.cli",
         "explain",
         *arguments,
         "--bootstrap",

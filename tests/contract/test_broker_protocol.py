@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from aiokafka.partitioner import DefaultPartitioner
 
-from pipeline.clients import READ_WAIT_MS, introduce
+from endocrine.pipeline.kafka.clients import READ_WAIT_MS, introduce
 
 MIB = 1 << 20
 BATCH = {"max_batch_size": 16 * MIB, "max_request_size": 17 * MIB}

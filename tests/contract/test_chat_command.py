@@ -21,7 +21,7 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
 
 def start(folder: Path, *arguments: str, **more: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-m", "pipeline.cli", *arguments],
+        [sys.executable, "-m", "endocrine.pipeline.cli", *arguments],
         env=environment(folder, **more),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

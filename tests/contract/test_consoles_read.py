@@ -9,10 +9,10 @@ from collections import defaultdict
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
 
-from pipeline.admin import ensure_topics
-from pipeline.local.jars import kafka_jars
-from pipeline.local.java import java
-from pipeline.topic_layout import physical_topics
+from endocrine.pipeline.kafka.admin import ensure_topics
+from endocrine.pipeline.kafka.topic_layout import physical_topics
+from endocrine.pipeline.local.jars import kafka_jars
+from endocrine.pipeline.local.java import java
 
 AGENTS = ["modulation", "gating"]
 KEYS = ["ann", "bob/motor.pace", "Zoë", "a b", "modulation/3"]

@@ -10,14 +10,14 @@ from typing import Any
 
 import orjson
 from aiokafka.admin import AIOKafkaAdminClient
+
 from effects import answers, produce, running
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.connectors.tools.check import repeated_results, unallowed_results
+from endocrine.pipeline.kafka.admin import ensure_topics
+from endocrine.pipeline.process.settings import Settings
 from running import WorkerChild
 from tooling import SPEC, ConnectorChild, ScriptedModel, entries_of, service
-
-from agents.roster import AGENTS
-from pipeline.admin import ensure_topics
-from pipeline.connectors.tools.check import repeated_results, unallowed_results
-from pipeline.settings import Settings
 
 TURNS = 16
 OVERLAY = {

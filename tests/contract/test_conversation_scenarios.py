@@ -11,16 +11,16 @@ from typing import Any
 import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.cli.replay import verified
+from endocrine.pipeline.core.partitioning import partition_of
+from endocrine.pipeline.core.simulation import Simulation
+from endocrine.pipeline.core.sizes import Sizes
+from endocrine.pipeline.process.policy_files import shipped_policy
+from endocrine.pipeline.process.settings import Settings
 from running import at_rest, worker_in_process
 from sealing import sealed
-
-from agents.roster import AGENTS
-from pipeline.cli.replay import verified
-from pipeline.engine.fit import partition_of
-from pipeline.engine.sizes import Sizes
-from pipeline.policy_files import shipped_policy
-from pipeline.settings import Settings
-from pipeline.simulation import Simulation
 
 Records = list[tuple[str, dict[str, Any]]]
 Said = dict[str, list[dict[str, Any]]]

@@ -6,15 +6,15 @@ from typing import Any
 import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.partitioning import partition_of
+from endocrine.pipeline.process.policy_files import shipped_policy
+from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.replay.logs import read_logs
 from running import at_rest, worker_in_process
 from sealing import sealed
-
-from agents.roster import AGENTS
-from pipeline.engine.fit import partition_of
-from pipeline.policy_files import shipped_policy
-from pipeline.replay.logs import read_logs
-from pipeline.settings import Settings
-from pipeline.topics import CATALOGUE
 
 GOOD: dict[str, dict[str, Any]] = {
     "interactions": {

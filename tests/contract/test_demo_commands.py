@@ -18,14 +18,14 @@ import orjson
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
-from agents.roster import AGENTS
-from pipeline import scenario
-from pipeline.engine.sizes import Sizes
-from pipeline.live.event import Event
-from pipeline.live.summary import summary
-from pipeline.live.totals import Totals
-from pipeline.policy_files import shipped_policy
-from pipeline.simulation import Simulation
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.core.simulation import Simulation
+from endocrine.pipeline.core.sizes import Sizes
+from endocrine.pipeline.data import scenario
+from endocrine.pipeline.local.live.summary import summary
+from endocrine.pipeline.local.live.totals import Totals
+from endocrine.pipeline.process.policy_files import shipped_policy
+from endocrine.pipeline.views.event import Event
 
 DEADLINE_S = 300
 """Far above what a loaded machine needs."""
@@ -47,7 +47,7 @@ class Started:
         self.out, self.err = folder / "out", folder / "err"
         with self.out.open("ab") as out, self.err.open("ab") as err:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "pipeline.cli", *arguments],
+                [sys.executable, "-m", "endocrine.pipeline.cli", *arguments],
                 env={**clean, "ENDOCRINE_DATA_DIR": str(folder / "data"), "PYTHONFAULTHANDLER": "1", **environment},
                 stdout=out,
                 stderr=err,
@@ -99,7 +99,7 @@ class Terminal:
         ours, theirs = pty.openpty()
         termios.tcsetwinsize(theirs, (30, 100))
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline.cli", *arguments],
+            [sys.executable, "-m", "endocrine.pipeline.cli", *arguments],
             env=environment,
             stdin=theirs,
             stdout=theirs,

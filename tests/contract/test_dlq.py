@@ -7,16 +7,16 @@ import orjson
 import pytest
 import typer
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from running import at_rest, worker_in_process
 from typer.testing import CliRunner
 
-from agents.roster import AGENTS
-from pipeline.admin import ensure_topics
-from pipeline.cli import dlq
-from pipeline.engine.fit import partition_of
-from pipeline.policy_files import shipped_policy
-from pipeline.replay.logs import read_logs
-from pipeline.times import show_time
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.cli import dlq
+from endocrine.pipeline.core.partitioning import partition_of
+from endocrine.pipeline.core.time_format import show_time
+from endocrine.pipeline.kafka.admin import ensure_topics
+from endocrine.pipeline.process.policy_files import shipped_policy
+from endocrine.pipeline.replay.logs import read_logs
+from running import at_rest, worker_in_process
 
 PLACE = partition_of("ann", 2)
 GOOD = {"identity": "ann", "name": "stress", "level": 0.5, "ttl_ms": 800, "source": "probe", "ts": 1.0}

@@ -6,11 +6,11 @@ from typing import Any
 
 import orjson
 from aiokafka.admin import AIOKafkaAdminClient
-from effects import answers, produce, running
 
-from pipeline.admin import ensure_topics
-from pipeline.connectors.contract import INTERRUPTED, Request, Said
-from pipeline.settings import Settings
+from effects import answers, produce, running
+from endocrine.pipeline.connectors.contract import INTERRUPTED, Request, Said
+from endocrine.pipeline.kafka.admin import ensure_topics
+from endocrine.pipeline.process.settings import Settings
 
 
 def a_request(identity: str = "ann") -> dict[str, Any]:

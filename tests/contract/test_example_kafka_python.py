@@ -9,13 +9,13 @@ from typing import Any
 import orjson
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
-from running import worker_in_process
 
-from agents.roster import AGENTS
-from pipeline.admin import ensure_topics
-from pipeline.policy_files import shipped_policy
-from pipeline.settings import Settings
-from pipeline.topics import CATALOGUE
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.kafka.admin import ensure_topics
+from endocrine.pipeline.process.policy_files import shipped_policy
+from endocrine.pipeline.process.settings import Settings
+from running import worker_in_process
 
 PROGRAM = Path(__file__).parents[2] / "examples" / "kafka-python" / "governed.py"
 QUESTION = "How long do refunds take?"

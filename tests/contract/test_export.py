@@ -12,10 +12,10 @@ import typer
 from aiokafka import AIOKafkaProducer
 from typer.testing import CliRunner
 
-from pipeline.admin import ensure_topics
-from pipeline.cli import export
-from pipeline.dataexport import run as running
-from pipeline.times import show_time
+from endocrine.pipeline.cli import export
+from endocrine.pipeline.core.time_format import show_time
+from endocrine.pipeline.data.export import run as running
+from endocrine.pipeline.kafka.admin import ensure_topics
 
 SIGNAL = {"identity": "ann", "name": "stress", "level": 0.5, "ttl_ms": 800, "source": "probe", "ts": 1.0}
 

@@ -11,19 +11,19 @@ from typing import Any
 import orjson
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
+
 from effects import answers, produce, running
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.connectors.timers import Timekeeper, waits_of
+from endocrine.pipeline.connectors.tools.check import Entry, unallowed_results
+from endocrine.pipeline.connectors.tools.handler import Answer, Call
+from endocrine.pipeline.connectors.tools.main import tool_effect
+from endocrine.pipeline.connectors.tools.settings import ToolSettings
+from endocrine.pipeline.kafka.admin import ensure_topics
+from endocrine.pipeline.process.policy_files import load_policy
+from endocrine.pipeline.process.settings import Settings
 from running import WorkerChild, worker_in_process
 from tooling import ScriptedModel, entries_of
-
-from agents.roster import AGENTS
-from pipeline.admin import ensure_topics
-from pipeline.connectors.timekeeper import Timekeeper, waits_of
-from pipeline.connectors.tools.check import Entry, unallowed_results
-from pipeline.connectors.tools.handler import Answer, Call
-from pipeline.connectors.tools.main import tool_effect
-from pipeline.connectors.tools.settings import ToolSettings
-from pipeline.policy_files import load_policy
-from pipeline.settings import Settings
 
 OVERLAY = {
     "conversation": {

@@ -16,19 +16,19 @@ from aiokafka.admin import RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.errors import PolicyViolationError
-from running import at_rest, worker_in_process
 
-from agents.attribution.agent import AGENT as ATTRIBUTION
-from agents.attribution.agent import AttributionAgent
-from agents.suspicion.agent import AGENT as SUSPICION
-from pipeline.admin import ensure_topics
-from pipeline.policy_files import shipped_policy
-from pipeline.replay.logs import read_logs
-from pipeline.runtime.changelog import HEAD_KEY, Recovered
-from pipeline.runtime.errors import Fatal
-from pipeline.runtime.worker.body import Body
-from pipeline.runtime.worker.broker import Broker, KafkaPort
-from pipeline.runtime.worker.main import Worker
+from endocrine.agents.attribution.agent import AGENT as ATTRIBUTION
+from endocrine.agents.attribution.agent import AttributionAgent
+from endocrine.agents.suspicion.agent import AGENT as SUSPICION
+from endocrine.pipeline.core.changelog import HEAD_KEY, Recovered
+from endocrine.pipeline.kafka.admin import ensure_topics
+from endocrine.pipeline.process.policy_files import shipped_policy
+from endocrine.pipeline.replay.logs import read_logs
+from endocrine.pipeline.runtime.errors import Fatal
+from endocrine.pipeline.runtime.worker.kafka_broker_port import Broker, KafkaPort
+from endocrine.pipeline.runtime.worker.main import Worker
+from endocrine.pipeline.runtime.worker.processor_manager import Body
+from running import at_rest, worker_in_process
 
 PEOPLE = ("ann", "max", "bob", "tom")
 """Two on each of two partitions."""

@@ -9,19 +9,19 @@ from typing import Any
 
 import orjson
 import pytest
-import rawbatches as wire
 from aiokafka import AIOKafkaProducer
-from running import worker_in_process
 
-from agents.roster import AGENTS
-from pipeline.admin import ensure_topics
-from pipeline.cli.replay import verified
-from pipeline.kafka.batches import header_of
-from pipeline.kafka.unreadable import UNREADABLE
-from pipeline.local.kafka import KafkaNode
-from pipeline.policy_files import shipped_policy
-from pipeline.reading import batches
-from pipeline.settings import Settings
+import rawbatches as wire
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.cli.replay import verified
+from endocrine.pipeline.kafka.admin import ensure_topics
+from endocrine.pipeline.kafka.batches import header_of
+from endocrine.pipeline.kafka.topic_reader import batches
+from endocrine.pipeline.kafka.unreadable import UNREADABLE
+from endocrine.pipeline.local.kafka import KafkaNode
+from endocrine.pipeline.process.policy_files import shipped_policy
+from endocrine.pipeline.process.settings import Settings
+from running import worker_in_process
 
 CODECS = {"none": 0, "gzip": wire.GZIP, "snappy": wire.SNAPPY, "lz4": wire.LZ4, "zstd": wire.ZSTD}
 

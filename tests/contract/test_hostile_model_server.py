@@ -15,11 +15,11 @@ import orjson
 import pytest
 import structlog
 
-from pipeline.connectors.contract import Request
-from pipeline.connectors.model.effect import ModelEffect
-from pipeline.connectors.model.settings import ModelSettings
-from pipeline.policy_files import shipped_policy
-from pipeline.topics import CATALOGUE
+from endocrine.pipeline.connectors.contract import Request
+from endocrine.pipeline.connectors.model.effect import ModelEffect
+from endocrine.pipeline.connectors.model.settings import ModelSettings
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.process.policy_files import shipped_policy
 
 SHIPPED = shipped_policy().document.models
 KEY, PASSWORD, PROMPT, ARGUMENT, THEIRS = (

@@ -5,23 +5,23 @@ import random
 import signal
 from pathlib import Path
 
-import histories
 import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from running import WorkerChild, at_rest, worker_in_process
 
-from agents.policy.compiled import compile_policy
-from agents.roster import AGENTS
-from pipeline.admin import ensure_topics
-from pipeline.policy_files import shipped_policy
-from pipeline.replay.logs import read_history, read_logs, read_policies
-from pipeline.replay.recorded_seals import RecordedSeals
-from pipeline.replay.verify import Report, Verifier, verified_topics
-from pipeline.seal_keys import load_seals
-from pipeline.settings import Settings
-from pipeline.simulation import Simulation, parse_line
-from pipeline.topics import CATALOGUE
+import histories
+from endocrine.agents.policy.compiled import compile_policy
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.simulation import Simulation, parse_line
+from endocrine.pipeline.kafka.admin import ensure_topics
+from endocrine.pipeline.process.policy_files import shipped_policy
+from endocrine.pipeline.process.seal_keys import load_seals
+from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.replay.logs import read_history, read_logs, read_policies
+from endocrine.pipeline.replay.recorded_seals import RecordedSeals
+from endocrine.pipeline.replay.verify import Report, Verifier, verified_topics
+from running import WorkerChild, at_rest, worker_in_process
 
 KILLS = 3
 LINES = 900

@@ -7,9 +7,9 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from pipeline.child import BrokerError
-from pipeline.local.kafka import KafkaNode
-from pipeline.local.valkey import ValkeyServer
+from endocrine.pipeline.local.kafka import KafkaNode
+from endocrine.pipeline.local.valkey import ValkeyServer
+from endocrine.pipeline.process.subprocesses import BrokerError
 
 pytestmark = pytest.mark.node
 

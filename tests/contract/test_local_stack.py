@@ -12,9 +12,9 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from pipeline.child import BrokerError
-from pipeline.local import kafka, stack
-from pipeline.local.stack import LocalStack, end, running
+from endocrine.pipeline.local import kafka, stack
+from endocrine.pipeline.local.stack import LocalStack, end, running
+from endocrine.pipeline.process.subprocesses import BrokerError
 
 pytestmark = pytest.mark.node
 
@@ -90,7 +90,7 @@ async def test_a_start_that_is_cancelled_leaves_no_process_and_no_lock(tmp_path,
 OWNER = """
     import asyncio, sys
     from pathlib import Path
-    from pipeline.local.stack import LocalStack, running
+    from endocrine.pipeline.local.stack import LocalStack, running
 
     async def main():
         async with LocalStack(Path(sys.argv[1])):

@@ -5,23 +5,23 @@ import time
 from collections import defaultdict
 from typing import Any
 
-import histories
 import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from running import at_rest, worker_in_process
 
-from agents.roster import AGENTS
-from pipeline import scenario
-from pipeline.engine.fit import partition_of
-from pipeline.engine.wire import CUT, ORIGIN, SEAL
-from pipeline.policy_files import shipped_policy
-from pipeline.replay.logs import read_logs
-from pipeline.replay.verify import verified_topics
-from pipeline.settings import Settings
-from pipeline.simulation import Simulation, parse_line
-from pipeline.topics import CATALOGUE
-from pipeline.version import code_version
+import histories
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.partitioning import partition_of
+from endocrine.pipeline.core.records import CUT, ORIGIN, SEAL
+from endocrine.pipeline.core.simulation import Simulation, parse_line
+from endocrine.pipeline.data import scenario
+from endocrine.pipeline.process.policy_files import shipped_policy
+from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.process.version import code_version
+from endocrine.pipeline.replay.logs import read_logs
+from endocrine.pipeline.replay.verify import verified_topics
+from running import at_rest, worker_in_process
 
 PARTITIONS = 2
 PLACES = {ORIGIN, CUT, "endocrine-rekeyed-from", SEAL}

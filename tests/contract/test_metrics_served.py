@@ -9,12 +9,12 @@ import urllib.request
 import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from running import at_rest, worker_in_process
 
-from agents.roster import AGENTS
-from pipeline.metrics.serve import serve
-from pipeline.policy_files import shipped_policy
-from pipeline.settings import Settings
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.process.policy_files import shipped_policy
+from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.views.metrics.serve import serve
+from running import at_rest, worker_in_process
 
 
 @pytest.fixture

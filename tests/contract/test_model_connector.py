@@ -9,18 +9,18 @@ from typing import Any
 import orjson
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
-from effects import answers, produce, running
 
-from agents.conversation.capabilities import ModelRules
-from pipeline.admin import ensure_topics
-from pipeline.connectors.contract import Request
-from pipeline.connectors.model.effect import ModelEffect
-from pipeline.connectors.model.settings import ModelSettings
-from pipeline.engine.fit import partition_of
-from pipeline.scripted.script import parse_script
-from pipeline.scripted.server import ScriptedServer
-from pipeline.settings import Settings
-from pipeline.topics import CATALOGUE
+from effects import answers, produce, running
+from endocrine.agents.conversation.capabilities import ModelRules
+from endocrine.pipeline.connectors.contract import Request
+from endocrine.pipeline.connectors.model.effect import ModelEffect
+from endocrine.pipeline.connectors.model.settings import ModelSettings
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.partitioning import partition_of
+from endocrine.pipeline.kafka.admin import ensure_topics
+from endocrine.pipeline.local.fake_llm.script import parse_script
+from endocrine.pipeline.local.fake_llm.server import ScriptedServer
+from endocrine.pipeline.process.settings import Settings
 
 TOOL = {"type": "function", "function": {"name": "retrieve_knowledge", "description": "search", "parameters": {}}}
 RULES = ModelRules.model_validate(

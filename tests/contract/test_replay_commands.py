@@ -7,23 +7,23 @@ import time
 from pathlib import Path
 from typing import Any
 
-import histories
 import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from running import at_rest, worker_in_process
 from typer.testing import CliRunner
 
-from agents.roster import AGENTS
-from pipeline.cli.main import app
-from pipeline.cli.replay import verified
-from pipeline.policy_files import shipped_policy
-from pipeline.replay.logs import read_logs
-from pipeline.replay.report import Scope
-from pipeline.replay.snapshot import take_snapshot
-from pipeline.replay.state_files import Snapshots, read_manifest
-from pipeline.settings import Settings
-from pipeline.simulation import parse_line
+import histories
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.cli.main import app
+from endocrine.pipeline.cli.replay import verified
+from endocrine.pipeline.core.simulation import parse_line
+from endocrine.pipeline.process.policy_files import shipped_policy
+from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.replay.logs import read_logs
+from endocrine.pipeline.replay.report import Scope
+from endocrine.pipeline.replay.snapshot import take_snapshot
+from endocrine.pipeline.replay.state_files import Snapshots, read_manifest
+from running import at_rest, worker_in_process
 
 
 async def live(settings: Settings, snapshot: Path) -> int:
@@ -62,12 +62,12 @@ def environment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
 def call(*words: str) -> tuple[int, str, str]:
     import importlib
 
-    from pipeline.cli.main import COMMANDS
+    from endocrine.pipeline.cli.main import COMMANDS
 
     if not app.registered_commands:
         for name in COMMANDS:
-            if importlib.util.find_spec(f"pipeline.cli.{name}"):
-                importlib.import_module(f"pipeline.cli.{name}").register(app)
+            if importlib.util.find_spec(f"endocrine.pipeline.cli.{name}"):
+                importlib.import_module(f"endocrine.pipeline.cli.{name}").register(app)
     result = CliRunner().invoke(app, list(words))
     return result.exit_code, result.stdout, result.stderr
 

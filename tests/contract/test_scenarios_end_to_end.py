@@ -16,16 +16,16 @@ import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from effects import produce
-from running import CommandChild
 
-from agents.roster import AGENTS
-from pipeline.admin import ensure_topics
-from pipeline.connectors.tools.check import Entry, repeated_results, unallowed_results
-from pipeline.policy_files import shipped_policy
-from pipeline.scripted.script import parse_script
-from pipeline.scripted.server import ScriptedServer
-from pipeline.settings import Settings
+from effects import produce
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.connectors.tools.check import Entry, repeated_results, unallowed_results
+from endocrine.pipeline.kafka.admin import ensure_topics
+from endocrine.pipeline.local.fake_llm.script import parse_script
+from endocrine.pipeline.local.fake_llm.server import ScriptedServer
+from endocrine.pipeline.process.policy_files import shipped_policy
+from endocrine.pipeline.process.settings import Settings
+from running import CommandChild
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 POLICY = shipped_policy()

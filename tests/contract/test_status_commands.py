@@ -6,13 +6,13 @@ import sys
 import time
 
 from aiokafka import AIOKafkaConsumer
-from running import at_rest, worker_in_process
 
-from agents.roster import AGENTS
-from pipeline.chat.presence import group_members, missing_parts
-from pipeline.ingest.produce import produce
-from pipeline.policy_files import shipped_policy
-from pipeline.status.lag import read_lag
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.data.ingest.produce import produce
+from endocrine.pipeline.local.chat.presence import group_members, missing_parts
+from endocrine.pipeline.process.policy_files import shipped_policy
+from endocrine.pipeline.views.status.lag import read_lag
+from running import at_rest, worker_in_process
 
 
 def opened(turn):
@@ -34,7 +34,7 @@ def call(turn):
 
 async def command(settings, *words):
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "pipeline.cli", *words, "--bootstrap", settings.bootstrap,
+        sys.executable, "-m", "endocrine.pipeline.cli", *words, "--bootstrap", settings.bootstrap,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         env={
             "ENDOCRINE_PREFIX": settings.prefix, "ENDOCRINE_PARTITIONS": "2", "ENDOCRINE_GROUP": settings.group,

@@ -6,14 +6,14 @@ import signal
 import sys
 
 import pytest
+
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.kafka.admin import ensure_topics
 from running import CommandChild
 
-from agents.roster import AGENTS
-from pipeline.admin import ensure_topics
-
 SAYS_WHEN = (
-    "import sys; from pipeline import stopping; stopping.from_the_start(sys.argv[1:]);"
-    "print('up', flush=True); from pipeline.cli.main import main; main()"
+    "import sys; from endocrine.pipeline.process import stopping; stopping.from_the_start(sys.argv[1:]);"
+    "print('up', flush=True); from endocrine.pipeline.cli.main import main; main()"
 )
 
 

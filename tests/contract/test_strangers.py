@@ -9,19 +9,19 @@ import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from effects import answers, produce, running
-from running import worker_in_process
 
-from agents._shared.arguments import digest_of
-from agents.roster import AGENTS
-from pipeline.admin import ensure_topics
-from pipeline.connectors.tools.handler import Answer, Call
-from pipeline.connectors.tools.main import tool_effect
-from pipeline.connectors.tools.settings import ToolSettings
-from pipeline.engine.fit import partition_of
-from pipeline.policy_files import load_policy
-from pipeline.settings import Settings
-from pipeline.topics import CATALOGUE
+from effects import answers, produce, running
+from endocrine.agents._shared.arguments import digest_of
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.connectors.tools.handler import Answer, Call
+from endocrine.pipeline.connectors.tools.main import tool_effect
+from endocrine.pipeline.connectors.tools.settings import ToolSettings
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.partitioning import partition_of
+from endocrine.pipeline.kafka.admin import ensure_topics
+from endocrine.pipeline.process.policy_files import load_policy
+from endocrine.pipeline.process.settings import Settings
+from running import worker_in_process
 
 OVERLAY = {
     "conversation": {

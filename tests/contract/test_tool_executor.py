@@ -11,20 +11,20 @@ from typing import Any
 import orjson
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
-from effects import answers, produce, running
-from tooling import SPEC, ConnectorChild, entries_of, service
 
-from agents._shared.arguments import digest_of
-from pipeline.admin import ensure_topics
-from pipeline.connectors.contract import INTERRUPTED
-from pipeline.connectors.tools.calls import Calls
-from pipeline.connectors.tools.check import repeated_results, unallowed_results
-from pipeline.connectors.tools.effect import ToolEffect
-from pipeline.connectors.tools.handler import Answer, Call
-from pipeline.connectors.tools.scheduler import Scheduler
-from pipeline.connectors.tools.settings import ToolSettings
-from pipeline.policy_files import load_policy, shipped_policy
-from pipeline.settings import Settings
+from effects import answers, produce, running
+from endocrine.agents._shared.arguments import digest_of
+from endocrine.pipeline.connectors.contract import INTERRUPTED
+from endocrine.pipeline.connectors.tools.calls import Calls
+from endocrine.pipeline.connectors.tools.check import repeated_results, unallowed_results
+from endocrine.pipeline.connectors.tools.effect import ToolEffect
+from endocrine.pipeline.connectors.tools.handler import Answer, Call
+from endocrine.pipeline.connectors.tools.scheduler import Scheduler
+from endocrine.pipeline.connectors.tools.settings import ToolSettings
+from endocrine.pipeline.kafka.admin import ensure_topics
+from endocrine.pipeline.process.policy_files import load_policy, shipped_policy
+from endocrine.pipeline.process.settings import Settings
+from tooling import SPEC, ConnectorChild, entries_of, service
 
 TS = 1_760_000_000.0
 PROBES = {

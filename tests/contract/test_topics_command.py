@@ -6,8 +6,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from pipeline.cli import topics
-from pipeline.topics import CATALOGUE
+from endocrine.pipeline.cli import topics
+from endocrine.pipeline.core.catalogue import CATALOGUE
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import pytest
 from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from pipeline.admin import TopicsError, describe_topics, ensure_topics
-from pipeline.topic_layout import physical_topics
-from pipeline.topics import CATALOGUE
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.kafka.admin import TopicsError, describe_topics, ensure_topics
+from endocrine.pipeline.kafka.topic_layout import physical_topics
 
 AGENTS = ["modulation", "gating"]
 

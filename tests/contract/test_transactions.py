@@ -14,26 +14,26 @@ from typing import Any
 import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
 from effects import answers, produce, running
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.cli.replay import verified
+from endocrine.pipeline.connectors.contract import Request, Said
+from endocrine.pipeline.connectors.deadlines import Waits
+from endocrine.pipeline.connectors.timers import Timekeeper
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.partitioning import partition_of
+from endocrine.pipeline.kafka import clients
+from endocrine.pipeline.kafka.admin import ensure_topics
+from endocrine.pipeline.kafka.topic_reader import batches
+from endocrine.pipeline.local.live.watcher import Watcher
+from endocrine.pipeline.process.policy_files import shipped_policy
+from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.replay.logs import read_logs
+from endocrine.pipeline.views.redis import Projection
+from endocrine.pipeline.views.redis.store import Store
 from running import worker_in_process
 from sealing import sealed
-
-from agents.roster import AGENTS
-from pipeline import clients
-from pipeline.admin import ensure_topics
-from pipeline.cli.replay import verified
-from pipeline.connectors.contract import Request, Said
-from pipeline.connectors.deadlines import Waits
-from pipeline.connectors.timekeeper import Timekeeper
-from pipeline.engine.fit import partition_of
-from pipeline.live.watcher import Watcher
-from pipeline.policy_files import shipped_policy
-from pipeline.projection import Projection
-from pipeline.projection.store import Store
-from pipeline.reading import batches
-from pipeline.replay.logs import read_logs
-from pipeline.settings import Settings
-from pipeline.topics import CATALOGUE
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ async def endocrine(settings: Settings, *words: str) -> str:
     """A command, as a person gives it; its output. It must end with 0, and soon."""
     given = {f"ENDOCRINE_{name.upper()}": str(value) for name, value in settings.model_dump(exclude_none=True).items()}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "pipeline.cli", *words,
+        sys.executable, "-m", "endocrine.pipeline.cli", *words,
         env={**os.environ, **given}, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     out, err = await asyncio.wait_for(process.communicate(), 100)

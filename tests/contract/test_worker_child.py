@@ -5,10 +5,10 @@ import sys
 
 import pytest
 
-from pipeline import child
-from pipeline.live import worker
-from pipeline.live.worker import WorkerChild, WorkerFailed
-from pipeline.settings import Settings
+from endocrine.pipeline.local.live import worker
+from endocrine.pipeline.local.live.worker import WorkerChild, WorkerFailed
+from endocrine.pipeline.process import subprocesses as child
+from endocrine.pipeline.process.settings import Settings
 
 SLEEPS = "import signal, time; signal.signal(signal.SIGUSR1, lambda *_: print('tasks', flush=True)); time.sleep(600)"
 

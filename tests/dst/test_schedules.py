@@ -5,10 +5,10 @@ import sys
 
 import pytest
 
-from pipeline.simbroker.ablations import ABLATIONS
-from pipeline.simbroker.campaign import attempt, failing
-from pipeline.simbroker.checks import check
-from pipeline.simbroker.schedule import run
+from simbroker.ablations import ABLATIONS
+from simbroker.campaign import attempt, failing
+from simbroker.checks import check
+from simbroker.schedule import run
 
 SCHEDULES = 800
 """`make dst` runs 10,000, and CI runs it."""
@@ -18,7 +18,7 @@ ENOUGH = 10_000
 
 def test_schedules_of_the_full_design_do_not_fail():
     bad = failing(SCHEDULES)
-    assert not bad, "\n".join(f"python -m pipeline.simbroker --seed {seed}: {told[:3]}" for seed, told in bad[:5])
+    assert not bad, "\n".join(f"python -m simbroker --seed {seed}: {told[:3]}" for seed, told in bad[:5])
 
 
 @pytest.mark.parametrize("part", ABLATIONS)
@@ -58,7 +58,7 @@ def test_schedules_reach_what_they_are_meant_to_reach():
 
 def test_a_failing_seed_is_printed_and_can_be_replayed():
     def simulate(*arguments):
-        argv = [sys.executable, "-m", "pipeline.simbroker", *arguments, "--ablation", "no re-speak"]
+        argv = [sys.executable, "-m", "simbroker", *arguments, "--ablation", "no re-speak"]
         return subprocess.run(argv, capture_output=True, text=True, check=False)
 
     many = simulate("30")

@@ -11,8 +11,8 @@ from shapes import Canaries, described
 from wire import Stored
 from world import World
 
-from agents.roster import AGENTS
-from pipeline.topics import CATALOGUE
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.core.catalogue import CATALOGUE
 
 _CONTENT = {*SOURCES, "model-requests", "model-replies", "scheduled-tasks", "bonds", "bond-events", "policies"}
 """Topics whose values hold what people wrote: a prompt, a call's arguments, an operator's note."""

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from histories import FUNCTIONS, History, Line
 from instances import Instances
 from mutate import mutations
 from shapes import Canaries, Group, Hostile, chunks
 
-from pipeline.engine.fit import partition_of
-from pipeline.topics import CATALOGUE
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.partitioning import partition_of
+from histories import FUNCTIONS, History, Line
 
 SOURCES = (
     "commands", "detections", "feedback", "interactions", "observations", "signals", "tool-calls", "tool-results",

@@ -27,10 +27,10 @@ from provider import provider
 from sentinel import Sentinel, Unanswered
 from shapes import Canaries, Group, described, load, save
 from shrink import smallest
-from tooling import service
 from world import PARTITIONS, World
 
-from pipeline.local.kafka import KafkaNode
+from endocrine.pipeline.local.kafka import KafkaNode
+from tooling import service
 
 SERVICE_S = 0.05
 SHRINK_TRIES = 24

@@ -7,7 +7,7 @@ from aiokafka import AIOKafkaProducer
 from shapes import Group, Hostile, Ledger
 from wire import Wire, batch
 
-from pipeline.settings import Settings
+from endocrine.pipeline.process.settings import Settings
 
 
 class Producer:

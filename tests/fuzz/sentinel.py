@@ -11,7 +11,7 @@ from shapes import Hostile
 from wire import next_offset_of, records_in
 from world import World
 
-from pipeline.engine.fit import partition_of
+from endocrine.pipeline.core.partitioning import partition_of
 
 
 class Unanswered(Exception):

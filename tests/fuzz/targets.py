@@ -40,14 +40,14 @@ def targets() -> dict[str, Callable[[], Target]]:
 
 
 def _formats() -> list[str]:
-    from pipeline.ingest.run import FORMATS
+    from endocrine.pipeline.data.ingest.run import FORMATS
 
     return list(FORMATS)
 
 
 def _decode() -> Target:
-    from pipeline.engine.decode import Malformed, decode
-    from pipeline.topics import CATALOGUE
+    from endocrine.pipeline.core.catalogue import CATALOGUE
+    from endocrine.pipeline.core.decode import Malformed, decode
 
     topics = list(CATALOGUE.values())
 
@@ -62,7 +62,7 @@ def _decode() -> Target:
 
 
 def _expressions() -> Target:
-    from agents.policy.expressions import ExpressionError, Shape, compile_expression
+    from endocrine.agents.policy.expressions import ExpressionError, Shape, compile_expression
 
     shape, words = Shape("number", 0.0, 1.0), frozenset({"strict", "balanced", "creative", "retrieval", "browser"})
     signals = frozenset({"stress", "alignment_risk", "trust"})
@@ -87,16 +87,16 @@ def _expressions() -> Target:
 def _rules():  # type: ignore[no-untyped-def]
     import yaml
 
-    from agents.gating.rules import GatingRules
+    from endocrine.agents.gating.rules import GatingRules
 
-    text = resources.files("config").joinpath("gating.yaml").read_text(encoding="utf-8")
+    text = resources.files("endocrine.config").joinpath("gating.yaml").read_text(encoding="utf-8")
     return GatingRules.model_validate(yaml.safe_load(text))
 
 
 def _redaction() -> Target:
     import orjson
 
-    from agents.gating.redaction import REDACTED, redact, summarise
+    from endocrine.agents.gating.redaction import REDACTED, redact, summarise
 
     rules = _rules()
 
@@ -116,8 +116,8 @@ def _redaction() -> Target:
 
 
 def _page() -> Target:
-    from pipeline.connectors.tools.fetch import content_type
-    from pipeline.connectors.tools.page import text_of
+    from endocrine.pipeline.connectors.tools.fetch import content_type
+    from endocrine.pipeline.connectors.tools.page import text_of
 
     def target(data: bytes) -> None:
         text = data.decode("utf-8", "replace")
@@ -130,8 +130,8 @@ def _page() -> Target:
 def _arguments() -> Target:
     import orjson
 
-    from agents._shared.arguments import read_arguments
-    from pipeline.connectors.tools.results import shown
+    from endocrine.agents._shared.arguments import read_arguments
+    from endocrine.pipeline.connectors.tools.results import shown
 
     rules = _rules()
 
@@ -149,12 +149,12 @@ def _replies() -> Target:
 
     import orjson
 
-    if importlib.util.find_spec("pipeline.connectors.model.reading") is None:
+    if importlib.util.find_spec("endocrine.pipeline.connectors.model.reading") is None:
         return _whole_replies()
     # By name: where replies are read whole only, these are not there.
-    reading = importlib.import_module("pipeline.connectors.model.reading")
-    failed = importlib.import_module("pipeline.connectors.model.failures").Failed
-    bounds = importlib.import_module("agents.conversation.capabilities").ReplyBounds()
+    reading = importlib.import_module("endocrine.pipeline.connectors.model.reading")
+    failed = importlib.import_module("endocrine.pipeline.connectors.model.failures").Failed
+    bounds = importlib.import_module("endocrine.agents.conversation.capabilities").ReplyBounds()
 
     def target(data: bytes) -> None:
         size = data[0] + 1 if data else 1
@@ -171,7 +171,7 @@ def _replies() -> Target:
 def _whole_replies() -> Target:
     import orjson
 
-    from pipeline.connectors.model import wire
+    from endocrine.pipeline.connectors.model import wire
 
     def target(data: bytes) -> None:
         try:
@@ -195,8 +195,8 @@ def _whole_replies() -> Target:
 def _ingest(name: str) -> Target:
     import orjson
 
-    from pipeline.ingest.model import Options, Tally
-    from pipeline.ingest.run import ingest, shipped_rules
+    from endocrine.pipeline.data.ingest.model import Options, Tally
+    from endocrine.pipeline.data.ingest.run import ingest, shipped_rules
 
     options = Options(identity="ann", rules=shipped_rules(), start_ts=1000.0, max_record_bytes=1 << 20)
 
@@ -216,7 +216,7 @@ def fuzz(name: str, folder: Path, seconds: int) -> int:
     """One target under libFuzzer, in this process, which it ends."""
     import atheris
 
-    with atheris.instrument_imports(include=["agents", "pipeline", "schemas"]):
+    with atheris.instrument_imports(include=["endocrine"]):
         target = targets()[name]()
     folder.mkdir(parents=True, exist_ok=True)
     options = [

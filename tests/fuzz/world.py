@@ -16,11 +16,11 @@ from produce import Producer
 from shapes import Canaries
 from wire import Wire
 
-from agents.roster import AGENTS
-from pipeline import child
-from pipeline.connectors.names import CONNECTORS
-from pipeline.seal_keys import make_key_file
-from pipeline.settings import Settings
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.connectors.names import CONNECTORS
+from endocrine.pipeline.process import subprocesses as child
+from endocrine.pipeline.process.seal_keys import make_key_file
+from endocrine.pipeline.process.settings import Settings
 
 PARTITIONS = 2
 START_S = 90.0
@@ -158,7 +158,7 @@ class World:
         for name, value in self.settings.model_dump().items():
             if value is not None and name != "metrics_port":
                 environment[f"ENDOCRINE_{name.upper()}"] = str(value)
-        program = [sys.executable, "-c", "from pipeline.cli.main import main; main()", "replay", "verify"]
+        program = [sys.executable, "-c", "from endocrine.pipeline.cli.main import main; main()", "replay", "verify"]
         return subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
 
 

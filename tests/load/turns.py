@@ -24,14 +24,13 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
 
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.connectors.model.settings import ModelSettings
+from endocrine.pipeline.core.partitioning import partition_of
+from endocrine.pipeline.kafka.admin import ensure_topics
+from endocrine.pipeline.local.kafka import KafkaNode
+from endocrine.pipeline.process.settings import Settings
 from running import CommandChild
-
-from agents.roster import AGENTS
-from pipeline.admin import ensure_topics
-from pipeline.connectors.model.settings import ModelSettings
-from pipeline.engine.fit import partition_of
-from pipeline.local.kafka import KafkaNode
-from pipeline.settings import Settings
 
 TURNS = 200
 IDENTITIES = 50
@@ -167,7 +166,12 @@ async def _stack(ending: AsyncExitStack, settings: Settings, folder: Path) -> No
     script.write_bytes(orjson.dumps(SCRIPT))
     with (folder / "server.log").open("ab") as log:
         server = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "pipeline.scripted", script, stdout=asyncio.subprocess.PIPE, stderr=log
+            sys.executable,
+            "-m",
+            "endocrine.pipeline.local.fake_llm",
+            script,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=log,
         )
     ending.push_async_callback(server.wait)
     ending.callback(lambda: server.terminate() if server.returncode is None else None)

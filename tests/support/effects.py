@@ -7,12 +7,12 @@ from typing import Any
 
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from sealing import sealed
 
-from pipeline.connectors.contract import Limits
-from pipeline.connectors.effects import Runner
-from pipeline.engine.fit import partition_of
-from pipeline.settings import Settings
+from endocrine.pipeline.connectors.contract import Limits
+from endocrine.pipeline.connectors.effect_runner import Runner
+from endocrine.pipeline.core.partitioning import partition_of
+from endocrine.pipeline.process.settings import Settings
+from sealing import sealed
 
 
 @asynccontextmanager

@@ -4,10 +4,10 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from agents._shared.redaction import redact_text
-from agents._shared.shapes import SHAPES, finder
-from agents.moderation.local import judge
-from pipeline.policy_files import shipped_policy
+from endocrine.agents._shared.redaction import redact_text
+from endocrine.agents._shared.shapes import SHAPES, finder
+from endocrine.agents.moderation.local import judge
+from endocrine.pipeline.process.policy_files import shipped_policy
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests/data"

@@ -9,19 +9,19 @@ from typing import Any
 
 import orjson
 
-from agents.policy.compiled import Policy
-from agents.roster import AGENTS
-from pipeline.engine.batch import Engine
-from pipeline.engine.fit import partition_of
-from pipeline.engine.journal import journal_record
-from pipeline.engine.seals import simulated_seals
-from pipeline.engine.sizes import Sizes
-from pipeline.engine.states import keep
-from pipeline.engine.wire import Fetched, Outgoing
-from pipeline.replay.logs import FileLog
-from pipeline.replay.recorded_seals import RecordedSeals, prepared
-from pipeline.replay.verify import verified_topics
-from pipeline.simulation import parse_line
+from endocrine.agents.policy.compiled import Policy
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.core.batch import Engine
+from endocrine.pipeline.core.journal import journal_record
+from endocrine.pipeline.core.partitioning import partition_of
+from endocrine.pipeline.core.records import Fetched, Outgoing
+from endocrine.pipeline.core.seals import simulated_seals
+from endocrine.pipeline.core.simulation import parse_line
+from endocrine.pipeline.core.sizes import Sizes
+from endocrine.pipeline.core.states import keep
+from endocrine.pipeline.replay.logs import FileLog
+from endocrine.pipeline.replay.recorded_seals import RecordedSeals, prepared
+from endocrine.pipeline.replay.verify import verified_topics
 
 PARTITIONS = 2
 SIZES = Sizes()

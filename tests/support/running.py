@@ -10,11 +10,11 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from agents.contract import Agent
-from agents.policy.compiled import Policy
-from pipeline.clients import introduce
-from pipeline.runtime.worker.main import Worker
-from pipeline.settings import Settings
+from endocrine.agents.contract import Agent
+from endocrine.agents.policy.compiled import Policy
+from endocrine.pipeline.kafka.clients import introduce
+from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.runtime.worker.main import Worker
 
 
 @asynccontextmanager
@@ -81,7 +81,7 @@ class WorkerChild:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-c",
-                "from pipeline.cli.main import main; main()",
+                "from endocrine.pipeline.cli.main import main; main()",
                 "worker",
                 env=self.environment,
                 stdout=log,
@@ -107,5 +107,11 @@ class CommandChild(WorkerChild):
     async def start(self) -> None:
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "pipeline.cli", *self.command, env=self.environment, stdout=log, stderr=log
+                sys.executable,
+                "-m",
+                "endocrine.pipeline.cli",
+                *self.command,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
             )

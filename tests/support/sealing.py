@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from pipeline.engine.wire import Header
-from pipeline.seal_keys import load_seals
-from pipeline.settings import Settings
+from endocrine.pipeline.core.records import Header
+from endocrine.pipeline.process.seal_keys import load_seals
+from endocrine.pipeline.process.settings import Settings
 
 
 def sealed(

@@ -16,10 +16,10 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.local.kafka import KafkaNode
-from pipeline.local.prepare import prepared
-from pipeline.local.stack import PATIENT
-from pipeline.local.valkey import ValkeyServer
+from endocrine.pipeline.local.kafka import KafkaNode
+from endocrine.pipeline.local.prepare import prepared
+from endocrine.pipeline.local.stack import PATIENT
+from endocrine.pipeline.local.valkey import ValkeyServer
 
 FOLDER = "ENDOCRINE_TEST_RUN"
 """Environment variable: the folder of this run."""

@@ -9,11 +9,11 @@ from typing import Any
 
 import orjson
 from aiohttp import web
-from running import WorkerChild
 
-from pipeline.connectors.contract import Request, Said
-from pipeline.connectors.tools.check import Entry
-from pipeline.settings import Settings
+from endocrine.pipeline.connectors.contract import Request, Said
+from endocrine.pipeline.connectors.tools.check import Entry
+from endocrine.pipeline.process.settings import Settings
+from running import WorkerChild
 
 SPEC = {
     "description": "Notes that it was called.",
@@ -49,7 +49,14 @@ class ConnectorChild(WorkerChild):
     async def start(self) -> None:
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "pipeline.cli", "connect", "tools", env=self.environment, stdout=log, stderr=log
+                sys.executable,
+                "-m",
+                "endocrine.pipeline.cli",
+                "connect",
+                "tools",
+                env=self.environment,
+                stdout=log,
+                stderr=log,
             )
 
 

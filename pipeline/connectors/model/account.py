@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from agents.conversation.capabilities import Price
-from pipeline.connectors.model.outcome import Outcome
+from endocrine.agents.conversation.capabilities import Price
+from endocrine.pipeline.connectors.model.outcome import Outcome
 
 _PER = 1_000_000
 """Prices are per million tokens."""

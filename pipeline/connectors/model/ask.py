@@ -8,17 +8,17 @@ from typing import Any, Literal
 
 import orjson
 
-from agents.conversation.capabilities import Capabilities, ReplyBounds
-from pipeline.connectors.model.bounded import BodyBounds
-from pipeline.connectors.model.failures import Failed, Hidden, Interrupted, StreamCut, occurs_in
-from pipeline.connectors.model.json_values import parsed
-from pipeline.connectors.model.moderation import moderation_outcome
-from pipeline.connectors.model.outcome import Outcome
-from pipeline.connectors.model.provider_errors import error_in, failure_of
-from pipeline.connectors.model.reading import ReplyReader
-from pipeline.connectors.model.settings import ModelSettings
-from pipeline.connectors.model.transport import Answer, Transport
-from pipeline.connectors.model.wire import cache_key, chat_body, moderation_body, responses_body
+from endocrine.agents.conversation.capabilities import Capabilities, ReplyBounds
+from endocrine.pipeline.connectors.model.bounded import BodyBounds
+from endocrine.pipeline.connectors.model.failures import Failed, Hidden, Interrupted, StreamCut, occurs_in
+from endocrine.pipeline.connectors.model.json_values import parsed
+from endocrine.pipeline.connectors.model.moderation import moderation_outcome
+from endocrine.pipeline.connectors.model.outcome import Outcome
+from endocrine.pipeline.connectors.model.provider_errors import error_in, failure_of
+from endocrine.pipeline.connectors.model.reading import ReplyReader
+from endocrine.pipeline.connectors.model.settings import ModelSettings
+from endocrine.pipeline.connectors.model.transport import Answer, Transport
+from endocrine.pipeline.connectors.model.wire import cache_key, chat_body, moderation_body, responses_body
 
 _PATHS = {"chat": "chat/completions", "responses": "responses"}
 

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import httpx2
 
-from pipeline.connectors.model.decoding import Decoding
-from pipeline.connectors.model.failures import Failed, TooLarge
+from endocrine.pipeline.connectors.model.decoding import Decoding
+from endocrine.pipeline.connectors.model.failures import Failed, TooLarge
 
 ERROR_BODY = "endocrine.error_body"
 """The extension of a response that holds the body of an error; empty where that could not be read within its bound."""

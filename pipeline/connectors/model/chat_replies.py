@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from agents.conversation.capabilities import ReplyBounds
-from pipeline.connectors.model.content import add_message
-from pipeline.connectors.model.failures import Hidden, Malformed, StreamCut
-from pipeline.connectors.model.json_values import count, kind, mapping, model_name, objects
-from pipeline.connectors.model.outcome import Draft, Outcome, finish_word
-from pipeline.connectors.model.provider_errors import error_in, failure_of
-from pipeline.connectors.model.tool_calls import CallJoiner
+from endocrine.agents.conversation.capabilities import ReplyBounds
+from endocrine.pipeline.connectors.model.content import add_message
+from endocrine.pipeline.connectors.model.failures import Hidden, Malformed, StreamCut
+from endocrine.pipeline.connectors.model.json_values import count, kind, mapping, model_name, objects
+from endocrine.pipeline.connectors.model.outcome import Draft, Outcome, finish_word
+from endocrine.pipeline.connectors.model.provider_errors import error_in, failure_of
+from endocrine.pipeline.connectors.model.tool_calls import CallJoiner
 
 _ELSEWHERE = frozenset({"delta", "message", "content", "text", "response", "output", "tool_calls", "candidates"})
 """Where other APIs have what a chunk of ours has in `choices`."""

@@ -8,9 +8,9 @@ newer vLLM; `thinking_blocks`: LiteLLM, which repeats `reasoning_content`) or a 
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.connectors.model.failures import Malformed
-from pipeline.connectors.model.json_values import kind, optional_text
-from pipeline.connectors.model.outcome import Draft
+from endocrine.pipeline.connectors.model.failures import Malformed
+from endocrine.pipeline.connectors.model.json_values import kind, optional_text
+from endocrine.pipeline.connectors.model.outcome import Draft
 
 _TEXT = frozenset({"text", "output_text", "input_text"})
 _REASONING = frozenset({"thinking", "reasoning", "reasoning_text", "redacted_thinking", "summary_text"})

@@ -6,7 +6,7 @@ We ask for no encoding. gzip and deflate are undone all the same, since proxies 
 import zlib
 from collections.abc import Iterator
 
-from pipeline.connectors.model.failures import Malformed, StreamCut
+from endocrine.pipeline.connectors.model.failures import Malformed, StreamCut
 
 _PIECE = 65_536
 """Bytes that are unpacked at once; whoever counts them stops between two pieces."""

@@ -9,16 +9,16 @@ from typing import Any
 import orjson
 import structlog
 
-from agents.conversation.capabilities import ModelRules
-from pipeline.connectors.contract import Request, Said
-from pipeline.connectors.model.account import Account, cost
-from pipeline.connectors.model.ask import ask
-from pipeline.connectors.model.breaker import Breaker
-from pipeline.connectors.model.failures import Failed
-from pipeline.connectors.model.outcome import Outcome
-from pipeline.connectors.model.settings import ModelSettings
-from pipeline.connectors.model.transport import Transport
-from pipeline.connectors.model.wire import call_id
+from endocrine.agents.conversation.capabilities import ModelRules
+from endocrine.pipeline.connectors.contract import Request, Said
+from endocrine.pipeline.connectors.model.account import Account, cost
+from endocrine.pipeline.connectors.model.ask import ask
+from endocrine.pipeline.connectors.model.breaker import Breaker
+from endocrine.pipeline.connectors.model.failures import Failed
+from endocrine.pipeline.connectors.model.outcome import Outcome
+from endocrine.pipeline.connectors.model.settings import ModelSettings
+from endocrine.pipeline.connectors.model.transport import Transport
+from endocrine.pipeline.connectors.model.wire import call_id
 
 log = structlog.get_logger(__name__)
 _LEAST_S = 0.05

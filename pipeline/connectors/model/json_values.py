@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from pipeline.connectors.model.failures import Malformed, TooLarge
+from endocrine.pipeline.connectors.model.failures import Malformed, TooLarge
 
 _MOST = 2**53 - 1
 _INT_DIGITS = 17

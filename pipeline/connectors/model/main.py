@@ -7,14 +7,14 @@ from collections.abc import Callable
 
 import structlog
 
-from pipeline.connectors.effects import Limits, Runner
-from pipeline.connectors.model.effect import ModelEffect
-from pipeline.connectors.model.settings import ModelSettings, missing_key
-from pipeline.connectors.process import UNUSABLE, serve
-from pipeline.metrics.serve import serve as metrics_server
-from pipeline.policy_files import PolicyFileError, load_policy
-from pipeline.seal_keys import SealKeyError, load_seals
-from pipeline.settings import Settings
+from endocrine.pipeline.connectors.effect_runner import Limits, Runner
+from endocrine.pipeline.connectors.model.effect import ModelEffect
+from endocrine.pipeline.connectors.model.settings import ModelSettings, missing_key
+from endocrine.pipeline.connectors.process import UNUSABLE, serve
+from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
+from endocrine.pipeline.process.seal_keys import SealKeyError, load_seals
+from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.views.metrics.serve import serve as metrics_server
 
 log = structlog.get_logger(__name__)
 

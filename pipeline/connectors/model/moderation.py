@@ -5,10 +5,10 @@ from typing import Any
 
 import orjson
 
-from pipeline.connectors.model.failures import Hidden, Malformed
-from pipeline.connectors.model.json_values import kind, mapping, model_name, objects
-from pipeline.connectors.model.outcome import Outcome
-from pipeline.connectors.model.provider_errors import error_in, failure_of
+from endocrine.pipeline.connectors.model.failures import Hidden, Malformed
+from endocrine.pipeline.connectors.model.json_values import kind, mapping, model_name, objects
+from endocrine.pipeline.connectors.model.outcome import Outcome
+from endocrine.pipeline.connectors.model.provider_errors import error_in, failure_of
 
 _NAME_CHARS = 64
 _CATEGORIES = 256

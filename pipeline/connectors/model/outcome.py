@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from io import StringIO
 from typing import Any
 
-from agents.conversation.capabilities import ReplyBounds
-from agents.conversation.reasoning import visible
-from pipeline.connectors.model.failures import Failed, Malformed, TooLarge
-from pipeline.connectors.model.json_values import arguments_of, clean
+from endocrine.agents.conversation.capabilities import ReplyBounds
+from endocrine.agents.conversation.reasoning import visible
+from endocrine.pipeline.connectors.model.failures import Failed, Malformed, TooLarge
+from endocrine.pipeline.connectors.model.json_values import arguments_of, clean
 
 _FINISHES = {
     "stop": ("stop", "end_turn", "stop_sequence", "eos", "eos_token", "complete", "completed", "done", "end", "normal"),

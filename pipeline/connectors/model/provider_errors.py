@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from pipeline.connectors.model.failures import Failed, Hidden, shown_identifier
+from endocrine.pipeline.connectors.model.failures import Failed, Hidden, shown_identifier
 
 _TRANSIENT = frozenset({408, 409, 425, 429})
 _OVERLOADED = 529

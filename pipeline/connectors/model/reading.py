@@ -6,14 +6,14 @@ first byte tells them apart, not the content type.
 
 from typing import Any, Literal
 
-from agents.conversation.capabilities import ReplyBounds
-from pipeline.connectors.model.chat_replies import ChatReply
-from pipeline.connectors.model.failures import Hidden, Malformed, StreamCut, bytes_bound
-from pipeline.connectors.model.json_values import parsed
-from pipeline.connectors.model.outcome import Outcome
-from pipeline.connectors.model.provider_errors import error_in, failure_of
-from pipeline.connectors.model.response_replies import ResponsesReply
-from pipeline.connectors.model.sse import Event, Events
+from endocrine.agents.conversation.capabilities import ReplyBounds
+from endocrine.pipeline.connectors.model.chat_replies import ChatReply
+from endocrine.pipeline.connectors.model.failures import Hidden, Malformed, StreamCut, bytes_bound
+from endocrine.pipeline.connectors.model.json_values import parsed
+from endocrine.pipeline.connectors.model.outcome import Outcome
+from endocrine.pipeline.connectors.model.provider_errors import error_in, failure_of
+from endocrine.pipeline.connectors.model.response_replies import ResponsesReply
+from endocrine.pipeline.connectors.model.sse import Event, Events
 
 _BLANKS = b" \t\r\n"
 _BOM = b"\xef\xbb\xbf"

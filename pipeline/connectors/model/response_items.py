@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.connectors.model.failures import Malformed, TooLarge
-from pipeline.connectors.model.json_values import dumped, kind, mapping, optional_text
-from pipeline.connectors.model.outcome import Draft
+from endocrine.pipeline.connectors.model.failures import Malformed, TooLarge
+from endocrine.pipeline.connectors.model.json_values import dumped, kind, mapping, optional_text
+from endocrine.pipeline.connectors.model.outcome import Draft
 
 _ITEMS = 1024
 """Items of one reply at most: messages, calls, pieces of reasoning."""

@@ -7,13 +7,13 @@ before it say what it was.
 from collections.abc import Mapping
 from typing import Any
 
-from agents.conversation.capabilities import ReplyBounds
-from pipeline.connectors.model.content import add_block, reasoning_chars
-from pipeline.connectors.model.failures import Failed, Hidden, Malformed, StreamCut
-from pipeline.connectors.model.json_values import count, kind, mapping, model_name, objects, optional_text
-from pipeline.connectors.model.outcome import Draft, Outcome, finish_word
-from pipeline.connectors.model.provider_errors import error_in, failure_of
-from pipeline.connectors.model.response_items import SeenItems
+from endocrine.agents.conversation.capabilities import ReplyBounds
+from endocrine.pipeline.connectors.model.content import add_block, reasoning_chars
+from endocrine.pipeline.connectors.model.failures import Failed, Hidden, Malformed, StreamCut
+from endocrine.pipeline.connectors.model.json_values import count, kind, mapping, model_name, objects, optional_text
+from endocrine.pipeline.connectors.model.outcome import Draft, Outcome, finish_word
+from endocrine.pipeline.connectors.model.provider_errors import error_in, failure_of
+from endocrine.pipeline.connectors.model.response_items import SeenItems
 
 _LAST = frozenset(
     {"response.completed", "response.incomplete", "response.failed", "response.cancelled", "response.done"}

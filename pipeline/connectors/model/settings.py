@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from pipeline.environment import EnvironmentSettings
+from endocrine.pipeline.process.environment import EnvironmentSettings
 
 
 class ModelSettings(EnvironmentSettings):

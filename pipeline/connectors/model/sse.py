@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pipeline.connectors.model.failures import Malformed, bytes_bound
+from endocrine.pipeline.connectors.model.failures import Malformed, bytes_bound
 
 _END = re.compile(rb"\r\n|\r|\n")
 

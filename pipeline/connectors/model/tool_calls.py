@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from io import StringIO
 from typing import Any
 
-from pipeline.connectors.model.failures import Malformed, TooLarge
-from pipeline.connectors.model.json_values import dumped, kind, objects, optional_text
-from pipeline.connectors.model.outcome import Draft
+from endocrine.pipeline.connectors.model.failures import Malformed, TooLarge
+from endocrine.pipeline.connectors.model.json_values import dumped, kind, objects, optional_text
+from endocrine.pipeline.connectors.model.outcome import Draft
 
 _OF_A_CALL = frozenset({"function", "name", "arguments", "id", "index", "type"})
 

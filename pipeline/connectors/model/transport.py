@@ -16,10 +16,10 @@ import httpx2
 import openai
 from yarl import URL
 
-from pipeline.connectors.model.bounded import BROKEN, ERROR_BODY, BodyBounds, BoundedTransport, bounded_by
-from pipeline.connectors.model.failures import Interrupted
-from pipeline.connectors.model.settings import ModelSettings
-from pipeline.version import code_version
+from endocrine.pipeline.connectors.model.bounded import BROKEN, ERROR_BODY, BodyBounds, BoundedTransport, bounded_by
+from endocrine.pipeline.connectors.model.failures import Interrupted
+from endocrine.pipeline.connectors.model.settings import ModelSettings
+from endocrine.pipeline.process.version import code_version
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 _IDLE_S = 15.0

@@ -2,9 +2,9 @@
 
 import asyncio
 
-from pipeline.connectors.tools.fetch import Fetcher
-from pipeline.connectors.tools.handler import Answer, Call
-from pipeline.connectors.tools.page import text_of
+from endocrine.pipeline.connectors.tools.fetch import Fetcher
+from endocrine.pipeline.connectors.tools.handler import Answer, Call
+from endocrine.pipeline.connectors.tools.page import text_of
 
 MAX_CHARS = 200_000
 """Characters of text kept of a page, before it is redacted and cut further."""

@@ -13,16 +13,16 @@ from typing import Any, NamedTuple
 
 from aiokafka import TopicPartition
 
-from agents._shared.arguments import digest_of, read_arguments
-from pipeline import clients
-from pipeline.engine.decode import Malformed, decode
-from pipeline.engine.fit import canonical, partition_of
-from pipeline.engine.seals import Seals
-from pipeline.engine.wire import SEAL, Raw
-from pipeline.seal_keys import load_seals
-from pipeline.settings import Settings
-from pipeline.topics import CATALOGUE
-from schemas.tools import ToolCall
+from endocrine.agents._shared.arguments import digest_of, read_arguments
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.decode import Malformed, decode
+from endocrine.pipeline.core.partitioning import canonical, partition_of
+from endocrine.pipeline.core.records import SEAL, Raw
+from endocrine.pipeline.core.seals import Seals
+from endocrine.pipeline.kafka import clients
+from endocrine.pipeline.process.seal_keys import load_seals
+from endocrine.pipeline.process.settings import Settings
+from endocrine.schemas.tools import ToolCall
 
 MAX_BYTES = 64 << 20
 """Of calls remembered by one process; the oldest go first, and their decisions end in an error."""

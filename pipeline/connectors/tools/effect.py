@@ -14,19 +14,19 @@ from typing import Any
 
 import structlog
 
-from agents._shared.arguments import judged_arguments
-from agents._shared.summaries import summary_of
-from agents.policy.compiled import Policy
-from pipeline.connectors.contract import INTERRUPTED, Request, Said
-from pipeline.connectors.tools.calls import CallKey, Calls, Found
-from pipeline.connectors.tools.handler import Answer, Call, Degraded, Handler, ToolError
-from pipeline.connectors.tools.registry import unhandled
-from pipeline.connectors.tools.results import shown, shown_error
-from pipeline.connectors.tools.settings import ToolSettings
-from pipeline.logs import fault
-from pipeline.metrics.registry import Metrics
-from pipeline.settings import MIB
-from schemas.tools import ToolCall
+from endocrine.agents._shared.arguments import judged_arguments
+from endocrine.agents._shared.summaries import summary_of
+from endocrine.agents.policy.compiled import Policy
+from endocrine.pipeline.connectors.contract import INTERRUPTED, Request, Said
+from endocrine.pipeline.connectors.tools.calls import CallKey, Calls, Found
+from endocrine.pipeline.connectors.tools.handler import Answer, Call, Degraded, Handler, ToolError
+from endocrine.pipeline.connectors.tools.registry import unhandled
+from endocrine.pipeline.connectors.tools.results import shown, shown_error
+from endocrine.pipeline.connectors.tools.settings import ToolSettings
+from endocrine.pipeline.process.logs import fault
+from endocrine.pipeline.process.settings import MIB
+from endocrine.pipeline.views.metrics.registry import Metrics
+from endocrine.schemas.tools import ToolCall
 
 _MAX_ID_CHARS = 200
 ORIGIN_S = 600.0

@@ -15,9 +15,9 @@ import aiohttp
 import orjson
 import stamina
 
-from pipeline.connectors.model.breaker import Breaker
-from pipeline.connectors.tools.fetch import encoded
-from pipeline.connectors.tools.handler import Answer, Call, Degraded, ToolError
+from endocrine.pipeline.connectors.model.breaker import Breaker
+from endocrine.pipeline.connectors.tools.fetch import encoded
+from endocrine.pipeline.connectors.tools.handler import Answer, Call, Degraded, ToolError
 
 MAX_BYTES = 1_000_000
 ATTEMPTS = 3

@@ -22,8 +22,8 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from pipeline.connectors.tools.addresses import is_address, is_public, odd_number
-from pipeline.connectors.tools.handler import ToolError
+from endocrine.pipeline.connectors.tools.addresses import is_address, is_public, odd_number
+from endocrine.pipeline.connectors.tools.handler import ToolError
 
 MAX_BYTES = 2_000_000
 MAX_REDIRECTS = 3

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from pipeline.connectors.contract import Said
+from endocrine.pipeline.connectors.contract import Said
 
 
 class ToolError(Exception):

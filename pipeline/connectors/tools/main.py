@@ -5,20 +5,20 @@ import os
 import sys
 from collections.abc import Callable
 
-from agents.policy.compiled import Policy
-from pipeline.connectors.contract import Limits
-from pipeline.connectors.effects import Runner
-from pipeline.connectors.process import UNUSABLE, serve
-from pipeline.connectors.tools.calls import Calls
-from pipeline.connectors.tools.effect import ToolEffect
-from pipeline.connectors.tools.registry import handlers_of
-from pipeline.connectors.tools.settings import ToolSettings
-from pipeline.engine.seals import Seals
-from pipeline.metrics.registry import Metrics
-from pipeline.metrics.serve import serve as metrics_server
-from pipeline.policy_files import PolicyFileError, load_policy
-from pipeline.seal_keys import SealKeyError, load_seals
-from pipeline.settings import Settings
+from endocrine.agents.policy.compiled import Policy
+from endocrine.pipeline.connectors.contract import Limits
+from endocrine.pipeline.connectors.effect_runner import Runner
+from endocrine.pipeline.connectors.process import UNUSABLE, serve
+from endocrine.pipeline.connectors.tools.calls import Calls
+from endocrine.pipeline.connectors.tools.effect import ToolEffect
+from endocrine.pipeline.connectors.tools.registry import handlers_of
+from endocrine.pipeline.connectors.tools.settings import ToolSettings
+from endocrine.pipeline.core.seals import Seals
+from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
+from endocrine.pipeline.process.seal_keys import SealKeyError, load_seals
+from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.views.metrics.registry import Metrics
+from endocrine.pipeline.views.metrics.serve import serve as metrics_server
 
 _MARGIN_S = 900.0
 """Seconds that calls are read back beyond the longest that one can have waited for its decision: clocks differ."""

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from pipeline.connectors.tools.browser import Browser
-from pipeline.connectors.tools.external import External
-from pipeline.connectors.tools.handler import Handler, Off
-from pipeline.connectors.tools.retrieval import Corpus, Retrieval
-from pipeline.connectors.tools.scheduler import Scheduler
-from pipeline.connectors.tools.settings import ToolSettings
+from endocrine.pipeline.connectors.tools.browser import Browser
+from endocrine.pipeline.connectors.tools.external import External
+from endocrine.pipeline.connectors.tools.handler import Handler, Off
+from endocrine.pipeline.connectors.tools.retrieval import Corpus, Retrieval
+from endocrine.pipeline.connectors.tools.scheduler import Scheduler
+from endocrine.pipeline.connectors.tools.settings import ToolSettings
 
 _EXTERNAL = "no service is configured; give its address in ENDOCRINE_TOOL_CONNECTORS"
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import orjson
 
-from agents._shared.redaction import redact, redact_names
-from agents.gating.rules import GatingRules
+from endocrine.agents._shared.redaction import redact, redact_names
+from endocrine.agents.gating.rules import GatingRules
 
 CUT = "[cut]"
 _NAME = 256

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.connectors.tools.handler import Answer, Call, ToolError
+from endocrine.pipeline.connectors.tools.handler import Answer, Call, ToolError
 
 ENDINGS = (".txt", ".md")
 MAX_FILE_BYTES = 1 << 20

@@ -1,7 +1,7 @@
 """The scheduler: remembers a task as a record."""
 
-from pipeline.connectors.contract import Said
-from pipeline.connectors.tools.handler import Answer, Call, ToolError
+from endocrine.pipeline.connectors.contract import Said
+from endocrine.pipeline.connectors.tools.handler import Answer, Call, ToolError
 
 MAX_CHARS = 2000
 """Characters of `when` and `note`, each."""

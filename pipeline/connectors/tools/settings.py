@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_settings import SettingsConfigDict
 from yarl import URL
 
-from pipeline.environment import EnvironmentSettings
+from endocrine.pipeline.process.environment import EnvironmentSettings
 
 
 def _http(url: str) -> str:

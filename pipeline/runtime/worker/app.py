@@ -5,11 +5,11 @@ from typing import Any
 import faust
 from yarl import URL
 
-from agents.contract import Agent
-from pipeline.runtime.worker.body import Body
-from pipeline.runtime.worker.recovery import TableManager
-from pipeline.runtime.worker.transport import BatchTransport
-from pipeline.settings import METADATA_MAX_AGE_MS, Settings
+from endocrine.agents.contract import Agent
+from endocrine.pipeline.process.settings import METADATA_MAX_AGE_MS, Settings
+from endocrine.pipeline.runtime.worker.processor_manager import Body
+from endocrine.pipeline.runtime.worker.recovery import TableManager
+from endocrine.pipeline.runtime.worker.transport import BatchTransport
 
 NEVER_S = 10 * 365 * 86_400.0
 """Seconds; longer than any worker lives."""

@@ -12,22 +12,22 @@ from typing import Any
 import orjson
 import structlog
 
-from agents.contract import Agent
-from agents.policy.compiled import Policy
-from pipeline import stopping
-from pipeline.admin import ensure_topics
-from pipeline.engine.fit import partition_of
-from pipeline.engine.seals import Seals
-from pipeline.engine.wire import CE_ID, SEAL, Outgoing
-from pipeline.metrics.serve import serve
-from pipeline.runtime.worker.app import EndocrineApp, build_app
-from pipeline.runtime.worker.body import Body
-from pipeline.runtime.worker.broker import Broker
-from pipeline.runtime.worker.stacks import on_signal
-from pipeline.runtime.worker.tuning import SWEEP_S, sweep
-from pipeline.seal_keys import load_seals
-from pipeline.settings import Settings
-from pipeline.version import code_version
+from endocrine.agents.contract import Agent
+from endocrine.agents.policy.compiled import Policy
+from endocrine.pipeline.core.partitioning import partition_of
+from endocrine.pipeline.core.records import CE_ID, SEAL, Outgoing
+from endocrine.pipeline.core.seals import Seals
+from endocrine.pipeline.kafka.admin import ensure_topics
+from endocrine.pipeline.process import stopping
+from endocrine.pipeline.process.seal_keys import load_seals
+from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.process.version import code_version
+from endocrine.pipeline.runtime.worker.app import EndocrineApp, build_app
+from endocrine.pipeline.runtime.worker.kafka_broker_port import Broker
+from endocrine.pipeline.runtime.worker.processor_manager import Body
+from endocrine.pipeline.runtime.worker.task_dump import on_signal
+from endocrine.pipeline.runtime.worker.tuning import SWEEP_S, sweep
+from endocrine.pipeline.views.metrics.serve import serve
 
 _SAME_NAME = "If it is unknown to aiokafka: another worker has joined under our ENDOCRINE_INSTANCE."
 STOP_S = 10.0

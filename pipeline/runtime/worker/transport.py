@@ -13,8 +13,8 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread as FaustThre
 from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
 from faust.transport.drivers.aiokafka import Transport as FaustTransport
 
-from pipeline.clients import ISOLATION
-from pipeline.kafka.fetching import bind, covered
+from endocrine.pipeline.kafka.clients import ISOLATION
+from endocrine.pipeline.kafka.fetching import bind, covered
 
 FETCHES_AT_ONCE = 4
 """Partitions' fetches of full size that one answer of the broker may hold: so much, compressed, waits in the thread."""

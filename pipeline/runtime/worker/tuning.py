@@ -5,7 +5,7 @@ import gc
 
 import uvloop
 
-from pipeline.memory import keep_memory
+from endocrine.pipeline.process.malloc import keep_memory
 
 SWEEP_S = 30.0
 """Seconds between collections of cyclic garbage. States are bytes and a batch's records die by reference count, so what

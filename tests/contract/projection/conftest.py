@@ -10,9 +10,9 @@ import pytest
 import redis.asyncio as redis
 from redis.exceptions import RedisError
 
-from pipeline.child import free_port
-from pipeline.local.valkey import binary
-from pipeline.settings import Settings
+from endocrine.pipeline.local.valkey import binary
+from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.process.subprocesses import free_port
 
 
 class Redis(Protocol):

@@ -8,8 +8,8 @@ import pytest
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from pipeline.projection import Projection, ProjectionError, keys, views
-from pipeline.projection.store import NOTHING, Batch, Store, clear
+from endocrine.pipeline.views.redis import Projection, ProjectionError, keys, views
+from endocrine.pipeline.views.redis.store import NOTHING, Batch, Store, clear
 
 TOPICS = {"bonds": "compact", "bond-events": "delete", "attribution-states": "compact", "style-tables": "compact"}
 STYLE = {

@@ -5,9 +5,9 @@ import random
 
 import pytest
 
-from pipeline.projection import keys, views
-from pipeline.projection.store import NOTHING, Batch, Store, clear
-from pipeline.projection.writes import Write
+from endocrine.pipeline.views.redis import keys, views
+from endocrine.pipeline.views.redis.store import NOTHING, Batch, Store, clear
+from endocrine.pipeline.views.redis.writes import Write
 
 
 def put(offset, value, key="abl:ann", mark="bonds/0"):

@@ -6,13 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from agents.analytics.agent import AGENT
-from agents.analytics.rules import AnalyticsRules
-from agents.contract import Trigger
-from agents.policy.compiled import compile_policy
-from agents.policy.resolve import lay_over
-from pipeline.policy_files import shipped_policy
-from pipeline.topics import CATALOGUE
+from endocrine.agents.analytics.agent import AGENT
+from endocrine.agents.analytics.rules import AnalyticsRules
+from endocrine.agents.contract import Trigger
+from endocrine.agents.policy.compiled import compile_policy
+from endocrine.agents.policy.resolve import lay_over
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.process.policy_files import shipped_policy
 
 DAY = 86_400.0
 START = 1_000_000.0

@@ -12,10 +12,10 @@ import pytest
 import yaml
 from pydantic import TypeAdapter
 
-from agents.attribution.agent import AGENT
-from agents.attribution.rules import AttributionRules, Primitives
-from agents.contract import Trigger
-from pipeline.topics import CATALOGUE
+from endocrine.agents.attribution.agent import AGENT
+from endocrine.agents.attribution.rules import AttributionRules, Primitives
+from endocrine.agents.contract import Trigger
+from endocrine.pipeline.core.catalogue import CATALOGUE
 
 ROOT = Path(__file__).parents[3]
 PRIMITIVE = {

@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from agents.attribution.agent import AGENT
+from endocrine.agents.attribution.agent import AGENT
 
 
 def test_the_state_is_said_first_and_then_the_change(policy, observe):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.attribution.mergers import merge_categorical, merge_hash, merge_numeric
+from endocrine.agents.attribution.mergers import merge_categorical, merge_hash, merge_numeric
 
 DAY = 86_400.0
 VALUES = {

@@ -9,9 +9,9 @@ import orjson
 import pytest
 from behave_core.spec import Observation as CoreObservation
 
-from agents.attribution.agent import AGENT
-from agents.contract import Trigger
-from pipeline.topics import CATALOGUE
+from endocrine.agents.attribution.agent import AGENT
+from endocrine.agents.contract import Trigger
+from endocrine.pipeline.core.catalogue import CATALOGUE
 
 PACKAGES = [behave_shell.spec, behave_text.spec]
 OBSERVATIONS = CATALOGUE["observations"].adapter

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.attribution.mergers import merge_categorical, merge_hash, merge_numeric, weighted_mean
+from endocrine.agents.attribution.mergers import merge_categorical, merge_hash, merge_numeric, weighted_mean
 
 DAY = 86_400.0
 

@@ -4,8 +4,8 @@ import copy
 
 import pytest
 
-from agents.attribution.agent import AGENT
-from agents.contract import Reject
+from endocrine.agents.attribution.agent import AGENT
+from endocrine.agents.contract import Reject
 
 
 def current(policy, fold, observe, value, kind="x.unregistered"):

@@ -5,13 +5,13 @@ from typing import Any
 import orjson
 import pytest
 
-from agents._shared.prompt_keys import PromptKeys
-from agents.audit.agent import AGENT
-from agents.contract import Trigger
-from agents.policy.compiled import Policy, compile_policy
-from agents.policy.resolve import lay_over
-from pipeline.policy_files import shipped_policy
-from pipeline.topics import CATALOGUE
+from endocrine.agents._shared.prompt_keys import PromptKeys
+from endocrine.agents.audit.agent import AGENT
+from endocrine.agents.contract import Trigger
+from endocrine.agents.policy.compiled import Policy, compile_policy
+from endocrine.agents.policy.resolve import lay_over
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.process.policy_files import shipped_policy
 
 AUDITS = CATALOGUE["audits"].adapter
 PARAMETERS = {

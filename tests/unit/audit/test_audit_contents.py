@@ -2,9 +2,9 @@
 
 import pytest
 
-from agents._shared.prompt_keys import fingerprint
-from agents.audit.words import FATES, REASONS
-from schemas.vocabulary import Fate, Reason
+from endocrine.agents._shared.prompt_keys import fingerprint
+from endocrine.agents.audit.narrative import FATES, REASONS
+from endocrine.schemas.vocabulary import Fate, Reason
 
 
 def whole(ear, records, *facts, **sections):

@@ -4,7 +4,7 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.engine.chain import Chains, link_hash
+from endocrine.pipeline.core.hash_chain import Chains, link_hash
 
 SECRETS = ("xylophone", "hunter2secret")
 

@@ -7,12 +7,12 @@ import orjson
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from pipeline.audit import verify
-from pipeline.audit.checkpoint import Book, sign
-from pipeline.audit.keys import key_id
-from pipeline.audit.verify import Verification
-from pipeline.engine.chain import Chains
-from pipeline.engine.wire import Fetched
+from endocrine.pipeline.core.hash_chain import Chains
+from endocrine.pipeline.core.records import Fetched
+from endocrine.pipeline.replay.audit_chain import verify
+from endocrine.pipeline.replay.audit_chain.checkpoint import Book, sign
+from endocrine.pipeline.replay.audit_chain.keys import key_id
+from endocrine.pipeline.replay.audit_chain.verify import Verification
 
 D = "0" * 64
 
@@ -60,7 +60,7 @@ class World:
         self.logs[topic][place] = self.logs[topic][place]._replace(value=value)
 
     def checkpoint(self) -> dict[str, Any]:
-        from pipeline.audit.broker import _ends
+        from endocrine.pipeline.replay.audit_chain.broker import _ends
 
         seen = Verification({})
         for topic, log in self.logs.items():

@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as bounds
 from hypothesis import strategies as st
 
-from pipeline.audit.checkpoint import Book, sign
-from pipeline.engine.chain import link_hash
+from endocrine.pipeline.core.hash_chain import link_hash
+from endocrine.pipeline.replay.audit_chain.checkpoint import Book, sign
 
 
 def changed(value: bytes, place: int, bit: int) -> bytes:

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.course import Point, course, first_at, rate
 from bench.figures import RATIOS, TARGETS, met, percentile, ratios
 from bench.plan import FULL, QUICK
 from bench.profiling import heaviest
+from bench.throughput import Point, course, first_at, rate
 from bench.workload import Stream, Workload, index_of
-from pipeline.engine.fit import partition_of
-from pipeline.topics import CATALOGUE
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.partitioning import partition_of
 
 SMALL = Workload("small", identities=30, records=400)
 

@@ -7,13 +7,13 @@ import orjson
 import pytest
 import yaml
 
-import config
-from agents.bonds.agent import AGENT
-from agents.bonds.rules import BondRules
-from agents.contract import Trigger
-from schemas.bonds import Bond, BondEvent, Detection
-from schemas.commands import AddNote, ReleaseLock, SetCap
-from schemas.modulations import Modulation
+from endocrine import config
+from endocrine.agents.bonds.agent import AGENT
+from endocrine.agents.bonds.rules import BondRules
+from endocrine.agents.contract import Trigger
+from endocrine.schemas.bonds import Bond, BondEvent, Detection
+from endocrine.schemas.commands import AddNote, ReleaseLock, SetCap
+from endocrine.schemas.modulations import Modulation
 
 MODELS = {"bonds": Bond, "bond-events": BondEvent}
 SHIPPED = yaml.safe_load((Path(config.__file__).parent / "bonds.yaml").read_text())

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.bonds.entry import read_entry
-from agents.contract import Reject
-from schemas.bonds import Bond
+from endocrine.agents.bonds.entry import read_entry
+from endocrine.agents.contract import Reject
+from endocrine.schemas.bonds import Bond
 
 NOON = 1_767_614_645.0  # 2026-01-05 12:04:05 UTC
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.bonds.cap import check_cap
+from endocrine.agents.bonds.cap import check_cap
 
 DAY = 86_400.0
 

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import settings as bounds
 from hypothesis import strategies as st
 
-from pipeline.settings import Settings
-from pipeline.topic_layout import changelog_name, physical_topics
-from pipeline.topics import CATALOGUE
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.kafka.topic_layout import changelog_name, physical_topics
+from endocrine.pipeline.process.settings import Settings
 
 AGENTS = ["modulation", "gating"]
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-import config
-from agents.capture.rules import HeuristicRules
+from endocrine import config
+from endocrine.agents.capture.rules import HeuristicRules
 
 SHIPPED = yaml.safe_load((Path(config.__file__).parent / "heuristics.yaml").read_text())
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agents.capture.filters import cut_response, skip_reason
+from endocrine.agents.capture.filters import cut_response, skip_reason
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from agents.capture.heuristics import signals_of
-from agents.capture.rules import HeuristicRules
+from endocrine.agents.capture.heuristics import signals_of
+from endocrine.agents.capture.rules import HeuristicRules
 
 NAMES = ["ambiguity", "urgency", "novelty", "trust"]
 

@@ -5,8 +5,8 @@ import importlib
 import pytest
 from typer.testing import CliRunner
 
-from pipeline.cli.app import app
-from pipeline.cli.main import COMMANDS
+from endocrine.pipeline.cli.app import app
+from endocrine.pipeline.cli.main import COMMANDS
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def endocrine(tmp_path, monkeypatch):
         monkeypatch.delenv(f"ENDOCRINE_{name}", raising=False)
     if not app.registered_commands:
         for name in COMMANDS:
-            importlib.import_module(f"pipeline.cli.{name}").register(app)
+            importlib.import_module(f"endocrine.pipeline.cli.{name}").register(app)
 
     def call(*words, input=None, **env):
         return CliRunner().invoke(app, list(words), input=input, env=env)

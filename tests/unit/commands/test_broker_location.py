@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from pipeline.broker_location import locate
-from pipeline.environment import SettingsError
-from pipeline.settings import Settings
+from endocrine.pipeline.local.broker_location import locate
+from endocrine.pipeline.process.environment import SettingsError
+from endocrine.pipeline.process.settings import Settings
 
 NOBODY = "127.0.0.1:1"
 NEED_A_BROKER = [

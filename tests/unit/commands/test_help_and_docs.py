@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from pipeline.cli.app import ORDER, app
-from pipeline.dataexport.writers import INSTALL, PYARROW
+from endocrine.pipeline.cli.app import ORDER, app
+from endocrine.pipeline.data.export.writers import INSTALL, PYARROW
 
 ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -2,9 +2,9 @@
 
 import pytest
 
-from pipeline.audit.verify import Report as AuditReport
-from pipeline.cli import audit, replay
-from pipeline.replay.report import Report
+from endocrine.pipeline.cli import audit, replay
+from endocrine.pipeline.replay.audit_chain.verify import Report as AuditReport
+from endocrine.pipeline.replay.report import Report
 
 
 def test_nothing_to_verify_is_neither_a_proof_nor_a_finding(capsys):

@@ -2,10 +2,10 @@
 
 import pytest
 
-from pipeline.connectors.model.settings import ModelSettings
-from pipeline.connectors.tools.settings import ToolSettings
-from pipeline.environment import SettingsError
-from pipeline.settings import Settings
+from endocrine.pipeline.connectors.model.settings import ModelSettings
+from endocrine.pipeline.connectors.tools.settings import ToolSettings
+from endocrine.pipeline.process.environment import SettingsError
+from endocrine.pipeline.process.settings import Settings
 
 SECRET = "hunter2"
 COMMANDS = [

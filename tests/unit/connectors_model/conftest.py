@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
-from agents.conversation.capabilities import ReplyBounds
-from pipeline.connectors.model.failures import Failed
-from pipeline.connectors.model.outcome import Outcome
-from pipeline.connectors.model.provider_errors import error_in, failure_of
-from pipeline.connectors.model.reading import ReplyReader
+from endocrine.agents.conversation.capabilities import ReplyBounds
+from endocrine.pipeline.connectors.model.failures import Failed
+from endocrine.pipeline.connectors.model.outcome import Outcome
+from endocrine.pipeline.connectors.model.provider_errors import error_in, failure_of
+from endocrine.pipeline.connectors.model.reading import ReplyReader
 
 SHAPES = Path(__file__).parents[2] / "data" / "model_replies"
 

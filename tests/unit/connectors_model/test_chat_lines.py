@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.chat.commands import Wrong, approval, rating, signal
-from pipeline.chat.lines import Lines
-from pipeline.chat.show import explained, told, why
-from pipeline.chat.turn import Turn
-from pipeline.topics import CATALOGUE
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.local.chat.commands import Wrong, approval, rating, signal
+from endocrine.pipeline.local.chat.lines import Lines
+from endocrine.pipeline.local.chat.show import explained, told, why
+from endocrine.pipeline.local.chat.turn import Turn
 
 
 def modulation(revision: int = 0, mode: str = "balanced", **more: Any) -> dict[str, Any]:

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from pipeline.chat.conversation import Conversation
-from pipeline.chat.presence import missing_parts
-from pipeline.chat.turn import Turn
-from pipeline.scripted.script import load_script
+from endocrine.pipeline.local.chat.conversation import Conversation
+from endocrine.pipeline.local.chat.presence import missing_parts
+from endocrine.pipeline.local.chat.turn import Turn
+from endocrine.pipeline.local.fake_llm.script import load_script
 
 
 def test_every_part_that_is_not_there_is_named_with_what_it_means_and_what_starts_it():

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.connectors.front import Front
-from pipeline.connectors.model.breaker import Breaker
-from pipeline.connectors.model.settings import ModelSettings, missing_key
-from pipeline.connectors.readback import REMEMBERED, Known, Marks
-from pipeline.engine.seals import simulated_seals
-from pipeline.settings import Settings
+from endocrine.pipeline.connectors.commit_position import Front
+from endocrine.pipeline.connectors.model.breaker import Breaker
+from endocrine.pipeline.connectors.model.settings import ModelSettings, missing_key
+from endocrine.pipeline.connectors.readback import REMEMBERED, Known, Marks
+from endocrine.pipeline.core.seals import simulated_seals
+from endocrine.pipeline.process.settings import Settings
 
 
 @given(st.permutations(range(20)), st.integers(0, 20))

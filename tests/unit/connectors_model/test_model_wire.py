@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.conversation.capabilities import Price, ReplyBounds
-from pipeline.connectors.model.account import cost
-from pipeline.connectors.model.chat_replies import ChatReply
-from pipeline.connectors.model.failures import Failed, Malformed
-from pipeline.connectors.model.moderation import moderation_outcome
-from pipeline.connectors.model.outcome import Outcome
-from pipeline.connectors.model.provider_errors import retry_after
-from pipeline.connectors.model.response_replies import ResponsesReply
-from pipeline.connectors.model.wire import cache_key, call_id, call_ids, chat_body, responses_body
+from endocrine.agents.conversation.capabilities import Price, ReplyBounds
+from endocrine.pipeline.connectors.model.account import cost
+from endocrine.pipeline.connectors.model.chat_replies import ChatReply
+from endocrine.pipeline.connectors.model.failures import Failed, Malformed
+from endocrine.pipeline.connectors.model.moderation import moderation_outcome
+from endocrine.pipeline.connectors.model.outcome import Outcome
+from endocrine.pipeline.connectors.model.provider_errors import retry_after
+from endocrine.pipeline.connectors.model.response_replies import ResponsesReply
+from endocrine.pipeline.connectors.model.wire import cache_key, call_id, call_ids, chat_body, responses_body
 
 CALL = {"id": "call-1", "type": "function", "function": {"name": "open_url", "arguments": '{"url": "x"}'}}
 VALUE: dict[str, Any] = {

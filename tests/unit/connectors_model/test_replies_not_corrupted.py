@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.connectors.model.failures import Failed
+from endocrine.pipeline.connectors.model.failures import Failed
 
 
 def events(*given: dict[str, Any]) -> bytes:

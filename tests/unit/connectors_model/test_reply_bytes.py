@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.connectors.model.decoding import Decoding
-from pipeline.connectors.model.failures import Malformed, StreamCut, TooLarge
-from pipeline.connectors.model.sse import Event, Events
+from endocrine.pipeline.connectors.model.decoding import Decoding
+from endocrine.pipeline.connectors.model.failures import Malformed, StreamCut, TooLarge
+from endocrine.pipeline.connectors.model.sse import Event, Events
 
 TEXT = ": hello\nevent: first\ndata: a\ndata:b\nid: 7\n\n\nretry: 3\n\ndata: c\n\nerror: d\n\ndata: last"
 EXPECTED = [Event("first", ("a", "b")), Event("", ("c",)), Event("error", ("d",)), Event("", ("last",))]

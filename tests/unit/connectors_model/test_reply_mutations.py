@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.connectors.model.failures import Failed
+from endocrine.pipeline.connectors.model.failures import Failed
 
 OPTIONAL = frozenset(
     """id object created model system_fingerprint service_tier logprobs native_finish_reason provider role

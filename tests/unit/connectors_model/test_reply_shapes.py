@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.connectors.model.failures import Failed
+from endocrine.pipeline.connectors.model.failures import Failed
 
 
 def test_a_recorded_reply_is_read_right(shape: Any, replies: SimpleNamespace) -> None:

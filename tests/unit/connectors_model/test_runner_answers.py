@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from pipeline.connectors.contract import Request, Said
-from pipeline.connectors.effects import Runner, _kinds
-from pipeline.connectors.model.effect import ModelEffect
-from pipeline.connectors.model.settings import ModelSettings
-from pipeline.policy_files import shipped_policy
-from pipeline.settings import Settings
-from pipeline.topics import CATALOGUE
+from endocrine.pipeline.connectors.contract import Request, Said
+from endocrine.pipeline.connectors.effect_runner import Runner, _kinds
+from endocrine.pipeline.connectors.model.effect import ModelEffect
+from endocrine.pipeline.connectors.model.settings import ModelSettings
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.process.policy_files import shipped_policy
+from endocrine.pipeline.process.settings import Settings
 
 VALUE: dict[str, Any] = {
     "request_id": "r1",

@@ -2,8 +2,24 @@
 
 import pytest
 
-from pipeline.scripted.script import Conversation, ScriptError, Step, choose, filled, load_script, parse_script
-from pipeline.scripted.shapes import answer, chat, chat_chunks, of_chat, of_responses, response, response_events
+from endocrine.pipeline.local.fake_llm.script import (
+    Conversation,
+    ScriptError,
+    Step,
+    choose,
+    filled,
+    load_script,
+    parse_script,
+)
+from endocrine.pipeline.local.fake_llm.shapes import (
+    answer,
+    chat,
+    chat_chunks,
+    of_chat,
+    of_responses,
+    response,
+    response_events,
+)
 
 
 def asked(prompt: str, replied: int = 0) -> Conversation:

@@ -10,18 +10,18 @@ import pytest
 import yaml
 from aiohttp import web
 
-import config
-from agents._shared.arguments import digest_of, read_arguments
-from agents.gating.rules import GatingRules, ToolRegistry
-from agents.policy.sections import Flags
-from pipeline.connectors.contract import Request
-from pipeline.connectors.tools.addresses import is_public
-from pipeline.connectors.tools.calls import Found, HeldCalls
-from pipeline.connectors.tools.effect import ToolEffect
-from pipeline.connectors.tools.fetch import Fetcher
-from pipeline.connectors.tools.handler import Call
-from pipeline.connectors.tools.settings import ToolSettings
-from schemas.tools import ToolCall
+from endocrine import config
+from endocrine.agents._shared.arguments import digest_of, read_arguments
+from endocrine.agents.gating.rules import GatingRules, ToolRegistry
+from endocrine.agents.policy.sections import Flags
+from endocrine.pipeline.connectors.contract import Request
+from endocrine.pipeline.connectors.tools.addresses import is_public
+from endocrine.pipeline.connectors.tools.calls import Found, HeldCalls
+from endocrine.pipeline.connectors.tools.effect import ToolEffect
+from endocrine.pipeline.connectors.tools.fetch import Fetcher
+from endocrine.pipeline.connectors.tools.handler import Call
+from endocrine.pipeline.connectors.tools.settings import ToolSettings
+from endocrine.schemas.tools import ToolCall
 
 FLAGS = {
     "BROWSER_TOOL": True,

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.connectors import effects
-from pipeline.connectors.contract import Request, Said
-from pipeline.connectors.effects import Runner
-from pipeline.engine.wire import Fetched
-from pipeline.settings import Settings
+from endocrine.pipeline.connectors import effect_runner as effects
+from endocrine.pipeline.connectors.contract import Request, Said
+from endocrine.pipeline.connectors.effect_runner import Runner
+from endocrine.pipeline.core.records import Fetched
+from endocrine.pipeline.process.settings import Settings
 
 TASK = {"call_id": "c", "audit_id": "t", "identity": "ann", "when": "noon", "note": "n", "ts": 1.0}
 

@@ -5,12 +5,12 @@ from types import SimpleNamespace
 import orjson
 import pytest
 
-from agents._shared.arguments import digest_of
-from pipeline.connectors.tools.calls import CallKey, Calls
-from pipeline.engine.fit import partition_of
-from pipeline.engine.seals import simulated_seals
-from pipeline.engine.wire import Fetched
-from pipeline.settings import Settings
+from endocrine.agents._shared.arguments import digest_of
+from endocrine.pipeline.connectors.tools.calls import CallKey, Calls
+from endocrine.pipeline.core.partitioning import partition_of
+from endocrine.pipeline.core.records import Fetched
+from endocrine.pipeline.core.seals import simulated_seals
+from endocrine.pipeline.process.settings import Settings
 
 CALL = {"call_id": "c1", "audit_id": "t1", "identity": "ann", "tool": "open_url", "arguments": {}, "step": 1, "ts": 2.0}
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.connectors.deadlines import AGAIN_S, Deadlines, Waits
-from schemas.commands import Tick
+from endocrine.pipeline.connectors.deadlines import AGAIN_S, Deadlines, Waits
+from endocrine.schemas.commands import Tick
 
 WAITS = Waits(modulation_s=30, decision_s=15, result_s=60, reply_grace_s=5, longest_s=900)
 TS, WALL = 1000.0, 5000.0

@@ -6,17 +6,17 @@ import orjson
 import pytest
 import yaml
 
-from agents.contract import Trigger
-from agents.gating.agent import AGENT as GATE
-from agents.gating.decision import INCIDENTS
-from pipeline.connectors.contract import Request
-from pipeline.connectors.tools.browser import Browser
-from pipeline.connectors.tools.registry import handlers_of
-from pipeline.connectors.tools.retrieval import Corpus, Retrieval
-from pipeline.connectors.tools.settings import ToolSettings
-from schemas.interactions import Opened
-from schemas.modulations import Modulation
-from schemas.tools import ToolCall
+from endocrine.agents.contract import Trigger
+from endocrine.agents.gating.agent import AGENT as GATE
+from endocrine.agents.gating.decision import INCIDENTS
+from endocrine.pipeline.connectors.contract import Request
+from endocrine.pipeline.connectors.tools.browser import Browser
+from endocrine.pipeline.connectors.tools.registry import handlers_of
+from endocrine.pipeline.connectors.tools.retrieval import Corpus, Retrieval
+from endocrine.pipeline.connectors.tools.settings import ToolSettings
+from endocrine.schemas.interactions import Opened
+from endocrine.schemas.modulations import Modulation
+from endocrine.schemas.tools import ToolCall
 
 FOLDER = Path(__file__).parents[2] / "data" / "injections"
 CASES = [case for file in sorted(FOLDER.glob("*.yaml")) for case in yaml.safe_load(file.read_text())]

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.connectors.tools.addresses import is_public, odd_number
-from pipeline.connectors.tools.fetch import checked_url
-from pipeline.connectors.tools.handler import ToolError
+from endocrine.pipeline.connectors.tools.addresses import is_public, odd_number
+from endocrine.pipeline.connectors.tools.fetch import checked_url
+from endocrine.pipeline.connectors.tools.handler import ToolError
 
 PRIVATE = [
     "0.0.0.0", "10.1.2.3", "100.64.0.1", "100.127.255.255", "127.0.0.1", "127.255.0.1", "169.254.169.254",

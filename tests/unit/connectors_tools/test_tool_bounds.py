@@ -12,18 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.connectors.contract import LATEST_TS, Request, Said
-from pipeline.connectors.effects import Runner, _read
-from pipeline.connectors.readback import _marked
-from pipeline.connectors.tools.browser import Browser
-from pipeline.connectors.tools.external import External
-from pipeline.connectors.tools.fetch import content_type
-from pipeline.connectors.tools.handler import Answer, ToolError
-from pipeline.connectors.tools.page import text_of
-from pipeline.connectors.tools.results import shown
-from pipeline.engine.seals import simulated_seals
-from pipeline.engine.wire import Fetched
-from pipeline.settings import Settings
+from endocrine.pipeline.connectors.contract import LATEST_TS, Request, Said
+from endocrine.pipeline.connectors.effect_runner import Runner, _read
+from endocrine.pipeline.connectors.readback import _marked
+from endocrine.pipeline.connectors.tools.browser import Browser
+from endocrine.pipeline.connectors.tools.external import External
+from endocrine.pipeline.connectors.tools.fetch import content_type
+from endocrine.pipeline.connectors.tools.handler import Answer, ToolError
+from endocrine.pipeline.connectors.tools.page import text_of
+from endocrine.pipeline.connectors.tools.results import shown
+from endocrine.pipeline.core.records import Fetched
+from endocrine.pipeline.core.seals import simulated_seals
+from endocrine.pipeline.process.settings import Settings
 
 HOME = "home.example.org"
 PAYLOAD = b"a" * (64 << 20)

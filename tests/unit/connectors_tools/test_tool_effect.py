@@ -8,18 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.connectors.contract import INTERRUPTED, Said
-from pipeline.connectors.tools.calls import MAX_SHARING, CallKey, Found, HeldCalls
-from pipeline.connectors.tools.check import Entry, repeated_results, unallowed_results, unanswered_calls
-from pipeline.connectors.tools.effect import call_name
-from pipeline.connectors.tools.handler import Answer, Degraded, ToolError
-from pipeline.connectors.tools.registry import handlers_of
-from pipeline.connectors.tools.results import shown
-from pipeline.connectors.tools.scheduler import Scheduler
-from pipeline.connectors.tools.settings import ToolSettings
-from pipeline.metrics.registry import Metrics
-from pipeline.topics import CATALOGUE
-from schemas.tools import ToolCall
+from endocrine.pipeline.connectors.contract import INTERRUPTED, Said
+from endocrine.pipeline.connectors.tools.calls import MAX_SHARING, CallKey, Found, HeldCalls
+from endocrine.pipeline.connectors.tools.check import Entry, repeated_results, unallowed_results, unanswered_calls
+from endocrine.pipeline.connectors.tools.effect import call_name
+from endocrine.pipeline.connectors.tools.handler import Answer, Degraded, ToolError
+from endocrine.pipeline.connectors.tools.registry import handlers_of
+from endocrine.pipeline.connectors.tools.results import shown
+from endocrine.pipeline.connectors.tools.scheduler import Scheduler
+from endocrine.pipeline.connectors.tools.settings import ToolSettings
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.views.metrics.registry import Metrics
+from endocrine.schemas.tools import ToolCall
 
 
 class Probe:

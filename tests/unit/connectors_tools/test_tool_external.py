@@ -5,8 +5,8 @@ import asyncio
 import orjson
 import pytest
 
-from pipeline.connectors.tools.external import MAX_BYTES, External
-from pipeline.connectors.tools.handler import Degraded, ToolError
+from endocrine.pipeline.connectors.tools.external import MAX_BYTES, External
+from endocrine.pipeline.connectors.tools.handler import Degraded, ToolError
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ import asyncio
 import pytest
 from aiohttp import web
 
-from pipeline.connectors.tools.browser import Browser
-from pipeline.connectors.tools.fetch import MAX_BYTES, Fetcher
-from pipeline.connectors.tools.handler import ToolError
-from pipeline.connectors.tools.page import text_of
+from endocrine.pipeline.connectors.tools.browser import Browser
+from endocrine.pipeline.connectors.tools.fetch import MAX_BYTES, Fetcher
+from endocrine.pipeline.connectors.tools.handler import ToolError
+from endocrine.pipeline.connectors.tools.page import text_of
 
 HOME = "home.example.org"
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.connectors.tools.handler import ToolError
-from pipeline.connectors.tools.retrieval import MAX_FILE_BYTES, Corpus, Retrieval, passages
+from endocrine.pipeline.connectors.tools.handler import ToolError
+from endocrine.pipeline.connectors.tools.retrieval import MAX_FILE_BYTES, Corpus, Retrieval, passages
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import orjson
 import pytest
 
-from agents.contract import Trigger
-from agents.conversation.agent import AGENT
-from pipeline.policy_files import shipped_policy
-from pipeline.topics import CATALOGUE
+from endocrine.agents.contract import Trigger
+from endocrine.agents.conversation.agent import AGENT
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.process.policy_files import shipped_policy
 
 
 def _with(**sections):

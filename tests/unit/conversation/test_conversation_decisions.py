@@ -2,7 +2,7 @@
 
 import pytest
 
-from agents._shared.arguments import digest_of
+from endocrine.agents._shared.arguments import digest_of
 
 CALL = ("open_url", {"url": "https://example.org"})
 OURS, OTHER = digest_of(CALL[1]), digest_of({"url": "https://elsewhere.example"})

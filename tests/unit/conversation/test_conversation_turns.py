@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from pipeline.policy_files import shipped_policy
+from endocrine.pipeline.process.policy_files import shipped_policy
 
 ANSWER = "The short guide comes first."
 CALL = ("open_url", {"url": "https://a.example"})

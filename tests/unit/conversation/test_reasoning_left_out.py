@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.conversation.reasoning import visible
+from endocrine.agents.conversation.reasoning import visible
 
 
 @pytest.mark.parametrize(

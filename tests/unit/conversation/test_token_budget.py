@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.conversation import budget
-from pipeline.policy_files import shipped_policy
+from endocrine.agents.conversation import budget
+from endocrine.pipeline.process.policy_files import shipped_policy
 
 RULES = shipped_policy().document.budget
 PLAIN = {"retrieval": {"enabled": False}}

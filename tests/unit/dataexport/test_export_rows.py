@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.dataexport.columns import columns_of, fields_of, known
-from pipeline.dataexport.rows import Rows
-from pipeline.dataexport.writers import FORMATS
-from pipeline.engine.wire import Fetched
-from pipeline.topics import CATALOGUE
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.records import Fetched
+from endocrine.pipeline.data.export.columns import columns_of, fields_of, known
+from endocrine.pipeline.data.export.rows import Rows
+from endocrine.pipeline.data.export.writers import FORMATS
 
 SIGNAL = {"identity": "ann", "name": "stress", "level": 1, "ttl_ms": 800, "source": "pröbe", "ts": 1.5}
 

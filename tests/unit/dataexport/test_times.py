@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.times import LATEST_S, parse_time, show_time
+from endocrine.pipeline.core.time_format import LATEST_S, parse_time, show_time
 
 
 @pytest.mark.parametrize(

@@ -7,19 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents._shared.redaction import REDACTED
-from agents.roster import AGENTS
-from pipeline.cli import dlq
-from pipeline.deadletters.act import action_of, again
-from pipeline.deadletters.letters import TOPICS, Shelf, letter_of
-from pipeline.deadletters.select import Filter, counts, parse_place, row
-from pipeline.deadletters.show import told
-from pipeline.engine.batch import Engine
-from pipeline.engine.fit import partition_of
-from pipeline.engine.seals import simulated_seals
-from pipeline.engine.sizes import Sizes
-from pipeline.engine.wire import Fetched
-from pipeline.policy_files import shipped_policy
+from endocrine.agents._shared.redaction import REDACTED
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.cli import dlq
+from endocrine.pipeline.core.batch import Engine
+from endocrine.pipeline.core.partitioning import partition_of
+from endocrine.pipeline.core.records import Fetched
+from endocrine.pipeline.core.seals import simulated_seals
+from endocrine.pipeline.core.sizes import Sizes
+from endocrine.pipeline.data.dead_letters.act import action_of, again
+from endocrine.pipeline.data.dead_letters.letters import TOPICS, Shelf, letter_of
+from endocrine.pipeline.data.dead_letters.select import Filter, counts, parse_place, row
+from endocrine.pipeline.data.dead_letters.show import told
+from endocrine.pipeline.process.policy_files import shipped_policy
 
 RULES = shipped_policy().document.gating
 SEALS = simulated_seals()

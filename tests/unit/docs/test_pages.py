@@ -8,8 +8,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from pipeline.reference.markdown import anchor
-from pipeline.topics import CATALOGUE
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from reference.markdown import anchor
 
 ROOT = Path(__file__).parents[3]
 PAGES = [

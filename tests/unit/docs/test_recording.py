@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
-from pipeline.reference.recording import FRAMES, recording
+from reference.recording import FRAMES, recording
 
 COMMITTED = Path(__file__).parents[3] / "docs" / "recording.svg"
 

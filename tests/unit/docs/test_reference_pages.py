@@ -6,17 +6,17 @@ from typing import get_args
 
 import pytest
 
-from agents.roster import AGENTS
-from pipeline.export.json_schemas import json_schema
-from pipeline.reference.markdown import replace_part, table
-from pipeline.reference.pages import pages
-from pipeline.reference.participants import readers, writers
-from pipeline.reference.records import meaning
-from pipeline.reference.settings import GROUPS, OTHERS
-from pipeline.reference.shapes import shape
-from pipeline.topics import CATALOGUE
-from schemas import base
-from schemas.vocabulary import Fate, Signal
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.data.asyncapi.json_schemas import json_schema
+from endocrine.schemas import base
+from endocrine.schemas.vocabulary import Fate, Signal
+from reference.markdown import replace_part, table
+from reference.pages import pages
+from reference.participants import readers, writers
+from reference.records import meaning
+from reference.settings import GROUPS, OTHERS
+from reference.shapes import shape
 
 ROOT = Path(__file__).parents[3]
 PAGES = pages(ROOT)

@@ -5,12 +5,12 @@ from types import SimpleNamespace
 import orjson
 import pytest
 
-from agents.contract import Output
-from pipeline.engine.batch import Engine
-from pipeline.engine.chain import link_hash
-from pipeline.engine.seals import simulated_seals
-from pipeline.engine.sizes import Sizes
-from pipeline.engine.wire import Fetched
+from endocrine.agents.contract import Output
+from endocrine.pipeline.core.batch import Engine
+from endocrine.pipeline.core.hash_chain import link_hash
+from endocrine.pipeline.core.records import Fetched
+from endocrine.pipeline.core.seals import simulated_seals
+from endocrine.pipeline.core.sizes import Sizes
 
 POLICY = SimpleNamespace(digest="0" * 64, document=SimpleNamespace(time=SimpleNamespace(ahead_s=300.0)))
 

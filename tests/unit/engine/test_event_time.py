@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.engine.wire import event_time
+from endocrine.pipeline.core.records import event_time
 
 
 @given(st.floats(min_value=-6e10, max_value=2.5e11))

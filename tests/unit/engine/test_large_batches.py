@@ -5,15 +5,15 @@ import random
 import orjson
 import pytest
 
-from agents.roster import ATTRIBUTION, MODULATION
-from pipeline.engine.batch import Engine
-from pipeline.engine.outputs import COALESCING, PENDING
-from pipeline.engine.seals import simulated_seals
-from pipeline.engine.sizes import Sizes
-from pipeline.engine.states import OPEN, keep
-from pipeline.engine.wire import Fetched
-from pipeline.policy_files import shipped_policy
-from pipeline.topics import CATALOGUE
+from endocrine.agents.registry import ATTRIBUTION, MODULATION
+from endocrine.pipeline.core.batch import Engine
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.outputs import COALESCING, PENDING
+from endocrine.pipeline.core.records import Fetched
+from endocrine.pipeline.core.seals import simulated_seals
+from endocrine.pipeline.core.sizes import Sizes
+from endocrine.pipeline.core.states import OPEN, keep
+from endocrine.pipeline.process.policy_files import shipped_policy
 
 PEOPLE = 3 * OPEN
 RECORDS = 4 * PEOPLE

@@ -7,12 +7,12 @@ import pytest
 
 KEPT = """
 import orjson
-from agents.roster import AGENTS
-from pipeline.engine.seals import simulated_seals
-from pipeline.engine.sizes import Sizes
-from pipeline.engine.batch import Engine
-from pipeline.engine.wire import Fetched
-from pipeline.policy_files import shipped_policy
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.core.seals import simulated_seals
+from endocrine.pipeline.core.sizes import Sizes
+from endocrine.pipeline.core.batch import Engine
+from endocrine.pipeline.core.records import Fetched
+from endocrine.pipeline.process.policy_files import shipped_policy
 
 def resident():
     with open("/proc/self/statm") as told:

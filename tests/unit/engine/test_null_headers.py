@@ -3,16 +3,16 @@
 import orjson
 import pytest
 
-from agents.roster import AGENTS, MODULATION
-from pipeline.engine.batch import Engine
-from pipeline.engine.fit import partition_of
-from pipeline.engine.seals import simulated_seals
-from pipeline.engine.sizes import Sizes
-from pipeline.engine.wire import Fetched
-from pipeline.policy_files import shipped_policy
-from pipeline.runtime.changelog import CLAIM_HEADER, claim_of
-from pipeline.runtime.head import Head, decode_head, encode_head
-from pipeline.simulation import Simulation
+from endocrine.agents.registry import AGENTS, MODULATION
+from endocrine.pipeline.core.batch import Engine
+from endocrine.pipeline.core.changelog import CLAIM_HEADER, claim_of
+from endocrine.pipeline.core.checkpoint import Head, decode_head, encode_head
+from endocrine.pipeline.core.partitioning import partition_of
+from endocrine.pipeline.core.records import Fetched
+from endocrine.pipeline.core.seals import simulated_seals
+from endocrine.pipeline.core.simulation import Simulation
+from endocrine.pipeline.core.sizes import Sizes
+from endocrine.pipeline.process.policy_files import shipped_policy
 
 OURS = ("ce_id", "traceparent", "endocrine-origin", "endocrine-rekeyed-from", "endocrine-error", "endocrine-error-kind")
 NULLS = tuple((name, None) for name in (*OURS, "mine"))

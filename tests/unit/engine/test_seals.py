@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.engine.seals import KEY_BYTES, KeyedSeals, SealKey, simulated_seals
-from pipeline.engine.wire import Fetched
+from endocrine.pipeline.core.records import Fetched
+from endocrine.pipeline.core.seals import KEY_BYTES, KeyedSeals, SealKey, simulated_seals
 
 OLD, NEW = SealKey("old", b"o" * KEY_BYTES), SealKey("new", b"n" * KEY_BYTES)
 SEALS = KeyedSeals([NEW, OLD], "endocrine.")

@@ -5,14 +5,14 @@ import hashlib
 import orjson
 import pytest
 
-from agents.roster import AGENTS
-from pipeline.engine.batch import Engine
-from pipeline.engine.fit import partition_of
-from pipeline.engine.seals import simulated_seals
-from pipeline.engine.sizes import EXCERPT_BYTES, Sizes, record_bytes
-from pipeline.engine.wire import Fetched
-from pipeline.policy_files import shipped_policy
-from pipeline.topics import CATALOGUE
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.core.batch import Engine
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.partitioning import partition_of
+from endocrine.pipeline.core.records import Fetched
+from endocrine.pipeline.core.seals import simulated_seals
+from endocrine.pipeline.core.sizes import EXCERPT_BYTES, Sizes, record_bytes
+from endocrine.pipeline.process.policy_files import shipped_policy
 
 SEALS = simulated_seals()
 ANN = partition_of("ann", 4)

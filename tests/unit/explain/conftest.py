@@ -6,12 +6,12 @@ from functools import cache
 import orjson
 import pytest
 
-from agents.roster import AGENTS
-from pipeline import scenario
-from pipeline.engine.sizes import Sizes
-from pipeline.explain.find import Decided, Explained
-from pipeline.policy_files import shipped_policy
-from pipeline.simulation import Simulation
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.core.simulation import Simulation
+from endocrine.pipeline.core.sizes import Sizes
+from endocrine.pipeline.data import scenario
+from endocrine.pipeline.process.policy_files import shipped_policy
+from endocrine.pipeline.views.explain.find import Decided, Explained
 
 
 @cache

@@ -5,10 +5,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from pipeline.explain.find import Explained
-from pipeline.explain.html import as_html
-from pipeline.explain.sections import paragraphs, plain, sections, title
-from pipeline.explain.text import as_text
+from endocrine.pipeline.views.explain.find import Explained
+from endocrine.pipeline.views.explain.html import as_html
+from endocrine.pipeline.views.explain.sections import paragraphs, plain, sections, title
+from endocrine.pipeline.views.explain.text import as_text
 
 EVIL = "<script>alert(1)</script>\x1b[31m[bold]‮"
 

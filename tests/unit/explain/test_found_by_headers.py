@@ -3,9 +3,9 @@
 import orjson
 import pytest
 
-from pipeline.engine.wire import Fetched
-from pipeline.explain import find
-from pipeline.settings import Settings
+from endocrine.pipeline.core.records import Fetched
+from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.views.explain import find
 
 NULLS = tuple((name, None) for name in ("ce_id", "endocrine-cut", "endocrine-version", "endocrine-policy", "mine"))
 

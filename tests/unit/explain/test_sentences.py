@@ -3,12 +3,12 @@
 import orjson
 import pytest
 
-from agents.roster import AGENTS
-from pipeline import scenario
-from pipeline.engine.sizes import Sizes
-from pipeline.explain.sentences import DECISIONS, sentence
-from pipeline.policy_files import shipped_policy
-from pipeline.simulation import Simulation
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.core.simulation import Simulation
+from endocrine.pipeline.core.sizes import Sizes
+from endocrine.pipeline.data import scenario
+from endocrine.pipeline.process.policy_files import shipped_policy
+from endocrine.pipeline.views.explain.sentences import DECISIONS, sentence
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_simulate_explains_instead_of_printing_records(tmp_path):
     import typer
     from typer.testing import CliRunner
 
-    from pipeline.cli import simulate
+    from endocrine.pipeline.cli import simulate
 
     app = typer.Typer()
     app.callback()(lambda: None)

@@ -11,11 +11,11 @@ from types import SimpleNamespace
 import jsonschema
 import pytest
 
-from pipeline.export import export
-from pipeline.export.asyncapi import asyncapi
-from pipeline.settings import Settings
-from pipeline.topic_layout import physical_topics
-from pipeline.topics import CATALOGUE
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.data.asyncapi import export
+from endocrine.pipeline.data.asyncapi.asyncapi import asyncapi
+from endocrine.pipeline.kafka.topic_layout import physical_topics
+from endocrine.pipeline.process.settings import Settings
 
 DATA = Path(__file__).parents[2] / "data" / "asyncapi"
 AGENTS = (
@@ -219,7 +219,7 @@ def test_operations_say_who_reads_and_writes_what(document):
 def test_the_same_settings_give_the_same_bytes_in_another_process(folder, tmp_path):
     code = (
         "import sys; from pathlib import Path; from types import SimpleNamespace as N\n"
-        "from pipeline.export import export; from pipeline.settings import Settings\n"
+        "from endocrine import Settings; from endocrine.pipeline.data.asyncapi import export\n"
         f"export(Path(sys.argv[1]), Settings(), [N(**vars) for vars in {[vars(agent) for agent in AGENTS]!r}])"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)

@@ -7,15 +7,15 @@ import orjson
 import pytest
 import yaml
 
-import config
-from agents.contract import Trigger
-from agents.feedback.agent import AGENT
-from agents.feedback.rules import FeedbackRules
-from pipeline.policy_files import shipped_policy
-from schemas.commands import AddNote, ReleaseLock
-from schemas.feedback import FeedbackCard, StyleTable
-from schemas.modulations import Modulation, Parameters
-from schemas.tools import Incident
+from endocrine import config
+from endocrine.agents.contract import Trigger
+from endocrine.agents.feedback.agent import AGENT
+from endocrine.agents.feedback.rules import FeedbackRules
+from endocrine.pipeline.process.policy_files import shipped_policy
+from endocrine.schemas.commands import AddNote, ReleaseLock
+from endocrine.schemas.feedback import FeedbackCard, StyleTable
+from endocrine.schemas.modulations import Modulation, Parameters
+from endocrine.schemas.tools import Incident
 
 MODELS = {"style-tables": StyleTable, "incidents": Incident}
 SHIPPED = yaml.safe_load((Path(config.__file__).parent / "feedback.yaml").read_text())

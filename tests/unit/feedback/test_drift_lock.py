@@ -2,7 +2,7 @@
 
 import pytest
 
-from agents.feedback.drift import alarm, diverges
+from endocrine.agents.feedback.drift import alarm, diverges
 
 DAY = 86_400.0
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from agents.feedback.rules import FeedbackRules
-from agents.feedback.style import nudges
+from endocrine.agents.feedback.rules import FeedbackRules
+from endocrine.agents.feedback.style import nudges
 
 
 def test_one_card_of_four_stars_gives_the_numbers_of_the_rules(listener):

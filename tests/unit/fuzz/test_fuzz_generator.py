@@ -13,8 +13,8 @@ from shrink import smallest
 from targets import plain, targets
 from wire import CODECS, batch, next_offset_of, records_in
 
-from pipeline.engine.decode import Malformed, decode
-from pipeline.topics import CATALOGUE
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.decode import Malformed, decode
 
 CANARIES = Canaries("canaryprompt", "canarynote", "canaryargument", "canarysecret", "canaryheader", "canarykey")
 BYTES = st.none() | st.binary(max_size=200)

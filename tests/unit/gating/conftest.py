@@ -7,15 +7,15 @@ import orjson
 import pytest
 import yaml
 
-import config
-from agents.contract import Trigger
-from agents.gating.agent import AGENT
-from agents.gating.rules import GatingRules, ToolRegistry
-from agents.policy.sections import Flags
-from schemas.commands import Approve, Deny, Tick
-from schemas.interactions import Closed, Opened
-from schemas.modulations import Modulation
-from schemas.tools import Incident, ToolCall, ToolDecision, ToolResult
+from endocrine import config
+from endocrine.agents.contract import Trigger
+from endocrine.agents.gating.agent import AGENT
+from endocrine.agents.gating.rules import GatingRules, ToolRegistry
+from endocrine.agents.policy.sections import Flags
+from endocrine.schemas.commands import Approve, Deny, Tick
+from endocrine.schemas.interactions import Closed, Opened
+from endocrine.schemas.modulations import Modulation
+from endocrine.schemas.tools import Incident, ToolCall, ToolDecision, ToolResult
 
 FLAGS = {
     "BROWSER_TOOL": True,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.contract import Reject
+from endocrine.agents.contract import Reject
 
 OUTSIDE = {"url": "https://elsewhere.example"}
 INSIDE = {"url": "https://intranet.example/a"}

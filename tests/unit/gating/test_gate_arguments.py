@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from agents._shared.arguments import read_arguments
+from endocrine.agents._shared.arguments import read_arguments
 
 VALID = [
     ("retrieve_knowledge", {"query": "a"}),

@@ -187,13 +187,13 @@ def test_an_incident_names_the_revision_that_tightens_the_turn_if_one_will_come(
 
 def test_the_revision_that_a_decision_names_is_the_one_that_modulation_gives():
     """Against the modulation agent itself, for every mode and list that a turn may begin in."""
-    from agents.contract import Trigger
-    from agents.gating.agent import AGENT as GATE
-    from agents.modulation.agent import AGENT as MODULATION
-    from pipeline.policy_files import shipped_policy
-    from schemas.interactions import Opened
-    from schemas.modulations import Modulation
-    from schemas.tools import Incident, ToolCall
+    from endocrine.agents.contract import Trigger
+    from endocrine.agents.gating.agent import AGENT as GATE
+    from endocrine.agents.modulation.agent import AGENT as MODULATION
+    from endocrine.pipeline.process.policy_files import shipped_policy
+    from endocrine.schemas.interactions import Opened
+    from endocrine.schemas.modulations import Modulation
+    from endocrine.schemas.tools import Incident, ToolCall
 
     policy = shipped_policy()
     for level in (0.0, 0.5, 0.95):

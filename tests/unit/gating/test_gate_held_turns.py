@@ -2,7 +2,7 @@
 
 import pytest
 
-from agents.contract import Reject
+from endocrine.agents.contract import Reject
 
 URL = {"url": "https://example.org"}
 

@@ -7,10 +7,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from agents._shared.arguments import digest_of
-from agents.contract import Reject
-from pipeline.connectors.tools.calls import CallKey, Found, HeldCalls
-from schemas.tools import ToolCall
+from endocrine.agents._shared.arguments import digest_of
+from endocrine.agents.contract import Reject
+from endocrine.pipeline.connectors.tools.calls import CallKey, Found, HeldCalls
+from endocrine.schemas.tools import ToolCall
 
 TURNS = st.sampled_from(["t1", "t2"])
 IDS = st.sampled_from(["a", "b"])

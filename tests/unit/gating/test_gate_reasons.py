@@ -5,9 +5,9 @@ from typing import get_args
 
 import pytest
 
-from agents.gating.decision import Case, why_denied
-from agents.gating.messages import message_of
-from schemas.vocabulary import Reason
+from endocrine.agents.gating.decision import Case, why_denied
+from endocrine.agents.gating.messages import message_of
+from endocrine.schemas.vocabulary import Reason
 
 FINE = Case(
     turn="open",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents._shared.redaction import REDACTED, redact, summarise
+from endocrine.agents._shared.redaction import REDACTED, redact, summarise
 
 
 @pytest.fixture(scope="module")

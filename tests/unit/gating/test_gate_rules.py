@@ -5,10 +5,10 @@ import copy
 import pytest
 from pydantic import ValidationError
 
-from agents._shared.prompt_keys import PromptKeyMissing, fingerprint, prompt_key
-from agents.gating.rules import GatingRules, ToolRegistry
-from agents.policy.compiled import compile_policy
-from pipeline.policy_files import shipped_policy
+from endocrine.agents._shared.prompt_keys import PromptKeyMissing, fingerprint, prompt_key
+from endocrine.agents.gating.rules import GatingRules, ToolRegistry
+from endocrine.agents.policy.compiled import compile_policy
+from endocrine.pipeline.process.policy_files import shipped_policy
 
 KEY = b"a key of 32 bytes, of this test.".ljust(32, b".")
 

@@ -3,11 +3,11 @@
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from agents.gating import linear
-from agents.gating.formats import FORMATS
-from agents.gating.json_schema import MAX_STEPS, Schema
-from agents.gating.patterns import MAX_CHARS, MAX_DEPTH, Pattern, checked
-from agents.gating.rules import ToolRegistry
+from endocrine.agents.gating import linear
+from endocrine.agents.gating.formats import FORMATS
+from endocrine.agents.gating.json_schema import MAX_STEPS, Schema
+from endocrine.agents.gating.patterns import MAX_CHARS, MAX_DEPTH, Pattern, checked
+from endocrine.agents.gating.rules import ToolRegistry
 
 LOAD = TypeAdapter(Pattern)
 

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from agents.gating.rules import GatingRules
+from endocrine.agents.gating.rules import GatingRules
 
 URL = {"url": "https://example.org"}
 SECRET = {"type": "string", "pattern": "(?i)password"}

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents._shared.prompt_keys import fingerprint
-from agents.contract import Reject
-from agents.gating.agent import AGENT
-from agents.gating.decision import INCIDENTS
-from schemas.modulations import Modulation, Parameters
+from endocrine.agents._shared.prompt_keys import fingerprint
+from endocrine.agents.contract import Reject
+from endocrine.agents.gating.agent import AGENT
+from endocrine.agents.gating.decision import INCIDENTS
+from endocrine.schemas.modulations import Modulation, Parameters
 
 
 def test_an_allowed_call_gives_one_decision_and_nothing_else(ready):

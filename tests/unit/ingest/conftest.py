@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import orjson
 import pytest
 
-from pipeline.ingest.model import Options, Tally
-from pipeline.ingest.run import Stopped, ingest, ingest_sources, shipped_rules
-from pipeline.ingest.source import open_sources
-from pipeline.topics import CATALOGUE
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.data.ingest.model import Options, Tally
+from endocrine.pipeline.data.ingest.run import Stopped, ingest, ingest_sources, shipped_rules
+from endocrine.pipeline.data.ingest.source import open_sources
 
 DATA = Path(__file__).parents[2] / "data" / "ingest"
 RULES = shipped_rules()

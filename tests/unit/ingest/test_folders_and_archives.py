@@ -10,9 +10,9 @@ from functools import partial
 import orjson
 import pytest
 
-from pipeline.ingest import source
-from pipeline.ingest.rewound import Rewound
-from pipeline.ingest.source import Unusable, open_sources
+from endocrine.pipeline.data.ingest import source
+from endocrine.pipeline.data.ingest.rewound import Rewound
+from endocrine.pipeline.data.ingest.source import Unusable, open_sources
 
 ASK = "How do I sort a list of numbers?"
 

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from pipeline.cli.ingest import register
-from pipeline.ingest.foreign import FOREIGN
-from pipeline.ingest.recognise import recognise
-from pipeline.ingest.run import FORMATS
+from endocrine.pipeline.cli.ingest import register
+from endocrine.pipeline.data.ingest.foreign import FOREIGN
+from endocrine.pipeline.data.ingest.recognise import recognise
+from endocrine.pipeline.data.ingest.run import FORMATS
 
 SECRET = "My private question about lists?"
 

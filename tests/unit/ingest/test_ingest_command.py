@@ -5,10 +5,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from pipeline.cli.ingest import FormatName, register
-from pipeline.ingest.produce import message
-from pipeline.ingest.recognise import guess
-from pipeline.ingest.run import FORMATS
+from endocrine.pipeline.cli.ingest import FormatName, register
+from endocrine.pipeline.data.ingest.produce import message
+from endocrine.pipeline.data.ingest.recognise import guess
+from endocrine.pipeline.data.ingest.run import FORMATS
 
 
 @pytest.fixture

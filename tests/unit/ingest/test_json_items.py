@@ -6,8 +6,8 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.ingest.json_items import json_items
-from pipeline.ingest.model import Refused
+from endocrine.pipeline.data.ingest.json_items import json_items
+from endocrine.pipeline.data.ingest.model import Refused
 
 TEXTS = st.text(alphabet='a"\\{}[],: \n\u00e9', max_size=8)
 OBJECTS = st.lists(st.dictionaries(TEXTS, st.lists(TEXTS, max_size=3) | st.dictionaries(TEXTS, TEXTS, max_size=2)))

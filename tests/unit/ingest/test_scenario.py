@@ -5,9 +5,9 @@ from collections import Counter
 
 import orjson
 
-from pipeline.ingest.jsonl import TOPICS
-from pipeline.scenario import CASTS, IDENTITIES, lines, repeat
-from pipeline.topics import CATALOGUE
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.data.ingest.jsonl import TOPICS
+from endocrine.pipeline.data.scenario import CASTS, IDENTITIES, lines, repeat
 
 
 def who(value):

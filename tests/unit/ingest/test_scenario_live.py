@@ -2,11 +2,11 @@
 
 import orjson
 
-from agents.roster import AGENTS
-from pipeline import scenario
-from pipeline.engine.sizes import Sizes
-from pipeline.policy_files import shipped_policy
-from pipeline.simulation import Simulation
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.core.simulation import Simulation
+from endocrine.pipeline.core.sizes import Sizes
+from endocrine.pipeline.data import scenario
+from endocrine.pipeline.process.policy_files import shipped_policy
 
 BEGAN = 1_800_000_000.0
 RULES = shipped_policy().document

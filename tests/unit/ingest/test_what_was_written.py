@@ -8,9 +8,9 @@ import typer
 from aiokafka.errors import KafkaError
 from typer.testing import CliRunner
 
-from pipeline.cli.ingest import register
-from pipeline.ingest import produce as module
-from pipeline.topics import CATALOGUE
+from endocrine.pipeline.cli.ingest import register
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.data.ingest import produce as module
 
 
 class Producer:
@@ -112,7 +112,7 @@ def test_an_output_that_is_full_is_named_and_what_it_did_not_take_is_not_counted
 
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "pipeline.cli", "ingest", str(data / "records.jsonl"), "--dry-run"],
+            [sys.executable, "-m", "endocrine.pipeline.cli", "ingest", str(data / "records.jsonl"), "--dry-run"],
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,

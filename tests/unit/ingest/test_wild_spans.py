@@ -201,7 +201,7 @@ def test_whose_turn_it_is_comes_from_the_span_or_the_option(read):
 
 
 def test_traces_are_kept_up_to_a_bound(read, monkeypatch):
-    monkeypatch.setattr("pipeline.ingest.otel_genai.MAX_TRACES", 1)
+    monkeypatch.setattr("endocrine.pipeline.data.ingest.otel_genai.MAX_TRACES", 1)
     lines = [span(messages([said("user", f"{P1} {n}")]), trace=f"t{n}", start=100.0 - n) for n in range(4)]
     got = read(b"".join(orjson.dumps(line) + b"\n" for line in lines), "otel-genai")
     assert got.prompts == [f"{P1} {n}" for n in (3, 2, 1, 0)]

@@ -447,7 +447,7 @@ def test_a_file_whose_entries_no_transcript_has_is_refused(read):
 
 
 def test_texts_are_kept_for_no_more_open_turns_than_the_bound(read, monkeypatch):
-    monkeypatch.setattr("pipeline.ingest.transcript_turns.MAX_OPEN", 2)
+    monkeypatch.setattr("endocrine.pipeline.data.ingest.transcript_turns.MAX_OPEN", 2)
     log = Log()
     first = log.user(P1)
     entries = [first, log.user(P2), log.user(P3), log.said("Late.", parent=first["uuid"])]

@@ -2,9 +2,9 @@
 
 import cramjam
 import pytest
-import rawbatches as wire
 
-from pipeline.kafka.codecs import NAMES, Undecodable, decompress
+import rawbatches as wire
+from endocrine.pipeline.kafka.codecs import NAMES, Undecodable, decompress
 
 TEXT = b'{"identity": "ann"}' * 500
 CODECS = sorted(NAMES)

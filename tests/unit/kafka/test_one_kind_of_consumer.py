@@ -3,10 +3,10 @@
 import ast
 from pathlib import Path
 
-import pipeline
-from pipeline import clients
-from pipeline.kafka.fetching import Bound
-from pipeline.settings import Settings
+from endocrine import pipeline
+from endocrine.pipeline.kafka import clients
+from endocrine.pipeline.kafka.fetching import Bound
+from endocrine.pipeline.process.settings import Settings
 
 ROOT = Path(pipeline.__file__).parent
 
@@ -18,7 +18,7 @@ def test_no_other_module_makes_a_consumer():
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("AIOKafkaConsumer")
     }
-    assert made == {"clients.py"}
+    assert made == {"kafka/clients.py"}
 
 
 async def test_each_is_read_committed_and_bounded():

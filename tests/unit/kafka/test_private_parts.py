@@ -1,4 +1,4 @@
-"""Every private part of aiokafka and Faust that `pipeline.kafka.fetching` relies on, by name.
+"""Every private part of aiokafka and Faust that `endocrine.pipeline.kafka.fetching` relies on, by name.
 
 It fails where a newer version has changed one: then fit `pipeline/kafka/fetching.py` to it, and this list.
 """
@@ -12,7 +12,7 @@ from aiokafka.consumer import fetcher
 from aiokafka.record.default_records import DefaultRecordBatch
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer
 
-from pipeline.kafka import fetching
+from endocrine.pipeline.kafka import fetching
 
 
 def parameters(function):

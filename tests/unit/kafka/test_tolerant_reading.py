@@ -4,13 +4,13 @@ import hashlib
 
 import orjson
 import pytest
-import rawbatches as wire
 from aiokafka import TopicPartition
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.kafka.fetching import POLL_BYTES, Batches, Bound, SpanResult, TolerantRecords
-from pipeline.kafka.unreadable import KEPT_BYTES, unreadable
+import rawbatches as wire
+from endocrine.pipeline.kafka.fetching import POLL_BYTES, Batches, Bound, SpanResult, TolerantRecords
+from endocrine.pipeline.kafka.unreadable import KEPT_BYTES, unreadable
 
 PLACE = TopicPartition("endocrine.signals", 3)
 NAMES = st.one_of(st.sampled_from([b"ce_id", b"endocrine-origin", b"", b"\xff"]), st.binary(max_size=6))

@@ -4,12 +4,12 @@ import ast
 import sys
 from pathlib import Path
 
-import grimp
 import pytest
 
-import agents
-from agents.roster import AGENTS
-from pipeline.topics import CATALOGUE
+from endocrine import agents
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from import_graph import import_graph
 
 OUTSIDE = {
     "schemas": {"pydantic", "pydantic_core", "typing_extensions", "annotated_types"},
@@ -39,14 +39,20 @@ IMPURE = {
 
 @pytest.fixture(scope="module")
 def graph():
-    return grimp.build_graph("schemas", "agents", "pipeline", include_external_packages=True, cache_dir=None)
+    return import_graph()
 
 
 def imports(graph, package):
     """(importer, imported) of everything that the package's modules import directly, TYPE_CHECKING included."""
+    package = f"endocrine.{package}"
     for module in sorted(graph.find_descendants(package) | {package}):
         for imported in sorted(graph.find_modules_directly_imported_by(module)):
             yield module, imported
+
+
+def top(module):
+    """The folder of one of our modules, the package of another's."""
+    return module.removeprefix("endocrine.").partition(".")[0]
 
 
 @pytest.mark.parametrize(
@@ -54,21 +60,21 @@ def imports(graph, package):
     [("schemas", {"agents", "pipeline", "config"}), ("agents", {"pipeline", "config"})],
 )
 def test_no_arrow_goes_back(graph, package, forbidden):
-    assert [pair for pair in imports(graph, package) if pair[1].partition(".")[0] in forbidden] == []
+    assert [pair for pair in imports(graph, package) if top(pair[1]) in forbidden] == []
 
 
 @pytest.mark.parametrize("package", ["schemas", "agents"])
 def test_what_is_pure_imports_only_what_computes(graph, package):
     mine = {"schemas"} if package == "schemas" else {"schemas", "agents"}
-    found = {pair for pair in imports(graph, package) if pair[1].partition(".")[0] not in mine}
+    found = {pair for pair in imports(graph, package) if top(pair[1]) not in mine}
     assert [pair for pair in sorted(found) if pair[1].partition(".")[0] in IMPURE] == []
     outside = {pair for pair in found if pair[1].partition(".")[0] not in sys.stdlib_module_names}
     assert [pair for pair in sorted(outside) if pair[1].partition(".")[0] not in OUTSIDE[package]] == []
 
 
 def test_the_graph_was_really_read(graph):
-    assert graph.find_shortest_chain("pipeline.topics", "schemas.base")
-    assert ("agents.contract", "typing") in set(imports(graph, "agents"))
+    assert graph.find_shortest_chain("endocrine.pipeline.core.catalogue", "endocrine.schemas.base")
+    assert ("endocrine.agents.contract", "typing") in set(imports(graph, "agents"))
 
 
 REGULATORS = ("modulation", "gating", "feedback")
@@ -86,16 +92,18 @@ def test_attribution_reaches_no_regulator_by_import(graph):
     # One policy document holds every section, so a chain to attribution's thresholds exists; to its thoughts none.
     thoughts = [
         module
-        for package in ("agents.attribution", "agents.suspicion")
+        for package in ("endocrine.agents.attribution", "endocrine.agents.suspicion")
         for module in graph.find_descendants(package)
         if not module.endswith(".rules")
     ]
     assert len(thoughts) >= 2
     for regulator in REGULATORS:
         for module in thoughts:
-            assert graph.find_shortest_chain(f"agents.{regulator}", module, as_packages=True) is None
+            assert graph.find_shortest_chain(f"endocrine.agents.{regulator}", module, as_packages=True) is None
         direct = {imported for _, imported in imports(graph, f"agents.{regulator}")}
-        assert not [name for name in direct if name.startswith(("agents.attribution", "agents.suspicion"))]
+        assert not [
+            name for name in direct if name.startswith(("endocrine.agents.attribution", "endocrine.agents.suspicion"))
+        ]
 
 
 @pytest.mark.parametrize("regulator", REGULATORS)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline.live.event import Event
+from endocrine.pipeline.views.event import Event
 
 PARAMETERS = {
     "temperature": 0.6,

@@ -1,7 +1,7 @@
 """Which records are events, and what they are called."""
 
-from pipeline.engine.wire import Fetched
-from pipeline.live.event import Event, event_of
+from endocrine.pipeline.core.records import Fetched
+from endocrine.pipeline.views.event import Event, event_of
 
 NULLS = tuple((name, None) for name in ("ce_id", "endocrine-error", "endocrine-error-kind", "mine"))
 DERIVED = (("ce_id", b"bonds/x/0"), ("endocrine-origin", b"bonds/detections/0/1/0"))

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline.live.fronts import Fronts
+from endocrine.pipeline.views.consumer_lag import Fronts
 
 
 @pytest.fixture

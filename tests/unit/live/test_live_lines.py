@@ -2,11 +2,11 @@
 
 import pytest
 
-from pipeline.live.describe import described
-from pipeline.live.folder import InUse, Place, emptied, held
-from pipeline.live.status import Rate
-from pipeline.live.worker import environment
-from pipeline.settings import Settings
+from endocrine.pipeline.local.live.folder import InUse, Place, emptied, held
+from endocrine.pipeline.local.live.status import Rate
+from endocrine.pipeline.local.live.worker import environment
+from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.views.describe import described
 
 
 def test_every_kind_of_event_is_one_plain_line(make):

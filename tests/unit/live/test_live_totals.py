@@ -1,7 +1,7 @@
 """Counts of a run, and the summary made of them."""
 
-from pipeline.live.summary import summary
-from pipeline.live.totals import Totals
+from endocrine.pipeline.local.live.summary import summary
+from endocrine.pipeline.local.live.totals import Totals
 
 
 def totals_of(*events):
@@ -77,7 +77,7 @@ def test_only_the_time_differs_between_equal_runs(make):
 
 
 def test_memory_of_a_run_without_end_is_bounded(make, monkeypatch):
-    monkeypatch.setattr("pipeline.live.totals.REMEMBERED", 10)
+    monkeypatch.setattr("endocrine.pipeline.local.live.totals.REMEMBERED", 10)
     totals = totals_of(*(make.turn(f"t{number}") for number in range(100)))
     assert totals.turns["balanced"] == 100
     assert len(totals._seen) == len(totals._last) == 10

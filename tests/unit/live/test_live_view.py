@@ -5,11 +5,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from pipeline.live.board import ROWS, Board
-from pipeline.live.cells import fit
-from pipeline.live.event import Event
-from pipeline.live.status import Status
-from pipeline.live.view import screen
+from endocrine.pipeline.local.live.status import Status
+from endocrine.pipeline.local.live.view import screen
+from endocrine.pipeline.local.live.view_state import ROWS, Board
+from endocrine.pipeline.views.event import Event
+from endocrine.pipeline.views.text_width import fit
 
 
 @pytest.fixture

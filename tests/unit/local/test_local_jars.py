@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
-from pipeline.child import BrokerError
-from pipeline.local import cache, downloads, jars
-from pipeline.local.jars import Jar, Stopped, kafka_jars
+from endocrine.pipeline.local import cache, downloads, jars
+from endocrine.pipeline.local.jars import Jar, Stopped, kafka_jars
+from endocrine.pipeline.process.subprocesses import BrokerError
 
 CONTENT = {"one": b"first jar", "two": b"second jar"}
 LOCKED = tuple(
@@ -49,7 +49,7 @@ def program(folder, name, text):
 
 
 def test_the_lock_file_names_each_jar_once_with_its_digest():
-    locked = json.loads((jars.resources.files("pipeline.local") / jars.LOCK).read_text())["jars"]
+    locked = json.loads((jars.resources.files("endocrine.pipeline.local") / jars.LOCK).read_text())["jars"]
     assert len({jar["coordinates"] for jar in locked}) == len(locked) > 40
     assert all(len(jar["sha256"]) == 64 and jar["bytes"] > 0 for jar in locked)
 

@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
-from pipeline import child
-from pipeline.child import BrokerError
-from pipeline.local import class_cache, java, valkey
+from endocrine.pipeline.local import class_cache, java, valkey
+from endocrine.pipeline.process import subprocesses as child
+from endocrine.pipeline.process.subprocesses import BrokerError
 
 
 def runtime(folder, version):

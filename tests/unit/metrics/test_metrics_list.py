@@ -10,15 +10,15 @@ import yaml
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from agents.roster import AGENTS
-from pipeline.engine.batch import Tally
-from pipeline.engine.wire import Outgoing
-from pipeline.metrics.catalogue import METRICS, WORDS
-from pipeline.metrics.registry import Metrics
-from pipeline.metrics.serve import serve
-from pipeline.runtime.head import Head
-from pipeline.runtime.thought import Thought
-from pipeline.settings import Settings
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.core.batch import Tally
+from endocrine.pipeline.core.checkpoint import Head
+from endocrine.pipeline.core.prepared_batch import Thought
+from endocrine.pipeline.core.records import Outgoing
+from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.views.metrics.catalogue import METRICS, WORDS
+from endocrine.pipeline.views.metrics.registry import Metrics
+from endocrine.pipeline.views.metrics.serve import serve
 
 ALERTS = Path(__file__).parents[3] / "docker" / "prometheus" / "alerts.yml"
 TOOLS = ("retrieval", "browser")

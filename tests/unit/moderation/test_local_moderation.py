@@ -6,10 +6,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.moderation.local import judge, weigh
-from agents.moderation.patterns import compile_matcher, read, slots_of, variants
-from agents.moderation.rules import ModerationRules
-from pipeline.policy_files import shipped_policy
+from endocrine.agents.moderation.local import judge, weigh
+from endocrine.agents.moderation.patterns import compile_matcher, read, slots_of, variants
+from endocrine.agents.moderation.rules import ModerationRules
+from endocrine.pipeline.process.policy_files import shipped_policy
 
 RULES = shipped_policy().document.moderation
 

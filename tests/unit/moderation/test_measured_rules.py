@@ -3,11 +3,11 @@
 import json
 from collections import Counter
 
-import measure
 import pytest
 
-from agents.moderation.local import judge
-from pipeline.policy_files import shipped_policy
+import measure
+from endocrine.agents.moderation.local import judge
+from endocrine.pipeline.process.policy_files import shipped_policy
 
 RULES = shipped_policy().document.moderation
 HARMLESS = measure.corpus("moderation/harmless.jsonl")

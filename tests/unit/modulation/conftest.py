@@ -6,12 +6,12 @@ from typing import Any
 import orjson
 import pytest
 
-from agents.contract import Reject, Trigger
-from agents.modulation.agent import AGENT
-from agents.policy.compiled import Policy, compile_policy
-from agents.policy.resolve import lay_over
-from pipeline.policy_files import shipped_policy
-from pipeline.topics import CATALOGUE
+from endocrine.agents.contract import Reject, Trigger
+from endocrine.agents.modulation.agent import AGENT
+from endocrine.agents.policy.compiled import Policy, compile_policy
+from endocrine.agents.policy.resolve import lay_over
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.process.policy_files import shipped_policy
 
 PLAIN = "Tell me of the rivers that flow through Vienna."
 """A prompt whose wording gives no signal."""

@@ -2,8 +2,8 @@
 
 import pytest
 
-from agents.modulation.explain import explain
-from agents.policy.mistakes import PolicyError
+from endocrine.agents.modulation.signal_report import explain
+from endocrine.agents.policy.errors import PolicyError
 
 
 def incident(life, kind, audit_id="t1", ts=1001.0, **more):

@@ -5,11 +5,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from agents.roster import AGENTS
-from pipeline.cli.explain_signals import register
-from pipeline.engine.sizes import Sizes
-from pipeline.policy_files import shipped_policy
-from pipeline.simulation import Simulation
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.cli.explain_signals import register
+from endocrine.pipeline.core.simulation import Simulation
+from endocrine.pipeline.core.sizes import Sizes
+from endocrine.pipeline.process.policy_files import shipped_policy
 
 TURN = {"kind": "opened", "session_id": "s", "turn": 0, "client": "c", "prompt": "hello", "ts": 100.0}
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agents.modulation.explain import explain
+from endocrine.agents.modulation.signal_report import explain
 
 HOLD = {"review": {"hold_at": 0.8}}
 

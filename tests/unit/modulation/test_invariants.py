@@ -6,8 +6,8 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.modulation.combine import Hold, Style, settle
-from agents.policy.parameters import MODES, PARAMETERS
+from endocrine.agents.modulation.combine import Hold, Style, settle
+from endocrine.agents.policy.parameters import MODES, PARAMETERS
 
 NAMES = ["alignment_risk", "stress", "ambiguity", "urgency", "novelty", "trust", "stabilize"]
 level = st.one_of(st.floats(0, 1), st.sampled_from([0.0, 0.1, 0.2, 0.3, 0.6, 0.7, 0.8, 0.9, 1.0]))

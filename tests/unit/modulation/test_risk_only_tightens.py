@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.policy.parameters import PARAMETERS
+from endocrine.agents.policy.parameters import PARAMETERS
 
 TURNS = ("t1", "t2", "t3")
 SAFETY = [name for name, parameter in PARAMETERS.items() if parameter.safety]

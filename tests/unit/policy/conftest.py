@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from agents.policy.compiled import Policy, compile_policy
-from agents.policy.mistakes import PolicyError
-from agents.policy.resolve import lay_over
-from pipeline.policy_files import PolicyFileError, load_policy, shipped_policy
+from endocrine.agents.policy.compiled import Policy, compile_policy
+from endocrine.agents.policy.errors import PolicyError
+from endocrine.agents.policy.resolve import lay_over
+from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy, shipped_policy
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,8 @@ import rfc8785
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from agents import canonical
-from agents.canonical import canonical_json
+from endocrine.agents import canonical
+from endocrine.agents.canonical import canonical_json
 
 CHARACTERS = st.one_of(
     st.characters(codec="ascii"),

@@ -5,8 +5,8 @@ import simpleeval
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.policy.expressions import MAX_LENGTH, ExpressionError, Shape, compile_expression
-from agents.policy.parameters import MODES, SIGNALS
+from endocrine.agents.policy.expressions import MAX_LENGTH, ExpressionError, Shape, compile_expression
+from endocrine.agents.policy.parameters import MODES, SIGNALS
 
 TOOLS = ("search", "code_exec", "browser", "retrieval", "scheduler")
 WORDS = frozenset(MODES) | frozenset(TOOLS)

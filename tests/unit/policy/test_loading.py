@@ -2,11 +2,11 @@
 
 import pytest
 
-from agents.policy.compiled import compile_policy
-from agents.policy.digest import canonical_digest
-from agents.policy.mistakes import PolicyError
-from agents.policy.parameters import PARAMETERS, TIGHTENING
-from agents.policy.resolve import lay_over
+from endocrine.agents.policy.compiled import compile_policy
+from endocrine.agents.policy.digest import canonical_digest
+from endocrine.agents.policy.errors import PolicyError
+from endocrine.agents.policy.parameters import PARAMETERS, TIGHTENING
+from endocrine.agents.policy.resolve import lay_over
 
 X = [number / 100 for number in range(101)]
 TABLE = {

@@ -5,9 +5,9 @@ from itertools import combinations
 
 import pytest
 
-from agents.policy.compiled import compile_policy
-from agents.policy.mistakes import PolicyError
-from agents.policy.resolve import lay_over
+from endocrine.agents.policy.compiled import compile_policy
+from endocrine.agents.policy.errors import PolicyError
+from endocrine.agents.policy.resolve import lay_over
 
 CALENDAR = {
     "function": "look_up", "description": "Look.", "flag": "CALENDAR", "connector": "calendar", "idempotent": True,

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.conversation.capabilities import ReplyBounds, bare_name, fitted
-from pipeline.policy_files import shipped_policy
+from endocrine.agents.conversation.capabilities import ReplyBounds, bare_name, fitted
+from endocrine.pipeline.process.policy_files import shipped_policy
 
 RULES = shipped_policy().document.models
 PARAMETERS = {"temperature": 0.6, "top_p": 0.9, "reasoning_effort": 0.5}

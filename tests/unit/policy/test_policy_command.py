@@ -3,8 +3,8 @@
 import typer
 from typer.testing import CliRunner
 
-from pipeline.cli import policy
-from pipeline.policy_files import load_policy
+from endocrine.pipeline.cli import policy
+from endocrine.pipeline.process.policy_files import load_policy
 
 
 def run(*arguments, env=None):

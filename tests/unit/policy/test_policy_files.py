@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.policy_files import PolicyFileError, load_policy, shipped_policy
+from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy, shipped_policy
 
 GOOD = """
 signals:

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from agents.roster import AGENTS
-from pipeline.engine.sizes import Sizes
-from pipeline.policy_files import shipped_policy
-from pipeline.simulation import Simulation
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.core.simulation import Simulation
+from endocrine.pipeline.core.sizes import Sizes
+from endocrine.pipeline.process.policy_files import shipped_policy
 
 
 def test_the_gate_knows_no_turn_as_open_that_modulation_has_forgotten():

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.policy_files import load_policy
+from endocrine.pipeline.process.policy_files import load_policy
 
 DOCS = Path(__file__).parents[3] / "docs" / "tools.md"
 CALENDAR = re.search(r"in the lists that may hold it:\n\n((?:    .*\n)+)", DOCS.read_text())[1]

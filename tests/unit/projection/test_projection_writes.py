@@ -3,8 +3,8 @@
 import orjson
 import pytest
 
-from pipeline.engine.wire import Fetched
-from pipeline.projection.writes import Write, writes_of
+from endocrine.pipeline.core.records import Fetched
+from endocrine.pipeline.views.redis.writes import Write, writes_of
 
 SOURCE = "endocrine.bond-events/3"
 EVENT = {"identity": "ann", "timestamp": 1.0, "event_type": "ulm_spike", "detail": "d", "data": {"old": 0, "new": 1}}

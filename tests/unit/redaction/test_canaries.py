@@ -8,13 +8,13 @@ import orjson
 import pytest
 import structlog
 
-from agents._shared.summaries import retrieval_id, summary_of
-from agents.roster import AGENTS
-from pipeline.engine.sizes import Sizes
-from pipeline.logs import fault, set_up_logs
-from pipeline.policy_files import shipped_policy
-from pipeline.simulation import Simulation
-from schemas.tools import ToolCall
+from endocrine.agents._shared.summaries import retrieval_id, summary_of
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.core.simulation import Simulation
+from endocrine.pipeline.core.sizes import Sizes
+from endocrine.pipeline.process.logs import fault, set_up_logs
+from endocrine.pipeline.process.policy_files import shipped_policy
+from endocrine.schemas.tools import ToolCall
 
 PROMPT = "PROMPTCANARY please look up the tides"
 SECRET = "s3cr3tCANARY99"

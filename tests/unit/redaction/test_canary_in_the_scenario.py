@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from agents.roster import AGENTS
-from pipeline import scenario
-from pipeline.engine.sizes import Sizes
-from pipeline.policy_files import shipped_policy
-from pipeline.simulation import Derived, Simulation
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.core.simulation import Derived, Simulation
+from endocrine.pipeline.core.sizes import Sizes
+from endocrine.pipeline.data import scenario
+from endocrine.pipeline.process.policy_files import shipped_policy
 
 MARK = "canary7f3a"
 NAME = f"{MARK} in a sentence"

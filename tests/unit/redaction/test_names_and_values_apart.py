@@ -2,8 +2,8 @@
 
 import pytest
 
-from agents._shared.redaction import redact, redact_names, redact_text
-from pipeline.policy_files import shipped_policy
+from endocrine.agents._shared.redaction import redact, redact_names, redact_text
+from endocrine.pipeline.process.policy_files import shipped_policy
 
 RULES = shipped_policy().document.gating
 

@@ -2,14 +2,14 @@
 
 import json
 
-import measure
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents._shared.redaction import REDACTED, hides, redact, redact_names, redact_text, summarise
-from agents._shared.shapes import SHAPES, Finder, finder
-from pipeline.policy_files import shipped_policy
+import measure
+from endocrine.agents._shared.redaction import REDACTED, hides, redact, redact_names, redact_text, summarise
+from endocrine.agents._shared.shapes import SHAPES, Finder, finder
+from endocrine.pipeline.process.policy_files import shipped_policy
 
 RULES = shipped_policy().document.gating
 SECRETS = measure.corpus("redaction/secrets.jsonl")

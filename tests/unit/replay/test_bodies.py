@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.engine.wire import Outgoing
-from pipeline.replay.bodies import ending, packed, packing, unpacked
+from endocrine.pipeline.core.records import Outgoing
+from endocrine.pipeline.replay.serialized import ending, packed, packing, unpacked
 
 TEXTS = st.none() | st.binary(max_size=300)
 HEADERS = st.lists(st.tuples(st.text(max_size=20), TEXTS), max_size=12).map(tuple)

@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from pipeline.memory import without_collections
+from endocrine.pipeline.process.malloc import without_collections
 
 
 @pytest.mark.parametrize("before", [True, False])

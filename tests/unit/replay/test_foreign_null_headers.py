@@ -4,20 +4,20 @@ import random
 from pathlib import Path
 from typing import Any
 
-import histories
 import pytest
-from recorded import PARTITIONS, SIZES, VERSION, Logs, Recording, filed, randomly
 
-from agents.roster import AGENTS
-from pipeline.engine.wire import Fetched, Header
-from pipeline.policy_files import shipped_policy
-from pipeline.replay.difference import differences, form_of
-from pipeline.replay.origins import NO_BATCH, Origin, origin_of
-from pipeline.replay.policies import PolicyShelf
-from pipeline.replay.recorded_seals import RECORDED
-from pipeline.replay.report import Report, Scope
-from pipeline.replay.verify import Verifier
-from pipeline.replay.what_if import WhatIf, compare_worlds
+import histories
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.core.records import Fetched, Header
+from endocrine.pipeline.process.policy_files import shipped_policy
+from endocrine.pipeline.replay.difference import differences, form_of
+from endocrine.pipeline.replay.policy_history import PolicyShelf
+from endocrine.pipeline.replay.provenance import NO_BATCH, Origin, origin_of
+from endocrine.pipeline.replay.recorded_seals import RECORDED
+from endocrine.pipeline.replay.report import Report, Scope
+from endocrine.pipeline.replay.verify import Verifier
+from endocrine.pipeline.replay.what_if import WhatIf, compare_worlds
+from recorded import PARTITIONS, SIZES, VERSION, Logs, Recording, filed, randomly
 
 NAMES = (
     "ce_id", "ce_subject", "traceparent", "endocrine-origin", "endocrine-cut", "endocrine-rekeyed-from",

@@ -3,11 +3,11 @@
 import io
 from collections.abc import Sequence
 
-from pipeline.engine.wire import Fetched
-from pipeline.replay.bodies import packed
-from pipeline.replay.difference import form_of
-from pipeline.replay.lanes import Index, Lane
-from pipeline.replay.spool import MemoryLog
+from endocrine.pipeline.core.records import Fetched
+from endocrine.pipeline.replay.difference import form_of
+from endocrine.pipeline.replay.output_streams import Index, Lane
+from endocrine.pipeline.replay.record_log import MemoryLog
+from endocrine.pipeline.replay.serialized import packed
 
 PLACE = ("gating/0", "tool-decisions", 0)
 

@@ -4,16 +4,16 @@ import random
 import re
 from typing import Any
 
-import histories
 import pytest
-from recorded import PARTITIONS, SIZES, Logs, Recording, randomly
 
-from agents.roster import AGENTS
-from pipeline.engine.wire import Fetched
-from pipeline.policy_files import shipped_policy
-from pipeline.replay.policies import PolicyShelf
-from pipeline.replay.report import Report
-from pipeline.replay.verify import Verifier, verified_topics
+import histories
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.core.records import Fetched
+from endocrine.pipeline.process.policy_files import shipped_policy
+from endocrine.pipeline.replay.policy_history import PolicyShelf
+from endocrine.pipeline.replay.report import Report
+from endocrine.pipeline.replay.verify import Verifier, verified_topics
+from recorded import PARTITIONS, SIZES, Logs, Recording, randomly
 
 UNREAD = {"scheduled-tasks", "checkpoints", "dlq-actions", "effect-starts"}
 """Topics that no agent reads or writes: nothing follows from them, so replay cannot prove them."""

@@ -4,17 +4,17 @@ import copy
 import random
 from typing import Any
 
-import histories
 import pytest
-from recorded import PARTITIONS, SIZES, Logs, Recording, randomly
 
-from agents._shared.prompt_keys import PromptKeys, fingerprint
-from agents.policy.compiled import compile_policy
-from agents.roster import AGENTS
-from pipeline.policy_files import shipped_policy
-from pipeline.replay.policies import PolicyShelf
-from pipeline.replay.report import Report
-from pipeline.replay.verify import Verifier
+import histories
+from endocrine.agents._shared.prompt_keys import PromptKeys, fingerprint
+from endocrine.agents.policy.compiled import compile_policy
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.process.policy_files import shipped_policy
+from endocrine.pipeline.replay.policy_history import PolicyShelf
+from endocrine.pipeline.replay.report import Report
+from endocrine.pipeline.replay.verify import Verifier
+from recorded import PARTITIONS, SIZES, Logs, Recording, randomly
 
 KEY = b"a key of 32 bytes, of this test.".ljust(32, b".")
 KEYS = {fingerprint(KEY): KEY}

@@ -5,24 +5,24 @@ import random
 from pathlib import Path
 from typing import Any
 
-import histories
 import orjson
 import pytest
-from recorded import PARTITIONS, SIZES, Logs, Recording, randomly
 
-from agents.roster import AGENTS
-from pipeline.engine.chain import CHAIN_KEY
-from pipeline.engine.recall import unpack
-from pipeline.policy_files import shipped_policy
-from pipeline.replay.policies import PolicyShelf
-from pipeline.replay.recorded_seals import RecordedSeals
-from pipeline.replay.report import Report, Scope
-from pipeline.replay.resume import Resume, ResumeError
-from pipeline.replay.spool import FileLog, Gone, MemoryLog
-from pipeline.replay.state_files import MANIFEST, SnapshotError, Snapshots, write_manifest, write_states
-from pipeline.replay.travel import Traveller
-from pipeline.replay.verify import Verifier
-from pipeline.topics import CATALOGUE
+import histories
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.hash_chain import CHAIN_KEY
+from endocrine.pipeline.core.producer_dedup import unpack
+from endocrine.pipeline.process.policy_files import shipped_policy
+from endocrine.pipeline.replay.policy_history import PolicyShelf
+from endocrine.pipeline.replay.record_log import FileLog, Gone, MemoryLog
+from endocrine.pipeline.replay.recorded_seals import RecordedSeals
+from endocrine.pipeline.replay.report import Report, Scope
+from endocrine.pipeline.replay.resume import Resume, ResumeError
+from endocrine.pipeline.replay.state_at import Traveller
+from endocrine.pipeline.replay.state_files import MANIFEST, SnapshotError, Snapshots, write_manifest, write_states
+from endocrine.pipeline.replay.verify import Verifier
+from recorded import PARTITIONS, SIZES, Logs, Recording, randomly
 
 HOUSE = {"prefix": "endocrine.", "partitions": PARTITIONS}
 

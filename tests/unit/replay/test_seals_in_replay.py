@@ -3,18 +3,18 @@
 import random
 from typing import Any
 
-import histories
 import orjson
 import pytest
-from recorded import PARTITIONS, SIZES, Recording, randomly
 
-from agents.roster import AGENTS
-from pipeline.engine.fit import partition_of
-from pipeline.engine.seals import KEY_BYTES, SIMULATED, KeyedSeals, SealKey, simulated_seals
-from pipeline.policy_files import shipped_policy
-from pipeline.replay.policies import PolicyShelf
-from pipeline.replay.recorded_seals import RECORDED, RecordedSeals
-from pipeline.replay.verify import Report, Verifier
+import histories
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.core.partitioning import partition_of
+from endocrine.pipeline.core.seals import KEY_BYTES, SIMULATED, KeyedSeals, SealKey, simulated_seals
+from endocrine.pipeline.process.policy_files import shipped_policy
+from endocrine.pipeline.replay.policy_history import PolicyShelf
+from endocrine.pipeline.replay.recorded_seals import RECORDED, RecordedSeals
+from endocrine.pipeline.replay.verify import Report, Verifier
+from recorded import PARTITIONS, SIZES, Recording, randomly
 
 FAR = (1 << 63) - 1
 HEADERS: list[list[tuple[str, bytes | None]]] = [

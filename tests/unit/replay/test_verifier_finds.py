@@ -5,16 +5,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import histories
 import pytest
-from recorded import PARTITIONS, SIZES, Logs, Recording, filed, randomly
 
-from agents.roster import AGENTS
-from pipeline.engine.wire import Fetched
-from pipeline.policy_files import shipped_policy
-from pipeline.replay.recorded_seals import RecordedSeals, prepared
-from pipeline.replay.spool import MemoryLog
-from pipeline.replay.verify import Report, Verifier
+import histories
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.core.records import Fetched
+from endocrine.pipeline.process.policy_files import shipped_policy
+from endocrine.pipeline.replay.record_log import MemoryLog
+from endocrine.pipeline.replay.recorded_seals import RecordedSeals, prepared
+from endocrine.pipeline.replay.verify import Report, Verifier
+from recorded import PARTITIONS, SIZES, Logs, Recording, filed, randomly
 
 
 @pytest.fixture(scope="module")

@@ -6,22 +6,22 @@ import io
 import random
 from typing import Any
 
-import histories
 import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from recorded import PARTITIONS, SIZES, VERSION, Logs, Recording, randomly
 
-from agents.policy.compiled import Policy, compile_policy
-from agents.policy.mistakes import PolicyError
-from agents.roster import AGENTS
-from pipeline.policy_files import shipped_policy
-from pipeline.replay.policies import PolicyShelf
-from pipeline.replay.report import Scope
-from pipeline.replay.what_if import COMPARED, WhatIf, compare_worlds
-from pipeline.replay.what_if_report import written
-from pipeline.simulation import Simulation
+import histories
+from endocrine.agents.policy.compiled import Policy, compile_policy
+from endocrine.agents.policy.errors import PolicyError
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.core.simulation import Simulation
+from endocrine.pipeline.process.policy_files import shipped_policy
+from endocrine.pipeline.replay.policy_history import PolicyShelf
+from endocrine.pipeline.replay.report import Scope
+from endocrine.pipeline.replay.what_if import COMPARED, WhatIf, compare_worlds
+from endocrine.pipeline.replay.what_if_report import written
+from recorded import PARTITIONS, SIZES, VERSION, Logs, Recording, randomly
 
 SECTIONS = ("signals", "bounds", "defaults", "homeostat", "feedback", "gating")
 Path = tuple[str | int, ...]

@@ -5,14 +5,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from agents.contract import Output
-from pipeline.engine.batch import Engine
-from pipeline.engine.seals import simulated_seals
-from pipeline.engine.sizes import Sizes
-from pipeline.engine.wire import Outgoing
-from pipeline.runtime.unit import Unit
-from pipeline.simbroker.broker import MemoryBroker, MemoryPort
-from pipeline.topics import Topic
+from endocrine.agents.contract import Output
+from endocrine.pipeline.core.batch import Engine
+from endocrine.pipeline.core.catalogue import Topic
+from endocrine.pipeline.core.records import Outgoing
+from endocrine.pipeline.core.seals import simulated_seals
+from endocrine.pipeline.core.sizes import Sizes
+from endocrine.pipeline.runtime.partition_processor import Unit
+from simbroker.broker import MemoryBroker, MemoryPort
 
 CATALOGUE = {
     "in": Topic("in", dict, "delete", "read", "echo", recall=True),

@@ -5,8 +5,8 @@ from contextlib import suppress
 
 import pytest
 
-from pipeline import cancelling
-from pipeline.cancelling import cancelled
+from endocrine.pipeline.process import cancelling
+from endocrine.pipeline.process.cancelling import cancelled
 
 
 @pytest.fixture(autouse=True)

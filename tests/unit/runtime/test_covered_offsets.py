@@ -4,10 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline.engine.wire import Fetched
-from pipeline.runtime.inbox import Inbox
-from pipeline.runtime.worker.broker import KafkaPort
-from pipeline.settings import Settings
+from endocrine.pipeline.core.records import Fetched
+from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.runtime.merge_buffer import Inbox
+from endocrine.pipeline.runtime.worker.kafka_broker_port import KafkaPort
 
 
 def raw(offset, size=1):

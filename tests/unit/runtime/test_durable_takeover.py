@@ -5,14 +5,14 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.engine.batch import Engine
-from pipeline.engine.seals import simulated_seals
-from pipeline.engine.sizes import Sizes
-from pipeline.runtime.changelog import HEAD_KEY, Entry
-from pipeline.runtime.stores import RocksStore
-from pipeline.runtime.unit import Unit
-from pipeline.simbroker.broker import MemoryBroker, MemoryPort
-from pipeline.simbroker.toys import CATALOGUE, PARTITIONS, cast, policy, source_record
+from endocrine.pipeline.core.batch import Engine
+from endocrine.pipeline.core.changelog import HEAD_KEY, Entry
+from endocrine.pipeline.core.seals import simulated_seals
+from endocrine.pipeline.core.sizes import Sizes
+from endocrine.pipeline.runtime.partition_processor import Unit
+from endocrine.pipeline.runtime.state_stores import RocksStore
+from simbroker.broker import MemoryBroker, MemoryPort
+from simbroker.toys import CATALOGUE, PARTITIONS, cast, policy, source_record
 
 
 class Watched(MemoryPort):

@@ -7,7 +7,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
 
-from pipeline.runtime.worker.ends import Ends
+from endocrine.pipeline.runtime.worker.end_offsets import Ends
 
 A, B, C = (TopicPartition(name, 0) for name in "abc")
 

@@ -6,7 +6,7 @@ import sys
 
 import structlog
 
-from pipeline.logs import Once, Persisting, Redacted, set_up_logs
+from endocrine.pipeline.process.logs import Once, Persisting, Redacted, set_up_logs
 
 
 def test_a_log_outlives_the_stream_that_stood_there_when_it_was_set_up(monkeypatch):
@@ -44,7 +44,7 @@ def test_a_fault_with_a_traceback_and_lines_of_others_pass_at_once():
     fault = (ValueError, ValueError("x"), None)
     assert persisting.filter(complaint(0, exc_info=fault))
     ours = complaint(0)
-    ours.name = "pipeline.x"
+    ours.name = "endocrine.pipeline.x"
     assert persisting.filter(ours)
 
 

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.runtime.pace import HOLD_S, LEAST, Pace
-from pipeline.simbroker.broker import MemoryPort
+from endocrine.pipeline.runtime.adaptive_batch_size import HOLD_S, LEAST, Pace
+from simbroker.broker import MemoryPort
 
 costs = st.floats(1e-7, 10.0)
 

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.engine.journal import inputs_digest, journal_record, runs_of
-from pipeline.engine.marks import mark_of
-from pipeline.engine.recall import RECENT, conflicts, pack, token, unpack
-from pipeline.engine.seals import simulated_seals
-from pipeline.engine.wire import Fetched, Outgoing
-from pipeline.runtime.changelog import CLAIM_KEY, Entry, Recovered
-from pipeline.runtime.head import Head, decode_head, encode_head
-from pipeline.runtime.inbox import Inbox
+from endocrine.pipeline.core.changelog import CLAIM_KEY, Entry, Recovered
+from endocrine.pipeline.core.checkpoint import Head, decode_head, encode_head
+from endocrine.pipeline.core.journal import inputs_digest, journal_record, runs_of
+from endocrine.pipeline.core.producer_dedup import RECENT, conflicts, pack, token, unpack
+from endocrine.pipeline.core.records import Fetched, Outgoing
+from endocrine.pipeline.core.seals import simulated_seals
+from endocrine.pipeline.core.watermarks import mark_of
+from endocrine.pipeline.runtime.merge_buffer import Inbox
 
 
 def raw(offset, timestamp=0, key=b"k", value=b"v"):

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from agents._shared.prompt_keys import fingerprint
-from pipeline.policy_files import PolicyFileError, load_policy
-from pipeline.prompt_keys import load_prompt_keys, new_prompt_key_line
-from pipeline.seal_keys import KeyFileError
-from pipeline.settings import Settings
+from endocrine.agents._shared.prompt_keys import fingerprint
+from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
+from endocrine.pipeline.process.prompt_keys import load_prompt_keys, new_prompt_key_line
+from endocrine.pipeline.process.seal_keys import KeyFileError
+from endocrine.pipeline.process.settings import Settings
 
 
 def settings(folder: Path) -> Settings:

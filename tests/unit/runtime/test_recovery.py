@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from aiokafka.errors import IllegalStateError
 
-from agents.roster import AGENTS
-from pipeline.engine.seals import simulated_seals
-from pipeline.runtime.unit import Unit
-from pipeline.runtime.worker import recovery as module
-from pipeline.runtime.worker.app import build_app
-from pipeline.runtime.worker.body import Body
-from pipeline.settings import Settings
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.core.seals import simulated_seals
+from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.runtime.partition_processor import Unit
+from endocrine.pipeline.runtime.worker import recovery as module
+from endocrine.pipeline.runtime.worker.app import build_app
+from endocrine.pipeline.runtime.worker.processor_manager import Body
 
 Takeover = Callable[[], Awaitable[bool]]
 

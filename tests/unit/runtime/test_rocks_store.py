@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.runtime.stores import RocksStore
+from endocrine.pipeline.runtime.state_stores import RocksStore
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_a_store_left_alone_for_too_long_has_no_mark_so_that_a_takeover_clears_i
     first.flush(5, 0, set())
     first.close()
     later = time.time() + 2000
-    monkeypatch.setattr("pipeline.runtime.stores.time.time", lambda: later)
+    monkeypatch.setattr("endocrine.pipeline.runtime.state_stores.time.time", lambda: later)
     again = RocksStore(path, max_age_s=1000)
     assert again.begin() is None
     again.close()

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pipeline.seal_keys import SealKeyError, load_seals, make_key_file, new_key_line, read_keys
-from pipeline.settings import Settings
+from endocrine.pipeline.process.seal_keys import SealKeyError, load_seals, make_key_file, new_key_line, read_keys
+from endocrine.pipeline.process.settings import Settings
 
 SECRET = "ab" * 32
 

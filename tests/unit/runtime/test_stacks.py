@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from pipeline.runtime.worker.stacks import on_signal
+from endocrine.pipeline.runtime.worker.task_dump import on_signal
 
 
 async def waits_for_good_news() -> None:

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-FIRST = "import sys, time; from pipeline import stopping; stopping.from_the_start(sys.argv[1:]); "
+FIRST = "import sys, time; from endocrine.pipeline.process import stopping; stopping.from_the_start(sys.argv[1:]); "
 SAY = "print('now', flush=True); "
 BOTH = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 
@@ -73,12 +73,13 @@ def test_what_runs_is_asked_to_stop_and_a_late_signal_changes_no_exit_code(polic
 
 
 def test_the_command_line_is_set_up_before_anything_slow_is_imported():
-    code = "import sys; import pipeline.cli.main; print(sorted({'typer', 'pydantic', 'aiokafka'} & set(sys.modules)))"
+    slow = "{'typer', 'pydantic', 'aiokafka'}"
+    code = f"import sys; import endocrine.pipeline.cli.main; print(sorted({slow} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 async def test_a_process_that_only_calls_us_gets_its_own_handlers_back():
-    from pipeline import stopping
+    from endocrine.pipeline.process import stopping
 
     before = [signal.getsignal(number) for number in stopping.SIGNALS]
     with stopping.asked(lambda: None):

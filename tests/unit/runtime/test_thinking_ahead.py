@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from pipeline.runtime.errors import Fatal, Fenced, Retry
-from pipeline.runtime.worker.broker import KafkaPort
+from endocrine.pipeline.runtime.errors import Fatal, Fenced, Retry
+from endocrine.pipeline.runtime.worker.kafka_broker_port import KafkaPort
 
 
 def rested(world, **options):

@@ -2,10 +2,10 @@
 
 import pytest
 
-from pipeline.runtime.changelog import HEAD_KEY, state_key
-from pipeline.runtime.errors import Fatal, Fenced, Retry
-from pipeline.runtime.head import Head, decode_head, encode_head
-from pipeline.simbroker.broker import Disk, MemoryPort
+from endocrine.pipeline.core.changelog import HEAD_KEY, state_key
+from endocrine.pipeline.core.checkpoint import Head, decode_head, encode_head
+from endocrine.pipeline.runtime.errors import Fatal, Fenced, Retry
+from simbroker.broker import Disk, MemoryPort
 
 
 def heads(world):

@@ -6,10 +6,10 @@ from typing import Any
 
 from aiokafka.errors import UnknownError
 
-from agents.roster import AGENTS
-from pipeline.policy_files import shipped_policy
-from pipeline.runtime.worker.main import Worker
-from pipeline.settings import Settings
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.process.policy_files import shipped_policy
+from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.runtime.worker.main import Worker
 
 
 class Waiting:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline.export.json_schemas import json_schema
-from pipeline.topics import CATALOGUE
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.data.asyncapi.json_schemas import json_schema
 
 NAMES = {"identity", "identity_ref", "user_id", "audit_id", "target_action_id"}
 

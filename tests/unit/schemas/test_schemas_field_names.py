@@ -5,8 +5,8 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
-from pipeline.topics import CATALOGUE
-from schemas.base import Produced
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.schemas.base import Produced
 
 PUBLISHED = """
 interactions: kind audit_id identity session_id turn client project? model? prompt context_pack? respond? signals? ts

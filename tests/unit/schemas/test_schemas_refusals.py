@@ -7,8 +7,8 @@ import orjson
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from pipeline.engine.decode import Malformed, decode
-from pipeline.topics import CATALOGUE
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.decode import Malformed, decode
 
 LIMIT = 1 << 20
 BAD = [

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from pipeline.engine.decode import decode
-from pipeline.topics import CATALOGUE
-from schemas.vocabulary import Intent, Mode, Signal
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.decode import decode
+from endocrine.schemas.vocabulary import Intent, Mode, Signal
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 name = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)

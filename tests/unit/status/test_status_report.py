@@ -4,13 +4,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline.live.fronts import Fronts
-from pipeline.settings import Settings
-from pipeline.status import incidents as module
-from pipeline.status.incidents import read_incidents
-from pipeline.status.lag import LagRow, lag_rows
-from pipeline.status.report import Member, role_of, status_lines
-from schemas.tools import Incident
+from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.views.consumer_lag import Fronts
+from endocrine.pipeline.views.status import incidents as module
+from endocrine.pipeline.views.status.incidents import read_incidents
+from endocrine.pipeline.views.status.lag import LagRow, lag_rows
+from endocrine.pipeline.views.status.report import Member, role_of, status_lines
+from endocrine.schemas.tools import Incident
 
 INCIDENT = Incident.model_validate({
     "incident_id": "i1", "kind": "tool_blocked", "audit_id": "t1", "identity": "ann", "attempted": "open_url",

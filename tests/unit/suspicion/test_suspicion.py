@@ -9,10 +9,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.attribution.rules import AttributionRules
-from agents.contract import Trigger
-from agents.suspicion.agent import AGENT
-from pipeline.topics import CATALOGUE
+from endocrine.agents.attribution.rules import AttributionRules
+from endocrine.agents.contract import Trigger
+from endocrine.agents.suspicion.agent import AGENT
+from endocrine.pipeline.core.catalogue import CATALOGUE
 
 SECTION = yaml.safe_load((Path(__file__).parents[3] / "config" / "attribution.yaml").read_text())
 CHANGES = CATALOGUE["attribution-changes"].adapter

@@ -1,0 +1,258 @@
+"""A bundle in one paragraph of plain words: the same bundle, the same words."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from endocrine.agents.audit.memory import Json
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+FATES = {
+    "expired": "had expired",
+    "cooldown": "came too soon after one of its kind",
+    "budget": "came over the budget of its source",
+    "other_turn": "belonged to another turn",
+    "capped": "was held to the cap of its source",
+    "clamped": "was outside 0 to 1 and was clamped",
+    "cleared": "was cleared by an operator",
+}
+COUNTED = ("used", "capped", "clamped")
+"""Fates of signals that counted."""
+REASONS = {
+    "conflicting_call": "another call was taken under its id first",
+    "stale_call": "it came too long after it was asked for",
+    "unknown_turn": "its turn was never opened",
+    "turn_closed": "the turn was closed",
+    "unknown_tool": "there is no such tool",
+    "disabled_by_flag": "the tool is switched off",
+    "not_in_allowlist": "the tool was not on the allowlist",
+    "invalid_arguments": "its arguments were invalid",
+    "step_limit": "the turn had used up its steps",
+    "rate_limited": "the daily number of messages was used up",
+    "circuit_open": "the tool's circuit breaker was open",
+    "budget_exceeded": "the budget was used up",
+    "approval_denied": "a person denied it",
+    "approval_expired": "nobody approved it in time",
+    "awaiting_approval": "it waited for a person",
+    "held": "it waits for a person",
+    "denied": "a person denied it",
+    "hold_expired": "nobody reviewed it in time",
+}
+CAUSES = {
+    "tighten": "a blocked tool call",
+    "lock": "the drift lock",
+    "strict": "strict mode",
+    "approve": "a person's approval",
+    "hold": "an earlier revision",
+}
+"""Steps of a lineage named by what they are; the others by what did them."""
+CORRECTION = "Correction:"
+"""How a supplement begins that gives another mode than the bundle."""
+SHOWN = 4
+"""How many of a kind the paragraph names one by one."""
+INTERVENTIONS = {"clear_risk": "cleared its alignment_risk", "approve_turn": "approved it", "deny_turn": "denied it"}
+
+
+def headline(told: Json, said_mode: str | None) -> str:
+    """The modes of the turn up to its final one, in a few words: `balanced, strict from revision 1`.
+
+    told: a bundle or a supplement. said_mode: for a supplement, the mode that was said before it; None: not known.
+    """
+    if told["refusal"] is not None and not told["admitted"] and told["refusal"] != "held":
+        return f"not admitted, {told['refusal']}"
+    modes = mode_history(told["revisions"], told["mode"], said_mode)
+    if told["supplement"]:
+        return modes or "its mode did not change"
+    return modes or "no parameters were seen"
+
+
+def mode_history(revisions: Sequence[Json], last: str | None, before: str | None = None) -> str:
+    """Each mode with the revision that brought it. last: that of the last revision; before: one said before these."""
+    words, mode = ([] if before is None else [before]), before
+    for revision in sorted(revisions, key=lambda one: int(one["revision"])):
+        if revision["mode"] != mode:
+            mode = revision["mode"]
+            words.append(mode if revision["revision"] == 0 else f"{mode} from revision {revision['revision']}")
+    if last is not None and last != mode:
+        words.append(f"{last} in the end")  # of many revisions, not all are kept
+    return ", ".join(words)
+
+
+def explained(told: Json, said_mode: str | None = None) -> str:
+    """The paragraph. told: a bundle, complete but for its explanation; said_mode: as `headline` takes it."""
+    sentences = [
+        _correction(told, said_mode),
+        _life(told),
+        _outcome(told),
+        _causes(told),
+        _signals(told),
+        _changes(told),
+        _operators(told),
+    ]
+    sentences += [_tools(told), _blocked(told), _events(told), _spent(told), _gaps(told)]
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def number(value: object) -> str:
+    """A value as a person writes it: numbers to four significant digits, lists with commas.
+
+    >>> number(0.31999999999999995), number(900), number(["retrieval", "browser"]), number([])
+    ('0.32', '900', 'retrieval, browser', 'none')
+    """
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return str(value)
+
+
+def moment(ts: float) -> str:
+    """Event time for a person, UTC, to the millisecond.
+
+    >>> moment(1767258004.25)
+    '2026-01-01 09:00:04.250 UTC'
+    """
+    return f"{(_EPOCH + timedelta(milliseconds=round(ts * 1000))).isoformat(' ', 'milliseconds')[:-6]} UTC"
+
+
+def _correction(told: Json, said_mode: str | None) -> str:
+    """What comes first in a supplement: that the turn's mode was not the one its bundle gave."""
+    if not told["supplement"] or told["mode"] in (None, said_mode):
+        return ""
+    last = told["revisions"][-1]["revision"] if told["revisions"] else "a later one"
+    before = "was written before that was known" if said_mode is None else f"gave its mode as {said_mode}"
+    return f"{CORRECTION} this turn was {told['mode']} in the end (revision {last}); its bundle {before}."
+
+
+def _life(told: Json) -> str:
+    name, opened, closed = told["audit_id"], told["opened"], told["closed"]
+    if told["supplement"]:
+        after = f"after its bundle (supplement {told['supplement']})"
+        return f"What became known of turn {name} of {told['identity']} {after}."
+    if opened is None:
+        begin = f"Turn {name} of {told['identity']} was never seen opened"
+    else:
+        begin = (
+            f"Turn {name} of {told['identity']} (turn {opened['turn']} of session {opened['session_id']}, client "
+            f"{opened['client']}) was opened at {moment(opened['ts'])}"
+        )
+    if closed is None:
+        ends = {"refused": " and refused", "abandoned": " and never seen closed"}.get(told["status"], "")
+    elif opened is None:
+        ends = f" but closed at {moment(closed['ts'])}"
+    else:
+        ends = f" and closed {number(round(closed['ts'] - opened['ts'], 3))} s later"
+    return f"{begin}{ends}."
+
+
+def _outcome(told: Json) -> str:
+    parameters = told["parameters"]
+    if parameters is None:
+        return "" if told["supplement"] else "No parameters were seen for it."
+    if told["refusal"]:
+        return f"It was not admitted, because {REASONS[told['refusal']]}."
+    review = " A person should look at it." if told["review"] == "suggested" else ""
+    allowed = number(parameters["tool_allowlist"])
+    return (
+        f"It ran in {told['mode']} mode: temperature {number(parameters['temperature'])}, at most "
+        f"{parameters['max_output_tokens']} output tokens, tools allowed: {allowed}.{review}"
+    )
+
+
+def _signals(told: Json) -> str:
+    used = [_signal(one) for one in told["signals"] if one["fate"] in COUNTED]
+    others = [_signal(one) + " " + FATES[one["fate"]] for one in told["signals"] if one["fate"] != "used"]
+    words = []
+    if used:
+        words.append(f"It was shaped by {_listed(list(dict.fromkeys(used)))}.")
+    elif told["parameters"] is not None and not told["supplement"]:
+        words.append("No signal counted for it.")
+    if others:
+        words.append(f"Of the signals, {_listed(others)}.")
+    return " ".join(words)
+
+
+def _signal(one: Json) -> str:
+    return f"{one['name']} {number(one['level'])}"
+
+
+def _causes(told: Json) -> str:
+    """What set the mode and the allowlist, the two that hold a turn; the lineage has the rest."""
+    effects: dict[str, list[str]] = {}
+    for parameter, effect in (("safety_mode", "made the turn {}"), ("tool_allowlist", "set its tools to {}")):
+        last = next((step for step in reversed(told["lineage"].get(parameter, [])) if step["from"] != step["to"]), None)
+        if last is not None and last["step"] != "default":
+            who = CAUSES.get(last["step"], last["by"])
+            effects.setdefault(who, []).append(effect.format(number(last["to"])))
+    words = _listed([f"{who} {_listed(what)}" for who, what in effects.items()]) if effects else ""
+    return f"That is because {words}." if words else ""
+
+
+def _changes(told: Json) -> str:
+    words = []
+    for revision in told["revisions"]:
+        if revision["revision"] == 0:
+            continue
+        changed = revision["changed"]
+        what = "" if changed is None else f", changing {_listed(list(changed))}" if changed else ""
+        words.append(f"revision {revision['revision']} ({revision['mode']}){what}")
+    return f"It was settled again while it was open: {_listed(words)}." if words else ""
+
+
+def _operators(told: Json) -> str:
+    words = [
+        f"operator {one['by']} {INTERVENTIONS[one['kind']]} at {moment(one['ts'])}" for one in told["interventions"]
+    ]
+    return f"A person stepped in: {_listed(words)}." if words else ""
+
+
+def _tools(told: Json) -> str:
+    words = []
+    for call in told["tools"]:
+        name = call["tool"] or call["function"] or call["call_id"]
+        if call["status"] is None:
+            words.append(f"{name} ({'no result seen' if call['decision'] == 'allowed' else 'not decided'})")
+        else:
+            words.append(f"{name} ({call['status']} in {number(call['duration_ms'])} ms)")
+    return f"Tools used: {_listed(words)}." if words else ""
+
+
+def _blocked(told: Json) -> str:
+    words = [f"{call['function'] or call['call_id']}, because {REASONS[call['reason']]}" for call in told["blocked"]]
+    ran = [call["call_id"] for call in told["blocked"] if call["executed"] is not None]
+    warning = f" Yet a result came for {_listed(ran)}, which must not be." if ran else ""
+    return f"Tool calls denied: {_listed(words)}.{warning}" if words else ""
+
+
+def _events(told: Json) -> str:
+    kinds = [one["kind"].replace("_", " ") for one in (*told["incidents"], *told["moderation"])]
+    if not kinds:
+        return ""
+    return f"Incidents: {_listed([f'{kinds.count(kind)} {kind}' for kind in dict.fromkeys(kinds)])}."
+
+
+def _spent(told: Json) -> str:
+    budget, words = told["budget"], []
+    spent = budget["closed"] or (budget["replies"] if told["models"] else None)
+    if spent is not None:
+        words.append(f"It took {spent['input_tokens']} tokens in and {spent['output_tokens']} out.")
+    if told["dropped"]:
+        words.append(f"The model does not take {_listed(told['dropped'])}; so that was not sent.")
+    return " ".join(words)
+
+
+def _gaps(told: Json) -> str:
+    words = [f"Not seen in time: {_listed(told['incomplete'])}."] if told["incomplete"] else []
+    if told["omitted"]:
+        words.append(f"Too many to keep: {_listed([f'{count} {kind}' for kind, count in told['omitted'].items()])}.")
+    return " ".join(words)
+
+
+def _listed(words: list[str]) -> str:
+    """Words with commas and `and`; only the first few by name.
+
+    >>> _listed(["a"]), _listed(["a", "b"]), _listed(list("abcdef"))
+    ('a', 'a and b', 'a, b, c, d and 2 more')
+    """
+    if len(words) > SHOWN + 1:
+        words = [*words[:SHOWN], f"{len(words) - SHOWN} more"]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -1,0 +1,24 @@
+"""All agents, in the order in which they take their turn where order is free (`simulate`)."""
+
+from endocrine.agents.analytics.agent import AGENT as ANALYTICS
+from endocrine.agents.attribution.agent import AGENT as ATTRIBUTION
+from endocrine.agents.audit.agent import AGENT as AUDIT
+from endocrine.agents.bonds.agent import AGENT as BONDS
+from endocrine.agents.contract import Agent
+from endocrine.agents.conversation.agent import AGENT as CONVERSATION
+from endocrine.agents.feedback.agent import AGENT as FEEDBACK
+from endocrine.agents.gating.agent import AGENT as GATING
+from endocrine.agents.modulation.agent import AGENT as MODULATION
+from endocrine.agents.suspicion.agent import AGENT as SUSPICION
+
+AGENTS: tuple[Agent, ...] = (
+    MODULATION,
+    GATING,
+    FEEDBACK,
+    ATTRIBUTION,
+    SUSPICION,
+    BONDS,
+    ANALYTICS,
+    CONVERSATION,
+    AUDIT,
+)

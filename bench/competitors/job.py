@@ -1,0 +1,58 @@
+"""What a contender is told, and the fold in the form in which those that are not ours use it."""
+
+import json
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from endocrine.agents.attribution.agent import AGENT
+from endocrine.agents.contract import State, Trigger
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.process.policy_files import load_policy
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run. prefix: of every topic. folder: where to keep local state. agents: of our worker only."""
+
+    bootstrap: str
+    prefix: str
+    partitions: int
+    folder: str
+    agents: tuple[str, ...] = ("attribution",)
+
+    @property
+    def source(self) -> str:
+        """Topic of observations."""
+        return f"{self.prefix}observations"
+
+    @property
+    def target(self) -> str:
+        """Topic of changes."""
+        return f"{self.prefix}attribution-changes"
+
+    @property
+    def group(self) -> str:
+        """Consumer group."""
+        return f"{self.prefix}group"
+
+
+def read_job() -> Job:
+    """The job on the command line."""
+    told: dict[str, Any] = json.loads(sys.argv[1])
+    return Job(**{**told, "agents": tuple(told["agents"])})
+
+
+_ADAPTER = CATALOGUE["observations"].adapter
+_POLICY = load_policy()
+CHANGES = "attribution-changes"
+
+
+def fold(state: State, observation: dict[str, Any]) -> tuple[State, list[dict[str, Any]]]:
+    """The new state and the changes, of one observation that was parsed. Raises pydantic's ValidationError.
+
+    Same schema, same agent, same policy as ours; states (`attribution-states`) are left out for all others.
+    """
+    value = _ADAPTER.validate_python(observation)
+    after, said = AGENT.think(state, Trigger("observations", value["id"], value["identity_ref"], value), _POLICY)
+    return after, [dict(out.value) for out in said if out.topic == CHANGES]

@@ -1,0 +1,248 @@
+"""The timekeeper: writes `tick` commands when the wall clock passes a deadline that an agent waits for, nothing else.
+
+Agents see event time only. Where a deadline must pass although no further record comes - a gate that is down, a person
+who does not answer, a connector that was killed - the tick is the record that lets it pass, and so it is in replay.
+It keeps no state: at its start it reads back as far as the longest wait. Ticks have ids of their deadlines: said by two
+timekeepers, or again after a restart, they are copies of one.
+"""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import orjson
+import structlog
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.structs import ConsumerRecord
+
+from endocrine.agents.policy.compiled import Policy
+from endocrine.pipeline.connectors.deadlines import AGAIN_S, BY, Deadlines, Tick, Waits
+from endocrine.pipeline.connectors.process import UNUSABLE, serve
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.records import CE_ID, SEAL
+from endocrine.pipeline.core.seals import Seals
+from endocrine.pipeline.kafka import clients
+from endocrine.pipeline.process.cancelling import cancelled
+from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
+from endocrine.pipeline.process.seal_keys import SealKeyError, load_seals
+from endocrine.pipeline.process.settings import Settings
+
+TOPICS = (
+    "interactions",
+    "modulations",
+    "incidents",
+    "tool-calls",
+    "tool-decisions",
+    "tool-results",
+    "model-requests",
+    "model-replies",
+)
+_POLL_MS = 250
+_MARGIN_S = 60.0
+"""Seconds read back beyond the longest wait."""
+_PAUSE_S = 1.0
+log = structlog.get_logger(__name__)
+
+
+def waits_of(policy: Policy) -> Waits:
+    """The waits of a policy."""
+    waits = policy.document.conversation.waits
+    approval_s = policy.document.gating.approval_ttl_s
+    grace_s = waits.reply_grace_ms / 1000
+    hold_s = policy.document.review.hold_s
+    each = (waits.modulation_ms, waits.decision_ms, waits.result_ms, waits.reply_ms)
+    return Waits(
+        modulation_s=waits.modulation_ms / 1000,
+        decision_s=waits.decision_ms / 1000,
+        result_s=waits.result_ms / 1000,
+        reply_grace_s=grace_s,
+        longest_s=max(max(each) / 1000 + grace_s, approval_s, hold_s),
+    )
+
+
+class Timekeeper(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Runs until stopped; several share the partitions. After `run`, `failure` holds what made it stop, or None."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        waits: Waits,
+        *,
+        clock: Callable[[], float] = time.time,
+        seals: Seals | None = None,
+    ) -> None:
+        self._settings = settings
+        self._seals = load_seals(settings) if seals is None else seals
+        self._waits = waits
+        self._clock = clock
+        self._names = {settings.prefix + topic: topic for topic in TOPICS}
+        self._deadlines: dict[int, Deadlines] = {}
+        self._behind: dict[TopicPartition, int] = {}
+        """Log ends at the time of assignment that are not reached yet: until then nothing of the partition is due."""
+        self._placed: set[TopicPartition] = set()
+        self._stop = asyncio.Event()
+        self.failure: BaseException | None = None
+        self.ready = asyncio.Event()
+        """Set once partitions were read up to where they ended at assignment."""
+
+    def stop(self) -> None:
+        """Ask it to stop."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Until asked to stop, or until the broker makes going on impossible."""
+        settings = self._settings
+        self._consumer = clients.consumer(
+            settings,
+            group_id=f"{settings.group}.{BY}",
+            group_instance_id=f"{settings.instance}.{BY}" if settings.instance else None,
+            auto_offset_reset="latest",
+            # One partition number of all topics at one member: what settles a deadline lies beside what set it.
+            partition_assignment_strategy=(RangePartitionAssignor,),
+            session_timeout_ms=int(settings.session_timeout_s * 1000),
+            heartbeat_interval_ms=int(settings.session_timeout_s * 1000 / 4),
+        )
+        self._producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap, acks="all", enable_idempotence=True)
+        self._consumer.subscribe(list(self._names), listener=self)
+        try:
+            asked, work = asyncio.create_task(self._stop.wait()), asyncio.create_task(self._work())
+            await asyncio.wait([asked, work], return_when=asyncio.FIRST_COMPLETED)
+            await cancelled([asked, work])
+            if not work.cancelled() and isinstance(error := work.exception(), Exception):
+                self.failure = error
+        except (KafkaError, OSError) as error:
+            self.failure = error
+        finally:
+            for client in (self._consumer, self._producer):
+                with suppress(Exception):
+                    await asyncio.wait_for(client.stop(), 10)
+        if self.failure is not None:
+            log.error("the timekeeper must stop", error=f"{type(self.failure).__name__}: {self.failure}")
+
+    async def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
+        """Others keep the time of these."""
+        self._forget(revoked)
+
+    async def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
+        """All are placed anew."""
+        self._forget(assigned)
+
+    def _forget(self, places: list[TopicPartition]) -> None:
+        for place in places:
+            self._placed.discard(place)
+            self._behind.pop(place, None)
+            self._deadlines.pop(place.partition, None)
+
+    async def _work(self) -> None:
+        await self._producer.start()
+        await self._consumer.start()
+        while True:
+            try:
+                await self._place()
+            except KafkaError as error:
+                if not error.retriable:
+                    raise
+                log.warning("the timekeeper waits for the broker", error=repr(error))
+                await asyncio.sleep(_PAUSE_S)
+                continue
+            if any(deadlines.full for deadlines in self._deadlines.values()):
+                await asyncio.sleep(_POLL_MS / 1000)  # bounded: what waits passes, then there is room again
+            else:
+                for place, records in (await self._consumer.getmany(timeout_ms=_POLL_MS)).items():
+                    if place in self._placed:
+                        for record in records:
+                            self._see(place, record)
+            await self._catch_up()
+            await self._say_due()
+
+    async def _place(self) -> None:
+        """Go back as far as the longest wait reaches."""
+        places = sorted(self._consumer.assignment() - self._placed)
+        if not places:
+            return
+        since = int((self._clock() - self._waits.longest_s - AGAIN_S[-1] - _MARGIN_S) * 1000)
+        found = await self._consumer.offsets_for_times(dict.fromkeys(places, max(0, since)))
+        ends = await self._consumer.end_offsets(places)
+        for place in places:
+            at = ends[place] if found[place] is None else found[place].offset
+            try:
+                self._consumer.seek(place, at)
+            except IllegalStateError:
+                continue  # taken from us while we asked
+            self._placed.add(place)
+            self._deadlines.setdefault(place.partition, Deadlines(self._waits))
+            if at < ends[place]:
+                self._behind[place] = ends[place]
+
+    def _see(self, place: TopicPartition, record: ConsumerRecord) -> None:
+        topic = self._names[place.topic]
+        if CATALOGUE[topic].ours and not self._seals.valid(topic, record, dict(record.headers)):
+            return  # a dead letter: no agent waits for it
+        try:
+            value = orjson.loads(record.value or b"null")
+            CATALOGUE[topic].validate(value)
+        except ValueError:
+            return  # a dead letter: no agent waits for it
+        self._deadlines[place.partition].see(topic, value, record.timestamp / 1000)
+
+    async def _catch_up(self) -> None:
+        for place, end in list(self._behind.items()):
+            try:
+                if await self._consumer.position(place) >= end:
+                    self._behind.pop(place, None)
+            except IllegalStateError:
+                self._behind.pop(place, None)
+        if self._placed and not self._behind:
+            self.ready.set()
+
+    async def _say_due(self) -> None:
+        unready = {place.partition for place in self._behind}
+        sent = [
+            await self._send(partition, tick)
+            for partition, deadlines in list(self._deadlines.items())
+            if partition not in unready
+            for tick in deadlines.due(self._clock())
+        ]
+        for future in sent:
+            await future
+
+    async def _send(self, partition: int, tick: Tick) -> "asyncio.Future[object]":
+        value = {"id": tick.id, "identity": tick.identity, "by": BY, "ts": tick.ts, "kind": "tick"}
+        key, said, ce_id = tick.identity.encode(), orjson.dumps(value), tick.id.encode()
+        future: asyncio.Future[object] = await self._producer.send(
+            self._settings.prefix + "commands",
+            said,
+            key=key,
+            partition=partition,
+            headers=[
+                (CE_ID, ce_id),
+                ("ce_source", b"endocrine/timekeeper"),
+                ("ce_type", CATALOGUE["commands"].ce_type),
+                ("ce_specversion", b"1.0"),
+                ("ce_subject", key),
+                ("content-type", b"application/json"),
+                (SEAL, self._seals.seal("commands", partition, key, said, ce_id)),
+            ],
+        )
+        return future
+
+
+def main(settings: Settings, told_ready: Callable[[], None] = lambda: None) -> int:
+    """Run until SIGINT or SIGTERM. Exit codes: 0 stopped as asked, 1 failed, 2 the policy cannot be used."""
+    try:
+        policy = load_policy(settings.policy, os.environ)
+    except PolicyFileError as error:
+        print(error, file=sys.stderr)
+        return UNUSABLE
+    try:
+        timekeeper = Timekeeper(settings, waits_of(policy))
+    except SealKeyError as error:
+        print(error, file=sys.stderr)
+        return UNUSABLE
+    return asyncio.run(serve(settings, "timekeeper", timekeeper, told_ready))

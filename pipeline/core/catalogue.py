@@ -1,0 +1,204 @@
+"""The one catalogue of topics: name, model, key, cleanup, retention, owner.
+
+Topic creation, validation, JSON Schemas, the AsyncAPI document, the ACL list and the console's pages come from here.
+Names are without the prefix (`endocrine.` by default).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+
+from endocrine.schemas import (
+    attribution,
+    audits,
+    bonds,
+    checkpoints,
+    commands,
+    dead_letters,
+    effects,
+    feedback,
+    interactions,
+    models,
+    modulations,
+    observations,
+    proofs,
+    signals,
+    tools,
+)
+
+DAY_MS = 86_400_000
+Key = Literal["identity", "identity/primitive", "tool", "digest", "agent/partition", "key id", "dead letter", "effect"]
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One topic of the catalogue."""
+
+    name: str
+    model: Any
+    """A pydantic model, TypedDict or union."""
+    cleanup: Literal["delete", "compact"]
+    summary: str
+    owner: str | None = None
+    """The agent that sends this topic's malformed records to its dead letters and its misfits to their place; None
+    where no agent reads it."""
+    key: Key = "identity"
+    """What the record's key is. `identity/primitive` lies on the identity's partition all the same."""
+    retention_ms: int = 30 * DAY_MS
+    """Milliseconds, counted from the broker's append time; without effect on compacted topics."""
+    coalesce: bool = False
+    """Only the last record per key of a batch is spoken (compacted, read by no agent)."""
+    identity_field: str = "identity"
+    recall: bool = False
+    """Readers recall recent ids of what others produce here, so that a producer's retry changes nothing. Not for
+    observations: their series recognise copies by themselves."""
+    ours: bool = False
+    """Only our agents and connectors write it: a record without a valid seal is a dead letter, `unsealed`."""
+    chained: bool = False
+    """Each record names the hash of the one before it on its partition (core.hash_chain); one agent writes it."""
+
+    @cached_property
+    def adapter(self) -> TypeAdapter[Any]:
+        """The compiled validator of the topic's values."""
+        return TypeAdapter(self.model)
+
+    @cached_property
+    def validate(self) -> Callable[[Any], Any]:
+        """The validator itself: the adapter's own method costs as much again on small records."""
+        return self.adapter.validator.validate_python
+
+    @cached_property
+    def ce_type(self) -> bytes:
+        """CloudEvents type of the topic's derived records."""
+        return f"endocrine.{self.name}.v1".encode()
+
+    @cached_property
+    def ce_type_header(self) -> tuple[str, bytes]:
+        """The header that says it."""
+        return "ce_type", self.ce_type
+
+    @cached_property
+    def key_of(self) -> Callable[[str, Mapping[str, Any]], str]:
+        """The key of a derived record, from its identity and value.
+
+        >>> CATALOGUE["attribution-states"].key_of("ann", {"primitive": "motor.pace"})
+        'ann/motor.pace'
+        """
+        return _KEYS[self.key]
+
+    @property
+    def dead_letters(self) -> str:
+        """Name of the topic of its dead letters."""
+        return f"{self.name}.dlq"
+
+
+_TOPICS = [
+    Topic(
+        "interactions", interactions.Interaction, "delete", "a turn opened, a turn closed", "modulation", recall=True
+    ),
+    Topic("signals", signals.EndocrineSignal, "delete", "endocrine signals", "modulation", recall=True),
+    Topic(
+        "observations",
+        observations.Observation,
+        "delete",
+        "BEHAVE observations",
+        "attribution",
+        identity_field="identity_ref",
+    ),
+    Topic("tool-calls", tools.ToolCall, "delete", "what a model asks for", "gating", recall=True),
+    Topic("tool-results", tools.ToolResult, "delete", "what came of a tool call", "gating", recall=True),
+    Topic("feedback", feedback.FeedbackCard, "delete", "feedback cards", "feedback", recall=True),
+    Topic("detections", bonds.Detection, "delete", "entrainment detections with ULM vectors", "bonds", recall=True),
+    Topic("commands", commands.AnyCommand, "delete", "operator commands", "bonds", recall=True),
+    Topic(
+        "policies",
+        proofs.PublishedPolicy,
+        "compact",
+        "published policies, by digest",
+        key="digest",
+    ),
+    Topic(
+        "model-requests", models.ModelRequest, "delete", "calls to a language model", "audit", recall=True, ours=True
+    ),
+    Topic(
+        "model-replies",
+        models.ModelReply,
+        "delete",
+        "replies of a language model",
+        "conversation",
+        recall=True,
+        ours=True,
+    ),
+    Topic(
+        "effect-starts",
+        effects.EffectStart,
+        "delete",
+        "effects that must not run twice, marked before they run",
+        key="effect",
+        ours=True,
+    ),
+    Topic(
+        "modulations",
+        modulations.Modulation,
+        "delete",
+        "parameters for a turn, with lineage and revision",
+        "gating",
+        ours=True,
+    ),
+    Topic("tool-decisions", tools.ToolDecision, "delete", "gate decisions", "analytics", ours=True),
+    Topic("incidents", tools.Incident, "delete", "incidents", "modulation", ours=True),
+    Topic("scheduled-tasks", tools.ScheduledTask, "delete", "what the scheduler tool was asked"),
+    Topic("tool-analytics", tools.ToolAnalytics, "compact", "figures per tool", key="tool"),
+    Topic("style-tables", feedback.StyleTable, "compact", "feedback style table per identity", "modulation", ours=True),
+    Topic(
+        "attribution-states",
+        attribution.State,
+        "compact",
+        "state per identity and primitive",
+        key="identity/primitive",
+        coalesce=True,
+    ),
+    Topic("attribution-changes", attribution.Change, "delete", "transitions and suspicions", "suspicion", ours=True),
+    Topic("bonds", bonds.Bond, "compact", "bond entry per user", identity_field="user_id", coalesce=True),
+    Topic("bond-events", bonds.BondEvent, "delete", "a bond's life"),
+    Topic("audits", audits.Audit, "delete", "one bundle per turn", retention_ms=365 * DAY_MS, chained=True),
+    Topic(
+        "journal",
+        proofs.JournalEntry,
+        "delete",
+        "what each batch read, in which order",
+        key="agent/partition",
+        retention_ms=365 * DAY_MS,
+    ),
+    Topic(
+        "checkpoints",
+        checkpoints.Checkpoint,
+        "delete",
+        "where the audit chains and the journal stood, signed",
+        key="key id",
+        retention_ms=3650 * DAY_MS,
+    ),
+    Topic(
+        "dlq-actions",
+        dead_letters.DeadLetterAction,
+        "delete",
+        "who sent dead letters again or set them aside",
+        key="dead letter",
+        retention_ms=365 * DAY_MS,
+    ),
+]
+CATALOGUE: Mapping[str, Topic] = {topic.name: topic for topic in _TOPICS}
+
+_KEYS: Mapping[str, Callable[[str, Mapping[str, Any]], str]] = {
+    "identity": lambda identity, value: identity,
+    "identity/primitive": lambda identity, value: f"{identity}/{value['primitive']}",
+    "tool": lambda identity, value: str(value["tool"]),
+    "digest": lambda identity, value: str(value["digest"]),
+    "effect": lambda identity, value: str(value["effect_id"]),
+    "agent/partition": lambda identity, value: f"{value['agent']}/{value['partition']}",
+    "key id": lambda identity, value: str(value["key_id"]),
+    "dead letter": lambda identity, value: f"{value['topic']}/{value['partition']}/{value['offset']}",
+}

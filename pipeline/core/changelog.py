@@ -1,0 +1,79 @@
+"""What a changelog partition says: its keys, and which of its records are void.
+
+Keys: `c` a claim, `h` the head, `s` + state key a state. Each record but a claim carries in the header `claim` the
+offset of its writer's claim. A record whose claim is older than the latest claim before it is void: a zombie wrote it.
+"""
+
+from collections.abc import Iterable, MutableMapping
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from endocrine.pipeline.core.records import Headers
+
+CLAIM_KEY = b"c"
+HEAD_KEY = b"h"
+CLAIM_HEADER = "claim"
+
+
+def state_key(key: str) -> bytes:
+    """The changelog key of a state.
+
+    >>> state_key("ann")
+    b'sann'
+    """
+    return b"s" + key.encode()
+
+
+class Entry(NamedTuple):
+    """One record of a changelog partition."""
+
+    offset: int
+    key: bytes
+    value: bytes | None
+    claim: int
+    """Offset of the writer's claim; of a claim record, its own offset."""
+
+
+def claim_of(headers: Headers) -> int:
+    """The claim a record was written under; -1, older than any, where it names none: then no unit wrote it."""
+    for name, content in headers:
+        if name == CLAIM_HEADER and content is not None:
+            with suppress(ValueError):
+                return int(content)
+    return -1
+
+
+def entries_of(records: Iterable[Any]) -> list[Entry]:
+    """Records of a changelog, as fetched. None of ours is without a key: those are passed over."""
+    return [
+        Entry(raw.offset, raw.key, raw.value, raw.offset if raw.key == CLAIM_KEY else claim_of(raw.headers))
+        for raw in records
+        if raw.key is not None
+    ]
+
+
+class Recovered:
+    """Applies changelog records in offset order, honouring claims."""
+
+    def __init__(self, store: MutableMapping[bytes, bytes]) -> None:
+        self.store = store
+        self.claim = -1
+        """The latest claim seen."""
+        self.void: set[bytes] = set()
+        """Keys whose last record is void: what stands in the store must be written again."""
+
+    def apply(self, entries: Iterable[Entry]) -> None:
+        """Apply the next records."""
+        store, void = self.store, self.void
+        for entry in entries:
+            key, value = entry.key, entry.value
+            if key == CLAIM_KEY:
+                self.claim = entry.offset
+            elif entry.claim < self.claim:
+                void.add(key)
+            else:
+                void.discard(key)
+                if value is None:
+                    store.pop(key, None)
+                else:
+                    store[key] = value

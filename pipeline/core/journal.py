@@ -1,0 +1,90 @@
+"""The journal's record of a batch: what was read, in which order (architecture, section 5)."""
+
+import hashlib
+import struct
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import orjson
+
+from endocrine.pipeline.core.records import SEAL, Outgoing, Raw
+from endocrine.pipeline.core.seals import Seals
+
+_NULL = b"\xff\xff\xff\xff"
+_size = struct.Struct(">I").pack
+
+
+def inputs_digest(records: Iterable[tuple[str, Raw]]) -> str:
+    """SHA-256 over keys and values in order, each after its length (4 bytes, big-endian; ff ff ff ff for null)."""
+    parts: list[bytes] = []
+    for _, raw in records:
+        key, value = raw.key, raw.value
+        if key is None or value is None:
+            parts += (_sized(key), _sized(value))
+        else:
+            parts.append(b"%b%b%b%b" % (_size(len(key)), key, _size(len(value)), value))
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def _sized(part: bytes | None) -> bytes:
+    return _NULL if part is None else _size(len(part)) + part
+
+
+def runs_of(records: Iterable[tuple[str, Raw]]) -> list[list[str | int]]:
+    """[topic, first offset, count] in the order read; offsets within a run follow each other."""
+    runs: list[list[str | int]] = []
+    topic, following = "", -1
+    run: list[Any] = []
+    for name, raw in records:
+        if name == topic and raw.offset == following:
+            run[2] += 1
+        else:
+            topic, run = name, [name, raw.offset, 1]
+            runs.append(run)
+        following = raw.offset + 1
+    return runs
+
+
+def journal_record(
+    agent: str,
+    partition: int,
+    batch: int,
+    records: Sequence[tuple[str, Raw]],
+    *,
+    previous: str | None,
+    policy: str,
+    version: str,
+    claim: int,
+    seals: Seals,
+    refused: str | None = None,
+    forged: Sequence[tuple[str, int]] = (),
+) -> Outgoing:
+    """The batch's journal record, last in its outbox.
+
+    previous: SHA-256 of the previous one's bytes. refused: why nothing of the batch was thought, where that is so.
+    forged: (topic, offset) of records that carried a seal that was none of ours.
+    """
+    entry: dict[str, Any] = {
+        "agent": agent,
+        "partition": partition,
+        "batch": batch,
+        "runs": runs_of(records),
+        "inputs": inputs_digest(records),
+        "previous": previous,
+        "policy": policy,
+        "version": version,
+        "claim": claim,
+    }
+    if refused is not None:
+        entry["refused"] = refused
+    if forged:
+        entry["forged"] = forged
+    value = orjson.dumps(entry)
+    key, ce_id = f"{agent}/{partition}".encode(), f"journal/{agent}/{partition}/{batch}".encode()
+    own = (
+        ("ce_id", ce_id),
+        ("ce_type", b"endocrine.journal.v1"),
+        ("ce_subject", key),
+        (SEAL, seals.seal("journal", partition, key, value, ce_id)),
+    )
+    return Outgoing("journal", partition, key, value, own, True)

@@ -1,0 +1,28 @@
+"""A batch that was thought and has not been written yet."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from endocrine.pipeline.core.batch import Tally
+from endocrine.pipeline.core.checkpoint import Head
+from endocrine.pipeline.core.records import Outgoing
+
+Items = list[tuple[bytes, bytes | None]]
+"""Changelog records: keys and values, None for a tombstone."""
+
+
+@dataclass(slots=True)
+class Thought:
+    """What Read and Think made of some records."""
+
+    read: int
+    """How many records."""
+    aside: list[Outgoing]
+    """Dead letters and misfits, spoken before anything is remembered."""
+    head: Head
+    """As it will be; its outbox is what the batch says."""
+    items: Items
+    """What is remembered, the head last."""
+    states: Mapping[str, bytes | None]
+    """The same by state key, for the batch that is thought next."""
+    tally: Tally

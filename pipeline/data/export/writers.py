@@ -1,0 +1,132 @@
+"""Rows into files. A writer takes batches of rows and holds none of them."""
+
+import csv
+import io
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, BinaryIO, Protocol
+
+import orjson
+
+from endocrine.pipeline.core.time_format import show_time
+from endocrine.pipeline.data.export.columns import Column, Kind
+from endocrine.pipeline.data.export.rows import Row
+
+PYARROW = "pyarrow>=20"
+"""As in pyproject.toml, extra `export`."""
+INSTALL = f"{sys.executable} -m pip install '{PYARROW}'"
+"""For the environment that runs, whether a checkout's or another."""
+
+
+class ExportError(Exception):
+    """The export cannot be made. The message says what to do."""
+
+
+class Writer(Protocol):
+    """Writes one file."""
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Some more rows: a row group, in Parquet."""
+
+    def close(self) -> None:
+        """No more rows."""
+
+
+class JsonLines:
+    """One JSON object per line: columns that do not apply are left out; objects and lists as they are."""
+
+    def __init__(self, file: BinaryIO, columns: Sequence[Column]) -> None:
+        self._file = file
+        self._columns = columns
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Some more lines."""
+        for row in rows:
+            shown = {name: _shown(kind, row[name]) for name, kind in self._columns if name in row}
+            self._file.write(orjson.dumps(shown) + b"\n")
+
+    def close(self) -> None:
+        """Nothing is held back."""
+
+
+class Csv:
+    """RFC 4180 with a header line, UTF-8; objects and lists as JSON text; missing and null are empty."""
+
+    def __init__(self, file: BinaryIO, columns: Sequence[Column]) -> None:
+        self._text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+        self._writer = csv.writer(self._text)
+        self._columns = columns
+        self._writer.writerow([name for name, _ in columns])
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Some more lines."""
+        self._writer.writerows([_cell(kind, row.get(name)) for name, kind in self._columns] for row in rows)
+
+    def close(self) -> None:
+        """Flush; the file stays open for who opened it."""
+        self._text.detach()
+
+
+class Parquet:
+    """Typed columns, zstd; objects and lists as JSON text; times as timestamps in UTC."""
+
+    def __init__(self, file: BinaryIO, columns: Sequence[Column]) -> None:
+        try:
+            import pyarrow
+            import pyarrow.parquet
+        except ImportError:
+            told = f"Parquet needs the library pyarrow: {INSTALL}; csv and jsonl need nothing more"
+            raise ExportError(told) from None
+        types = {
+            "text": pyarrow.string(),
+            "json": pyarrow.string(),
+            "int": pyarrow.int64(),
+            "float": pyarrow.float64(),
+            "bool": pyarrow.bool_(),
+            "time": pyarrow.timestamp("ms", tz="UTC"),
+        }
+        self._columns = columns
+        self._pyarrow = pyarrow
+        self._schema = pyarrow.schema([(name, types[kind]) for name, kind in columns])
+        self._writer: Any = pyarrow.parquet.ParquetWriter(file, self._schema, compression="zstd")
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """One row group."""
+        arrays = [
+            self._pyarrow.array([_plain(kind, row.get(name)) for row in rows], type=self._schema.field(name).type)
+            for name, kind in self._columns
+        ]
+        self._writer.write_table(self._pyarrow.Table.from_arrays(arrays, schema=self._schema))
+
+    def close(self) -> None:
+        """Write the footer."""
+        self._writer.close()
+
+
+Opened = Callable[[BinaryIO, Sequence[Column]], Writer]
+FORMATS: dict[str, Opened] = {
+    "parquet": Parquet,
+    "csv": Csv,
+    "jsonl": JsonLines,
+}
+
+
+def _shown(kind: Kind, value: Any) -> Any:
+    return show_time(value / 1000) if kind == "time" and value is not None else value
+
+
+def _plain(kind: Kind, value: Any) -> Any:
+    return orjson.dumps(value).decode() if kind == "json" and value is not None else value
+
+
+def _cell(kind: Kind, value: Any) -> Any:
+    if isinstance(value, bool) and kind == "bool":
+        return "true" if value else "false"
+    return _shown(kind, _plain(kind, value))
+
+
+def close_quietly(writer: Writer) -> None:
+    """Close a writer whose file is given up."""
+    with suppress(Exception):
+        writer.close()

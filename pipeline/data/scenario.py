@@ -1,0 +1,109 @@
+"""The bundled scenario: a finite story for the demo, and the same story round after round for a feed without end.
+
+The data lies in config/scenario.jsonl, one `{"topic", "value"}` per line, told in docs/scenario.md.
+"""
+
+import itertools
+from collections.abc import Iterator
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import orjson
+
+ROUND_SECONDS = 2 * 86_400.0
+"""Event time between the beginnings of two rounds; the story itself takes a little more than one day."""
+CASTS = 16
+"""After so many rounds the identities come back, so that a feed without end does not need memory without end."""
+IDENTITIES = ("identity", "identity_ref")
+IDS = ("id", "audit_id", "session_id", "call_id", "target_action_id", "evidence_ref")
+TIMES = ("ts", "start_ts", "end_ts")
+
+
+def lines() -> Iterator[dict[str, Any]]:
+    """The scenario, line by line, in the order in which it is to be applied."""
+    with resources.files("endocrine.config").joinpath("scenario.jsonl").open("rb") as file:
+        for line in file:
+            yield orjson.loads(line)
+
+
+def repeat(rounds: int | None = None, start: int = 0) -> Iterator[dict[str, Any]]:
+    """Rounds `start`, `start + 1`, ...: `rounds` of them, or without end.
+
+    Round 0 is the scenario itself. Round n happens n times ROUND_SECONDS later; its ids end in `.rn`, its identities in
+    `.c` and n modulo CASTS. The same round is the same lines, every time.
+    """
+    story = list(lines())
+    numbers = itertools.count(start) if rounds is None else range(start, start + rounds)
+    for number in numbers:
+        for line in story:
+            yield line | {"value": _shifted(line["value"], number)}
+
+
+def round_of(identifier: str) -> int | None:
+    """The round that an id of the scenario belongs to, from 0; None for an id that is not of the scenario.
+
+    >>> round_of("ann-turn-1.r2"), round_of("ann-turn-1"), round_of("mine.r2")
+    (2, 0, None)
+    """
+    name, mark, number = identifier.rpartition(".r")
+    if mark and number.isdigit() and name in _ids():
+        return int(number)
+    return 0 if identifier in _ids() else None
+
+
+@cache
+def _ids() -> frozenset[str]:
+    """The ids of round 0."""
+    return frozenset(str(line["value"][name]) for line in lines() for name in IDS if line["value"].get(name))
+
+
+def live(line: dict[str, Any], number: int, began: float) -> dict[str, Any]:
+    """A line of round `number` with its times moved: as it is fed in a round that begins at `began` (since 1970).
+
+    A broker's workers believe no time that lies ahead, and no old call (rules, section 10). The story takes two minutes
+    and ends when the feed begins, so that what is decided does not depend on the feed's pace; for those who have a
+    morning one day later, the day before is moved into the past. `timestamp` is the append time that `simulate` then
+    goes by, so that both decide alike.
+    """
+    last, day, theirs = _days()
+    value = line["value"]
+    name = next(value[field] for field in IDENTITIES if field in value)
+    shift = began - last - number * ROUND_SECONDS - (day if name.partition(".c")[0] in theirs else 0.0)
+    return line | {"value": _moved(value, shift), "timestamp": began}
+
+
+@cache
+def _days() -> tuple[float, float, frozenset[str]]:
+    """When the story ends, the night left out, how long that is (seconds), and who is in it the next morning."""
+    story = list(lines())
+    times = [line["value"]["ts"] for line in story]
+    morning = max(range(1, len(times)), key=lambda n: times[n] - times[n - 1])
+    rest = (line["value"] for line in story[morning:])
+    theirs = frozenset(next(value[field] for field in IDENTITIES if field in value) for value in rest)
+    night = times[morning] - times[morning - 1]
+    return max(times[morning - 1], times[-1] - night), night, theirs
+
+
+def _moved(value: dict[str, Any], shift: float) -> dict[str, Any]:
+    """The value with its times `shift` seconds later."""
+    return {
+        name: round(item + shift, 3) if name in TIMES else _moved(item, shift) if name == "window" else item
+        for name, item in value.items()
+    }
+
+
+def _shifted(value: dict[str, Any], number: int) -> dict[str, Any]:
+    shifted: dict[str, Any] = {}
+    for name, item in value.items():
+        if name in TIMES:
+            shifted[name] = round(item + number * ROUND_SECONDS, 3)
+        elif name in IDENTITIES and number % CASTS:
+            shifted[name] = f"{item}.c{number % CASTS}"
+        elif name in IDS and number:
+            shifted[name] = f"{item}.r{number}"
+        elif name == "window":
+            shifted[name] = _shifted(item, number)
+        else:
+            shifted[name] = item
+    return shifted

@@ -1,5 +1,0 @@
-"""What the catalogue tells other programs: JSON Schemas of every topic, and an AsyncAPI 3 document."""
-
-from pipeline.export.files import export
-
-__all__ = ["export"]

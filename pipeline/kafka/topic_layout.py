@@ -1,0 +1,48 @@
+"""Every topic as a worker needs it on the broker: those of the catalogue, their dead letters, the changelogs."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.process.settings import Settings
+
+
+@dataclass(frozen=True)
+class PhysicalTopic:
+    """One topic as it stands on the broker: a topic of the catalogue, its dead letters, or an agent's changelog."""
+
+    name: str
+    """With the prefix."""
+    partitions: int
+    replication: int
+    configs: Mapping[str, str]
+    """The topic configs we set; the broker's defaults hold for the others."""
+    summary: str
+
+
+def changelog_name(settings: Settings, agent: str) -> str:
+    """The topic an agent's state is remembered in."""
+    return f"{settings.prefix}changelog.{agent}"
+
+
+def physical_topics(settings: Settings, agent_names: Iterable[str]) -> list[PhysicalTopic]:
+    """Every topic that must exist before a worker joins: the catalogue in its order, then changelogs by agent."""
+    topics = []
+    append_time = {"message.timestamp.type": "LogAppendTime"}
+    for topic in CATALOGUE.values():
+        configs = append_time | {"max.message.bytes": str(settings.topic_message_bytes)}
+        retention = {"cleanup.policy": "delete", "retention.ms": str(topic.retention_ms)}
+        cleanup = retention if topic.cleanup == "delete" else {"cleanup.policy": "compact"}
+        topics.append((topic.name, cleanup | configs, topic.summary))
+        if topic.owner is not None:
+            # What was just taken must fit with the headers that say why it was refused.
+            larger = {"max.message.bytes": str(settings.sizes.room(topic.dead_letters))}
+            topics.append((topic.dead_letters, retention | configs | larger, f"dead letters of {topic.name}"))
+    for agent in agent_names:
+        configs = append_time | {"max.message.bytes": str(settings.changelog_message_bytes)}
+        configs |= {"cleanup.policy": "compact", "min.compaction.lag.ms": str(settings.compaction_lag_ms)}
+        topics.append((f"changelog.{agent}", configs, f"what {agent} remembers"))
+    return [
+        PhysicalTopic(settings.prefix + name, settings.partitions, settings.replication, configs, summary)
+        for name, configs, summary in topics
+    ]

@@ -1,0 +1,88 @@
+"""A conversation over the broker: opens turns, follows what becomes of them."""
+
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+from aiokafka import AIOKafkaProducer, TopicPartition
+
+from endocrine.pipeline.core.partitioning import partition_of
+from endocrine.pipeline.data.ingest.produce import message
+from endocrine.pipeline.kafka import clients
+from endocrine.pipeline.local.chat.turn import TOPICS, Turn
+from endocrine.pipeline.process.settings import Settings
+
+BY = "chat"
+"""What records of ours name as their client, source or operator."""
+_POLL_MS = 100
+
+
+class Talk:
+    """One identity's conversation. `start`, then `open` and `follow`; `stop`. Raises aiokafka's KafkaError."""
+
+    def __init__(self, settings: Settings, identity: str, model: str | None) -> None:
+        self.identity = identity
+        self._settings = settings
+        self._model = model
+        self._session = f"chat-{uuid.uuid4().hex[:12]}"
+        self._turn = 0
+        self._partition = partition_of(identity, settings.partitions)
+        self._producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap, enable_idempotence=True)
+        self._consumer = clients.consumer(settings, group_id=None, fetch_max_wait_ms=_POLL_MS)
+
+    async def start(self) -> None:
+        """Connect, and read from now on."""
+        await self._producer.start()
+        await self._consumer.start()
+        prefix = self._settings.prefix
+        places = [TopicPartition(prefix + topic, self._partition) for topic in (*TOPICS, "incidents")]
+        self._consumer.assign(places)
+        for place, end in (await self._consumer.end_offsets(places)).items():
+            self._consumer.seek(place, end)
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        await self._consumer.stop()
+        await self._producer.stop()
+
+    async def open(self, prompt: str, signals: Sequence[Mapping[str, Any]] = ()) -> Turn:
+        """Open a turn that we are to answer."""
+        turn = Turn(f"{self._session}-{self._turn}")
+        opened = {
+            "kind": "opened",
+            "audit_id": turn.audit_id,
+            "session_id": self._session,
+            "turn": self._turn,
+            "client": BY,
+            "model": self._model,
+            "prompt": prompt,
+            "respond": True,
+            "signals": [dict(one) for one in signals] or None,
+        }
+        self._turn += 1
+        await self.send("interactions", {name: value for name, value in opened.items() if value is not None})
+        return turn
+
+    async def send(self, topic: str, value: Mapping[str, Any]) -> None:
+        """Send a record of this identity; it gets an id and the time."""
+        whole = {"id": f"{BY}-{uuid.uuid4().hex}", "identity": self.identity, **value, "ts": time.time()}
+        key, content, headers = message({"topic": topic, "value": whole}, source=f"endocrine/{BY}")
+        await self._producer.send_and_wait(
+            self._settings.prefix + topic, content, key=key, headers=headers, partition=self._partition
+        )
+
+    async def follow(self, turn: Turn) -> bool:
+        """Wait a little for records of the turn; whether any came."""
+        news = False
+        for place, records in (await self._consumer.getmany(timeout_ms=_POLL_MS)).items():
+            topic = place.topic.removeprefix(self._settings.prefix)
+            for raw in records:
+                try:
+                    value = orjson.loads(raw.value or b"null")
+                except ValueError:
+                    continue
+                if isinstance(value, dict):
+                    news = turn.take(topic, value) or news
+        return news

@@ -1,0 +1,297 @@
+"""One run, from start to end: stack, topics, worker, read models, feed, view; ended in the opposite order.
+
+Start: 1 hold the folder; 2 local stack; 3 topics; 4 worker; 5 read models and watcher; 6 view; 7 feed.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+from aiokafka.admin import AIOKafkaAdminClient
+
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.data import scenario
+from endocrine.pipeline.kafka.admin import ensure_topics
+from endocrine.pipeline.kafka.members import evict
+from endocrine.pipeline.local import stack as local_stack
+from endocrine.pipeline.local.live.display import face
+from endocrine.pipeline.local.live.feeder import Feeder
+from endocrine.pipeline.local.live.folder import Place, emptied, held
+from endocrine.pipeline.local.live.status import Rate, Status
+from endocrine.pipeline.local.live.summary import summary
+from endocrine.pipeline.local.live.totals import Totals
+from endocrine.pipeline.local.live.view_state import Board
+from endocrine.pipeline.local.live.watcher import Watcher
+from endocrine.pipeline.local.live.worker import RESTARTS, WorkerChild
+from endocrine.pipeline.local.prepare import prepared
+from endocrine.pipeline.local.stack import LocalStack
+from endocrine.pipeline.process import stopping
+from endocrine.pipeline.process.cancelling import cancelled
+from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.process.subprocesses import BrokerError
+from endocrine.pipeline.views.event import Event
+from endocrine.pipeline.views.redis import Projection
+
+REFRESH_S = 0.2
+"""Seconds between two drawings of the view."""
+FRESH_S = 10.0
+"""Seconds a note stays at the foot of the view."""
+STALLED_S = 60.0
+"""A demo in which nothing is derived for so long has failed."""
+COMMIT_INTERVAL_S = 0.5
+"""Seconds between the worker's commits: with one worker they cost little, and it says as often whether it is ready."""
+COMPACTION_LAG_MS = 600_000
+"""Of changelogs on the local stack: its worker ends with it, so no write of a paused one can come a day later."""
+LEAVE_S = 10.0
+"""Seconds that each client of ours has to stop."""
+TOPICS_TIMEOUT_S = 10.0
+"""Seconds until a broker that does not answer is given up; one of our own has said already that it is there."""
+OWN_TOPICS_TIMEOUT_S = 90.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a person asked for."""
+
+    demo: bool
+    bootstrap: str | None
+    """Kafka to use instead of one of our own."""
+    pace: float
+    """Records per second."""
+    rounds: int
+    """Rounds of the scenario to feed, in `run` together with what earlier runs on the folder fed."""
+
+    @property
+    def command(self) -> str:
+        """Name of the command."""
+        return "demo" if self.demo else "run"
+
+
+class RunFailed(RuntimeError):
+    """The run cannot go on. The message says why and what to do."""
+
+
+class Session:
+    """A run. `run` once, from the main thread."""
+
+    def __init__(self, settings: Settings, plan: Plan) -> None:
+        self._plan = plan
+        self._folder = settings.data_dir / "demo" if plan.demo else settings.data_dir
+        self._lock = settings.data_dir / f"{plan.command}.lock"
+        self._settings = settings.model_copy(update={"data_dir": self._folder})
+        self._stop = asyncio.Event()
+        self._face = face(self._stop.set)
+        self._board, self._totals, self._status = Board(scenario.round_of), Totals(), Status(plan.command)
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._ending = contextlib.AsyncExitStack()
+        self._moved_at = time.monotonic()
+        self._noted_at = 0.0
+
+    async def run(self) -> bool:
+        """Until it is done or asked to stop; True: done. Raises what made it fail."""
+        with (
+            stopping.asked(self._stop.set, more=(signal.SIGHUP,)),
+            held(self._lock, self._folder, self._plan.command),
+        ):
+            if self._plan.demo:
+                emptied(self._folder)
+            _logs_to(self._folder / "run.log")
+            work = asyncio.create_task(self._work())
+            asked = asyncio.create_task(self._stop.wait())
+            waiting: set[asyncio.Future[Any]] = {work, asked, self._failure}
+            try:
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                await self._end(work, asked)
+            if self._failure.done():
+                self._failure.result()
+            return not work.cancelled() and work.result() is None
+
+    async def _end(self, work: asyncio.Task[None], asked: asyncio.Task[Any]) -> None:
+        self._face.close()
+        # A client that leaves its group waits for a broker that may not answer; what it has left to say is not needed.
+        await cancelled([work, asked, *self._tasks], within_s=LEAVE_S)
+        with self._face.step("stopping: worker and local stack finish what they have"):
+            await self._ending.aclose()
+
+    # ---- start ----
+
+    async def _work(self) -> None:
+        started = time.monotonic()
+        stack = await self._start_stack()
+        with self._face.step(f"topics at {self._settings.bootstrap}"):
+            names = [agent.name for agent in AGENTS]
+            patience = OWN_TOPICS_TIMEOUT_S if stack and stack.kafka else TOPICS_TIMEOUT_S
+            if self._plan.demo and self._plan.bootstrap:
+                self._ending.push_async_callback(self._delete_topics)
+            work: list[Coroutine[Any, Any, object]] = [ensure_topics(self._settings, names, timeout_s=patience)]
+            if stack and stack.kafka:
+                groups = self._settings.group, f"{self._settings.group}.projection"
+                work += [evict(self._settings.bootstrap, group) for group in groups]
+            await asyncio.gather(*work)
+        worker = WorkerChild(
+            self._settings, note=self._note, bury=self._bury, restarts=0 if self._plan.demo else RESTARTS
+        )
+        self._ending.push_async_callback(worker.stop)
+        self._begin(worker.run())
+        with self._face.step("worker takes over its partitions"):
+            watcher = Watcher(self._settings, AGENTS, self._deliver, whole=self._plan.demo)
+            self._ending.push_async_callback(_soon, watcher.stop)
+            await watcher.start()
+            await worker.ready.wait()
+        self._begin(watcher.run())
+        self._begin(self._project())
+        feeder = self._feeder(watcher)
+        self._status.bootstrap = self._settings.bootstrap
+        self._face.open(self._board, self._status)
+        self._begin(self._keep_fresh(stack, worker, watcher, feeder))
+        self._moved_at = time.monotonic()
+        await feeder.run()
+        if not self._plan.demo:
+            rounds = self._plan.rounds
+            fed = f"{rounds} rounds of the scenario are fed (--rounds N: more)" if rounds else "nothing is fed"
+            self._note(f"{fed}; produce your own to {self._settings.bootstrap}")
+            await asyncio.Event().wait()
+        await watcher.settled()
+        await watcher.caught_up()
+        self._face.close()
+        for line in summary(self._totals, feeder.sent, time.monotonic() - started):
+            self._face.say(line)
+
+    async def _start_stack(self) -> LocalStack | None:
+        """The local stack, or what of it is not somewhere else; None where all is. The settings say where they are."""
+        plan, given = self._plan, None if self._plan.demo else self._settings.redis_url
+        found = None if plan.bootstrap else local_stack.running(self._folder)
+        stack = None
+        if found and found.stays:
+            where = {"bootstrap": found.bootstrap, "redis_url": given or found.redis_url}
+        else:
+            stack = LocalStack(self._folder, kafka=plan.bootstrap is None, valkey=given is None)
+            if stack.kafka:
+                await prepared(self._face.progress)
+            with self._face.step("Kafka and Valkey" if stack.kafka else "Valkey"):
+                self._ending.push_async_callback(stack.stop)
+                await stack.start()
+            where = {"bootstrap": plan.bootstrap or stack.bootstrap, "redis_url": given or stack.redis_url}
+        update: dict[str, Any] = dict(where)
+        update["commit_interval_s"] = min(COMMIT_INTERVAL_S, self._settings.commit_interval_s)
+        if plan.bootstrap is None:
+            update["compaction_lag_ms"] = min(COMPACTION_LAG_MS, self._settings.compaction_lag_ms)
+        if plan.demo and plan.bootstrap:
+            # Topics of its own: on those of others, equal runs would not come to equal counts.
+            update["prefix"] = f"{self._settings.prefix}demo-{uuid.uuid4().hex[:8]}."
+            update["group"] = f"{update['prefix']}group"
+        self._settings = self._settings.model_copy(update=update)
+        return stack
+
+    async def _bury(self) -> None:
+        if self._plan.bootstrap is None:
+            await evict(self._settings.bootstrap, self._settings.group)
+
+    async def _delete_topics(self) -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.bootstrap)
+        await admin.start()
+        try:
+            mine = [name for name in await admin.list_topics() if name.startswith(self._settings.prefix)]
+            if mine:
+                await admin.delete_topics(mine)
+        finally:
+            await admin.close()
+
+    def _feeder(self, watcher: Watcher) -> Feeder:
+        place = None
+        if not self._plan.demo:
+            kafka = self._plan.bootstrap
+            place = Place(self._folder, f"{kafka} {self._settings.prefix}" if kafka else "local")
+        return Feeder(
+            self._settings,
+            pace=self._plan.pace,
+            rounds=self._plan.rounds,
+            note=self._note,
+            # In lock step per partition, so that topics interleave alike in every demo.
+            before=watcher.settled if self._plan.demo else None,
+            place=place,
+        )
+
+    # ---- while it runs ----
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run beside the others; its failure ends the run."""
+
+        async def guarded() -> None:
+            try:
+                await work
+            except Exception as error:
+                if not self._failure.done():
+                    self._failure.set_exception(error)
+
+        self._tasks.append(asyncio.create_task(guarded()))
+
+    async def _project(self) -> None:
+        """Read models: without them the pipeline goes on, so in `run` their failure is a note."""
+        try:
+            await Projection(self._settings).run()
+        except Exception as error:
+            if self._plan.demo:
+                raise
+            self._note(f"read models stopped: {error}")
+
+    async def _keep_fresh(
+        self, stack: LocalStack | None, worker: WorkerChild, watcher: Watcher, feeder: Feeder
+    ) -> None:
+        status, fed, derived = self._status, Rate(), Rate()
+        while True:
+            now = time.monotonic()
+            status.worker = "up" if worker.ready.is_set() else "restarting"
+            status.fed, status.to_feed, status.round = feeder.sent, feeder.total, feeder.round
+            status.derived = self._totals.records.total()
+            status.dead = self._totals.dead.total()
+            status.fed_rate, status.derived_rate = fed.at(now, status.fed), derived.at(now, status.derived)
+            status.lag = watcher.fronts.lag(watcher.ends)
+            if status.note and now - self._noted_at > FRESH_S:
+                status.note = ""
+            if stack and (died := stack.died()):
+                raise BrokerError(died)
+            if self._plan.demo and now - self._moved_at > STALLED_S:
+                raise RunFailed(
+                    f"nothing was derived for {STALLED_S:.0f} s, lag {status.lag}; see {worker.log} and"
+                    f" {self._folder / 'run.log'}"
+                )
+            self._face.refresh()
+            await asyncio.sleep(REFRESH_S)
+
+    def _deliver(self, event: Event) -> None:
+        self._board.apply(event)
+        if event.fresh and self._totals.apply(event):
+            self._moved_at = time.monotonic()
+            self._face.event(event)
+
+    def _note(self, text: str) -> None:
+        self._noted_at = time.monotonic()
+        self._face.note(text)
+
+
+def _logs_to(file: Path) -> None:
+    """What libraries say in this process goes to a file: on the terminal it would lie across the view."""
+    logging.basicConfig(
+        filename=file, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
+    )
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(file=file.open("a", buffering=1)),
+        cache_logger_on_first_use=False,
+    )
+
+
+async def _soon(stop: Callable[[], Awaitable[object]]) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop(), LEAVE_S)

@@ -1,0 +1,119 @@
+"""Settings of a process: environment variables `ENDOCRINE_*`, read once, validated, passed down."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+from pydantic_settings import SettingsConfigDict
+
+from endocrine.pipeline.core.sizes import Sizes
+from endocrine.pipeline.process.environment import EnvironmentSettings
+
+MIB = 1 << 20
+METADATA_MAX_AGE_MS = 5_000
+"""Milliseconds after which a member of a group asks for its topics again. A Kafka that has just started answers without
+naming itself; a leader that asked then sees no topics, assigns nobody anything, and asks again only at this age."""
+
+
+def addresses(text: str) -> str:
+    """The text, if it is `host:port`, comma separated, as aiokafka takes it. Raises ValueError: what was expected."""
+    for address in text.split(","):
+        host, _, port = address.strip().rpartition(":")
+        if not host or not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535:
+            raise ValueError("host:port, comma separated, the port from 1 to 65535")
+    return text
+
+
+class Settings(EnvironmentSettings):
+    """Every field may be given as `ENDOCRINE_<NAME>` in the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="ENDOCRINE_", extra="ignore", frozen=True)
+
+    bootstrap: Annotated[
+        str, AfterValidator(addresses), Field(description="Kafka bootstrap servers, host:port, comma separated.")
+    ] = "127.0.0.1:9092"
+    redis_url: Annotated[str | None, Field(description="Redis for the read models; None: no projection.")] = None
+    redis_db: Annotated[int, Field(ge=0, description="Redis database of the read models where the URL names none.")] = (
+        12
+    )
+    redis_events_kept: Annotated[int, Field(ge=1, description="Bond events kept per user in Redis, newest first.")] = (
+        1000
+    )
+    redis_timeout_s: Annotated[float, Field(gt=0, description="Seconds until a Redis that hangs counts as away.")] = 5.0
+    prefix: Annotated[str, Field(pattern=r"^[a-z0-9._-]*$", description="Prefix of every topic.")] = "endocrine."
+    group: Annotated[str, Field(min_length=1, description="Consumer group (Faust application id).")] = "endocrine"
+    instance: Annotated[
+        str | None,
+        Field(description="Static group membership: a restarted worker of this name gets its partitions back at once."),
+    ] = None
+    partitions: Annotated[int, Field(ge=1, le=1024, description="Partitions of every topic; fixed for its life.")] = 4
+    replication: Annotated[int, Field(ge=1, le=10, description="Replication factor of topics we create.")] = 1
+    policy: Annotated[Path | None, Field(description="Policy file laid over the shipped one.")] = None
+    data_dir: Annotated[Path, Field(description="Where a local broker and local stores keep their data.")] = Path(
+        ".endocrine"
+    )
+    store: Annotated[Literal["memory", "rocksdb"], Field(description="Where agents' state is held locally.")] = "memory"
+
+    build: Annotated[str | None, Field(description="Short commit id of a deployment, put on derived records.")] = None
+
+    max_record_bytes: Annotated[
+        int, Field(ge=1024, description="A larger value on a source topic is a dead letter. Bytes.")
+    ] = MIB
+    max_header_bytes: Annotated[
+        int,
+        Field(ge=1024, le=64 << 10, description="Others' records with more bytes of headers are dead letters."),
+    ] = 64 << 10
+    topic_message_bytes: Annotated[
+        int,
+        Field(ge=MIB, description="max.message.bytes of topics; above max_record_bytes, so that it can be refused."),
+    ] = 4 * MIB
+    max_batch_bytes: Annotated[
+        int,
+        Field(
+            ge=MIB,
+            description="Bytes that a compressed record batch may decompress to; a larger one is one dead letter. "
+            "Replay must have the workers' value.",
+        ),
+    ] = 64 * MIB
+    changelog_message_bytes: Annotated[
+        int, Field(ge=MIB, description="max.message.bytes of changelogs: the largest checkpoint of a batch.")
+    ] = 16 * MIB
+    compaction_lag_ms: Annotated[
+        int, Field(ge=0, description="min.compaction.lag.ms of changelogs: above the longest outage of a worker.")
+    ] = 86_400_000
+    session_timeout_s: Annotated[float, Field(gt=0, description="Seconds without heartbeat until a worker is out.")] = (
+        10.0
+    )
+    max_batch_records: Annotated[int, Field(ge=1, description="Records processed at once by one agent partition.")] = (
+        2000
+    )
+    commit_interval_s: Annotated[float, Field(gt=0, description="Seconds between offset commits (displays only).")] = (
+        2.0
+    )
+    reject_fuse_share: Annotated[
+        float,
+        Field(gt=0, le=1, description="A worker whose agents fail on more than this share of a window stops."),
+    ] = 0.5
+    metrics_port: Annotated[
+        int | None, Field(ge=1, le=65535, description="Port on loopback where Prometheus reads; None: not served.")
+    ] = None
+    reject_fuse_window: Annotated[int, Field(ge=1, description="Records in the fuse's window.")] = 2000
+    seal_key_file: Annotated[
+        Path | None,
+        Field(
+            description="Keys that workers and connectors share to seal what they write. None: `seal.keys` in "
+            "data_dir, made when it is not there, for a broker on this machine only."
+        ),
+    ] = None
+    prompt_key_file: Annotated[
+        Path | None,
+        Field(
+            description="Keys of prompt hashes, which the policy names by their fingerprints; workers and replay need "
+            "them. None: `prompt.keys` in data_dir, if it is there."
+        ),
+    ] = None
+
+    @property
+    def sizes(self) -> Sizes:
+        """How large records may be."""
+        return Sizes(self.max_record_bytes, self.max_header_bytes, self.topic_message_bytes)

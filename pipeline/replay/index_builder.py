@@ -1,0 +1,84 @@
+"""One pass over what stands on the topics: which unit claims to have written each record, in which batch."""
+
+from collections.abc import Mapping
+
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.records import CUT, SEAL, Headers
+from endocrine.pipeline.replay.output_streams import Index, digest_of
+from endocrine.pipeline.replay.plan import Plan
+from endocrine.pipeline.replay.provenance import NO_BATCH, origin_of
+from endocrine.pipeline.replay.record_log import Log
+from endocrine.pipeline.replay.report import Report, Scope
+from endocrine.pipeline.replay.serialized import ending, unpacked
+
+Latest = dict[tuple[str, int], dict[bytes, int]]
+"""Of compacted topics with holes: the last offset of each key, by its digest."""
+
+
+def key_digest(key: bytes | None) -> bytes:
+    """16 bytes that stand for a key."""
+    return digest_of((key, None, ()))
+
+
+def latest_of(logs: Mapping[tuple[str, int], Log]) -> Latest:
+    """The last offset of each key, where compaction has taken records."""
+    return {
+        (topic, partition): {key_digest(raw.key): raw.offset for raw in log}
+        for (topic, partition), log in logs.items()
+        if topic in CATALOGUE and CATALOGUE[topic].cleanup == "compact" and topic != "policies" and not log.whole
+    }
+
+
+def fill(
+    index: Index, logs: Mapping[tuple[str, int], Log], plans: Mapping[str, Plan], scope: Scope, report: Report
+) -> None:
+    """Put every record of our making on its unit's lane, as far as it is asked for."""
+    for (topic, partition), log in logs.items():
+        if topic in ("journal", "policies"):
+            continue
+        simple = scope.whole and not topic.endswith(".dlq")
+        place, batch, ending = ("", topic, partition), NO_BATCH, None
+        first = following = 0
+        # Records from `first` up to `following` are of this batch and not on its lane yet.
+        for offset, body in log.bodies():
+            # Records of one batch lie side by side and end in the same headers, its cut among them, which says all that
+            # their origin would. What only pretends to be of the batch is found out when the lane is compared.
+            if ending is not None and offset == following and body.endswith(ending):
+                following += 1
+                continue
+            if following > first:
+                report.records += following - first
+                index.add(place, first, following - first, batch)
+                first = following
+            ending = None
+            key, _, told = unpacked(body)
+            headers = dict(told)
+            origin = origin_of(topic, headers)
+            if origin is None:
+                continue
+            plan = plans.get(origin.unit)
+            if plan is None:
+                report.records += 1
+                named = f"{topic}/{partition} {origin.name} at offset {offset}"
+                report.find("invented", f"{named} names no unit of ours")
+            elif (
+                plan.outside(origin.batch, origin.topic, origin.offset)
+                or not (scope.whole or scope.wants(topic, key, headers))
+                or (plan.ahead(origin.batch, origin.topic, origin.offset) and scope.coming(log.at(offset).timestamp))
+            ):
+                report.outside += 1
+            else:
+                place, batch = (origin.unit, topic, partition), origin.batch
+                first, following = offset, offset + 1
+                if simple and batch != NO_BATCH:
+                    ending = _ending(told)
+        if following > first:
+            report.records += following - first
+            index.add(place, first, following - first, batch)
+
+
+def _ending(headers: Headers) -> bytes:
+    """The cut and the headers that follow it, as they end the body of each record of the batch; from the seal on where
+    there is one, so that a stranger's copy of the others does not pass for a record of the batch."""
+    cut = next(place for place, (name, _) in enumerate(headers) if name in (CUT, SEAL))
+    return ending(headers[cut:])

@@ -1,0 +1,137 @@
+"""One unit run again, batch by batch, from what its journal says it read."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from endocrine.agents.contract import Agent
+from endocrine.agents.policy.compiled import Policy
+from endocrine.pipeline.core.batch import Engine, Processed
+from endocrine.pipeline.core.journal import inputs_digest
+from endocrine.pipeline.core.records import Headers, Outgoing
+from endocrine.pipeline.core.sizes import Sizes
+from endocrine.pipeline.core.states import keep
+from endocrine.pipeline.core.watermarks import Marks
+from endocrine.pipeline.replay.read_ahead import records as window_on
+from endocrine.pipeline.replay.record_log import Gone, Log
+from endocrine.pipeline.replay.recorded_seals import ConstantSeals
+
+BEGINNING = "the beginning"
+T = TypeVar("T")
+
+
+class Broken(Exception):
+    """A unit's history cannot be followed further. kind: of the finding."""
+
+    def __init__(self, kind: str, told: str) -> None:
+        super().__init__(told)
+        self.kind = kind
+
+
+@dataclass
+class Start:
+    """Where a unit's run begins: after batch `batch`, with the state of then."""
+
+    batch: int = 0
+    states: dict[str, bytes] = field(default_factory=dict)
+    marks: Marks = field(default_factory=dict)
+    front: dict[str, int] = field(default_factory=dict)
+    journal: str | None = None
+    """SHA-256 of the journal record of that batch."""
+    told: str = BEGINNING
+    """Where this is from, for reports."""
+
+
+class Rerun:
+    """The state of a unit while its batches are made again."""
+
+    def __init__(
+        self,
+        agent: Agent,
+        partition: int,
+        start: Start,
+        logs: Mapping[tuple[str, int], Log],
+        *,
+        partitions: int,
+        sizes: Sizes,
+    ) -> None:
+        self.agent, self.partition = agent, partition
+        self.name = f"{agent.name}/{partition}"
+        self.batch = start.batch
+        self.states = dict(start.states)
+        self.marks: Marks = dict(start.marks)
+        self.front = {**dict.fromkeys(agent.sources, 0), **start.front}
+        self._logs = {topic: logs[topic, partition] for topic in agent.sources}
+        self._windows = {topic: window_on(log) for topic, log in self._logs.items()}
+        self._partitions, self._sizes = partitions, sizes
+        self._engines: dict[str, Engine] = {}
+
+    def inputs(self, entry: Mapping[str, Any]) -> list[tuple[str, Any]]:
+        """The records that a batch read. Raises Broken where the journal and the topics do not fit together."""
+        records: list[tuple[str, Any]] = []
+        told = f"{self.name}: batch {entry['batch']}"
+        for topic, first, count in entry["runs"]:
+            log = self._logs.get(topic)
+            if log is None:
+                raise Broken("runs", f"{told} reads {topic}, which {self.agent.name} does not read")
+            follows = self.front[topic]
+            # Offsets that compaction had taken before the batch was made are in no run; what stands must be in one.
+            if first < follows or (first > follows and log.place(first) != log.place(follows)):
+                raise Broken(
+                    "runs",
+                    f"{told} reads {topic} from {first}, {count} records; expected from {follows}, and the topic holds "
+                    f"{log.start} to {log.end}",
+                )
+            if count < 1 or first + count > log.end:
+                raise Broken("runs", f"{told} reads {topic} from {first}, {count} records, and it ends at {log.end}")
+            try:
+                records += [(topic, raw) for raw in self._windows[topic].run(first, count)]
+            except Gone as error:
+                raise Broken("not verifiable", f"{told}: {topic}/{self.partition}: {error}") from None
+            self.front[topic] = first + count
+        return records
+
+    @staticmethod
+    def intact(records: Sequence[tuple[str, Any]], entry: Mapping[str, Any]) -> bool:
+        """Whether they are, byte for byte, what the batch read."""
+        return bool(inputs_digest(records) == entry["inputs"])
+
+    def common_headers(self, entry: Mapping[str, Any], policy: Policy) -> Headers:
+        """The headers that the derived records of a batch share."""
+        return self._engine(entry["version"]).common_headers(policy, self.partition, entry["batch"])
+
+    def think(
+        self,
+        records: Sequence[tuple[str, Any]],
+        entry: Mapping[str, Any],
+        policy: Policy,
+        form: Callable[[Outgoing], T],
+    ) -> Processed[T]:
+        """Make the batch again; returns what it comes to. form: what is kept of each output."""
+        done = self._engine(entry["version"]).process(
+            records,
+            policy,
+            self.states.get,
+            self.marks,
+            partition=self.partition,
+            refuse=entry.get("refused"),
+            form=form,
+        )
+        self.marks = done.marks
+        keep(self.states, done.states)
+        self.batch = entry["batch"]
+        return done
+
+    def dump(self) -> dict[str, Any]:
+        """Where it stands, for `load`."""
+        return {"batch": self.batch, "states": self.states, "marks": self.marks, "front": self.front}
+
+    def load(self, dumped: Mapping[str, Any]) -> None:
+        """Go on from what `dump` gave."""
+        self.batch, self.states, self.front = dumped["batch"], dict(dumped["states"]), dict(dumped["front"])
+        self.marks = {name: (height[0], height[1]) for name, height in dumped["marks"].items()}
+
+    def _engine(self, version: str) -> Engine:
+        if version not in self._engines:
+            self._engines[version] = Engine(self.agent, self._partitions, version, self._sizes, ConstantSeals())
+        return self._engines[version]

@@ -1,0 +1,81 @@
+"""All that a unit knows of a broker. Faust and aiokafka, a broker in memory and a simulated one stand behind it."""
+
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from endocrine.pipeline.core.changelog import Entry
+from endocrine.pipeline.core.records import Headers, Outgoing, Raw
+
+T = TypeVar("T")
+
+
+class Run(NamedTuple):
+    """Records of a topic in offset order, and how far they reach."""
+
+    topic: str
+    """Without prefix."""
+    records: Sequence[Raw]
+    """May be empty: then there is nothing to read below `next_offset`."""
+    next_offset: int
+    """Every record below it is in this run or in one before. Offsets that hold none are passed: markers of
+    transactions, aborted records and compaction take some."""
+
+
+class Port(Protocol):
+    """The broker as one (agent, partition) sees it. Calls raise Retry, Fatal or Fenced, nothing else."""
+
+    async def claim(self) -> int:
+        """Append a claim to the changelog and return its offset: the owner's epoch."""
+        ...
+
+    def changelog(self, start: int, end: int) -> AsyncIterator[Sequence[Entry]]:
+        """The changelog's records with start <= offset < end, in order, in lists of any size."""
+        ...
+
+    async def changelog_end(self) -> int:
+        """The offset that the next record of the changelog will get."""
+        ...
+
+    async def remember(self, items: Sequence[tuple[bytes, bytes | None]], claim: int) -> int:
+        """Append these records as ONE batch, all or nothing; return its base offset.
+
+        Raises Fatal when the batch's fate is unknown.
+        """
+        ...
+
+    async def speak(self, records: Sequence[Outgoing], common: Headers) -> None:
+        """Send in order per topic; returns when the broker has acknowledged all. The journal record goes last."""
+        ...
+
+    async def fetch(self, wait: bool) -> Sequence[Run]:
+        """What has been fetched since the last call; empty when nothing came for a while. wait: it may take longer.
+
+        Each topic begins at the front or before it and skips no record: a unit that skipped an original would take its
+        copy for new.
+        """
+        ...
+
+    def waiting(self) -> int:
+        """How many records `fetch` would give at once."""
+        ...
+
+    async def beside(self, writing: Coroutine[Any, Any, None], thinking: Coroutine[Any, Any, T]) -> T:
+        """Run both, beside each other; give what thinking comes to.
+
+        Writing first: thinking is given up when writing fails, but writing goes on to its end when thinking fails or
+        the caller is cancelled.
+        """
+        ...
+
+    async def ends(self, topics: Sequence[str]) -> Mapping[str, int]:
+        """Per source topic, the offset below which all records of this partition can be read: where the topic ends, or
+        where its first open transaction begins."""
+        ...
+
+    async def seek(self, front: Mapping[str, int]) -> None:
+        """Fetch from these offsets on, or from earlier (from the earliest where none is named)."""
+        ...
+
+    async def commit(self, front: Mapping[str, int]) -> None:
+        """Tell the group how far this unit is. For lag displays only; may be late."""
+        ...

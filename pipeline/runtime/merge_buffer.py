@@ -1,0 +1,67 @@
+"""Merges what was fetched of an agent's topics into the order in which it is read.
+
+Two topics have no common order, so one is chosen and journaled: by the broker's append time, at equal times by the
+agent's order of sources. A topic's records wait until the others were read up to what was there when they came, so
+that a call never overtakes the turn that it belongs to.
+"""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+from endocrine.pipeline.core.records import Raw
+
+
+class Inbox:
+    """Records fetched and not yet read, per source topic."""
+
+    def __init__(self, sources: Sequence[str]) -> None:
+        self._sources = tuple(sources)
+        self._waiting: dict[str, deque[Raw]] = {topic: deque() for topic in sources}
+        self.following: dict[str, int] = dict.fromkeys(sources, 0)
+        """Per topic, the offset up to which all has come in."""
+
+    def clear(self, front: Mapping[str, int]) -> None:
+        """Forget everything; what comes next begins at these offsets."""
+        for topic in self._sources:
+            self._waiting[topic].clear()
+            self.following[topic] = front.get(topic, 0)
+
+    def add(self, topic: str, records: Sequence[Raw], next_offset: int | None = None) -> None:
+        """Take in records of one topic, in offset order. Copies of what came before (a seek) are dropped.
+
+        next_offset: no other record lies below it; without it, the one after the last record.
+        """
+        following = self.following[topic]
+        if next_offset is None:
+            next_offset = records[-1].offset + 1 if records else following
+        if records and records[0].offset < following:
+            records = [raw for raw in records if raw.offset >= following]
+        self._waiting[topic].extend(records)
+        self.following[topic] = max(following, next_offset)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._waiting.values()))
+
+    def quiet(self) -> list[str]:
+        """Source topics of which nothing waits."""
+        return [topic for topic in self._sources if not self._waiting[topic]]
+
+    def take(self, limit: int) -> list[tuple[str, Raw]]:
+        """The next records in reading order, at most `limit`.
+
+        Call it when every quiet topic is known to hold nothing more. Stops where a topic runs out that was not quiet,
+        for its next record may come before those of the others.
+        """
+        busy = [
+            (place, topic, self._waiting[topic]) for place, topic in enumerate(self._sources) if self._waiting[topic]
+        ]
+        if len(busy) == 1:
+            _, topic, waiting = busy[0]
+            return [(topic, waiting.popleft()) for _ in range(min(limit, len(waiting)))]
+        taken: list[tuple[str, Raw]] = []
+        while busy and len(taken) < limit:
+            _, _, topic, waiting = min((waiting[0].timestamp, place, topic, waiting) for place, topic, waiting in busy)
+            taken.append((topic, waiting.popleft()))
+            if not waiting:
+                break
+        return taken

@@ -1,0 +1,356 @@
+"""The port to Kafka: aiokafka producers and readers shared by all units of a process."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
+
+import orjson
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from endocrine.pipeline.core.changelog import CLAIM_HEADER, CLAIM_KEY, Entry, entries_of
+from endocrine.pipeline.core.records import Headers, Outgoing, Raw
+from endocrine.pipeline.kafka import clients
+from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.runtime.broker_port import Run
+from endocrine.pipeline.runtime.errors import Fatal, Retry
+from endocrine.pipeline.runtime.worker.end_offsets import Ends
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+READERS = 4
+"""Changelogs read at once when partitions are taken over: more gains nothing on one consumer thread."""
+OVERLOOKED = 1000
+"""Offsets read at once of what the group's consumer has not delivered."""
+HANDOVERS = 4
+"""Turns of the event loop that aiokafka takes to bring a batch to its socket. Thinking holds the loop for long."""
+ENVELOPE_BYTES = 1 << 20
+"""Room in a produce request beside its largest batch."""
+
+
+class Broker:
+    """Connections of one process to Kafka: a producer for changelogs, one for outputs, a pool of readers.
+
+    Two producers, because aiokafka has one request under way per broker and producer: remembering must not wait for
+    what another unit says. topics: those whose ends will be asked for, without prefix; a first question about others
+    takes longer.
+    """
+
+    def __init__(self, settings: Settings, *, client_id: str, topics: Sequence[str] = ()) -> None:
+        self.settings = settings
+        self._topics = topics
+        self.client_id = client_id
+        self._changelog = self._producer("changelog", settings.changelog_message_bytes)
+        self._outputs = self._producer("outputs", settings.topic_message_bytes)
+        self._readers: asyncio.Queue[AIOKafkaConsumer] = asyncio.Queue()
+        self._asker = self._reader("asker")
+        self._ends = Ends(self._asker)
+        self._started: list[Any] = []
+
+    def _producer(self, role: str, batch_bytes: int) -> AIOKafkaProducer:
+        return AIOKafkaProducer(
+            bootstrap_servers=self.settings.bootstrap,
+            client_id=f"{self.client_id}-{role}",
+            acks="all",
+            enable_idempotence=True,
+            max_batch_size=batch_bytes,
+            max_request_size=batch_bytes + ENVELOPE_BYTES,
+            linger_ms=0,
+        )
+
+    def _reader(self, role: str) -> AIOKafkaConsumer:
+        longest = self.settings.changelog_message_bytes
+        return clients.reader(
+            self.settings, longest=longest, client_id=f"{self.client_id}-{role}", fetch_max_bytes=2 * longest
+        )
+
+    async def start(self) -> None:
+        """Connect. Raises aiokafka's KafkaConnectionError when no broker answers."""
+        readers = [self._reader(f"reader-{n}") for n in range(READERS)]
+        for client in (self._changelog, self._outputs, self._asker, *readers):
+            self._started.append(client)
+            await client.start()
+        prefix, numbers = self.settings.prefix, range(self.settings.partitions)
+        clients.introduce(self._asker, [TopicPartition(prefix + topic, n) for topic in self._topics for n in numbers])
+        for reader in readers:
+            self._readers.put_nowait(reader)
+
+    async def stop(self) -> None:
+        """Disconnect; what is still unsent is dropped (a successor says it again)."""
+        while self._started:
+            await self._started.pop().stop()
+
+    @asynccontextmanager
+    async def reader(self) -> AsyncIterator[AIOKafkaConsumer]:
+        """A reader of our own for a while."""
+        reader = await self._readers.get()
+        try:
+            yield reader
+        finally:
+            reader.unsubscribe()
+            self._readers.put_nowait(reader)
+
+    async def append(
+        self, topic: str, partition: int, records: Sequence[tuple[bytes | None, bytes | None, Headers]]
+    ) -> int:
+        """Append records as ONE batch to a changelog; return its base offset. Raises Fatal when its fate is unknown."""
+        batch = self._changelog.create_batch()
+        for key, value, headers in records:
+            if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
+                raise Fatal(
+                    f"{topic}/{partition}: {len(records)} records do not fit into one batch of "
+                    f"{self.settings.changelog_message_bytes} bytes"
+                )
+        batch.close()
+        try:
+            sent = await self._changelog.send_batch(batch, topic, partition=partition)
+            return int((await sent).offset)
+        except KafkaError as error:
+            raise Fatal(f"{topic}/{partition}: the fate of a batch is unknown: {error!r}") from error
+
+    async def send(self, topic: str, partition: int, records: Sequence[Outgoing], common: Headers) -> None:
+        """Send records of one topic and partition in order; returns when all are acknowledged."""
+        producer = self._outputs
+        place = 0
+        while place < len(records):
+            batch = producer.create_batch()
+            first = place
+            while place < len(records):
+                out = records[place]
+                headers = [*out.own, *common] if out.derived else list(out.own)
+                if batch.append(key=out.key, value=out.value, timestamp=None, headers=headers) is None:
+                    break
+                place += 1
+            if place == first:
+                raise Fatal(f"{topic}: a record of {len(records[place].value or b'')} bytes does not fit into a batch")
+            batch.close()
+            try:
+                # One batch of a partition at a time: were a later one to land without an earlier one, a reader's
+                # marks would drop the earlier one when it is said again.
+                await (await producer.send_batch(batch, topic, partition=partition))
+            except KafkaError as error:
+                raise Fatal(f"{topic}/{partition}: could not be sent: {error!r}") from error
+
+    async def ends(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """The offset that the next record of each partition will get."""
+        try:
+            return await self._ends.of(partitions)
+        except KafkaError as error:
+            raise Retry(f"cannot learn the ends of {len(partitions)} partitions: {error!r}") from error
+
+    async def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Sequence[Any]]:
+        """Records with start <= offset < end. Raises Retry where the broker does not give them."""
+        if start >= end:
+            return
+        place = TopicPartition(topic, partition)
+        async with self.reader() as reader:
+            try:
+                async for found in clients.read_until(reader, {place: (start, end)}):
+                    if records := found.get(place):
+                        yield records
+            except (TimeoutError, KafkaError) as error:
+                # A transaction that somebody left open holds up what lies behind it until the broker ends it.
+                raise Retry(f"{topic}/{partition} cannot be read from {start} to {end}: {error!r}") from error
+
+
+class KafkaPort:
+    """The broker as one unit sees it (see endocrine.pipeline.runtime.broker_port.Port)."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        agent: str,
+        partition: int,
+        sources: Sequence[str],
+        *,
+        on_pressure: Callable[[bool], None],
+        buffer_bytes: int,
+    ) -> None:
+        self._broker = broker
+        self._partition = partition
+        prefix = broker.settings.prefix
+        self._prefix = prefix
+        self._log = f"{prefix}changelog.{agent}"
+        self._places = {topic: TopicPartition(prefix + topic, partition) for topic in sources}
+        self._arrived: list[tuple[int, Run]] = []
+        """With the first offset that each covers."""
+        self._bytes = 0
+        self._limit = buffer_bytes
+        self._pressed = False
+        self._on_pressure = on_pressure
+        self._news = asyncio.Event()
+        self._front: Mapping[str, int] = {}
+        """How far the unit is: the offset after the last record that it is done with."""
+        self._following: dict[str, int] = {}
+        """Per topic, the offset up to which all was handed on."""
+        self._handed: dict[str, int] = {}
+        """Per topic, the offset after the last record handed on."""
+
+    # ---- what comes in ----
+
+    def arrive(self, topic: str, records: Sequence[Raw], first_offset: int, next_offset: int) -> None:
+        """Take in what was fetched: all records from one offset up to another (exclusive)."""
+        self._arrived.append((first_offset, Run(topic, records, next_offset)))
+        self._bytes += sum(map(_size, records))
+        self._news.set()
+        if self._bytes > self._limit and not self._pressed:
+            self._pressed = True
+            self._on_pressure(True)
+
+    def waiting(self) -> int:
+        """Records that have arrived."""
+        return sum(len(run.records) for _, run in self._arrived)
+
+    async def beside(self, writing: Coroutine[Any, Any, None], thinking: Coroutine[Any, Any, T]) -> T:
+        """Writing as a task of its own; thinking begins when its request is on its way."""
+        write = asyncio.create_task(writing)
+        think: asyncio.Task[T] | None = None
+        try:
+            for _ in range(HANDOVERS):
+                await asyncio.sleep(0)
+            think = asyncio.create_task(thinking)
+            await asyncio.wait((write, think), return_when=asyncio.FIRST_EXCEPTION)
+            await write
+            return await think
+        finally:
+            if think is None:
+                thinking.close()
+            elif not think.cancel() and not think.cancelled():
+                think.exception()  # seen: writing's failure, if both failed, is the one that is told
+            while not write.done():
+                with suppress(asyncio.CancelledError):  # once begun a batch is finished; the caller still hears of it
+                    await asyncio.wait((write,))
+
+    async def fetch(self, wait: bool) -> Sequence[Run]:
+        """What has arrived; waits up to five seconds for it, or half a second."""
+        if not self._arrived:
+            self._news.clear()
+            try:
+                async with asyncio.timeout(5.0 if wait else 0.5):
+                    await self._news.wait()
+            except TimeoutError:
+                return await self._overlooked() if wait else ()
+        arrived, self._arrived, self._bytes = self._arrived, [], 0
+        if self._pressed:
+            self._pressed = False
+            self._on_pressure(False)
+        return await self._whole(arrived)
+
+    async def _whole(self, arrived: Sequence[tuple[int, Run]]) -> Sequence[Run]:
+        """What arrived, without gaps: what was fetched before a seek may arrive after it, and lies further on."""
+        whole: list[Run] = []
+        following, handed = dict(self._following), dict(self._handed)
+        for first, run in arrived:
+            topic, _, next_offset = run
+            expected = following.get(topic, 0)
+            if first > expected:
+                missed = await self._read_again(topic, expected, first)
+                whole += missed
+                handed |= _after(missed)
+            if next_offset > expected:
+                whole.append(run)
+                following[topic] = next_offset
+                handed |= _after([run])
+        self._following, self._handed = following, handed
+        return whole
+
+    async def _overlooked(self) -> Sequence[Run]:
+        """What lies on the topics and has not arrived, though nothing has for a while: some of it."""
+        for topic, end in (await self.ends(tuple(self._places))).items():
+            expected = self._following.get(topic, 0)
+            if expected < end:
+                runs = await self._read_again(topic, expected, min(end, expected + OVERLOOKED))
+                self._following[topic] = runs[-1].next_offset
+                self._handed |= _after(runs)
+                return runs
+        return ()
+
+    async def _read_again(self, topic: str, start: int, end: int) -> list[Run]:
+        """What the group's consumer did not deliver; one run at least, which may have no records."""
+        place = self._places[topic]
+        runs = [
+            Run(topic, records, records[-1].offset + 1)
+            async for records in self._broker.read(place.topic, place.partition, start, end)
+        ]
+        if runs:
+            log.warning("read again", topic=topic, partition=self._partition, start=start, end=end)
+        return [*runs, Run(topic, (), end)]
+
+    async def seek(self, front: Mapping[str, int]) -> None:
+        """The process seeks for all its units at once (see body); here only what arrived before is forgotten."""
+        self._arrived, self._bytes = [], 0
+        self._front = dict(front)
+        self._following, self._handed = dict(front), dict(front)
+
+    async def commit(self, front: Mapping[str, int]) -> None:
+        """Noted here; sent to the group now and then by the body."""
+        self._front = dict(front)
+
+    def done(self, topic: str) -> int:
+        """The offset that may be committed to the group: all below it is done with, or holds no record.
+
+        So the lag that displays show comes to 0 where a transaction's marker is the last of a topic.
+        """
+        front = self._front.get(topic, 0)
+        return max(front, self._following.get(topic, 0)) if front >= self._handed.get(topic, 0) else front
+
+    async def ends(self, topics: Sequence[str]) -> Mapping[str, int]:
+        """Log ends of source topics on this partition."""
+        found = await self._broker.ends([self._places[topic] for topic in topics])
+        return {topic: found[self._places[topic]] for topic in topics}
+
+    # ---- the changelog ----
+
+    async def claim(self) -> int:
+        """Claim the changelog; who claims is written for people, and for a worker that was replaced."""
+        who = orjson.dumps({"worker": self._broker.client_id, "instance": self._broker.settings.instance})
+        return await self._broker.append(self._log, self._partition, [(CLAIM_KEY, who, [])])
+
+    async def changelog(self, start: int, end: int) -> AsyncIterator[Sequence[Entry]]:
+        """Records of the changelog, with the claim each was written under."""
+        async for fetched in self._broker.read(self._log, self._partition, start, end):
+            yield entries_of(fetched)
+
+    async def changelog_end(self) -> int:
+        """The offset that the changelog's next record will get."""
+        place = TopicPartition(self._log, self._partition)
+        return (await self._broker.ends([place]))[place]
+
+    async def remember(self, items: Sequence[tuple[bytes, bytes | None]], claim: int) -> int:
+        """One batch; every record carries our claim."""
+        headers = [(CLAIM_HEADER, b"%d" % claim)]
+        return await self._broker.append(self._log, self._partition, [(key, value, headers) for key, value in items])
+
+    # ---- what goes out ----
+
+    async def speak(self, records: Sequence[Outgoing], common: Headers) -> None:
+        """Topics beside each other, each in order; the journal record when all the rest is acknowledged."""
+        places: dict[tuple[str, int], list[Outgoing]] = {}
+        last: list[Outgoing] = []
+        for out in records:
+            if out.topic == "journal":
+                last.append(out)
+            else:
+                places.setdefault((out.topic, out.partition), []).append(out)
+        if len(places) == 1:
+            (((topic, partition), group),) = places.items()
+            await self._broker.send(self._prefix + topic, partition, group, common)
+        elif places:
+            async with asyncio.TaskGroup() as tasks:
+                for (topic, partition), group in places.items():
+                    tasks.create_task(self._broker.send(self._prefix + topic, partition, group, common))
+        for out in last:
+            await self._broker.send(self._prefix + out.topic, out.partition, [out], common)
+
+
+def _after(runs: Sequence[Run]) -> dict[str, int]:
+    """Per topic of these runs, the offset after its last record."""
+    return {run.topic: run.records[-1].offset + 1 for run in runs if run.records}
+
+
+def _size(raw: Raw) -> int:
+    """About what a record takes in memory, in bytes."""
+    headers = sum(len(name) + len(content or b"") for name, content in raw.headers) if raw.headers else 0
+    return len(raw.key or b"") + len(raw.value or b"") + headers

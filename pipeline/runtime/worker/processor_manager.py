@@ -1,0 +1,291 @@
+"""The body: owns the units of the partitions that Faust assigned to this process."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from typing import Any
+
+import orjson
+import structlog
+from aiokafka import TopicPartition
+
+from endocrine.agents.contract import Agent
+from endocrine.agents.policy.compiled import Policy
+from endocrine.pipeline.core.batch import Engine
+from endocrine.pipeline.core.seals import Seals
+from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.runtime.adaptive_batch_size import Pace
+from endocrine.pipeline.runtime.errors import Fatal, Fenced, Retry
+from endocrine.pipeline.runtime.partition_processor import Unit
+from endocrine.pipeline.runtime.state_stores import RocksStore
+from endocrine.pipeline.runtime.worker.failure_fuse import Fuse
+from endocrine.pipeline.runtime.worker.kafka_broker_port import Broker, KafkaPort
+from endocrine.pipeline.runtime.worker.transport import Delivered
+from endocrine.pipeline.views.metrics.registry import Metrics
+
+log = structlog.get_logger(__name__)
+BUFFER_BYTES = 4 << 20
+"""Bytes that wait for one unit before its partitions are paused: a few fetches."""
+
+
+class Body:
+    """Units by (agent, partition), their tasks, and the group's offsets.
+
+    on_fatal: called with the error that must stop the worker.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        agents: Iterable[Agent],
+        broker: Broker,
+        policy: Callable[[], Policy],
+        version: str,
+        seals: Seals,
+        on_fatal: Callable[[BaseException], None],
+        metrics: Metrics | None = None,
+    ) -> None:
+        self.settings = settings
+        self.agents = {agent.name: agent for agent in agents}
+        self.broker = broker
+        self.policy = policy
+        self.version = version
+        self.units: dict[tuple[str, int], Unit] = {}
+        self.resumed = asyncio.Event()
+        """Set when the first assignment has been taken over."""
+        self.consumer: Any = None
+        """Faust's consumer, set by the application."""
+        self._seals = seals
+        self._on_fatal = on_fatal
+        self._metrics = metrics
+        self._ports: dict[tuple[str, int], KafkaPort] = {}
+        self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
+        self._stores: list[RocksStore] = []
+        self._taking: list[asyncio.Task[None]] = []
+        """In the order of `units`."""
+        self._fenced: set[str] = set()
+        """Units that wait to take over again."""
+        self._fuse = Fuse(settings.reject_fuse_share, settings.reject_fuse_window)
+        self._paused: dict[int, set[str]] = {}
+        self._committed: dict[TopicPartition, int] = {}
+
+    # ---- assignment ----
+
+    async def take_over(self, assigned: Iterable[Any]) -> bool:
+        """Take over every unit whose partition was assigned; returns when all have claimed and recovered.
+
+        False when a revocation ended it.
+        """
+        await self.stop_units()
+        self._paused.clear()
+        changelogs = {f"{self.settings.prefix}changelog.{name}" for name in self.agents}
+        # Sources only: a changelog may be assigned as a standby, and a standby must claim nothing.
+        partitions = sorted({place.partition for place in assigned if place.topic not in changelogs})
+        self._in_thread("pause", [place for place in assigned if place.topic in changelogs])
+        for partition in partitions:
+            for agent in self.agents.values():
+                self._create(agent, partition)
+        self._taking = [asyncio.create_task(self._take_over(unit)) for unit in self.units.values()]
+        # A cancelled takeover is no failure of this one, and its CancelledError would end whoever waits here.
+        ended = await asyncio.gather(*self._taking, return_exceptions=True)
+        if any(isinstance(end, asyncio.CancelledError) for end in ended):
+            return False
+        for end in ended:
+            if isinstance(end, BaseException):
+                raise end
+        if self._metrics is not None:
+            self._metrics.units(unit.engine.agent.name for unit in self.units.values())
+        log.info("taken over", partitions=partitions, units=len(self.units))
+        return True
+
+    def fail(self, error: BaseException) -> None:
+        """Stop the worker because of this error."""
+        self._on_fatal(error)
+
+    def _create(self, agent: Agent, partition: int) -> None:
+        port = KafkaPort(
+            self.broker,
+            agent.name,
+            partition,
+            agent.sources,
+            on_pressure=lambda high: self._pressure(partition, agent, high),
+            buffer_bytes=BUFFER_BYTES,
+        )
+        engine = Engine(agent, self.settings.partitions, self.version, self.settings.sizes, self._seals)
+        self._ports[agent.name, partition] = port
+        self.units[agent.name, partition] = Unit(
+            engine,
+            partition,
+            port,
+            self._store(agent.name, partition),
+            self.policy,
+            max_records=self.settings.max_batch_records,
+            max_bytes=self.settings.changelog_message_bytes,
+            pace=Pace(self.settings.max_batch_records),
+            on_batch=None if self._metrics is None else self._metrics.batch,
+        )
+
+    def _store(self, agent: str, partition: int) -> MutableMapping[bytes, bytes]:
+        if self.settings.store == "memory":
+            return {}
+        # A worker's own folder: two workers on one machine may hold a partition one after the other.
+        name = self.settings.instance or "worker"
+        path = self.settings.data_dir / "stores" / self.settings.group / name / f"{agent}-{partition}"
+        store = RocksStore(path, max_age_s=self.settings.compaction_lag_ms / 1000)
+        self._stores.append(store)
+        return store
+
+    async def _take_over(self, unit: Unit) -> None:
+        while True:
+            try:
+                return await unit.take_over()
+            except Fenced as error:  # claimed by another at the same time: one of us will lose it in a rebalance
+                self._note_fenced(unit, error)
+                return
+            except Retry as error:
+                log.warning("retrying", unit=unit.name, reason=str(error))
+                await asyncio.sleep(1.0)
+            except Exception as error:
+                self._on_fatal(error)
+                raise
+
+    async def seek(self) -> None:
+        """Fetch each source from the lowest offset that one of its units still needs."""
+        fronts: dict[TopicPartition, int] = {}
+        for (_, partition), unit in self.units.items():
+            if unit.name in self._fenced:
+                continue  # it does not know where it is
+            for topic in unit.engine.agent.sources:
+                place = TopicPartition(self.settings.prefix + topic, partition)
+                offset = unit.head.front.get(topic, 0)
+                fronts[place] = min(fronts.get(place, offset), offset)
+        if fronts:
+            await self.consumer.seek_wait(fronts)
+
+    def resume(self) -> None:
+        """Start the units' loops: their records are on the way."""
+        self.resumed.set()
+        for key, unit in self.units.items():
+            if key not in self._tasks:
+                self._tasks[key] = asyncio.create_task(self._live(unit), name=f"unit {unit.name}")
+
+    async def stop_units(self) -> None:
+        """Drop what was not yet remembered, finish what was; returns when no unit speaks any more."""
+        units = self.units
+        tasks = [*zip(units, self._taking, strict=False), *self._tasks.items()]
+        while pending := [(key, task) for key, task in tasks if not task.done()]:
+            for key, task in pending:
+                if not units[key].critical:
+                    task.cancel()
+            await asyncio.wait([task for _, task in pending], timeout=0.02)
+        self._taking.clear()
+        self._fenced.clear()
+        self._tasks.clear()
+        self.units.clear()
+        self._ports.clear()
+        while self._stores:
+            self._stores.pop().close()
+
+    # ---- a unit's life ----
+
+    async def _live(self, unit: Unit) -> None:
+        """Batch after batch; a fenced unit waits longer than a session and, if it is still ours, takes over again."""
+        while True:
+            try:
+                if unit.name in self._fenced:
+                    await asyncio.sleep(1.5 * self.settings.session_timeout_s)
+                    await unit.take_over()
+                    self._fenced.discard(unit.name)
+                    await self.seek()
+                while True:
+                    before = unit.tally.read, unit.tally.failed
+                    await unit.step()
+                    read, failed = unit.tally.read - before[0], unit.tally.failed - before[1]
+                    if read and self._fuse.blown(read, failed):
+                        raise Fatal(self._fuse.explain(unit.name))
+            except asyncio.CancelledError:
+                raise
+            except Fenced as error:
+                unit.critical = False
+                self._note_fenced(unit, error)
+            except Retry as error:
+                log.warning("retrying", unit=unit.name, reason=str(error))
+                self._tell("endocrine_retries_total", unit)
+                unit.critical = False
+                await asyncio.sleep(1.0)
+            except Exception as error:
+                unit.critical = False
+                self._on_fatal(error)
+                return
+
+    def _note_fenced(self, unit: Unit, error: Fenced) -> None:
+        """Two processes under one static name would take it from each other for ever: the one that is fenced ends."""
+        log.warning("fenced", unit=unit.name, reason=str(error))
+        self._tell("endocrine_fenced_total", unit)
+        self._fenced.add(unit.name)
+        claimed = orjson.loads(error.claimed) if error.claimed else {}
+        ours, name = self.broker.client_id, self.settings.instance
+        if name is not None and claimed.get("instance") == name and claimed.get("worker") != ours:
+            told = f"{unit.name} was claimed by {claimed['worker']}, which runs under our ENDOCRINE_INSTANCE {name!r}"
+            self._on_fatal(Fatal(told))
+
+    def _tell(self, metric: str, unit: Unit) -> None:
+        if self._metrics is not None:
+            self._metrics.add(metric, agent=unit.engine.agent.name)
+
+    # ---- what comes in ----
+
+    async def deliver(self, agent: str, batch: Delivered) -> None:
+        """A fetched batch for one agent."""
+        port = self._ports.get((agent, batch.partition))
+        if port is not None:
+            topic = batch.topic[len(self.settings.prefix) :]
+            port.arrive(topic, batch.records, batch.first_offset, batch.next_offset)
+
+    def _pressure(self, partition: int, agent: Agent, high: bool) -> None:
+        """Pause what a full unit reads, resume it when no unit of the partition is full."""
+        full = self._paused.setdefault(partition, set())
+        (full.add if high else full.discard)(agent.name)
+        topics = {topic for name in self.agents for topic in self.agents[name].sources}
+        blocked = {topic for name in full for topic in self.agents[name].sources}
+        prefix = self.settings.prefix
+        if high:
+            self._in_thread("pause", [TopicPartition(prefix + topic, partition) for topic in sorted(blocked)])
+        else:
+            self._in_thread("resume", [TopicPartition(prefix + topic, partition) for topic in sorted(topics - blocked)])
+
+    def _in_thread(self, method: str, places: list[TopicPartition]) -> None:
+        """Call aiokafka's pause or resume in the thread that its consumer lives in."""
+        thread = self.consumer._thread
+        inner = thread._consumer
+
+        def call() -> None:
+            held = inner.assignment()
+            ours = [own for place in places if (own := TopicPartition(place.topic, place.partition)) in held]
+            if ours:
+                getattr(inner, method)(*ours)
+
+        if places and inner is not None:
+            thread.thread_loop.call_soon_threadsafe(call)
+
+    @property
+    def running(self) -> bool:
+        """All units have taken over and their loops run."""
+        return bool(self._tasks)
+
+    # ---- 5 Commit ----
+
+    def offsets(self) -> Mapping[TopicPartition, int]:
+        """Per source partition, the lowest offset that some unit still needs."""
+        lowest: dict[TopicPartition, int] = {}
+        for (name, partition), port in self._ports.items():
+            for topic in self.agents[name].sources:
+                place = TopicPartition(self.settings.prefix + topic, partition)
+                offset = port.done(topic)
+                lowest[place] = min(lowest.get(place, offset), offset)
+        return lowest
+
+    async def commit(self) -> None:
+        """Tell the group how far we are; failures only delay lag displays."""
+        news = {place: offset for place, offset in self.offsets().items() if self._committed.get(place, 0) < offset}
+        if news and await self.consumer.commit_now(news):
+            self._committed.update(news)

@@ -1,0 +1,58 @@
+"""How far each agent is, by the journal: lag, and whether all is derived. Pure."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from endocrine.agents.contract import Agent
+
+Where = tuple[str, int]
+"""Topic without prefix, and partition."""
+
+
+class Fronts:
+    """The next offset each agent needs, per source topic and partition.
+
+    The journal is exact and at once; the group's committed offsets, late and the lowest over all agents, serve where
+    the journal was not read from its beginning.
+    """
+
+    def __init__(self, agents: Iterable[Agent]) -> None:
+        self.sources = {agent.name: agent.sources for agent in agents}
+        self._front: dict[tuple[str, Where], int] = {}
+        self._floor: dict[Where, int] = {}
+
+    def journal(self, entry: Mapping[str, Any]) -> None:
+        """A batch was derived, and its outputs spoken before this entry."""
+        for topic, first, count in entry["runs"]:
+            key = entry["agent"], (topic, entry["partition"])
+            self._front[key] = max(self._front.get(key, 0), first + count)
+
+    def floor(self, where: Where, offset: int) -> None:
+        """Every agent is here at least: the group committed it, or the topic begins there."""
+        self._floor[where] = max(self._floor.get(where, 0), offset)
+
+    def copy(self) -> "Fronts":
+        """As it is now."""
+        other = Fronts(())
+        other.sources = self.sources
+        other._front, other._floor = dict(self._front), dict(self._floor)
+        return other
+
+    def lag(self, ends: Mapping[Where, int]) -> dict[str, int]:
+        """Records each agent has still to read, given the log ends of (some) source topics."""
+        return {
+            agent: sum(
+                max(0, end - max(self._front.get((agent, where), 0), self._floor.get(where, 0)))
+                for where, end in ends.items()
+                if where[0] in sources
+            )
+            for agent, sources in self.sources.items()
+        }
+
+    def settled(self, ends: Mapping[Where, int]) -> bool:
+        """Nothing is left to derive, if these ends were asked for after this state was known.
+
+        An agent speaks before it journals. So when the journal covers ends that were asked for later, no output was on
+        its way that the ends do not count.
+        """
+        return not any(self.lag(ends).values())

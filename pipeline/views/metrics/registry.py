@@ -1,0 +1,124 @@
+"""Counting: the closed list as Prometheus objects, and what records come to in it."""
+
+from collections import Counter as Tallies
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import orjson
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.prepared_batch import Thought
+from endocrine.pipeline.views.metrics.catalogue import METRICS, NONE, OTHER, WORDS, Metric
+
+_KINDS: dict[str, Any] = {"counter": Counter, "gauge": Gauge, "histogram": Histogram}
+
+
+class Metrics:
+    """The metrics of one process.
+
+    agents, tools: the closed vocabularies of these labels. A name that is not in the catalogue is a KeyError.
+    """
+
+    def __init__(self, agents: Iterable[str], tools: Iterable[str]) -> None:
+        self.registry = CollectorRegistry()
+        topics = [name for topic in CATALOGUE.values() for name in (topic.name, topic.dead_letters)]
+        words: dict[str, Iterable[str]] = {**WORDS, "agent": agents, "topic": topics, "tool": tools}
+        self._words = {label: frozenset(values) for label, values in words.items()}
+        self._known: dict[str, tuple[Metric, Any]] = {metric.name: (metric, self._made(metric)) for metric in METRICS}
+        self._stop: Callable[[], None] | None = None
+
+    def _made(self, metric: Metric) -> Any:
+        more = {"buckets": metric.buckets} if metric.kind == "histogram" else {}
+        return _KINDS[metric.kind](metric.name, metric.help, metric.labels, registry=self.registry, **more)
+
+    def add(self, name: str, amount: float = 1, **labels: str | None) -> None:
+        """Count `amount`, observe it, or set a gauge to it. A label's value outside its vocabulary is `other`."""
+        metric, held = self._known[name]
+        shown = {label: self._shown(label, labels[label]) for label in metric.labels}
+        child = held.labels(**shown)
+        if metric.kind == "counter":
+            child.inc(amount)
+        elif metric.kind == "histogram":
+            child.observe(amount)
+        else:
+            child.set(amount)
+
+    def _shown(self, label: str, value: str | None) -> str:
+        value = NONE if value is None and NONE in self._words[label] else value
+        return value if value in self._words[label] else OTHER
+
+    # ---- what records come to ----
+
+    def batch(self, agent: str, done: Thought) -> None:
+        """One finished batch of a unit."""
+        tally = done.tally
+        self.add("endocrine_batches_total", agent=agent)
+        self.add("endocrine_batch_records", tally.read, agent=agent)
+        self.add("endocrine_records_read_total", tally.read, agent=agent)
+        self.add("endocrine_records_copies_total", tally.copies, agent=agent)
+        self.add("endocrine_records_refused_total", tally.dead + tally.rejected, agent=agent)
+        self.add("endocrine_records_unsealed_total", tally.unsealed, agent=agent)
+        self.add("endocrine_agent_errors_total", tally.failed, agent=agent)
+        self.add("endocrine_records_rekeyed_total", tally.rekeyed, agent=agent)
+        spoken = Tallies(out.topic for out in (*done.aside, *done.head.outbox))
+        for topic, count in spoken.items():
+            self.add("endocrine_records_spoken_total", count, topic=topic)
+        for out in done.head.outbox:
+            if out.topic in _READERS and out.value is not None:
+                _READERS[out.topic](self, orjson.loads(out.value))
+
+    def units(self, agents: Iterable[str]) -> None:
+        """The units this process owns now: the agent's name of each."""
+        owned = Tallies(agents)
+        for agent in self._words["agent"]:
+            self.add("endocrine_units", owned[agent], agent=agent)
+
+    def answer(self, topic: str, value: Mapping[str, Any]) -> None:
+        """A connector's answer: a record of `tool-results` or `model-replies`; others count nothing."""
+        if topic == "tool-results":
+            self.add("endocrine_tool_results_total", tool=value["tool"], status=value["status"])
+            self.add("endocrine_tool_duration_seconds", value["duration_ms"] / 1000, tool=value["tool"])
+        elif topic == "model-replies":
+            self.add("endocrine_model_replies_total", reply=value["status"])
+            self.add("endocrine_model_latency_seconds", value["latency_ms"] / 1000, reply=value["status"])
+            if value["usage"] is not None:
+                self.add("endocrine_model_tokens_total", value["usage"]["input_tokens"], direction="input")
+                self.add("endocrine_model_tokens_total", value["usage"]["output_tokens"], direction="output")
+
+    # ---- serving ----
+
+    def stop_with(self, stop: Callable[[], None]) -> None:
+        """What `stop` is to do."""
+        self._stop = stop
+
+    def stop(self) -> None:
+        """Serve no more."""
+        if self._stop is not None:
+            self._stop()
+            self._stop = None
+
+
+def _decision(metrics: Metrics, value: Mapping[str, Any]) -> None:
+    labels = {name: value[name] for name in ("tool", "decision", "reason")}
+    metrics.add("endocrine_tool_decisions_total", **labels)
+
+
+def _incident(metrics: Metrics, value: Mapping[str, Any]) -> None:
+    metrics.add("endocrine_incidents_total", kind=value["kind"])
+
+
+def _modulation(metrics: Metrics, value: Mapping[str, Any]) -> None:
+    if value["revision"] > 0:
+        metrics.add("endocrine_revisions_total", mode=value["mode"])
+        return
+    metrics.add("endocrine_turns_total", mode=value["mode"], refusal=value["refusal"])
+    for signal in value["signals"]:
+        metrics.add("endocrine_signals_total", signal=signal["name"], fate=signal["fate"])
+
+
+_READERS: dict[str, Callable[[Metrics, Mapping[str, Any]], None]] = {
+    "tool-decisions": _decision,
+    "incidents": _incident,
+    "modulations": _modulation,
+}

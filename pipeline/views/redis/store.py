@@ -1,0 +1,146 @@
+"""The read models in Redis: apply a batch, read positions, clear. While Redis is away, calls wait for it."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple, Self
+
+import redis.asyncio as redis
+import stamina
+import structlog
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from stamina.instrumentation import RetryDetails, RetryHook, get_on_retry_hooks, set_on_retry_hooks
+
+from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.views.redis import keys
+from endocrine.pipeline.views.redis.script import APPLY
+from endocrine.pipeline.views.redis.writes import Write
+
+NOTHING = -1
+"""Position of a topic partition of which Redis holds nothing."""
+_GUARD_OUTLIVES_S = 86_400
+"""A guard stays a day after its key was deleted, longer than any record may be under way; then no trace is left."""
+_log = structlog.get_logger("endocrine.projection")
+
+
+class Batch(NamedTuple):
+    """Writes that come from one run of records of one topic partition."""
+
+    source: str
+    """`topic/partition`."""
+    start: int
+    """The position in Redis that these records follow on."""
+    end: int
+    """The offset after the last of them."""
+    writes: Sequence[Write]
+
+
+class Store:
+    """One Redis, as the projection of one group sees it. An async context manager.
+
+    Errors of Redis are not raised: a call is repeated, with growing pauses, until Redis answers. Each change between
+    away and back is logged once.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._redis = connect(settings)
+        self._apply = self._redis.register_script(APPLY)
+        self._positions = keys.positions(settings.group)
+        self._events_kept = settings.redis_events_kept
+        self._away = False
+        self._call = stamina.retry(
+            on=self._retries, attempts=None, timeout=None, wait_initial=0.1, wait_max=5.0, wait_jitter=0.5
+        )(_call)
+        _leave_logging_to_us()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._redis.aclose()
+
+    async def apply(self, batch: Batch) -> bool:
+        """Apply a batch and move its position, all or nothing. False: Redis lost what it follows on; replay."""
+        names = [self._positions]
+        arguments: list[Any] = [batch.source, batch.start, batch.end, self._events_kept, _GUARD_OUTLIVES_S]
+        for write in batch.writes:
+            names += (write.key, keys.guard(write.key))
+            arguments += (write.verb, write.mark, write.offset, write.ordinal, write.field, write.value)
+        answer = await self._wait_for(lambda: self._apply(keys=names, args=arguments))
+        for key in answer[1:]:
+            _log.warning(
+                "read model not written: its key holds another type; delete it and run `endocrine project --rebuild`",
+                key=key.decode(),
+                source=batch.source,
+            )
+        return bool(answer[0] == b"applied")
+
+    async def positions(self, sources: Sequence[str]) -> list[int]:
+        """Per `topic/partition`, the offset to go on from, or NOTHING."""
+        stored = await self._wait_for(lambda: self._redis.hmget(self._positions, list(sources)))
+        return [NOTHING if position is None else int(position) for position in stored]
+
+    async def _wait_for(self, call: Callable[[], Awaitable[Any]]) -> Any:
+        answer = await self._call(call)
+        if self._away:
+            self._away = False
+            _log.info("redis answers again; the projection goes on")
+        return answer
+
+    def _retries(self, error: Exception) -> bool:
+        if not isinstance(error, RedisError | OSError):
+            return False
+        if not self._away:
+            self._away = True
+            _log.warning("redis does not answer; the projection waits, nothing is lost", error=str(error))
+        return True
+
+
+def connect(settings: Settings) -> "redis.Redis":
+    """A client of the read models' Redis, at the database that the URL names, else `redis_db`.
+
+    Raises ValueError when the settings name no Redis.
+    """
+    if settings.redis_url is None:
+        raise ValueError("no Redis for the read models: set ENDOCRINE_REDIS_URL, such as redis://127.0.0.1:6379")
+    return redis.from_url(
+        settings.redis_url,
+        db=settings.redis_db,
+        socket_timeout=settings.redis_timeout_s,
+        socket_connect_timeout=settings.redis_timeout_s,
+        # One place retries, and it tells: Store.
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+async def clear(settings: Settings) -> int:
+    """Delete what was projected, so that a projection fills it again from the topics, now if one runs.
+
+    Returns the number of read models deleted. Keys that no projection wrote are left alone. Raises RedisError.
+    """
+    deleted = 0
+    async with connect(settings) as client:
+        async for guard in client.scan_iter(match=f"{keys.GUARD_PREFIX}*", count=1000):
+            # Together: a guard without its key would keep the key from being filled again.
+            deleted += await client.delete(guard, guard.removeprefix(keys.GUARD_PREFIX.encode())) == 2
+        async for positions in client.scan_iter(match=keys.positions("*"), count=1000):
+            await client.delete(positions)
+    return deleted
+
+
+async def _call(call: Callable[[], Awaitable[Any]]) -> Any:
+    return await call()
+
+
+def _leave_logging_to_us() -> None:
+    """Stamina's hooks log every single retry, of an outage of minutes as well."""
+    if not any(getattr(hook, "spares_projection", False) for hook in get_on_retry_hooks()):
+        set_on_retry_hooks([_spare(hook) for hook in get_on_retry_hooks()])
+
+
+def _spare(hook: RetryHook) -> RetryHook:
+    def spared(details: RetryDetails) -> Any:
+        return None if details.name.startswith(f"{__name__}.") else hook(details)
+
+    spared.spares_projection = True  # type: ignore[attr-defined]
+    return spared

@@ -1,0 +1,82 @@
+"""How many records each agent has still to read, per partition."""
+
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
+from typing import NamedTuple
+
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from endocrine.agents.contract import Agent
+from endocrine.pipeline.kafka.clients import introduce, read_until, reader
+from endocrine.pipeline.kafka.fetching import Span
+from endocrine.pipeline.local.live.watcher import journal_entry
+from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.views.consumer_lag import Fronts, Where
+
+JOURNAL_TAIL = 2000
+"""Journal records read back per partition. What an agent read before them counts by the group's commits, which are late
+and the lowest over all agents: of an agent that has not read for so long, the lag shown may be too high."""
+
+
+class LagRow(NamedTuple):
+    """One agent on one partition."""
+
+    agent: str
+    partition: int
+    lag: int
+    """Records of its topics that are on the partition and not yet read."""
+    topics: dict[str, int]
+    """The same by topic, where there are any."""
+
+
+def lag_rows(fronts: Fronts, ends: dict[Where, int]) -> list[LagRow]:
+    """The rows of all agents and partitions, in the order of the agents. Pure."""
+    partitions = sorted({partition for _, partition in ends})
+    rows = []
+    for agent, sources in fronts.sources.items():
+        for partition in partitions:
+            here = {topic: end for (topic, number), end in ends.items() if number == partition and topic in sources}
+            topics = {topic: fronts.lag({(topic, partition): end})[agent] for topic, end in here.items()}
+            rows.append(LagRow(agent, partition, sum(topics.values()), {t: n for t, n in topics.items() if n}))
+    return rows
+
+
+async def read_lag(settings: Settings, agents: Iterable[Agent]) -> list[LagRow]:
+    """The lag now: log ends first, so that what is read meanwhile counts as read.
+
+    Raises aiokafka's KafkaError when the broker does not answer, TimeoutError when it gives no records.
+    """
+    agents = tuple(agents)
+    fronts = Fronts(agents)
+    sources = sorted({topic for agent in agents for topic in agent.sources})
+    admin, consumer = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap), reader(settings)
+    try:
+        await admin.start()
+        await consumer.start()
+        places = [TopicPartition(settings.prefix + t, n) for t in sources for n in range(settings.partitions)]
+        journal = [TopicPartition(settings.prefix + "journal", n) for n in range(settings.partitions)]
+        introduce(consumer, [*places, *journal])
+        ends = await consumer.end_offsets([*places, *journal])
+        begins = await consumer.beginning_offsets([*places, *journal])
+        committed = await admin.list_consumer_group_offsets(settings.group)
+        for place in places:
+            fronts.floor(_where(settings, place), begins[place])
+        for place, found in committed.items():
+            fronts.floor(_where(settings, place), found.offset)
+        spans = {place: (max(begins[place], ends[place] - JOURNAL_TAIL), ends[place]) for place in journal}
+        pieces: AsyncGenerator[dict[TopicPartition, Span], None] = read_until(consumer, spans)
+        async with aclosing(pieces) as found_pieces:
+            async for piece in found_pieces:
+                for records in piece.values():
+                    for record in records:
+                        if (entry := journal_entry(record.value)) is not None:
+                            fronts.journal(entry)
+    finally:
+        await consumer.stop()
+        await admin.close()
+    return lag_rows(fronts, {_where(settings, place): ends[place] for place in places})
+
+
+def _where(settings: Settings, place: TopicPartition) -> Where:
+    return str(place.topic.removeprefix(settings.prefix)), int(place.partition)

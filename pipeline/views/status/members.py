@@ -1,0 +1,43 @@
+"""Which workers and connectors are members of the deployment's consumer groups."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
+
+from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.views.status.report import Member
+
+_MEMBER_ID, _CLIENT_ID, _HOST, _ASSIGNMENT, _MEMBERS = 0, 1, 2, 4, 5
+"""Places in aiokafka's answer to DescribeGroups."""
+TIMEOUT_S = 10.0
+
+
+async def read_members(settings: Settings, groups: Sequence[str]) -> dict[str, list[Member]]:
+    """The members of each group, in the order of their names; none where the group does not exist.
+
+    Raises aiokafka's KafkaError when the broker does not answer, TimeoutError when it takes longer than ten seconds.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            await admin.start()
+            found: dict[str, list[Member]] = {group: [] for group in groups}
+            # Only those that exist: a node that never had a group has no coordinator to ask.
+            there = {name for name, _ in await admin.list_consumer_groups()}
+            for group in [group for group in groups if group in there]:
+                # One by one: aiokafka cannot read an answer about several groups (DescribeGroups v3).
+                answers = await admin.describe_consumer_groups([group])
+                members = [_member(one) for answer in answers for told in answer.groups for one in told[_MEMBERS]]
+                found[group] = sorted(members, key=lambda member: member.name)
+            return found
+    finally:
+        await admin.close()
+
+
+def _member(one: Any) -> Member:
+    owned = ConsumerProtocolMemberAssignment.decode(one[_ASSIGNMENT]).assignment if one[_ASSIGNMENT] else ()
+    numbers = {number for _, partitions in owned for number in partitions}
+    return Member(one[_CLIENT_ID] or one[_MEMBER_ID], one[_HOST].removeprefix("/"), sorted(numbers))

@@ -1,0 +1,23 @@
+"""All pages that are made from code, whole or in part."""
+
+from pathlib import Path
+
+from endocrine.agents.registry import AGENTS
+from reference.limits import limit_parts
+from reference.markdown import replace_part
+from reference.records import records_page
+from reference.settings import settings_page
+from reference.signals import signal_parts
+
+
+def pages(root: Path) -> dict[str, str]:
+    """Path below `root` (a checkout) to text. Pages that are generated in part are read there first.
+
+    Raises OSError where such a page is missing, ValueError where it lacks a part.
+    """
+    made = {"docs/reference/records.md": records_page(AGENTS), "docs/reference/settings.md": settings_page()}
+    for name, parts in {"docs/signals.md": signal_parts(), "docs/limits.md": limit_parts()}.items():
+        made[name] = (root / name).read_text(encoding="utf-8")
+        for part, lines in parts.items():
+            made[name] = replace_part(made[name], part, lines)
+    return made

@@ -1,0 +1,63 @@
+"""Who writes and who reads a topic besides the agents, which say so themselves (`sources`, `targets`)."""
+
+from collections.abc import Mapping, Sequence
+
+from endocrine.agents.contract import Agent
+from endocrine.pipeline.connectors.timers import TOPICS as TIMED
+from endocrine.pipeline.views.redis.writes import TOPICS as PROJECTED
+
+APPLICATIONS = "your application"
+OPERATORS = "operators"
+MODEL, TOOLS, TIMEKEEPER = (f"`endocrine connect {name}`" for name in ("model", "tools", "timekeeper"))
+EVERY_AGENT = "every worker"
+_WRITERS: Mapping[str, Sequence[str]] = {
+    "interactions": (APPLICATIONS,),
+    "signals": (APPLICATIONS,),
+    "observations": ("BEHAVE sensors",),
+    "tool-calls": (APPLICATIONS,),
+    "tool-results": (APPLICATIONS, TOOLS),
+    "feedback": (APPLICATIONS,),
+    "detections": ("entrainment detectors",),
+    "commands": (OPERATORS, TIMEKEEPER),
+    "policies": (EVERY_AGENT,),
+    "model-replies": (MODEL,),
+    "effect-starts": (TOOLS,),
+    "scheduled-tasks": (TOOLS,),
+    "journal": (EVERY_AGENT,),
+    "checkpoints": ("`endocrine audit checkpoint`",),
+    "dlq-actions": ("`endocrine dlq`",),
+}
+"""Topic to its writers that are no agents."""
+_READERS: Mapping[str, Sequence[str]] = {
+    "modulations": (APPLICATIONS,),
+    "tool-decisions": (APPLICATIONS, TOOLS),
+    "tool-calls": (TOOLS,),
+    "tool-results": (TOOLS,),
+    "model-requests": (MODEL,),
+    "model-replies": (MODEL,),
+    "effect-starts": (TOOLS,),
+    "audits": ("`endocrine explain`", "`endocrine audit verify`"),
+    "journal": ("`endocrine replay`", "`endocrine audit verify`"),
+    "policies": ("`endocrine replay`", EVERY_AGENT),
+    "checkpoints": ("`endocrine audit verify`",),
+    "dlq-actions": ("`endocrine dlq`",),
+    "tool-analytics": ("dashboards",),
+    "scheduled-tasks": ("your scheduler",),
+}
+"""Topic to its readers that are no agents. Replay and the live view read every topic, and are left out elsewhere."""
+READ_MODELS = "Redis read models"
+
+
+def writers(topic: str, agents: Sequence[Agent]) -> list[str]:
+    """Who writes the topic: programs of others first, then agents by name."""
+    return [*_WRITERS.get(topic, ()), *(agent.name for agent in agents if topic in agent.targets)]
+
+
+def readers(topic: str, agents: Sequence[Agent]) -> list[str]:
+    """Who reads the topic: programs first, then agents by name."""
+    found = [*_READERS.get(topic, ())]
+    if topic in PROJECTED:
+        found.append(READ_MODELS)
+    if topic in TIMED:
+        found.append(TIMEKEEPER)
+    return found + [agent.name for agent in agents if topic in agent.sources]

@@ -1,0 +1,449 @@
+"""The design with one part taken away, for each part. The simulation must fail on every one, or it proves nothing.
+
+The first sixteen are those of the executable model; the others take away what the runtime has beyond it.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from endocrine.agents.contract import Trigger
+from endocrine.pipeline.core.batch import Engine, Processed
+from endocrine.pipeline.core.changelog import CLAIM_KEY, HEAD_KEY, Entry, state_key
+from endocrine.pipeline.core.checkpoint import Head, decode_head
+from endocrine.pipeline.core.records import CE_ID, ORIGIN, REKEYED_FROM, Fetched, Headers, Outgoing, Raw, id_of
+from endocrine.pipeline.core.seals import KeyedSeals
+from endocrine.pipeline.core.watermarks import mark_of
+from endocrine.pipeline.runtime.broker_port import Run
+from endocrine.pipeline.runtime.errors import Fenced
+from endocrine.pipeline.runtime.merge_buffer import Inbox
+from endocrine.pipeline.runtime.partition_processor import Unit
+from endocrine.pipeline.runtime.state_stores import Mark as DiskMark
+from simbroker.broker import Disk, MemoryPort
+from simbroker.schedule import Design
+
+Items = Sequence[tuple[bytes, bytes | None]]
+Mark = tuple[str, tuple[int, int]] | None
+
+
+def _is_journal(out: Outgoing) -> bool:
+    return out.topic == "journal"
+
+
+# ---- of the changelog ----
+
+
+class NoClaim(MemoryPort):
+    """Generations per key instead of a claim that all see."""
+
+    async def claim(self) -> int:
+        return int(self._name.split(".")[1]) + (1 << 30)
+
+    async def changelog(self, start: int, end: int) -> AsyncIterator[Sequence[Entry]]:
+        if start > 0:
+            return
+        newest: dict[bytes, int] = {}
+        kept = []
+        for entry in self._log.entries:
+            if entry.claim >= newest.get(entry.key, -1):
+                newest[entry.key] = entry.claim
+                kept.append(entry._replace(claim=end))
+        yield [*kept, Entry(end - 1, CLAIM_KEY, b"{}", end - 1)]
+
+
+class SplitRemember(MemoryPort):
+    """Each key in a batch of its own."""
+
+    async def remember(self, items: Items, claim: int) -> int:
+        bases = [await super(SplitRemember, self).remember([item], claim) for item in items]
+        return bases[-1] - len(items) + 1
+
+
+class NoGapCheck(Unit):
+    """Nobody looks who else wrote."""
+
+    async def _foreign(self, start: int, end: int) -> set[bytes]:
+        return set()
+
+
+class NoMending(Unit):
+    """A zombie's stale records stay the last of their keys."""
+
+    async def _mend(self, keys: set[bytes]) -> None:
+        return None
+
+
+GAPS = {"pause": 0.08, "wake": 0.05, "compact": 0.15, "unrest": 0.3, "transactions": 0}
+"""Rates under which a claim is compacted away between a zombie's write and its look."""
+
+
+class ShortLook(Unit):
+    """After a write the gap before it is read, once, and no further."""
+
+    async def _hidden(self, base: int, items: Items) -> set[bytes]:
+        hidden = await self._foreign(self._expected, base)
+        self._expected = base + len(items)
+        return hidden - {key for key, _ in items}
+
+
+# ---- of the outbox ----
+
+
+class NoRespeak(MemoryPort):
+    """A successor says nothing before it reads."""
+
+    async def speak(self, records: Sequence[Outgoing], common: Headers) -> None:
+        if self._position:  # set when the takeover ends
+            await super().speak(records, common)
+
+
+class SpeakFirst(MemoryPort):
+    """The outbox is said before it is remembered."""
+
+    async def remember(self, items: Items, claim: int) -> int:
+        await self._ahead(dict(items).get(HEAD_KEY), journal_only=False)
+        return await super().remember(items, claim)
+
+    async def _ahead(self, value: bytes | None, *, journal_only: bool) -> None:
+        if value is not None:
+            head = decode_head(value)
+            said = [out for out in head.outbox if _is_journal(out) or not journal_only]
+            await MemoryPort.speak(self, said, head.common)
+
+    async def speak(self, records: Sequence[Outgoing], common: Headers) -> None:
+        if not any(map(_is_journal, records)):
+            await super().speak(records, common)
+
+
+class JournalBeforeRemember(SpeakFirst):
+    """The journal record is said before the batch is remembered, and not again."""
+
+    async def remember(self, items: Items, claim: int) -> int:
+        await self._ahead(dict(items).get(HEAD_KEY), journal_only=True)
+        return await MemoryPort.remember(self, items, claim)
+
+    async def speak(self, records: Sequence[Outgoing], common: Headers) -> None:
+        await MemoryPort.speak(self, [out for out in records if not _is_journal(out)], common)
+
+
+class JournalFirst(MemoryPort):
+    """The journal record is said before the outputs."""
+
+    async def speak(self, records: Sequence[Outgoing], common: Headers) -> None:
+        await super().speak(sorted(records, key=_is_journal, reverse=True), common)
+
+
+class JournalNotInOutbox(MemoryPort):
+    """The journal record is said after the outputs, but no successor says it again."""
+
+    async def speak(self, records: Sequence[Outgoing], common: Headers) -> None:
+        respoken = not self._position
+        await super().speak([out for out in records if not (respoken and _is_journal(out))], common)
+
+
+class GroupedByKey(Engine):
+    """Outputs in the order of their keys."""
+
+    def process(self, *arguments: Any, **options: Any) -> Processed[Any]:
+        done = super().process(*arguments, **options)
+        done.outputs.sort(key=lambda out: out.key or b"")
+        return done
+
+
+# ---- of the marks ----
+
+
+class NoDerivedMarks(Engine):
+    """Copies of derived records are not recognised."""
+
+    @staticmethod
+    def mark_of(topic: str, headers: Mapping[str, bytes | None]) -> Mark:
+        return mark_of(topic, headers) if REKEYED_FROM in headers else None
+
+
+class SharedMarks(Engine):
+    """One mark for all topics of an origin."""
+
+    @staticmethod
+    def mark_of(topic: str, headers: Mapping[str, bytes | None]) -> Mark:
+        return mark_of(topic if REKEYED_FROM in headers else "any", headers)
+
+
+class NoRekeyedMarks(Engine):
+    """Copies of re-keyed records are not recognised."""
+
+    @staticmethod
+    def mark_of(topic: str, headers: Mapping[str, bytes | None]) -> Mark:
+        return None if REKEYED_FROM in headers else mark_of(topic, headers)
+
+
+class RekeyBeforeMark(Engine):
+    """A misfit is forwarded before it is known whether it is a copy."""
+
+    def _read(self, topic: str, raw: Raw, done: Processed[Any], *more: Any) -> Any:
+        headers = dict(raw.headers)
+        identity = orjson.loads(raw.value)["identity"] if ORIGIN in headers and raw.value else ""
+        if identity and identity.encode() != raw.key and self.seals.valid(topic, raw, headers):
+            self._set_aside_misfit(topic, raw, headers, identity, id_of(headers.get(CE_ID)), done, True)
+            return None, None, None
+        return super()._read(topic, raw, done, *more)
+
+
+class NoRecall(Engine):
+    """What producers repeat is not recognised."""
+
+    def _read(self, topic: str, raw: Raw, done: Processed[Any], *more: Any) -> Any:
+        return *super()._read(topic, raw, done, *more)[:2], None
+
+
+class Gullible(KeyedSeals):
+    """Takes every seal for ours."""
+
+    def __init__(self, seals: Any) -> None:
+        self.__dict__.update(vars(seals))
+
+    def valid(self, topic: str, raw: Raw, headers: Mapping[str, bytes | None]) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class NoSealCheck(Engine):
+    """A header of ours counts, whoever wrote it."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seals", Gullible(self.seals))
+
+
+class NoPartition(KeyedSeals):
+    """A seal holds on every partition."""
+
+    def __init__(self, seals: Any) -> None:
+        self.__dict__.update(vars(seals))
+
+    def _digest(self, key_id: bytes, topic: str, partition: int, *parts: bytes | None) -> bytes:
+        return super()._digest(key_id, topic, 0, *parts)
+
+
+@dataclass(frozen=True)
+class SealsWithoutPartition(Engine):
+    """A sealed record that is appended again on another partition counts there too."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seals", NoPartition(self.seals))
+
+
+# ---- of the runs ----
+
+
+@dataclass(frozen=True)
+class Sorting(Engine):
+    """Notes Read's verdicts."""
+
+    dropped: list[Raw] = field(default_factory=list)
+    thought: list[Raw] = field(default_factory=list)
+
+    def process(self, *arguments: Any, **options: Any) -> Processed[Any]:
+        self.dropped.clear()
+        self.thought.clear()
+        return super().process(*arguments, **options)
+
+    def _read(self, topic: str, raw: Raw, done: Processed[Any], *more: Any) -> Any:
+        copies = done.tally.copies
+        read = super()._read(topic, raw, done, *more)
+        trigger: Trigger | None = read[0]
+        if done.tally.copies > copies:
+            self.dropped.append(raw)
+        if trigger is not None:
+            self.thought.append(raw)
+        return read
+
+
+def _among(raw: Raw, others: list[Raw]) -> bool:
+    return any(raw is other for other in others)
+
+
+class RunsWithoutCopies(Unit):
+    """Dropped copies are not journaled."""
+
+    engine: Sorting
+
+    def _journal(self, records: Sequence[tuple[str, Raw]], *more: Any) -> Outgoing:
+        return super()._journal([item for item in records if not _among(item[1], self.engine.dropped)], *more)
+
+
+class RunsOfThought(Unit):
+    """Only what was thought is journaled."""
+
+    engine: Sorting
+
+    def _journal(self, records: Sequence[tuple[str, Raw]], *more: Any) -> Outgoing:
+        return super()._journal([item for item in records if _among(item[1], self.engine.thought)], *more)
+
+
+class _Hoarder(Inbox):
+    """Keeps what came a second time."""
+
+    def __init__(self, sources: Sequence[str]) -> None:
+        super().__init__(sources)
+        self.below: list[tuple[str, Raw]] = []
+
+    def add(self, topic: str, records: Sequence[Raw], next_offset: int | None = None) -> None:
+        self.below += [(topic, raw) for raw in records if raw.offset < self.following[topic]]
+        super().add(topic, records, next_offset)
+
+
+class RunsWithBelow(Unit):
+    """Records below the head's offsets are journaled too."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._inbox = self._hoard = _Hoarder(self.engine.agent.sources)
+
+    def _journal(self, records: Sequence[tuple[str, Raw]], *more: Any) -> Outgoing:
+        below, self._hoard.below = self._hoard.below, []
+        return super()._journal([*below, *records], *more)
+
+
+class _Forgetful(Inbox):
+    """Takes what comes, again and again."""
+
+    def add(self, topic: str, records: Sequence[Raw], next_offset: int | None = None) -> None:
+        self.following[topic] = 0
+        super().add(topic, records, next_offset)
+
+
+class ReadBelow(Unit):
+    """The head's offsets are not the truth: what is fetched is thought."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._inbox = _Forgetful(self.engine.agent.sources)
+
+    async def _read(self) -> list[tuple[str, Raw]]:
+        latest = self._latest
+        front, latest.front = latest.front, {}
+        try:
+            return await super()._read()
+        finally:
+            latest.front = front
+
+
+# ---- of thinking ahead ----
+
+
+class AheadOfStates(Unit):
+    """Thinking ahead knows the states that were remembered, not those on their way."""
+
+    def _stored(self, key: str) -> bytes | None:
+        return self._store.get(state_key(key))
+
+
+class AheadOfHead(Unit):
+    """Thinking ahead knows the head that was remembered, not the one on its way."""
+
+    @property
+    def _latest(self) -> Head:
+        return self.head
+
+
+class AheadOfWriting(MemoryPort):
+    """What was thought ahead survives a failure of the write before it."""
+
+    async def beside(self, writing: Any, thinking: Any) -> Any:
+        try:
+            thought = await thinking
+            with suppress(Fenced):
+                await writing
+        finally:
+            writing.close()
+        return thought
+
+
+# ---- of the durable store ----
+
+
+DISKS = {"durable": 1.0, "reuse": 0.9, "crash": 0.2, "pause": 0.08, "wake": 0.15, "compact": 0.04, "transactions": 0}
+"""Rates under which disks matter: many owners in a row."""
+
+
+class OldDisk(Disk):
+    """A store is taken up however old it is, though tombstones that it missed are gone."""
+
+    def too_old(self, mark: DiskMark) -> bool:
+        return False
+
+
+class EagerDisk(Disk):
+    """What is set is durable at once, before it is known that no newer owner wrote."""
+
+    def __setitem__(self, key: bytes, value: bytes) -> None:
+        self._db[key] = value
+
+    def __delitem__(self, key: bytes) -> None:
+        del self._db[key]
+
+
+class OutOfOrder(MemoryPort):
+    """Topics are fetched with their records in another order."""
+
+    async def fetch(self, wait: bool) -> Sequence[Run]:
+        return [run._replace(records=[*run.records[1:], *run.records[:1]]) for run in await super().fetch(wait)]
+
+
+class ReadUncommitted(MemoryPort):
+    """What open and aborted transactions wrote is read like any other record."""
+
+    def _end(self, topic: str) -> int:
+        return len(self._logs[topic])
+
+    def _visible(self, topic: str, start: int, end: int) -> list[Fetched]:
+        hidden = self._broker.uncommitted[topic, self._partition]
+        found = [self._logs[topic][offset] or hidden.get(offset) for offset in range(start, end)]
+        return [record for record in found if record is not None]
+
+
+class BeyondTheOpen(MemoryPort):
+    """Aborted records are not read, but what lies behind an open transaction is."""
+
+    def _end(self, topic: str) -> int:
+        return len(self._logs[topic])
+
+
+ABLATIONS: Mapping[str, Design] = {
+    "no claim": Design(port=NoClaim),
+    "no re-speak": Design(port=NoRespeak),
+    "no dedupe of derived records": Design(engine=NoDerivedMarks),
+    "watermark shared by topics": Design(engine=SharedMarks),
+    "no dedupe of re-keyed records": Design(engine=NoRekeyedMarks),
+    "re-key before watermark": Design(engine=RekeyBeforeMark),
+    "split Remember": Design(port=SplitRemember),
+    "Speak grouped by key": Design(engine=GroupedByKey),
+    "no compaction lag": Design(lag=False),
+    "journal before the outputs": Design(port=JournalFirst),
+    "journal after, not in outbox": Design(port=JournalNotInOutbox),
+    "journal before Remember": Design(port=JournalBeforeRemember),
+    "no policy in the journal": Design(journal_policy=False),
+    "runs without dropped copies": Design(unit=RunsWithoutCopies, engine=Sorting),
+    "runs of thought records only": Design(unit=RunsOfThought, engine=Sorting),
+    "runs with records below front": Design(unit=RunsWithBelow),
+    "no gap check": Design(unit=NoGapCheck),
+    "no mending": Design(unit=NoMending),
+    "gap read once, no further": Design(unit=ShortLook, rates=GAPS),
+    "spoken before remembered": Design(port=SpeakFirst),
+    "records below front thought": Design(unit=ReadBelow),
+    "records fetched out of order": Design(port=OutOfOrder),
+    "read uncommitted": Design(port=ReadUncommitted),
+    "read beyond open transactions": Design(port=BeyondTheOpen),
+    "no recall of producers' ids": Design(engine=NoRecall),
+    "no seal check": Design(engine=NoSealCheck, rates={"strangers": 0.3}),
+    "seals without the partition": Design(engine=SealsWithoutPartition, rates={"strangers": 0.5}),
+    "thought ahead on old states": Design(unit=AheadOfStates),
+    "thought ahead on the old head": Design(unit=AheadOfHead),
+    "a fenced write and on with the next": Design(port=AheadOfWriting),
+    "a store of any age taken up": Design(disk=OldDisk, rates=DISKS),
+    "a store written before the look": Design(disk=EagerDisk, rates=DISKS),
+    "no refusals in the journal": Design(journal_refusals=False),
+}

@@ -1,0 +1,344 @@
+"""Topics and compacted changelogs in memory, and the port of a unit onto them.
+
+Every effect is preceded by a pause, where the schedule may leave the unit for a while (a zombie) or for ever (a crash).
+"""
+
+import random
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import msgpack
+
+from endocrine.pipeline.core.changelog import CLAIM_KEY, Entry
+from endocrine.pipeline.core.records import Fetched, Header, Headers, Outgoing
+from endocrine.pipeline.runtime.broker_port import Run
+from endocrine.pipeline.runtime.errors import Retry
+from endocrine.pipeline.runtime.state_stores import MARK_KEY, Mark, RocksStore
+
+T = TypeVar("T")
+
+
+class _Pause:
+    def __await__(self) -> Generator[str, None, None]:
+        yield "effect"
+
+
+class _Idle:
+    def __await__(self) -> Generator[str, None, None]:
+        yield "idle"
+
+
+class _Beside(Generic[T]):
+    """Two coroutines whose steps interleave at random."""
+
+    def __init__(
+        self, writing: Coroutine[Any, Any, None], thinking: Coroutine[Any, Any, T], dice: Callable[[], float]
+    ) -> None:
+        self._writing = writing
+        self._thinking = thinking
+        self._dice = dice
+
+    def __await__(self) -> Generator[str, None, T]:
+        going: list[Coroutine[Any, Any, Any]] = [self._writing, self._thinking]
+        thought: list[T] = []
+        failed: Exception | None = None
+        try:
+            while going:
+                one = going[int(self._dice() * len(going))]
+                try:
+                    yield one.send(None)
+                except StopIteration as stop:
+                    going.remove(one)
+                    if one is self._thinking:
+                        thought.append(stop.value)
+                except Exception as error:
+                    going.remove(one)
+                    if one is self._writing:
+                        raise
+                    failed = error
+        finally:
+            self._writing.close()
+            self._thinking.close()
+        if failed is not None:
+            raise failed
+        return thought[0]
+
+
+class Spoken(NamedTuple):
+    """A record on a topic as the checks see it."""
+
+    at: int
+    """Moment of the broker's clock."""
+    by: str
+    offset: int
+    record: Outgoing
+    headers: tuple[Header, ...]
+
+
+@dataclass
+class Changelog:
+    """A compacted partition; offsets survive compaction. `ever` is the uncompacted copy for the checks."""
+
+    entries: list[Entry] = field(default_factory=list)
+    ever: list[Entry] = field(default_factory=list)
+    recovering: set[str] = field(default_factory=set)
+    """Who recover from it. Tombstones stay meanwhile: Kafka keeps them for delete.retention.ms."""
+    forgotten: int = -1
+    """Offset of the last tombstone that is gone: a disk that had not come so far by then has missed it."""
+
+    def append(self, items: Sequence[tuple[bytes, bytes | None]], claim: int) -> int:
+        """One atomic batch; returns its base offset."""
+        base = len(self.ever)
+        for key, value in items:
+            offset = len(self.ever)
+            entry = Entry(offset, key, value, offset if key == CLAIM_KEY else claim)
+            self.ever.append(entry)
+            self.entries.append(entry)
+        return base
+
+    def compact(self, lag: bool) -> None:
+        """Keep the last record of each key. lag: a void record is mended before it can displace what it hides."""
+        claim = -1
+        void: dict[bytes, int] = {}
+        for entry in self.entries:
+            if entry.key == CLAIM_KEY:
+                claim = entry.offset
+            elif entry.claim < claim:
+                void.setdefault(entry.key, entry.offset)
+            else:
+                void.pop(entry.key, None)
+        bound = min([*void.values(), len(self.ever)]) if lag else len(self.ever)
+        last = {entry.key: entry.offset for entry in self.entries if entry.offset < bound}
+        kept = []
+        for entry in self.entries:
+            if entry.offset < bound:
+                if last[entry.key] != entry.offset:
+                    continue
+                if entry.value is None and not self.recovering:
+                    self.forgotten = max(self.forgotten, entry.offset)
+                    continue
+            kept.append(entry)
+        self.entries = kept
+
+
+class Disk(RocksStore):
+    """A durable store on a disk in memory, which outlives its units. What was set and not flushed is lost with them."""
+
+    def __init__(self, disk: dict[bytes, bytes], log: Changelog) -> None:
+        self._fresh: dict[bytes, bytes | None] = {}
+        self._db: Any = disk
+        self._log = log
+
+    def too_old(self, mark: Mark) -> bool:
+        return mark.position <= self._log.forgotten
+
+    def flush(self, position: int, claim: int, void: set[bytes]) -> None:
+        for key, value in self._fresh.items():
+            if value is None:
+                self._db.pop(key, None)
+            else:
+                self._db[key] = value
+        self._db[MARK_KEY] = msgpack.packb([position, claim, sorted(void), 0.0])
+        self._fresh.clear()
+
+    def clear(self) -> None:
+        self._fresh.clear()
+        self._db.clear()
+
+
+class MemoryBroker:
+    """Topics of some partitions each, and changelogs by (agent, partition)."""
+
+    def __init__(self) -> None:
+        self.topics: dict[tuple[str, int], list[Fetched | None]] = defaultdict(list)
+        """Records by offset; None where readers see none: what is open or aborted, and markers."""
+        self.uncommitted: dict[tuple[str, int], dict[int, Fetched]] = defaultdict(dict)
+        """What lies at offsets of open and aborted transactions, for whoever reads it all the same."""
+        self.open: dict[tuple[str, int], int] = {}
+        """Offset of the open transaction's record, where there is one."""
+        self.spoken: dict[tuple[str, int], list[Spoken]] = defaultdict(list)
+        self.changelogs: dict[tuple[str, int], Changelog] = defaultdict(Changelog)
+        self.committed: dict[tuple[str, int, str], int] = {}
+        """The group's offsets by (agent, partition, topic): hints, late or lost."""
+        self.faulty = True
+        """Whether lookups may fail."""
+        self.clock = 0
+        self.trace: list[tuple[object, ...]] = []
+        """What happened, in order; `told` makes a line of text of each."""
+
+    def append(self, by: str, out: Outgoing, common: Headers = ()) -> int:
+        """Append a record to a topic, as the broker does; returns its offset."""
+        self.clock += 1
+        headers = (*out.own, *common) if out.derived else tuple(out.own)
+        place = (out.topic, out.partition)
+        log = self.topics[place]
+        offset = len(log)
+        # Coarse append times: many records share one, as milliseconds do on a fast broker.
+        log.append(Fetched(out.partition, offset, self.clock // 4, out.key, out.value, headers))
+        self.spoken[place].append(Spoken(self.clock, by, offset, out, headers))
+        self.trace.append((by, "speaks", out))
+        return offset
+
+    def begin(self, out: Outgoing) -> None:
+        """Append an outsider's record in a transaction; one at a time per partition."""
+        self.clock += 1
+        place = (out.topic, out.partition)
+        log = self.topics[place]
+        record = Fetched(out.partition, len(log), self.clock // 4, out.key, out.value, tuple(out.own))
+        self.open[place], self.uncommitted[place][len(log)] = len(log), record
+        log.append(None)
+        self.trace.append(("transaction begins at", len(log) - 1, out))
+
+    def end(self, place: tuple[str, int], *, commit: bool) -> None:
+        """Commit or abort a transaction: its marker takes an offset, too."""
+        self.clock += 1
+        offset, log = self.open.pop(place), self.topics[place]
+        if commit:
+            log[offset] = self.uncommitted[place].pop(offset)
+        log.append(None)
+        self.trace.append((f"transaction {'commits' if commit else 'aborts'}:", *place, offset))
+
+    def stable_end(self, topic: str, partition: int) -> int:
+        """The offset below which all is decided: where the topic ends for its readers."""
+        return self.open.get((topic, partition), len(self.topics[topic, partition]))
+
+
+def told(event: tuple[object, ...]) -> str:
+    """An event of the trace as a line of text."""
+    parts = []
+    for part in event:
+        if isinstance(part, Outgoing):
+            name = (dict(part.own).get("ce_id") or b"?").decode()
+            parts.append(f"{name} to {part.topic}/{part.partition}: {part.value!r}")
+        elif isinstance(part, list):
+            parts.append(" ".join(key.decode() for key, _ in part))
+        else:
+            parts.append(str(part))
+    return " ".join(parts)
+
+
+class MemoryPort:
+    """The broker as one incarnation of a unit sees it (endocrine.pipeline.runtime.broker_port.Port).
+
+    unrest: share of reads before which others may act. faults: share of lookups of log ends that fail for now.
+    """
+
+    def __init__(
+        self,
+        broker: MemoryBroker,
+        name: str,
+        agent: str,
+        partition: int,
+        sources: Sequence[str],
+        rng: random.Random,
+        *,
+        unrest: float,
+        faults: float,
+    ) -> None:
+        self._broker = broker
+        self._name = name
+        self._agent = agent
+        self._partition = partition
+        self._log = broker.changelogs[agent, partition]
+        self._sources = tuple(sources)
+        self._logs = {topic: broker.topics[topic, partition] for topic in sources}
+        self._random = rng.random
+        self._unrest = unrest
+        self._faults = faults
+        self._position: dict[str, int] = {}
+        self._claimed = -1
+
+    async def claim(self) -> int:
+        await _Pause()
+        offset = self._claimed = self._log.append([(CLAIM_KEY, b"{}")], -1)
+        self._broker.trace.append((self._name, "claims at", offset))
+        return offset
+
+    async def changelog(self, start: int, end: int) -> AsyncIterator[Sequence[Entry]]:
+        """Whole, or in small pieces between which others write and the log is compacted."""
+        if self._random() >= self._unrest:
+            yield [entry for entry in self._log.entries if start <= entry.offset < end]
+            return
+        if end == self._claimed + 1:
+            self._log.recovering.add(self._name)
+        while start < end:
+            await _Pause()
+            piece = [entry for entry in self._log.entries if start <= entry.offset < end][:3]
+            if not piece:
+                break
+            start = piece[-1].offset + 1
+            yield piece
+        self._log.recovering.discard(self._name)
+
+    async def changelog_end(self) -> int:
+        await self._lookup()
+        return len(self._log.ever)
+
+    async def remember(self, items: Sequence[tuple[bytes, bytes | None]], claim: int) -> int:
+        await _Pause()
+        base = self._log.append(items, claim)
+        self._broker.trace.append((self._name, "remembers at", base, "under claim", claim, list(items)))
+        return base
+
+    async def speak(self, records: Sequence[Outgoing], common: Headers) -> None:
+        for out in records:
+            await _Pause()
+            self._broker.append(self._name, out, common)
+
+    async def fetch(self, wait: bool) -> Sequence[Run]:
+        """A few records of some topics, in any interleaving of topics."""
+        runs: list[Run] = []
+        dice = self._random()
+        position, ahead = self._position, False
+        first = int(dice * 256) % len(self._sources)
+        for topic in (*self._sources[first:], *self._sources[:first]):
+            at, end = position.get(topic, 0), self._end(topic)
+            if at < end:
+                ahead = True
+                if take := int(self._random() * 4):
+                    upto = position[topic] = min(at + take, end)
+                    runs.append(Run(topic, self._visible(topic, at, upto), upto))
+        if not runs and wait:
+            await (_Pause() if ahead else _Idle())
+        return runs
+
+    def waiting(self) -> int:
+        return sum(self._end(topic) - self._position.get(topic, 0) for topic in self._sources)
+
+    def _end(self, topic: str) -> int:
+        return self._broker.stable_end(topic, self._partition)
+
+    def _visible(self, topic: str, start: int, end: int) -> list[Fetched]:
+        return [record for record in self._logs[topic][start:end] if record is not None]
+
+    async def beside(self, writing: Coroutine[Any, Any, None], thinking: Coroutine[Any, Any, T]) -> T:
+        return await _Beside(writing, thinking, self._random)
+
+    async def ends(self, topics: Sequence[str]) -> Mapping[str, int]:
+        await self._lookup()
+        return {topic: self._end(topic) for topic in topics}
+
+    async def _lookup(self) -> None:
+        dice = self._random()
+        if dice < self._unrest:
+            await _Pause()
+        elif dice > 1 - self._faults and self._broker.faulty:
+            raise Retry("the broker does not answer for now")
+
+    async def seek(self, front: Mapping[str, int]) -> None:
+        """To the front, to where the group is said to be if that is before it, or to the beginning."""
+        for topic in self._sources:
+            dice, at = self._random(), front.get(topic, 0)
+            if dice < 0.4:
+                at = min(at, self._broker.committed.get((self._agent, self._partition, topic), 0))
+            self._position[topic] = 0 if dice < 0.1 else at
+
+    async def commit(self, front: Mapping[str, int]) -> None:
+        """Lost, late, or going backward; a zombie's as good as its owner's; never beyond what was remembered."""
+        while self._random() < 0.4:
+            await _Pause()
+            topic = self._sources[int(self._random() * len(self._sources))]
+            offset = int(self._random() * (front.get(topic, 0) + 1))
+            self._broker.committed[self._agent, self._partition, topic] = offset
