@@ -18,7 +18,11 @@ def policy() -> None:
 
 
 @group.command()
-def check(file: Annotated[Path, typer.Argument(help="Policy file, laid over the shipped policy.")]) -> None:
+def check(
+    file: Annotated[
+        Path | None, typer.Argument(help="Policy file, laid over the shipped policy. Without it: that alone.")
+    ] = None,
+) -> None:
     """Print every mistake of FILE, one a line on stderr, and exit 1; or print the digest it would have.
 
     Where a value is malformed, what other values must agree on with it shows once it is mended; a file that is no YAML

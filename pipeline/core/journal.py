@@ -2,13 +2,15 @@
 
 import hashlib
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
+from pydantic import ValidationError
 
 from endocrine.pipeline.core.records import SEAL, Outgoing, Raw
 from endocrine.pipeline.core.seals import Seals
+from endocrine.schemas.proofs import JournalEntry
 
 _NULL = b"\xff\xff\xff\xff"
 _size = struct.Struct(">I").pack
@@ -88,3 +90,11 @@ def journal_record(
         (SEAL, seals.seal("journal", partition, key, value, ce_id)),
     )
     return Outgoing("journal", partition, key, value, own, True)
+
+
+def journal_entry(value: bytes | None) -> Mapping[str, Any] | None:
+    """A journal record's content; None of what somebody else wrote there."""
+    try:
+        return JournalEntry.model_validate_json(value or b"").model_dump()
+    except ValidationError:
+        return None

@@ -13,16 +13,15 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 from aiokafka.structs import ConsumerRecord
-from pydantic import ValidationError
 
 from endocrine.agents.contract import Agent
 from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.journal import journal_entry
 from endocrine.pipeline.kafka.clients import introduce, reader
 from endocrine.pipeline.kafka.fetching import covered, hold_fetches
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.views.consumer_lag import Fronts, Where
 from endocrine.pipeline.views.event import Event, event_of
-from endocrine.schemas.proofs import JournalEntry
 
 HISTORY = {"style-tables": 2000, "attribution-states": 2000, "bonds": 2000, "modulations": 20, "tool-decisions": 20}
 """Records read per partition of the time before, for what the view shows at once; nothing of other topics."""
@@ -161,11 +160,3 @@ class Watcher:
 
     def _name(self, place: TopicPartition) -> str:
         return str(place.topic.removeprefix(self._settings.prefix))
-
-
-def journal_entry(value: bytes | None) -> Mapping[str, Any] | None:
-    """A journal record's content; None of what somebody else wrote there."""
-    try:
-        return JournalEntry.model_validate_json(value or b"").model_dump()
-    except ValidationError:
-        return None

@@ -8,9 +8,9 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from endocrine.agents.contract import Agent
+from endocrine.pipeline.core.journal import journal_entry
 from endocrine.pipeline.kafka.clients import introduce, read_until, reader
 from endocrine.pipeline.kafka.fetching import Span
-from endocrine.pipeline.local.live.watcher import journal_entry
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.views.consumer_lag import Fronts, Where
 

@@ -63,6 +63,32 @@ def test_no_arrow_goes_back(graph, package, forbidden):
     assert [pair for pair in imports(graph, package) if top(pair[1]) in forbidden] == []
 
 
+ROOMS = (
+    "core", "process", "kafka", "views", "runtime", "connectors", "replay", "data", "local", "gateway", "public", "cli",
+)  # fmt: skip
+"""Of pipeline/, in order: a room imports those before it."""
+
+
+def room(module):
+    """The room of one of our modules in pipeline/, None for any other."""
+    parts = module.split(".")
+    return parts[2] if parts[:2] == ["endocrine", "pipeline"] and len(parts) > 2 else None
+
+
+def test_a_room_imports_only_rooms_before_it(graph):
+    found = {(room(module), room(imported), module) for module, imported in imports(graph, "pipeline")}
+    assert {name for name, _, _ in found} - {None} <= set(ROOMS)
+    place = {name: number for number, name in enumerate(ROOMS)}
+    back = [pair for pair in found if None not in pair[:2] and place[pair[1]] > place[pair[0]]]
+    assert sorted(back) == []
+
+
+def test_pipeline_holds_rooms_only():
+    folder = Path(agents.__file__).parent.parent / "pipeline"
+    entries = {path.name for path in folder.iterdir() if not path.name.startswith("__")}
+    assert entries <= set(ROOMS)
+
+
 @pytest.mark.parametrize("package", ["schemas", "agents"])
 def test_what_is_pure_imports_only_what_computes(graph, package):
     mine = {"schemas"} if package == "schemas" else {"schemas", "agents"}
