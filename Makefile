@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev shell run demo up down test test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns check format measure docs recording kafka-lock bench bench-quick bench-replay bench-seals clean
+.PHONY: help install install-dev shell run demo up down test test-slow test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns check format measure docs recording kafka-lock bench bench-quick bench-replay bench-seals clean
 
 # The folder of the environment, and the Python it is made with (3.11 or newer; by default one that is found).
 VENV ?= .venv
@@ -47,6 +47,9 @@ down: $(VENV)/.runtime ## end them; their data stays
 
 test: $(VENV)/.dev ## the whole test suite, nothing else needed; one Kafka is started for it
 	@$(BIN)/pytest -n 3 --dist loadfile $(PYTEST_ARGS)
+
+test-slow: $(VENV)/.dev ## what takes long: kills, floods, demos (CI runs it, too)
+	@$(BIN)/pytest -m slow -n 2 --dist loadfile $(PYTEST_ARGS)
 
 test-unit: $(VENV)/.dev ## the tests without I/O
 	@$(BIN)/pytest tests/unit $(PYTEST_ARGS)

@@ -59,7 +59,7 @@ class Reject(Exception):
 
 
 class Agent(Protocol):
-    """One agent. `think` must not change the state it was given: it returns a new one."""
+    """One agent. `process` must not change the state it was given: it returns a new one."""
 
     @property
     def name(self) -> str:
@@ -81,7 +81,7 @@ class Agent(Protocol):
         (analytics): such a state holds what lies on one partition."""
         ...
 
-    def think(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
+    def process(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
         """Return the new state and the outputs, in order. May raise Reject."""
         ...
 

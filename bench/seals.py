@@ -46,7 +46,7 @@ def records_of(inputs: Iterable[Made]) -> Iterator[tuple[str, Fetched]]:
         yield topic, Fetched(partition_of(who, PARTITIONS), offset, APPENDED_MS + offset, who.encode(), value, ())
 
 
-class Kept(Recorder):
+class RecordSink(Recorder):
     """A recorder that keeps the records as they are, seals included."""
 
     def __init__(self, agent: Agent, folder: Path) -> None:
@@ -62,7 +62,7 @@ class Kept(Recorder):
 def gate_reads(count: int) -> list[tuple[str, Fetched]]:
     """Turns with the modulations that were made of them, sealed, and a call in each."""
     with TemporaryDirectory() as folder:
-        recorder = Kept(MODULATION, Path(folder))
+        recorder = RecordSink(MODULATION, Path(folder))
         recorder.take(made_turns(count))
         found = [(topic, raw) for topic, raw in recorder.kept if topic in ("interactions", "modulations")]
         found.sort(key=lambda pair: pair[1].timestamp)

@@ -44,7 +44,7 @@ class Analytics:
         """One state per partition."""
         return KEY
 
-    def think(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
+    def process(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
         """Nothing while the flag TOOL_ANALYTICS is off."""
         document, rules = policy.document, policy.document.analytics
         event = _event(trigger.value) if document.flags.TOOL_ANALYTICS else None

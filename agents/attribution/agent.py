@@ -44,7 +44,7 @@ class AttributionAgent:
         """Finer than the identity: each primitive has a state of its own."""
         return f"{trigger.identity}/{trigger.value['primitive']}"
 
-    def think(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
+    def process(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
         """One observation. Reject (`wrong_value_kind`) when a numeric or hash primitive brings another value kind."""
         observation = trigger.value
         primitive = observation["primitive"]

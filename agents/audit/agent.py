@@ -48,7 +48,7 @@ class Audit:
         """One state per identity."""
         return trigger.identity
 
-    def think(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
+    def process(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
         """Never raises Reject: what others reject is told by what they say, or by nothing coming of it."""
         known: Json = memory.EMPTY if state is None else state
         turns: dict[str, Json] = known["open"]

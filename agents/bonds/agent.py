@@ -40,7 +40,7 @@ class Bonds:
         """One state per identity."""
         return trigger.identity
 
-    def think(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
+    def process(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
         """Raises Reject: too_many_nodes."""
         value = trigger.value
         if trigger.topic == "modulations":

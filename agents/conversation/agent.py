@@ -14,7 +14,7 @@ from endocrine.agents.contract import Output, State, Trigger
 from endocrine.agents.conversation import tool_calls as calls
 from endocrine.agents.conversation.memory import EMPTY, chars_of, force_of, latest, new_turn, nothing_in, without
 from endocrine.agents.conversation.moderation import judge_input
-from endocrine.agents.conversation.turn_context import NAME, Desk
+from endocrine.agents.conversation.turn_context import NAME, TurnContext
 from endocrine.agents.conversation.turn_flow import HELD, advance, expire, hold, replied
 from endocrine.schemas.interactions import Closed, Opened
 from endocrine.schemas.modulations import Modulation
@@ -42,9 +42,9 @@ class Conversation:
         """One state per identity: its budget is one."""
         return trigger.identity
 
-    def think(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
+    def process(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
         """The record first, then the deadlines that its time has reached."""
-        desk = Desk(dict(EMPTY) if state is None else state, trigger, policy)
+        desk = TurnContext(dict(EMPTY) if state is None else state, trigger, policy)
         _take(desk)
         expire(desk)
         if not desk.changed:
@@ -56,7 +56,7 @@ class Conversation:
 AGENT = Conversation()
 
 
-def _take(desk: Desk) -> None:
+def _take(desk: TurnContext) -> None:
     topic, value = desk.trigger.topic, desk.trigger.value
     if isinstance(value, Opened):
         _opened(desk, value)
@@ -77,7 +77,7 @@ def _take(desk: Desk) -> None:
         advance(desk, value.audit_id, turn)
 
 
-def _opened(desk: Desk, opened: Opened) -> None:
+def _opened(desk: TurnContext, opened: Opened) -> None:
     memory, limits, audit_id = desk.memory, desk.rules.limits, opened.audit_id
     if audit_id in memory["turns"] or audit_id in memory["closed"] or audit_id in memory["others"]:
         return  # opened before: the first opening stands, and other content is modulation's to reject
@@ -102,7 +102,7 @@ def _opened(desk: Desk, opened: Opened) -> None:
     advance(desk, audit_id, turn)
 
 
-def _closed(desk: Desk, closed: Closed) -> None:
+def _closed(desk: TurnContext, closed: Closed) -> None:
     """A turn that somebody closed, ourselves included: ours are retired by then, so it is the application's doing."""
     memory, audit_id = desk.memory, closed.audit_id
     if audit_id in memory["others"]:
@@ -111,7 +111,7 @@ def _closed(desk: Desk, closed: Closed) -> None:
         desk.retire(audit_id, memory["turns"][audit_id])
 
 
-def _modulated(desk: Desk, modulation: Modulation) -> None:
+def _modulated(desk: TurnContext, modulation: Modulation) -> None:
     memory, audit_id = desk.memory, modulation.audit_id
     if audit_id in memory["closed"] or audit_id in memory["others"]:
         return

@@ -8,13 +8,13 @@ from endocrine.agents.conversation import budget
 from endocrine.agents.conversation.capabilities import fitted
 from endocrine.agents.conversation.compose import functions_of, messages_of, shown_to_model
 from endocrine.agents.conversation.memory import Json
-from endocrine.agents.conversation.turn_context import Desk
+from endocrine.agents.conversation.turn_context import TurnContext
 
 _COLD = {"temperature": 0.0, "top_p": 1.0, "reasoning_effort": 0.0}
 """How a verdict is asked for: as steadily as the model can."""
 
 
-def ask(desk: Desk, audit_id: str, turn: Json) -> None:
+def ask(desk: TurnContext, audit_id: str, turn: Json) -> None:
     """Ask for the next step of a turn, or end it where the budget has no room for that."""
     rules, document = desk.policy.document.budget, desk.policy.document
     most = turn["force"]["parameters"]["max_output_tokens"]
@@ -42,7 +42,7 @@ def ask(desk: Desk, audit_id: str, turn: Json) -> None:
     turn["phase"] = "asking"
 
 
-def ask_guardian(desk: Desk, audit_id: str, turn: Json) -> bool:
+def ask_guardian(desk: TurnContext, audit_id: str, turn: Json) -> bool:
     """Ask a model for its verdict on the answer; False where the budget has no room for that."""
     guardian, rules = desk.rules.guardian, desk.policy.document.budget
     case = {"prompt": turn["prompt"], "answer": turn["answer"], "sources": [source for source, _ in turn["snippets"]]}
@@ -63,7 +63,7 @@ def ask_guardian(desk: Desk, audit_id: str, turn: Json) -> bool:
     return True
 
 
-def ask_moderation(desk: Desk, audit_id: str, turn: Json, what: str, text: str) -> None:
+def ask_moderation(desk: TurnContext, audit_id: str, turn: Json, what: str, text: str) -> None:
     """Ask the moderation provider for its scores of a text; that costs no tokens of the budget."""
     request_id = f"{step_id(desk, audit_id, turn)}/moderation"
     messages = [{"role": "user", "content": text}]
@@ -72,7 +72,7 @@ def ask_moderation(desk: Desk, audit_id: str, turn: Json, what: str, text: str) 
     turn["judges"] = {**turn["judges"], request_id: {"what": what, **asked}}
 
 
-def step_id(desk: Desk, audit_id: str, turn: Json) -> str:
+def step_id(desk: TurnContext, audit_id: str, turn: Json) -> str:
     """The request id of a turn's step: `audit_id/step`, `/again` where it is asked a second time after a veto, and
     `/held-N` after the turn was held for the N-th time while the model was asked."""
     again = "/again" if turn["again"] else ""
@@ -81,7 +81,7 @@ def step_id(desk: Desk, audit_id: str, turn: Json) -> str:
 
 
 def _request(
-    desk: Desk,
+    desk: TurnContext,
     audit_id: str,
     turn: Json,
     request_id: str,

@@ -3,19 +3,19 @@
 from endocrine.agents.conversation.guardian import fired, scores_of, verdict_of
 from endocrine.agents.conversation.memory import Json
 from endocrine.agents.conversation.model_requests import ask_guardian, ask_moderation
-from endocrine.agents.conversation.turn_context import Desk
+from endocrine.agents.conversation.turn_context import TurnContext
 from endocrine.agents.moderation.local import Verdict, judge, weigh
 from endocrine.agents.moderation.rules import Place
 from endocrine.schemas.models import ModelReply
 
 
-def flag(desk: Desk, audit_id: str, turn: Json, verdict: Verdict) -> None:
+def flag(desk: TurnContext, audit_id: str, turn: Json, verdict: Verdict) -> None:
     """A flagged text: an incident, and the turn goes on only under a modulation that knows of it."""
     desk.incident("moderation", audit_id, turn, verdict.reason(), verdict.score)
     _need(desk, turn, verdict.score)
 
 
-def judge_input(desk: Desk, audit_id: str, turn: Json) -> None:
+def judge_input(desk: TurnContext, audit_id: str, turn: Json) -> None:
     """Judge the user's prompt and the context, which may quote anybody."""
     text = turn["prompt"] if turn["context"] is None else f"{turn['prompt']}\n{turn['context']}"
     rules = desk.policy.document.moderation
@@ -24,7 +24,7 @@ def judge_input(desk: Desk, audit_id: str, turn: Json) -> None:
         ask_moderation(desk, audit_id, turn, "input", text)
 
 
-def judge_answer(desk: Desk, audit_id: str, turn: Json) -> None:
+def judge_answer(desk: TurnContext, audit_id: str, turn: Json) -> None:
     """Judge the final text by the local rules; then ask those whose verdict comes as a record."""
     rules = desk.policy.document.moderation
     _output(desk, audit_id, turn, judge(turn["answer"], "output", desk.preset(turn), rules))
@@ -41,7 +41,7 @@ def judge_answer(desk: Desk, audit_id: str, turn: Json) -> None:
         desk.close(audit_id, turn, "budget_exceeded")
 
 
-def heard(desk: Desk, audit_id: str, turn: Json, reply: ModelReply, what: str) -> None:
+def heard(desk: TurnContext, audit_id: str, turn: Json, reply: ModelReply, what: str) -> None:
     """Take in a verdict that was asked for. One that is none withholds: it fails closed."""
     content = reply.content if reply.status == "ok" else None
     if what == "guardian":
@@ -60,7 +60,7 @@ def heard(desk: Desk, audit_id: str, turn: Json, reply: ModelReply, what: str) -
     (_input if what == "input" else _output)(desk, audit_id, turn, verdict)
 
 
-def veto(desk: Desk, audit_id: str, turn: Json, names: list[str]) -> None:
+def veto(desk: TurnContext, audit_id: str, turn: Json, names: list[str]) -> None:
     """The first veto: asked once more, more strictly, under the revision it calls for. The second withholds."""
     score = desk.rules.guardian.score
     desk.incident("guardian_veto", audit_id, turn, ", ".join(names), score)
@@ -72,21 +72,21 @@ def veto(desk: Desk, audit_id: str, turn: Json, names: list[str]) -> None:
     _need(desk, turn, score)
 
 
-def drop_verdicts(desk: Desk, turn: Json) -> None:
+def drop_verdicts(desk: TurnContext, turn: Json) -> None:
     """Wait for no verdict any more: the answer they are about is gone. What they hold of the budget is spent."""
     for verdict in turn["judges"].values():
         desk.settle(verdict["held"], None)
     turn["judges"] = {}
 
 
-def _input(desk: Desk, audit_id: str, turn: Json, verdict: Verdict) -> None:
+def _input(desk: TurnContext, audit_id: str, turn: Json, verdict: Verdict) -> None:
     if verdict.flagged:
         flag(desk, audit_id, turn, verdict)
     if verdict.blocked:
         desk.close(audit_id, turn, "input_blocked", ", ".join(verdict.scores))
 
 
-def _output(desk: Desk, audit_id: str, turn: Json, verdict: Verdict) -> None:
+def _output(desk: TurnContext, audit_id: str, turn: Json, verdict: Verdict) -> None:
     """A flagged answer that is not blocked goes out: the incident is what remains of it."""
     if verdict.flagged:
         desk.incident("moderation", audit_id, turn, verdict.reason(), verdict.score)
@@ -94,6 +94,6 @@ def _output(desk: Desk, audit_id: str, turn: Json, verdict: Verdict) -> None:
         desk.close(audit_id, turn, "output_blocked", ", ".join(verdict.scores))
 
 
-def _need(desk: Desk, turn: Json, risk: float) -> None:
+def _need(desk: TurnContext, turn: Json, risk: float) -> None:
     turn["need"] = max(risk, turn["need"] or 0.0)
     turn["until"] = desk.after(desk.rules.waits.modulation_ms)

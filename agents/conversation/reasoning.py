@@ -5,7 +5,7 @@ What is taken out:
 - a block of any of the known tags at the head, with blanks around it; several in a row; one without an end takes all
   (the reply was cut while the model was thinking);
 - everything up to a closing tag that has no opening one, where the chat template wrote that one (DeepSeek R1, QwQ);
-- a whole `think` block further on;
+- a whole `process` block further on;
 - every channel but `final`, where the head is one of the harmony format (gpt-oss).
 A tag inside backticks (an odd number of them comes before it) is text about tags, and stays.
 """

@@ -12,7 +12,7 @@ from endocrine.agents.conversation.compose import exchange_of, framed, snippets_
 from endocrine.agents.conversation.memory import Json
 from endocrine.agents.conversation.model_requests import step_id
 from endocrine.agents.conversation.moderation import flag
-from endocrine.agents.conversation.turn_context import Desk
+from endocrine.agents.conversation.turn_context import TurnContext
 from endocrine.agents.moderation.local import Verdict, judge
 from endocrine.schemas.models import ModelReply
 from endocrine.schemas.tools import ToolDecision, ToolResult
@@ -26,7 +26,7 @@ _NOT_ALLOWED = ("unknown_tool", "not_in_allowlist", "disabled_by_flag", "approva
 TRUNCATED = "[truncated]"
 
 
-def start_retrieval(desk: Desk, audit_id: str, turn: Json) -> bool:
+def start_retrieval(desk: TurnContext, audit_id: str, turn: Json) -> bool:
     """Ask the retrieval tool for snippets where the policy says so and the turn may; False where not."""
     rules, registry = desk.rules.retrieval, desk.policy.document.tools
     spec = registry.root.get(rules.tool)
@@ -40,7 +40,7 @@ def start_retrieval(desk: Desk, audit_id: str, turn: Json) -> bool:
     return True
 
 
-def start_calls(desk: Desk, audit_id: str, turn: Json, reply: ModelReply) -> None:
+def start_calls(desk: TurnContext, audit_id: str, turn: Json, reply: ModelReply) -> None:
     """Hand all calls of a reply to the gate at once; those beyond the bound are not even asked for."""
     limits, request_id = desk.rules.limits, step_id(desk, audit_id, turn)
     mark = "b" if turn["again"] else ""
@@ -62,7 +62,7 @@ def start_calls(desk: Desk, audit_id: str, turn: Json, reply: ModelReply) -> Non
     turn["calls"] = calls
 
 
-def decided(desk: Desk, turn: Json, decision: ToolDecision) -> None:
+def decided(desk: TurnContext, turn: Json, decision: ToolDecision) -> None:
     """Take in a decision on a call of ours; the first that is final counts."""
     waits = desk.rules.waits
     concerned = any(call["id"] == decision.call_id and _is_about(call, decision) for call in turn["calls"])
@@ -93,7 +93,7 @@ def _is_about(call: Json, decision: ToolDecision) -> bool:
     )
 
 
-def came_back(desk: Desk, audit_id: str, turn: Json, result: ToolResult) -> None:
+def came_back(desk: TurnContext, audit_id: str, turn: Json, result: ToolResult) -> None:
     """Take a result in: moderated, shortened. It counts once an allowed decision is there; the first one stands."""
     asked = next((call for call in turn["calls"] if call["id"] == result.call_id), None)
     if asked is None or asked["result"] is not None or asked["decision"] == "denied":
@@ -105,7 +105,7 @@ def came_back(desk: Desk, audit_id: str, turn: Json, result: ToolResult) -> None
     turn["calls"] = _changed(turn["calls"], result.call_id, lambda call: {**call, "result": taken})
 
 
-def expire(desk: Desk, turn: Json) -> bool:
+def expire(desk: TurnContext, turn: Json) -> bool:
     """Give up, failing closed, on calls whose waiting has ended; whether there were any."""
 
     def late(call: Json) -> Json:
@@ -127,7 +127,7 @@ def settled(call: Json) -> bool:
     return bool(call["decision"] == "denied" or (call["decision"] == "allowed" and call["result"] is not None))
 
 
-def take_snippets(desk: Desk, turn: Json) -> None:
+def take_snippets(desk: TurnContext, turn: Json) -> None:
     """The retrieval is over, one way or another: keep what it gave."""
     result = turn["calls"][0]["result"] if turn["calls"][0]["decision"] == "allowed" else None
     found = [] if result is None else result.get("snippets", [])
@@ -136,7 +136,7 @@ def take_snippets(desk: Desk, turn: Json) -> None:
     turn["calls"] = []
 
 
-def take_results(desk: Desk, turn: Json) -> None:
+def take_results(desk: TurnContext, turn: Json) -> None:
     """All calls of a step are settled: their outputs become messages."""
     words, contents = desk.rules.words, []
     for call in turn["calls"]:
@@ -155,7 +155,7 @@ def take_results(desk: Desk, turn: Json) -> None:
     turn["calls"] = []
 
 
-def _snippets(desk: Desk, audit_id: str, turn: Json, result: ToolResult) -> Json:
+def _snippets(desk: TurnContext, audit_id: str, turn: Json, result: ToolResult) -> Json:
     rules, room = desk.rules.retrieval, turn["room"]
     kept: list[list[str]] = []
     worst: Verdict | None = None
@@ -173,7 +173,7 @@ def _snippets(desk: Desk, audit_id: str, turn: Json, result: ToolResult) -> Json
     return {"status": result.status, "snippets": kept}
 
 
-def _output(desk: Desk, audit_id: str, turn: Json, result: ToolResult) -> Json:
+def _output(desk: TurnContext, audit_id: str, turn: Json, result: ToolResult) -> Json:
     text, limits = text_of(result.output), desk.rules.limits
     verdict = judge(text, "tool_output", desk.preset(turn), desk.policy.document.moderation)
     if verdict.flagged:
@@ -185,7 +185,7 @@ def _output(desk: Desk, audit_id: str, turn: Json, result: ToolResult) -> Json:
     return {"status": result.status, "text": text}
 
 
-def _call(desk: Desk, call_id: str, short: str, tool: str, shown: str) -> Json:
+def _call(desk: TurnContext, call_id: str, short: str, tool: str, shown: str) -> Json:
     """short: the call's id in messages, where providers take 40 characters at most."""
     until = desk.after(desk.rules.waits.decision_ms)
     return {
@@ -200,7 +200,7 @@ def _call(desk: Desk, call_id: str, short: str, tool: str, shown: str) -> Json:
     }
 
 
-def _asked(desk: Desk, audit_id: str, turn: Json, call: Json, tool: str, arguments: Any) -> Json:
+def _asked(desk: TurnContext, audit_id: str, turn: Json, call: Json, tool: str, arguments: Any) -> Json:
     """Ask the gate for a call; the call with the digest that a decision on it names."""
     value = {
         "call_id": call["id"],

@@ -17,7 +17,7 @@ NAME = "conversation"
 ANSWERED = ("answered", "cut")
 
 
-class Desk:
+class TurnContext:
     """One think. Turns taken from it are copies: change them, then `put` or `close` them."""
 
     def __init__(self, memory: Json, trigger: Trigger, policy: "Policy") -> None:

@@ -6,7 +6,7 @@ from endocrine.agents.conversation.model_requests import ask
 from endocrine.agents.conversation.moderation import drop_verdicts, heard, judge_answer
 from endocrine.agents.conversation.reasoning import visible
 from endocrine.agents.conversation.tool_calls import TRUNCATED
-from endocrine.agents.conversation.turn_context import Desk, usage_of
+from endocrine.agents.conversation.turn_context import TurnContext, usage_of
 from endocrine.schemas.models import ModelReply
 
 _ENDS = {"error": "model_error", "timeout": "model_timeout", "refused": "model_refused"}
@@ -15,7 +15,7 @@ HELD = "held"
 """Refusal of a turn that waits for a person: neither admitted nor ended."""
 
 
-def advance(desk: Desk, audit_id: str, turn: Json) -> None:
+def advance(desk: TurnContext, audit_id: str, turn: Json) -> None:
     """Go on with a turn until it waits for something or has ended; remember it where it is still open."""
     while desk.is_open(audit_id) and not _waits(desk, turn):
         phase = turn["phase"]
@@ -35,7 +35,7 @@ def advance(desk: Desk, audit_id: str, turn: Json) -> None:
         desk.put(audit_id, turn)
 
 
-def hold(desk: Desk, turn: Json) -> None:
+def hold(desk: TurnContext, turn: Json) -> None:
     """The turn waits for a person now. What the model made before, under looser parameters, is not used: the step is
     asked again when a person has let the turn go on."""
     expires = desk.now if turn["force"]["expires"] is None else turn["force"]["expires"]
@@ -47,7 +47,7 @@ def hold(desk: Desk, turn: Json) -> None:
         _ask_again(turn)
 
 
-def replied(desk: Desk, audit_id: str, turn: Json, reply: ModelReply) -> None:
+def replied(desk: TurnContext, audit_id: str, turn: Json, reply: ModelReply) -> None:
     """Take in a reply that is waited for: its cost, then what it says."""
     request, judges = turn["request"], turn["judges"]
     answer = request is not None and request["id"] == reply.request_id
@@ -73,7 +73,7 @@ def replied(desk: Desk, audit_id: str, turn: Json, reply: ModelReply) -> None:
         heard(desk, audit_id, turn, reply, asked["what"])
 
 
-def expire(desk: Desk) -> None:
+def expire(desk: TurnContext) -> None:
     """Whatever of the identity waits for a deadline that event time has reached meets it, and fails closed."""
     for audit_id in list(desk.memory["turns"]):
         turn = desk.turn(audit_id)
@@ -89,7 +89,7 @@ def expire(desk: Desk) -> None:
             advance(desk, audit_id, turn)
 
 
-def _waits(desk: Desk, turn: Json) -> bool:
+def _waits(desk: TurnContext, turn: Json) -> bool:
     """Whether the turn cannot go on before another record comes."""
     phase = turn["phase"]
     if phase in ("opening", "ready"):
@@ -99,7 +99,7 @@ def _waits(desk: Desk, turn: Json) -> bool:
     return phase == "asking" or bool(turn["judges"])
 
 
-def _settled(desk: Desk, turn: Json) -> bool:
+def _settled(desk: TurnContext, turn: Json) -> bool:
     """Whether the modulation in force is one that the turn may go on under."""
     force = turn["force"]
     if force is None:
@@ -124,7 +124,7 @@ def _ask_again(turn: Json) -> None:
     turn.update(phase="ready", stale=False, answer=None, cut=False, holds=turn.get("holds", 0) + 1)
 
 
-def _begin(desk: Desk, audit_id: str, turn: Json) -> None:
+def _begin(desk: TurnContext, audit_id: str, turn: Json) -> None:
     refusal = turn["force"]["refusal"]
     if refusal is not None:
         desk.close(audit_id, turn, refusal)
@@ -134,7 +134,7 @@ def _begin(desk: Desk, audit_id: str, turn: Json) -> None:
         turn.update(phase="ready", step=1)
 
 
-def _answered(desk: Desk, audit_id: str, turn: Json, reply: ModelReply) -> None:
+def _answered(desk: TurnContext, audit_id: str, turn: Json, reply: ModelReply) -> None:
     content = (reply.content or "").strip()
     if reply.status != "ok":
         desk.close(audit_id, turn, _ENDS[reply.status], kind_of(reply.error))

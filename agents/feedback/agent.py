@@ -42,7 +42,7 @@ class Feedback:
         """One state per identity."""
         return trigger.identity
 
-    def think(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
+    def process(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
         """Rejects nothing."""
         known: Json = state if state is not None else dict(memory.EMPTY)
         if trigger.topic == "feedback":

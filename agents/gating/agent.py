@@ -47,7 +47,7 @@ class Gating:
         """One state per identity."""
         return trigger.identity
 
-    def think(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
+    def process(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
         """Raises Reject: too_many_waiting, inconsistent_modulation, nothing_to_approve, ambiguous_call."""
         known: Json = {**memory.EMPTY, **(state or {})}
         known["clock"] = forward(known["clock"], trigger.value.ts)

@@ -34,7 +34,7 @@ class ModulationAgent:
         """The identity: its turns live inside its state."""
         return trigger.identity
 
-    def think(self, state: State, trigger: Trigger, policy: Policy) -> tuple[State, list[Output]]:
+    def process(self, state: State, trigger: Trigger, policy: Policy) -> tuple[State, list[Output]]:
         """What the record's time ended first, then the record itself.
 
         Raises Reject: `conflicting_turn` for a second opening of one turn with other content, `not_held` and

@@ -28,7 +28,7 @@ class SuspicionAgent:
         """The identity: its primitives are looked at together."""
         return trigger.identity
 
-    def think(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
+    def process(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
         """One transition; what this agent said itself passes without effect."""
         change = trigger.value
         if change.kind != "state_changed":

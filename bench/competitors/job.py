@@ -54,5 +54,5 @@ def fold(state: State, observation: dict[str, Any]) -> tuple[State, list[dict[st
     Same schema, same agent, same policy as ours; states (`attribution-states`) are left out for all others.
     """
     value = _ADAPTER.validate_python(observation)
-    after, said = AGENT.think(state, Trigger("observations", value["id"], value["identity_ref"], value), _POLICY)
+    after, said = AGENT.process(state, Trigger("observations", value["id"], value["identity_ref"], value), _POLICY)
     return after, [dict(out.value) for out in said if out.topic == CHANGES]

@@ -30,7 +30,7 @@ def milliseconds(option: str, text: str | None) -> int | None:
 
 
 @contextmanager
-def told_errors(settings: Settings) -> Iterator[None]:
+def user_errors(settings: Settings) -> Iterator[None]:
     """Errors that a person can do something about, as one sentence and exit code 2."""
     try:
         yield
@@ -57,7 +57,7 @@ def bar() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
 
 
 @contextmanager
-def scratch() -> Iterator[Path]:
+def temp_dir() -> Iterator[Path]:
     """A folder that is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="endocrine-replay-") as folder:
         yield Path(folder)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from endocrine.pipeline.cli.collected import bar, milliseconds, scratch, told_errors
+from endocrine.pipeline.cli.collected import bar, milliseconds, temp_dir, user_errors
 from endocrine.pipeline.cli.common import Bootstrap, fail, prompt_keys_of, settings_of
 from endocrine.pipeline.cli.group import command_group
 from endocrine.pipeline.core.seals import KeyedSeals
@@ -90,7 +90,7 @@ def verify(
     scope = _scope(since, until, identity, topic)
     if to_topics is not None and resume is not None:
         fail("--to-topics with --resume: what was made before the stop would be missing; give one of them")
-    with told_errors(settings):
+    with user_errors(settings):
         report = asyncio.run(
             verified(settings, scope, snapshot=snapshot, to_topics=to_topics, resume=resume, asked=(since, until))
         )
@@ -128,7 +128,7 @@ async def verified(
     from endocrine.agents.registry import AGENTS
     from endocrine.pipeline.process.version import code_version
     from endocrine.pipeline.replay import fresh
-    from endocrine.pipeline.replay.policy_history import PolicyShelf
+    from endocrine.pipeline.replay.policy_history import PolicyHistory
     from endocrine.pipeline.replay.verify import Verifier, verified_topics
 
     keys = _keys(settings)
@@ -142,7 +142,7 @@ async def verified(
         note = Resume(resume, {**house, "asked": orjson.dumps(words).decode()})
     target = None if to_topics is None else await fresh.prepare(settings, to_topics)
     with ExitStack() as stack:
-        folder, titled = stack.enter_context(scratch()), stack.enter_context(bar())
+        folder, titled = stack.enter_context(temp_dir()), stack.enter_context(bar())
         if note is not None and note.kept is not None:
             live_ms, ends = note.kept["live_ms"], {(name, place): end for name, place, end in note.kept["ends"]}
         else:
@@ -154,10 +154,10 @@ async def verified(
         logs = await read_history(
             settings, verified_topics(), seals, folder=folder, progress=titled("reading the topics"), ends=ends
         )
-        kept = fresh.Kept(stack.enter_context((folder / "again").open("w+b"))) if target is not None else None
+        kept = fresh.RecordSink(stack.enter_context((folder / "again").open("w+b"))) if target is not None else None
         verifier = Verifier(
             logs,
-            PolicyShelf(logs, prompt_keys),
+            PolicyHistory(logs, prompt_keys),
             partitions=settings.partitions,
             sizes=settings.sizes,
             batches=titled("proving, batches"),
@@ -259,7 +259,7 @@ def what_if(
     form = "json" if as_json else form or "text"
     if form not in FORMS:
         fail(f"--format {form}: expected one of {', '.join(FORMS)}")
-    with told_errors(settings):
+    with user_errors(settings):
         told = asyncio.run(_asked(settings, policy, scope))
         data = written(told, form)
         if output is None:
@@ -274,7 +274,7 @@ async def _asked(settings: Settings, policy: Path, scope: Scope) -> Any:
     from endocrine.agents.registry import AGENTS
     from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
     from endocrine.pipeline.process.version import code_version
-    from endocrine.pipeline.replay.policy_history import PolicyShelf
+    from endocrine.pipeline.replay.policy_history import PolicyHistory
     from endocrine.pipeline.replay.verify import verified_topics
     from endocrine.pipeline.replay.what_if import compare_worlds
 
@@ -283,7 +283,7 @@ async def _asked(settings: Settings, policy: Path, scope: Scope) -> Any:
         other = load_policy(policy, os.environ, prompt_keys)
     except PolicyFileError as error:
         fail(str(error))
-    with scratch() as folder, bar() as titled:
+    with temp_dir() as folder, bar() as titled:
         logs = await read_history(
             settings, verified_topics(), RecordedSeals(), folder=folder, progress=titled("reading the topics")
         )
@@ -291,7 +291,7 @@ async def _asked(settings: Settings, policy: Path, scope: Scope) -> Any:
             compare_worlds,
             logs,
             AGENTS,
-            PolicyShelf(logs, prompt_keys),
+            PolicyHistory(logs, prompt_keys),
             other,
             partitions=settings.partitions,
             sizes=settings.sizes,

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from endocrine.pipeline.cli.collected import bar, milliseconds, scratch, told_errors
+from endocrine.pipeline.cli.collected import bar, milliseconds, temp_dir, user_errors
 from endocrine.pipeline.cli.common import Bootstrap, fail, prompt_keys_of, settings_of
 from endocrine.pipeline.core.time_format import EXPECTED
 from endocrine.pipeline.process.settings import Settings
@@ -57,7 +57,7 @@ def state(
         fail(f"--agent {agent}: there is no such agent; expected one of {', '.join(known)}")
     if form not in ("json", "table"):
         fail(f"--format {form}: expected json or table")
-    with told_errors(settings):
+    with user_errors(settings):
         problems = asyncio.run(_show(settings, moment, agent, identity, form, snapshot))
     for problem in problems:
         typer.echo(f"error: {problem}", err=True)
@@ -68,20 +68,20 @@ async def _show(
     settings: Settings, moment: int, agent: str | None, identity: str | None, form: str, snapshot: Path | None
 ) -> list[str]:
     from endocrine.agents.registry import AGENTS
-    from endocrine.pipeline.replay.policy_history import PolicyShelf
+    from endocrine.pipeline.replay.policy_history import PolicyHistory
     from endocrine.pipeline.replay.state_at import Traveller
 
     chosen = [one for one in AGENTS if agent in (None, one.name)]
     prompt_keys = prompt_keys_of(settings)
     topics = sorted({topic for one in chosen for topic in one.sources} | {"journal", "policies"})
     house = {"prefix": settings.prefix, "partitions": settings.partitions}
-    with scratch() as folder, bar() as titled:
+    with temp_dir() as folder, bar() as titled:
         logs = await read_history(
             settings, topics, RecordedSeals(), folder=folder, progress=titled("reading the topics")
         )
         traveller = Traveller(
             logs,
-            PolicyShelf(logs, prompt_keys),
+            PolicyHistory(logs, prompt_keys),
             partitions=settings.partitions,
             sizes=settings.sizes,
             snapshots=Snapshots(snapshot, house),

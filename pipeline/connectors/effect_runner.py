@@ -1,6 +1,6 @@
 """The effect runner: requests from one topic, each run once, answers to another (architecture, section 6).
 
-For who writes a connector: implement `Effect` and hand it to `Runner`:
+For who writes a connector: implement `Effect` and hand it to `EffectRunner`:
 
     runner = Runner(settings, MyEffect(), limits=Limits(concurrency=32))
     await runner.run()          # until runner.stop(); `process.serve` does so under SIGINT and SIGTERM
@@ -49,9 +49,9 @@ from pydantic import ValidationError
 
 from endocrine.pipeline.connectors.commit_position import Front
 from endocrine.pipeline.connectors.contract import INTERRUPTED, Effect, Limits, Request, Said
-from endocrine.pipeline.connectors.readback import Known, Marks, read_back
+from endocrine.pipeline.connectors.readback import EffectLedger, StartMarks, read_back
 from endocrine.pipeline.core.catalogue import CATALOGUE
-from endocrine.pipeline.core.records import CE_ID, SEAL, TRACEPARENT, Raw, event_time, is_traceparent
+from endocrine.pipeline.core.records import CE_ID, SEAL, TRACEPARENT, SourceRecord, event_time, is_traceparent
 from endocrine.pipeline.core.seals import Seals
 from endocrine.pipeline.core.watermarks import origin_of
 from endocrine.pipeline.kafka import clients
@@ -62,7 +62,7 @@ from endocrine.pipeline.process.seal_keys import load_seals
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.views.metrics.registry import Metrics
 
-__all__ = ["INTERRUPTED", "Effect", "Limits", "Request", "Runner", "Said"]
+__all__ = ["INTERRUPTED", "Effect", "EffectRunner", "Limits", "Request", "Said"]
 log = structlog.get_logger(__name__)
 _ID_CHARS = 240
 """Ids have at most 256 characters (endocrine.schemas.base); the rest is for ordinals."""
@@ -71,7 +71,7 @@ _COMMIT_S = 0.2
 """Seconds between two commits at most."""
 
 
-class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
+class EffectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
     """Runs an effect for the partitions that its group gives it.
 
     seals: by default those of the settings' key file; a request on a topic that only we write counts with a valid seal
@@ -229,7 +229,7 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
 
     # ---- one request ----
 
-    async def _one(self, held: "_Held", raw: Raw) -> None:
+    async def _one(self, held: "_Held", raw: SourceRecord) -> None:
         try:
             await self._effect(held, raw)
         except asyncio.CancelledError:
@@ -239,7 +239,7 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
         else:
             held.front.finish(raw.offset)
 
-    async def _effect(self, held: "_Held", raw: Raw) -> None:
+    async def _effect(self, held: "_Held", raw: SourceRecord) -> None:
         request = _read(raw, self.effect.requests, self._seals)
         effect_id = self.effect.request_id(request.value) if request else None
         assert held.known is not None
@@ -281,7 +281,7 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
             return ()
         return instead
 
-    async def _mark(self, marks: Marks, request: Request, effect_id: str) -> bool:
+    async def _mark(self, marks: StartMarks, request: Request, effect_id: str) -> bool:
         """Write the start mark; whether it is the first for this id."""
         if effect_id in marks.others:
             return False
@@ -360,9 +360,9 @@ class _Held:
     def __init__(self, partition: int) -> None:
         self.partition = partition
         self.front = Front()
-        self.known: Known | None = None
+        self.known: EffectLedger | None = None
         """What is on record; None until it was read back."""
-        self.arrived: list[Raw] = []
+        self.arrived: list[SourceRecord] = []
         self.reached = 0
         """The offset up to which all has arrived."""
         self.tasks: set[asyncio.Task[None]] = set()
@@ -376,7 +376,7 @@ def _kinds(error: ValueError) -> str:
     return ", ".join(sorted({one["type"] for one in error.errors(include_input=False, include_url=False)}))
 
 
-def _read(raw: Raw, topic: str, seals: Seals) -> Request | None:
+def _read(raw: SourceRecord, topic: str, seals: Seals) -> Request | None:
     """The request of a record; None, logged, when it is none, or none of ours where only we may ask."""
     headers = dict(raw.headers)
     if CATALOGUE[topic].ours and not seals.valid(topic, raw, headers):

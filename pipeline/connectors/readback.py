@@ -27,10 +27,10 @@ class Answering(Protocol):
     def answer_id(self, value: dict[str, Any]) -> str | None: ...
 
 
-class Known:
+class EffectLedger:
     """Ids of one partition that are answered or being worked on, and its start marks."""
 
-    def __init__(self, answered: Iterable[str], marks: "Marks") -> None:
+    def __init__(self, answered: Iterable[str], marks: "StartMarks") -> None:
         self._ids = dict.fromkeys(answered)
         self.marks = marks
 
@@ -48,7 +48,7 @@ class Known:
         self._ids.pop(effect_id, None)
 
 
-class Marks:
+class StartMarks:
     """Start marks of others on one partition of `effect-starts`, and how far we have seen them."""
 
     def __init__(
@@ -79,7 +79,7 @@ class Marks:
         self._end = max(self._end, offset + 1)
 
 
-async def read_back(settings: Settings, effect: Answering, partition: int, since_ms: int, seals: Seals) -> Known:
+async def read_back(settings: Settings, effect: Answering, partition: int, since_ms: int, seals: Seals) -> EffectLedger:
     """Read the answers and start marks of a partition appended since `since_ms` (less a margin) until now.
 
     Sealed ones only: an answer that a stranger wrote must not keep a request from being run.
@@ -95,8 +95,8 @@ async def read_back(settings: Settings, effect: Answering, partition: int, since
         first, end = await _window(reader, starts, start_ms)
         given = _values(reader, starts, first, end, "effect-starts", seals)
         marked = [_marked(value, effect.name) async for value in given]
-    marks = Marks(settings, effect.name, partition, end, (one for one in marked if one is not None), seals)
-    return Known((one for one in answered if isinstance(one, str)), marks)
+    marks = StartMarks(settings, effect.name, partition, end, (one for one in marked if one is not None), seals)
+    return EffectLedger((one for one in answered if isinstance(one, str)), marks)
 
 
 def _marked(value: dict[str, Any], connector: str) -> str | None:

@@ -30,24 +30,24 @@ from endocrine.pipeline.core.records import (
     SEAL,
     VERSION,
     Headers,
-    Outgoing,
-    Raw,
+    OutputRecord,
+    SourceRecord,
     id_of,
 )
 from endocrine.pipeline.core.seals import Seals
 from endocrine.pipeline.core.sizes import OUTPUT_HEADERS, Sizes, headers_bytes
 from endocrine.pipeline.core.states import States
-from endocrine.pipeline.core.watermarks import Marks, mark_of
+from endocrine.pipeline.core.watermarks import Watermarks, mark_of
 
 UNSEALED = "unsealed"
 """Kind of a dead letter."""
 _START = (-1, 0)
 _FORWARDED = frozenset((ORIGIN, REKEYED_FROM, SEAL))
 """Headers of a record of ours that do not hold any more once it is forwarded."""
-T = TypeVar("T", default=Outgoing)
+T = TypeVar("T", default=OutputRecord)
 
 
-def _as_it_is(out: Outgoing) -> Outgoing:
+def _as_it_is(out: OutputRecord) -> OutputRecord:
     return out
 
 
@@ -56,7 +56,7 @@ class Tally:
     """What became of the records of a batch."""
 
     read: int = 0
-    thought: int = 0
+    prepared: int = 0
     copies: int = 0
     dead: int = 0
     """Dead letters by their bytes or key."""
@@ -73,13 +73,13 @@ class Tally:
 class Processed(Generic[T]):
     """What a batch comes to. Of its outputs it holds what was asked for: the records, or what stands for them."""
 
-    aside: list[Outgoing] = field(default_factory=list)
+    aside: list[OutputRecord] = field(default_factory=list)
     """Dead letters by bytes and re-keyed records: spoken in Read, by the topic's owner only."""
     outputs: list[T] = field(default_factory=list)
     """What the agent says, in trigger order."""
     states: dict[str, bytes | None] = field(default_factory=dict)
     """New state of each key that changed; None is a tombstone."""
-    marks: Marks = field(default_factory=dict)
+    marks: Watermarks = field(default_factory=dict)
     """All marks, brought up to date."""
     forged: list[tuple[str, int]] = field(default_factory=list)
     """(topic, offset) of each record whose seal is none of ours: on record in the journal, for replay without keys."""
@@ -118,14 +118,14 @@ class Engine:
 
     def process(
         self,
-        records: Sequence[tuple[str, Raw]],
+        records: Sequence[tuple[str, SourceRecord]],
         policy: Policy,
         stored: Callable[[str], bytes | None],
         marks: Mapping[str, tuple[int, int]],
         *,
         partition: int,
         refuse: str | None = None,
-        form: Callable[[Outgoing], T] = _as_it_is,  # type: ignore[assignment]
+        form: Callable[[OutputRecord], T] = _as_it_is,  # type: ignore[assignment]
     ) -> Processed[T]:
         """Read and Think over `records`, pairs of topic and raw record in the order read.
 
@@ -139,8 +139,8 @@ class Engine:
         chains = Chains(stored(CHAIN_KEY)) if self._chained else None
         said = Outputs(self.agent, self.catalogue, self.partitions, chains, form, self.seals)
         ahead_s = policy.document.time.ahead_s
-        read, key_of, hold, think = self._read, self.agent.key, states.hold, self.agent.think
-        thought = 0
+        read, key_of, hold, process = self._read, self.agent.key, states.hold, self.agent.process
+        prepared = 0
         for topic, raw in records:
             trigger, headers, token = read(topic, raw, done, ahead_s)
             if trigger is None:
@@ -149,11 +149,11 @@ class Engine:
             if token in held.recent:
                 done.tally.copies += 1
                 continue
-            thought += 1
+            prepared += 1
             try:
                 if refuse is not None:
                     raise Reject("too_large_result", refuse)
-                after, outputs = think(held.state, trigger, policy)
+                after, outputs = process(held.state, trigger, policy)
                 if token and conflicts(token, held.recent):
                     raise Reject("conflicting_id", f"{topic}: id {trigger.id!r} was used before with other content")
             except Reject as reject:
@@ -172,7 +172,7 @@ class Engine:
                 held.recent = [*held.recent[1 - RECENT :], token]
             if outputs:
                 said.add(topic, raw, trigger, headers, outputs)
-        done.tally.thought = thought
+        done.tally.prepared = prepared
         done.states = states.changed()
         done.outputs = said.written()
         done.largest = said.largest + OUTPUT_HEADERS if said.largest else 0
@@ -190,16 +190,18 @@ class Engine:
 
     @cached_property
     def _recalls(self) -> bool:
-        return any(self.catalogue[topic].recall for topic in self.agent.sources)
+        return any(self.catalogue[topic].producer_dedup for topic in self.agent.sources)
 
-    def _reject(self, topic: str, raw: Raw, kind: str, message: str, done: Processed[Any], said: Outputs[Any]) -> None:
+    def _reject(
+        self, topic: str, raw: SourceRecord, kind: str, message: str, done: Processed[Any], said: Outputs[Any]
+    ) -> None:
         """A dead letter by state is an output like any other: it is remembered before it is spoken."""
         done.tally.rejected += 1
         done.tally.failed += kind == "agent_error"
         said.add_dead(self._dead_letter(topic, raw, kind, message, self._is_sealed(topic, raw)))
 
     def _read(
-        self, topic: str, raw: Raw, done: Processed[Any], ahead_s: float
+        self, topic: str, raw: SourceRecord, done: Processed[Any], ahead_s: float
     ) -> tuple[Trigger | None, dict[str, bytes | None] | None, str | None]:
         """Read's verdict on one record: the trigger to process (None when it is set aside), its headers, and the token
         under which its id is recalled. ahead_s: how far its time may lie after its append time, seconds."""
@@ -253,7 +255,7 @@ class Engine:
         token = None
         if named is None:
             named = f"{topic}/{raw.partition}/{raw.offset}"
-        elif described.recall and not (sealed and headers and headers.get(ORIGIN) is not None):
+        elif described.producer_dedup and not (sealed and headers and headers.get(ORIGIN) is not None):
             token = token_of(topic, named, raw)
         # Trigger(...) takes twice the time, and every record has one.
         return tuple.__new__(Trigger, (topic, named, identity, value, appended, sealed)), headers, token
@@ -271,12 +273,12 @@ class Engine:
                 f"{described.name}: {len(own)} headers of {size} bytes together; expected at most {self.sizes.headers}",
             )
 
-    def _is_sealed(self, topic: str, raw: Raw) -> bool:
+    def _is_sealed(self, topic: str, raw: SourceRecord) -> bool:
         headers = dict(raw.headers)
         return SEAL in headers and self.seals.valid(topic, raw, headers)
 
     def _set_aside_dead(
-        self, topic: str, raw: Raw, kind: str, message: str, done: Processed[Any], sealed: bool
+        self, topic: str, raw: SourceRecord, kind: str, message: str, done: Processed[Any], sealed: bool
     ) -> None:
         done.tally.dead += 1
         if self.catalogue[topic].owner == self.agent.name:
@@ -285,7 +287,7 @@ class Engine:
     def _set_aside_misfit(
         self,
         topic: str,
-        raw: Raw,
+        raw: SourceRecord,
         headers: Mapping[str, bytes | None],
         identity: str,
         named: str | None,
@@ -297,7 +299,7 @@ class Engine:
                 f"{topic}: key of {len(raw.key or b'')} bytes on partition {raw.partition} does not fit the record's "
                 f"identity (partition {partition_of(identity, self.partitions)}), though it was forwarded once already"
             )
-            self._set_aside_dead(topic, raw, "misfit", message, done, sealed)
+            self._set_aside_dead(topic, raw, "misrouted", message, done, sealed)
             return
         done.tally.rekeyed += 1
         if self.catalogue[topic].owner != self.agent.name:
@@ -312,9 +314,9 @@ class Engine:
         key, place, ce_id = identity.encode(), partition_of(identity, self.partitions), (named or first).encode()
         own += [(CE_ID, ce_id), (REKEYED_FROM, first.encode())]
         own.append((SEAL, self.seals.seal(topic, place, key, raw.value, ce_id, None, first.encode())))
-        done.aside.append(Outgoing(topic, place, key, raw.value, tuple(own), False))
+        done.aside.append(OutputRecord(topic, place, key, raw.value, tuple(own), False))
 
-    def _dead_letter(self, topic: str, raw: Raw, kind: str, message: str, sealed: bool) -> Outgoing:
+    def _dead_letter(self, topic: str, raw: SourceRecord, kind: str, message: str, sealed: bool) -> OutputRecord:
         return dead_letter(
             self.agent.name, topic, raw, kind, message, seals=self.seals, sealed=sealed, sizes=self.sizes
         )

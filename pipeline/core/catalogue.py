@@ -52,7 +52,7 @@ class Topic:
     coalesce: bool = False
     """Only the last record per key of a batch is spoken (compacted, read by no agent)."""
     identity_field: str = "identity"
-    recall: bool = False
+    producer_dedup: bool = False
     """Readers recall recent ids of what others produce here, so that a producer's retry changes nothing. Not for
     observations: their series recognise copies by themselves."""
     ours: bool = False
@@ -97,9 +97,14 @@ class Topic:
 
 _TOPICS = [
     Topic(
-        "interactions", interactions.Interaction, "delete", "a turn opened, a turn closed", "modulation", recall=True
+        "interactions",
+        interactions.Interaction,
+        "delete",
+        "a turn opened, a turn closed",
+        "modulation",
+        producer_dedup=True,
     ),
-    Topic("signals", signals.EndocrineSignal, "delete", "endocrine signals", "modulation", recall=True),
+    Topic("signals", signals.EndocrineSignal, "delete", "endocrine signals", "modulation", producer_dedup=True),
     Topic(
         "observations",
         observations.Observation,
@@ -108,11 +113,13 @@ _TOPICS = [
         "attribution",
         identity_field="identity_ref",
     ),
-    Topic("tool-calls", tools.ToolCall, "delete", "what a model asks for", "gating", recall=True),
-    Topic("tool-results", tools.ToolResult, "delete", "what came of a tool call", "gating", recall=True),
-    Topic("feedback", feedback.FeedbackCard, "delete", "feedback cards", "feedback", recall=True),
-    Topic("detections", bonds.Detection, "delete", "entrainment detections with ULM vectors", "bonds", recall=True),
-    Topic("commands", commands.AnyCommand, "delete", "operator commands", "bonds", recall=True),
+    Topic("tool-calls", tools.ToolCall, "delete", "what a model asks for", "gating", producer_dedup=True),
+    Topic("tool-results", tools.ToolResult, "delete", "what came of a tool call", "gating", producer_dedup=True),
+    Topic("feedback", feedback.FeedbackCard, "delete", "feedback cards", "feedback", producer_dedup=True),
+    Topic(
+        "detections", bonds.Detection, "delete", "entrainment detections with ULM vectors", "bonds", producer_dedup=True
+    ),
+    Topic("commands", commands.AnyCommand, "delete", "operator commands", "bonds", producer_dedup=True),
     Topic(
         "policies",
         proofs.PublishedPolicy,
@@ -121,7 +128,13 @@ _TOPICS = [
         key="digest",
     ),
     Topic(
-        "model-requests", models.ModelRequest, "delete", "calls to a language model", "audit", recall=True, ours=True
+        "model-requests",
+        models.ModelRequest,
+        "delete",
+        "calls to a language model",
+        "audit",
+        producer_dedup=True,
+        ours=True,
     ),
     Topic(
         "model-replies",
@@ -129,7 +142,7 @@ _TOPICS = [
         "delete",
         "replies of a language model",
         "conversation",
-        recall=True,
+        producer_dedup=True,
         ours=True,
     ),
     Topic(

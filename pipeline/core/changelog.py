@@ -1,6 +1,6 @@
 """What a changelog partition says: its keys, and which of its records are void.
 
-Keys: `c` a claim, `h` the head, `s` + state key a state. Each record but a claim carries in the header `claim` the
+Keys: `c` a claim, `h` the head, `s` + state key a state. Each record but a claim carries in the header `epoch` the
 offset of its writer's claim. A record whose claim is older than the latest claim before it is void: a zombie wrote it.
 """
 
@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from endocrine.pipeline.core.records import Headers
 
-CLAIM_KEY = b"c"
-HEAD_KEY = b"h"
-CLAIM_HEADER = "claim"
+EPOCH_KEY = b"c"
+CHECKPOINT_KEY = b"h"
+CLAIM_HEADER = "epoch"
 
 
 def state_key(key: str) -> bytes:
@@ -30,7 +30,7 @@ class Entry(NamedTuple):
     offset: int
     key: bytes
     value: bytes | None
-    claim: int
+    epoch: int
     """Offset of the writer's claim; of a claim record, its own offset."""
 
 
@@ -46,7 +46,7 @@ def claim_of(headers: Headers) -> int:
 def entries_of(records: Iterable[Any]) -> list[Entry]:
     """Records of a changelog, as fetched. None of ours is without a key: those are passed over."""
     return [
-        Entry(raw.offset, raw.key, raw.value, raw.offset if raw.key == CLAIM_KEY else claim_of(raw.headers))
+        Entry(raw.offset, raw.key, raw.value, raw.offset if raw.key == EPOCH_KEY else claim_of(raw.headers))
         for raw in records
         if raw.key is not None
     ]
@@ -57,7 +57,7 @@ class Recovered:
 
     def __init__(self, store: MutableMapping[bytes, bytes]) -> None:
         self.store = store
-        self.claim = -1
+        self.epoch = -1
         """The latest claim seen."""
         self.void: set[bytes] = set()
         """Keys whose last record is void: what stands in the store must be written again."""
@@ -67,9 +67,9 @@ class Recovered:
         store, void = self.store, self.void
         for entry in entries:
             key, value = entry.key, entry.value
-            if key == CLAIM_KEY:
-                self.claim = entry.offset
-            elif entry.claim < self.claim:
+            if key == EPOCH_KEY:
+                self.epoch = entry.offset
+            elif entry.epoch < self.epoch:
                 void.add(key)
             else:
                 void.discard(key)

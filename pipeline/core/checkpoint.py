@@ -9,27 +9,27 @@ from dataclasses import dataclass, field
 
 import msgpack
 
-from endocrine.pipeline.core.records import Headers, Outgoing
-from endocrine.pipeline.core.watermarks import Marks
+from endocrine.pipeline.core.records import Headers, OutputRecord
+from endocrine.pipeline.core.watermarks import Watermarks
 
 FORM = 1
 """Version of the encoding; a head of another form is refused, never guessed at."""
 
 
 @dataclass(slots=True)
-class Head:
+class Checkpoint:
     """The state of an (agent, partition) apart from its keys."""
 
-    claim: int = -1
+    epoch: int = -1
     """Changelog offset of the claim under which this head was written."""
     batch: int = 0
     """Number of the batch; the first is 1."""
     front: dict[str, int] = field(default_factory=dict)
     """Per source topic, the first offset not yet taken into a batch."""
-    marks: Marks = field(default_factory=dict)
+    marks: Watermarks = field(default_factory=dict)
     common: Headers = ()
     """Headers shared by the derived records of the outbox."""
-    outbox: list[Outgoing] = field(default_factory=list)
+    outbox: list[OutputRecord] = field(default_factory=list)
     """What this batch says, in trigger order; the last is its journal record."""
 
     @property
@@ -38,20 +38,29 @@ class Head:
         return hashlib.sha256(self.outbox[-1].value or b"").hexdigest() if self.outbox else None
 
 
-def encode_head(head: Head) -> bytes:
+def encode_checkpoint(checkpoint: Checkpoint) -> bytes:
     """The head as bytes."""
     packed: bytes = msgpack.packb(
-        [FORM, head.claim, head.batch, head.front, head.marks, head.common, head.outbox], use_bin_type=True
+        [
+            FORM,
+            checkpoint.epoch,
+            checkpoint.batch,
+            checkpoint.front,
+            checkpoint.marks,
+            checkpoint.common,
+            checkpoint.outbox,
+        ],
+        use_bin_type=True,
     )
     return packed
 
 
-def decode_head(value: bytes) -> Head:
+def decode_checkpoint(value: bytes) -> Checkpoint:
     """The head from bytes. Raises ValueError when they are none of this form."""
     try:
-        form, claim, batch, front, marks, common, outbox = msgpack.unpackb(value, use_list=False)
+        form, epoch, batch, front, marks, common, outbox = msgpack.unpackb(value, use_list=False)
     except Exception as error:
         raise ValueError(f"not a head: {error}; expected form {FORM}") from error
     if form != FORM:
         raise ValueError(f"head of form {form}; expected {FORM}: was this changelog written by another version?")
-    return Head(claim, batch, dict(front), dict(marks), common, [Outgoing(*out) for out in outbox])
+    return Checkpoint(epoch, batch, dict(front), dict(marks), common, [OutputRecord(*out) for out in outbox])

@@ -16,8 +16,8 @@ from endocrine.pipeline.core.records import (
     SEAL,
     WAS_SEALED,
     Header,
-    Outgoing,
-    Raw,
+    OutputRecord,
+    SourceRecord,
 )
 from endocrine.pipeline.core.seals import Seals, covered_topic
 from endocrine.pipeline.core.sizes import EXCERPT_BYTES, Sizes, headers_bytes, record_bytes
@@ -28,8 +28,8 @@ MESSAGE_CHARS = 2000
 
 
 def dead_letter(
-    agent: str, topic: str, raw: Raw, kind: str, message: str, *, seals: Seals, sealed: bool, sizes: Sizes
-) -> Outgoing:
+    agent: str, topic: str, raw: SourceRecord, kind: str, message: str, *, seals: Seals, sealed: bool, sizes: Sizes
+) -> OutputRecord:
     """The dead letter of a record. topic: its own, without prefix. sealed: the record carried a seal of ours."""
     place = f"{topic}/{raw.partition}/{raw.offset}"
     said: list[Header] = [
@@ -53,7 +53,7 @@ def dead_letter(
     ids = (marks.get(CE_ID), said[2][1], marks.get(REKEYED_FROM))
     covered = covered_topic(target, dict(said))
     said.append((SEAL, seals.seal(covered, raw.partition, key, value, *ids)))
-    return Outgoing(target, raw.partition, key, value, (*kept, *said), False)
+    return OutputRecord(target, raw.partition, key, value, (*kept, *said), False)
 
 
 def _within(headers: list[Header], most: int) -> list[Header]:
@@ -71,7 +71,7 @@ def _excerpt(part: bytes | None) -> bytes | None:
     return None if part is None else part[:EXCERPT_BYTES]
 
 
-def _lengths(raw: Raw, own: list[Header]) -> bytes:
+def _lengths(raw: SourceRecord, own: list[Header]) -> bytes:
     key, value = len(raw.key or b""), len(raw.value or b"")
     digest = hashlib.sha256(raw.value or b"").hexdigest()
     return (

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
-from endocrine.pipeline.core.records import SEAL, Outgoing, Raw
+from endocrine.pipeline.core.records import SEAL, OutputRecord, SourceRecord
 from endocrine.pipeline.core.seals import Seals
 from endocrine.schemas.proofs import JournalEntry
 
@@ -16,7 +16,7 @@ _NULL = b"\xff\xff\xff\xff"
 _size = struct.Struct(">I").pack
 
 
-def inputs_digest(records: Iterable[tuple[str, Raw]]) -> str:
+def inputs_digest(records: Iterable[tuple[str, SourceRecord]]) -> str:
     """SHA-256 over keys and values in order, each after its length (4 bytes, big-endian; ff ff ff ff for null)."""
     parts: list[bytes] = []
     for _, raw in records:
@@ -32,7 +32,7 @@ def _sized(part: bytes | None) -> bytes:
     return _NULL if part is None else _size(len(part)) + part
 
 
-def runs_of(records: Iterable[tuple[str, Raw]]) -> list[list[str | int]]:
+def runs_of(records: Iterable[tuple[str, SourceRecord]]) -> list[list[str | int]]:
     """[topic, first offset, count] in the order read; offsets within a run follow each other."""
     runs: list[list[str | int]] = []
     topic, following = "", -1
@@ -51,16 +51,16 @@ def journal_record(
     agent: str,
     partition: int,
     batch: int,
-    records: Sequence[tuple[str, Raw]],
+    records: Sequence[tuple[str, SourceRecord]],
     *,
     previous: str | None,
     policy: str,
     version: str,
-    claim: int,
+    epoch: int,
     seals: Seals,
     refused: str | None = None,
     forged: Sequence[tuple[str, int]] = (),
-) -> Outgoing:
+) -> OutputRecord:
     """The batch's journal record, last in its outbox.
 
     previous: SHA-256 of the previous one's bytes. refused: why nothing of the batch was thought, where that is so.
@@ -75,7 +75,7 @@ def journal_record(
         "previous": previous,
         "policy": policy,
         "version": version,
-        "claim": claim,
+        "epoch": epoch,
     }
     if refused is not None:
         entry["refused"] = refused
@@ -89,7 +89,7 @@ def journal_record(
         ("ce_subject", key),
         (SEAL, seals.seal("journal", partition, key, value, ce_id)),
     )
-    return Outgoing("journal", partition, key, value, own, True)
+    return OutputRecord("journal", partition, key, value, own, True)
 
 
 def journal_entry(value: bytes | None) -> Mapping[str, Any] | None:

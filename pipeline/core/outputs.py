@@ -10,7 +10,16 @@ from endocrine.agents.contract import Agent, Output, Trigger
 from endocrine.pipeline.core.catalogue import Topic
 from endocrine.pipeline.core.hash_chain import Chains
 from endocrine.pipeline.core.partitioning import partition_of
-from endocrine.pipeline.core.records import CE_ID, ORIGIN, SEAL, TRACEPARENT, Outgoing, Raw, event_time, is_traceparent
+from endocrine.pipeline.core.records import (
+    CE_ID,
+    ORIGIN,
+    SEAL,
+    TRACEPARENT,
+    OutputRecord,
+    SourceRecord,
+    event_time,
+    is_traceparent,
+)
 from endocrine.pipeline.core.seals import Seals
 
 T = TypeVar("T")
@@ -27,7 +36,7 @@ class _Cause(NamedTuple):
     """What its outputs need of a trigger. Not the record itself: a batch of them would be kept until its end."""
 
     topic: str
-    raw: Raw
+    raw: SourceRecord
     id: str
     identity: str
     ts: float
@@ -51,7 +60,7 @@ class Outputs(Generic[T]):
         catalogue: Mapping[str, Topic],
         partitions: int,
         chains: Chains | None,
-        form: Callable[[Outgoing], T],
+        form: Callable[[OutputRecord], T],
         seals: Seals,
     ) -> None:
         self._most = COALESCING if any(catalogue[topic].coalesce for topic in agent.targets) else PENDING
@@ -67,7 +76,7 @@ class Outputs(Generic[T]):
         self._again = 0
         """How many took the place of another."""
 
-    def add_dead(self, out: Outgoing) -> None:
+    def add_dead(self, out: OutputRecord) -> None:
         """A dead letter by state, in its place among the outputs."""
         self._write()
         self._written.append(self._form(out))
@@ -75,7 +84,7 @@ class Outputs(Generic[T]):
     def add(
         self,
         topic: str,
-        raw: Raw,
+        raw: SourceRecord,
         trigger: Trigger,
         headers: Mapping[str, bytes | None] | None,
         outputs: Sequence[Output],
@@ -156,5 +165,5 @@ class Outputs(Generic[T]):
             keyed = subject if key == identity else key.encode()
             own = (*own, (SEAL, self._seals.seal(described.name, target, keyed, value, ce_id, origin)))
             record = (described.name, target, keyed, value, own, True)
-            append(form(new(Outgoing, record)))
+            append(form(new(OutputRecord, record)))
         self._pending.clear()

@@ -4,22 +4,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from endocrine.pipeline.core.batch import Tally
-from endocrine.pipeline.core.checkpoint import Head
-from endocrine.pipeline.core.records import Outgoing
+from endocrine.pipeline.core.checkpoint import Checkpoint
+from endocrine.pipeline.core.records import OutputRecord
 
 Items = list[tuple[bytes, bytes | None]]
 """Changelog records: keys and values, None for a tombstone."""
 
 
 @dataclass(slots=True)
-class Thought:
+class PreparedBatch:
     """What Read and Think made of some records."""
 
     read: int
     """How many records."""
-    aside: list[Outgoing]
+    aside: list[OutputRecord]
     """Dead letters and misfits, spoken before anything is remembered."""
-    head: Head
+    checkpoint: Checkpoint
     """As it will be; its outbox is what the batch says."""
     items: Items
     """What is remembered, the head last."""

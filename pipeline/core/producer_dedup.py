@@ -12,14 +12,14 @@ import orjson
 
 from endocrine.agents.contract import State
 from endocrine.pipeline.core.compact_json import exact
-from endocrine.pipeline.core.records import Raw
+from endocrine.pipeline.core.records import SourceRecord
 
 RECENT = 32
 """Ids remembered per key: retries come within seconds of the first try, and memory per key stays constant."""
 _ID_LENGTH, _CONTENT_LENGTH = 12, 6
 
 
-def token(topic: str, name: str, raw: Raw) -> str:
+def token(topic: str, name: str, raw: SourceRecord) -> str:
     """The id's hash followed by the content's, in hexadecimal (48 and 24 bits).
 
     An id is its identity's own: where one state holds several identities', equal ids of two are no conflict.

@@ -70,7 +70,7 @@ def is_traceparent(content: bytes) -> bool:
     return len(content) == 55 and _TRACEPARENT.fullmatch(content) is not None
 
 
-class Raw(Protocol):
+class SourceRecord(Protocol):
     """A record as fetched; aiokafka's ConsumerRecord is one."""
 
     @property
@@ -101,7 +101,7 @@ class Fetched(NamedTuple):
     headers: Headers = ()
 
 
-class Outgoing(NamedTuple):
+class OutputRecord(NamedTuple):
     """A record to be spoken. Its headers are `own` followed by the batch's common ones where `derived`."""
 
     topic: str

@@ -14,7 +14,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from endocrine.pipeline.core.records import CE_ID, ORIGIN, REKEYED_FROM, SEAL, WAS_SEALED, Raw
+from endocrine.pipeline.core.records import CE_ID, ORIGIN, REKEYED_FROM, SEAL, WAS_SEALED, SourceRecord
 
 KEY_BYTES = 32
 _SEAL_BYTES = 16
@@ -39,7 +39,7 @@ class Seals(Protocol):
         """The content of a record's `endocrine-seal`. topic: without prefix."""
         ...
 
-    def valid(self, topic: str, raw: Raw, headers: Mapping[str, bytes | None]) -> bool:
+    def valid(self, topic: str, raw: SourceRecord, headers: Mapping[str, bytes | None]) -> bool:
         """Whether a record carries a seal of ours. headers: its headers as a mapping, the last of a name counting."""
         ...
 
@@ -91,7 +91,7 @@ class KeyedSeals:
         digest = self._digest(self._first, topic, partition, key, value, ce_id, origin, rekeyed_from)
         return b"%b:%b" % (self._first, digest)
 
-    def valid(self, topic: str, raw: Raw, headers: Mapping[str, bytes | None]) -> bool:
+    def valid(self, topic: str, raw: SourceRecord, headers: Mapping[str, bytes | None]) -> bool:
         """See Seals."""
         key_id, _, claimed = (headers.get(SEAL) or b"").partition(b":")
         if key_id not in self._secrets:

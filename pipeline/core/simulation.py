@@ -18,10 +18,10 @@ from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.decode import Malformed, decode
 from endocrine.pipeline.core.hash_chain import CHAIN_KEY
 from endocrine.pipeline.core.partitioning import canonical, partition_of
-from endocrine.pipeline.core.records import CE_ID, ERROR, ERROR_KIND, ORIGIN, REKEYED_FROM, SEAL, Fetched, Outgoing
+from endocrine.pipeline.core.records import CE_ID, ERROR, ERROR_KIND, ORIGIN, REKEYED_FROM, SEAL, Fetched, OutputRecord
 from endocrine.pipeline.core.seals import Seals, simulated_seals
 from endocrine.pipeline.core.sizes import Sizes
-from endocrine.pipeline.core.watermarks import Marks
+from endocrine.pipeline.core.watermarks import Watermarks
 
 PARTITION = 0
 CONNECTED = frozenset(("tool-results",))
@@ -41,7 +41,7 @@ class _Desk:
     """By the partition that the record would lie on, and the key."""
     chains: dict[int, bytes] = field(default_factory=dict)
     """By partition."""
-    marks: Marks = field(default_factory=dict)
+    marks: Watermarks = field(default_factory=dict)
     batch: int = 0
 
     def stored(self, place: int) -> Callable[[str], bytes | None]:
@@ -183,7 +183,7 @@ class Simulation:
         self._offsets[topic] += 1
         return Fetched(PARTITION, offset, self._appended_ms, key, value, headers)
 
-    def _apply(self, topic: str, raw: Fetched, derived: bool) -> Iterator[tuple[Outgoing, Any]]:
+    def _apply(self, topic: str, raw: Fetched, derived: bool) -> Iterator[tuple[OutputRecord, Any]]:
         """What all agents say to one record. derived: an agent wrote it."""
         for desk in self._desks:
             if topic not in desk.engine.agent.sources:
@@ -207,13 +207,13 @@ class Simulation:
         if CATALOGUE[topic].owner is None and not derived:
             yield from self._judge_alone(topic, raw)
 
-    def _judge_alone(self, topic: str, raw: Fetched) -> Iterator[tuple[Outgoing, Any]]:
+    def _judge_alone(self, topic: str, raw: Fetched) -> Iterator[tuple[OutputRecord, Any]]:
         """A record of a topic that no agent reads is still held against its model."""
         try:
             decode(CATALOGUE[topic], raw.value, self._sizes.value)
         except Malformed as error:
             own = (*raw.headers, (ERROR, str(error).encode()), (ERROR_KIND, error.kind.encode()))
-            yield Outgoing(CATALOGUE[topic].dead_letters, PARTITION, raw.key, raw.value, own, False), ()
+            yield OutputRecord(CATALOGUE[topic].dead_letters, PARTITION, raw.key, raw.value, own, False), ()
 
 
 def _text(data: bytes) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from endocrine.pipeline.core.records import ORIGIN, REKEYED_FROM
 
-Marks = dict[str, tuple[int, int]]
+Watermarks = dict[str, tuple[int, int]]
 _OFFSETS = 1 << 63
 _ORIGIN = re.compile(rb"([a-z0-9._-]{1,64}/[a-z0-9._-]{1,64}/[0-9]{1,9})/([0-9]{1,19})/([0-9]{1,9})")
 """agent/topic/partition, offset, ordinal."""

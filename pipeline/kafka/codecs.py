@@ -123,22 +123,22 @@ def _zstd(payload: bytes, limit: int) -> bytes:
 
 def _bounded(decompress_into: Callable[[Any, Any], int], payload: bytes, limit: int) -> bytes:
     """Into a buffer of the bound's size, of which only what is written takes memory; one per thread."""
-    scratch = getattr(_local, "scratch", None)
-    if scratch is None or len(scratch) != limit + 1:
-        scratch = _local.scratch = mmap.mmap(-1, limit + 1)
+    temp_dir = getattr(_local, "temp_dir", None)
+    if temp_dir is None or len(temp_dir) != limit + 1:
+        temp_dir = _local.temp_dir = mmap.mmap(-1, limit + 1)
     try:
-        size = decompress_into(payload, scratch)
+        size = decompress_into(payload, temp_dir)
     except Exception as error:
-        _local.scratch = None
+        _local.temp_dir = None
         if "whole buffer" in str(error):
             raise _TooLarge from None
         raise
     if size > limit:
-        _local.scratch = None
+        _local.temp_dir = None
         raise _TooLarge
-    found = scratch[:size]
+    found = temp_dir[:size]
     if size > _KEPT_BYTES:
-        _local.scratch = None
+        _local.temp_dir = None
     return bytes(found)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from endocrine.pipeline.core.records import Raw
+from endocrine.pipeline.core.records import SourceRecord
 
 UNREADABLE = "endocrine-unreadable"
 """JSON object: topic (as Kafka names it), partition, first_offset, last_offset, bytes, sha256, reason."""
@@ -33,7 +33,7 @@ def stand_in(topic: str, partition: int, first: int, last: int, content: bytes, 
     return (begun + content)[:KEPT_BYTES], orjson.dumps(told)
 
 
-def unreadable(raw: Raw) -> dict[str, Any] | None:
+def unreadable(raw: SourceRecord) -> dict[str, Any] | None:
     """What the header says, of a record that stands in for what cannot be read; None of any other.
 
     A producer that imitates the header gains nothing: only what begins with a zero byte, and so is a dead letter by its

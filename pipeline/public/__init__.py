@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     __version__: str
     from endocrine.agents.contract import Agent, Output, Reject, Trigger
     from endocrine.pipeline.connectors.contract import Effect
-    from endocrine.pipeline.connectors.effect_runner import Runner as EffectRunner
+    from endocrine.pipeline.connectors.effect_runner import EffectRunner as EffectRunner
     from endocrine.pipeline.core.simulation import Simulation
     from endocrine.pipeline.process.policy_files import load_policy
     from endocrine.pipeline.process.settings import Settings

@@ -10,12 +10,12 @@ from endocrine.pipeline.core.batch import Processed
 from endocrine.pipeline.core.records import ORIGIN, SEAL, Headers
 from endocrine.pipeline.replay.difference import Form, differences, form_of
 from endocrine.pipeline.replay.index_builder import Latest, key_digest
-from endocrine.pipeline.replay.output_streams import Index, Lane
+from endocrine.pipeline.replay.output_streams import Index, OutputStream
 from endocrine.pipeline.replay.plan import Plan
 from endocrine.pipeline.replay.provenance import NO_BATCH, called
-from endocrine.pipeline.replay.record_log import Log
+from endocrine.pipeline.replay.record_log import RecordLog
 from endocrine.pipeline.replay.recorded_seals import RECORDED
-from endocrine.pipeline.replay.replayer import Broken, Rerun
+from endocrine.pipeline.replay.replayer import Replayer, ReplayError
 from endocrine.pipeline.replay.report import Report, Scope
 from endocrine.pipeline.replay.serialized import Place, Said, packed, unpacked
 from endocrine.schemas.proofs import JournalEntry
@@ -31,7 +31,7 @@ class Comparison:
     def __init__(
         self,
         plan: Plan,
-        logs: Mapping[tuple[str, int], Log],
+        logs: Mapping[tuple[str, int], RecordLog],
         index: Index,
         report: Report,
         scope: Scope,
@@ -42,7 +42,7 @@ class Comparison:
         self._plan, self._unit, self._logs = plan, plan.unit, logs
         self._scope, self._whole, self._latest, self._sink = scope, scope.whole, latest, sink
         self._lanes = {
-            place: Lane(index, (plan.unit, *place), logs[place], partial(self._copy, *place))
+            place: OutputStream(index, (plan.unit, *place), logs[place], partial(self._copy, *place))
             for place in index.of(plan.unit)
         }
 
@@ -132,7 +132,7 @@ class Comparison:
 
     # ---- once it has said all ----
 
-    def finish(self, run: Rerun, broken: Broken | None) -> None:
+    def finish(self, run: Replayer, broken: ReplayError | None) -> None:
         """What nobody said, and what nobody read."""
         report, unit, plan = self.report, self._unit, self._plan
         why = str(broken) if broken is not None else None
@@ -159,7 +159,7 @@ class Comparison:
 
     # ---- findings ----
 
-    def _absent(self, place: Place, form: Form, lane: Lane | None, ordered: bool) -> None:
+    def _absent(self, place: Place, form: Form, lane: OutputStream | None, ordered: bool) -> None:
         topic, partition = place
         log, report = self._logs[place], self.report
         latest = self._latest.get(place, {}).get(key_digest(form[0]), -1)

@@ -17,7 +17,7 @@ from endocrine.pipeline.replay.serialized import Said, unpacked
 _PREFIX = re.compile(r"[a-z0-9._-]+")
 
 
-class Kept:
+class RecordSink:
     """Records made again, in a file until all are made."""
 
     def __init__(self, file: BinaryIO) -> None:
@@ -58,7 +58,7 @@ async def prepare(settings: Settings, prefix: str) -> Settings:
     return fresh
 
 
-async def write(fresh: Settings, kept: Kept) -> None:
+async def write(fresh: Settings, kept: RecordSink) -> None:
     """Write all of them, in the order made, each on its partition."""
     producer = AIOKafkaProducer(
         bootstrap_servers=fresh.bootstrap,

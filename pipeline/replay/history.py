@@ -9,7 +9,7 @@ from endocrine.agents.contract import Agent
 from endocrine.pipeline.core.records import CE_ID, Header
 from endocrine.pipeline.replay.journals import read_journal
 from endocrine.pipeline.replay.provenance import origin_of
-from endocrine.pipeline.replay.record_log import Log
+from endocrine.pipeline.replay.record_log import RecordLog
 
 
 class HistoryError(Exception):
@@ -34,14 +34,14 @@ class Outside(NamedTuple):
         return *headers, (CE_ID, f"{self.topic}/{self.raw.partition}/{self.raw.offset}".encode())
 
 
-def outside(logs: Mapping[tuple[str, int], Log], agents: Sequence[Agent]) -> Iterator[Outside]:
+def outside(logs: Mapping[tuple[str, int], RecordLog], agents: Sequence[Agent]) -> Iterator[Outside]:
     """All records of outsiders that agents read, by append time; at equal times by the agents' order of sources."""
     ranks = {topic: rank for rank, topic in enumerate(dict.fromkeys(name for one in agents for name in one.sources))}
     streams = [_of(topic, ranks[topic], log) for (topic, _), log in logs.items() if topic in ranks]
     return heapq.merge(*streams, key=lambda one: (one.time, one.rank, one.raw.partition, one.raw.offset))
 
 
-def _of(topic: str, rank: int, log: Log) -> Iterator[Outside]:
+def _of(topic: str, rank: int, log: RecordLog) -> Iterator[Outside]:
     for raw in log:
         if not raw.headers or origin_of(topic, dict(raw.headers)) is None:
             yield Outside(raw.timestamp, rank, topic, raw)
@@ -50,7 +50,7 @@ def _of(topic: str, rank: int, log: Log) -> Iterator[Outside]:
 class InForce:
     """Which policy was in force when a record was read, by the journal of the first agent that reads its topic."""
 
-    def __init__(self, logs: Mapping[tuple[str, int], Log], agents: Sequence[Agent], partitions: int) -> None:
+    def __init__(self, logs: Mapping[tuple[str, int], RecordLog], agents: Sequence[Agent], partitions: int) -> None:
         self._changes: dict[tuple[str, int], tuple[list[int], list[str]]] = {}
         self._any: str | None = None
         for partition in range(partitions):

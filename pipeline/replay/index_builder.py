@@ -7,7 +7,7 @@ from endocrine.pipeline.core.records import CUT, SEAL, Headers
 from endocrine.pipeline.replay.output_streams import Index, digest_of
 from endocrine.pipeline.replay.plan import Plan
 from endocrine.pipeline.replay.provenance import NO_BATCH, origin_of
-from endocrine.pipeline.replay.record_log import Log
+from endocrine.pipeline.replay.record_log import RecordLog
 from endocrine.pipeline.replay.report import Report, Scope
 from endocrine.pipeline.replay.serialized import ending, unpacked
 
@@ -20,7 +20,7 @@ def key_digest(key: bytes | None) -> bytes:
     return digest_of((key, None, ()))
 
 
-def latest_of(logs: Mapping[tuple[str, int], Log]) -> Latest:
+def latest_of(logs: Mapping[tuple[str, int], RecordLog]) -> Latest:
     """The last offset of each key, where compaction has taken records."""
     return {
         (topic, partition): {key_digest(raw.key): raw.offset for raw in log}
@@ -30,7 +30,7 @@ def latest_of(logs: Mapping[tuple[str, int], Log]) -> Latest:
 
 
 def fill(
-    index: Index, logs: Mapping[tuple[str, int], Log], plans: Mapping[str, Plan], scope: Scope, report: Report
+    index: Index, logs: Mapping[tuple[str, int], RecordLog], plans: Mapping[str, Plan], scope: Scope, report: Report
 ) -> None:
     """Put every record of our making on its unit's lane, as far as it is asked for."""
     for (topic, partition), log in logs.items():

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from endocrine.pipeline.replay.difference import form_of
 from endocrine.pipeline.replay.output_streams import digest_of
-from endocrine.pipeline.replay.record_log import Log
+from endocrine.pipeline.replay.record_log import RecordLog
 from endocrine.schemas.proofs import JournalEntry
 
 Find = Callable[[str, str], None]
@@ -20,7 +20,7 @@ Find = Callable[[str, str], None]
 class UnitJournal:
     """The batches of one unit: where their journal records stand, and when each was appended."""
 
-    def __init__(self, unit: str, log: Log) -> None:
+    def __init__(self, unit: str, log: RecordLog) -> None:
         self.unit = unit
         self.base = 1
         """The first batch whose record stands."""
@@ -67,7 +67,7 @@ class UnitJournal:
         self._offsets.append(raw.offset)
 
 
-def read_journal(log: Log, partition: int, find: Find) -> dict[str, UnitJournal]:
+def read_journal(log: RecordLog, partition: int, find: Find) -> dict[str, UnitJournal]:
     """The journals of all units of a partition."""
     journals: dict[str, UnitJournal] = {}
     ends: dict[str, str] = {}

@@ -10,13 +10,13 @@ from aiokafka import TopicPartition
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.kafka.clients import introduce, read_until, reader
 from endocrine.pipeline.process.settings import Settings
-from endocrine.pipeline.replay.record_log import FileLog, Log, MemoryLog
+from endocrine.pipeline.replay.record_log import FileLog, MemoryLog, RecordLog
 from endocrine.pipeline.replay.recorded_seals import RecordedSeals
 
 __all__ = ["FileLog", "Logs", "log_ends", "read_history", "read_logs", "read_policies"]
 Logs = Mapping[tuple[str, int], Sequence[Any]]
 """(topic without prefix, partition) to its records in offset order."""
-Ends = Mapping[tuple[str, int], int]
+EndOffsets = Mapping[tuple[str, int], int]
 """(topic without prefix, partition) to the offset that its next record gets."""
 
 
@@ -53,7 +53,7 @@ async def read_logs(
     *,
     folder: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
-    ends: Ends | None = None,
+    ends: EndOffsets | None = None,
     prepare: Callable[[str, Sequence[Any]], Sequence[Any]] = lambda topic, records: records,
 ) -> dict[tuple[str, int], Any]:
     """All records that stand on these topics now.
@@ -69,7 +69,7 @@ async def read_logs(
         await consumer.start()
         introduce(consumer, names)
         starts = await consumer.beginning_offsets(list(names))
-        logs: dict[tuple[str, int], Log] = {}
+        logs: dict[tuple[str, int], RecordLog] = {}
         for place, (topic, n) in names.items():
             # Compaction takes records from the beginning, too, and the broker does not say so.
             begin = None if topic in CATALOGUE and CATALOGUE[topic].cleanup == "compact" else starts[place]
@@ -95,7 +95,7 @@ async def read_history(
     *,
     folder: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
-    ends: Ends | None = None,
+    ends: EndOffsets | None = None,
 ) -> dict[tuple[str, int], Any]:
     """The same, prepared for replay: the journal first, for it says which seals were none of ours."""
     names = set(topics) | {"journal"}

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, NamedTuple
 from endocrine.pipeline.replay.difference import Form
 from endocrine.pipeline.replay.provenance import NO_BATCH, called
 from endocrine.pipeline.replay.read_ahead import AHEAD, bodies
-from endocrine.pipeline.replay.record_log import Body, Log
+from endocrine.pipeline.replay.record_log import ProcessorManager, RecordLog
 from endocrine.pipeline.replay.serialized import packed, unpacked
 
 _RUN = struct.Struct("<qqq")
@@ -26,7 +26,7 @@ Place = tuple[str, str, int]
 """Unit, topic, partition."""
 
 
-class Seen(NamedTuple):
+class RecordRef(NamedTuple):
     """A record that was looked at beyond its place."""
 
     offset: int
@@ -86,24 +86,24 @@ class Index:
             yield from _RUN.iter_unpack(self._file.read(size))
 
 
-class Lane:
+class OutputStream:
     """Reads a lane beside the unit that wrote it.
 
     log: of the lane's topic and partition. on_copy: told (first offset, offset, whether they are equal).
     """
 
-    def __init__(self, index: Index, place: Place, log: Log, on_copy: Callable[[int, int, bool], None]) -> None:
+    def __init__(self, index: Index, place: Place, log: RecordLog, on_copy: Callable[[int, int, bool], None]) -> None:
         self.log = log
         self.spoken = -1
         """Offset of the last output found here: what is thought later must not stand before it."""
         self._index, self._place, self._on_copy = index, place, on_copy
         self._pieces = self._from(0)
-        self._piece: Sequence[Body] = ()
+        self._piece: Sequence[ProcessorManager] = ()
         self._batch = NO_BATCH
         """What was read last, of one batch."""
         self._at = 0
         """Place in it of the record that stands next."""
-        self._ahead: dict[str, Seen] = {}
+        self._ahead: dict[str, RecordRef] = {}
         """Read, and not said yet, by name."""
         self._said: deque[int] = deque(maxlen=RECENT)
         """Offsets of what was said last, as long as nothing stood out of its place."""
@@ -111,7 +111,7 @@ class Lane:
         """From then on: offsets of first copies by digest."""
         self._names: dict[str, int] | None = None
 
-    def _from(self, start: int) -> Iterator[tuple[int, Sequence[Body]]]:
+    def _from(self, start: int) -> Iterator[tuple[int, Sequence[ProcessorManager]]]:
         """Its records at this offset and above, some at a time, with their batch."""
         window = bodies(self.log)
         for first, count, batch in self._index.read(self._place):
@@ -155,19 +155,19 @@ class Lane:
             offsets += [offset for offset, _ in some]
             if self._recent is not None:
                 for offset, body in some:
-                    self._note(Seen(offset, _digest(body)))
+                    self._note(RecordRef(offset, _digest(body)))
         if self._recent is None:
             self._said.extend(offsets)
         return offsets
 
-    def search(self, form: Form) -> Seen | None:
+    def search(self, form: Form) -> RecordRef | None:
         """The first copy of this record, or of another one of its name; None when there is none."""
         found = self._searched(digest_of(form), called(self._place[1], form[2]))
         if found is not None:
             self._note(found)
         return found
 
-    def _searched(self, digest: bytes, name: str) -> Seen | None:
+    def _searched(self, digest: bytes, name: str) -> RecordRef | None:
         if name in self._ahead:
             return self._ahead.pop(name)
         recent = self._known()
@@ -181,17 +181,17 @@ class Lane:
             self._put_by(named, seen)
         return None
 
-    def _following(self) -> Iterator[tuple[Seen, str]]:
+    def _following(self) -> Iterator[tuple[RecordRef, str]]:
         """What stands from here on, each with its name; what was given is read."""
         while self._more():
             offset, body = self._piece[self._at]
             self._at += 1
-            yield Seen(offset, _digest(body)), self._called(body)
+            yield RecordRef(offset, _digest(body)), self._called(body)
 
     def _called(self, body: bytes) -> str:
         return called(self._place[1], unpacked(body)[2])
 
-    def _note(self, found: Seen) -> None:
+    def _note(self, found: RecordRef) -> None:
         recent = self._known()
         recent[found.digest] = found.offset
         if len(recent) > RECENT:
@@ -205,7 +205,7 @@ class Lane:
             self._said.clear()
         return self._recent
 
-    def _put_by(self, name: str, seen: Seen) -> None:
+    def _put_by(self, name: str, seen: RecordRef) -> None:
         waits = self._ahead.setdefault(name, seen)
         if waits is not seen:
             self._on_copy(waits.offset, seen.offset, waits.digest == seen.digest)
@@ -248,5 +248,5 @@ class Lane:
         """Go on from what `dump` gave; the topic may have lost its beginning since."""
         offset, self.spoken, ahead, recent = dumped
         self._pieces, self._piece, self._at = self._from(self.log.end if offset == -1 else offset), (), 0
-        self._ahead = {name: Seen._make(seen) for name, seen in ahead}
+        self._ahead = {name: RecordRef._make(seen) for name, seen in ahead}
         self._recent = OrderedDict((digest, first) for digest, first in recent)

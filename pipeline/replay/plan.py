@@ -6,8 +6,8 @@ from functools import cached_property
 
 from endocrine.agents.contract import Agent
 from endocrine.pipeline.replay.journals import UnitJournal
-from endocrine.pipeline.replay.record_log import Log, first_after, first_from
-from endocrine.pipeline.replay.replayer import Broken, Start
+from endocrine.pipeline.replay.record_log import RecordLog, first_after, first_from
+from endocrine.pipeline.replay.replayer import ReplayError, StartingPoint
 from endocrine.pipeline.replay.report import Scope
 from endocrine.pipeline.replay.state_files import Snapshots
 
@@ -19,13 +19,13 @@ class Plan:
     agent: Agent
     partition: int
     journal: UnitJournal
-    start: Start
+    start: StartingPoint
     first: int
     """The first batch compared; those between the start and it are run for their state."""
     last: int
     until: bool
     """Whether batches after `last` are left out on purpose."""
-    broken: Broken | None = None
+    broken: ReplayError | None = None
     """Why nothing can be run."""
     before: dict[str, int] = field(default_factory=dict)
     """The front before `first`: what was set aside below it is not compared."""
@@ -59,7 +59,7 @@ def plan_unit(
     agent: Agent,
     partition: int,
     journal: UnitJournal,
-    logs: Mapping[tuple[str, int], Log],
+    logs: Mapping[tuple[str, int], RecordLog],
     scope: Scope,
     snapshots: Snapshots,
 ) -> Plan:
@@ -74,17 +74,17 @@ def plan_unit(
         and all(start.front.get(topic, 0) >= log.start for topic, log in sources.items())
     ]
     whole = journal.base == 1 and _from_the_beginning(journal, sources)
-    start, broken = Start(), None
+    start, broken = StartingPoint(), None
     if scope.since_ms is not None and (near := [one for one in reachable if one.batch < first]):
         start = snapshots.load(max(near, key=lambda one: one.batch))
     elif not whole and reachable:
         start = snapshots.load(min(reachable, key=lambda one: one.batch))
         first = max(first, start.batch + 1)
     elif not whole and journal.last >= journal.base:
-        broken = Broken("not verifiable", _why(journal, sources))
+        broken = ReplayError("not verifiable", _why(journal, sources))
     known = journal.digest(start.batch) if start.batch else None
     if start.journal is not None and known is not None and start.journal != known:
-        broken = Broken("snapshot", f"{journal.unit}: {start.told} is of another history than the journal's")
+        broken = ReplayError("snapshot", f"{journal.unit}: {start.told} is of another history than the journal's")
     until = scope.until_ms is not None
     plan = Plan(agent, partition, journal, start, first, last, until, broken)
     if first > journal.base or start.batch:
@@ -94,7 +94,7 @@ def plan_unit(
     return plan
 
 
-def _from_the_beginning(journal: UnitJournal, sources: Mapping[str, Log]) -> bool:
+def _from_the_beginning(journal: UnitJournal, sources: Mapping[str, RecordLog]) -> bool:
     """Whether what the first batches read still stands, as far as topics' beginnings say."""
     late = {topic for topic, log in sources.items() if log.start > 0}
     batch = journal.base
@@ -108,7 +108,7 @@ def _from_the_beginning(journal: UnitJournal, sources: Mapping[str, Log]) -> boo
     return True
 
 
-def _why(journal: UnitJournal, sources: Mapping[str, Log]) -> str:
+def _why(journal: UnitJournal, sources: Mapping[str, RecordLog]) -> str:
     if journal.base > 1:
         gone = f"its journal begins at batch {journal.base}"
     else:

@@ -11,13 +11,13 @@ from endocrine.agents._shared.prompt_keys import PromptKeyMissing, PromptKeys, p
 from endocrine.agents.policy.compiled import Policy, compile_policy
 from endocrine.agents.policy.digest import canonical_digest
 from endocrine.agents.policy.errors import PolicyError
-from endocrine.pipeline.replay.record_log import Log
+from endocrine.pipeline.replay.record_log import RecordLog
 from endocrine.schemas.proofs import PublishedPolicy
 
 Find = Callable[[str, str], None]
 
 
-def check_policies(logs: Mapping[tuple[str, int], Log], find: Find) -> None:
+def check_policies(logs: Mapping[tuple[str, int], RecordLog], find: Find) -> None:
     """Find policies that are not what they are published as."""
     for (topic, partition), log in logs.items():
         if topic == "policies":
@@ -39,7 +39,7 @@ def _wrong(raw: Any) -> str | None:
     return None
 
 
-class PolicyShelf:
+class PolicyHistory:
     """Published policies by digest, compiled when asked for.
 
     prompt_keys: the keys of prompt hashes that the policies name. Raises KeyError for what was not published as such,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter, itemgetter
 from typing import Any, Generic, TypeVar
 
-from endocrine.pipeline.replay.record_log import Body, Log
+from endocrine.pipeline.replay.record_log import ProcessorManager, RecordLog
 
 AHEAD = 64
 """Records read from a log at once."""
@@ -17,7 +17,9 @@ class Window(Generic[_T]):
     read: the items from one place to another (exclusive), as far as there are some. offset_of: an item.
     """
 
-    def __init__(self, log: Log, read: Callable[[int, int], Sequence[_T]], offset_of: Callable[[_T], int]) -> None:
+    def __init__(
+        self, log: RecordLog, read: Callable[[int, int], Sequence[_T]], offset_of: Callable[[_T], int]
+    ) -> None:
         self._log, self._read, self._offset_of = log, read, offset_of
         self._items: Sequence[_T] = ()
         self._first = 0
@@ -39,11 +41,11 @@ class Window(Generic[_T]):
         raise self._log.gone(first, count)
 
 
-def records(log: Log) -> Window[Any]:
+def records(log: RecordLog) -> Window[Any]:
     """A window on its records."""
     return Window(log, lambda first, last: log[first:last], attrgetter("offset"))
 
 
-def bodies(log: Log) -> Window[Body]:
+def bodies(log: RecordLog) -> Window[ProcessorManager]:
     """A window on their bodies."""
     return Window(log, log.between, itemgetter(0))

@@ -22,19 +22,19 @@ CHUNK = 150
 
 _HEAD = struct.Struct("<iqqI")
 """Before each record in a file: partition, offset, timestamp, and how many headers it has."""
-Body = tuple[int, bytes]
+ProcessorManager = tuple[int, bytes]
 """A record's offset and body."""
 
 
-def _body(raw: Any) -> Body:
+def _body(raw: Any) -> ProcessorManager:
     return raw.offset, packed(raw.key, raw.value, [*map(tuple, raw.headers)])
 
 
-class Gone(Exception):
+class MissingRecords(Exception):
     """Records that were on a partition are no longer there. The message says which, and of how many."""
 
 
-class Log(Sequence[Any]):
+class RecordLog(Sequence[Any]):
     """The records of one partition in offset order; places count from 0, whatever the offsets are."""
 
     def __init__(self, begin: int | None = None) -> None:
@@ -73,13 +73,13 @@ class Log(Sequence[Any]):
         last = self._jumps[found + 1][1] if found + 1 < len(self._jumps) else len(self)
         return min(place + offset - first, last)
 
-    def bodies(self) -> Iterator[Body]:
+    def bodies(self) -> Iterator[ProcessorManager]:
         """Of each record that has headers."""
         for raw in self:
             if raw.headers:
                 yield _body(raw)
 
-    def between(self, first: int, last: int) -> Sequence[Body]:
+    def between(self, first: int, last: int) -> Sequence[ProcessorManager]:
         """Of the records at places `first` to `last` (exclusive), as far as there are some."""
         return [_body(raw) for raw in self[first:last]]
 
@@ -95,19 +95,19 @@ class Log(Sequence[Any]):
             return found
         raise self.gone(first, count)
 
-    def gone(self, first: int, count: int) -> Gone:
+    def gone(self, first: int, count: int) -> MissingRecords:
         """What to raise where not all of `count` records from `first` on are there."""
         begin = self.place(first)
         there = [raw.offset for raw in self[begin : begin + count] if raw.offset < first + count]
         upto = f"offsets {first} to {first + count - 1}: {count - len(there)} of {count} are gone"
         if first < self.start:
-            return Gone(f"{upto} by retention (it begins at {self.start} now)")
+            return MissingRecords(f"{upto} by retention (it begins at {self.start} now)")
         if first + count > self.end:
-            return Gone(f"{upto} (it ends at {self.end})")
-        return Gone(f"{upto} (compaction took them, or no transaction committed them)")
+            return MissingRecords(f"{upto} (it ends at {self.end})")
+        return MissingRecords(f"{upto} (compaction took them, or no transaction committed them)")
 
 
-class MemoryLog(Log):
+class MemoryLog(RecordLog):
     """Records in a list."""
 
     def __init__(self, records: Iterable[Any] = (), *, begin: int | None = None) -> None:
@@ -135,7 +135,7 @@ class MemoryLog(Log):
         return iter(self._records)
 
 
-class FileLog(Log):
+class FileLog(RecordLog):
     """The records of one partition in a file; only their places in it are in memory (8 bytes a record)."""
 
     def __init__(self, path: Path, *, begin: int | None = None) -> None:
@@ -178,7 +178,7 @@ class FileLog(Log):
         for first in range(0, len(self), CHUNK):
             yield from self._read(first, min(first + CHUNK, len(self)))
 
-    def between(self, first: int, last: int) -> Sequence[Body]:
+    def between(self, first: int, last: int) -> Sequence[ProcessorManager]:
         """See Log: without a look into them."""
         last = min(last, len(self))
         if first >= last:
@@ -187,7 +187,7 @@ class FileLog(Log):
         data, bounds = self._bytes(first, last)
         return [(head(data, begin)[1], data[begin + size : end]) for begin, end in pairwise(bounds)]
 
-    def bodies(self) -> Iterator[Body]:
+    def bodies(self) -> Iterator[ProcessorManager]:
         """See Log: without a look into them."""
         size, head = _HEAD.size, _HEAD.unpack_from
         for first in range(0, len(self), CHUNK):

@@ -13,9 +13,9 @@ from typing import Any
 import orjson
 
 from endocrine.pipeline.core.catalogue import CATALOGUE
-from endocrine.pipeline.core.records import SEAL, Fetched, Header, Raw
+from endocrine.pipeline.core.records import SEAL, Fetched, Header, SourceRecord
 from endocrine.pipeline.core.seals import KeyedSeals
-from endocrine.pipeline.replay.record_log import Log, MemoryLog
+from endocrine.pipeline.replay.record_log import MemoryLog, RecordLog
 
 RECORDED = b"recorded"
 """Takes the place of a seal's content."""
@@ -32,7 +32,7 @@ class ConstantSeals:
         """A constant."""
         return RECORDED
 
-    def valid(self, topic: str, raw: Raw, headers: Mapping[str, bytes | None]) -> bool:
+    def valid(self, topic: str, raw: SourceRecord, headers: Mapping[str, bytes | None]) -> bool:
         """What is left of a seal after `RecordedSeals` counts."""
         return headers.get(SEAL) == RECORDED
 
@@ -119,11 +119,13 @@ class RecordedSeals:
             return  # no journal record: the journal's reader says so
 
 
-def prepared(logs: Mapping[tuple[str, int], Sequence[Any]], recorded: RecordedSeals) -> dict[tuple[str, int], Log]:
+def prepared(
+    logs: Mapping[tuple[str, int], Sequence[Any]], recorded: RecordedSeals
+) -> dict[tuple[str, int], RecordLog]:
     """Logs as replay takes them. Those that are a `Log` were prepared when they were read."""
     first = sorted(logs, key=lambda place: place[0] != JOURNAL)
     made = {
-        place: log if isinstance(log := logs[place], Log) else MemoryLog(recorded.records(place[0], log))
+        place: log if isinstance(log := logs[place], RecordLog) else MemoryLog(recorded.records(place[0], log))
         for place in first
     }
     return {place: made[place] for place in logs}

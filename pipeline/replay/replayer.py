@@ -8,19 +8,19 @@ from endocrine.agents.contract import Agent
 from endocrine.agents.policy.compiled import Policy
 from endocrine.pipeline.core.batch import Engine, Processed
 from endocrine.pipeline.core.journal import inputs_digest
-from endocrine.pipeline.core.records import Headers, Outgoing
+from endocrine.pipeline.core.records import Headers, OutputRecord
 from endocrine.pipeline.core.sizes import Sizes
 from endocrine.pipeline.core.states import keep
-from endocrine.pipeline.core.watermarks import Marks
+from endocrine.pipeline.core.watermarks import Watermarks
 from endocrine.pipeline.replay.read_ahead import records as window_on
-from endocrine.pipeline.replay.record_log import Gone, Log
+from endocrine.pipeline.replay.record_log import MissingRecords, RecordLog
 from endocrine.pipeline.replay.recorded_seals import ConstantSeals
 
 BEGINNING = "the beginning"
 T = TypeVar("T")
 
 
-class Broken(Exception):
+class ReplayError(Exception):
     """A unit's history cannot be followed further. kind: of the finding."""
 
     def __init__(self, kind: str, told: str) -> None:
@@ -29,12 +29,12 @@ class Broken(Exception):
 
 
 @dataclass
-class Start:
+class StartingPoint:
     """Where a unit's run begins: after batch `batch`, with the state of then."""
 
     batch: int = 0
     states: dict[str, bytes] = field(default_factory=dict)
-    marks: Marks = field(default_factory=dict)
+    marks: Watermarks = field(default_factory=dict)
     front: dict[str, int] = field(default_factory=dict)
     journal: str | None = None
     """SHA-256 of the journal record of that batch."""
@@ -42,15 +42,15 @@ class Start:
     """Where this is from, for reports."""
 
 
-class Rerun:
+class Replayer:
     """The state of a unit while its batches are made again."""
 
     def __init__(
         self,
         agent: Agent,
         partition: int,
-        start: Start,
-        logs: Mapping[tuple[str, int], Log],
+        start: StartingPoint,
+        logs: Mapping[tuple[str, int], RecordLog],
         *,
         partitions: int,
         sizes: Sizes,
@@ -59,7 +59,7 @@ class Rerun:
         self.name = f"{agent.name}/{partition}"
         self.batch = start.batch
         self.states = dict(start.states)
-        self.marks: Marks = dict(start.marks)
+        self.marks: Watermarks = dict(start.marks)
         self.front = {**dict.fromkeys(agent.sources, 0), **start.front}
         self._logs = {topic: logs[topic, partition] for topic in agent.sources}
         self._windows = {topic: window_on(log) for topic, log in self._logs.items()}
@@ -73,21 +73,23 @@ class Rerun:
         for topic, first, count in entry["runs"]:
             log = self._logs.get(topic)
             if log is None:
-                raise Broken("runs", f"{told} reads {topic}, which {self.agent.name} does not read")
+                raise ReplayError("runs", f"{told} reads {topic}, which {self.agent.name} does not read")
             follows = self.front[topic]
             # Offsets that compaction had taken before the batch was made are in no run; what stands must be in one.
             if first < follows or (first > follows and log.place(first) != log.place(follows)):
-                raise Broken(
+                raise ReplayError(
                     "runs",
                     f"{told} reads {topic} from {first}, {count} records; expected from {follows}, and the topic holds "
                     f"{log.start} to {log.end}",
                 )
             if count < 1 or first + count > log.end:
-                raise Broken("runs", f"{told} reads {topic} from {first}, {count} records, and it ends at {log.end}")
+                raise ReplayError(
+                    "runs", f"{told} reads {topic} from {first}, {count} records, and it ends at {log.end}"
+                )
             try:
                 records += [(topic, raw) for raw in self._windows[topic].run(first, count)]
-            except Gone as error:
-                raise Broken("not verifiable", f"{told}: {topic}/{self.partition}: {error}") from None
+            except MissingRecords as error:
+                raise ReplayError("not verifiable", f"{told}: {topic}/{self.partition}: {error}") from None
             self.front[topic] = first + count
         return records
 
@@ -100,12 +102,12 @@ class Rerun:
         """The headers that the derived records of a batch share."""
         return self._engine(entry["version"]).common_headers(policy, self.partition, entry["batch"])
 
-    def think(
+    def process(
         self,
         records: Sequence[tuple[str, Any]],
         entry: Mapping[str, Any],
         policy: Policy,
-        form: Callable[[Outgoing], T],
+        form: Callable[[OutputRecord], T],
     ) -> Processed[T]:
         """Make the batch again; returns what it comes to. form: what is kept of each output."""
         done = self._engine(entry["version"]).process(

@@ -50,9 +50,9 @@ class Resume:
     def save(self, saved: Mapping[str, Any]) -> None:
         """Note this, all or nothing."""
         packed = msgpack.packb({"form": FORM, "asked": self._asked, "kept": self.kept, "saved": saved})
-        beside = self.path.with_name(self.path.name + ".new")
-        with beside.open("wb") as file:
+        run_concurrently = self.path.with_name(self.path.name + ".new")
+        with run_concurrently.open("wb") as file:
             file.write(packed)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(self.path)
+        run_concurrently.replace(self.path)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import msgpack
 
-from endocrine.pipeline.core.records import Headers, Outgoing
+from endocrine.pipeline.core.records import Headers, OutputRecord
 from endocrine.pipeline.replay.difference import Form
 
 Place = tuple[str, int]
@@ -38,11 +38,11 @@ def ending(headers: Headers) -> bytes:
     return b"".join(map(_pack, map(tuple, headers)))
 
 
-def packing(common: Headers) -> Callable[[Outgoing], Said]:
+def packing(common: Headers) -> Callable[[OutputRecord], Said]:
     """Puts down the outputs of a batch, whose derived records share these last headers."""
     last, more = ending(common), 2 + len(common)
 
-    def said(out: Outgoing) -> Said:
+    def said(out: OutputRecord) -> Said:
         topic, partition, key, value, own, derived = out
         body: bytes = _pack((key, value, *own))
         if derived:

@@ -13,8 +13,8 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from endocrine.pipeline.core.changelog import HEAD_KEY, Entry, Recovered, entries_of
-from endocrine.pipeline.core.checkpoint import decode_head
+from endocrine.pipeline.core.changelog import CHECKPOINT_KEY, Entry, Recovered, entries_of
+from endocrine.pipeline.core.checkpoint import decode_checkpoint
 from endocrine.pipeline.core.records import POLICY
 from endocrine.pipeline.kafka.clients import introduce, read_until, reader
 from endocrine.pipeline.kafka.topic_layout import changelog_name
@@ -76,23 +76,23 @@ async def _unit(
     recovered = Recovered(store)
     async for entries in _entries(consumer, TopicPartition(changelog_name(settings, agent), partition)):
         recovered.apply(entries)
-    remembered = store.pop(HEAD_KEY, None)
+    remembered = store.pop(CHECKPOINT_KEY, None)
     if remembered is None:
         return None
     try:
-        head = decode_head(remembered)
+        checkpoint = decode_checkpoint(remembered)
     except ValueError as error:
         raise SnapshotError(f"{agent}/{partition}: {error}") from None
-    if head.batch == 0:
+    if checkpoint.batch == 0:
         return None
     states = ((key[1:].decode(), state) for key, state in sorted(store.items()) if key[:1] == b"s")
     about = await asyncio.to_thread(write_states, folder, f"{agent}/{partition}", states)
-    policies = [content.decode() for name, content in head.common if name == POLICY and content]
+    policies = [content.decode() for name, content in checkpoint.common if name == POLICY and content]
     return {
-        "batch": head.batch,
-        "front": head.front,
-        "marks": {name: list(height) for name, height in head.marks.items()},
-        "journal": head.journal_digest,
+        "batch": checkpoint.batch,
+        "front": checkpoint.front,
+        "marks": {name: list(height) for name, height in checkpoint.marks.items()},
+        "journal": checkpoint.journal_digest,
         "policy": policies[0] if policies else None,
         **about,
     }

@@ -16,7 +16,7 @@ from endocrine.pipeline.replay.journals import read_journal
 from endocrine.pipeline.replay.logs import Logs
 from endocrine.pipeline.replay.plan import plan_unit
 from endocrine.pipeline.replay.recorded_seals import RecordedSeals, prepared
-from endocrine.pipeline.replay.replayer import Broken, Rerun, Start
+from endocrine.pipeline.replay.replayer import Replayer, ReplayError, StartingPoint
 from endocrine.pipeline.replay.report import Scope
 from endocrine.pipeline.replay.state_files import Snapshots
 
@@ -66,7 +66,9 @@ class Traveller:
                 near = Scope(since_ms=None if at_ms is None else at_ms + 1, until_ms=at_ms)
                 plan = plan_unit(agent, partition, journal, self._logs, near, self._snapshots)
                 if plan.broken is None and plan.start.batch > plan.last:
-                    plan.broken = Broken("not verifiable", f"{journal.unit}: {plan.start.told} is later than asked for")
+                    plan.broken = ReplayError(
+                        "not verifiable", f"{journal.unit}: {plan.start.told} is later than asked for"
+                    )
                 if plan.broken is not None:
                     self._problem(plan.broken.kind, str(plan.broken))
                     continue
@@ -74,14 +76,14 @@ class Traveller:
                 try:
                     for batch in range(plan.start.batch + 1, plan.last + 1):
                         self._batch(run, journal.entry(batch))
-                except Broken as error:
+                except ReplayError as error:
                     self._problem(error.kind, str(error))
                     continue
                 self.starts[run.name] = run.batch, plan.start.told
                 yield from self._shown(run, identity)
 
-    def _run(self, agent: Agent, partition: int, start: Start) -> Rerun:
-        return Rerun(
+    def _run(self, agent: Agent, partition: int, start: StartingPoint) -> Replayer:
+        return Replayer(
             agent,
             partition,
             start,
@@ -90,20 +92,20 @@ class Traveller:
             sizes=self._sizes,
         )
 
-    def _batch(self, run: Rerun, entry: dict[str, Any]) -> None:
+    def _batch(self, run: Replayer, entry: dict[str, Any]) -> None:
         records = run.inputs(entry)
         if not run.intact(records, entry):
             self._problem("inputs changed", f"{run.name}: what batch {entry['batch']} read was changed since")
         try:
             policy = self._policy_of(entry["policy"])
         except KeyError as error:
-            raise Broken(
+            raise ReplayError(
                 "not verifiable", f"{run.name}: policy {entry['policy']} of batch {entry['batch']}: {error.args[0]}"
             ) from None
-        run.think(records, entry, policy, lambda out: None)
+        run.process(records, entry, policy, lambda out: None)
 
-    def _shown(self, run: Rerun, identity: str | None) -> Iterator[Remembered]:
-        recalls = any(CATALOGUE[topic].recall for topic in run.agent.sources)
+    def _shown(self, run: Replayer, identity: str | None) -> Iterator[Remembered]:
+        recalls = any(CATALOGUE[topic].producer_dedup for topic in run.agent.sources)
         for key, stored in sorted(run.states.items()):
             # A key finer than the identity begins with it (architecture, section 2).
             if key == CHAIN_KEY or (identity is not None and key != identity and not key.startswith(identity + "/")):

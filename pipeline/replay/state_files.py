@@ -13,7 +13,7 @@ import msgpack
 import orjson
 
 from endocrine.pipeline.core.partitioning import partition_of
-from endocrine.pipeline.replay.replayer import Start
+from endocrine.pipeline.replay.replayer import StartingPoint
 
 FORM = 1
 MANIFEST, SEAL = "manifest.json", "manifest.sha256"
@@ -23,7 +23,7 @@ class SnapshotError(Exception):
     """A snapshot that cannot be used. The message names the file and what is wrong."""
 
 
-class _Listed(Start):
+class _Listed(StartingPoint):
     """A start whose states have not been read yet."""
 
     folder: Path
@@ -68,7 +68,7 @@ class Snapshots:
         return self._starts.get(unit, [])
 
     @staticmethod
-    def load(listed: Start) -> Start:
+    def load(listed: StartingPoint) -> StartingPoint:
         """The start with its states, its file checked against the manifest. Raises SnapshotError."""
         if isinstance(listed, _Listed):
             listed.states = dict(read_states(listed.folder, listed.file))

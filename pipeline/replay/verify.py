@@ -26,7 +26,7 @@ from endocrine.pipeline.replay.output_streams import Index
 from endocrine.pipeline.replay.plan import Plan, plan_unit, units_of
 from endocrine.pipeline.replay.policy_history import check_policies
 from endocrine.pipeline.replay.recorded_seals import RecordedSeals, prepared
-from endocrine.pipeline.replay.replayer import Broken, Rerun
+from endocrine.pipeline.replay.replayer import Replayer, ReplayError
 from endocrine.pipeline.replay.report import Report, Scope
 from endocrine.pipeline.replay.resume import Resume
 from endocrine.pipeline.replay.serialized import packing
@@ -143,7 +143,7 @@ class Verifier:
         report = self.report
         report.starts[plan.unit] = plan.start.told
         comparison = Comparison(plan, self._logs, self._index, report, self._scope, self._latest, self._sink)
-        run = Rerun(
+        run = Replayer(
             plan.agent,
             plan.partition,
             plan.start,
@@ -165,12 +165,12 @@ class Verifier:
                 self._batches(self._done, total)
                 if self._resume is not None and batch % self._resume.every == 0:
                     self._save(finished, {"unit": run.name, "run": run.dump(), "lanes": comparison.dump()})
-        except Broken as error:
+        except ReplayError as error:
             broken = error
             report.find(error.kind, str(error))
         comparison.finish(run, broken)
 
-    def _batch(self, plan: Plan, run: Rerun, batch: int, comparison: Comparison) -> None:
+    def _batch(self, plan: Plan, run: Replayer, batch: int, comparison: Comparison) -> None:
         report, unit = self.report, plan.unit
         raw = plan.journal.raw(batch)
         entry = orjson.loads(raw.value)
@@ -184,9 +184,9 @@ class Verifier:
             policy = self._policy_of(entry["policy"])
         except KeyError as error:
             told = f"{unit}: policy {entry['policy']} of batch {batch}: {error.args[0]}"
-            raise Broken("not verifiable", told) from None
+            raise ReplayError("not verifiable", told) from None
         common = run.common_headers(entry, policy)
-        done = run.think(records, entry, policy, packing(common))
+        done = run.process(records, entry, policy, packing(common))
         report.batches += 1
         if batch >= plan.first:
             comparison.journal(raw, entry, common)

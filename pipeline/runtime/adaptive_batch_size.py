@@ -15,7 +15,7 @@ _SHARE = 0.3
 """Weight of the newest batch in the cost of a record."""
 
 
-class Pace:
+class AdaptiveBatchSize:
     """Batch sizes of one unit, from what its records cost.
 
     most: the largest batch. clock: seconds of processor time of this thread: on a busy machine a batch takes longer

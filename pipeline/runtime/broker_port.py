@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from endocrine.pipeline.core.changelog import Entry
-from endocrine.pipeline.core.records import Headers, Outgoing, Raw
+from endocrine.pipeline.core.records import Headers, OutputRecord, SourceRecord
 
 T = TypeVar("T")
 
@@ -14,17 +14,17 @@ class Run(NamedTuple):
 
     topic: str
     """Without prefix."""
-    records: Sequence[Raw]
+    records: Sequence[SourceRecord]
     """May be empty: then there is nothing to read below `next_offset`."""
     next_offset: int
     """Every record below it is in this run or in one before. Offsets that hold none are passed: markers of
     transactions, aborted records and compaction take some."""
 
 
-class Port(Protocol):
+class BrokerPort(Protocol):
     """The broker as one (agent, partition) sees it. Calls raise Retry, Fatal or Fenced, nothing else."""
 
-    async def claim(self) -> int:
+    async def epoch(self) -> int:
         """Append a claim to the changelog and return its offset: the owner's epoch."""
         ...
 
@@ -36,14 +36,14 @@ class Port(Protocol):
         """The offset that the next record of the changelog will get."""
         ...
 
-    async def remember(self, items: Sequence[tuple[bytes, bytes | None]], claim: int) -> int:
+    async def remember(self, items: Sequence[tuple[bytes, bytes | None]], epoch: int) -> int:
         """Append these records as ONE batch, all or nothing; return its base offset.
 
         Raises Fatal when the batch's fate is unknown.
         """
         ...
 
-    async def speak(self, records: Sequence[Outgoing], common: Headers) -> None:
+    async def speak(self, records: Sequence[OutputRecord], common: Headers) -> None:
         """Send in order per topic; returns when the broker has acknowledged all. The journal record goes last."""
         ...
 
@@ -59,7 +59,7 @@ class Port(Protocol):
         """How many records `fetch` would give at once."""
         ...
 
-    async def beside(self, writing: Coroutine[Any, Any, None], thinking: Coroutine[Any, Any, T]) -> T:
+    async def run_concurrently(self, writing: Coroutine[Any, Any, None], processing: Coroutine[Any, Any, T]) -> T:
         """Run both, beside each other; give what thinking comes to.
 
         Writing first: thinking is given up when writing fails, but writing goes on to its end when thinking fails or

@@ -22,7 +22,7 @@ class Fatal(RuntimeFault):
 
 
 class Fenced(RuntimeFault):
-    """A newer claim stands in the changelog. claimed: its value, which says who it was (see the port's `claim`)."""
+    """A newer claim stands in the changelog. claimed: its value, which says who it was (see the port's `epoch`)."""
 
     def __init__(self, message: str, claimed: bytes | None = None) -> None:
         super().__init__(message)

@@ -8,15 +8,15 @@ that a call never overtakes the turn that it belongs to.
 from collections import deque
 from collections.abc import Mapping, Sequence
 
-from endocrine.pipeline.core.records import Raw
+from endocrine.pipeline.core.records import SourceRecord
 
 
-class Inbox:
+class MergeBuffer:
     """Records fetched and not yet read, per source topic."""
 
     def __init__(self, sources: Sequence[str]) -> None:
         self._sources = tuple(sources)
-        self._waiting: dict[str, deque[Raw]] = {topic: deque() for topic in sources}
+        self._waiting: dict[str, deque[SourceRecord]] = {topic: deque() for topic in sources}
         self.following: dict[str, int] = dict.fromkeys(sources, 0)
         """Per topic, the offset up to which all has come in."""
 
@@ -26,7 +26,7 @@ class Inbox:
             self._waiting[topic].clear()
             self.following[topic] = front.get(topic, 0)
 
-    def add(self, topic: str, records: Sequence[Raw], next_offset: int | None = None) -> None:
+    def add(self, topic: str, records: Sequence[SourceRecord], next_offset: int | None = None) -> None:
         """Take in records of one topic, in offset order. Copies of what came before (a seek) are dropped.
 
         next_offset: no other record lies below it; without it, the one after the last record.
@@ -46,7 +46,7 @@ class Inbox:
         """Source topics of which nothing waits."""
         return [topic for topic in self._sources if not self._waiting[topic]]
 
-    def take(self, limit: int) -> list[tuple[str, Raw]]:
+    def take(self, limit: int) -> list[tuple[str, SourceRecord]]:
         """The next records in reading order, at most `limit`.
 
         Call it when every quiet topic is known to hold nothing more. Stops where a topic runs out that was not quiet,
@@ -58,7 +58,7 @@ class Inbox:
         if len(busy) == 1:
             _, topic, waiting = busy[0]
             return [(topic, waiting.popleft()) for _ in range(min(limit, len(waiting)))]
-        taken: list[tuple[str, Raw]] = []
+        taken: list[tuple[str, SourceRecord]] = []
         while busy and len(taken) < limit:
             _, _, topic, waiting = min((waiting[0].timestamp, place, topic, waiting) for place, topic, waiting in busy)
             taken.append((topic, waiting.popleft()))

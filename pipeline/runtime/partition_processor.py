@@ -20,15 +20,15 @@ from collections.abc import Callable, MutableMapping, Sequence
 
 from endocrine.agents.policy.compiled import Policy
 from endocrine.pipeline.core.batch import Engine, Tally
-from endocrine.pipeline.core.changelog import CLAIM_KEY, HEAD_KEY, Recovered, state_key
-from endocrine.pipeline.core.checkpoint import Head, decode_head, encode_head
+from endocrine.pipeline.core.changelog import CHECKPOINT_KEY, EPOCH_KEY, Recovered, state_key
+from endocrine.pipeline.core.checkpoint import Checkpoint, decode_checkpoint, encode_checkpoint
 from endocrine.pipeline.core.journal import journal_record
-from endocrine.pipeline.core.prepared_batch import Items, Thought
-from endocrine.pipeline.core.records import Outgoing, Raw
-from endocrine.pipeline.runtime.adaptive_batch_size import Pace
-from endocrine.pipeline.runtime.broker_port import Port
+from endocrine.pipeline.core.prepared_batch import Items, PreparedBatch
+from endocrine.pipeline.core.records import OutputRecord, SourceRecord
+from endocrine.pipeline.runtime.adaptive_batch_size import AdaptiveBatchSize
+from endocrine.pipeline.runtime.broker_port import BrokerPort
 from endocrine.pipeline.runtime.errors import Fatal, Fenced, Retry
-from endocrine.pipeline.runtime.merge_buffer import Inbox
+from endocrine.pipeline.runtime.merge_buffer import MergeBuffer
 from endocrine.pipeline.runtime.state_stores import RocksStore
 
 AHEAD_RECORDS = 200
@@ -36,7 +36,7 @@ AHEAD_RECORDS = 200
 ones would have to wait for two writes instead of one."""
 
 
-class Unit:
+class PartitionProcessor:
     """Owner of one (agent, partition).
 
     policy: called once per batch, says which policy is in force. max_records: records thought at once, at most.
@@ -49,38 +49,38 @@ class Unit:
         self,
         engine: Engine,
         partition: int,
-        port: Port,
+        broker: BrokerPort,
         store: MutableMapping[bytes, bytes],
         policy: Callable[[], Policy],
         *,
         max_records: int,
         max_bytes: int,
         ahead: int = AHEAD_RECORDS,
-        pace: Pace | None = None,
-        on_batch: Callable[[str, Thought], None] | None = None,
+        pace: AdaptiveBatchSize | None = None,
+        on_batch: Callable[[str, PreparedBatch], None] | None = None,
     ) -> None:
         self.engine = engine
         self.partition = partition
-        self.head = Head()
-        self.claim = -1
+        self.checkpoint = Checkpoint()
+        self.epoch = -1
         self.critical = False
         """Between the start of Remember and the end of Speak: a revocation waits for the end of it."""
         self.tally = Tally()
-        self._port = port
+        self._port = broker
         self._store = store
         self._policy = policy
         self._max_records = max_records
         self._pace = pace
         self._max_bytes = max_bytes
         self._ahead = ahead
-        self._written: Thought | None = None
+        self._written: PreparedBatch | None = None
         """The batch that is on its way from 3 to 5."""
-        self._ready: Thought | None = None
+        self._ready: PreparedBatch | None = None
         """The batch after it, thought already."""
-        self._left: list[tuple[str, Raw]] = []
+        self._left: list[tuple[str, SourceRecord]] = []
         """What was read with it and did not fit into it."""
         self._on_batch = on_batch
-        self._inbox = Inbox(engine.agent.sources)
+        self._inbox = MergeBuffer(engine.agent.sources)
         self._expected = 0
         """The changelog offset that our next record must get if nobody else wrote."""
 
@@ -91,128 +91,128 @@ class Unit:
 
     # ---- takeover ----
 
-    async def take_over(self) -> None:
+    async def recover(self) -> None:
         """Claim, recover, mend what a zombie overwrote, speak the last outbox again, and go to the head's offsets."""
         self.critical = True  # a claim in flight may land after a successor's and fence it: let it land
-        self.claim = await self._port.claim()
+        self.epoch = await self._port.epoch()
         self.critical = False
         recovered = Recovered(self._store)
-        async for entries in self._port.changelog(self._resume(recovered), self.claim + 1):
+        async for entries in self._port.changelog(self._resume(recovered), self.epoch + 1):
             recovered.apply(entries)
             if entries:
-                self._settle(entries[-1].offset + 1, recovered.claim, recovered.void)
-        if recovered.claim != self.claim:  # compacted away, which only a newer claim can do
-            raise Fenced(f"{self.name}: the changelog shows claim {recovered.claim}, ours at {self.claim} is gone")
-        self._expected = self.claim + 1
+                self._settle(entries[-1].offset + 1, recovered.epoch, recovered.void)
+        if recovered.epoch != self.epoch:  # compacted away, which only a newer claim can do
+            raise Fenced(f"{self.name}: the changelog shows claim {recovered.epoch}, ours at {self.epoch} is gone")
+        self._expected = self.epoch + 1
         self._written = self._ready = None
         self._left = []
-        remembered = self._store.get(HEAD_KEY)
+        remembered = self._store.get(CHECKPOINT_KEY)
         try:
-            self.head = Head() if remembered is None else decode_head(remembered)
+            self.checkpoint = Checkpoint() if remembered is None else decode_checkpoint(remembered)
         except ValueError as error:
             raise Fatal(f"{self.name}: {error}") from None
         await self._mend(recovered.void)
-        await self._port.speak(self.head.outbox, self.head.common)
+        await self._port.speak(self.checkpoint.outbox, self.checkpoint.common)
         ends = await self._port.ends(self.engine.agent.sources)
-        for topic, offset in self.head.front.items():
+        for topic, offset in self.checkpoint.front.items():
             if topic in ends and offset > ends[topic]:
                 raise Fatal(
                     f"{self.name}: the head is at offset {offset} of {topic}, which ends at {ends[topic]}: it was "
                     "re-created or its broker lost its tail. Restore it, or start with a new prefix."
                 )
-        self._inbox.clear(self.head.front)
-        await self._port.seek(self.head.front)
+        self._inbox.clear(self.checkpoint.front)
+        await self._port.seek(self.checkpoint.front)
 
     def _resume(self, recovered: Recovered) -> int:
         """From which changelog offset to recover: a durable store that is not ahead of the changelog saves the rest."""
         mark = self._store.begin() if isinstance(self._store, RocksStore) else None
-        if mark is None or mark.position > self.claim:
+        if mark is None or mark.position > self.epoch:
             self._store.clear()
             return 0
-        recovered.claim, recovered.void = mark.claim, set(mark.void)
+        recovered.epoch, recovered.void = mark.epoch, set(mark.void)
         return mark.position
 
-    def _settle(self, position: int, claim: int, void: set[bytes]) -> None:
+    def _settle(self, position: int, epoch: int, void: set[bytes]) -> None:
         """What a durable store was given becomes its own: the changelog below `position` is in it."""
         if isinstance(self._store, RocksStore):
-            self._store.flush(position, claim, void)
+            self._store.flush(position, epoch, void)
 
     # ---- the loop ----
 
     async def run(self) -> None:
         """Take over, then batch after batch until cancelled. Raises Fenced or Fatal."""
-        await self.take_over()
+        await self.recover()
         while True:
             await self.step()
 
     async def step(self) -> bool:
         """One batch, or one look at the changelog's end when there is nothing to read. True if a batch was made."""
-        thought, self._ready = self._ready or await self._think(), None
-        if thought is None:
+        prepared, self._ready = self._ready or await self._think(), None
+        if prepared is None:
             await self._look(await self._port.changelog_end())
             return False
-        self._written = thought
+        self._written = prepared
         if self._left or len(self._inbox) + self._port.waiting() >= self._ahead:
-            self._ready = await self._port.beside(self._write(thought), self._think())
+            self._ready = await self._port.run_concurrently(self._write(prepared), self._think())
         else:
-            await self._write(thought)
+            await self._write(prepared)
         return True
 
-    async def _think(self) -> Thought | None:
+    async def _think(self) -> PreparedBatch | None:
         """1 Read and 2 Think, after all that was thought before."""
         records = self._left or await self._read()
         if not records:
             return None
         began = 0.0 if self._pace is None else self._pace.clock()
-        thought = self._fit(records, self._latest.batch + 1, self._policy())
+        prepared = self._fit(records, self._latest.batch + 1, self._policy())
         if self._pace is not None:
-            self._pace.took(thought.read, self._pace.clock() - began)
-        self._left = records[thought.read :]
-        return thought
+            self._pace.took(prepared.read, self._pace.clock() - began)
+        self._left = records[prepared.read :]
+        return prepared
 
-    async def _write(self, thought: Thought) -> None:
+    async def _write(self, prepared: PreparedBatch) -> None:
         """Everything of a batch that leaves the unit."""
-        await self._port.speak(thought.aside, ())
+        await self._port.speak(prepared.aside, ())
         self.critical = True
-        base = await self._port.remember(thought.items, self.claim)  # 3 Remember
-        self._keep(thought.items)
-        self.head = thought.head
-        await self._after_write(base, thought.items)
-        await self._port.speak(thought.head.outbox, thought.head.common)  # 4 Speak
+        base = await self._port.remember(prepared.items, self.epoch)  # 3 Remember
+        self._keep(prepared.items)
+        self.checkpoint = prepared.checkpoint
+        await self._after_write(base, prepared.items)
+        await self._port.speak(prepared.checkpoint.outbox, prepared.checkpoint.common)  # 4 Speak
         self.critical = False
-        await self._port.commit(thought.head.front)  # 5 Commit
+        await self._port.commit(prepared.checkpoint.front)  # 5 Commit
         self._written = None
-        self._count(thought.tally)
+        self._count(prepared.tally)
         if self._on_batch is not None:
-            self._on_batch(self.engine.agent.name, thought)
+            self._on_batch(self.engine.agent.name, prepared)
 
     @property
-    def _latest(self) -> Head:
+    def _latest(self) -> Checkpoint:
         """The head as the last thought batch leaves it."""
-        return self.head if self._written is None else self._written.head
+        return self.checkpoint if self._written is None else self._written.checkpoint
 
-    async def _read(self) -> list[tuple[str, Raw]]:
+    async def _read(self) -> list[tuple[str, SourceRecord]]:
         """The next records in reading order, none below the head's offsets; empty when nothing came."""
-        inbox = self._inbox
+        buffer = self._inbox
         most = self._max_records if self._pace is None else self._pace.limit
-        if len(inbox) < most:  # not whenever a topic is quiet: of one that is flooded, far too much would wait here
-            for run in await self._port.fetch(wait=not inbox):
-                inbox.add(*run)
-        while inbox and (quiet := inbox.quiet()):
+        if len(buffer) < most:  # not whenever a topic is quiet: of one that is flooded, far too much would wait here
+            for run in await self._port.fetch(wait=not buffer):
+                buffer.add(*run)
+        while buffer and (quiet := buffer.quiet()):
             ends = await self._port.ends(quiet)
-            behind = [topic for topic in quiet if ends[topic] > inbox.following[topic]]
+            behind = [topic for topic in quiet if ends[topic] > buffer.following[topic]]
             came = await self._port.fetch(wait=False) if behind else ()
             for run in came:
-                inbox.add(*run)
+                buffer.add(*run)
             if not came:
                 break  # nothing more, or the broker is slow: any order is right, as long as the journal has it
         front = self._latest.front
-        taken = inbox.take(most)
+        taken = buffer.take(most)
         if taken and len(self.engine.agent.sources) == 1 and taken[0][1].offset >= front.get(taken[0][0], 0):
             return taken  # one topic in offset order: none of the others lies below either
         return [(topic, raw) for topic, raw in taken if raw.offset >= front.get(topic, 0)]
 
-    def _fit(self, records: Sequence[tuple[str, Raw]], number: int, policy: Policy) -> Thought:
+    def _fit(self, records: Sequence[tuple[str, SourceRecord]], number: int, policy: Policy) -> PreparedBatch:
         """Think over as many of the records as fit into one batch of the changelog."""
         refuse = None
         while True:
@@ -221,12 +221,14 @@ class Unit:
             )
             common = self.engine.common_headers(policy, self.partition, number)
             outbox = [*processed.outputs, self._journal(records, number, policy, refuse, processed.forged)]
-            head = Head(self.claim, number, self._front_after(records), processed.marks, common, outbox)
+            checkpoint = Checkpoint(self.epoch, number, self._front_after(records), processed.marks, common, outbox)
             items: Items = [(state_key(key), state) for key, state in processed.states.items()]
-            items.append((HEAD_KEY, encode_head(head)))
+            items.append((CHECKPOINT_KEY, encode_checkpoint(checkpoint)))
             size = sum(len(key) + len(value or b"") + 64 for key, value in items)
             if size <= self._max_bytes - 4096 and processed.largest <= self.engine.sizes.topic:
-                return Thought(len(records), processed.aside, head, items, processed.states, processed.tally)
+                return PreparedBatch(
+                    len(records), processed.aside, checkpoint, items, processed.states, processed.tally
+                )
             if len(records) > 1:
                 records = records[: len(records) // 2]
             elif refuse is None:
@@ -242,12 +244,12 @@ class Unit:
 
     def _journal(
         self,
-        records: Sequence[tuple[str, Raw]],
+        records: Sequence[tuple[str, SourceRecord]],
         number: int,
         policy: Policy,
         refused: str | None,
         forged: Sequence[tuple[str, int]],
-    ) -> Outgoing:
+    ) -> OutputRecord:
         return journal_record(
             self.engine.agent.name,
             self.partition,
@@ -256,7 +258,7 @@ class Unit:
             previous=self._latest.journal_digest,
             policy=policy.digest,
             version=self.engine.version,
-            claim=self.claim,
+            epoch=self.epoch,
             seals=self.engine.seals,
             refused=refused,
             forged=forged,
@@ -267,7 +269,7 @@ class Unit:
             return self._written.states[key]
         return self._store.get(state_key(key))
 
-    def _front_after(self, records: Sequence[tuple[str, Raw]]) -> dict[str, int]:
+    def _front_after(self, records: Sequence[tuple[str, SourceRecord]]) -> dict[str, int]:
         front = dict(self._latest.front)
         for topic, raw in records:
             front[topic] = raw.offset + 1
@@ -300,7 +302,7 @@ class Unit:
         """Keys that others wrote last, now that our batch stands at `base`. Raises Fenced on a newer claim."""
         if base == self._expected:
             self._expected = base + len(items)
-            self._settle(self._expected, self.claim, set())
+            self._settle(self._expected, self.epoch, set())
             return set()
         try:
             hidden = await self._foreign(self._expected, base) - {key for key, _ in items}
@@ -312,7 +314,7 @@ class Unit:
                 self._expected = end
         except Retry as error:  # going on without speaking would lose what was remembered
             raise Fatal(f"{self.name}: remembered, but cannot see who else wrote: {error}") from error
-        self._settle(self._expected, self.claim, hidden)
+        self._settle(self._expected, self.epoch, hidden)
         return hidden
 
     async def _foreign(self, start: int, end: int) -> set[bytes]:
@@ -322,9 +324,9 @@ class Unit:
             return hidden
         async for entries in self._port.changelog(start, end):
             for entry in entries:
-                if entry.key == CLAIM_KEY:
-                    raise Fenced(f"{self.name}: claimed anew at {entry.offset}; ours is {self.claim}", entry.value)
-                if entry.claim < self.claim:
+                if entry.key == EPOCH_KEY:
+                    raise Fenced(f"{self.name}: claimed anew at {entry.offset}; ours is {self.epoch}", entry.value)
+                if entry.epoch < self.epoch:
                     hidden.add(entry.key)
         return hidden
 
@@ -332,5 +334,5 @@ class Unit:
         """Write again what a zombie's stale records hide, and the head with it."""
         while keys:
             items = [(key, self._store.get(key)) for key in sorted(keys)]
-            base = await self._port.remember(items, self.claim)
+            base = await self._port.remember(items, self.epoch)
             keys = await self._hidden(base, items)

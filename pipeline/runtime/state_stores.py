@@ -25,7 +25,7 @@ class Mark(NamedTuple):
 
     position: int
     """The next offset to apply."""
-    claim: int
+    epoch: int
     """The latest claim seen."""
     void: tuple[bytes, ...]
     """Keys whose last record was void."""
@@ -57,10 +57,10 @@ class RocksStore(MutableMapping[bytes, bytes]):
         if packed is None:
             return None
         try:
-            position, claim, void, written_at = msgpack.unpackb(packed, use_list=False)
+            position, epoch, void, written_at = msgpack.unpackb(packed, use_list=False)
         except ValueError:
             return None
-        return Mark(position, claim, tuple(void), written_at)
+        return Mark(position, epoch, tuple(void), written_at)
 
     def too_old(self, mark: Mark) -> bool:
         """Whether it was left alone for longer than max_age_s."""
@@ -75,7 +75,7 @@ class RocksStore(MutableMapping[bytes, bytes]):
         mark = self.mark()
         return None if mark is None or self.too_old(mark) else mark
 
-    def flush(self, position: int, claim: int, void: set[bytes]) -> None:
+    def flush(self, position: int, epoch: int, void: set[bytes]) -> None:
         """Write what was set since the last flush, and the mark, at once."""
         batch = WriteBatch(raw_mode=True)
         for key, value in self._fresh.items():
@@ -83,7 +83,7 @@ class RocksStore(MutableMapping[bytes, bytes]):
                 batch.delete(key)
             else:
                 batch.put(key, value)
-        batch.put(MARK_KEY, msgpack.packb([position, claim, sorted(void), time.time()]))
+        batch.put(MARK_KEY, msgpack.packb([position, epoch, sorted(void), time.time()]))
         self._db.write(batch)
         self._fresh.clear()
 

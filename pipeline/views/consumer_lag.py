@@ -9,7 +9,7 @@ Where = tuple[str, int]
 """Topic without prefix, and partition."""
 
 
-class Fronts:
+class ConsumerLag:
     """The next offset each agent needs, per source topic and partition.
 
     The journal is exact and at once; the group's committed offsets, late and the lowest over all agents, serve where
@@ -31,9 +31,9 @@ class Fronts:
         """Every agent is here at least: the group committed it, or the topic begins there."""
         self._floor[where] = max(self._floor.get(where, 0), offset)
 
-    def copy(self) -> "Fronts":
+    def copy(self) -> "ConsumerLag":
         """As it is now."""
-        other = Fronts(())
+        other = ConsumerLag(())
         other.sources = self.sources
         other._front, other._floor = dict(self._front), dict(self._floor)
         return other

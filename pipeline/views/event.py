@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from endocrine.pipeline.core.records import CE_ID, ERROR, ERROR_KIND, ORIGIN, Raw, texts
+from endocrine.pipeline.core.records import CE_ID, ERROR, ERROR_KIND, ORIGIN, SourceRecord, texts
 
 
 class Event(NamedTuple):
@@ -21,7 +21,7 @@ class Event(NamedTuple):
     """Written since the watcher began; False for what it read of the time before."""
 
 
-def event_of(topic: str, raw: Raw, fresh: bool) -> Event | None:
+def event_of(topic: str, raw: SourceRecord, fresh: bool) -> Event | None:
     """The event; None for what producers wrote, which some topics hold beside what agents derived."""
     headers = texts(raw.headers)
     key = (raw.key or b"").decode("utf-8", "replace")

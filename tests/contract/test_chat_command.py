@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 DEADLINE_S = 120
 """Far above what a loaded machine needs."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from effects import answers, produce, running
@@ -18,6 +19,8 @@ from endocrine.pipeline.kafka.admin import ensure_topics
 from endocrine.pipeline.process.settings import Settings
 from running import WorkerChild
 from tooling import SPEC, ConnectorChild, ScriptedModel, entries_of, service
+
+pytestmark = pytest.mark.slow
 
 TURNS = 16
 OVERLAY = {

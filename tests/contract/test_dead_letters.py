@@ -171,7 +171,7 @@ async def test_a_record_forwarded_once_that_still_does_not_fit_is_a_dead_letter(
     await producer.stop()
     await consumer.stop()
     (dead,) = (await read_logs(settings, ["signals.dlq"]))["signals.dlq", place]
-    assert dict(dead.headers)["endocrine-error-kind"] == b"misfit"
+    assert dict(dead.headers)["endocrine-error-kind"] == b"misrouted"
     assert b"forwarded once" in dict(dead.headers)["endocrine-error"]
 
 

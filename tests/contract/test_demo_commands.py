@@ -27,6 +27,8 @@ from endocrine.pipeline.local.live.totals import Totals
 from endocrine.pipeline.process.policy_files import shipped_policy
 from endocrine.pipeline.views.event import Event
 
+pytestmark = pytest.mark.slow
+
 DEADLINE_S = 300
 """Far above what a loaded machine needs."""
 

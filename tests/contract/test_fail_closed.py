@@ -118,6 +118,7 @@ async def test_with_the_gate_gone_no_tool_runs_and_the_turn_goes_on_without_it(s
     assert first["ts"] == call["ts"] + 1.5
 
 
+@pytest.mark.slow
 async def test_a_gate_that_was_killed_and_comes_back_too_late_runs_nothing(settled: Settings, tmp_path: Path) -> None:
     child = WorkerChild(settled, tmp_path / "worker.log")
     await child.start()

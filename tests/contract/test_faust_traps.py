@@ -20,14 +20,14 @@ from aiokafka.errors import PolicyViolationError
 from endocrine.agents.attribution.agent import AGENT as ATTRIBUTION
 from endocrine.agents.attribution.agent import AttributionAgent
 from endocrine.agents.suspicion.agent import AGENT as SUSPICION
-from endocrine.pipeline.core.changelog import HEAD_KEY, Recovered
+from endocrine.pipeline.core.changelog import CHECKPOINT_KEY, Recovered
 from endocrine.pipeline.kafka.admin import ensure_topics
 from endocrine.pipeline.process.policy_files import shipped_policy
 from endocrine.pipeline.replay.logs import read_logs
 from endocrine.pipeline.runtime.errors import Fatal
-from endocrine.pipeline.runtime.worker.kafka_broker_port import Broker, KafkaPort
+from endocrine.pipeline.runtime.worker.kafka_broker_port import Broker, KafkaBrokerPort
 from endocrine.pipeline.runtime.worker.main import Worker
-from endocrine.pipeline.runtime.worker.processor_manager import Body
+from endocrine.pipeline.runtime.worker.processor_manager import ProcessorManager
 from running import at_rest, worker_in_process
 
 PEOPLE = ("ann", "max", "bob", "tom")
@@ -52,10 +52,10 @@ def observation(number, who, value="typed"):
 class Failing(AttributionAgent):
     """Fails on what bob does."""
 
-    def think(self, state, trigger, policy):
+    def process(self, state, trigger, policy):
         if trigger.identity == "bob":
             raise ZeroDivisionError("as told")
-        return super().think(state, trigger, policy)
+        return super().process(state, trigger, policy)
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ async def states_of(settings):
 
 async def test_offsets_are_never_committed_past_what_is_remembered(small, feed, admin, consumer, monkeypatch):
     """faust-streaming #606: later batches and other partitions go on while one is in flight; the group must not."""
-    gate, remember = asyncio.Event(), KafkaPort.remember
+    gate, remember = asyncio.Event(), KafkaBrokerPort.remember
 
     async def held(self, items, claim):
         if self._partition == 0 and b"attribution" in self._log.encode():
@@ -126,7 +126,7 @@ async def test_offsets_are_never_committed_past_what_is_remembered(small, feed, 
         return await remember(self, items, claim)
 
     await ensure_topics(small, ["attribution"])
-    monkeypatch.setattr(KafkaPort, "remember", held)
+    monkeypatch.setattr(KafkaBrokerPort, "remember", held)
     async with worker_in_process(small, (ATTRIBUTION,), shipped_policy()) as worker:
         await feed(range(40))
         other = TopicPartition(f"{small.prefix}observations", 1)
@@ -197,7 +197,7 @@ async def test_when_a_batch_is_done_its_states_stand_in_the_changelog(small, fee
             async for entries in worker.body._ports["attribution", partition].changelog(0, unit._expected):
                 recovered.apply(entries)
             assert recovered.store == dict(unit._store)
-            assert len(recovered.store) == 2 + (HEAD_KEY in recovered.store)
+            assert len(recovered.store) == 2 + (CHECKPOINT_KEY in recovered.store)
 
 
 async def test_a_commit_that_failed_is_sent_again(small, feed, admin, consumer, monkeypatch):
@@ -316,7 +316,7 @@ async def test_a_leader_that_saw_no_topics_when_it_joined_assigns_them_within_se
     """A Kafka that has just started answers without naming itself: aiokafka looks again after five minutes only."""
     await ensure_topics(small, ["attribution"])
     look, seeing, took = ClusterMetadata.partitions_for_topic, threading.Event(), []
-    take_over = Body.take_over
+    recover = ProcessorManager.recover
 
     def blind_at_first(cluster, topic):
         consumers = threading.current_thread() is not threading.main_thread()
@@ -324,10 +324,10 @@ async def test_a_leader_that_saw_no_topics_when_it_joined_assigns_them_within_se
 
     async def noted(body, assigned):
         took.append(set(assigned))
-        return await take_over(body, assigned)
+        return await recover(body, assigned)
 
     monkeypatch.setattr(ClusterMetadata, "partitions_for_topic", blind_at_first)
-    monkeypatch.setattr(Body, "take_over", noted)
+    monkeypatch.setattr(ProcessorManager, "recover", noted)
     async with failing_worker(small) as (worker, _):
 
         async def assigned_nothing():

@@ -128,6 +128,7 @@ async def test_many_malformed_records_are_dead_letters_and_stop_nobody(small):
         await decided(small, {"ann"}, dead=2500)
 
 
+@pytest.mark.slow
 async def test_a_flood_that_decompresses_a_thousandfold_takes_bounded_memory_and_holds_up_no_other_topic(small):
     await ensure_topics(small, [agent.name for agent in AGENTS])
     # 20 batches of 20 records of 1 MB: 400 MB in 2 MB or less on the topic.

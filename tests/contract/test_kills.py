@@ -23,6 +23,8 @@ from endocrine.pipeline.replay.recorded_seals import RecordedSeals
 from endocrine.pipeline.replay.verify import Report, Verifier, verified_topics
 from running import WorkerChild, at_rest, worker_in_process
 
+pytestmark = pytest.mark.slow
+
 KILLS = 3
 LINES = 900
 

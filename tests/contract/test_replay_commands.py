@@ -72,6 +72,7 @@ def call(*words: str) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
+@pytest.mark.slow
 async def test_a_run_is_proved_in_parts_from_a_live_snapshot_and_onto_fresh_topics(
     settings: Settings, tmp_path: Path, environment: None
 ) -> None:

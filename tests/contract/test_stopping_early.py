@@ -11,6 +11,8 @@ from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.kafka.admin import ensure_topics
 from running import CommandChild
 
+pytestmark = pytest.mark.slow
+
 SAYS_WHEN = (
     "import sys; from endocrine.pipeline.process import stopping; stopping.from_the_start(sys.argv[1:]);"
     "print('up', flush=True); from endocrine.pipeline.cli.main import main; main()"

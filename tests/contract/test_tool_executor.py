@@ -163,6 +163,7 @@ async def until_more(asked: list[str], count: int, feeding: "asyncio.Task[None]"
         await asyncio.sleep(0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("topics")
 async def test_killed_at_any_point_no_tool_runs_twice_unless_it_may(settings: Settings, tmp_path: Path) -> None:
     rng = random.Random(11)

@@ -142,6 +142,7 @@ async def endocrine(settings: Settings, *words: str) -> str:
     return out.decode()
 
 
+@pytest.mark.slow
 async def test_only_what_is_committed_is_decided_and_nothing_waits_for_offsets_without_record(
     small, reader, admin, tmp_path
 ):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from simbroker.campaign import attempt, failing
 from simbroker.checks import check
 from simbroker.schedule import run
 
+SUPPORT = Path(__file__).parents[1] / "support"
 SCHEDULES = 800
 """`make dst` runs 10,000, and CI runs it."""
 ENOUGH = 10_000
@@ -59,7 +61,7 @@ def test_schedules_reach_what_they_are_meant_to_reach():
 def test_a_failing_seed_is_printed_and_can_be_replayed():
     def simulate(*arguments):
         argv = [sys.executable, "-m", "simbroker", *arguments, "--ablation", "no re-speak"]
-        return subprocess.run(argv, capture_output=True, text=True, check=False)
+        return subprocess.run(argv, capture_output=True, text=True, check=False, cwd=SUPPORT)
 
     many = simulate("30")
     assert many.returncode == 1

@@ -9,15 +9,15 @@ import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from endocrine.pipeline.connectors.contract import Limits
-from endocrine.pipeline.connectors.effect_runner import Runner
+from endocrine.pipeline.connectors.effect_runner import EffectRunner
 from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.process.settings import Settings
 from sealing import sealed
 
 
 @asynccontextmanager
-async def running(settings: Settings, effect: Any, **limits: Any) -> AsyncIterator[Runner]:
-    runner = Runner(settings, effect, limits=Limits(**limits))
+async def running(settings: Settings, effect: Any, **limits: Any) -> AsyncIterator[EffectRunner]:
+    runner = EffectRunner(settings, effect, limits=Limits(**limits))
     life = asyncio.create_task(runner.run())
     try:
         await asyncio.wait_for(runner.ready.wait(), 30)

@@ -14,7 +14,7 @@ from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.core.batch import Engine
 from endocrine.pipeline.core.journal import journal_record
 from endocrine.pipeline.core.partitioning import partition_of
-from endocrine.pipeline.core.records import Fetched, Outgoing
+from endocrine.pipeline.core.records import Fetched, OutputRecord
 from endocrine.pipeline.core.seals import simulated_seals
 from endocrine.pipeline.core.simulation import parse_line
 from endocrine.pipeline.core.sizes import Sizes
@@ -95,7 +95,7 @@ class Recording:
             previous=self.previous[unit],
             policy=policy.digest,
             version=VERSION,
-            claim=0,
+            epoch=0,
             seals=engine.seals,
             forged=done.forged,
         )
@@ -105,7 +105,7 @@ class Recording:
             self.speak(out, common)
         return True
 
-    def speak(self, out: Outgoing, common: Any) -> None:
+    def speak(self, out: OutputRecord, common: Any) -> None:
         """Append what an agent says."""
         self.put(out.topic, out.partition, out.key, out.value, (*out.own, *common) if out.derived else out.own)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import structlog
 
-from endocrine.pipeline.connectors.effect_runner import Limits, Runner
+from endocrine.pipeline.connectors.effect_runner import EffectRunner, Limits
 from endocrine.pipeline.connectors.model.effect import ModelEffect
 from endocrine.pipeline.connectors.model.settings import ModelSettings, missing_key
 from endocrine.pipeline.connectors.process import UNUSABLE, serve
@@ -35,11 +35,11 @@ def main(settings: Settings, told_ready: Callable[[], None] = lambda: None) -> i
     effect = ModelEffect(model, policy.document.models, record_bytes=settings.max_record_bytes)
     limits = Limits(concurrency=model.concurrency, waiting=4 * model.concurrency)
     return asyncio.run(
-        _serve(Runner(settings, effect, limits=limits, metrics=metrics, seals=seals), effect, told_ready)
+        _serve(EffectRunner(settings, effect, limits=limits, metrics=metrics, seals=seals), effect, told_ready)
     )
 
 
-async def _serve(runner: Runner, effect: ModelEffect, told_ready: Callable[[], None]) -> int:
+async def _serve(runner: EffectRunner, effect: ModelEffect, told_ready: Callable[[], None]) -> int:
     try:
         return await serve(runner.settings, effect.name, runner, told_ready)
     finally:

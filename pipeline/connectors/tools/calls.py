@@ -17,7 +17,7 @@ from endocrine.agents._shared.arguments import digest_of, read_arguments
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.decode import Malformed, decode
 from endocrine.pipeline.core.partitioning import canonical, partition_of
-from endocrine.pipeline.core.records import SEAL, Raw
+from endocrine.pipeline.core.records import SEAL, SourceRecord
 from endocrine.pipeline.core.seals import Seals
 from endocrine.pipeline.kafka import clients
 from endocrine.pipeline.process.seal_keys import load_seals
@@ -167,7 +167,7 @@ class Calls:
         self._next[partition] = max(at, end)
         reader.unsubscribe()  # or it would go on polling
 
-    def add(self, raw: Raw) -> None:
+    def add(self, raw: SourceRecord) -> None:
         """Remember the call of a record, if it is one that the gate would take."""
         try:
             call: ToolCall = decode(_TOPIC, raw.value, self._settings.max_record_bytes)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from endocrine.agents.policy.compiled import Policy
 from endocrine.pipeline.connectors.contract import Limits
-from endocrine.pipeline.connectors.effect_runner import Runner
+from endocrine.pipeline.connectors.effect_runner import EffectRunner
 from endocrine.pipeline.connectors.process import UNUSABLE, serve
 from endocrine.pipeline.connectors.tools.calls import Calls
 from endocrine.pipeline.connectors.tools.effect import ToolEffect
@@ -37,7 +37,7 @@ def main(settings: Settings, told_ready: Callable[[], None] = lambda: None) -> i
     effect = tool_effect(settings, policy, tools, metrics, seals)
     limits = Limits(concurrency=tools.concurrency, waiting=4 * tools.concurrency)
     return asyncio.run(
-        _serve(Runner(settings, effect, limits=limits, metrics=metrics, seals=seals), effect, told_ready)
+        _serve(EffectRunner(settings, effect, limits=limits, metrics=metrics, seals=seals), effect, told_ready)
     )
 
 
@@ -67,7 +67,7 @@ def tool_effect(
     )
 
 
-async def _serve(runner: Runner, effect: ToolEffect, told_ready: Callable[[], None]) -> int:
+async def _serve(runner: EffectRunner, effect: ToolEffect, told_ready: Callable[[], None]) -> int:
     try:
         return await serve(runner.settings, effect.name, runner, told_ready)
     finally:

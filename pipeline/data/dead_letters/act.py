@@ -17,8 +17,8 @@ from endocrine.pipeline.core.records import (
     SEAL,
     WAS_SEALED,
     Headers,
-    Outgoing,
-    Raw,
+    OutputRecord,
+    SourceRecord,
     event_time,
 )
 from endocrine.pipeline.core.seals import Seals
@@ -41,7 +41,7 @@ class CutShort(Exception):
     """A dead letter does not hold the whole record, so it cannot be sent again. The message says where it lies."""
 
 
-def again(letter: Letter, raw: Raw, by: str, at: float, seals: Seals) -> Outgoing:
+def again(letter: Letter, raw: SourceRecord, by: str, at: float, seals: Seals) -> OutputRecord:
     """The record as it is sent again: same bytes, key, partition and id. at: seconds since 1970.
 
     What was ours, as the dead letter's seal says, is sealed anew. Raises CutShort.
@@ -67,7 +67,7 @@ def again(letter: Letter, raw: Raw, by: str, at: float, seals: Seals) -> Outgoin
     topic = letter.topic.removesuffix(SUFFIX)
     if sealed:
         own.append((SEAL, seals.seal(topic, raw.partition, raw.key, raw.value, dict(own).get(CE_ID))))
-    return Outgoing(topic, raw.partition, raw.key, raw.value, tuple(own), False)
+    return OutputRecord(topic, raw.partition, raw.key, raw.value, tuple(own), False)
 
 
 def action_of(letter: Letter, action: str, by: str, reason: str | None, at: float) -> DeadLetterAction:
@@ -87,7 +87,7 @@ def action_of(letter: Letter, action: str, by: str, reason: str | None, at: floa
     )
 
 
-async def carry_out(settings: Settings, work: AsyncIterable[tuple[Outgoing | None, DeadLetterAction]]) -> int:
+async def carry_out(settings: Settings, work: AsyncIterable[tuple[OutputRecord | None, DeadLetterAction]]) -> int:
     """Send each record where there is one, wait for the broker, then put on record what was done. How many.
 
     In that order: were it cut short in between, the record is sent and says by itself who sent it.

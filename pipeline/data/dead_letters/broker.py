@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from endocrine.pipeline.core.records import Outgoing
+from endocrine.pipeline.core.records import OutputRecord
 from endocrine.pipeline.data.dead_letters.act import action_of, again, carry_out
 from endocrine.pipeline.data.dead_letters.letters import ACTIONS, TOPICS, Letter, Shelf, letter_of
 from endocrine.pipeline.data.dead_letters.select import Filter
@@ -69,7 +69,7 @@ async def discard(settings: Settings, letters: Sequence[Letter], by: str, reason
 
 async def _again(
     settings: Settings, letters: Sequence[Letter], by: str, reason: str | None, at: float
-) -> AsyncIterator[tuple[Outgoing | None, DeadLetterAction]]:
+) -> AsyncIterator[tuple[OutputRecord | None, DeadLetterAction]]:
     seals = load_seals(settings)
     wanted = {(letter.topic, letter.partition, letter.offset): letter for letter in letters}
     # Read a second time: while choosing, no bodies are held.
@@ -83,7 +83,7 @@ async def _again(
 
 async def _aside(
     letters: Iterable[Letter], by: str, reason: str | None, at: float
-) -> AsyncIterator[tuple[Outgoing | None, DeadLetterAction]]:
+) -> AsyncIterator[tuple[OutputRecord | None, DeadLetterAction]]:
     for letter in letters:
         yield None, action_of(letter, "discard", by, reason, at)
 

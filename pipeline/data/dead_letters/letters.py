@@ -8,7 +8,7 @@ import orjson
 from pydantic import ValidationError
 
 from endocrine.pipeline.core.catalogue import CATALOGUE
-from endocrine.pipeline.core.records import CE_ID, ERROR, ERROR_KIND, ORIGIN, Raw, id_of
+from endocrine.pipeline.core.records import CE_ID, ERROR, ERROR_KIND, ORIGIN, SourceRecord, id_of
 from endocrine.schemas.dead_letters import DeadLetterAction
 
 SUFFIX = ".dlq"
@@ -53,7 +53,7 @@ class Letter:
         return "redriven" if self.actions[-1].action == "redrive" else "discarded"
 
 
-def letter_of(topic: str, raw: Raw) -> Letter:
+def letter_of(topic: str, raw: SourceRecord) -> Letter:
     """What can be told of a dead letter."""
     headers = dict(raw.headers)
     value = parsed(raw.value)
@@ -98,7 +98,7 @@ def origin_of(headers: Mapping[str, bytes | None]) -> Origin | None:
         return None
 
 
-def _first_id(topic: str, raw: Raw, origin: Origin | None) -> str:
+def _first_id(topic: str, raw: SourceRecord, origin: Origin | None) -> str:
     place = origin or (topic, raw.partition, raw.offset)
     return "/".join(map(str, place))
 
@@ -118,7 +118,7 @@ class Shelf:
         self._by_origin: dict[tuple[str, Origin], Letter] = {}
         self._actions: list[DeadLetterAction] = []
 
-    def add(self, topic: str, raw: Raw) -> None:
+    def add(self, topic: str, raw: SourceRecord) -> None:
         """A record of a topic of dead letters, or of `dlq-actions`."""
         if topic == ACTIONS:
             try:

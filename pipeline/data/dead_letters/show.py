@@ -8,7 +8,7 @@ import orjson
 
 from endocrine.agents._shared.redaction import REDACTED, redact
 from endocrine.agents.gating.rules import GatingRules
-from endocrine.pipeline.core.records import ERROR, REKEYED_FROM, Raw
+from endocrine.pipeline.core.records import ERROR, REKEYED_FROM, SourceRecord
 from endocrine.pipeline.data.dead_letters.letters import Letter, error_of, parsed
 from endocrine.pipeline.data.dead_letters.select import row
 
@@ -26,7 +26,7 @@ _KIND = re.compile(
 _PLACE = re.compile(r"[a-z-]+/\d+/\d+")
 
 
-def told(letter: Letter, raw: Raw, rules: GatingRules, *, bare: bool) -> dict[str, Any]:
+def told(letter: Letter, raw: SourceRecord, rules: GatingRules, *, bare: bool) -> dict[str, Any]:
     """Everything about one dead letter. bare: bytes and headers as they are.
 
     The value is JSON, text, or hexadecimal (`encoding` says which). Redacted, bytes that are no JSON are not shown:

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 
 from endocrine.pipeline.core.catalogue import CATALOGUE
-from endocrine.pipeline.core.records import CE_ID, Raw
+from endocrine.pipeline.core.records import CE_ID, SourceRecord
 from endocrine.pipeline.data.export.columns import DEAD, PREFIX, Kind, fields_of
 
 _LARGEST = 2**63
@@ -21,7 +21,7 @@ class Rows:
         self._dead = topic.endswith(DEAD)
         self._identity = CATALOGUE[topic.removesuffix(DEAD)].identity_field
 
-    def row(self, raw: Raw) -> Row:
+    def row(self, raw: SourceRecord) -> Row:
         """The record's row; columns that do not apply are missing from it.
 
         A field the schema does not know, or of another type, lies in `value_other`. A value that is no JSON object, and
@@ -51,7 +51,7 @@ class Rows:
             row["value_other"] = other
         return row
 
-    def identity(self, raw: Raw) -> str | None:
+    def identity(self, raw: SourceRecord) -> str | None:
         """Whom a record is about: by its value, else by its key."""
         value = _object(raw.value)
         named = value.get(self._identity) if value else None
@@ -59,7 +59,7 @@ class Rows:
             return named
         return _shown(raw.key)
 
-    def _id(self, raw: Raw, value: dict[str, Any] | None) -> str:
+    def _id(self, raw: SourceRecord, value: dict[str, Any] | None) -> str:
         named = value.get("id") if value else None
         if isinstance(named, str):
             return named

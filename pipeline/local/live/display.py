@@ -17,14 +17,14 @@ from rich.text import Text
 
 from endocrine.pipeline.local.live.status import Status
 from endocrine.pipeline.local.live.view import screen
-from endocrine.pipeline.local.live.view_state import Board
+from endocrine.pipeline.local.live.view_state import ViewState
 from endocrine.pipeline.views.describe import described
 from endocrine.pipeline.views.event import Event
 
 Progressing = Callable[[int, int | None], None]
 
 
-class Face(Protocol):
+class Display(Protocol):
     """What a run says, and where."""
 
     def step(self, doing: str) -> contextlib.AbstractContextManager[None]:
@@ -43,7 +43,7 @@ class Face(Protocol):
         """A fresh derived record."""
         ...
 
-    def open(self, board: Board, status: Status) -> None:
+    def open(self, board: ViewState, status: Status) -> None:
         """Begin to show the view."""
         ...
 
@@ -60,7 +60,7 @@ class Face(Protocol):
         ...
 
 
-def face(gone: Callable[[], None]) -> Face:
+def face(gone: Callable[[], None]) -> Display:
     """The face that fits standard output. gone: called when nobody reads it any more."""
     console = Console()
     return TerminalFace(console) if console.is_terminal and not console.is_dumb_terminal else PlainFace(gone)
@@ -82,7 +82,7 @@ class TerminalFace:
         self._console = console
         self._live: Live | None = None
         self._status: Status | None = None
-        self._board: Board | None = None
+        self._board: ViewState | None = None
         self._shown: object = None
 
     @contextmanager
@@ -107,7 +107,7 @@ class TerminalFace:
     def event(self, event: Event) -> None:
         """The board has it already."""
 
-    def open(self, board: Board, status: Status) -> None:
+    def open(self, board: ViewState, status: Status) -> None:
         """Switch to the other screen."""
         self._status, self._board = status, board
         self._live = Live(_Screen(board, status), console=self._console, screen=True, auto_refresh=False)
@@ -135,7 +135,7 @@ class TerminalFace:
 class _Screen:
     """The view as rich draws it: asked anew for its lines at each refresh."""
 
-    def __init__(self, board: Board, status: Status) -> None:
+    def __init__(self, board: ViewState, status: Status) -> None:
         self._board = board
         self._status = status
 
@@ -177,7 +177,7 @@ class PlainFace:
         if line := described(event):
             self.say(line)
 
-    def open(self, board: Board, status: Status) -> None:
+    def open(self, board: ViewState, status: Status) -> None:
         """There is no view."""
 
     def refresh(self) -> None:

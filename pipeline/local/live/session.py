@@ -28,7 +28,7 @@ from endocrine.pipeline.local.live.folder import Place, emptied, held
 from endocrine.pipeline.local.live.status import Rate, Status
 from endocrine.pipeline.local.live.summary import summary
 from endocrine.pipeline.local.live.totals import Totals
-from endocrine.pipeline.local.live.view_state import Board
+from endocrine.pipeline.local.live.view_state import ViewState
 from endocrine.pipeline.local.live.watcher import Watcher
 from endocrine.pipeline.local.live.worker import RESTARTS, WorkerChild
 from endocrine.pipeline.local.prepare import prepared
@@ -89,7 +89,7 @@ class Session:
         self._settings = settings.model_copy(update={"data_dir": self._folder})
         self._stop = asyncio.Event()
         self._face = face(self._stop.set)
-        self._board, self._totals, self._status = Board(scenario.round_of), Totals(), Status(plan.command)
+        self._board, self._totals, self._status = ViewState(scenario.round_of), Totals(), Status(plan.command)
         self._tasks: list[asyncio.Task[Any]] = []
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._ending = contextlib.AsyncExitStack()

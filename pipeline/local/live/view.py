@@ -7,7 +7,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from endocrine.pipeline.local.live.status import Status
-from endocrine.pipeline.local.live.view_state import Board
+from endocrine.pipeline.local.live.view_state import ViewState
 from endocrine.pipeline.views.describe import why
 from endocrine.pipeline.views.text_width import fit, number, signed, wrapped
 
@@ -46,7 +46,7 @@ class Column(NamedTuple):
     """The last column of a section: what does not fit goes on below, broken between words."""
 
 
-def screen(board: Board, status: Status, width: int, height: int) -> list[Text]:
+def screen(board: ViewState, status: Status, width: int, height: int) -> list[Text]:
     """`height` lines of `width` cells."""
     lines = _head(status, width)
     rows = height - _HEAD - _FOOT
@@ -75,7 +75,7 @@ def _newest(rows: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     return list(reversed(rows.values()))
 
 
-def _event_of(board: Board) -> str:
+def _event_of(board: ViewState) -> str:
     event = board.bond_event
     return f"{event['identity']}: {event['detail']}" if event else ""
 
@@ -109,7 +109,7 @@ def _agents_behind(status: Status, width: int) -> str:
     return ""
 
 
-def _foot(board: Board, status: Status, width: int) -> list[Text]:
+def _foot(board: ViewState, status: Status, width: int) -> list[Text]:
     """Two lines: the legend above what was last to be known, or a long message alone."""
     message, style = "", ""
     if status.note:

@@ -10,7 +10,7 @@ ROWS = 60
 """Rows kept of each kind: more than a terminal has."""
 
 
-class Board:
+class ViewState:
     """The latest of everything, newest first in each list.
 
     round_of: the round of the scenario that a turn belongs to, None for one of somebody else. A new round takes the

@@ -20,7 +20,7 @@ from endocrine.pipeline.core.journal import journal_entry
 from endocrine.pipeline.kafka.clients import introduce, reader
 from endocrine.pipeline.kafka.fetching import covered, hold_fetches
 from endocrine.pipeline.process.settings import Settings
-from endocrine.pipeline.views.consumer_lag import Fronts, Where
+from endocrine.pipeline.views.consumer_lag import ConsumerLag, Where
 from endocrine.pipeline.views.event import Event, event_of
 
 HISTORY = {"style-tables": 2000, "attribution-states": 2000, "bonds": 2000, "modulations": 20, "tool-decisions": 20}
@@ -46,7 +46,7 @@ class Watcher:
 
     def __init__(self, settings: Settings, agents: Iterable[Agent], deliver: Callable[[Event], None], *, whole: bool):
         agents = tuple(agents)
-        self.fronts = Fronts(agents)
+        self.fronts = ConsumerLag(agents)
         self.ends: dict[Where, int] = {}
         """Log ends of the topics that agents read, as last asked for."""
         self._sources = sorted({topic for agent in agents for topic in agent.sources})

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from rfc8785 import CanonicalizationError
 
 from endocrine.pipeline.core.hash_chain import link_hash
-from endocrine.pipeline.core.records import CE_ID, Raw
+from endocrine.pipeline.core.records import CE_ID, SourceRecord
 from endocrine.schemas.base import Digest
 from endocrine.schemas.proofs import JournalEntry
 
@@ -79,7 +79,7 @@ class NoLink(Exception):
         self.finding = finding
 
 
-def link_of(topic: str, raw: Raw) -> tuple[Chain, Link]:
+def link_of(topic: str, raw: SourceRecord) -> tuple[Chain, Link]:
     """The chain that a record belongs to, and it as a link. Raises NoLink where the record alone shows a change."""
     value = raw.value or b""
     try:
@@ -112,7 +112,7 @@ def link_of(topic: str, raw: Raw) -> tuple[Chain, Link]:
     return (topic, raw.partition, ""), link
 
 
-def _journal(raw: Raw, record: dict[str, Any], value: bytes, content: bytes) -> tuple[Chain, Link]:
+def _journal(raw: SourceRecord, record: dict[str, Any], value: bytes, content: bytes) -> tuple[Chain, Link]:
     agent, partition, batch = record["agent"], record["partition"], record["batch"]
     named = f"{agent}/{partition}/{batch}"
     if partition != raw.partition:
@@ -126,5 +126,5 @@ def _journal(raw: Raw, record: dict[str, Any], value: bytes, content: bytes) -> 
     return ("journal", raw.partition, agent), link
 
 
-def _no_link(topic: str, raw: Raw, name: str | None, told: str, expected: str, found: str) -> NoLink:
+def _no_link(topic: str, raw: SourceRecord, name: str | None, told: str, expected: str, found: str) -> NoLink:
     return NoLink(Break(topic, raw.partition, raw.offset, name, told, expected, found, raw.timestamp))

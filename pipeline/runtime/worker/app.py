@@ -7,7 +7,7 @@ from yarl import URL
 
 from endocrine.agents.contract import Agent
 from endocrine.pipeline.process.settings import METADATA_MAX_AGE_MS, Settings
-from endocrine.pipeline.runtime.worker.processor_manager import Body
+from endocrine.pipeline.runtime.worker.processor_manager import ProcessorManager
 from endocrine.pipeline.runtime.worker.recovery import TableManager
 from endocrine.pipeline.runtime.worker.transport import BatchTransport
 
@@ -18,13 +18,13 @@ NEVER_S = 10 * 365 * 86_400.0
 class EndocrineApp(faust.App):
     """A Faust application with batch transport and units."""
 
-    body: Body
+    body: ProcessorManager
 
     def _new_transport(self) -> Any:
         return BatchTransport(self.conf.broker_consumer, self)
 
 
-def build_app(settings: Settings, body: Body, *, worker_id: str) -> EndocrineApp:
+def build_app(settings: Settings, body: ProcessorManager, *, worker_id: str) -> EndocrineApp:
     """The application, wired; nothing is started. worker_id: unique per process, names it in the assignment."""
     datadir = settings.data_dir / "faust" / worker_id
     datadir.mkdir(parents=True, exist_ok=True)

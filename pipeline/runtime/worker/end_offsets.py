@@ -7,7 +7,7 @@ from typing import Any
 from aiokafka import TopicPartition
 
 
-class Ends:
+class EndOffsets:
     """What is asked while a question is under way goes, all together, into the next one.
 
     So an answer is never older than its question, and however many units ask, one request is under way at a time.

@@ -5,7 +5,7 @@ Malformed records do not count, however many: anybody may write them, and they g
 """
 
 
-class Fuse:
+class FailureFuse:
     """Blows when agents failed on more than `share` of the last `window` records. Counts batches, keeps two halves."""
 
     def __init__(self, share: float, window: int) -> None:
@@ -27,10 +27,11 @@ class Fuse:
         seen, failures = self._old[0] + self._new[0], self._old[1] + self._new[1]
         return seen >= 2 * self._half and failures > self._share * seen
 
-    def explain(self, unit: str) -> str:
+    def explain(self, processor: str) -> str:
         """Why it has blown, for a person."""
         seen, failures = self._old[0] + self._new[0], self._old[1] + self._new[1]
         return (
-            f"{unit}: its agent failed on {failures} of the last {seen} records, more than the share {self._share:g} "
-            "that reject_fuse_share allows: this worker's version is wrong; see the dead letters of kind agent_error"
+            f"{processor}: its agent failed on {failures} of the last {seen} records, more than the share"
+            f" {self._share:g} that reject_fuse_share allows: this worker's version is wrong; see the dead"
+            " letters of kind agent_error"
         )

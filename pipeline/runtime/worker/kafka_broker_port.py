@@ -10,13 +10,13 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from endocrine.pipeline.core.changelog import CLAIM_HEADER, CLAIM_KEY, Entry, entries_of
-from endocrine.pipeline.core.records import Headers, Outgoing, Raw
+from endocrine.pipeline.core.changelog import CLAIM_HEADER, EPOCH_KEY, Entry, entries_of
+from endocrine.pipeline.core.records import Headers, OutputRecord, SourceRecord
 from endocrine.pipeline.kafka import clients
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.runtime.broker_port import Run
 from endocrine.pipeline.runtime.errors import Fatal, Retry
-from endocrine.pipeline.runtime.worker.end_offsets import Ends
+from endocrine.pipeline.runtime.worker.end_offsets import EndOffsets
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -46,7 +46,7 @@ class Broker:
         self._outputs = self._producer("outputs", settings.topic_message_bytes)
         self._readers: asyncio.Queue[AIOKafkaConsumer] = asyncio.Queue()
         self._asker = self._reader("asker")
-        self._ends = Ends(self._asker)
+        self._ends = EndOffsets(self._asker)
         self._started: list[Any] = []
 
     def _producer(self, role: str, batch_bytes: int) -> AIOKafkaProducer:
@@ -110,7 +110,7 @@ class Broker:
         except KafkaError as error:
             raise Fatal(f"{topic}/{partition}: the fate of a batch is unknown: {error!r}") from error
 
-    async def send(self, topic: str, partition: int, records: Sequence[Outgoing], common: Headers) -> None:
+    async def send(self, topic: str, partition: int, records: Sequence[OutputRecord], common: Headers) -> None:
         """Send records of one topic and partition in order; returns when all are acknowledged."""
         producer = self._outputs
         place = 0
@@ -155,7 +155,7 @@ class Broker:
                 raise Retry(f"{topic}/{partition} cannot be read from {start} to {end}: {error!r}") from error
 
 
-class KafkaPort:
+class KafkaBrokerPort:
     """The broker as one unit sees it (see endocrine.pipeline.runtime.broker_port.Port)."""
 
     def __init__(
@@ -190,7 +190,7 @@ class KafkaPort:
 
     # ---- what comes in ----
 
-    def arrive(self, topic: str, records: Sequence[Raw], first_offset: int, next_offset: int) -> None:
+    def arrive(self, topic: str, records: Sequence[SourceRecord], first_offset: int, next_offset: int) -> None:
         """Take in what was fetched: all records from one offset up to another (exclusive)."""
         self._arrived.append((first_offset, Run(topic, records, next_offset)))
         self._bytes += sum(map(_size, records))
@@ -203,22 +203,22 @@ class KafkaPort:
         """Records that have arrived."""
         return sum(len(run.records) for _, run in self._arrived)
 
-    async def beside(self, writing: Coroutine[Any, Any, None], thinking: Coroutine[Any, Any, T]) -> T:
+    async def run_concurrently(self, writing: Coroutine[Any, Any, None], processing: Coroutine[Any, Any, T]) -> T:
         """Writing as a task of its own; thinking begins when its request is on its way."""
         write = asyncio.create_task(writing)
-        think: asyncio.Task[T] | None = None
+        process: asyncio.Task[T] | None = None
         try:
             for _ in range(HANDOVERS):
                 await asyncio.sleep(0)
-            think = asyncio.create_task(thinking)
-            await asyncio.wait((write, think), return_when=asyncio.FIRST_EXCEPTION)
+            process = asyncio.create_task(processing)
+            await asyncio.wait((write, process), return_when=asyncio.FIRST_EXCEPTION)
             await write
-            return await think
+            return await process
         finally:
-            if think is None:
-                thinking.close()
-            elif not think.cancel() and not think.cancelled():
-                think.exception()  # seen: writing's failure, if both failed, is the one that is told
+            if process is None:
+                processing.close()
+            elif not process.cancel() and not process.cancelled():
+                process.exception()  # seen: writing's failure, if both failed, is the one that is told
             while not write.done():
                 with suppress(asyncio.CancelledError):  # once begun a batch is finished; the caller still hears of it
                     await asyncio.wait((write,))
@@ -303,10 +303,10 @@ class KafkaPort:
 
     # ---- the changelog ----
 
-    async def claim(self) -> int:
+    async def epoch(self) -> int:
         """Claim the changelog; who claims is written for people, and for a worker that was replaced."""
         who = orjson.dumps({"worker": self._broker.client_id, "instance": self._broker.settings.instance})
-        return await self._broker.append(self._log, self._partition, [(CLAIM_KEY, who, [])])
+        return await self._broker.append(self._log, self._partition, [(EPOCH_KEY, who, [])])
 
     async def changelog(self, start: int, end: int) -> AsyncIterator[Sequence[Entry]]:
         """Records of the changelog, with the claim each was written under."""
@@ -318,17 +318,17 @@ class KafkaPort:
         place = TopicPartition(self._log, self._partition)
         return (await self._broker.ends([place]))[place]
 
-    async def remember(self, items: Sequence[tuple[bytes, bytes | None]], claim: int) -> int:
+    async def remember(self, items: Sequence[tuple[bytes, bytes | None]], epoch: int) -> int:
         """One batch; every record carries our claim."""
-        headers = [(CLAIM_HEADER, b"%d" % claim)]
+        headers = [(CLAIM_HEADER, b"%d" % epoch)]
         return await self._broker.append(self._log, self._partition, [(key, value, headers) for key, value in items])
 
     # ---- what goes out ----
 
-    async def speak(self, records: Sequence[Outgoing], common: Headers) -> None:
+    async def speak(self, records: Sequence[OutputRecord], common: Headers) -> None:
         """Topics beside each other, each in order; the journal record when all the rest is acknowledged."""
-        places: dict[tuple[str, int], list[Outgoing]] = {}
-        last: list[Outgoing] = []
+        places: dict[tuple[str, int], list[OutputRecord]] = {}
+        last: list[OutputRecord] = []
         for out in records:
             if out.topic == "journal":
                 last.append(out)
@@ -350,7 +350,7 @@ def _after(runs: Sequence[Run]) -> dict[str, int]:
     return {run.topic: run.records[-1].offset + 1 for run in runs if run.records}
 
 
-def _size(raw: Raw) -> int:
+def _size(raw: SourceRecord) -> int:
     """About what a record takes in memory, in bytes."""
     headers = sum(len(name) + len(content or b"") for name, content in raw.headers) if raw.headers else 0
     return len(raw.key or b"") + len(raw.value or b"") + headers

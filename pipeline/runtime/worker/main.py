@@ -15,7 +15,7 @@ import structlog
 from endocrine.agents.contract import Agent
 from endocrine.agents.policy.compiled import Policy
 from endocrine.pipeline.core.partitioning import partition_of
-from endocrine.pipeline.core.records import CE_ID, SEAL, Outgoing
+from endocrine.pipeline.core.records import CE_ID, SEAL, OutputRecord
 from endocrine.pipeline.core.seals import Seals
 from endocrine.pipeline.kafka.admin import ensure_topics
 from endocrine.pipeline.process import stopping
@@ -24,9 +24,9 @@ from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.process.version import code_version
 from endocrine.pipeline.runtime.worker.app import EndocrineApp, build_app
 from endocrine.pipeline.runtime.worker.kafka_broker_port import Broker
-from endocrine.pipeline.runtime.worker.processor_manager import Body
+from endocrine.pipeline.runtime.worker.processor_manager import ProcessorManager
 from endocrine.pipeline.runtime.worker.task_dump import on_signal
-from endocrine.pipeline.runtime.worker.tuning import SWEEP_S, sweep
+from endocrine.pipeline.runtime.worker.tuning import COLLECT_GARBAGE_S, collect_garbage
 from endocrine.pipeline.views.metrics.serve import serve
 
 _SAME_NAME = "If it is unknown to aiokafka: another worker has joined under our ENDOCRINE_INSTANCE."
@@ -52,7 +52,7 @@ class Worker:
         self.failure: BaseException | None = None
         self.ready = asyncio.Event()
         """Set when the first assignment has been taken over."""
-        self.body: Body | None = None
+        self.body: ProcessorManager | None = None
         """The units, once the worker runs."""
         self._agents = agents
         self._stop = asyncio.Event()
@@ -75,7 +75,9 @@ class Worker:
         broker = Broker(self.settings, client_id=f"endocrine-{self.id}", topics=sorted(asked))
         version = code_version(self.settings.build)
         metrics = serve(self.settings, [agent.name for agent in self._agents], self.policy)
-        body = Body(self.settings, self._agents, broker, lambda: self.policy, version, self._seals, self._fail, metrics)
+        body = ProcessorManager(
+            self.settings, self._agents, broker, lambda: self.policy, version, self._seals, self._fail, metrics
+        )
         self.body = body
         app = build_app(self.settings, body, worker_id=self.id)
         try:
@@ -93,7 +95,7 @@ class Worker:
             found["consumer"] = thread.thread_loop
         return found
 
-    async def _live(self, app: EndocrineApp, body: Body, broker: Broker) -> None:
+    async def _live(self, app: EndocrineApp, body: ProcessorManager, broker: Broker) -> None:
         watching = asyncio.create_task(self._watch_group(body))
         try:
             if await self._unless_stopped(self._start(app, body, broker)):
@@ -101,14 +103,14 @@ class Worker:
         finally:
             watching.cancel()
 
-    async def _start(self, app: EndocrineApp, body: Body, broker: Broker) -> None:
+    async def _start(self, app: EndocrineApp, body: ProcessorManager, broker: Broker) -> None:
         await broker.start()
         await self._publish(broker)
         app.finalize()
         body.consumer = app.consumer
         await app.start()
 
-    async def _watch_group(self, body: Body) -> None:
+    async def _watch_group(self, body: ProcessorManager) -> None:
         """Faust waits for the first assignment, and for records: where aiokafka gave up, it would wait for ever."""
         while (error := _coordination_error(body)) is None:  # noqa: ASYNC110
             await asyncio.sleep(self.settings.commit_interval_s)
@@ -128,7 +130,7 @@ class Worker:
         await working
         return True
 
-    async def _serve(self, app: EndocrineApp, body: Body) -> None:
+    async def _serve(self, app: EndocrineApp, body: ProcessorManager) -> None:
         crashed = asyncio.create_task(app.wait_until_stopped())
         asked = asyncio.create_task(self._stop.wait())
         telling = asyncio.create_task(self._tell_ready(body))
@@ -138,9 +140,9 @@ class Worker:
                 await asyncio.wait(
                     [crashed, asked], timeout=self.settings.commit_interval_s, return_when=asyncio.FIRST_COMPLETED
                 )
-                if time.monotonic() - swept > SWEEP_S:
+                if time.monotonic() - swept > COLLECT_GARBAGE_S:
                     swept = time.monotonic()
-                    sweep()
+                    collect_garbage()
                 if body.running:
                     with suppress(Exception):
                         await asyncio.wait_for(body.commit(), STOP_S)
@@ -151,11 +153,11 @@ class Worker:
             asked.cancel()
             telling.cancel()
 
-    async def _tell_ready(self, body: Body) -> None:
+    async def _tell_ready(self, body: ProcessorManager) -> None:
         await body.resumed.wait()
         self.ready.set()
 
-    async def _shut_down(self, app: EndocrineApp, body: Body, broker: Broker) -> None:
+    async def _shut_down(self, app: EndocrineApp, body: ProcessorManager, broker: Broker) -> None:
         with suppress(Exception):
             if body.running:
                 await asyncio.wait_for(body.commit(), 5)
@@ -180,11 +182,11 @@ class Worker:
         key, content = digest.encode(), orjson.dumps(value)
         seal = self._seals.seal("policies", place, key, content, key)
         own = ((CE_ID, key), ("content-type", b"application/json"), (SEAL, seal))
-        out = Outgoing("policies", place, key, content, own, False)
+        out = OutputRecord("policies", place, key, content, own, False)
         await broker.send(f"{self.settings.prefix}policies", place, [out], ())
 
 
-def _coordination_error(body: Body) -> BaseException | None:
+def _coordination_error(body: ProcessorManager) -> BaseException | None:
     """Why aiokafka's group coordination stands still, if it does.
 
     It ends silently, or puts its error away for the next fetch and waits: while Faust has fetching stopped, for ever.

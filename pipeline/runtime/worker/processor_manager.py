@@ -13,12 +13,12 @@ from endocrine.agents.policy.compiled import Policy
 from endocrine.pipeline.core.batch import Engine
 from endocrine.pipeline.core.seals import Seals
 from endocrine.pipeline.process.settings import Settings
-from endocrine.pipeline.runtime.adaptive_batch_size import Pace
+from endocrine.pipeline.runtime.adaptive_batch_size import AdaptiveBatchSize
 from endocrine.pipeline.runtime.errors import Fatal, Fenced, Retry
-from endocrine.pipeline.runtime.partition_processor import Unit
+from endocrine.pipeline.runtime.partition_processor import PartitionProcessor
 from endocrine.pipeline.runtime.state_stores import RocksStore
-from endocrine.pipeline.runtime.worker.failure_fuse import Fuse
-from endocrine.pipeline.runtime.worker.kafka_broker_port import Broker, KafkaPort
+from endocrine.pipeline.runtime.worker.failure_fuse import FailureFuse
+from endocrine.pipeline.runtime.worker.kafka_broker_port import Broker, KafkaBrokerPort
 from endocrine.pipeline.runtime.worker.transport import Delivered
 from endocrine.pipeline.views.metrics.registry import Metrics
 
@@ -27,7 +27,7 @@ BUFFER_BYTES = 4 << 20
 """Bytes that wait for one unit before its partitions are paused: a few fetches."""
 
 
-class Body:
+class ProcessorManager:
     """Units by (agent, partition), their tasks, and the group's offsets.
 
     on_fatal: called with the error that must stop the worker.
@@ -49,7 +49,7 @@ class Body:
         self.broker = broker
         self.policy = policy
         self.version = version
-        self.units: dict[tuple[str, int], Unit] = {}
+        self.units: dict[tuple[str, int], PartitionProcessor] = {}
         self.resumed = asyncio.Event()
         """Set when the first assignment has been taken over."""
         self.consumer: Any = None
@@ -57,20 +57,20 @@ class Body:
         self._seals = seals
         self._on_fatal = on_fatal
         self._metrics = metrics
-        self._ports: dict[tuple[str, int], KafkaPort] = {}
+        self._ports: dict[tuple[str, int], KafkaBrokerPort] = {}
         self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._stores: list[RocksStore] = []
         self._taking: list[asyncio.Task[None]] = []
         """In the order of `units`."""
         self._fenced: set[str] = set()
         """Units that wait to take over again."""
-        self._fuse = Fuse(settings.reject_fuse_share, settings.reject_fuse_window)
+        self._fuse = FailureFuse(settings.reject_fuse_share, settings.reject_fuse_window)
         self._paused: dict[int, set[str]] = {}
         self._committed: dict[TopicPartition, int] = {}
 
     # ---- assignment ----
 
-    async def take_over(self, assigned: Iterable[Any]) -> bool:
+    async def recover(self, assigned: Iterable[Any]) -> bool:
         """Take over every unit whose partition was assigned; returns when all have claimed and recovered.
 
         False when a revocation ended it.
@@ -84,7 +84,7 @@ class Body:
         for partition in partitions:
             for agent in self.agents.values():
                 self._create(agent, partition)
-        self._taking = [asyncio.create_task(self._take_over(unit)) for unit in self.units.values()]
+        self._taking = [asyncio.create_task(self._take_over(processor)) for processor in self.units.values()]
         # A cancelled takeover is no failure of this one, and its CancelledError would end whoever waits here.
         ended = await asyncio.gather(*self._taking, return_exceptions=True)
         if any(isinstance(end, asyncio.CancelledError) for end in ended):
@@ -93,7 +93,7 @@ class Body:
             if isinstance(end, BaseException):
                 raise end
         if self._metrics is not None:
-            self._metrics.units(unit.engine.agent.name for unit in self.units.values())
+            self._metrics.units(processor.engine.agent.name for processor in self.units.values())
         log.info("taken over", partitions=partitions, units=len(self.units))
         return True
 
@@ -102,7 +102,7 @@ class Body:
         self._on_fatal(error)
 
     def _create(self, agent: Agent, partition: int) -> None:
-        port = KafkaPort(
+        broker = KafkaBrokerPort(
             self.broker,
             agent.name,
             partition,
@@ -111,16 +111,16 @@ class Body:
             buffer_bytes=BUFFER_BYTES,
         )
         engine = Engine(agent, self.settings.partitions, self.version, self.settings.sizes, self._seals)
-        self._ports[agent.name, partition] = port
-        self.units[agent.name, partition] = Unit(
+        self._ports[agent.name, partition] = broker
+        self.units[agent.name, partition] = PartitionProcessor(
             engine,
             partition,
-            port,
+            broker,
             self._store(agent.name, partition),
             self.policy,
             max_records=self.settings.max_batch_records,
             max_bytes=self.settings.changelog_message_bytes,
-            pace=Pace(self.settings.max_batch_records),
+            pace=AdaptiveBatchSize(self.settings.max_batch_records),
             on_batch=None if self._metrics is None else self._metrics.batch,
         )
 
@@ -134,15 +134,15 @@ class Body:
         self._stores.append(store)
         return store
 
-    async def _take_over(self, unit: Unit) -> None:
+    async def _take_over(self, processor: PartitionProcessor) -> None:
         while True:
             try:
-                return await unit.take_over()
+                return await processor.recover()
             except Fenced as error:  # claimed by another at the same time: one of us will lose it in a rebalance
-                self._note_fenced(unit, error)
+                self._note_fenced(processor, error)
                 return
             except Retry as error:
-                log.warning("retrying", unit=unit.name, reason=str(error))
+                log.warning("retrying", processor=processor.name, reason=str(error))
                 await asyncio.sleep(1.0)
             except Exception as error:
                 self._on_fatal(error)
@@ -151,12 +151,12 @@ class Body:
     async def seek(self) -> None:
         """Fetch each source from the lowest offset that one of its units still needs."""
         fronts: dict[TopicPartition, int] = {}
-        for (_, partition), unit in self.units.items():
-            if unit.name in self._fenced:
+        for (_, partition), processor in self.units.items():
+            if processor.name in self._fenced:
                 continue  # it does not know where it is
-            for topic in unit.engine.agent.sources:
+            for topic in processor.engine.agent.sources:
                 place = TopicPartition(self.settings.prefix + topic, partition)
-                offset = unit.head.front.get(topic, 0)
+                offset = processor.checkpoint.front.get(topic, 0)
                 fronts[place] = min(fronts.get(place, offset), offset)
         if fronts:
             await self.consumer.seek_wait(fronts)
@@ -164,9 +164,9 @@ class Body:
     def resume(self) -> None:
         """Start the units' loops: their records are on the way."""
         self.resumed.set()
-        for key, unit in self.units.items():
+        for key, processor in self.units.items():
             if key not in self._tasks:
-                self._tasks[key] = asyncio.create_task(self._live(unit), name=f"unit {unit.name}")
+                self._tasks[key] = asyncio.create_task(self._live(processor), name=f"unit {processor.name}")
 
     async def stop_units(self) -> None:
         """Drop what was not yet remembered, finish what was; returns when no unit speaks any more."""
@@ -187,59 +187,61 @@ class Body:
 
     # ---- a unit's life ----
 
-    async def _live(self, unit: Unit) -> None:
+    async def _live(self, processor: PartitionProcessor) -> None:
         """Batch after batch; a fenced unit waits longer than a session and, if it is still ours, takes over again."""
         while True:
             try:
-                if unit.name in self._fenced:
+                if processor.name in self._fenced:
                     await asyncio.sleep(1.5 * self.settings.session_timeout_s)
-                    await unit.take_over()
-                    self._fenced.discard(unit.name)
+                    await processor.recover()
+                    self._fenced.discard(processor.name)
                     await self.seek()
                 while True:
-                    before = unit.tally.read, unit.tally.failed
-                    await unit.step()
-                    read, failed = unit.tally.read - before[0], unit.tally.failed - before[1]
+                    before = processor.tally.read, processor.tally.failed
+                    await processor.step()
+                    read, failed = processor.tally.read - before[0], processor.tally.failed - before[1]
                     if read and self._fuse.blown(read, failed):
-                        raise Fatal(self._fuse.explain(unit.name))
+                        raise Fatal(self._fuse.explain(processor.name))
             except asyncio.CancelledError:
                 raise
             except Fenced as error:
-                unit.critical = False
-                self._note_fenced(unit, error)
+                processor.critical = False
+                self._note_fenced(processor, error)
             except Retry as error:
-                log.warning("retrying", unit=unit.name, reason=str(error))
-                self._tell("endocrine_retries_total", unit)
-                unit.critical = False
+                log.warning("retrying", processor=processor.name, reason=str(error))
+                self._tell("endocrine_retries_total", processor)
+                processor.critical = False
                 await asyncio.sleep(1.0)
             except Exception as error:
-                unit.critical = False
+                processor.critical = False
                 self._on_fatal(error)
                 return
 
-    def _note_fenced(self, unit: Unit, error: Fenced) -> None:
+    def _note_fenced(self, processor: PartitionProcessor, error: Fenced) -> None:
         """Two processes under one static name would take it from each other for ever: the one that is fenced ends."""
-        log.warning("fenced", unit=unit.name, reason=str(error))
-        self._tell("endocrine_fenced_total", unit)
-        self._fenced.add(unit.name)
+        log.warning("fenced", processor=processor.name, reason=str(error))
+        self._tell("endocrine_fenced_total", processor)
+        self._fenced.add(processor.name)
         claimed = orjson.loads(error.claimed) if error.claimed else {}
         ours, name = self.broker.client_id, self.settings.instance
         if name is not None and claimed.get("instance") == name and claimed.get("worker") != ours:
-            told = f"{unit.name} was claimed by {claimed['worker']}, which runs under our ENDOCRINE_INSTANCE {name!r}"
+            told = (
+                f"{processor.name} was claimed by {claimed['worker']}, which runs under our ENDOCRINE_INSTANCE {name!r}"
+            )
             self._on_fatal(Fatal(told))
 
-    def _tell(self, metric: str, unit: Unit) -> None:
+    def _tell(self, metric: str, processor: PartitionProcessor) -> None:
         if self._metrics is not None:
-            self._metrics.add(metric, agent=unit.engine.agent.name)
+            self._metrics.add(metric, agent=processor.engine.agent.name)
 
     # ---- what comes in ----
 
     async def deliver(self, agent: str, batch: Delivered) -> None:
         """A fetched batch for one agent."""
-        port = self._ports.get((agent, batch.partition))
-        if port is not None:
+        broker = self._ports.get((agent, batch.partition))
+        if broker is not None:
             topic = batch.topic[len(self.settings.prefix) :]
-            port.arrive(topic, batch.records, batch.first_offset, batch.next_offset)
+            broker.arrive(topic, batch.records, batch.first_offset, batch.next_offset)
 
     def _pressure(self, partition: int, agent: Agent, high: bool) -> None:
         """Pause what a full unit reads, resume it when no unit of the partition is full."""
@@ -277,10 +279,10 @@ class Body:
     def offsets(self) -> Mapping[TopicPartition, int]:
         """Per source partition, the lowest offset that some unit still needs."""
         lowest: dict[TopicPartition, int] = {}
-        for (name, partition), port in self._ports.items():
+        for (name, partition), broker in self._ports.items():
             for topic in self.agents[name].sources:
                 place = TopicPartition(self.settings.prefix + topic, partition)
-                offset = port.done(topic)
+                offset = broker.done(topic)
                 lowest[place] = min(lowest.get(place, offset), offset)
         return lowest
 

@@ -53,7 +53,7 @@ class TakeoverRecovery(FaustRecovery):
         """Have the units take over, then let records in: what Faust does when its tables are recovered."""
         app, consumer = self.app, self.app.consumer
         self._set_recovery_started()
-        if not await app.body.take_over(consumer.assignment()) or app.consumer_generation_id != generation:
+        if not await app.body.recover(consumer.assignment()) or app.consumer_generation_id != generation:
             return  # another rebalance is under way and comes through here
         await app.on_rebalance_complete.send()
         self._set_recovery_ended()

@@ -7,7 +7,7 @@ import uvloop
 
 from endocrine.pipeline.process.malloc import keep_memory
 
-SWEEP_S = 30.0
+COLLECT_GARBAGE_S = 30.0
 """Seconds between collections of cyclic garbage. States are bytes and a batch's records die by reference count, so what
 is left are cycles of tasks and exceptions: little, and not worth a walk through every young object inside a batch."""
 
@@ -21,7 +21,7 @@ def tune_process() -> None:
     gc.disable()  # `sweep` instead, now and then
 
 
-def sweep() -> None:
+def collect_garbage() -> None:
     """Collect cyclic garbage where `tune_process` took that over."""
     if not gc.isenabled():
         gc.collect()

@@ -8,7 +8,7 @@ import orjson
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from endocrine.pipeline.core.catalogue import CATALOGUE
-from endocrine.pipeline.core.prepared_batch import Thought
+from endocrine.pipeline.core.prepared_batch import PreparedBatch
 from endocrine.pipeline.views.metrics.catalogue import METRICS, NONE, OTHER, WORDS, Metric
 
 _KINDS: dict[str, Any] = {"counter": Counter, "gauge": Gauge, "histogram": Histogram}
@@ -50,7 +50,7 @@ class Metrics:
 
     # ---- what records come to ----
 
-    def batch(self, agent: str, done: Thought) -> None:
+    def batch(self, agent: str, done: PreparedBatch) -> None:
         """One finished batch of a unit."""
         tally = done.tally
         self.add("endocrine_batches_total", agent=agent)
@@ -61,10 +61,10 @@ class Metrics:
         self.add("endocrine_records_unsealed_total", tally.unsealed, agent=agent)
         self.add("endocrine_agent_errors_total", tally.failed, agent=agent)
         self.add("endocrine_records_rekeyed_total", tally.rekeyed, agent=agent)
-        spoken = Tallies(out.topic for out in (*done.aside, *done.head.outbox))
+        spoken = Tallies(out.topic for out in (*done.aside, *done.checkpoint.outbox))
         for topic, count in spoken.items():
             self.add("endocrine_records_spoken_total", count, topic=topic)
-        for out in done.head.outbox:
+        for out in done.checkpoint.outbox:
             if out.topic in _READERS and out.value is not None:
                 _READERS[out.topic](self, orjson.loads(out.value))
 

@@ -15,7 +15,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from endocrine.pipeline.core.decode import Malformed
-from endocrine.pipeline.core.records import Raw
+from endocrine.pipeline.core.records import SourceRecord
 from endocrine.pipeline.kafka import clients
 from endocrine.pipeline.kafka.fetching import covered, hold_fetches
 from endocrine.pipeline.process.cancelling import cancelled
@@ -164,7 +164,7 @@ class Projection(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         source = _source(partition)
 
-        def skip(record: Raw, malformed: Malformed) -> None:
+        def skip(record: SourceRecord, malformed: Malformed) -> None:
             # The message may quote the record, so it stays out of the log.
             _log.warning("record not projected", record=f"{source}/{record.offset}", kind=malformed.kind)
 

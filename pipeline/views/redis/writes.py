@@ -30,7 +30,11 @@ class Write(NamedTuple):
 
 
 def writes_of(
-    topic: str, source: str, records: Iterable[wire.Raw], max_bytes: int, skip: Callable[[wire.Raw, Malformed], None]
+    topic: str,
+    source: str,
+    records: Iterable[wire.SourceRecord],
+    max_bytes: int,
+    skip: Callable[[wire.SourceRecord, Malformed], None],
 ) -> list[Write]:
     """What these records of one partition come to, in order; of several writes to one place the last alone.
 
@@ -53,7 +57,7 @@ def writes_of(
     return [*events, *latest.values()]
 
 
-def _read(topic: Topic, record: wire.Raw, max_bytes: int) -> tuple[str, str, dict[str, Any] | None]:
+def _read(topic: Topic, record: wire.SourceRecord, max_bytes: int) -> tuple[str, str, dict[str, Any] | None]:
     """Identity, record key, and the JSON object as it was sent; None for a tombstone."""
     try:
         key = (record.key or b"").decode()
@@ -73,7 +77,7 @@ def _read(topic: Topic, record: wire.Raw, max_bytes: int) -> tuple[str, str, dic
     return identity, key, value
 
 
-def _bond(user: str, _: str, value: Any, source: str, record: wire.Raw) -> list[Write]:
+def _bond(user: str, _: str, value: Any, source: str, record: wire.SourceRecord) -> list[Write]:
     if user.startswith(keys.EVENTS_PREFIX):
         # Its entry would lie on the key of another user's events.
         raise Malformed(
@@ -87,7 +91,7 @@ def _bond(user: str, _: str, value: Any, source: str, record: wire.Raw) -> list[
     return [Write("set", keys.bond(user), source, record.offset, value=record.value)]
 
 
-def _bond_event(user: str, _: str, value: Any, source: str, record: wire.Raw) -> list[Write]:
+def _bond_event(user: str, _: str, value: Any, source: str, record: wire.SourceRecord) -> list[Write]:
     if record.value is None:
         raise Malformed("empty", "bond-events: no value")
     mark, offset, ordinal = _origin(source, record)
@@ -95,7 +99,7 @@ def _bond_event(user: str, _: str, value: Any, source: str, record: wire.Raw) ->
     return [Write("push", keys.bond_events(user), mark, offset, ordinal, value=event)]
 
 
-def _origin(source: str, record: wire.Raw) -> tuple[str, int, int]:
+def _origin(source: str, record: wire.SourceRecord) -> tuple[str, int, int]:
     """Mark, offset and ordinal of a derived record: those of its trigger, which copies of it share.
 
     They rise within one agent, topic and partition. A record without the header stands for itself.
@@ -108,7 +112,7 @@ def _origin(source: str, record: wire.Raw) -> tuple[str, int, int]:
     return source, record.offset, 0
 
 
-def _attribution(identity: str, key: str, value: Any, source: str, record: wire.Raw) -> list[Write]:
+def _attribution(identity: str, key: str, value: Any, source: str, record: wire.SourceRecord) -> list[Write]:
     primitive = key[len(identity) + 1 :]
     verb = "hdel" if record.value is None else "hset"
     # Primitives change apart from each other, so each has its own mark.
@@ -116,12 +120,12 @@ def _attribution(identity: str, key: str, value: Any, source: str, record: wire.
     return [Write(verb, keys.attribution(identity), mark, record.offset, 0, primitive, record.value or b"")]
 
 
-def _style(identity: str, _: str, value: Any, source: str, record: wire.Raw) -> list[Write]:
+def _style(identity: str, _: str, value: Any, source: str, record: wire.SourceRecord) -> list[Write]:
     verb = "del" if record.value is None else "set"
     return [Write(verb, keys.style(identity), source, record.offset, value=record.value or b"")]
 
 
-_Maker = Callable[[str, str, Any, str, wire.Raw], list[Write]]
+_Maker = Callable[[str, str, Any, str, wire.SourceRecord], list[Write]]
 _MAKERS: dict[str, _Maker] = {
     "bonds": _bond,
     "bond-events": _bond_event,

@@ -12,7 +12,7 @@ from endocrine.pipeline.core.journal import journal_entry
 from endocrine.pipeline.kafka.clients import introduce, read_until, reader
 from endocrine.pipeline.kafka.fetching import Span
 from endocrine.pipeline.process.settings import Settings
-from endocrine.pipeline.views.consumer_lag import Fronts, Where
+from endocrine.pipeline.views.consumer_lag import ConsumerLag, Where
 
 JOURNAL_TAIL = 2000
 """Journal records read back per partition. What an agent read before them counts by the group's commits, which are late
@@ -30,7 +30,7 @@ class LagRow(NamedTuple):
     """The same by topic, where there are any."""
 
 
-def lag_rows(fronts: Fronts, ends: dict[Where, int]) -> list[LagRow]:
+def lag_rows(fronts: ConsumerLag, ends: dict[Where, int]) -> list[LagRow]:
     """The rows of all agents and partitions, in the order of the agents. Pure."""
     partitions = sorted({partition for _, partition in ends})
     rows = []
@@ -48,7 +48,7 @@ async def read_lag(settings: Settings, agents: Iterable[Agent]) -> list[LagRow]:
     Raises aiokafka's KafkaError when the broker does not answer, TimeoutError when it gives no records.
     """
     agents = tuple(agents)
-    fronts = Fronts(agents)
+    fronts = ConsumerLag(agents)
     sources = sorted({topic for agent in agents for topic in agent.sources})
     admin, consumer = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap), reader(settings)
     try:

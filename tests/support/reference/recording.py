@@ -20,7 +20,7 @@ from endocrine.pipeline.core.simulation import Derived, Simulation
 from endocrine.pipeline.data import scenario
 from endocrine.pipeline.local.live.status import Status
 from endocrine.pipeline.local.live.view import screen
-from endocrine.pipeline.local.live.view_state import Board
+from endocrine.pipeline.local.live.view_state import ViewState
 from endocrine.pipeline.process.policy_files import shipped_policy
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.views.event import Event
@@ -66,7 +66,7 @@ def _frames() -> Iterator[list[Text]]:
     """The view as lines, at FRAMES moments of the story."""
     settings = Settings.model_construct()
     simulation = Simulation(AGENTS, shipped_policy(), version="0", sizes=settings.sizes, partitions=settings.partitions)
-    board, story = Board(), list(scenario.lines())
+    board, story = ViewState(), list(scenario.lines())
     status = Status("run", "127.0.0.1:9092", worker="up", to_feed=len(story), fed_rate=PACE)
     moments = {round(len(story) * (number + 1) / FRAMES) for number in range(FRAMES)}
     for line in story:

@@ -12,24 +12,33 @@ import orjson
 
 from endocrine.agents.contract import Trigger
 from endocrine.pipeline.core.batch import Engine, Processed
-from endocrine.pipeline.core.changelog import CLAIM_KEY, HEAD_KEY, Entry, state_key
-from endocrine.pipeline.core.checkpoint import Head, decode_head
-from endocrine.pipeline.core.records import CE_ID, ORIGIN, REKEYED_FROM, Fetched, Headers, Outgoing, Raw, id_of
+from endocrine.pipeline.core.changelog import CHECKPOINT_KEY, EPOCH_KEY, Entry, state_key
+from endocrine.pipeline.core.checkpoint import Checkpoint, decode_checkpoint
+from endocrine.pipeline.core.records import (
+    CE_ID,
+    ORIGIN,
+    REKEYED_FROM,
+    Fetched,
+    Headers,
+    OutputRecord,
+    SourceRecord,
+    id_of,
+)
 from endocrine.pipeline.core.seals import KeyedSeals
 from endocrine.pipeline.core.watermarks import mark_of
 from endocrine.pipeline.runtime.broker_port import Run
 from endocrine.pipeline.runtime.errors import Fenced
-from endocrine.pipeline.runtime.merge_buffer import Inbox
-from endocrine.pipeline.runtime.partition_processor import Unit
+from endocrine.pipeline.runtime.merge_buffer import MergeBuffer
+from endocrine.pipeline.runtime.partition_processor import PartitionProcessor
 from endocrine.pipeline.runtime.state_stores import Mark as DiskMark
-from simbroker.broker import Disk, MemoryPort
+from simbroker.broker import FakeStore, MemoryPort
 from simbroker.schedule import Design
 
 Items = Sequence[tuple[bytes, bytes | None]]
 Mark = tuple[str, tuple[int, int]] | None
 
 
-def _is_journal(out: Outgoing) -> bool:
+def _is_journal(out: OutputRecord) -> bool:
     return out.topic == "journal"
 
 
@@ -39,7 +48,7 @@ def _is_journal(out: Outgoing) -> bool:
 class NoClaim(MemoryPort):
     """Generations per key instead of a claim that all see."""
 
-    async def claim(self) -> int:
+    async def epoch(self) -> int:
         return int(self._name.split(".")[1]) + (1 << 30)
 
     async def changelog(self, start: int, end: int) -> AsyncIterator[Sequence[Entry]]:
@@ -48,28 +57,28 @@ class NoClaim(MemoryPort):
         newest: dict[bytes, int] = {}
         kept = []
         for entry in self._log.entries:
-            if entry.claim >= newest.get(entry.key, -1):
-                newest[entry.key] = entry.claim
-                kept.append(entry._replace(claim=end))
-        yield [*kept, Entry(end - 1, CLAIM_KEY, b"{}", end - 1)]
+            if entry.epoch >= newest.get(entry.key, -1):
+                newest[entry.key] = entry.epoch
+                kept.append(entry._replace(epoch=end))
+        yield [*kept, Entry(end - 1, EPOCH_KEY, b"{}", end - 1)]
 
 
 class SplitRemember(MemoryPort):
     """Each key in a batch of its own."""
 
-    async def remember(self, items: Items, claim: int) -> int:
-        bases = [await super(SplitRemember, self).remember([item], claim) for item in items]
+    async def remember(self, items: Items, epoch: int) -> int:
+        bases = [await super(SplitRemember, self).remember([item], epoch) for item in items]
         return bases[-1] - len(items) + 1
 
 
-class NoGapCheck(Unit):
+class NoGapCheck(PartitionProcessor):
     """Nobody looks who else wrote."""
 
     async def _foreign(self, start: int, end: int) -> set[bytes]:
         return set()
 
 
-class NoMending(Unit):
+class NoMending(PartitionProcessor):
     """A zombie's stale records stay the last of their keys."""
 
     async def _mend(self, keys: set[bytes]) -> None:
@@ -80,7 +89,7 @@ GAPS = {"pause": 0.08, "wake": 0.05, "compact": 0.15, "unrest": 0.3, "transactio
 """Rates under which a claim is compacted away between a zombie's write and its look."""
 
 
-class ShortLook(Unit):
+class ShortLook(PartitionProcessor):
     """After a write the gap before it is read, once, and no further."""
 
     async def _hidden(self, base: int, items: Items) -> set[bytes]:
@@ -95,7 +104,7 @@ class ShortLook(Unit):
 class NoRespeak(MemoryPort):
     """A successor says nothing before it reads."""
 
-    async def speak(self, records: Sequence[Outgoing], common: Headers) -> None:
+    async def speak(self, records: Sequence[OutputRecord], common: Headers) -> None:
         if self._position:  # set when the takeover ends
             await super().speak(records, common)
 
@@ -103,17 +112,17 @@ class NoRespeak(MemoryPort):
 class SpeakFirst(MemoryPort):
     """The outbox is said before it is remembered."""
 
-    async def remember(self, items: Items, claim: int) -> int:
-        await self._ahead(dict(items).get(HEAD_KEY), journal_only=False)
-        return await super().remember(items, claim)
+    async def remember(self, items: Items, epoch: int) -> int:
+        await self._ahead(dict(items).get(CHECKPOINT_KEY), journal_only=False)
+        return await super().remember(items, epoch)
 
     async def _ahead(self, value: bytes | None, *, journal_only: bool) -> None:
         if value is not None:
-            head = decode_head(value)
-            said = [out for out in head.outbox if _is_journal(out) or not journal_only]
-            await MemoryPort.speak(self, said, head.common)
+            checkpoint = decode_checkpoint(value)
+            said = [out for out in checkpoint.outbox if _is_journal(out) or not journal_only]
+            await MemoryPort.speak(self, said, checkpoint.common)
 
-    async def speak(self, records: Sequence[Outgoing], common: Headers) -> None:
+    async def speak(self, records: Sequence[OutputRecord], common: Headers) -> None:
         if not any(map(_is_journal, records)):
             await super().speak(records, common)
 
@@ -121,25 +130,25 @@ class SpeakFirst(MemoryPort):
 class JournalBeforeRemember(SpeakFirst):
     """The journal record is said before the batch is remembered, and not again."""
 
-    async def remember(self, items: Items, claim: int) -> int:
-        await self._ahead(dict(items).get(HEAD_KEY), journal_only=True)
-        return await MemoryPort.remember(self, items, claim)
+    async def remember(self, items: Items, epoch: int) -> int:
+        await self._ahead(dict(items).get(CHECKPOINT_KEY), journal_only=True)
+        return await MemoryPort.remember(self, items, epoch)
 
-    async def speak(self, records: Sequence[Outgoing], common: Headers) -> None:
+    async def speak(self, records: Sequence[OutputRecord], common: Headers) -> None:
         await MemoryPort.speak(self, [out for out in records if not _is_journal(out)], common)
 
 
 class JournalFirst(MemoryPort):
     """The journal record is said before the outputs."""
 
-    async def speak(self, records: Sequence[Outgoing], common: Headers) -> None:
+    async def speak(self, records: Sequence[OutputRecord], common: Headers) -> None:
         await super().speak(sorted(records, key=_is_journal, reverse=True), common)
 
 
 class JournalNotInOutbox(MemoryPort):
     """The journal record is said after the outputs, but no successor says it again."""
 
-    async def speak(self, records: Sequence[Outgoing], common: Headers) -> None:
+    async def speak(self, records: Sequence[OutputRecord], common: Headers) -> None:
         respoken = not self._position
         await super().speak([out for out in records if not (respoken and _is_journal(out))], common)
 
@@ -183,7 +192,7 @@ class NoRekeyedMarks(Engine):
 class RekeyBeforeMark(Engine):
     """A misfit is forwarded before it is known whether it is a copy."""
 
-    def _read(self, topic: str, raw: Raw, done: Processed[Any], *more: Any) -> Any:
+    def _read(self, topic: str, raw: SourceRecord, done: Processed[Any], *more: Any) -> Any:
         headers = dict(raw.headers)
         identity = orjson.loads(raw.value)["identity"] if ORIGIN in headers and raw.value else ""
         if identity and identity.encode() != raw.key and self.seals.valid(topic, raw, headers):
@@ -195,7 +204,7 @@ class RekeyBeforeMark(Engine):
 class NoRecall(Engine):
     """What producers repeat is not recognised."""
 
-    def _read(self, topic: str, raw: Raw, done: Processed[Any], *more: Any) -> Any:
+    def _read(self, topic: str, raw: SourceRecord, done: Processed[Any], *more: Any) -> Any:
         return *super()._read(topic, raw, done, *more)[:2], None
 
 
@@ -205,7 +214,7 @@ class Gullible(KeyedSeals):
     def __init__(self, seals: Any) -> None:
         self.__dict__.update(vars(seals))
 
-    def valid(self, topic: str, raw: Raw, headers: Mapping[str, bytes | None]) -> bool:
+    def valid(self, topic: str, raw: SourceRecord, headers: Mapping[str, bytes | None]) -> bool:
         return True
 
 
@@ -242,87 +251,87 @@ class SealsWithoutPartition(Engine):
 class Sorting(Engine):
     """Notes Read's verdicts."""
 
-    dropped: list[Raw] = field(default_factory=list)
-    thought: list[Raw] = field(default_factory=list)
+    dropped: list[SourceRecord] = field(default_factory=list)
+    prepared: list[SourceRecord] = field(default_factory=list)
 
     def process(self, *arguments: Any, **options: Any) -> Processed[Any]:
         self.dropped.clear()
-        self.thought.clear()
+        self.prepared.clear()
         return super().process(*arguments, **options)
 
-    def _read(self, topic: str, raw: Raw, done: Processed[Any], *more: Any) -> Any:
+    def _read(self, topic: str, raw: SourceRecord, done: Processed[Any], *more: Any) -> Any:
         copies = done.tally.copies
         read = super()._read(topic, raw, done, *more)
         trigger: Trigger | None = read[0]
         if done.tally.copies > copies:
             self.dropped.append(raw)
         if trigger is not None:
-            self.thought.append(raw)
+            self.prepared.append(raw)
         return read
 
 
-def _among(raw: Raw, others: list[Raw]) -> bool:
+def _among(raw: SourceRecord, others: list[SourceRecord]) -> bool:
     return any(raw is other for other in others)
 
 
-class RunsWithoutCopies(Unit):
+class RunsWithoutCopies(PartitionProcessor):
     """Dropped copies are not journaled."""
 
     engine: Sorting
 
-    def _journal(self, records: Sequence[tuple[str, Raw]], *more: Any) -> Outgoing:
+    def _journal(self, records: Sequence[tuple[str, SourceRecord]], *more: Any) -> OutputRecord:
         return super()._journal([item for item in records if not _among(item[1], self.engine.dropped)], *more)
 
 
-class RunsOfThought(Unit):
+class RunsOfThought(PartitionProcessor):
     """Only what was thought is journaled."""
 
     engine: Sorting
 
-    def _journal(self, records: Sequence[tuple[str, Raw]], *more: Any) -> Outgoing:
-        return super()._journal([item for item in records if _among(item[1], self.engine.thought)], *more)
+    def _journal(self, records: Sequence[tuple[str, SourceRecord]], *more: Any) -> OutputRecord:
+        return super()._journal([item for item in records if _among(item[1], self.engine.prepared)], *more)
 
 
-class _Hoarder(Inbox):
+class _Hoarder(MergeBuffer):
     """Keeps what came a second time."""
 
     def __init__(self, sources: Sequence[str]) -> None:
         super().__init__(sources)
-        self.below: list[tuple[str, Raw]] = []
+        self.below: list[tuple[str, SourceRecord]] = []
 
-    def add(self, topic: str, records: Sequence[Raw], next_offset: int | None = None) -> None:
+    def add(self, topic: str, records: Sequence[SourceRecord], next_offset: int | None = None) -> None:
         self.below += [(topic, raw) for raw in records if raw.offset < self.following[topic]]
         super().add(topic, records, next_offset)
 
 
-class RunsWithBelow(Unit):
+class RunsWithBelow(PartitionProcessor):
     """Records below the head's offsets are journaled too."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._inbox = self._hoard = _Hoarder(self.engine.agent.sources)
 
-    def _journal(self, records: Sequence[tuple[str, Raw]], *more: Any) -> Outgoing:
+    def _journal(self, records: Sequence[tuple[str, SourceRecord]], *more: Any) -> OutputRecord:
         below, self._hoard.below = self._hoard.below, []
         return super()._journal([*below, *records], *more)
 
 
-class _Forgetful(Inbox):
+class _Forgetful(MergeBuffer):
     """Takes what comes, again and again."""
 
-    def add(self, topic: str, records: Sequence[Raw], next_offset: int | None = None) -> None:
+    def add(self, topic: str, records: Sequence[SourceRecord], next_offset: int | None = None) -> None:
         self.following[topic] = 0
         super().add(topic, records, next_offset)
 
 
-class ReadBelow(Unit):
+class ReadBelow(PartitionProcessor):
     """The head's offsets are not the truth: what is fetched is thought."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._inbox = _Forgetful(self.engine.agent.sources)
 
-    async def _read(self) -> list[tuple[str, Raw]]:
+    async def _read(self) -> list[tuple[str, SourceRecord]]:
         latest = self._latest
         front, latest.front = latest.front, {}
         try:
@@ -334,32 +343,32 @@ class ReadBelow(Unit):
 # ---- of thinking ahead ----
 
 
-class AheadOfStates(Unit):
+class AheadOfStates(PartitionProcessor):
     """Thinking ahead knows the states that were remembered, not those on their way."""
 
     def _stored(self, key: str) -> bytes | None:
         return self._store.get(state_key(key))
 
 
-class AheadOfHead(Unit):
+class AheadOfHead(PartitionProcessor):
     """Thinking ahead knows the head that was remembered, not the one on its way."""
 
     @property
-    def _latest(self) -> Head:
-        return self.head
+    def _latest(self) -> Checkpoint:
+        return self.checkpoint
 
 
 class AheadOfWriting(MemoryPort):
     """What was thought ahead survives a failure of the write before it."""
 
-    async def beside(self, writing: Any, thinking: Any) -> Any:
+    async def run_concurrently(self, writing: Any, processing: Any) -> Any:
         try:
-            thought = await thinking
+            prepared = await processing
             with suppress(Fenced):
                 await writing
         finally:
             writing.close()
-        return thought
+        return prepared
 
 
 # ---- of the durable store ----
@@ -369,14 +378,14 @@ DISKS = {"durable": 1.0, "reuse": 0.9, "crash": 0.2, "pause": 0.08, "wake": 0.15
 """Rates under which disks matter: many owners in a row."""
 
 
-class OldDisk(Disk):
+class OldDisk(FakeStore):
     """A store is taken up however old it is, though tombstones that it missed are gone."""
 
     def too_old(self, mark: DiskMark) -> bool:
         return False
 
 
-class EagerDisk(Disk):
+class EagerDisk(FakeStore):
     """What is set is durable at once, before it is known that no newer owner wrote."""
 
     def __setitem__(self, key: bytes, value: bytes) -> None:
@@ -413,36 +422,36 @@ class BeyondTheOpen(MemoryPort):
 
 
 ABLATIONS: Mapping[str, Design] = {
-    "no claim": Design(port=NoClaim),
-    "no re-speak": Design(port=NoRespeak),
+    "no claim": Design(broker=NoClaim),
+    "no re-speak": Design(broker=NoRespeak),
     "no dedupe of derived records": Design(engine=NoDerivedMarks),
     "watermark shared by topics": Design(engine=SharedMarks),
     "no dedupe of re-keyed records": Design(engine=NoRekeyedMarks),
     "re-key before watermark": Design(engine=RekeyBeforeMark),
-    "split Remember": Design(port=SplitRemember),
+    "split Remember": Design(broker=SplitRemember),
     "Speak grouped by key": Design(engine=GroupedByKey),
     "no compaction lag": Design(lag=False),
-    "journal before the outputs": Design(port=JournalFirst),
-    "journal after, not in outbox": Design(port=JournalNotInOutbox),
-    "journal before Remember": Design(port=JournalBeforeRemember),
+    "journal before the outputs": Design(broker=JournalFirst),
+    "journal after, not in outbox": Design(broker=JournalNotInOutbox),
+    "journal before Remember": Design(broker=JournalBeforeRemember),
     "no policy in the journal": Design(journal_policy=False),
-    "runs without dropped copies": Design(unit=RunsWithoutCopies, engine=Sorting),
-    "runs of thought records only": Design(unit=RunsOfThought, engine=Sorting),
-    "runs with records below front": Design(unit=RunsWithBelow),
-    "no gap check": Design(unit=NoGapCheck),
-    "no mending": Design(unit=NoMending),
-    "gap read once, no further": Design(unit=ShortLook, rates=GAPS),
-    "spoken before remembered": Design(port=SpeakFirst),
-    "records below front thought": Design(unit=ReadBelow),
-    "records fetched out of order": Design(port=OutOfOrder),
-    "read uncommitted": Design(port=ReadUncommitted),
-    "read beyond open transactions": Design(port=BeyondTheOpen),
+    "runs without dropped copies": Design(processor=RunsWithoutCopies, engine=Sorting),
+    "runs of thought records only": Design(processor=RunsOfThought, engine=Sorting),
+    "runs with records below front": Design(processor=RunsWithBelow),
+    "no gap check": Design(processor=NoGapCheck),
+    "no mending": Design(processor=NoMending),
+    "gap read once, no further": Design(processor=ShortLook, rates=GAPS),
+    "spoken before remembered": Design(broker=SpeakFirst),
+    "records below front thought": Design(processor=ReadBelow),
+    "records fetched out of order": Design(broker=OutOfOrder),
+    "read uncommitted": Design(broker=ReadUncommitted),
+    "read beyond open transactions": Design(broker=BeyondTheOpen),
     "no recall of producers' ids": Design(engine=NoRecall),
     "no seal check": Design(engine=NoSealCheck, rates={"strangers": 0.3}),
     "seals without the partition": Design(engine=SealsWithoutPartition, rates={"strangers": 0.5}),
-    "thought ahead on old states": Design(unit=AheadOfStates),
-    "thought ahead on the old head": Design(unit=AheadOfHead),
-    "a fenced write and on with the next": Design(port=AheadOfWriting),
+    "thought ahead on old states": Design(processor=AheadOfStates),
+    "thought ahead on the old head": Design(processor=AheadOfHead),
+    "a fenced write and on with the next": Design(broker=AheadOfWriting),
     "a store of any age taken up": Design(disk=OldDisk, rates=DISKS),
     "a store written before the look": Design(disk=EagerDisk, rates=DISKS),
     "no refusals in the journal": Design(journal_refusals=False),

@@ -11,8 +11,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgpack
 
-from endocrine.pipeline.core.changelog import CLAIM_KEY, Entry
-from endocrine.pipeline.core.records import Fetched, Header, Headers, Outgoing
+from endocrine.pipeline.core.changelog import EPOCH_KEY, Entry
+from endocrine.pipeline.core.records import Fetched, Header, Headers, OutputRecord
 from endocrine.pipeline.runtime.broker_port import Run
 from endocrine.pipeline.runtime.errors import Retry
 from endocrine.pipeline.runtime.state_stores import MARK_KEY, Mark, RocksStore
@@ -34,15 +34,15 @@ class _Beside(Generic[T]):
     """Two coroutines whose steps interleave at random."""
 
     def __init__(
-        self, writing: Coroutine[Any, Any, None], thinking: Coroutine[Any, Any, T], dice: Callable[[], float]
+        self, writing: Coroutine[Any, Any, None], processing: Coroutine[Any, Any, T], dice: Callable[[], float]
     ) -> None:
         self._writing = writing
-        self._thinking = thinking
+        self._thinking = processing
         self._dice = dice
 
     def __await__(self) -> Generator[str, None, T]:
         going: list[Coroutine[Any, Any, Any]] = [self._writing, self._thinking]
-        thought: list[T] = []
+        prepared: list[T] = []
         failed: Exception | None = None
         try:
             while going:
@@ -52,7 +52,7 @@ class _Beside(Generic[T]):
                 except StopIteration as stop:
                     going.remove(one)
                     if one is self._thinking:
-                        thought.append(stop.value)
+                        prepared.append(stop.value)
                 except Exception as error:
                     going.remove(one)
                     if one is self._writing:
@@ -63,7 +63,7 @@ class _Beside(Generic[T]):
             self._thinking.close()
         if failed is not None:
             raise failed
-        return thought[0]
+        return prepared[0]
 
 
 class Spoken(NamedTuple):
@@ -73,7 +73,7 @@ class Spoken(NamedTuple):
     """Moment of the broker's clock."""
     by: str
     offset: int
-    record: Outgoing
+    record: OutputRecord
     headers: tuple[Header, ...]
 
 
@@ -88,24 +88,24 @@ class Changelog:
     forgotten: int = -1
     """Offset of the last tombstone that is gone: a disk that had not come so far by then has missed it."""
 
-    def append(self, items: Sequence[tuple[bytes, bytes | None]], claim: int) -> int:
+    def append(self, items: Sequence[tuple[bytes, bytes | None]], epoch: int) -> int:
         """One atomic batch; returns its base offset."""
         base = len(self.ever)
         for key, value in items:
             offset = len(self.ever)
-            entry = Entry(offset, key, value, offset if key == CLAIM_KEY else claim)
+            entry = Entry(offset, key, value, offset if key == EPOCH_KEY else epoch)
             self.ever.append(entry)
             self.entries.append(entry)
         return base
 
     def compact(self, lag: bool) -> None:
         """Keep the last record of each key. lag: a void record is mended before it can displace what it hides."""
-        claim = -1
+        epoch = -1
         void: dict[bytes, int] = {}
         for entry in self.entries:
-            if entry.key == CLAIM_KEY:
-                claim = entry.offset
-            elif entry.claim < claim:
+            if entry.key == EPOCH_KEY:
+                epoch = entry.offset
+            elif entry.epoch < epoch:
                 void.setdefault(entry.key, entry.offset)
             else:
                 void.pop(entry.key, None)
@@ -123,7 +123,7 @@ class Changelog:
         self.entries = kept
 
 
-class Disk(RocksStore):
+class FakeStore(RocksStore):
     """A durable store on a disk in memory, which outlives its units. What was set and not flushed is lost with them."""
 
     def __init__(self, disk: dict[bytes, bytes], log: Changelog) -> None:
@@ -134,13 +134,13 @@ class Disk(RocksStore):
     def too_old(self, mark: Mark) -> bool:
         return mark.position <= self._log.forgotten
 
-    def flush(self, position: int, claim: int, void: set[bytes]) -> None:
+    def flush(self, position: int, epoch: int, void: set[bytes]) -> None:
         for key, value in self._fresh.items():
             if value is None:
                 self._db.pop(key, None)
             else:
                 self._db[key] = value
-        self._db[MARK_KEY] = msgpack.packb([position, claim, sorted(void), 0.0])
+        self._db[MARK_KEY] = msgpack.packb([position, epoch, sorted(void), 0.0])
         self._fresh.clear()
 
     def clear(self) -> None:
@@ -168,7 +168,7 @@ class MemoryBroker:
         self.trace: list[tuple[object, ...]] = []
         """What happened, in order; `told` makes a line of text of each."""
 
-    def append(self, by: str, out: Outgoing, common: Headers = ()) -> int:
+    def append(self, by: str, out: OutputRecord, common: Headers = ()) -> int:
         """Append a record to a topic, as the broker does; returns its offset."""
         self.clock += 1
         headers = (*out.own, *common) if out.derived else tuple(out.own)
@@ -181,7 +181,7 @@ class MemoryBroker:
         self.trace.append((by, "speaks", out))
         return offset
 
-    def begin(self, out: Outgoing) -> None:
+    def begin(self, out: OutputRecord) -> None:
         """Append an outsider's record in a transaction; one at a time per partition."""
         self.clock += 1
         place = (out.topic, out.partition)
@@ -209,7 +209,7 @@ def told(event: tuple[object, ...]) -> str:
     """An event of the trace as a line of text."""
     parts = []
     for part in event:
-        if isinstance(part, Outgoing):
+        if isinstance(part, OutputRecord):
             name = (dict(part.own).get("ce_id") or b"?").decode()
             parts.append(f"{name} to {part.topic}/{part.partition}: {part.value!r}")
         elif isinstance(part, list):
@@ -250,9 +250,9 @@ class MemoryPort:
         self._position: dict[str, int] = {}
         self._claimed = -1
 
-    async def claim(self) -> int:
+    async def epoch(self) -> int:
         await _Pause()
-        offset = self._claimed = self._log.append([(CLAIM_KEY, b"{}")], -1)
+        offset = self._claimed = self._log.append([(EPOCH_KEY, b"{}")], -1)
         self._broker.trace.append((self._name, "claims at", offset))
         return offset
 
@@ -276,13 +276,13 @@ class MemoryPort:
         await self._lookup()
         return len(self._log.ever)
 
-    async def remember(self, items: Sequence[tuple[bytes, bytes | None]], claim: int) -> int:
+    async def remember(self, items: Sequence[tuple[bytes, bytes | None]], epoch: int) -> int:
         await _Pause()
-        base = self._log.append(items, claim)
-        self._broker.trace.append((self._name, "remembers at", base, "under claim", claim, list(items)))
+        base = self._log.append(items, epoch)
+        self._broker.trace.append((self._name, "remembers at", base, "under claim", epoch, list(items)))
         return base
 
-    async def speak(self, records: Sequence[Outgoing], common: Headers) -> None:
+    async def speak(self, records: Sequence[OutputRecord], common: Headers) -> None:
         for out in records:
             await _Pause()
             self._broker.append(self._name, out, common)
@@ -313,8 +313,8 @@ class MemoryPort:
     def _visible(self, topic: str, start: int, end: int) -> list[Fetched]:
         return [record for record in self._logs[topic][start:end] if record is not None]
 
-    async def beside(self, writing: Coroutine[Any, Any, None], thinking: Coroutine[Any, Any, T]) -> T:
-        return await _Beside(writing, thinking, self._random)
+    async def run_concurrently(self, writing: Coroutine[Any, Any, None], processing: Coroutine[Any, Any, T]) -> T:
+        return await _Beside(writing, processing, self._random)
 
     async def ends(self, topics: Sequence[str]) -> Mapping[str, int]:
         await self._lookup()

@@ -8,7 +8,7 @@
   and nothing that a transaction has not committed,
   and the outputs of batch n are spoken between journal records n-1 and n
 
-The history is rebuilt twice: by the engine in journal order, and by nothing but `think`, one record after the other.
+The history is rebuilt twice: by the engine in journal order, and by nothing but `process`, one record after the other.
 """
 
 import hashlib
@@ -19,13 +19,13 @@ from typing import Any, NamedTuple
 import orjson
 
 from endocrine.agents.contract import Reject, State, Trigger
-from endocrine.pipeline.core.changelog import CLAIM_KEY, HEAD_KEY, Recovered
-from endocrine.pipeline.core.checkpoint import decode_head
+from endocrine.pipeline.core.changelog import CHECKPOINT_KEY, EPOCH_KEY, Recovered
+from endocrine.pipeline.core.checkpoint import decode_checkpoint
 from endocrine.pipeline.core.journal import inputs_digest
 from endocrine.pipeline.core.producer_dedup import unpack
-from endocrine.pipeline.core.records import Fetched, Header, Outgoing
+from endocrine.pipeline.core.records import Fetched, Header, OutputRecord
 from endocrine.pipeline.core.states import keep
-from endocrine.pipeline.core.watermarks import Marks
+from endocrine.pipeline.core.watermarks import Watermarks
 from simbroker.schedule import World
 from simbroker.toys import CATALOGUE, PARTITIONS, SEALS, SIZES, Toy, policy
 
@@ -33,7 +33,7 @@ Spelled = tuple[str, int, bytes | None, bytes | None, tuple[Header, ...]]
 """Topic, partition, key, value, headers: all that a reader can see of a record."""
 
 
-def _spell(out: Outgoing, common: Any) -> Spelled:
+def _spell(out: OutputRecord, common: Any) -> Spelled:
     return out.topic, out.partition, out.key, out.value, (*out.own, *common) if out.derived else tuple(out.own)
 
 
@@ -42,7 +42,7 @@ def _name(record: Spelled) -> str:
 
 
 class _Recorder:
-    """An agent that notes what it was given and keeps states by nothing but `think`, one record after the other.
+    """An agent that notes what it was given and keeps states by nothing but `process`, one record after the other.
 
     What producers repeat it recognises by id and value as they are, while the engine does by short hashes.
     """
@@ -50,7 +50,7 @@ class _Recorder:
     def __init__(self, agent: Toy) -> None:
         self._agent = agent
         self._applied: dict[str, dict[tuple[str, str], Any]] = defaultdict(dict)
-        self.thought: list[tuple[str, str]] = []
+        self.prepared: list[tuple[str, str]] = []
         self.twice: list[str] = []
         self.states: dict[str, State] = {}
         self.name, self.sources, self.targets = agent.name, agent.sources, agent.targets
@@ -58,21 +58,21 @@ class _Recorder:
     def key(self, trigger: Trigger) -> str:
         return self._agent.key(trigger)
 
-    def think(self, state: State, trigger: Trigger, rules: Any) -> Any:
+    def process(self, state: State, trigger: Trigger, rules: Any) -> Any:
         key, named = self.key(trigger), (trigger.topic, trigger.id)
         applied = self._applied[key]
-        self.thought.append(named)
-        if CATALOGUE[trigger.topic].recall and applied.get(named, trigger.value) != trigger.value:
-            return self._agent.think(state, trigger, rules)  # a conflict: the engine must refuse it
+        self.prepared.append(named)
+        if CATALOGUE[trigger.topic].producer_dedup and applied.get(named, trigger.value) != trigger.value:
+            return self._agent.process(state, trigger, rules)  # a conflict: the engine must refuse it
         if named in applied:
             self.twice.append(f"1 twice {named}")
         with suppress(Reject):
-            self.states[key], _ = self._agent.think(self.states.get(key), trigger, rules)
+            self.states[key], _ = self._agent.process(self.states.get(key), trigger, rules)
             applied[named] = trigger.value
         if self.states.get(key) is None:
-            for known in [known for known in applied if CATALOGUE[known[0]].recall]:
+            for known in [known for known in applied if CATALOGUE[known[0]].producer_dedup]:
                 del applied[known]  # a finished key forgets: a retry after its end begins it anew
-        return self._agent.think(state, trigger, rules)
+        return self._agent.process(state, trigger, rules)
 
 
 class _History(NamedTuple):
@@ -80,7 +80,7 @@ class _History(NamedTuple):
 
     said: dict[Spelled, None]
     """Everything that must be spoken."""
-    thought: dict[str, list[tuple[str, str]]]
+    prepared: dict[str, list[tuple[str, str]]]
     """Per agent (topic, id) in the order thought."""
 
 
@@ -102,9 +102,9 @@ def check(world: World) -> list[str]:
     for name, agent in world.agents.items():
         for partition in range(PARTITIONS):
             bad += _check_unit(world, agent, partition, first, history)
-        seen = set(history.thought[name])
+        seen = set(history.prepared[name])
         bad += [f"1 lost {key}" for key in sorted(_good(world, agent.sources) - seen)]
-        twice = Counter(key for key in history.thought[name] if not CATALOGUE[key[0]].recall)
+        twice = Counter(key for key in history.prepared[name] if not CATALOGUE[key[0]].producer_dedup)
         bad += [f"1 twice {key}" for key, count in twice.items() if count > 1]
     real = {spelled for spelled in first if spelled[0] != "journal"}
     bad += [f"4 replay lacks {_name(spelled)}" for spelled in real if spelled not in history.said]
@@ -130,54 +130,54 @@ def _id(raw: Fetched) -> str:
     return named or (dict(raw.headers)["ce_id"] or b"").decode()
 
 
-def _journal(world: World, unit: str, partition: int, bad: list[str]) -> tuple[list[Any], list[int]]:
+def _journal(world: World, processor: str, partition: int, bad: list[str]) -> tuple[list[Any], list[int]]:
     """First copies of a unit's journal records, and when each was spoken (the first entry stands for batch 0)."""
     entries: dict[int, Any] = {}
     forms: dict[int, Any] = {}
     times, previous = [0], None
     for spoken in world.broker.spoken["journal", partition]:
-        if spoken.record.key != unit.encode():
+        if spoken.record.key != processor.encode():
             continue
         value = spoken.record.value or b""
         entry = orjson.loads(value)
         number = entry["batch"]
         if number in entries:
             if forms[number] != (value, spoken.headers):
-                bad.append(f"4 journal differs {unit} {number}")
+                bad.append(f"4 journal differs {processor} {number}")
             continue
         if entry["previous"] != previous:
-            bad.append(f"4 chain of {unit} broken at {number}")
+            bad.append(f"4 chain of {processor} broken at {number}")
         entries[number], forms[number] = entry, (value, spoken.headers)
         times.append(spoken.at)
         previous = hashlib.sha256(value).hexdigest()
-    batches, claim = 0, -1
-    for logged in world.broker.changelogs[unit.split("/")[0], partition].ever:
-        if logged.key == CLAIM_KEY:
-            claim = logged.offset
-        elif logged.key == HEAD_KEY and logged.value and logged.claim >= claim:
-            batches = max(batches, decode_head(logged.value).batch)
+    batches, epoch = 0, -1
+    for logged in world.broker.changelogs[processor.split("/")[0], partition].ever:
+        if logged.key == EPOCH_KEY:
+            epoch = logged.offset
+        elif logged.key == CHECKPOINT_KEY and logged.value and logged.epoch >= epoch:
+            batches = max(batches, decode_checkpoint(logged.value).batch)
     if [*entries] != [*range(1, batches + 1)]:
-        bad.append(f"4 gap: journal of {unit} has {[*entries]}, {batches} batches were remembered")
+        bad.append(f"4 gap: journal of {processor} has {[*entries]}, {batches} batches were remembered")
     return list(entries.values()), times
 
 
 def _remembered(world: World, agent: str, partition: int) -> dict[str, bytes]:
     recovered = Recovered({})
     recovered.apply(world.broker.changelogs[agent, partition].entries)
-    return {key[1:].decode(): value for key, value in recovered.store.items() if key != HEAD_KEY}
+    return {key[1:].decode(): value for key, value in recovered.store.items() if key != CHECKPOINT_KEY}
 
 
 def _check_unit(world: World, agent: Toy, partition: int, first: dict[Spelled, int], history: _History) -> list[str]:
-    unit, broker, design = f"{agent.name}/{partition}", world.broker, world.design
+    processor, broker, design = f"{agent.name}/{partition}", world.broker, world.design
     bad: list[str] = []
-    entries, times = _journal(world, unit, partition, bad)
+    entries, times = _journal(world, processor, partition, bad)
     if bad:
         return bad
     read: dict[str, list[int]] = defaultdict(list)
     recorder = _Recorder(agent)
     engine = design.engine(recorder, PARTITIONS, "sim", SIZES, SEALS, CATALOGUE)
     states: dict[str, bytes] = {}
-    marks: Marks = {}
+    marks: Watermarks = {}
     order: dict[tuple[str, int], list[int]] = defaultdict(list)
     for number, entry in enumerate(entries, 1):
         records = []
@@ -186,11 +186,11 @@ def _check_unit(world: World, agent: Toy, partition: int, first: dict[Spelled, i
             read[topic] += [raw.offset for raw in run]
             records += [(topic, raw) for raw in run]
         if inputs_digest(records) != entry["inputs"]:
-            bad.append(f"4 inputs of {unit} batch {number} are not what its runs name")
+            bad.append(f"4 inputs of {processor} batch {number} are not what its runs name")
         rules = policy(int(entry["policy"]) if design.journal_policy else world.policy_number)
         refused = entry.get("refused") if design.journal_refusals else None
         if refused is not None:
-            history.thought[agent.name] += [(topic, _id(raw)) for topic, raw in records if raw.value != b"{"]
+            history.prepared[agent.name] += [(topic, _id(raw)) for topic, raw in records if raw.value != b"{"]
         done = engine.process(records, rules, states.get, marks, partition=partition, refuse=refused)
         marks = done.marks
         keep(states, done.states)
@@ -204,23 +204,23 @@ def _check_unit(world: World, agent: Toy, partition: int, first: dict[Spelled, i
             if at is not None:
                 order[out.topic, out.partition].append(at)
                 if not times[number - 1] < at < times[number]:
-                    bad.append(f"4 time of {_name(spelled)}, {unit} batch {number}")
-    history.thought[agent.name] += recorder.thought
+                    bad.append(f"4 time of {_name(spelled)}, {processor} batch {number}")
+    history.prepared[agent.name] += recorder.prepared
     bad += recorder.twice
-    bad += [f"3 order of {unit} on {place}: {ats}" for place, ats in order.items() if ats != sorted(ats)]
+    bad += [f"3 order of {processor} on {place}: {ats}" for place, ats in order.items() if ats != sorted(ats)]
     for topic in agent.sources:
         there = [raw.offset for raw in broker.topics[topic, partition] if raw is not None]
         if read[topic] != there:
-            bad.append(f"4 runs of {unit} on {topic}: {read[topic]}, records at {there}")
+            bad.append(f"4 runs of {processor} on {topic}: {read[topic]}, records at {there}")
     remembered = _remembered(world, agent.name, partition)
     if remembered != states:
-        bad.append(f"4 replay states of {unit} {states}, not {remembered}")
+        bad.append(f"4 replay states of {processor} {states}, not {remembered}")
     # Every owner has looked at its log's end: what a zombie hid is mended by now, and the lag may pass.
     broker.changelogs[agent.name, partition].compact(lag=False)
     if (later := _remembered(world, agent.name, partition)) != remembered:
-        bad.append(f"1 states of {unit} {later} after the compaction lag, {remembered} before")
-    recalls = any(CATALOGUE[topic].recall for topic in agent.sources)
+        bad.append(f"1 states of {processor} {later} after the compaction lag, {remembered} before")
+    recalls = any(CATALOGUE[topic].producer_dedup for topic in agent.sources)
     kept = {key: unpack(value)[0] if recalls else orjson.loads(value) for key, value in remembered.items()}
     if kept != {key: state for key, state in recorder.states.items() if state is not None}:
-        bad.append(f"1 states of {unit} {kept}, the history comes to {recorder.states}")
+        bad.append(f"1 states of {processor} {kept}, the history comes to {recorder.states}")
     return bad

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from endocrine.pipeline.core.batch import Engine
-from endocrine.pipeline.core.records import Outgoing
+from endocrine.pipeline.core.records import OutputRecord
 from endocrine.pipeline.runtime.errors import Fatal, Fenced, Retry
-from endocrine.pipeline.runtime.partition_processor import Unit
-from simbroker.broker import Disk, MemoryBroker, MemoryPort
+from endocrine.pipeline.runtime.partition_processor import PartitionProcessor
+from simbroker.broker import FakeStore, MemoryBroker, MemoryPort
 from simbroker.strangers import forged
 from simbroker.toys import (
     CATALOGUE,
@@ -45,10 +45,10 @@ class Design:
     journal.
     """
 
-    unit: type[Unit] = Unit
-    port: type[MemoryPort] = MemoryPort
+    processor: type[PartitionProcessor] = PartitionProcessor
+    broker: type[MemoryPort] = MemoryPort
     engine: type[Engine] = Engine
-    disk: type[Disk] = Disk
+    disk: type[FakeStore] = FakeStore
     lag: bool = True
     journal_policy: bool = True
     journal_refusals: bool = True
@@ -69,7 +69,7 @@ class Rates:
     """Of open transactions."""
     transactions: float
     """Share of inputs that come in a transaction of their own."""
-    misfit: float
+    misrouted: float
     """Per input."""
     retry: float
     """Per input on the topic whose producers retry."""
@@ -103,7 +103,7 @@ def draw(rng: random.Random) -> Rates:
         policy=pick((0, 0.03, 0.1)),
         end=pick((0.01, 0.05)),
         transactions=pick((0, 0, 0.3, 0.7)),
-        misfit=pick((0, 0.2, 0.4)),
+        misrouted=pick((0, 0.2, 0.4)),
         retry=pick((0, 0.3)),
         unrest=pick((0, 0.05, 0.3)),
         faults=pick((0, 0, 0.05)),
@@ -145,17 +145,17 @@ class World:
 Life = Coroutine[str, None, None]
 
 
-async def _live(unit: Unit) -> None:
+async def _live(processor: PartitionProcessor) -> None:
     """A unit's life as the worker leads it."""
     while True:
         try:
-            await unit.take_over()
+            await processor.recover()
             break
         except Retry:
             continue
     while True:
         try:
-            await unit.step()
+            await processor.step()
         except Retry:
             continue
 
@@ -164,7 +164,7 @@ def _begin(world: World, key: Key) -> Life:
     agent, partition = key
     number = world.starts[key] = world.starts.get(key, 0) + 1
     rates, design, sources = world.rates, world.design, world.agents[agent].sources
-    port = design.port(
+    broker = design.broker(
         world.broker,
         f"{agent}{partition}.{number}",
         agent,
@@ -181,18 +181,18 @@ def _begin(world: World, key: Key) -> Life:
         reused = free and world.rng.random() < rates.reuse
         disk = free.pop(int(world.rng.random() * len(free))) if reused else {}
         store = design.disk(disk, world.broker.changelogs[key])
-    unit = design.unit(
+    processor = design.processor(
         world.engines[agent],
         partition,
-        port,
+        broker,
         store,
         lambda: policy(world.policy_number),
         max_records=rates.max_records,
         max_bytes=rates.max_bytes,
         ahead=rates.ahead,
     )
-    life = _live(unit)
-    if isinstance(store, Disk):
+    life = _live(processor)
+    if isinstance(store, FakeStore):
         world.opened[life] = key, disk
     return life
 
@@ -216,7 +216,7 @@ def _step(life: Life) -> str:
         raise
 
 
-def _input(world: World, number: int) -> Outgoing:
+def _input(world: World, number: int) -> OutputRecord:
     """The next record from outside: a new one, or on the topic whose producers retry, one of before."""
     rng, rates = world.rng, world.rates
     topic = rng.choice(["s1", "s2", "s3"])
@@ -227,14 +227,14 @@ def _input(world: World, number: int) -> Outgoing:
         return source_record(topic, name, identity, kind, fit)
     # A finished key forgets which ids it has seen: where producers retry, no input finishes one.
     kind = "b" if rng.random() < 0.1 else rng.choice(rates.kinds if not rates.retry else rates.kinds.replace("c", ""))
-    fit = rng.choice(["key", "place"]) if rng.random() < rates.misfit else "right"
+    fit = rng.choice(["key", "place"]) if rng.random() < rates.misrouted else "right"
     name, identity = f"in{number}", rng.choice(IDENTITIES[-rates.identities :])
     if topic == RETRIED and kind != "b":
         world.made.append((name, identity, kind, fit))
     return source_record(topic, name, identity, kind, fit)
 
 
-def _arrive(world: World, out: Outgoing) -> None:
+def _arrive(world: World, out: OutputRecord) -> None:
     """An input is appended, some in a transaction; some are strangers' on topics that agents write, never committed."""
     broker, roll = world.broker, world.rng.random
     if roll() >= world.rates.transactions:

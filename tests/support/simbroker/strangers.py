@@ -2,7 +2,7 @@
 
 import random
 
-from endocrine.pipeline.core.records import ORIGIN, REKEYED_FROM, SEAL, Header, Outgoing
+from endocrine.pipeline.core.records import ORIGIN, REKEYED_FROM, SEAL, Header, OutputRecord
 from simbroker.broker import MemoryBroker
 from simbroker.toys import PARTITIONS
 
@@ -11,7 +11,7 @@ _FAR = (1 << 63) - 1
 _SEALS = (b"simulated:" + b"0" * 32, b"other:00", b"")
 
 
-def forged(rng: random.Random, broker: MemoryBroker, given: Outgoing) -> Outgoing:
+def forged(rng: random.Random, broker: MemoryBroker, given: OutputRecord) -> OutputRecord:
     """An input in place of `given`: of it with forged headers, or of a record of ours appended again."""
     dice = rng.random()
     if dice < 0.4:
@@ -29,7 +29,7 @@ def forged(rng: random.Random, broker: MemoryBroker, given: Outgoing) -> Outgoin
         return given._replace(own=(*given.own, *_headers(rng)))
     topic, raw = rng.choice(written)
     place = raw.partition if rng.random() < 0.4 else (raw.partition + 1) % PARTITIONS
-    return Outgoing(topic, place, raw.key, raw.value, tuple(raw.headers), False)
+    return OutputRecord(topic, place, raw.key, raw.value, tuple(raw.headers), False)
 
 
 def _headers(rng: random.Random) -> list[Header]:

@@ -16,7 +16,7 @@ import orjson
 from endocrine.agents.contract import Output, Reject, State, Trigger
 from endocrine.pipeline.core.catalogue import Topic
 from endocrine.pipeline.core.partitioning import partition_of
-from endocrine.pipeline.core.records import Outgoing
+from endocrine.pipeline.core.records import OutputRecord
 from endocrine.pipeline.core.seals import simulated_seals
 from endocrine.pipeline.core.sizes import Sizes
 
@@ -48,7 +48,7 @@ class Toy:
         """The identity, or identity and half."""
         return f"{trigger.identity}/{len(trigger.id) % 2}" if self.fine else trigger.identity
 
-    def think(self, state: State, trigger: Trigger, policy: Any) -> tuple[State, list[Output]]:
+    def process(self, state: State, trigger: Trigger, policy: Any) -> tuple[State, list[Output]]:
         """State is [length, hash chain] or None."""
         kind = trigger.value["kind"]
         length, chain = state or [0, ""]
@@ -80,7 +80,7 @@ def cast(fine: bool) -> dict[str, Toy]:
 
 
 CATALOGUE = {
-    name: Topic(name, dict[str, Any], "delete", "a toy's", owner, recall=name == RETRIED, ours=name[0] == "d")
+    name: Topic(name, dict[str, Any], "delete", "a toy's", owner, producer_dedup=name == RETRIED, ours=name[0] == "d")
     for name, owner in [("s1", "x"), ("s2", "x"), ("s3", "y"), ("d1", "y"), ("d2", "y"), ("e1", None), ("e2", None)]
 }
 
@@ -96,7 +96,7 @@ def policy(number: int) -> Any:
     return SimpleNamespace(digest=f"{number:064d}", document=document)
 
 
-def source_record(topic: str, name: str, identity: str, kind: str, fit: str) -> Outgoing:
+def source_record(topic: str, name: str, identity: str, kind: str, fit: str) -> OutputRecord:
     """An input. kind `b`: not JSON. fit: `right`, `key` (a foreign key) or `place` (another partition)."""
     value = b"{" if kind == "b" else orjson.dumps({"id": name, "identity": identity, "kind": kind, "ts": 1.0})
     place = partition_of(identity, PARTITIONS)
@@ -105,4 +105,4 @@ def source_record(topic: str, name: str, identity: str, kind: str, fit: str) -> 
         key, place = b"?", partition_of("?", PARTITIONS)
     elif fit == "place":
         place = (place + 1) % PARTITIONS
-    return Outgoing(topic, place, key, value, (("ce_id", name.encode()),), False)
+    return OutputRecord(topic, place, key, value, (("ce_id", name.encode()),), False)

@@ -40,7 +40,7 @@ class Desk:
         model = CATALOGUE[topic].adapter.validate_json(orjson.dumps({"identity": identity, **value}), strict=True)
         before = orjson.dumps(self.state)
         trigger = Trigger(topic, f"{topic}/{self.fed}", identity, model, self.appended)
-        state, outputs = AGENT.think(self.state, trigger, self.policy)
+        state, outputs = AGENT.process(self.state, trigger, self.policy)
         assert orjson.dumps(self.state) == before, "think changed the state it was given"
         self.state = orjson.loads(orjson.dumps(state))
         for output in outputs:

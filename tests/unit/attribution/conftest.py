@@ -79,7 +79,7 @@ class Folded:
         self.changes: list[dict[str, Any]] = []
         for observation in observations:
             given = orjson.dumps(self.state)
-            thought, outputs = AGENT.think(self.state, observation, policy)
+            thought, outputs = AGENT.process(self.state, observation, policy)
             assert orjson.dumps(self.state) == given, "think changed the state it was given"
             self.state = orjson.loads(orjson.dumps(thought))
             for output in outputs:

@@ -8,7 +8,7 @@ from endocrine.agents.attribution.agent import AGENT
 def test_the_state_is_said_first_and_then_the_change(policy, observe):
     state = None
     for n in range(3):
-        state, outputs = AGENT.think(state, observe("a", 10.0 + n, f"o{n}"), policy)
+        state, outputs = AGENT.process(state, observe("a", 10.0 + n, f"o{n}"), policy)
     assert [output.topic for output in outputs] == ["attribution-states", "attribution-changes"]
     assert list(outputs[0].value.items()) == [
         ("identity", "ann"),

@@ -69,7 +69,7 @@ def test_what_behave_publishes_is_attributed_by_its_kind(package, policy):
         valid = OBSERVATIONS.validate_json(made.model_dump_json())
         trigger = Trigger("observations", valid["id"], "ann", valid)
         key = AGENT.key(trigger)
-        states[key], outputs = AGENT.think(states.get(key), trigger, policy)
+        states[key], outputs = AGENT.process(states.get(key), trigger, policy)
         CATALOGUE["attribution-states"].adapter.validate_json(orjson.dumps(outputs[0].value))
         kind = package.PRIMITIVE_REGISTRY[made.primitive].kind.value
         assert states[key][0] == {"numeric": "n", "hash": "h"}.get(kind, "c")

@@ -76,7 +76,7 @@ def test_a_value_of_the_wrong_kind_is_refused_by_name(policy, observe, fold, kin
     before = copy.deepcopy(state)
     wrong = trigger._replace(value={**trigger.value, "value": value})
     with pytest.raises(Reject) as refused:
-        AGENT.think(state, wrong, policy)
+        AGENT.process(state, wrong, policy)
     assert refused.value.kind == "wrong_value_kind"
     for part in (repr(trigger.value["primitive"]), got, expected):
         assert part in str(refused.value)
@@ -89,7 +89,7 @@ def test_a_number_that_is_not_finite_is_refused(policy, observe, value):
         trigger = observe(1.0, 1.0, "o1", kind)
         for wrong in (value, {"a": value}, {"a": value, "b": 2**60}):
             with pytest.raises(Reject, match="finite number") as refused:
-                AGENT.think(None, trigger._replace(value={**trigger.value, "value": wrong}), policy)
+                AGENT.process(None, trigger._replace(value={**trigger.value, "value": wrong}), policy)
             assert refused.value.kind == "wrong_value_kind"
 
 

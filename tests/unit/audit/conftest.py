@@ -170,7 +170,7 @@ class Ear:
         topic, name, value = record
         model = CATALOGUE[topic].adapter.validate_json(orjson.dumps({"identity": "ann", **value}), strict=True)
         before = orjson.dumps(self.state)
-        state, outputs = AGENT.think(self.state, Trigger(topic, name, "ann", model), self.policy)
+        state, outputs = AGENT.process(self.state, Trigger(topic, name, "ann", model), self.policy)
         assert orjson.dumps(self.state) == before, "think changed the state it was given"
         self.state = orjson.loads(orjson.dumps(state))
         said = []

@@ -33,7 +33,7 @@ class Ledger:
         self.fed += 1
         before = orjson.dumps(self.state)
         trigger = Trigger(topic, id or f"{topic}/{self.fed}", value.identity, value)
-        after, outputs = AGENT.think(self.state, trigger, self.policy)
+        after, outputs = AGENT.process(self.state, trigger, self.policy)
         assert orjson.dumps(self.state) == before, "think changed the state it was given"
         self.state = orjson.loads(orjson.dumps(after))
         for output in outputs:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from endocrine.pipeline.connectors.commit_position import Front
 from endocrine.pipeline.connectors.model.breaker import Breaker
 from endocrine.pipeline.connectors.model.settings import ModelSettings, missing_key
-from endocrine.pipeline.connectors.readback import REMEMBERED, Known, Marks
+from endocrine.pipeline.connectors.readback import REMEMBERED, EffectLedger, StartMarks
 from endocrine.pipeline.core.seals import simulated_seals
 from endocrine.pipeline.process.settings import Settings
 
@@ -37,8 +37,8 @@ def test_an_offset_is_taken_once() -> None:
     assert (front.upto, front.waiting) == (9, 1)
 
 
-def known(*answered: str) -> Known:
-    return Known(answered, Marks(Settings(), "tools", 0, 0, (), simulated_seals()))
+def known(*answered: str) -> EffectLedger:
+    return EffectLedger(answered, StartMarks(Settings(), "tools", 0, 0, (), simulated_seals()))
 
 
 def test_an_effect_that_is_answered_or_under_way_is_not_taken_again() -> None:
@@ -59,7 +59,7 @@ def test_memory_of_answers_is_bounded_and_keeps_the_youngest() -> None:
 
 
 def test_memory_of_others_start_marks_is_bounded_and_keeps_the_youngest() -> None:
-    marks = Marks(Settings(), "tools", 0, 0, map(str, range(REMEMBERED + 10)), simulated_seals())
+    marks = StartMarks(Settings(), "tools", 0, 0, map(str, range(REMEMBERED + 10)), simulated_seals())
     assert len(marks.others) == REMEMBERED
     assert str(REMEMBERED + 9) in marks.others
 

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from endocrine.pipeline.connectors.contract import Request, Said
-from endocrine.pipeline.connectors.effect_runner import Runner, _kinds
+from endocrine.pipeline.connectors.effect_runner import EffectRunner, _kinds
 from endocrine.pipeline.connectors.model.effect import ModelEffect
 from endocrine.pipeline.connectors.model.settings import ModelSettings
 from endocrine.pipeline.core.catalogue import CATALOGUE
@@ -26,15 +26,15 @@ RULES = shipped_policy().document.models
 
 
 @pytest.fixture
-def runner() -> Runner:
+def runner() -> EffectRunner:
     effect = ModelEffect(ModelSettings(api_key="k"), RULES)  # type: ignore[arg-type]
-    return Runner(Settings(max_record_bytes=2000), effect)
+    return EffectRunner(Settings(max_record_bytes=2000), effect)
 
 
 @pytest.mark.parametrize(
     ("content", "kind"), [("x" * 2000, "too_large"), (2**70, "internal_error"), ("\ud800", "internal_error")]
 )
-def test_an_answer_that_no_topic_takes_becomes_an_error(runner: Runner, content: Any, kind: str) -> None:
+def test_an_answer_that_no_topic_takes_becomes_an_error(runner: EffectRunner, content: Any, kind: str) -> None:
     request = Request(VALUE, "ann", 0, 0, 0.0)
     (said,) = runner._writable(request, [Said("model-replies", {"content": content})])
     CATALOGUE["model-replies"].validate(said.value)
@@ -42,7 +42,7 @@ def test_an_answer_that_no_topic_takes_becomes_an_error(runner: Runner, content:
     assert said.value["error"].startswith(f"{kind}: ")
 
 
-def test_an_answer_that_fits_is_left_alone(runner: Runner) -> None:
+def test_an_answer_that_fits_is_left_alone(runner: EffectRunner) -> None:
     said = [Said("model-replies", {"content": "yes"})]
     assert runner._writable(Request(VALUE, "ann", 0, 0, 0.0), said) == said
 

@@ -8,7 +8,7 @@ import pytest
 
 from endocrine.pipeline.connectors import effect_runner as effects
 from endocrine.pipeline.connectors.contract import Request, Said
-from endocrine.pipeline.connectors.effect_runner import Runner
+from endocrine.pipeline.connectors.effect_runner import EffectRunner
 from endocrine.pipeline.core.records import Fetched
 from endocrine.pipeline.process.settings import Settings
 
@@ -35,14 +35,14 @@ class Silent:
 
 
 @pytest.fixture
-async def runner() -> Runner:
-    runner = Runner(Settings(), Silent())  # type: ignore[arg-type]
+async def runner() -> EffectRunner:
+    runner = EffectRunner(Settings(), Silent())  # type: ignore[arg-type]
     runner._producer = SlowProducer()  # type: ignore[assignment]
     return runner
 
 
 async def test_a_partition_that_comes_back_is_read_back_after_what_was_under_way(
-    runner: Runner, monkeypatch: pytest.MonkeyPatch
+    runner: EffectRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
 
@@ -70,7 +70,7 @@ async def test_a_partition_that_comes_back_is_read_back_after_what_was_under_way
 
 
 async def test_an_answer_that_fails_after_its_effect_was_cancelled_holds_up_nobody(
-    runner: Runner, monkeypatch: pytest.MonkeyPatch
+    runner: EffectRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def read_back(*asked: Any) -> Any:
         return SimpleNamespace()

@@ -53,7 +53,7 @@ class OpenTurn:
 
     def feed(self, topic, value):
         self.count += 1
-        self.state, outputs = GATE.think(self.state, Trigger(topic, f"in-{self.count}", "ann", value), self.policy)
+        self.state, outputs = GATE.process(self.state, Trigger(topic, f"in-{self.count}", "ann", value), self.policy)
         self.state = orjson.loads(orjson.dumps(self.state))
         return outputs
 

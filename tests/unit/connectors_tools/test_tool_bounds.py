@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from endocrine.pipeline.connectors.contract import LATEST_TS, Request, Said
-from endocrine.pipeline.connectors.effect_runner import Runner, _read
+from endocrine.pipeline.connectors.effect_runner import EffectRunner, _read
 from endocrine.pipeline.connectors.readback import _marked
 from endocrine.pipeline.connectors.tools.browser import Browser
 from endocrine.pipeline.connectors.tools.external import External
@@ -296,10 +296,10 @@ for _ in range(400):
 async def test_what_cannot_be_written_is_answered_with_an_error_instead(case):
     request = Request({"ts": 1.0}, "ann", 0, 0, 0.0)
     said = [Said("scheduled-tasks", {"a": 1}), Said("tool-results", {"output": UNWRITABLE[case]})]
-    runner = Runner(Settings(), Loud(lambda error: [Said("tool-results", {"error": error})]))
+    runner = EffectRunner(Settings(), Loud(lambda error: [Said("tool-results", {"error": error})]))
     (instead,) = runner._writable(request, said)
     assert "tool-results record" in instead.value["error"]
-    assert Runner(Settings(), Loud(lambda error: said))._writable(request, said) == ()
+    assert EffectRunner(Settings(), Loud(lambda error: said))._writable(request, said) == ()
     assert runner._writable(request, said[:1]) == said[:1]
 
 

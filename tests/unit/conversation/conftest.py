@@ -41,7 +41,7 @@ class Talk:
         value = CATALOGUE[topic].validate({"identity": self.identity, **fields})
         before = orjson.dumps(self.state)
         trigger = Trigger(topic, id or f"{topic}/{self.fed}", self.identity, value, None, sealed)
-        after, outputs = AGENT.think(self.state, trigger, self.policy)
+        after, outputs = AGENT.process(self.state, trigger, self.policy)
         assert orjson.dumps(self.state) == before, "think changed the state it was given"
         self.state = None if after is None else orjson.loads(orjson.dumps(after))
         for output in outputs:

@@ -23,7 +23,7 @@ class Clerk:
     def key(self, trigger):
         return trigger.identity
 
-    def think(self, state, trigger, policy):
+    def process(self, state, trigger, policy):
         bundle = {"identity": trigger.identity, "audit_id": trigger.id, "ts": trigger.value.ts}
         return (state or 0) + 1, [Output("audits", trigger.identity, bundle)]
 

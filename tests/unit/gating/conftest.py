@@ -65,7 +65,7 @@ class Gate:
         before = orjson.dumps(self.state)
         appended = self.appended if appended is None else appended
         trigger = Trigger(topic, id or f"{topic}/{self.fed}", value.identity, value, appended, sealed)
-        after, outputs = AGENT.think(self.state, trigger, policy or self.policy)
+        after, outputs = AGENT.process(self.state, trigger, policy or self.policy)
         assert orjson.dumps(self.state) == before, "think changed the state it was given"
         self.state = orjson.loads(orjson.dumps(after))
         for output in outputs:

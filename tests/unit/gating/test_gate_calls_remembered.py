@@ -201,9 +201,9 @@ def test_the_revision_that_a_decision_names_is_the_one_that_modulation_gives():
             {"kind": "opened", "audit_id": "t", "identity": "ann", "session_id": "s", "turn": 0, "client": "c",
              "prompt": "What causes the tides?", "signals": [{"name": "alignment_risk", "level": level}], "ts": 100.0}
         )  # fmt: skip
-        turn, (first,) = MODULATION.think(None, Trigger("interactions", "o", "ann", opened), policy)
-        state, _ = GATE.think(None, Trigger("interactions", "o", "ann", opened), policy)
-        state, _ = GATE.think(
+        turn, (first,) = MODULATION.process(None, Trigger("interactions", "o", "ann", opened), policy)
+        state, _ = GATE.process(None, Trigger("interactions", "o", "ann", opened), policy)
+        state, _ = GATE.process(
             state, Trigger("modulations", "m", "ann", Modulation.model_validate(dict(first.value))), policy
         )
         in_force = first.value["revision"]
@@ -211,8 +211,8 @@ def test_the_revision_that_a_decision_names_is_the_one_that_modulation_gives():
             call = ToolCall(
                 call_id=f"c{number}", audit_id="t", identity="ann", tool="exec_code", arguments={}, step=1, ts=101.0
             )
-            state, (decision, incident) = GATE.think(state, Trigger("tool-calls", f"c{number}", "ann", call), policy)
+            state, (decision, incident) = GATE.process(state, Trigger("tool-calls", f"c{number}", "ann", call), policy)
             incident = Incident.model_validate(dict(incident.value))
-            turn, outputs = MODULATION.think(turn, Trigger("incidents", f"i{number}", "ann", incident), policy)
+            turn, outputs = MODULATION.process(turn, Trigger("incidents", f"i{number}", "ann", incident), policy)
             in_force = outputs[0].value["revision"] if outputs else in_force
             assert decision.value["revision"] == in_force

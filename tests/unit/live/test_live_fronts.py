@@ -4,12 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from endocrine.pipeline.views.consumer_lag import Fronts
+from endocrine.pipeline.views.consumer_lag import ConsumerLag
 
 
 @pytest.fixture
 def fronts():
-    return Fronts(
+    return ConsumerLag(
         [
             SimpleNamespace(name="modulation", sources=("interactions", "incidents")),
             SimpleNamespace(name="gating", sources=("interactions",)),

@@ -7,14 +7,14 @@ from rich.cells import cell_len
 
 from endocrine.pipeline.local.live.status import Status
 from endocrine.pipeline.local.live.view import screen
-from endocrine.pipeline.local.live.view_state import ROWS, Board
+from endocrine.pipeline.local.live.view_state import ROWS, ViewState
 from endocrine.pipeline.views.event import Event
 from endocrine.pipeline.views.text_width import fit
 
 
 @pytest.fixture
 def board(make):
-    board = Board()
+    board = ViewState()
     for event in (
         make.turn("ann-turn-1"),
         make.turn("eve-turn-1", "eve", mode="strict", tool_allowlist=[]),
@@ -70,7 +70,7 @@ def test_why_goes_on_below_between_words(make):
         {"name": name, "level": 0.7, "source": "x", "ts": 1.0, "fate": "used"} for name in ("alignment_risk", "stress")
     ]
     event.value["review"] = "suggested"
-    board = Board()
+    board = ViewState()
     board.apply(event)
     rows = [line[-15:].strip() for line in drawn(board, 80, 24)[4:7]]
     assert rows == ["review,", "alignment_risk", "0.7, stress 0…"]
@@ -90,7 +90,7 @@ def test_a_blocked_tool_is_one_row_not_two(board):
 
 
 def test_the_newest_turn_stands_first_and_an_older_revision_changes_nothing(make):
-    board = Board()
+    board = ViewState()
     for event in (make.turn("t1", revision=1, mode="strict"), make.turn("t2"), make.turn("t1")):
         board.apply(event)
     assert [row["audit_id"] for row in reversed(board.turns.values())] == ["t2", "t1"]
@@ -98,14 +98,14 @@ def test_the_newest_turn_stands_first_and_an_older_revision_changes_nothing(make
 
 
 def test_what_was_erased_is_no_longer_shown(make):
-    board = Board()
+    board = ViewState()
     for event in (make.bond("ann"), make.style("ann"), make.gone("bonds", "ann"), make.gone("style-tables", "ann")):
         board.apply(event)
     assert board.bonds == board.styles == {}
 
 
 def test_a_board_keeps_no_more_than_a_terminal_shows(make):
-    board = Board()
+    board = ViewState()
     for number in range(3 * ROWS):
         board.apply(make.turn(f"t{number}"))
         board.apply(make.decision())
@@ -121,7 +121,7 @@ def test_a_board_keeps_no_more_than_a_terminal_shows(make):
     height=st.integers(4, 50),
 )
 def test_no_text_from_a_topic_breaks_the_view(name, note, width, height):
-    board = Board()
+    board = ViewState()
     value = {"user_id": name, "phase": name, "risk_level": name, "peak_nodes": {}, "daily_msg_cap": 0}
     board.apply(Event("bonds", name, "id", value | {"daily_msg_count": 1}, True))
     lines = [line.plain for line in screen(board, Status("run", note=note), width, height)]

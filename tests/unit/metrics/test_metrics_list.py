@@ -12,9 +12,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.core.batch import Tally
-from endocrine.pipeline.core.checkpoint import Head
-from endocrine.pipeline.core.prepared_batch import Thought
-from endocrine.pipeline.core.records import Outgoing
+from endocrine.pipeline.core.checkpoint import Checkpoint
+from endocrine.pipeline.core.prepared_batch import PreparedBatch
+from endocrine.pipeline.core.records import OutputRecord
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.views.metrics.catalogue import METRICS, WORDS
 from endocrine.pipeline.views.metrics.registry import Metrics
@@ -40,7 +40,7 @@ def exported(metrics):
 
 
 def derived(topic, **value):
-    return Outgoing(topic, 0, b"ann", orjson.dumps(value), (), True)
+    return OutputRecord(topic, 0, b"ann", orjson.dumps(value), (), True)
 
 
 def decision(tool, decided, reason):
@@ -85,16 +85,16 @@ def test_a_value_outside_its_vocabulary_is_other_and_null_is_none(metrics):
 
 
 def test_a_batch_is_counted_by_what_it_came_to(metrics):
-    tally = Tally(read=7, thought=4, copies=1, dead=1, rekeyed=1, rejected=1)
+    tally = Tally(read=7, prepared=4, copies=1, dead=1, rekeyed=1, rejected=1)
     outbox = [
         decision("browser", "allowed", None),
         decision("browser", "denied", "circuit_open"),
         derived("incidents", kind="tool_blocked"),
         derived("modulations", revision=0, mode="strict", refusal=None, signals=[{"name": "stress", "fate": "used"}]),
         derived("modulations", revision=1, mode="strict", refusal=None, signals=[{"name": "stress", "fate": "used"}]),
-        Outgoing("tool-calls.dlq", 0, b"ann", b"{", (), False),
+        OutputRecord("tool-calls.dlq", 0, b"ann", b"{", (), False),
     ]
-    metrics.batch("gating", Thought(7, [], Head(outbox=outbox), [], {}, tally))
+    metrics.batch("gating", PreparedBatch(7, [], Checkpoint(outbox=outbox), [], {}, tally))
     found = exported(metrics)
     gating = (("agent", "gating"),)
     assert found["endocrine_records_read_total", gating] == 7

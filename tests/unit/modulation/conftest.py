@@ -18,7 +18,7 @@ PLAIN = "Tell me of the rivers that flow through Vienna."
 MODULATION = CATALOGUE["modulations"].adapter
 
 
-class Life:
+class Run:
     """Feeds records to the agent; every output is validated, every state stored and read back, none changed."""
 
     def __init__(self, policy: Policy, identity: str = "ann") -> None:
@@ -29,7 +29,7 @@ class Life:
         value = {"identity": self.identity, **value}
         model = CATALOGUE[topic].adapter.validate_json(orjson.dumps(value), strict=True)
         before = orjson.dumps(self.state)
-        state, outputs = AGENT.think(
+        state, outputs = AGENT.process(
             self.state, Trigger(topic, f"{topic}-{self.count}", self.identity, model, appended), self.policy
         )
         assert orjson.dumps(self.state) == before, "think changed the state it was given"
@@ -115,17 +115,17 @@ def policy_with() -> Callable[[dict[str, Any]], Policy]:
 
 
 @pytest.fixture(scope="session")
-def new_life(policy_with) -> Callable[..., Life]:
+def new_life(policy_with) -> Callable[..., Run]:
     """A new life under the shipped policy, or with a partial document laid over it."""
 
-    def make(partial: dict[str, Any] | None = None, policy: Policy | None = None) -> Life:
-        return Life(policy or (policy_with(partial) if partial else shipped_policy()))
+    def make(partial: dict[str, Any] | None = None, policy: Policy | None = None) -> Run:
+        return Run(policy or (policy_with(partial) if partial else shipped_policy()))
 
     return make
 
 
 @pytest.fixture
-def life(new_life) -> Life:
+def life(new_life) -> Run:
     return new_life()
 
 

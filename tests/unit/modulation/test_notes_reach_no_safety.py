@@ -20,7 +20,7 @@ def modulated(life, cards, *, with_notes):
         records.append(life.open(f"t{n}", ts=ts, respond=True))
         value = {"identity": "ann", "target_action_id": f"t{n}", "rating": rating, "ts": ts}
         card = FeedbackCard(**value, note=note if with_notes else None)
-        state, outputs = AGENT.think(state, Trigger("feedback", f"card-{n}", "ann", card), life.policy)
+        state, outputs = AGENT.process(state, Trigger("feedback", f"card-{n}", "ann", card), life.policy)
         for output in outputs:
             incidents += output.topic == "incidents"
             records += life.feed(output.topic, **output.value)
@@ -43,7 +43,7 @@ def test_the_same_incident_of_a_turn_does_raise_the_risk(new_life):
     life = new_life()
     life.open("t0", respond=True)
     card = FeedbackCard(identity="ann", target_action_id="t0", rating=4, note=THREAT, ts=1000.0)
-    _, (incident, _) = AGENT.think(None, Trigger("feedback", "card", "ann", card), life.policy)
+    _, (incident, _) = AGENT.process(None, Trigger("feedback", "card", "ann", card), life.policy)
     assert life.feed("incidents", **incident.value) == []
     (revision,) = life.feed("incidents", **{**incident.value, "audit_id": "t0"})
     assert [signal["name"] for signal in revision["signals"]] == ["alignment_risk"]

@@ -11,7 +11,7 @@ from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.core.records import Fetched, Header
 from endocrine.pipeline.process.policy_files import shipped_policy
 from endocrine.pipeline.replay.difference import differences, form_of
-from endocrine.pipeline.replay.policy_history import PolicyShelf
+from endocrine.pipeline.replay.policy_history import PolicyHistory
 from endocrine.pipeline.replay.provenance import NO_BATCH, Origin, origin_of
 from endocrine.pipeline.replay.recorded_seals import RECORDED
 from endocrine.pipeline.replay.report import Report, Scope
@@ -49,7 +49,7 @@ def logs() -> Logs:
 def verify(logs: Any, scope: Scope | None = None) -> Report:
     told = {} if scope is None else {"scope": scope}
     sizes = {"partitions": PARTITIONS, "sizes": SIZES}
-    return Verifier(logs, PolicyShelf(logs), **sizes, **told).run(AGENTS)
+    return Verifier(logs, PolicyHistory(logs), **sizes, **told).run(AGENTS)
 
 
 def set_aside(logs: Logs, *, dead: bool) -> list[Fetched]:
@@ -115,7 +115,7 @@ def test_a_null_header_and_none_at_all_are_two_things_field_by_field() -> None:
 
 def what_if(logs: Logs) -> WhatIf:
     sizes = {"partitions": PARTITIONS, "sizes": SIZES}
-    return compare_worlds(logs, AGENTS, PolicyShelf(logs), shipped_policy(), version=VERSION, **sizes)
+    return compare_worlds(logs, AGENTS, PolicyHistory(logs), shipped_policy(), version=VERSION, **sizes)
 
 
 def test_under_another_policy_it_comes_to_what_it_would_without_them(logs: Logs) -> None:

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 
 from endocrine.pipeline.core.records import Fetched
 from endocrine.pipeline.replay.difference import form_of
-from endocrine.pipeline.replay.output_streams import Index, Lane
+from endocrine.pipeline.replay.output_streams import Index, OutputStream
 from endocrine.pipeline.replay.record_log import MemoryLog
 from endocrine.pipeline.replay.serialized import packed
 
 PLACE = ("gating/0", "tool-decisions", 0)
 
 
-def lane_of(names: Sequence[str], run: int = 1) -> tuple[Lane, MemoryLog, list[tuple[int, int, bool]]]:
+def lane_of(names: Sequence[str], run: int = 1) -> tuple[OutputStream, MemoryLog, list[tuple[int, int, bool]]]:
     """A lane on which records of these names stand, in batches of `run`, and a list of the copies that it tells of."""
     headers = [(("ce_id", name.encode()), ("endocrine-origin", b"gating/tool-calls/0/1/0")) for name in names]
     log = MemoryLog([Fetched(0, n, 0, b"ann", names[n].encode(), headers[n]) for n in range(len(names))])
@@ -21,7 +21,7 @@ def lane_of(names: Sequence[str], run: int = 1) -> tuple[Lane, MemoryLog, list[t
         index.add(PLACE, offset, min(run, len(names) - offset), offset)
     index.close()
     copies: list[tuple[int, int, bool]] = []
-    return Lane(index, PLACE, log, lambda *told: copies.append(told)), log, copies
+    return OutputStream(index, PLACE, log, lambda *told: copies.append(told)), log, copies
 
 
 def bodies(log: MemoryLog, *offsets: int) -> list[bytes]:

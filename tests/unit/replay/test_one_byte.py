@@ -10,7 +10,7 @@ import histories
 from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.core.records import Fetched
 from endocrine.pipeline.process.policy_files import shipped_policy
-from endocrine.pipeline.replay.policy_history import PolicyShelf
+from endocrine.pipeline.replay.policy_history import PolicyHistory
 from endocrine.pipeline.replay.report import Report
 from endocrine.pipeline.replay.verify import Verifier, verified_topics
 from recorded import PARTITIONS, SIZES, Logs, Recording, randomly
@@ -46,7 +46,7 @@ def honest() -> Logs:
 
 
 def verify(logs: Any) -> Report:
-    return Verifier(logs, PolicyShelf(logs), partitions=PARTITIONS, sizes=SIZES).run(AGENTS)
+    return Verifier(logs, PolicyHistory(logs), partitions=PARTITIONS, sizes=SIZES).run(AGENTS)
 
 
 def flip(data: bytes | None, rng: random.Random) -> bytes:

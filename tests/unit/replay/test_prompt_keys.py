@@ -11,7 +11,7 @@ from endocrine.agents._shared.prompt_keys import PromptKeys, fingerprint
 from endocrine.agents.policy.compiled import compile_policy
 from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.process.policy_files import shipped_policy
-from endocrine.pipeline.replay.policy_history import PolicyShelf
+from endocrine.pipeline.replay.policy_history import PolicyHistory
 from endocrine.pipeline.replay.report import Report
 from endocrine.pipeline.replay.verify import Verifier
 from recorded import PARTITIONS, SIZES, Logs, Recording, randomly
@@ -32,7 +32,7 @@ def logs() -> Logs:
 
 
 def verify(logs: Any, keys: PromptKeys) -> Report:
-    return Verifier(logs, PolicyShelf(logs, keys), partitions=PARTITIONS, sizes=SIZES).run(AGENTS)
+    return Verifier(logs, PolicyHistory(logs, keys), partitions=PARTITIONS, sizes=SIZES).run(AGENTS)
 
 
 def test_with_the_key_it_is_proved_and_the_key_lies_on_no_topic(logs: Logs) -> None:

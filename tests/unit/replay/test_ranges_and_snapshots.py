@@ -14,8 +14,8 @@ from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.hash_chain import CHAIN_KEY
 from endocrine.pipeline.core.producer_dedup import unpack
 from endocrine.pipeline.process.policy_files import shipped_policy
-from endocrine.pipeline.replay.policy_history import PolicyShelf
-from endocrine.pipeline.replay.record_log import FileLog, Gone, MemoryLog
+from endocrine.pipeline.replay.policy_history import PolicyHistory
+from endocrine.pipeline.replay.record_log import FileLog, MemoryLog, MissingRecords
 from endocrine.pipeline.replay.recorded_seals import RecordedSeals
 from endocrine.pipeline.replay.report import Report, Scope
 from endocrine.pipeline.replay.resume import Resume, ResumeError
@@ -27,7 +27,7 @@ from recorded import PARTITIONS, SIZES, Logs, Recording, randomly
 HOUSE = {"prefix": "endocrine.", "partitions": PARTITIONS}
 
 
-class Life:
+class Run:
     """A recording with what stood at its middle."""
 
     def __init__(self, folder: Path) -> None:
@@ -61,19 +61,19 @@ class Life:
 
 
 @pytest.fixture(scope="module")
-def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
-    return Life(tmp_path_factory.mktemp("life"))
+def life(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return Run(tmp_path_factory.mktemp("life"))
 
 
 def verifier(logs: Any, **more: Any) -> Verifier:
-    return Verifier(logs, PolicyShelf(logs), partitions=PARTITIONS, sizes=SIZES, **more)
+    return Verifier(logs, PolicyHistory(logs), partitions=PARTITIONS, sizes=SIZES, **more)
 
 
 def verify(logs: Any, **more: Any) -> Report:
     return verifier(logs, **more).run(AGENTS)
 
 
-def without_the_beginning(life: Life) -> Any:
+def without_the_beginning(life: Run) -> Any:
     """Retention has taken the sources that were read before the middle, and nothing else."""
     logs: dict[Any, Any] = dict(life.logs)
     for (topic, n), log in life.logs.items():
@@ -83,7 +83,7 @@ def without_the_beginning(life: Life) -> Any:
     return logs
 
 
-def test_a_stretch_of_time_is_proved_alone_and_the_parts_make_the_whole(life: Life) -> None:
+def test_a_stretch_of_time_is_proved_alone_and_the_parts_make_the_whole(life: Run) -> None:
     whole = verify(life.logs)
     assert whole.proved
     early = verify(life.logs, scope=Scope(until_ms=life.middle_ms))
@@ -95,7 +95,7 @@ def test_a_stretch_of_time_is_proved_alone_and_the_parts_make_the_whole(life: Li
     assert set(late.starts.values()) == {"the beginning"}
 
 
-def test_what_lies_outside_the_stretch_is_not_found(life: Life) -> None:
+def test_what_lies_outside_the_stretch_is_not_found(life: Run) -> None:
     place = next(place for place, log in life.logs.items() if place[0] == "tool-decisions" and len(log) > 5)
     log = list(life.logs[place])
     log[-1] = log[-1]._replace(value=b"{}")
@@ -104,7 +104,7 @@ def test_what_lies_outside_the_stretch_is_not_found(life: Life) -> None:
     assert verify(logs, scope=Scope(until_ms=life.middle_ms)).proved
 
 
-def test_a_reading_beside_workers_is_proved_whenever_it_is_taken(life: Life) -> None:
+def test_a_reading_beside_workers_is_proved_whenever_it_is_taken(life: Run) -> None:
     times = sorted(raw.timestamp for log in life.logs.values() for raw in log)
     rng, coming = random.Random(4), 0
     for _ in range(14):
@@ -123,7 +123,7 @@ def test_a_reading_beside_workers_is_proved_whenever_it_is_taken(life: Life) -> 
     assert coming > 50
 
 
-def test_one_identity_and_one_topic_alone(life: Life) -> None:
+def test_one_identity_and_one_topic_alone(life: Run) -> None:
     of_ann = verify(life.logs, scope=Scope(identity="ann"))
     assert of_ann.proved, of_ann.findings
     assert 0 < of_ann.compared < verify(life.logs).compared
@@ -132,7 +132,7 @@ def test_one_identity_and_one_topic_alone(life: Life) -> None:
     assert decisions.compared == sum(len(log) for (topic, _), log in life.logs.items() if topic == "tool-decisions")
 
 
-def test_what_retention_took_is_not_verifiable_and_the_reason_is_told(life: Life) -> None:
+def test_what_retention_took_is_not_verifiable_and_the_reason_is_told(life: Run) -> None:
     report = verify(without_the_beginning(life))
     assert not report.proved
     assert set(report.findings) == {"not verifiable"}, report.findings
@@ -140,7 +140,7 @@ def test_what_retention_took_is_not_verifiable_and_the_reason_is_told(life: Life
     assert sum(report.not_verifiable.values()) > 100
 
 
-def test_a_snapshot_stands_for_what_retention_took(life: Life) -> None:
+def test_a_snapshot_stands_for_what_retention_took(life: Run) -> None:
     logs = without_the_beginning(life)
     report = verify(logs, snapshots=Snapshots(life.folder, HOUSE), scope=Scope(since_ms=life.middle_ms + 1))
     assert report.proved, (report.findings, report.not_verifiable)
@@ -149,7 +149,7 @@ def test_a_snapshot_stands_for_what_retention_took(life: Life) -> None:
     assert report.compared == verify(life.logs, scope=Scope(since_ms=life.middle_ms + 1)).compared
 
 
-def test_a_changed_snapshot_is_refused(life: Life, tmp_path: Path) -> None:
+def test_a_changed_snapshot_is_refused(life: Run, tmp_path: Path) -> None:
     for file in life.folder.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     states = next(tmp_path.glob("modulation-*.msgpack"))
@@ -163,7 +163,7 @@ def test_a_changed_snapshot_is_refused(life: Life, tmp_path: Path) -> None:
         Snapshots(life.folder, {"prefix": "other."})
 
 
-def test_a_snapshot_of_another_history_is_found(life: Life, tmp_path: Path) -> None:
+def test_a_snapshot_of_another_history_is_found(life: Run, tmp_path: Path) -> None:
     manifest = orjson.loads((life.folder / MANIFEST).read_bytes())
     for file in life.folder.glob("*.msgpack"):
         (tmp_path / file.name).write_bytes(file.read_bytes())
@@ -173,7 +173,7 @@ def test_a_snapshot_of_another_history_is_found(life: Life, tmp_path: Path) -> N
     assert verify(life.logs, snapshots=Snapshots(tmp_path), scope=late).findings["snapshot"]
 
 
-def test_a_hole_in_a_compacted_source_is_named(life: Life) -> None:
+def test_a_hole_in_a_compacted_source_is_named(life: Run) -> None:
     place = next(place for place, log in life.logs.items() if place[0] == "style-tables" and len(log) > 4)
     log = life.logs[place]
     report = verify({**life.logs, place: MemoryLog([*log[:1], *log[2:]])})
@@ -184,7 +184,7 @@ def taken(records: list[Any]) -> MemoryLog:
     return MemoryLog(RecordedSeals().records("bonds", records))
 
 
-def test_what_compaction_took_of_a_topic_nobody_reads_is_superseded(life: Life) -> None:
+def test_what_compaction_took_of_a_topic_nobody_reads_is_superseded(life: Run) -> None:
     place = next(place for place, log in life.logs.items() if place[0] == "bonds" and len(log) > 4)
     log = life.logs[place]
     latest = {raw.key: raw.offset for raw in log}
@@ -197,7 +197,7 @@ def test_what_compaction_took_of_a_topic_nobody_reads_is_superseded(life: Life) 
     assert missing.findings["missing"]
 
 
-def test_a_stopped_verification_goes_on_and_ends_with_the_same_report(life: Life, tmp_path: Path) -> None:
+def test_a_stopped_verification_goes_on_and_ends_with_the_same_report(life: Run, tmp_path: Path) -> None:
     class Stopped(Exception):
         pass
 
@@ -220,7 +220,7 @@ def test_a_stopped_verification_goes_on_and_ends_with_the_same_report(life: Life
         Resume(file, {**HOUSE, "prefix": "other."})
 
 
-def test_findings_before_the_stop_are_in_the_report_after_it(life: Life, tmp_path: Path) -> None:
+def test_findings_before_the_stop_are_in_the_report_after_it(life: Run, tmp_path: Path) -> None:
     place = next(place for place, log in life.logs.items() if place[0] == "modulations" and len(log) > 4)
     log = list(life.logs[place])
     log[0] = log[0]._replace(key=b"else")
@@ -233,16 +233,16 @@ def test_findings_before_the_stop_are_in_the_report_after_it(life: Life, tmp_pat
 
 def plain(stored: bytes, agent: str) -> Any:
     sources = next(one.sources for one in AGENTS if one.name == agent)
-    return unpack(stored)[0] if any(CATALOGUE[topic].recall for topic in sources) else orjson.loads(stored)
+    return unpack(stored)[0] if any(CATALOGUE[topic].producer_dedup for topic in sources) else orjson.loads(stored)
 
 
 @pytest.mark.parametrize("snapshot", [False, True])
-def test_every_table_is_rebuilt_as_of_then(life: Life, snapshot: bool) -> None:
+def test_every_table_is_rebuilt_as_of_then(life: Run, snapshot: bool) -> None:
     snapshots = Snapshots(life.folder) if snapshot else None
     logs = without_the_beginning(life) if snapshot else life.logs
     sizes = {"partitions": PARTITIONS, "sizes": SIZES, "snapshots": snapshots}
     for moment, states in ((life.middle_ms, life.states), (life.end_ms, life.recording.states)):
-        traveller = Traveller(logs, PolicyShelf(logs), **sizes)
+        traveller = Traveller(logs, PolicyHistory(logs), **sizes)
         found = {(f"{one.agent}/{one.partition}", one.key): one.state for one in traveller.states(AGENTS, moment)}
         assert traveller.problems == []
         assert found == {
@@ -251,21 +251,23 @@ def test_every_table_is_rebuilt_as_of_then(life: Life, snapshot: bool) -> None:
             for key, stored in kept.items()
             if key != CHAIN_KEY
         }
-    of_ann = list(Traveller(logs, PolicyShelf(logs), **sizes).states(AGENTS, life.end_ms, "ann"))
+    of_ann = list(Traveller(logs, PolicyHistory(logs), **sizes).states(AGENTS, life.end_ms, "ann"))
     assert of_ann
     assert all(one.key == "ann" or one.key.startswith("ann/") for one in of_ann)
 
 
-def test_before_the_oldest_snapshot_nothing_is_told(life: Life) -> None:
+def test_before_the_oldest_snapshot_nothing_is_told(life: Run) -> None:
     logs = without_the_beginning(life)
-    traveller = Traveller(logs, PolicyShelf(logs), partitions=PARTITIONS, sizes=SIZES, snapshots=Snapshots(life.folder))
+    traveller = Traveller(
+        logs, PolicyHistory(logs), partitions=PARTITIONS, sizes=SIZES, snapshots=Snapshots(life.folder)
+    )
     early = list(traveller.states(AGENTS, life.middle_ms // 2))
     assert not [one for one in early if one.agent == "modulation"]
     assert any("modulation" in problem for problem in traveller.problems)
 
 
 @pytest.mark.parametrize("kind", ["memory", "file"])
-def test_a_log_is_read_by_offset_whatever_is_gone(life: Life, kind: str, tmp_path: Path) -> None:
+def test_a_log_is_read_by_offset_whatever_is_gone(life: Run, kind: str, tmp_path: Path) -> None:
     records = next(log for log in life.logs.values() if len(log) > 20)
     log: Any = MemoryLog() if kind == "memory" else FileLog(tmp_path / "log")
     log.extend([*records[5:8], *records[10:14]])
@@ -273,5 +275,5 @@ def test_a_log_is_read_by_offset_whatever_is_gone(life: Life, kind: str, tmp_pat
     assert [raw.offset for raw in log.run(10, 4)] == [10, 11, 12, 13]
     assert [log.place(offset) for offset in (0, 5, 7, 8, 9, 10, 13, 14, 99)] == [0, 0, 2, 3, 3, 3, 6, 7, 7]
     for first, count, why in ((4, 2, "retention"), (7, 2, "compaction"), (13, 2, "ends at 14"), (8, 1, "compaction")):
-        with pytest.raises(Gone, match=why):
+        with pytest.raises(MissingRecords, match=why):
             log.run(first, count)

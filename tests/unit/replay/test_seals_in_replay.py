@@ -11,7 +11,7 @@ from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.core.seals import KEY_BYTES, SIMULATED, KeyedSeals, SealKey, simulated_seals
 from endocrine.pipeline.process.policy_files import shipped_policy
-from endocrine.pipeline.replay.policy_history import PolicyShelf
+from endocrine.pipeline.replay.policy_history import PolicyHistory
 from endocrine.pipeline.replay.recorded_seals import RECORDED, RecordedSeals
 from endocrine.pipeline.replay.verify import Report, Verifier
 from recorded import PARTITIONS, SIZES, Recording, randomly
@@ -53,7 +53,9 @@ def recording() -> Recording:
 
 def verify(recording: Recording, keys: KeyedSeals | None) -> Report:
     logs: Any = recording.logs
-    return Verifier(logs, PolicyShelf(logs), partitions=PARTITIONS, sizes=SIZES, seals=RecordedSeals(keys)).run(AGENTS)
+    return Verifier(logs, PolicyHistory(logs), partitions=PARTITIONS, sizes=SIZES, seals=RecordedSeals(keys)).run(
+        AGENTS
+    )
 
 
 def test_a_history_with_forgers_is_proved_with_the_key_and_without(recording: Recording) -> None:

@@ -17,7 +17,7 @@ from endocrine.agents.policy.errors import PolicyError
 from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.core.simulation import Simulation
 from endocrine.pipeline.process.policy_files import shipped_policy
-from endocrine.pipeline.replay.policy_history import PolicyShelf
+from endocrine.pipeline.replay.policy_history import PolicyHistory
 from endocrine.pipeline.replay.report import Scope
 from endocrine.pipeline.replay.what_if import COMPARED, WhatIf, compare_worlds
 from endocrine.pipeline.replay.what_if_report import written
@@ -60,7 +60,7 @@ def recorded(seed: int, length: int, extra: list[Any] | None = None) -> Logs:
 
 def asked(logs: Logs, other: Policy, scope: Scope = Scope()) -> WhatIf:  # noqa: B008 - frozen
     sizes = {"partitions": PARTITIONS, "sizes": SIZES}
-    return compare_worlds(logs, AGENTS, PolicyShelf(logs), other, version=VERSION, scope=scope, **sizes)
+    return compare_worlds(logs, AGENTS, PolicyHistory(logs), other, version=VERSION, scope=scope, **sizes)
 
 
 def brute_force(lines: list[Any], policy: Policy) -> dict[tuple[str, str], Any]:

@@ -8,14 +8,14 @@ import pytest
 from endocrine.agents.contract import Output
 from endocrine.pipeline.core.batch import Engine
 from endocrine.pipeline.core.catalogue import Topic
-from endocrine.pipeline.core.records import Outgoing
+from endocrine.pipeline.core.records import OutputRecord
 from endocrine.pipeline.core.seals import simulated_seals
 from endocrine.pipeline.core.sizes import Sizes
-from endocrine.pipeline.runtime.partition_processor import Unit
+from endocrine.pipeline.runtime.partition_processor import PartitionProcessor
 from simbroker.broker import MemoryBroker, MemoryPort
 
 CATALOGUE = {
-    "in": Topic("in", dict, "delete", "read", "echo", recall=True),
+    "in": Topic("in", dict, "delete", "read", "echo", producer_dedup=True),
     "also": Topic("also", dict, "delete", "read too", "echo"),
     "out": Topic("out", dict, "delete", "written"),
 }
@@ -32,7 +32,7 @@ class Echo:
     def key(self, trigger):
         return trigger.identity
 
-    def think(self, state, trigger, policy):
+    def process(self, state, trigger, policy):
         if trigger.value.get("fail"):
             raise ZeroDivisionError("as told")
         after = None if trigger.value.get("end") else [*(state or []), trigger.id]
@@ -56,13 +56,13 @@ class World:
         if sealed:
             parts = (dict(headers).get(name) for name in ("ce_id", "endocrine-origin", "endocrine-rekeyed-from"))
             headers = (*headers, ("endocrine-seal", SEALS.seal(topic, 0, identity.encode(), content, *parts)))
-        self.broker.append("input", Outgoing(topic, 0, identity.encode(), content, headers, False))
+        self.broker.append("input", OutputRecord(topic, 0, identity.encode(), content, headers, False))
 
-    def unit(self, port=MemoryPort, max_records=10, max_bytes=1 << 20, ahead=1000, store=None, pace=None):
+    def processor(self, broker=MemoryPort, max_records=10, max_bytes=1 << 20, ahead=1000, store=None, pace=None):
         self.units += 1
-        mine = port(self.broker, f"u{self.units}", "echo", 0, Echo.sources, random.Random(1), unrest=0, faults=0)
+        mine = broker(self.broker, f"u{self.units}", "echo", 0, Echo.sources, random.Random(1), unrest=0, faults=0)
         policy = SimpleNamespace(digest="0" * 64, document=SimpleNamespace(time=SimpleNamespace(ahead_s=300.0)))
-        return Unit(
+        return PartitionProcessor(
             self.engine,
             0,
             mine,
@@ -74,8 +74,8 @@ class World:
             pace=pace,
         )
 
-    def life(self, unit=None):
-        return (unit or self.unit()).run()
+    def life(self, processor=None):
+        return (processor or self.processor()).run()
 
     def rest(self, life):
         """Step until it has nothing to do."""

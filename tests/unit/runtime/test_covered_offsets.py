@@ -6,8 +6,8 @@ import pytest
 
 from endocrine.pipeline.core.records import Fetched
 from endocrine.pipeline.process.settings import Settings
-from endocrine.pipeline.runtime.merge_buffer import Inbox
-from endocrine.pipeline.runtime.worker.kafka_broker_port import KafkaPort
+from endocrine.pipeline.runtime.merge_buffer import MergeBuffer
+from endocrine.pipeline.runtime.worker.kafka_broker_port import KafkaBrokerPort
 
 
 def raw(offset, size=1):
@@ -36,16 +36,16 @@ def pressed():
 
 
 @pytest.fixture
-def port(pressed):
+def broker(pressed):
     def made(broker):
-        return KafkaPort(broker, "agent", 0, ["in"], on_pressure=pressed.append, buffer_bytes=1000)
+        return KafkaBrokerPort(broker, "agent", 0, ["in"], on_pressure=pressed.append, buffer_bytes=1000)
 
     return made
 
 
-async def test_markers_between_and_after_records_are_passed_without_reading_again(port):
+async def test_markers_between_and_after_records_are_passed_without_reading_again(broker):
     broker = Broker()
-    one = port(broker)
+    one = broker(broker)
     await one.seek({"in": 3})
     one.arrive("in", [raw(3)], 3, 5)
     one.arrive("in", [], 5, 7)
@@ -53,11 +53,11 @@ async def test_markers_between_and_after_records_are_passed_without_reading_agai
     runs = await one.fetch(wait=False)
     assert [([one.offset for one in run.records], run.next_offset) for run in runs] == [([3], 5), ([], 7), ([9], 12)]
     assert broker.asked == []
-    inbox = Inbox(("in",))
-    inbox.clear({"in": 3})
+    buffer = MergeBuffer(("in",))
+    buffer.clear({"in": 3})
     for run in runs:
-        inbox.add(*run)
-    assert inbox.following == {"in": 12}
+        buffer.add(*run)
+    assert buffer.following == {"in": 12}
     assert one.done("in") == 3, "what was handed on is not done with"
     await one.commit({"in": 4})
     assert one.done("in") == 4
@@ -65,8 +65,8 @@ async def test_markers_between_and_after_records_are_passed_without_reading_agai
     assert one.done("in") == 12, "only markers lie behind the last record"
 
 
-async def test_what_was_fetched_beyond_a_gap_waits_until_the_gap_was_read(port):
-    one = port(broker := Broker([raw(1)]))
+async def test_what_was_fetched_beyond_a_gap_waits_until_the_gap_was_read(broker):
+    one = broker(broker := Broker([raw(1)]))
     await one.seek({"in": 0})
     one.arrive("in", [raw(6)], 5, 7)
     runs = await one.fetch(wait=False)
@@ -75,8 +75,8 @@ async def test_what_was_fetched_beyond_a_gap_waits_until_the_gap_was_read(port):
     assert runs[-1].next_offset == 7
 
 
-async def test_where_nothing_arrives_markers_at_the_end_are_passed_too(port):
-    one = port(Broker(end=4))
+async def test_where_nothing_arrives_markers_at_the_end_are_passed_too(broker):
+    one = broker(Broker(end=4))
     await one.seek({"in": 2})
     one._news.set()
     (run,) = await one._overlooked()
@@ -84,8 +84,8 @@ async def test_where_nothing_arrives_markers_at_the_end_are_passed_too(port):
     assert one.done("in") == 4
 
 
-async def test_keys_and_headers_count_for_the_pressure_too(port, pressed):
-    one = port(Broker())
+async def test_keys_and_headers_count_for_the_pressure_too(broker, pressed):
+    one = broker(Broker())
     await one.seek({})
     one.arrive("in", [SimpleNamespace(offset=0, key=b"k" * 600, value=None, headers=[("h", b"x" * 600)])], 0, 1)
     assert pressed == [True]

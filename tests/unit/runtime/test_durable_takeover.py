@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from endocrine.pipeline.core.batch import Engine
-from endocrine.pipeline.core.changelog import HEAD_KEY, Entry
+from endocrine.pipeline.core.changelog import CHECKPOINT_KEY, Entry
 from endocrine.pipeline.core.seals import simulated_seals
 from endocrine.pipeline.core.sizes import Sizes
-from endocrine.pipeline.runtime.partition_processor import Unit
+from endocrine.pipeline.runtime.partition_processor import PartitionProcessor
 from endocrine.pipeline.runtime.state_stores import RocksStore
 from simbroker.broker import MemoryBroker, MemoryPort
 from simbroker.toys import CATALOGUE, PARTITIONS, cast, policy, source_record
@@ -33,12 +33,12 @@ def drive(life: Any) -> None:
         idle += life.send(None) == "idle"
 
 
-def unit(broker: MemoryBroker, store: Any, seed: int) -> tuple[Unit, Watched]:
+def processor(broker: MemoryBroker, store: Any, seed: int) -> tuple[PartitionProcessor, Watched]:
     agent = cast(fine=False)["x"]
-    port = Watched(broker, f"x0.{seed}", "x", 0, agent.sources, random.Random(seed), unrest=0.0, faults=0.0)
-    port.starts = []
+    broker = Watched(broker, f"x0.{seed}", "x", 0, agent.sources, random.Random(seed), unrest=0.0, faults=0.0)
+    broker.starts = []
     engine = Engine(agent, PARTITIONS, "sim", Sizes(), simulated_seals(), CATALOGUE)
-    return Unit(engine, 0, port, store, lambda: policy(0), max_records=4, max_bytes=1 << 20), port
+    return PartitionProcessor(engine, 0, broker, store, lambda: policy(0), max_records=4, max_bytes=1 << 20), broker
 
 
 def feed(broker: MemoryBroker, names: range) -> None:
@@ -51,7 +51,7 @@ def test_a_takeover_with_a_durable_store_reads_only_the_rest_of_the_changelog(tm
     broker = MemoryBroker()
     feed(broker, range(5))
     store = RocksStore(tmp_path / "x", max_age_s=1000)
-    first, _ = unit(broker, store, 1)
+    first, _ = processor(broker, store, 1)
     life = first.run()
     drive(life)
     life.close()
@@ -60,19 +60,19 @@ def test_a_takeover_with_a_durable_store_reads_only_the_rest_of_the_changelog(tm
     feed(broker, range(5, 8))
     store = RocksStore(tmp_path / "x", max_age_s=1000)
     assert dict(store) == remembered
-    assert HEAD_KEY in remembered
-    second, port = unit(broker, store, 2)
+    assert CHECKPOINT_KEY in remembered
+    second, broker = processor(broker, store, 2)
     life = second.run()
     drive(life)
     life.close()
-    assert port.starts[0] > 1, "the changelog was read from its beginning"
-    reference, _ = unit(broker, {}, 3)
+    assert broker.starts[0] > 1, "the changelog was read from its beginning"
+    reference, _ = processor(broker, {}, 3)
     life = reference.run()
     drive(life)
     life.close()
     assert dict(store).keys() == dict(reference._store).keys()
-    assert {key: value for key, value in store.items() if key != HEAD_KEY} == {
-        key: value for key, value in reference._store.items() if key != HEAD_KEY
+    assert {key: value for key, value in store.items() if key != CHECKPOINT_KEY} == {
+        key: value for key, value in reference._store.items() if key != CHECKPOINT_KEY
     }
     store.close()
 
@@ -83,10 +83,10 @@ def test_a_store_that_is_ahead_of_its_changelog_is_thrown_away(tmp_path: Path) -
     store = RocksStore(tmp_path / "x", max_age_s=1000)
     store[b"sghost"] = b'[1,""]'
     store.flush(10_000, 9_000, set())
-    mine, port = unit(broker, store, 1)
+    mine, broker = processor(broker, store, 1)
     life = mine.run()
     drive(life)
     life.close()
-    assert port.starts[0] == 0
+    assert broker.starts[0] == 0
     assert b"sghost" not in store
     store.close()

@@ -7,7 +7,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
 
-from endocrine.pipeline.runtime.worker.end_offsets import Ends
+from endocrine.pipeline.runtime.worker.end_offsets import EndOffsets
 
 A, B, C = (TopicPartition(name, 0) for name in "abc")
 
@@ -37,7 +37,7 @@ async def under_way() -> None:
 
 async def test_what_is_asked_meanwhile_is_one_question_and_answered_as_of_after_it_was_put() -> None:
     consumer = Consumer()
-    ends = Ends(consumer)
+    ends = EndOffsets(consumer)
     first = asyncio.create_task(ends.of([A]))
     await under_way()
     consumer.log[A] = 7
@@ -54,7 +54,7 @@ async def test_a_question_that_fails_fails_for_those_who_put_it_and_the_next_is_
     consumer = Consumer()
     consumer.broken = True
     consumer.answering.set()
-    ends = Ends(consumer)
+    ends = EndOffsets(consumer)
     with pytest.raises(KafkaConnectionError):
         await ends.of([A])
     consumer.broken = False
@@ -63,7 +63,7 @@ async def test_a_question_that_fails_fails_for_those_who_put_it_and_the_next_is_
 
 async def test_one_that_gives_up_takes_the_answer_from_nobody() -> None:
     consumer = Consumer()
-    ends = Ends(consumer)
+    ends = EndOffsets(consumer)
     gone, stays = asyncio.create_task(ends.of([A])), asyncio.create_task(ends.of([A]))
     await under_way()
     gone.cancel()

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from endocrine.pipeline.runtime.adaptive_batch_size import HOLD_S, LEAST, Pace
+from endocrine.pipeline.runtime.adaptive_batch_size import HOLD_S, LEAST, AdaptiveBatchSize
 from simbroker.broker import MemoryPort
 
 costs = st.floats(1e-7, 10.0)
@@ -13,7 +13,7 @@ costs = st.floats(1e-7, 10.0)
 def test_a_batch_is_never_larger_than_asked_nor_smaller_than_carries_its_head(
     most: int, batches: list[tuple[int, float]]
 ) -> None:
-    pace = Pace(most)
+    pace = AdaptiveBatchSize(most)
     for records, seconds in batches:
         pace.took(records, seconds)
         assert min(LEAST, most) <= pace.limit <= most
@@ -21,7 +21,7 @@ def test_a_batch_is_never_larger_than_asked_nor_smaller_than_carries_its_head(
 
 @given(st.floats(1e-6, 1e-3))
 def test_where_every_record_costs_the_same_a_batch_thinks_for_the_time_it_may(cost: float) -> None:
-    pace = Pace(1_000_000)
+    pace = AdaptiveBatchSize(1_000_000)
     for _ in range(30):
         pace.took(pace.limit, pace.limit * cost)
     assert pace.limit * cost <= HOLD_S
@@ -29,13 +29,13 @@ def test_where_every_record_costs_the_same_a_batch_thinks_for_the_time_it_may(co
 
 
 def test_cheap_records_go_in_the_largest_batches() -> None:
-    pace = Pace(2000)
+    pace = AdaptiveBatchSize(2000)
     pace.took(2000, 2000 * 5e-6)
     assert pace.limit == 2000
 
 
 def test_one_slow_batch_is_forgotten() -> None:
-    pace = Pace(2000)
+    pace = AdaptiveBatchSize(2000)
     pace.took(100, 10.0)
     assert pace.limit == LEAST
     for _ in range(40):
@@ -56,16 +56,16 @@ class AllAtOnce(MemoryPort):
 def sizes(world, pace):
     for number in range(300):
         world.send("in", f"a{number}")
-    unit = world.unit(AllAtOnce, max_records=100, pace=pace)
+    processor = world.processor(AllAtOnce, max_records=100, pace=pace)
     found = []
-    fit = unit._fit
+    fit = processor._fit
 
     def watched(records, *others):
         found.append(len(records))
         return fit(records, *others)
 
-    unit._fit = watched
-    life = world.life(unit)
+    processor._fit = watched
+    life = world.life(processor)
     world.rest(life)
     life.close()
     assert len(world.said()) == 300
@@ -74,6 +74,6 @@ def sizes(world, pace):
 
 def test_a_unit_takes_fewer_records_at_once_when_they_cost_much(world) -> None:
     ticks = iter(range(10_000))
-    dear = Pace(100, clock=lambda: float(next(ticks)))  # every batch takes a second
+    dear = AdaptiveBatchSize(100, clock=lambda: float(next(ticks)))  # every batch takes a second
     assert max(sizes(type(world)(), None)) > LEAST
     assert max(sizes(world, dear)[1:]) <= LEAST

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from endocrine.pipeline.core.changelog import CLAIM_KEY, Entry, Recovered
-from endocrine.pipeline.core.checkpoint import Head, decode_head, encode_head
+from endocrine.pipeline.core.changelog import EPOCH_KEY, Entry, Recovered
+from endocrine.pipeline.core.checkpoint import Checkpoint, decode_checkpoint, encode_checkpoint
 from endocrine.pipeline.core.journal import inputs_digest, journal_record, runs_of
 from endocrine.pipeline.core.producer_dedup import RECENT, conflicts, pack, token, unpack
-from endocrine.pipeline.core.records import Fetched, Outgoing
+from endocrine.pipeline.core.records import Fetched, OutputRecord
 from endocrine.pipeline.core.seals import simulated_seals
 from endocrine.pipeline.core.watermarks import mark_of
-from endocrine.pipeline.runtime.merge_buffer import Inbox
+from endocrine.pipeline.runtime.merge_buffer import MergeBuffer
 
 
 def raw(offset, timestamp=0, key=b"k", value=b"v"):
@@ -25,23 +25,23 @@ def raw(offset, timestamp=0, key=b"k", value=b"v"):
 
 
 def test_a_head_comes_back_as_it_was():
-    out = Outgoing("t", 3, b"k", None, (("a", b"\x00\xff"), ("null", None)), True)
-    head = Head(7, 2, {"s": 5}, {"s<x/t/0": (4, 1)}, (("c", b"1"),), [out])
-    again = decode_head(encode_head(head))
-    assert again == head
-    assert encode_head(again) == encode_head(head)
-    assert isinstance(again.outbox[0], Outgoing)
+    out = OutputRecord("t", 3, b"k", None, (("a", b"\x00\xff"), ("null", None)), True)
+    checkpoint = Checkpoint(7, 2, {"s": 5}, {"s<x/t/0": (4, 1)}, (("c", b"1"),), [out])
+    again = decode_checkpoint(encode_checkpoint(checkpoint))
+    assert again == checkpoint
+    assert encode_checkpoint(again) == encode_checkpoint(checkpoint)
+    assert isinstance(again.outbox[0], OutputRecord)
 
 
 def test_bytes_that_are_no_head_are_refused():
     with pytest.raises(ValueError, match=r"not a head: .*expected form 1"):
-        decode_head(b"garbage")
+        decode_checkpoint(b"garbage")
 
 
 def test_the_journal_digest_is_that_of_the_last_of_the_outbox():
-    out = Outgoing("journal", 0, b"k", b"bytes", (), True)
-    assert Head(outbox=[out]).journal_digest == hashlib.sha256(b"bytes").hexdigest()
-    assert Head().journal_digest is None
+    out = OutputRecord("journal", 0, b"k", b"bytes", (), True)
+    assert Checkpoint(outbox=[out]).journal_digest == hashlib.sha256(b"bytes").hexdigest()
+    assert Checkpoint().journal_digest is None
 
 
 # ---- changelog ----
@@ -55,49 +55,49 @@ def recovered(*entries):
 
 def test_a_record_under_an_older_claim_than_the_latest_before_it_is_void():
     found = recovered(
-        (CLAIM_KEY, b"", 0), (b"sa", b"1", 0), (CLAIM_KEY, b"", 2), (b"sa", b"stale", 0), (b"sb", b"x", 0)
+        (EPOCH_KEY, b"", 0), (b"sa", b"1", 0), (EPOCH_KEY, b"", 2), (b"sa", b"stale", 0), (b"sb", b"x", 0)
     )
     assert found.store == {b"sa": b"1"}
     assert found.void == {b"sa", b"sb"}
-    assert found.claim == 2
+    assert found.epoch == 2
 
 
 def test_a_later_valid_record_mends_a_void_one():
-    found = recovered((CLAIM_KEY, b"", 0), (CLAIM_KEY, b"", 1), (b"sa", b"stale", 0), (b"sa", b"2", 1))
+    found = recovered((EPOCH_KEY, b"", 0), (EPOCH_KEY, b"", 1), (b"sa", b"stale", 0), (b"sa", b"2", 1))
     assert (found.store, found.void) == ({b"sa": b"2"}, set())
 
 
 def test_a_tombstone_removes_the_key_and_a_void_tombstone_does_not():
     assert recovered((b"sa", b"1", -1), (b"sa", None, -1)).store == {}
-    assert recovered((b"sa", b"1", -1), (CLAIM_KEY, b"", 1), (b"sa", None, -1)).store == {b"sa": b"1"}
+    assert recovered((b"sa", b"1", -1), (EPOCH_KEY, b"", 1), (b"sa", None, -1)).store == {b"sa": b"1"}
 
 
 # ---- inbox ----
 
 
 def test_at_equal_times_the_topic_named_first_is_read_first():
-    inbox = Inbox(("calls", "turns"))
-    inbox.add("turns", [raw(0, 5)])
-    inbox.add("calls", [raw(0, 5), raw(1, 6)])
-    assert [(topic, record.offset) for topic, record in inbox.take(9)] == [("calls", 0), ("turns", 0)]
+    buffer = MergeBuffer(("calls", "turns"))
+    buffer.add("turns", [raw(0, 5)])
+    buffer.add("calls", [raw(0, 5), raw(1, 6)])
+    assert [(topic, record.offset) for topic, record in buffer.take(9)] == [("calls", 0), ("turns", 0)]
 
 
 def test_nothing_is_taken_past_the_end_of_a_topic_that_was_not_quiet():
-    inbox = Inbox(("a", "b"))
-    inbox.add("a", [raw(0, 1)])
-    inbox.add("b", [raw(0, 2), raw(1, 3)])
-    assert [topic for topic, _ in inbox.take(9)] == ["a"]
-    assert inbox.quiet() == ["a"]
-    assert [topic for topic, _ in inbox.take(9)] == ["b", "b"]
+    buffer = MergeBuffer(("a", "b"))
+    buffer.add("a", [raw(0, 1)])
+    buffer.add("b", [raw(0, 2), raw(1, 3)])
+    assert [topic for topic, _ in buffer.take(9)] == ["a"]
+    assert buffer.quiet() == ["a"]
+    assert [topic for topic, _ in buffer.take(9)] == ["b", "b"]
 
 
 def test_what_comes_again_after_a_seek_is_dropped():
-    inbox = Inbox(("a",))
-    inbox.clear({"a": 2})
-    inbox.add("a", [raw(0), raw(1), raw(2)])
-    inbox.add("a", [raw(2), raw(3)])
-    assert [record.offset for _, record in inbox.take(9)] == [2, 3]
-    assert inbox.following == {"a": 4}
+    buffer = MergeBuffer(("a",))
+    buffer.clear({"a": 2})
+    buffer.add("a", [raw(0), raw(1), raw(2)])
+    buffer.add("a", [raw(2), raw(3)])
+    assert [record.offset for _, record in buffer.take(9)] == [2, 3]
+    assert buffer.following == {"a": 4}
 
 
 logs = st.lists(st.lists(st.integers(0, 3), max_size=8), min_size=1, max_size=3)
@@ -111,16 +111,16 @@ def test_an_inbox_gives_every_record_once_in_offset_order_and_by_time_where_all_
     for topic, gaps in zip(topics, steps, strict=True):
         now = 0
         stored[topic] = [raw(offset, now := now + gap) for offset, gap in enumerate(gaps)]
-    inbox, taken = Inbox(topics), []
+    buffer, taken = MergeBuffer(topics), []
     at = dict.fromkeys(topics, 0)
     while True:
         for topic in topics:  # pieces of any size, some of it again
             size, back = random.randint(1, 4), random.randint(0, min(2, at[topic]))
-            inbox.add(topic, stored[topic][at[topic] - back : at[topic] + size])
+            buffer.add(topic, stored[topic][at[topic] - back : at[topic] + size])
             at[topic] = min(len(stored[topic]), at[topic] + size)
-        while inbox and all(at[topic] == len(stored[topic]) for topic in inbox.quiet()):
-            taken += inbox.take(limit)
-        if not inbox and all(at[topic] == len(stored[topic]) for topic in topics):
+        while buffer and all(at[topic] == len(stored[topic]) for topic in buffer.quiet()):
+            taken += buffer.take(limit)
+        if not buffer and all(at[topic] == len(stored[topic]) for topic in topics):
             break
     for topic in topics:
         assert [record for name, record in taken if name == topic] == stored[topic]
@@ -190,13 +190,13 @@ def test_the_digest_of_inputs_tells_null_from_empty_and_key_from_value():
 
 def test_a_journal_record_names_the_one_before_and_refusals_only_where_there_are():
     read = [("a", raw(0))]
-    options = {"previous": "p" * 64, "policy": "0" * 64, "version": "v", "claim": 3, "seals": simulated_seals()}
+    options = {"previous": "p" * 64, "policy": "0" * 64, "version": "v", "epoch": 3, "seals": simulated_seals()}
     plain, refused = (
         journal_record("agent", 1, 2, read, **options),
         journal_record("agent", 1, 2, read, **options, refused="too large"),
     )
     entry = orjson.loads(plain.value)
-    assert (entry["previous"], entry["runs"], entry["claim"]) == ("p" * 64, [["a", 0, 1]], 3)
+    assert (entry["previous"], entry["runs"], entry["epoch"]) == ("p" * 64, [["a", 0, 1]], 3)
     assert "refused" not in entry
     assert orjson.loads(refused.value)["refused"] == "too large"
     assert plain.key == b"agent/1"

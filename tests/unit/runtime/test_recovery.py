@@ -13,10 +13,10 @@ from aiokafka.errors import IllegalStateError
 from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.core.seals import simulated_seals
 from endocrine.pipeline.process.settings import Settings
-from endocrine.pipeline.runtime.partition_processor import Unit
+from endocrine.pipeline.runtime.partition_processor import PartitionProcessor
 from endocrine.pipeline.runtime.worker import recovery as module
 from endocrine.pipeline.runtime.worker.app import build_app
-from endocrine.pipeline.runtime.worker.processor_manager import Body
+from endocrine.pipeline.runtime.worker.processor_manager import ProcessorManager
 
 Takeover = Callable[[], Awaitable[bool]]
 
@@ -32,7 +32,7 @@ class Units:
         self.failures: list[BaseException] = []
         self.agents: dict[str, Any] = {}
 
-    async def take_over(self, assigned: object) -> bool:
+    async def recover(self, assigned: object) -> bool:
         self.begun += 1
         takeover = self.takeovers.pop(0) if len(self.takeovers) > 1 else self.takeovers[0]
         return await takeover()
@@ -163,13 +163,13 @@ async def test_a_takeover_that_fails_for_another_reason_stops_the_worker(recover
 
 async def test_units_stopped_while_they_take_over_are_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     waits = asyncio.Event()
-    monkeypatch.setattr(Unit, "take_over", lambda self: waits.wait())
+    monkeypatch.setattr(PartitionProcessor, "recover", lambda self: waits.wait())
     errors: list[BaseException] = []
     settings = Settings(data_dir=tmp_path)
     broker: Any = SimpleNamespace(client_id="w", settings=settings)
-    body = Body(settings, AGENTS, broker, lambda: None, "v", simulated_seals(), errors.append)  # type: ignore[arg-type, return-value]
+    body = ProcessorManager(settings, AGENTS, broker, lambda: None, "v", simulated_seals(), errors.append)  # type: ignore[arg-type, return-value]
     body.consumer = SimpleNamespace(_thread=SimpleNamespace(_consumer=None))
-    taking = asyncio.create_task(body.take_over([SimpleNamespace(topic="interactions", partition=1)]))
+    taking = asyncio.create_task(body.recover([SimpleNamespace(topic="interactions", partition=1)]))
     await soon(lambda: bool(body.units))
     with suppress(asyncio.CancelledError):
         await body.stop_units()

@@ -6,11 +6,11 @@ import re
 import pytest
 
 from endocrine.pipeline.runtime.errors import Fatal, Fenced, Retry
-from endocrine.pipeline.runtime.worker.kafka_broker_port import KafkaPort
+from endocrine.pipeline.runtime.worker.kafka_broker_port import KafkaBrokerPort
 
 
 def rested(world, **options):
-    life = world.life(world.unit(**options))
+    life = world.life(world.processor(**options))
     world.rest(life)
     life.close()
     states = {entry.key: entry.value for entry in world.log.ever if entry.key.startswith(b"s")}
@@ -30,16 +30,16 @@ def test_what_is_said_and_remembered_does_not_depend_on_thinking_ahead(world):
 def test_batches_are_thought_while_others_are_written_and_each_is_spoken_before_the_next_is_remembered(world):
     for number in range(20):
         world.send("in", f"a{number}")
-    unit = world.unit(max_records=2, ahead=1)
+    processor = world.processor(max_records=2, ahead=1)
     thought_beside = []
-    fit = unit._fit
+    fit = processor._fit
 
     def watched(*arguments):
-        thought_beside.append(unit._written is not None)
+        thought_beside.append(processor._written is not None)
         return fit(*arguments)
 
-    unit._fit = watched
-    life = world.life(unit)
+    processor._fit = watched
+    life = world.life(processor)
     world.rest(life)
     life.close()
     assert thought_beside.count(True) >= 5
@@ -51,9 +51,9 @@ def test_batches_are_thought_while_others_are_written_and_each_is_spoken_before_
 def test_a_zombie_forgets_what_it_thought_ahead(world):
     for number in range(4):
         world.send("in", f"a{number}")
-    zombie = world.life(world.unit(max_records=2, ahead=1))
+    zombie = world.life(world.processor(max_records=2, ahead=1))
     world.until(zombie, "claims at")
-    owner = world.life(world.unit(max_records=2, ahead=1))
+    owner = world.life(world.processor(max_records=2, ahead=1))
     world.rest(owner)
     with pytest.raises(Fenced):
         world.rest(zombie)
@@ -64,7 +64,7 @@ def test_a_zombie_forgets_what_it_thought_ahead(world):
 # ---- on asyncio ----
 
 
-async def think(log, *, fail=None, slow=0):
+async def process(log, *, fail=None, slow=0):
     for _ in range(slow):
         await asyncio.sleep(0.001)
     log.append("thought")
@@ -83,40 +83,40 @@ async def write(log, *, fail=None, steps=3):
 
 
 @pytest.fixture
-def port():
-    return object.__new__(KafkaPort)
+def broker():
+    return object.__new__(KafkaBrokerPort)
 
 
-async def test_writing_is_begun_before_thinking(port):
+async def test_writing_is_begun_before_thinking(broker):
     log = []
-    assert await port.beside(write(log), think(log)) == "next"
+    assert await broker.run_concurrently(write(log), process(log)) == "next"
     assert log == ["begun", "thought", "written"]
 
 
-async def test_when_thinking_fails_what_is_being_written_is_finished_first(port):
+async def test_when_thinking_fails_what_is_being_written_is_finished_first(broker):
     log = []
     with pytest.raises(Retry):
-        await port.beside(write(log), think(log, fail=Retry("later")))
+        await broker.run_concurrently(write(log), process(log, fail=Retry("later")))
     assert log == ["begun", "thought", "written"]
 
 
-async def test_when_writing_fails_thinking_is_given_up(port):
+async def test_when_writing_fails_thinking_is_given_up(broker):
     log = []
     with pytest.raises(Fatal):
-        await port.beside(write(log, fail=Fatal("gone")), think(log, slow=1000))
+        await broker.run_concurrently(write(log, fail=Fatal("gone")), process(log, slow=1000))
     assert log == ["begun"]
 
 
-async def test_when_both_fail_the_failure_of_writing_is_told(port):
+async def test_when_both_fail_the_failure_of_writing_is_told(broker):
     log = []
     with pytest.raises(Fenced):
-        await port.beside(write(log, fail=Fenced("newer")), think(log, fail=Retry("later")))
+        await broker.run_concurrently(write(log, fail=Fenced("newer")), process(log, fail=Retry("later")))
 
 
 @pytest.mark.parametrize("turns", range(8))
-async def test_a_cancelled_caller_is_cancelled_only_when_the_write_is_finished(port, turns):
+async def test_a_cancelled_caller_is_cancelled_only_when_the_write_is_finished(broker, turns):
     log = []
-    task = asyncio.create_task(port.beside(write(log, steps=5), think(log, slow=2)))
+    task = asyncio.create_task(broker.run_concurrently(write(log, steps=5), process(log, slow=2)))
     for _ in range(turns + 2):
         await asyncio.sleep(0)
     task.cancel()

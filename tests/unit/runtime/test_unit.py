@@ -2,14 +2,14 @@
 
 import pytest
 
-from endocrine.pipeline.core.changelog import HEAD_KEY, state_key
-from endocrine.pipeline.core.checkpoint import Head, decode_head, encode_head
+from endocrine.pipeline.core.changelog import CHECKPOINT_KEY, state_key
+from endocrine.pipeline.core.checkpoint import Checkpoint, decode_checkpoint, encode_checkpoint
 from endocrine.pipeline.runtime.errors import Fatal, Fenced, Retry
-from simbroker.broker import Disk, MemoryPort
+from simbroker.broker import FakeStore, MemoryPort
 
 
-def heads(world):
-    return [decode_head(entry.value) for entry in world.log.ever if entry.key == HEAD_KEY]
+def checkpoints(world):
+    return [decode_checkpoint(entry.value) for entry in world.log.ever if entry.key == CHECKPOINT_KEY]
 
 
 def test_a_batch_is_remembered_spoken_and_journaled(world):
@@ -18,7 +18,7 @@ def test_a_batch_is_remembered_spoken_and_journaled(world):
     world.rest(life)
     life.close()
     assert world.said() == ["echo/a/0"]
-    assert [head.front for head in heads(world)] == [{"in": 1}]
+    assert [checkpoint.front for checkpoint in checkpoints(world)] == [{"in": 1}]
     assert [entry["runs"] for entry in world.values("journal")] == [[["in", 0, 1]]]
 
 
@@ -32,7 +32,7 @@ def test_a_crash_after_remember_is_made_good_by_the_successor(world):
     world.rest(second)
     second.close()
     assert world.said() == ["echo/a/0"]
-    assert len(heads(world)) == 1
+    assert len(checkpoints(world)) == 1
 
 
 def test_a_crash_before_remember_leaves_nothing(world):
@@ -86,7 +86,7 @@ def test_what_a_zombie_overwrote_is_written_again_head_included(world):
     owner = world.life()
     world.rest(owner)
     good = dict(owner.cr_frame.f_locals["self"]._store)
-    world.log.append([(state_key("ann"), b'[["stale"],""]'), (HEAD_KEY, b"stale")], claim=-1)
+    world.log.append([(state_key("ann"), b'[["stale"],""]'), (CHECKPOINT_KEY, b"stale")], epoch=-1)
     world.rest(owner)
     owner.close()
     assert {entry.key: entry.value for entry in world.log.ever[-2:]} == good
@@ -98,7 +98,7 @@ def test_a_successor_mends_what_a_zombie_overwrote(world):
     world.rest(owner)
     owner.close()
     kept = {entry.key: entry.value for entry in world.log.ever[1:]}
-    world.log.append([(state_key("ann"), b'[["stale"],""]')], claim=-1)
+    world.log.append([(state_key("ann"), b'[["stale"],""]')], epoch=-1)
     successor = world.life()
     world.rest(successor)
     successor.close()
@@ -109,15 +109,15 @@ def test_a_claim_that_was_compacted_away_still_fences_by_the_one_after_it(world)
     class Slow(MemoryPort):
         """Two others claim between its write and its reading of the gap."""
 
-        async def remember(self, items, claim):
+        async def remember(self, items, epoch):
             self._log.append([(b"c", b"{}")], -1)
-            base = await super().remember(items, claim)
+            base = await super().remember(items, epoch)
             self._log.append([(b"c", b"{}")], -1)
             self._log.compact(lag=False)
             return base
 
     world.send("in", "a")
-    zombie = world.life(world.unit(Slow))
+    zombie = world.life(world.processor(Slow))
     with pytest.raises(Fenced):
         world.rest(zombie)
     assert world.said() == []
@@ -125,27 +125,27 @@ def test_a_claim_that_was_compacted_away_still_fences_by_the_one_after_it(world)
 
 def test_a_failed_look_after_remember_is_fatal_for_what_was_remembered_must_be_spoken(world):
     class Deaf(MemoryPort):
-        async def remember(self, items, claim):
+        async def remember(self, items, epoch):
             self._log.append([(state_key("x"), b"null")], -1)
-            return await super().remember(items, claim)
+            return await super().remember(items, epoch)
 
         async def changelog_end(self):
             raise Retry("no answer")
 
     world.send("in", "a")
     with pytest.raises(Fatal, match="remembered, but cannot see who else wrote: no answer"):
-        world.rest(world.life(world.unit(Deaf)))
+        world.rest(world.life(world.processor(Deaf)))
 
 
 def test_a_head_beyond_the_topics_end_is_fatal_and_says_what_to_do(world):
-    head = Head(0, 1, {"in": 7})
-    world.log.append([(HEAD_KEY, encode_head(head))], claim=0)
+    checkpoint = Checkpoint(0, 1, {"in": 7})
+    world.log.append([(CHECKPOINT_KEY, encode_checkpoint(checkpoint))], epoch=0)
     with pytest.raises(Fatal, match=r"offset 7 of in, which ends at 0.*new prefix"):
         world.rest(world.life())
 
 
 def test_a_head_of_another_form_is_fatal(world):
-    world.log.append([(HEAD_KEY, b"\x97\x63\x00\x00\x80\x80\x90\x90")], claim=0)
+    world.log.append([(CHECKPOINT_KEY, b"\x97\x63\x00\x00\x80\x80\x90\x90")], epoch=0)
     with pytest.raises(Fatal, match=r"echo/0: head of form 99; expected 1"):
         world.rest(world.life())
 
@@ -153,7 +153,7 @@ def test_a_head_of_another_form_is_fatal(world):
 def test_what_does_not_fit_into_one_batch_is_cut(world):
     for number in range(6):
         world.send("also", f"a{number}", pad="x" * 3000)
-    life = world.life(world.unit(max_bytes=4096 + 12_000))
+    life = world.life(world.processor(max_bytes=4096 + 12_000))
     world.rest(life)
     life.close()
     assert world.said() == [f"echo/a{number}/0" for number in range(6)]
@@ -166,7 +166,7 @@ def test_what_does_not_fit_into_one_batch_is_cut(world):
 def test_a_record_whose_outputs_fit_into_no_batch_is_dead_lettered_and_the_journal_says_so(world):
     world.send("also", "huge", pad="x" * 3000, say=5)
     world.send("also", "small")
-    life = world.life(world.unit(max_bytes=4096 + 9000))
+    life = world.life(world.processor(max_bytes=4096 + 9000))
     world.rest(life)
     life.close()
     assert world.said() == ["echo/small/0"]
@@ -180,7 +180,7 @@ def test_a_record_whose_outputs_fit_into_no_batch_is_dead_lettered_and_the_journ
 def test_a_batch_that_fits_with_nothing_thought_neither_is_fatal(world):
     world.send("also", "a")
     with pytest.raises(Fatal, match="nothing thought; raise changelog_message_bytes"):
-        world.rest(world.life(world.unit(max_bytes=4096 + 100)))
+        world.rest(world.life(world.processor(max_bytes=4096 + 100)))
 
 
 def test_an_agent_that_fails_sets_the_record_aside_and_goes_on(world):
@@ -238,7 +238,7 @@ def test_a_copy_of_a_derived_record_is_dropped_and_journaled(world):
     life.close()
     assert world.said() == ["echo/d/0"]
     assert [entry["runs"] for entry in world.values("journal")] == [[["also", 0, 1]], [["also", 1, 1]]]
-    assert heads(world)[-1].marks == {"also<up/src/0": (5, 0)}
+    assert checkpoints(world)[-1].marks == {"also<up/src/0": (5, 0)}
 
 
 def test_topics_are_read_by_append_time_and_a_quiet_one_is_waited_for(world):
@@ -256,7 +256,7 @@ def test_topics_are_read_by_append_time_and_a_quiet_one_is_waited_for(world):
     world.send("in", "earlier")
     for number in range(8):
         world.send("also", f"later{number}")
-    life = world.life(world.unit(Late))
+    life = world.life(world.processor(Late))
     world.rest(life)
     life.close()
     assert world.said()[0] == "echo/earlier/0"
@@ -265,22 +265,22 @@ def test_topics_are_read_by_append_time_and_a_quiet_one_is_waited_for(world):
 
 @pytest.mark.parametrize("forgets", [False, True])
 def test_a_successor_on_the_same_disk_mends_what_its_predecessor_had_no_time_to(world, forgets):
-    class Forgetful(Disk):
-        def flush(self, position, claim, void):
-            super().flush(position, claim, set())
+    class Forgetful(FakeStore):
+        def flush(self, position, epoch, void):
+            super().flush(position, epoch, set())
 
     world.send("in", "a")
     owner = world.life()
     world.rest(owner)
     owner.close()
     kept = {entry.key: entry.value for entry in world.log.ever[1:]}
-    world.log.append([(state_key("ann"), b'[["stale"],""]')], claim=-1)
+    world.log.append([(state_key("ann"), b'[["stale"],""]')], epoch=-1)
     disk = {}
-    kind = Forgetful if forgets else Disk
-    interrupted = world.life(world.unit(store=kind(disk, world.log)))
+    kind = Forgetful if forgets else FakeStore
+    interrupted = world.life(world.processor(store=kind(disk, world.log)))
     world.until(interrupted, "claims at")  # it has recovered onto its disk, and stands before mending
     interrupted.close()
-    successor = world.life(world.unit(store=kind(disk, world.log)))
+    successor = world.life(world.processor(store=kind(disk, world.log)))
     world.rest(successor)
     successor.close()
     last = {entry.key: entry.value for entry in world.log.ever}

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from endocrine.pipeline.process.settings import Settings
-from endocrine.pipeline.views.consumer_lag import Fronts
+from endocrine.pipeline.views.consumer_lag import ConsumerLag
 from endocrine.pipeline.views.status import incidents as module
 from endocrine.pipeline.views.status.incidents import read_incidents
 from endocrine.pipeline.views.status.lag import LagRow, lag_rows
@@ -24,7 +24,7 @@ def agent(name, *sources):
 
 
 def test_lag_is_per_agent_and_partition_and_names_the_topics():
-    fronts = Fronts([agent("gating", "tool-calls", "modulations"), agent("bonds", "detections")])
+    fronts = ConsumerLag([agent("gating", "tool-calls", "modulations"), agent("bonds", "detections")])
     fronts.journal({"agent": "gating", "partition": 1, "runs": [["tool-calls", 0, 7]]})
     fronts.floor(("modulations", 1), 3)
     ends = {("tool-calls", 0): 0, ("tool-calls", 1): 9, ("modulations", 0): 0, ("modulations", 1): 3}

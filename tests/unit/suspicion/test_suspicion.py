@@ -46,7 +46,7 @@ def run(changes, policy=POLICY):
     state, said = None, []
     for trigger in changes:
         given_state = orjson.dumps(state)
-        thought, outputs = AGENT.think(state, trigger, policy)
+        thought, outputs = AGENT.process(state, trigger, policy)
         assert orjson.dumps(state) == given_state
         state = orjson.loads(orjson.dumps(thought))
         said.append(outputs[0].value["primitives"] if outputs else None)
@@ -57,7 +57,7 @@ def run(changes, policy=POLICY):
 
 
 def test_two_primitives_at_once_are_suspicious_and_the_record_is_as_published():
-    state, outputs = AGENT.think(["m.b"], change("m.a", "multi_actor", ts=7.0), POLICY)
+    state, outputs = AGENT.process(["m.b"], change("m.a", "multi_actor", ts=7.0), POLICY)
     assert list(outputs[0].value.items()) == [
         ("kind", "multi_actor_suspected"),
         ("identity", "ann"),
@@ -97,8 +97,8 @@ def test_what_it_said_itself_passes_without_effect():
         "ts": 1.0,
     }
     own = Trigger("attribution-changes", "suspicion/a/0", "ann", CHANGES.validate_python(record))
-    assert AGENT.think(["m.a"], own, POLICY) == (["m.a"], [])
-    assert AGENT.think(None, own, POLICY) == (None, [])
+    assert AGENT.process(["m.a"], own, POLICY) == (["m.a"], [])
+    assert AGENT.process(None, own, POLICY) == (None, [])
 
 
 def test_identities_are_looked_at_apart():
