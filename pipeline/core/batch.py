@@ -299,7 +299,7 @@ class Engine:
                 f"{topic}: key of {len(raw.key or b'')} bytes on partition {raw.partition} does not fit the record's "
                 f"identity (partition {partition_of(identity, self.partitions)}), though it was forwarded once already"
             )
-            self._set_aside_dead(topic, raw, "misrouted", message, done, sealed)
+            self._set_aside_dead(topic, raw, "misfit", message, done, sealed)
             return
         done.tally.rekeyed += 1
         if self.catalogue[topic].owner != self.agent.name:

@@ -12,7 +12,7 @@ from endocrine.pipeline.core.records import Headers
 
 EPOCH_KEY = b"c"
 CHECKPOINT_KEY = b"h"
-CLAIM_HEADER = "epoch"
+CLAIM_HEADER = "claim"
 
 
 def state_key(key: str) -> bytes:

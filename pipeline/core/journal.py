@@ -75,7 +75,7 @@ def journal_record(
         "previous": previous,
         "policy": policy,
         "version": version,
-        "epoch": epoch,
+        "claim": epoch,
     }
     if refused is not None:
         entry["refused"] = refused

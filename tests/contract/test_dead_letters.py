@@ -111,7 +111,7 @@ async def test_malformed_records_are_dead_letters_as_they_came_and_the_good_arou
         await producer.flush()
         await at_rest(worker, consumer)
         bodies = list(worker.body.units.values()) if worker.body else []
-        thought = {unit.name: unit.tally.thought + unit.tally.copies + unit.tally.rejected for unit in bodies}
+        thought = {unit.name: unit.tally.prepared + unit.tally.copies + unit.tally.rejected for unit in bodies}
     await producer.stop()
     await consumer.stop()
     logs = await read_logs(settings, [f"{topic}.dlq" for topic in GOOD])
@@ -171,7 +171,7 @@ async def test_a_record_forwarded_once_that_still_does_not_fit_is_a_dead_letter(
     await producer.stop()
     await consumer.stop()
     (dead,) = (await read_logs(settings, ["signals.dlq"]))["signals.dlq", place]
-    assert dict(dead.headers)["endocrine-error-kind"] == b"misrouted"
+    assert dict(dead.headers)["endocrine-error-kind"] == b"misfit"
     assert b"forwarded once" in dict(dead.headers)["endocrine-error"]
 
 

@@ -51,7 +51,7 @@ async def at_rest(worker: Worker, consumer: AIOKafkaConsumer, *, patience_s: flo
             assert worker.failure is None, worker.failure
             ends = await consumer.end_offsets(places)
             behind = any(
-                unit.critical or unit.head.front.get(topic, 0) < ends[TopicPartition(prefix + topic, n)]
+                unit.critical or unit.checkpoint.front.get(topic, 0) < ends[TopicPartition(prefix + topic, n)]
                 for (_, n), unit in body.units.items()
                 for topic in unit.engine.agent.sources
             )

@@ -46,7 +46,7 @@ class Design:
     """
 
     processor: type[PartitionProcessor] = PartitionProcessor
-    broker: type[MemoryPort] = MemoryPort
+    port: type[MemoryPort] = MemoryPort
     engine: type[Engine] = Engine
     disk: type[FakeStore] = FakeStore
     lag: bool = True
@@ -164,7 +164,7 @@ def _begin(world: World, key: Key) -> Life:
     agent, partition = key
     number = world.starts[key] = world.starts.get(key, 0) + 1
     rates, design, sources = world.rates, world.design, world.agents[agent].sources
-    broker = design.broker(
+    port = design.port(
         world.broker,
         f"{agent}{partition}.{number}",
         agent,
@@ -184,7 +184,7 @@ def _begin(world: World, key: Key) -> Life:
     processor = design.processor(
         world.engines[agent],
         partition,
-        broker,
+        port,
         store,
         lambda: policy(world.policy_number),
         max_records=rates.max_records,

@@ -32,7 +32,7 @@ def test_what_is_shown_of_a_text(text, shown, left_out):
 @given(
     st.text(alphabet="ab `\n"),
     st.text(alphabet="ab \n"),
-    st.sampled_from(["process", "thinking", "thought", "reasoning"]),
+    st.sampled_from(["think", "thinking", "thought", "reasoning"]),
 )
 def test_a_block_at_the_head_leaves_the_answer_alone(answer, thought, tag):
     assert visible(f"<{tag}>{thought}</{tag}>{answer}") == (answer.lstrip(), len(thought))

@@ -105,7 +105,7 @@ def test_a_redriven_record_is_thought_and_its_outputs_bear_the_first_id():
     landed = Fetched(PLACE, 30, 3000, out.key, out.value, out.own)
     marks = {f"interactions<modulation/interactions/{PLACE}": (20, 0)}
     done = engine.process([("interactions", landed)], shipped_policy(), lambda key: None, marks, partition=PLACE)
-    assert done.tally.thought == 1
+    assert done.tally.prepared == 1
     ids = [dict(said.own)["ce_id"].decode() for said in done.outputs]
     assert ids
     assert all(name.startswith(f"modulation/interactions/{PLACE}/7/") for name in ids)

@@ -68,7 +68,7 @@ FORGED = [
 def test_a_forged_header_of_ours_is_ignored_remembered_nowhere_and_not_passed_on(header):
     reader = Reader()
     done = reader.read((b"ann", opened(), (header, ("mine", b"x"))))
-    assert (done.tally.thought, done.marks) == (1, {})
+    assert (done.tally.prepared, done.marks) == (1, {})
     assert all(header not in out.own for out in done.outputs)
     moved = Reader().read((b"?", opened(), (header, ("mine", b"x")))).aside[0]
     assert header not in moved.own
@@ -80,9 +80,9 @@ def test_a_forged_place_far_ahead_makes_no_later_record_vanish():
     reader.read((b"ann", opened(), (("endocrine-rekeyed-from", f"interactions/{1 - ANN % 2}/{FAR}".encode()),)))
     moved = reader.read((b"wrong", opened(audit_id="t2"), ())).aside[0]
     landed = reader.read((moved.key, moved.value, moved.own))
-    assert landed.tally.thought == 1
+    assert landed.tally.prepared == 1
     again = reader.read((moved.key, moved.value, moved.own))
-    assert (again.tally.thought, again.tally.copies) == (0, 1)
+    assert (again.tally.prepared, again.tally.copies) == (0, 1)
 
 
 def test_what_was_forged_is_on_record_for_replay_without_keys():
@@ -96,7 +96,7 @@ def test_a_record_without_a_seal_on_a_topic_that_only_we_write_is_a_dead_letter(
     done = Reader(owner).read((b"ann", {"identity": "ann"}, ()), topic=topic)
     (letter,) = done.aside
     assert (error_of(letter), letter.topic) == ("unsealed", f"{topic}.dlq")
-    assert (done.tally.thought, done.tally.unsealed) == (0, 1)
+    assert (done.tally.prepared, done.tally.unsealed) == (0, 1)
 
 
 def test_a_sealed_record_that_is_appended_again_is_a_copy_and_on_another_partition_a_dead_letter():
@@ -104,7 +104,7 @@ def test_a_sealed_record_that_is_appended_again_is_a_copy_and_on_another_partiti
     (modulation,) = reader.read((b"ann", opened(), ())).outputs
     first = gate.read((modulation.key, modulation.value, modulation.own), topic="modulations")
     second = gate.read((modulation.key, modulation.value, modulation.own), topic="modulations")
-    assert (first.tally.thought, second.tally.thought, second.tally.copies) == (1, 0, 1)
+    assert (first.tally.prepared, second.tally.prepared, second.tally.copies) == (1, 0, 1)
     raw = Fetched((ANN + 1) % 4, 0, 1_000_000, modulation.key, modulation.value, modulation.own)
     done = gate.engine.process([("modulations", raw)], shipped_policy(), {}.get, {}, partition=raw.partition)
     assert [error_of(letter) for letter in done.aside] == ["unsealed"]
@@ -112,7 +112,7 @@ def test_a_sealed_record_that_is_appended_again_is_a_copy_and_on_another_partiti
 
 def test_an_empty_ce_id_is_none_and_two_of_them_are_two_records():
     done = Reader().read((b"ann", opened(), (("ce_id", b""),)), (b"ann", opened(audit_id="t2"), (("ce_id", b""),)))
-    assert (done.tally.thought, done.tally.rejected) == (2, 0)
+    assert (done.tally.prepared, done.tally.rejected) == (2, 0)
 
 
 @pytest.mark.parametrize("ce_id", [b"x" * 900, b"\xff\xfe"])
@@ -159,11 +159,11 @@ def test_what_does_not_fit_into_its_dead_letter_topic_leaves_an_excerpt_with_len
 def test_a_time_that_lies_too_far_after_the_append_time_is_a_dead_letter(ahead, dead):
     done = Reader().read((b"ann", opened(ts=max(0.0, 1000.0 + ahead)), ()))
     assert [error_of(letter) for letter in done.aside] == (["future_time"] if dead else [])
-    assert done.tally.thought == (not dead)
+    assert done.tally.prepared == (not dead)
 
 
 def test_where_no_broker_took_a_record_its_time_is_not_bounded():
-    assert Reader().read((b"ann", opened(ts=2.5e11), ()), timestamp=-1).tally.thought == 1
+    assert Reader().read((b"ann", opened(ts=2.5e11), ()), timestamp=-1).tally.prepared == 1
 
 
 def test_a_structured_cloudevent_is_named_with_what_to_send():

@@ -58,9 +58,9 @@ class World:
             headers = (*headers, ("endocrine-seal", SEALS.seal(topic, 0, identity.encode(), content, *parts)))
         self.broker.append("input", OutputRecord(topic, 0, identity.encode(), content, headers, False))
 
-    def processor(self, broker=MemoryPort, max_records=10, max_bytes=1 << 20, ahead=1000, store=None, pace=None):
+    def processor(self, port=MemoryPort, max_records=10, max_bytes=1 << 20, ahead=1000, store=None, pace=None):
         self.units += 1
-        mine = broker(self.broker, f"u{self.units}", "echo", 0, Echo.sources, random.Random(1), unrest=0, faults=0)
+        mine = port(self.broker, f"u{self.units}", "echo", 0, Echo.sources, random.Random(1), unrest=0, faults=0)
         policy = SimpleNamespace(digest="0" * 64, document=SimpleNamespace(time=SimpleNamespace(ahead_s=300.0)))
         return PartitionProcessor(
             self.engine,

@@ -36,16 +36,16 @@ def pressed():
 
 
 @pytest.fixture
-def broker(pressed):
+def port(pressed):
     def made(broker):
         return KafkaBrokerPort(broker, "agent", 0, ["in"], on_pressure=pressed.append, buffer_bytes=1000)
 
     return made
 
 
-async def test_markers_between_and_after_records_are_passed_without_reading_again(broker):
+async def test_markers_between_and_after_records_are_passed_without_reading_again(port):
     broker = Broker()
-    one = broker(broker)
+    one = port(broker)
     await one.seek({"in": 3})
     one.arrive("in", [raw(3)], 3, 5)
     one.arrive("in", [], 5, 7)
@@ -65,8 +65,8 @@ async def test_markers_between_and_after_records_are_passed_without_reading_agai
     assert one.done("in") == 12, "only markers lie behind the last record"
 
 
-async def test_what_was_fetched_beyond_a_gap_waits_until_the_gap_was_read(broker):
-    one = broker(broker := Broker([raw(1)]))
+async def test_what_was_fetched_beyond_a_gap_waits_until_the_gap_was_read(port):
+    one = port(broker := Broker([raw(1)]))
     await one.seek({"in": 0})
     one.arrive("in", [raw(6)], 5, 7)
     runs = await one.fetch(wait=False)
@@ -75,8 +75,8 @@ async def test_what_was_fetched_beyond_a_gap_waits_until_the_gap_was_read(broker
     assert runs[-1].next_offset == 7
 
 
-async def test_where_nothing_arrives_markers_at_the_end_are_passed_too(broker):
-    one = broker(Broker(end=4))
+async def test_where_nothing_arrives_markers_at_the_end_are_passed_too(port):
+    one = port(Broker(end=4))
     await one.seek({"in": 2})
     one._news.set()
     (run,) = await one._overlooked()
@@ -84,8 +84,8 @@ async def test_where_nothing_arrives_markers_at_the_end_are_passed_too(broker):
     assert one.done("in") == 4
 
 
-async def test_keys_and_headers_count_for_the_pressure_too(broker, pressed):
-    one = broker(Broker())
+async def test_keys_and_headers_count_for_the_pressure_too(port, pressed):
+    one = port(Broker())
     await one.seek({})
     one.arrive("in", [SimpleNamespace(offset=0, key=b"k" * 600, value=None, headers=[("h", b"x" * 600)])], 0, 1)
     assert pressed == [True]

@@ -35,10 +35,10 @@ def drive(life: Any) -> None:
 
 def processor(broker: MemoryBroker, store: Any, seed: int) -> tuple[PartitionProcessor, Watched]:
     agent = cast(fine=False)["x"]
-    broker = Watched(broker, f"x0.{seed}", "x", 0, agent.sources, random.Random(seed), unrest=0.0, faults=0.0)
-    broker.starts = []
+    port = Watched(broker, f"x0.{seed}", "x", 0, agent.sources, random.Random(seed), unrest=0.0, faults=0.0)
+    port.starts = []
     engine = Engine(agent, PARTITIONS, "sim", Sizes(), simulated_seals(), CATALOGUE)
-    return PartitionProcessor(engine, 0, broker, store, lambda: policy(0), max_records=4, max_bytes=1 << 20), broker
+    return PartitionProcessor(engine, 0, port, store, lambda: policy(0), max_records=4, max_bytes=1 << 20), port
 
 
 def feed(broker: MemoryBroker, names: range) -> None:
@@ -61,11 +61,11 @@ def test_a_takeover_with_a_durable_store_reads_only_the_rest_of_the_changelog(tm
     store = RocksStore(tmp_path / "x", max_age_s=1000)
     assert dict(store) == remembered
     assert CHECKPOINT_KEY in remembered
-    second, broker = processor(broker, store, 2)
+    second, port = processor(broker, store, 2)
     life = second.run()
     drive(life)
     life.close()
-    assert broker.starts[0] > 1, "the changelog was read from its beginning"
+    assert port.starts[0] > 1, "the changelog was read from its beginning"
     reference, _ = processor(broker, {}, 3)
     life = reference.run()
     drive(life)
@@ -83,10 +83,10 @@ def test_a_store_that_is_ahead_of_its_changelog_is_thrown_away(tmp_path: Path) -
     store = RocksStore(tmp_path / "x", max_age_s=1000)
     store[b"sghost"] = b'[1,""]'
     store.flush(10_000, 9_000, set())
-    mine, broker = processor(broker, store, 1)
+    mine, port = processor(broker, store, 1)
     life = mine.run()
     drive(life)
     life.close()
-    assert broker.starts[0] == 0
+    assert port.starts[0] == 0
     assert b"sghost" not in store
     store.close()

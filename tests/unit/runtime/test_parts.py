@@ -196,7 +196,7 @@ def test_a_journal_record_names_the_one_before_and_refusals_only_where_there_are
         journal_record("agent", 1, 2, read, **options, refused="too large"),
     )
     entry = orjson.loads(plain.value)
-    assert (entry["previous"], entry["runs"], entry["epoch"]) == ("p" * 64, [["a", 0, 1]], 3)
+    assert (entry["previous"], entry["runs"], entry["claim"]) == ("p" * 64, [["a", 0, 1]], 3)
     assert "refused" not in entry
     assert orjson.loads(refused.value)["refused"] == "too large"
     assert plain.key == b"agent/1"

@@ -83,40 +83,40 @@ async def write(log, *, fail=None, steps=3):
 
 
 @pytest.fixture
-def broker():
+def port():
     return object.__new__(KafkaBrokerPort)
 
 
-async def test_writing_is_begun_before_thinking(broker):
+async def test_writing_is_begun_before_thinking(port):
     log = []
-    assert await broker.run_concurrently(write(log), process(log)) == "next"
+    assert await port.run_concurrently(write(log), process(log)) == "next"
     assert log == ["begun", "thought", "written"]
 
 
-async def test_when_thinking_fails_what_is_being_written_is_finished_first(broker):
+async def test_when_thinking_fails_what_is_being_written_is_finished_first(port):
     log = []
     with pytest.raises(Retry):
-        await broker.run_concurrently(write(log), process(log, fail=Retry("later")))
+        await port.run_concurrently(write(log), process(log, fail=Retry("later")))
     assert log == ["begun", "thought", "written"]
 
 
-async def test_when_writing_fails_thinking_is_given_up(broker):
+async def test_when_writing_fails_thinking_is_given_up(port):
     log = []
     with pytest.raises(Fatal):
-        await broker.run_concurrently(write(log, fail=Fatal("gone")), process(log, slow=1000))
+        await port.run_concurrently(write(log, fail=Fatal("gone")), process(log, slow=1000))
     assert log == ["begun"]
 
 
-async def test_when_both_fail_the_failure_of_writing_is_told(broker):
+async def test_when_both_fail_the_failure_of_writing_is_told(port):
     log = []
     with pytest.raises(Fenced):
-        await broker.run_concurrently(write(log, fail=Fenced("newer")), process(log, fail=Retry("later")))
+        await port.run_concurrently(write(log, fail=Fenced("newer")), process(log, fail=Retry("later")))
 
 
 @pytest.mark.parametrize("turns", range(8))
-async def test_a_cancelled_caller_is_cancelled_only_when_the_write_is_finished(broker, turns):
+async def test_a_cancelled_caller_is_cancelled_only_when_the_write_is_finished(port, turns):
     log = []
-    task = asyncio.create_task(broker.run_concurrently(write(log, steps=5), process(log, slow=2)))
+    task = asyncio.create_task(port.run_concurrently(write(log, steps=5), process(log, slow=2)))
     for _ in range(turns + 2):
         await asyncio.sleep(0)
     task.cancel()
