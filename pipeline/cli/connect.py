@@ -9,7 +9,7 @@ import typer
 
 from endocrine.pipeline.cli.common import Bootstrap, settings_of
 from endocrine.pipeline.cli.group import command_group
-from endocrine.pipeline.connectors.names import CONNECTORS
+from endocrine.pipeline.connectors.names import CONNECTORS, TOGETHER
 from endocrine.pipeline.process.logs import set_up_logs
 
 READY_FILE = typer.Option(help="File to create once it works.")
@@ -19,6 +19,7 @@ _HELP = {
     + _CODES,
     "tools": "Run tool calls that the gate allowed, of turns that we answer (ENDOCRINE_TOOL_CALLS=all: of all turns). "
     + _CODES,
+    "all": "All of them in one process, for one machine. Needs OPENAI_API_KEY; docs/models.md. " + _CODES,
     "timekeeper": "Tell agents that time passed, where a deadline would pass unnoticed. " + _CODES,
 }
 
@@ -27,15 +28,16 @@ def register(app: typer.Typer) -> None:
     """Add the group; the connectors themselves are imported when they run."""
     group = command_group("Run a connector until SIGINT or SIGTERM.")
     for name in CONNECTORS:
-        group.command(name, help=_HELP[name])(_command(name))
+        group.command(name, help=_HELP[name])(_command(name, CONNECTORS[name]))
+    group.command("all", help=_HELP["all"])(_command("all", TOGETHER))
     app.add_typer(group, name="connect")
 
 
-def _command(name: str) -> Callable[..., None]:
+def _command(name: str, module: str) -> Callable[..., None]:
     def connect(ready_file: Annotated[Path | None, READY_FILE] = None, bootstrap: Bootstrap = None) -> None:
         set_up_logs()
         settings = settings_of(bootstrap)
-        main = importlib.import_module(CONNECTORS[name]).main
+        main = importlib.import_module(module).main
         raise typer.Exit(main(settings, lambda: ready_file.touch() if ready_file else None))
 
     return connect

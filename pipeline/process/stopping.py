@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-SERVICES = ("worker", "connect", "run", "demo", "chat", "project")
+SERVICES = ("worker", "connect", "run", "demo", "chat", "project", "gateway")
 """Commands that run until they are asked to stop. Of the others, one that is interrupted has failed."""
 _stop: Callable[[], object] | None = None
 _whole_life = False

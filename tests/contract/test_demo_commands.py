@@ -66,7 +66,7 @@ class Started:
             raise AssertionError(f"still running {DEADLINE_S} s after it was to end: {told}") from None
 
     def others(self) -> dict[int, str]:
-        """Processes that name our folder: Kafka, Valkey and worker."""
+        """Processes that name our folder: Kafka, Valkey and worker; of a run also gateway and connectors."""
         return naming(self.folder / "data")
 
     def worker(self) -> int | None:
@@ -276,7 +276,7 @@ def test_nothing_outlives_a_run_that_is_killed_and_a_second_one_in_its_folder_is
     second = start("run")
     assert second.ended() == 1
     assert f"(process {run.process.pid}) uses the data folder" in second.err.read_text()
-    assert len(run.others()) == 3
+    assert len(run.others()) == 5
     run.process.kill()
     wait_for(lambda: run.others() == {})
 

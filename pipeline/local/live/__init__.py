@@ -3,6 +3,7 @@
 session.py    the composition: what is started, in which order, and how it ends
 folder.py     the data folder: one run at a time; where the feed goes on
 worker.py     the worker as a child process, restarted when it dies
+doors.py      gateway and connectors, children too; a scripted stand-in until a key is given
 members.py    dead members of a consumer group taken out
 feeder.py     the bundled scenario onto the source topics
 watcher.py    derived topics and the journal, read without a group

@@ -1,6 +1,7 @@
 """One run, from start to end: stack, topics, worker, read models, feed, view; ended in the opposite order.
 
-Start: 1 hold the folder; 2 local stack; 3 topics; 4 worker; 5 read models and watcher; 6 view; 7 feed.
+Start: 1 hold the folder; 2 local stack; 3 topics; 4 worker, and beside it gateway and connectors; 5 read models and
+watcher; 6 view; 7 feed.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ from endocrine.pipeline.kafka.admin import ensure_topics
 from endocrine.pipeline.kafka.members import evict
 from endocrine.pipeline.local import stack as local_stack
 from endocrine.pipeline.local.live.display import face
+from endocrine.pipeline.local.live.doors import Doors
 from endocrine.pipeline.local.live.feeder import Feeder
 from endocrine.pipeline.local.live.folder import Place, emptied, held
 from endocrine.pipeline.local.live.status import Rate, Status
@@ -30,7 +32,7 @@ from endocrine.pipeline.local.live.summary import summary
 from endocrine.pipeline.local.live.totals import Totals
 from endocrine.pipeline.local.live.view_state import ViewState
 from endocrine.pipeline.local.live.watcher import Watcher
-from endocrine.pipeline.local.live.worker import RESTARTS, WorkerChild
+from endocrine.pipeline.local.live.worker import RESTARTS, WorkerChild, WorkerFailed
 from endocrine.pipeline.local.prepare import prepared
 from endocrine.pipeline.local.stack import LocalStack
 from endocrine.pipeline.process import stopping
@@ -143,6 +145,8 @@ class Session:
         )
         self._ending.push_async_callback(worker.stop)
         self._begin(worker.run())
+        if not self._plan.demo:
+            await self._open_doors()
         with self._face.step("worker takes over its partitions"):
             watcher = Watcher(self._settings, AGENTS, self._deliver, whole=self._plan.demo)
             self._ending.push_async_callback(_soon, watcher.stop)
@@ -166,6 +170,32 @@ class Session:
         self._face.close()
         for line in summary(self._totals, feeder.sent, time.monotonic() - started):
             self._face.say(line)
+
+    async def _open_doors(self) -> None:
+        """Start what applications use, beside the worker; nobody waits for it."""
+
+        async def nothing() -> None:
+            """Its consumers are in groups of their own, or in none."""
+
+        doors = Doors(self._settings, note=self._note, bury=nothing, ours=self._plan.bootstrap is None)
+        self._ending.push_async_callback(doors.stop)
+        await doors.start()
+        for child in doors.children:
+            self._begin(self._kept(child))
+        self._begin(self._announced(doors))
+
+    async def _kept(self, child: WorkerChild) -> None:
+        try:
+            await child.run()
+        except WorkerFailed as error:
+            self._note(str(error).partition("\n")[0])
+
+    async def _announced(self, doors: Doors) -> None:
+        """Say where the gateway is once everything behind it works."""
+        for child in doors.children:
+            await child.ready.wait()
+        self._status.gateway = doors.label
+        self._note(doors.label)
 
     async def _start_stack(self) -> LocalStack | None:
         """The local stack, or what of it is not somewhere else; None where all is. The settings say where they are."""

@@ -38,3 +38,5 @@ class Status:
     """Records to read, per agent."""
     dead: int = 0
     note: str = ""
+    gateway: str = ""
+    """Where applications reach us, and who answers; shown while there is no note."""

@@ -116,6 +116,8 @@ def _foot(board: ViewState, status: Status, width: int) -> list[Text]:
         message, style = status.note, "bold yellow"
     elif board.dead:
         message, style = f"dead letter: {board.dead['topic']}: {board.dead['error']}", "red"
+    elif status.gateway:
+        message, style = status.gateway, "dim"
     lines = [Text(fit(f" {line}", width), style=style) for line in wrapped(message, width - 1, _FOOT)]
     legend = Text(fit(_legend(width), width), style="dim")
     return [legend, *(lines or [Text(fit("", width))])] if len(lines) < _FOOT else lines

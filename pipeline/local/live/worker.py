@@ -38,7 +38,8 @@ class WorkerChild:
     """One worker process. `run` keeps it alive until cancelled; then `stop`.
 
     note: told what a person should know. bury: called after a death, before the restart. name, command: of another
-    long-lived command of ours that takes `--ready-file`, such as a connector. extra: variables of its environment.
+    long-lived command of ours that takes `--ready-file`, such as a connector. extra: variables of its environment;
+    without: those it does not get.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class WorkerChild:
         name: str = "worker",
         command: Sequence[str] = ("worker",),
         extra: Mapping[str, str] | None = None,
+        without: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.log = settings.data_dir / f"{name}.log"
@@ -59,6 +61,7 @@ class WorkerChild:
         self._ready_file = settings.data_dir / f"{name}.ready"
         self._command = command
         self._extra = extra or {}
+        self._without = without
         self._settings = settings
         self._note = note
         self._bury = bury
@@ -101,6 +104,7 @@ class WorkerChild:
         command: list[str | Path] = [sys.executable, "-m", "endocrine.pipeline.cli", *self._command]
         command += ["--ready-file", self._ready_file]
         env = {**os.environ, **environment(self._settings), **self._extra}
+        env = {variable: text for variable, text in env.items() if variable not in self._without}
         # Its broker ends with us too, and a worker that waits for a broker takes long to end; a kill loses nothing.
         self._process = child.spawn(command, self.log, env=env, orphan_signal=signal.SIGKILL)
 

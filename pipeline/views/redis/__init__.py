@@ -1,4 +1,4 @@
-"""Redis read models, projected from the compacted topics and the bond events.
+"""Redis read models, projected from the compacted topics, turns, audits, incidents and bond events.
 
 keys.py     names of the keys
 writes.py   one record -> one guarded write; pure

@@ -19,9 +19,10 @@ from endocrine.pipeline.core.records import SourceRecord
 from endocrine.pipeline.kafka import clients
 from endocrine.pipeline.kafka.fetching import covered, hold_fetches
 from endocrine.pipeline.process.cancelling import cancelled
+from endocrine.pipeline.process.seal_keys import known_seals
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.views.redis.store import NOTHING, Batch, Store
-from endocrine.pipeline.views.redis.writes import TOPICS, writes_of
+from endocrine.pipeline.views.redis.writes import PROVED, TOPICS, writes_of
 
 _IDLE_MS = 1000
 """How long a fetch waits; also how often a quiet projection looks whether Redis still holds what was written."""
@@ -46,13 +47,15 @@ class ProjectionError(RuntimeError):
 class Projection(ConsumerRebalanceListener):  # type: ignore[misc]
     """Keeps the Redis read models up to date. `run` once; `stop` ends it from another task.
 
-    Several may run in one group: they share the partitions. Raises ValueError when settings name no Redis.
+    Several may run in one group: they share the partitions. Raises ValueError when settings name no Redis, SealKeyError
+    when a file of seal keys is named and cannot be used.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._store = Store(settings)
         self._names = {settings.prefix + name: name for name in TOPICS}
+        self._seals = known_seals(settings)
         self._placed: dict[TopicPartition, int] = {}
         """The position in Redis of each partition that we read from there on."""
         self._uncommitted: dict[TopicPartition, int] = {}
@@ -169,7 +172,11 @@ class Projection(ConsumerRebalanceListener):  # type: ignore[misc]
             _log.warning("record not projected", record=f"{source}/{record.offset}", kind=malformed.kind)
 
         max_bytes = self._settings.topic_message_bytes
-        writes = writes_of(self._names[partition.topic], source, records, max_bytes, skip)
+        topic = self._names[partition.topic]
+        proved = records
+        if topic in PROVED and (seals := self._seals) is not None:
+            proved = [record for record in records if seals.valid(topic, record, dict(record.headers))]
+        writes = writes_of(topic, source, proved, max_bytes, skip)
         end = records[-1].offset + 1
         applied = await self._store.apply(Batch(source, start, end, writes))
         if partition not in self._placed:

@@ -2,6 +2,8 @@
 
 EVENTS_PREFIX = "events:"
 GUARD_PREFIX = "endocrine:guard:"
+VIEW_PREFIX = "endocrine:view:"
+TURN_PREFIX = f"{VIEW_PREFIX}turn:"
 
 
 def bond(user_id: str) -> str:
@@ -25,8 +27,33 @@ def style(identity: str) -> str:
 
 
 def guard(key: str) -> str:
-    """Hash beside each of the above: what has been applied to it. Not under `abl:`, which others list."""
-    return GUARD_PREFIX + key
+    """Hash beside each of the above: what has been applied to it. Not under `abl:`, which others list.
+
+    Views (below) hold it themselves: they may be dropped whole, and expire.
+    """
+    return key if key.startswith(VIEW_PREFIX) else GUARD_PREFIX + key
+
+
+def turn(audit_id: str) -> str:
+    """Hash: what is known of a turn by part: `opened`, `closed`, `modulation`, `audit/<supplement>`; no content."""
+    return f"{TURN_PREFIX}{audit_id}"
+
+
+def turns(identity: str | None = None, project: str | None = None) -> str:
+    """Sorted set by append time: audit ids of an identity, of a project, or of all."""
+    if identity is not None:
+        return f"{VIEW_PREFIX}turns:identity:{identity}"
+    return f"{VIEW_PREFIX}turns" if project is None else f"{VIEW_PREFIX}turns:project:{project}"
+
+
+def incidents() -> str:
+    """Sorted set by append time: the JSON incidents, byte for byte the topic's."""
+    return f"{VIEW_PREFIX}incidents"
+
+
+def analytics() -> str:
+    """Hash: `tool/partition` -> the JSON figures of that partition."""
+    return f"{VIEW_PREFIX}analytics"
 
 
 def positions(group: str) -> str:

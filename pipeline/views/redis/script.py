@@ -8,9 +8,12 @@ flush, the tail of its log after a crash), the position is lost with it, the nex
 projection replays from there.
 
     KEYS  positions, then per write: key, guard
-    ARGV  topic/partition, start, end, events kept, seconds a guard outlives its deleted key,
+    ARGV  topic/partition, start, end, events kept, seconds a guard outlives its deleted key, members of a sorted set
+          kept, seconds a view lives after its last write,
           then per write: verb, mark, offset, ordinal, field, value
-    verbs set, hset (field), push; del, hdel (field)
+    verbs set, hset (field), push; del, hdel (field);
+          view (field of a hash that holds its own marks); list (a member, `field`, of a sorted set under the score
+          `offset`; where `value` is not empty, it is the prefix of a key that goes with a member that falls out)
 
 Every key is named in KEYS, but keys of one batch lie in many slots: one Redis (with replicas or sentinels), no cluster.
 Keys of the wrong type are left alone and named in the answer. Any other error stops the script; Redis refuses for want
@@ -24,12 +27,36 @@ if stored < tonumber(ARGV[2]) then
 end
 local kept = tonumber(ARGV[4])
 local answer = {'applied'}
-local at = 6
+local listed, lives = tonumber(ARGV[6]), tonumber(ARGV[7])
+local at = 8
 for i = 2, #KEYS, 2 do
   local key, guard = KEYS[i], KEYS[i + 1]
   local verb, mark, field, value = ARGV[at], ARGV[at + 1], ARGV[at + 4], ARGV[at + 5]
   local offset, ordinal = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
   at = at + 6
+  if verb == 'list' then
+    local done = redis.pcall('ZADD', key, offset, field)
+    if type(done) == 'table' and done.err then
+      answer[#answer + 1] = key
+    else
+      local out = redis.call('ZRANGE', key, 0, -(listed + 1))
+      for _, member in ipairs(out) do
+        redis.call('ZREM', key, member)
+        if value ~= '' then
+          redis.call('DEL', value .. member)
+        end
+      end
+      redis.call('EXPIRE', key, lives)
+    end
+  elseif verb == 'view' then
+    local held = redis.pcall('HGET', key, '~' .. mark)
+    if type(held) == 'table' and held.err then
+      answer[#answer + 1] = key
+    elseif offset > tonumber(held or '-1') then
+      redis.call('HSET', key, field, value, '~' .. mark, ARGV[at - 4])
+      redis.call('EXPIRE', key, lives)
+    end
+  else
   local seen = redis.call('HGET', guard, mark) or '-1 -1'
   local space = string.find(seen, ' ', 1, true)
   local seen_offset, seen_ordinal = tonumber(string.sub(seen, 1, space - 1)), tonumber(string.sub(seen, space + 1))
@@ -61,6 +88,7 @@ for i = 2, #KEYS, 2 do
     elseif redis.call('EXISTS', key) == 0 then
       redis.call('EXPIRE', guard, ARGV[5])
     end
+  end
   end
 end
 if tonumber(ARGV[3]) > stored then

@@ -20,6 +20,10 @@ NOTHING = -1
 """Position of a topic partition of which Redis holds nothing."""
 _GUARD_OUTLIVES_S = 86_400
 """A guard stays a day after its key was deleted, longer than any record may be under way; then no trace is left."""
+LISTED = 10_000
+"""Members of a sorted set that are kept, the newest: turns of an identity or project, incidents."""
+VIEW_LIVES_S = 30 * 86_400
+"""A view goes as long after its last write as the records that it was made of."""
 _log = structlog.get_logger("endocrine.projection")
 
 
@@ -63,6 +67,7 @@ class Store:
         """Apply a batch and move its position, all or nothing. False: Redis lost what it follows on; replay."""
         names = [self._positions]
         arguments: list[Any] = [batch.source, batch.start, batch.end, self._events_kept, _GUARD_OUTLIVES_S]
+        arguments += (LISTED, VIEW_LIVES_S)
         for write in batch.writes:
             names += (write.key, keys.guard(write.key))
             arguments += (write.verb, write.mark, write.offset, write.ordinal, write.field, write.value)
@@ -123,6 +128,8 @@ async def clear(settings: Settings) -> int:
         async for guard in client.scan_iter(match=f"{keys.GUARD_PREFIX}*", count=1000):
             # Together: a guard without its key would keep the key from being filled again.
             deleted += await client.delete(guard, guard.removeprefix(keys.GUARD_PREFIX.encode())) == 2
+        async for view in client.scan_iter(match=f"{keys.VIEW_PREFIX}*", count=1000):
+            deleted += await client.delete(view)
         async for positions in client.scan_iter(match=keys.positions("*"), count=1000):
             await client.delete(positions)
     return deleted

@@ -1,6 +1,7 @@
 """Readers of the read models, for the gateway and the console."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
@@ -37,3 +38,70 @@ async def style(client: "Redis", identity: str) -> dict[str, Any] | None:
     """The feedback style table, or None."""
     stored = await client.get(keys.style(identity))
     return None if stored is None else orjson.loads(stored)
+
+
+class Page(NamedTuple):
+    """Members of a sorted set, newest first, and where the next page begins; None: there is none."""
+
+    members: list[bytes]
+    next: tuple[int, bytes] | None
+
+
+async def page(client: "Redis", key: str, limit: int, before: tuple[int, bytes] | None = None) -> Page:
+    """The newest members, or those before a place that an earlier page gave."""
+    top = "+inf" if before is None else before[0]
+    skipped, last = 0, None
+    members: list[bytes] = []
+    while True:
+        found: Any = await client.zrevrangebyscore(key, top, "-inf", start=skipped, num=limit + 1, withscores=True)
+        skipped += len(found)
+        for member, score in found:
+            if before is not None and (int(score), member) >= before:
+                continue
+            if len(members) == limit:
+                return Page(members, last)
+            members.append(member)
+            last = int(score), member
+        if len(found) <= limit:
+            return Page(members, None)
+
+
+async def turn(client: "Redis", audit_id: str) -> dict[str, Any] | None:
+    """What is known of a turn, by part; None: nothing. Parts of another identity under the same id are left out."""
+    stored: Any = await client.hgetall(keys.turn(audit_id))
+    parts = {name.decode(): orjson.loads(part) for name, part in stored.items() if not name.startswith(b"~")}
+    if not parts:
+        return None
+    whose = (parts.get("opened") or parts.get("modulation") or next(iter(parts.values())))["identity"]
+    return {name: part for name, part in sorted(parts.items()) if part["identity"] == whose}
+
+
+async def turns(client: "Redis", audit_ids: Sequence[bytes]) -> list[dict[str, Any]]:
+    """What is known of these turns, in their order; those that went meanwhile are left out."""
+    found = [await turn(client, audit_id.decode()) for audit_id in audit_ids]
+    return [one for one in found if one is not None]
+
+
+async def analytics(client: "Redis") -> list[dict[str, Any]]:
+    """Figures per tool over all partitions: counts are sums; p50 is the mean of the partitions' medians by their
+    results, p95 the highest of theirs: an upper bound."""
+    stored: Any = await client.hgetall(keys.analytics())
+    by_tool: dict[str, list[dict[str, Any]]] = {}
+    for place in sorted(name for name in stored if not name.startswith(b"~")):
+        by_tool.setdefault(place.decode().rpartition("/")[0], []).append(orjson.loads(stored[place]))
+    return [_merged(tool, parts) for tool, parts in by_tool.items()]
+
+
+def _merged(tool: str, parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    timed = [part for part in parts if part["p50_ms"] is not None and part["count"]]
+    weight = sum(part["count"] for part in timed)
+    modes = {name: sum(part["modes"][name] for part in parts) for name in parts[0]["modes"]}
+    return {
+        "tool": tool,
+        "window_s": max(part["window_s"] for part in parts),
+        **{name: sum(part[name] for part in parts) for name in ("count", "ok", "error", "blocked")},
+        "p50_ms": sum(part["p50_ms"] * part["count"] for part in timed) / weight if weight else None,
+        "p95_ms": max((part["p95_ms"] for part in timed), default=None),
+        "modes": modes,
+        "ts": max(part["ts"] for part in parts),
+    }

@@ -11,8 +11,13 @@ from endocrine.pipeline.core.decode import Malformed, decode
 from endocrine.pipeline.views.redis import keys
 from endocrine.schemas.bonds import BondEvent
 
-TOPICS = ("bonds", "bond-events", "attribution-states", "style-tables")
+TOPICS = (
+    "bonds", "bond-events", "attribution-states", "style-tables",
+    "interactions", "modulations", "audits", "incidents", "tool-analytics",
+)  # fmt: skip
 """Topics that are projected, without prefix."""
+PROVED = ("modulations", "incidents")
+"""Of these, the topics of which a record counts only with a valid seal, where the keys are known."""
 _EVENT_FIELDS = [name for name in BondEvent.model_fields if name != "identity"]
 """The form that dashboards know, rules 6; the identity is in the key."""
 
@@ -48,7 +53,7 @@ def writes_of(
         try:
             identity, key, value = _read(CATALOGUE[topic], record, max_bytes)
             for write in make(identity, key, value, source, record):
-                if write.verb == "push":
+                if write.verb in ("push", "list"):
                     events.append(write)
                 else:
                     latest[write.key, write.field] = write
@@ -70,7 +75,7 @@ def _read(topic: Topic, record: wire.SourceRecord, max_bytes: int) -> tuple[str,
         return (key.rpartition("/")[0] if topic.key == "identity/primitive" else key), key, None
     decode(topic, record.value, max_bytes)
     value: dict[str, Any] = orjson.loads(record.value)
-    identity = str(value[topic.identity_field])
+    identity = str(value["tool" if topic.key == "tool" else topic.identity_field])
     expected = topic.key_of(identity, value)
     if key != expected:
         raise Malformed("key", f"{topic.name}: key {key!r}; expected {expected!r}, as its value says")
@@ -125,10 +130,78 @@ def _style(identity: str, _: str, value: Any, source: str, record: wire.SourceRe
     return [Write(verb, keys.style(identity), source, record.offset, value=record.value or b"")]
 
 
+def _interaction(identity: str, _: str, value: Any, source: str, record: wire.SourceRecord) -> list[Write]:
+    """What happened, without what was said: bodies stay in Kafka, at `at`."""
+    if record.value is None:
+        return []
+    audit_id, kind = value["audit_id"], value["kind"]
+    known = {name: value[name] for name in _SHOWN[kind] if value.get(name) is not None}
+    known["chars"] = len(value["prompt" if kind == "opened" else "response"])
+    known["at"] = [record.partition, record.offset]
+    writes = [_part(audit_id, kind, known, source, record)]
+    if kind == "opened":
+        at, project = max(0, record.timestamp), value.get("project")
+        writes.append(_listed(keys.turns(identity), at, audit_id, keys.TURN_PREFIX))
+        writes.append(_listed(keys.turns(), at, audit_id))
+        if project:
+            writes.append(_listed(keys.turns(project=project), at, audit_id))
+    return writes
+
+
+_SHOWN = {
+    "opened": ("audit_id", "identity", "session_id", "turn", "client", "project", "model", "respond", "door", "enforce",
+               "ts"),
+    "closed": ("audit_id", "identity", "usage", "finish", "door", "enforce", "ts"),
+}  # fmt: skip
+
+
+def _part(audit_id: str, part: str, value: Any, source: str, record: wire.SourceRecord) -> Write:
+    return Write("view", keys.turn(audit_id), f"{source}#{part}", record.offset, 0, part, orjson.dumps(value))
+
+
+def _listed(key: str, at_ms: int, member: str | bytes, owns: str = "") -> Write:
+    """at_ms: milliseconds since 1970. owns: prefix of a key that goes with a member that falls out."""
+    named = member if isinstance(member, str) else member.decode()
+    return Write("list", key, "", at_ms, 0, named, owns.encode())
+
+
+def _modulation(identity: str, _: str, value: Any, source: str, record: wire.SourceRecord) -> list[Write]:
+    if record.value is None:
+        return []
+    known = {name: part for name, part in value.items() if name not in ("lineage", "functions")}
+    return [_part(value["audit_id"], "modulation", known, source, record)]
+
+
+def _audit(identity: str, _: str, value: Any, source: str, record: wire.SourceRecord) -> list[Write]:
+    if record.value is None:
+        return []
+    known = {name: value.get(name) for name in ("identity", "status", "headline", "supplement", "ts")}
+    known["at"] = [record.partition, record.offset]
+    return [_part(value["audit_id"], f"audit/{value['supplement']}", known, source, record)]
+
+
+def _incident(identity: str, _: str, value: Any, source: str, record: wire.SourceRecord) -> list[Write]:
+    if record.value is None:
+        return []
+    return [_listed(keys.incidents(), max(0, record.timestamp), record.value)]
+
+
+def _analytics(tool: str, _: str, value: Any, source: str, record: wire.SourceRecord) -> list[Write]:
+    if record.value is None:
+        return []
+    place = f"{tool}/{record.partition}"
+    return [Write("view", keys.analytics(), f"{source}#{place}", record.offset, 0, place, record.value)]
+
+
 _Maker = Callable[[str, str, Any, str, wire.SourceRecord], list[Write]]
 _MAKERS: dict[str, _Maker] = {
     "bonds": _bond,
     "bond-events": _bond_event,
     "attribution-states": _attribution,
     "style-tables": _style,
+    "interactions": _interaction,
+    "modulations": _modulation,
+    "audits": _audit,
+    "incidents": _incident,
+    "tool-analytics": _analytics,
 }

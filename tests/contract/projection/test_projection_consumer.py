@@ -8,10 +8,11 @@ import pytest
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from endocrine.pipeline.views.redis import Projection, ProjectionError, keys, views
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.views.redis import Projection, ProjectionError, keys, views, writes
 from endocrine.pipeline.views.redis.store import NOTHING, Batch, Store, clear
 
-TOPICS = {"bonds": "compact", "bond-events": "delete", "attribution-states": "compact", "style-tables": "compact"}
+TOPICS = {name: CATALOGUE[name].cleanup for name in writes.TOPICS}
 STYLE = {
     "identity": "ann",
     "temperature_delta": 0.05,

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings
 from endocrine.agents.policy.sections import Flags
 from endocrine.pipeline.connectors.model.settings import ModelSettings
 from endocrine.pipeline.connectors.tools.settings import ToolSettings
+from endocrine.pipeline.gateway.settings import GatewaySettings
 from endocrine.pipeline.process.policy_files import FLAG_PREFIX, shipped_policy
 from endocrine.pipeline.process.settings import Settings
 from reference.markdown import GENERATED, table
@@ -28,6 +29,7 @@ GROUPS: Sequence[tuple[str, str, type[BaseSettings]]] = (
         "`endocrine connect model` ([models](../models.md)). The official names of the provider count too.",
         ModelSettings,
     ),
+    ("The gateway", "`endocrine gateway` ([gateway](../gateway.md)).", GatewaySettings),
     ("The tool connector", "`endocrine connect tools` ([connectors](../connectors.md)).", ToolSettings),
 )
 OTHERS: Sequence[tuple[str, str, str]] = (
@@ -36,6 +38,7 @@ OTHERS: Sequence[tuple[str, str, str]] = (
         "path",
         "File of the Ed25519 key that `endocrine audit checkpoint` signs with ([audit-chain](../audit-chain.md)).",
     ),
+    ("ENDOCRINE_BUILT", "text", "When the deployment was built; shown by the gateway's `/health`."),
     (
         "ENDOCRINE_KAFKA_JARS",
         "path",

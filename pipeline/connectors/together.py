@@ -1,0 +1,87 @@
+"""All connectors in one process, for one machine: `endocrine connect all`. Each has a consumer and group of its own."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from endocrine.pipeline.connectors.contract import Limits
+from endocrine.pipeline.connectors.effect_runner import EffectRunner
+from endocrine.pipeline.connectors.model.effect import ModelEffect
+from endocrine.pipeline.connectors.model.settings import ModelSettings, missing_key
+from endocrine.pipeline.connectors.process import UNUSABLE, Running, serve
+from endocrine.pipeline.connectors.timers import Timekeeper, waits_of
+from endocrine.pipeline.connectors.tools.main import tool_effect
+from endocrine.pipeline.connectors.tools.settings import ToolSettings
+from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
+from endocrine.pipeline.process.seal_keys import SealKeyError, load_seals
+from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.views.metrics.serve import serve as metrics_server
+
+
+class Together:
+    """Several that run as one: ready when all are, stopped together, failed when one has."""
+
+    def __init__(self, parts: Sequence[Running]) -> None:
+        self._parts = parts
+        self.ready = asyncio.Event()
+        self.failure: BaseException | None = None
+
+    def stop(self) -> None:
+        """Ask all to stop."""
+        for part in self._parts:
+            part.stop()
+
+    async def run(self) -> None:
+        """Until asked to stop, or until one of them has stopped."""
+        readying = asyncio.create_task(self._ready())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for part in self._parts:
+                    group.create_task(self._one(part))
+        finally:
+            readying.cancel()
+        self.failure = next((part.failure for part in self._parts if part.failure is not None), None)
+
+    async def _one(self, part: Running) -> None:
+        await part.run()
+        self.stop()
+
+    async def _ready(self) -> None:
+        for part in self._parts:
+            await part.ready.wait()
+        self.ready.set()
+
+
+def main(settings: Settings, told_ready: Callable[[], None] = lambda: None) -> int:
+    """Run until SIGINT or SIGTERM. Exit codes: 0 stopped as asked, 1 failed, 2 no key, or the policy cannot be used."""
+    model, tools = ModelSettings(), ToolSettings()
+    if (told := missing_key(model, os.environ)) is not None:
+        print(told, file=sys.stderr)
+        return UNUSABLE
+    try:
+        policy = load_policy(settings.policy, os.environ)
+        seals = load_seals(settings)
+    except (PolicyFileError, SealKeyError) as error:
+        print(error, file=sys.stderr)
+        return UNUSABLE
+    metrics = metrics_server(settings, [], policy)
+    asking = ModelEffect(model, policy.document.models, record_bytes=settings.max_record_bytes)
+    running = tool_effect(settings, policy, tools, metrics, seals)
+
+    async def work() -> int:
+        parts: list[Running] = [
+            EffectRunner(settings, asking, limits=_limits(model.concurrency), metrics=metrics, seals=seals),
+            EffectRunner(settings, running, limits=_limits(tools.concurrency), metrics=metrics, seals=seals),
+            Timekeeper(settings, waits_of(policy), seals=seals),
+        ]
+        try:
+            return await serve(settings, "connectors", Together(parts), told_ready)
+        finally:
+            await asyncio.gather(asking.close(), running.close())
+
+    return asyncio.run(work())
+
+
+def _limits(concurrency: int) -> Limits:
+    return Limits(concurrency=concurrency, waiting=4 * concurrency)

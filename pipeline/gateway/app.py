@@ -1,0 +1,109 @@
+"""The composition: parts made and connected, rows as routes, errors as problems."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from endocrine.agents.policy.compiled import Policy
+from endocrine.pipeline.core.seals import Seals
+from endocrine.pipeline.gateway.awaiting import Awaiting
+from endocrine.pipeline.gateway.callers import Doorkeeper
+from endocrine.pipeline.gateway.events import Broadcast
+from endocrine.pipeline.gateway.guard import Guard
+from endocrine.pipeline.gateway.idempotency import Idempotency
+from endocrine.pipeline.gateway.keys import FILE, KeyRing
+from endocrine.pipeline.gateway.lookback import Lookback
+from endocrine.pipeline.gateway.openapi import document
+from endocrine.pipeline.gateway.problems import Problem, response_of
+from endocrine.pipeline.gateway.rates import Rates
+from endocrine.pipeline.gateway.routes import calls, captures, commands, health, reads, streams, turns
+from endocrine.pipeline.gateway.row import Row
+from endocrine.pipeline.gateway.settings import GatewaySettings
+from endocrine.pipeline.gateway.shared import Shared
+from endocrine.pipeline.gateway.state import Gateway
+from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.process.version import code_version
+from endocrine.pipeline.views.redis.store import connect
+
+ROWS: Sequence[Row] = (
+    *turns.ROUTES,
+    *calls.ROUTES,
+    *captures.ROUTES,
+    *commands.ROUTES,
+    *reads.ROUTES,
+    *streams.ROUTES,
+)
+_log = structlog.get_logger("endocrine.gateway")
+
+
+def key_file(settings: Settings, limits: GatewaySettings) -> Path:
+    """The file of API keys."""
+    return limits.key_file or settings.data_dir / FILE
+
+
+@asynccontextmanager
+async def connected(
+    settings: Settings, limits: GatewaySettings, policy: Policy, seals: Seals, keys: KeyRing
+) -> AsyncIterator[Gateway]:
+    """A gateway that reads at the ends of the derived topics. Raises KafkaError where no broker answers."""
+    async with AsyncExitStack() as ending:
+        redis = None
+        if settings.redis_url is not None:
+            redis = connect(settings)
+            ending.push_async_callback(redis.aclose)
+        shared = Shared(redis)
+        awaiting = Awaiting(settings, seals, most=limits.waiting, ack_s=limits.ack_s)
+        await ending.enter_async_context(awaiting)
+        events = Broadcast(settings, seals)
+        ending.push_async_callback(events.close)
+        yield Gateway(
+            settings,
+            limits,
+            awaiting,
+            Lookback(settings, seals),
+            Doorkeeper(keys, Rates(shared)),
+            Idempotency(shared),
+            redis,
+            events,
+            policy,
+            code_version(settings.build),
+            os.environ.get("ENDOCRINE_BUILT"),
+        )
+
+
+def application(gateway: Gateway, more: Sequence[BaseRoute] = ()) -> Guard:
+    """The ASGI application. more: routes of other doors; they see no problem handlers but their own."""
+    made = partial(document, ROWS, gateway.version)
+    routes = [*(row.route(gateway) for row in ROWS), *health.routes(gateway, made), *more]
+    handlers = {Problem: _problem, HTTPException: _http, Exception: _fault}
+    app = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
+    app.router.redirect_slashes = False
+    return Guard(app, gateway.limits.header_bytes, gateway.metrics)
+
+
+async def _problem(request: Request, error: Problem) -> Response:
+    return response_of(error, request.state.request_id)
+
+
+async def _http(request: Request, error: HTTPException) -> Response:
+    kind = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "bad_request")
+    detail = {"not_found": "no such path; /openapi.json names those there are"}.get(kind, str(error.detail))
+    problem = Problem(kind, detail, headers=dict(error.headers or {}))
+    return response_of(problem, request.state.request_id)
+
+
+async def _fault(request: Request, error: Exception) -> Response:
+    if isinstance(error, asyncio.CancelledError):
+        raise error
+    _log.error("fault", request_id=request.state.request_id, error=type(error).__name__, exc_info=error)
+    return response_of(Problem("internal_error", "a fault of ours; see the log"), request.state.request_id)

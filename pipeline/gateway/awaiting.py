@@ -1,0 +1,223 @@
+"""Produce a record and await what is derived from it: one producer and one consumer without a group per instance.
+
+The consumer is assigned every partition of the topics below, at their ends before anything is served. A derived record
+counts only with a valid seal and from the agent that writes its topic: a forged decision never reaches a client.
+"""
+
+import asyncio
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple, Self
+
+import orjson
+import structlog
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.partitioning import partition_of
+from endocrine.pipeline.core.records import CE_ID, ERROR, ERROR_KIND, ORIGIN, TRACEPARENT, is_traceparent
+from endocrine.pipeline.core.seals import Seals
+from endocrine.pipeline.data.ingest.produce import message
+from endocrine.pipeline.gateway.watch import Refused, Watch, Watches
+from endocrine.pipeline.kafka import clients
+from endocrine.pipeline.kafka.fetching import hold_fetches
+from endocrine.pipeline.process.cancelling import cancelled
+from endocrine.pipeline.process.settings import Settings
+
+SOURCE = "endocrine/gateway"
+"""CloudEvents source of records that come in by this door."""
+AUTHORS: Mapping[str, bytes | None] = {
+    "modulations": b"modulation/",
+    "tool-decisions": b"gating/",
+    "interactions": b"conversation/",
+    "model-replies": None,
+    "model-chunks": None,
+}
+"""Derived topics that are followed, with what `endocrine-origin` must begin with; None: a connector writes it. A sealed
+`interactions` record of another origin is an outsider's, forwarded to the partition where it belongs."""
+ANSWERED_SOURCES = ("interactions", "tool-calls", "commands")
+"""Topics whose dead letters are followed: a record of ours that is refused is answered at once, not at the deadline."""
+_BUSY_MS, _WAITING_MS, _IDLE_MS = 10, 50, 5000
+"""How long the broker may hold a fetch that finds nothing (`hold_fetches`): after news or a new wait, while somebody
+waits, and while nobody does: then every fetch names all partitions, and any record ends it."""
+_BUSY_S = 1.0
+_PAUSE_S = 1.0
+_STOP_S = 5.0
+_log = structlog.get_logger("endocrine.gateway")
+
+
+class NotRecorded(Exception):
+    """Kafka did not acknowledge a record in time. It may have been written all the same."""
+
+
+class Acknowledged(NamedTuple):
+    """A record that Kafka has."""
+
+    partition: int
+    offset: int
+    ack_s: float
+    """Seconds from sending it to the acknowledgement."""
+    at: float
+    """When that came; seconds since 1970."""
+
+
+class Awaiting:
+    """`async with Awaiting(settings, seals) as awaiting`; then, per request:
+
+        with awaiting.turn(identity, audit_id, record_ids=[record_id]) as watch:
+            await awaiting.produce("interactions", value)
+            async with asyncio.timeout(2):
+                seen = await watch.until(lambda w: w.modulations.get(0))
+
+    Leaving the block ends the registration. Raises aiokafka's KafkaError when no broker answers at start.
+    """
+
+    def __init__(self, settings: Settings, seals: Seals, *, most: int = 1000, ack_s: float = 5.0) -> None:
+        self._settings = settings
+        self._seals = seals
+        self._ack_s = ack_s
+        self.watches = Watches(most)
+        self._names = {
+            settings.prefix + name: name
+            for name in (*AUTHORS, *(f"{topic}.dlq" for topic in ANSWERED_SOURCES))
+            if name.removesuffix(".dlq") in CATALOGUE
+        }
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=settings.bootstrap,
+            enable_idempotence=True,
+            acks="all",
+            linger_ms=0,
+            request_timeout_ms=int(max(1.0, ack_s) * 1000),
+            max_request_size=settings.topic_message_bytes,
+        )
+        self._consumer = clients.consumer(
+            settings, group_id=None, auto_offset_reset="latest", fetch_max_wait_ms=_IDLE_MS
+        )
+        self._reading: asyncio.Task[None] | None = None
+        self._busy_until = 0.0
+        self.dropped = 0
+        """Records that somebody waited for by their key and that were not ours: no valid seal, or another author."""
+
+    async def __aenter__(self) -> Self:
+        try:
+            await asyncio.gather(self._producer.start(), self._consumer.start())
+            await self._to_the_end()
+        except BaseException:
+            await self._disconnect()
+            raise
+        self._reading = asyncio.create_task(self._read(), name="gateway-awaiting")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._reading is not None:
+            await cancelled([self._reading])
+        await self._disconnect()
+
+    @property
+    def following(self) -> bool:
+        """Whether derived records are being read."""
+        return self._reading is not None and not self._reading.done()
+
+    @property
+    def topics(self) -> list[str]:
+        """Topics that are followed, without prefix."""
+        return list(self._names.values())
+
+    @contextmanager
+    def turn(self, identity: str, audit_id: str | None, *, record_ids: Collection[str] = ()) -> Iterator[Watch]:
+        """Follow one turn from now on; audit_id None: whatever there is of the identity. Raises Overloaded."""
+        with self.watches.registered(Watch(identity, audit_id, record_ids)) as watch:
+            self._busy()
+            yield watch
+
+    async def produce(self, topic: str, value: Mapping[str, Any], *, traceparent: str | None = None) -> Acknowledged:
+        """Send a record (`value["id"]` is its id) under its identity and wait for all replicas. Raises NotRecorded."""
+        line: dict[str, Any] = {"topic": topic, "value": value}
+        if traceparent is not None and is_traceparent(traceparent.encode("ascii", "replace")):
+            line["headers"] = {TRACEPARENT: traceparent}
+        key, content, headers = message(line, source=SOURCE)
+        place = partition_of(key.decode(), self._settings.partitions)
+        began = time.perf_counter()
+        try:
+            async with asyncio.timeout(self._ack_s):
+                sent = await self._producer.send_and_wait(
+                    self._settings.prefix + topic, content, key=key, headers=headers, partition=place
+                )
+        except (KafkaError, TimeoutError) as error:
+            raise NotRecorded(type(error).__name__) from error
+        return Acknowledged(place, sent.offset, time.perf_counter() - began, time.time())
+
+    async def lag(self) -> int:
+        """Records of the followed topics that have not been read yet. Raises KafkaError or TimeoutError."""
+        places = self._places()
+        async with asyncio.timeout(self._ack_s):
+            ends = await self._consumer.end_offsets(places)
+            return sum([max(0, ends[place] - await self._consumer.position(place)) for place in places])
+
+    # ---- reading ----
+
+    def _places(self) -> list[TopicPartition]:
+        return [TopicPartition(name, number) for name in self._names for number in range(self._settings.partitions)]
+
+    async def _to_the_end(self) -> None:
+        places = self._places()
+        self._consumer.assign(places)
+        for place, end in (await self._consumer.end_offsets(places)).items():
+            self._consumer.seek(place, end)
+
+    async def _disconnect(self) -> None:
+        for client in (self._consumer, self._producer):
+            with suppress(KafkaError, TimeoutError):
+                await asyncio.wait_for(client.stop(), _STOP_S)
+
+    def _busy(self) -> None:
+        self._busy_until = time.monotonic() + _BUSY_S
+        hold_fetches(self._consumer, _BUSY_MS)
+
+    def _hold_ms(self) -> int:
+        if time.monotonic() < self._busy_until:
+            return _BUSY_MS
+        return _WAITING_MS if self.watches.count else _IDLE_MS
+
+    async def _read(self) -> None:
+        while True:
+            hold_ms = self._hold_ms()
+            hold_fetches(self._consumer, hold_ms)
+            try:
+                # Short while fetches are, so that they become long again soon.
+                fetched = await self._consumer.getmany(timeout_ms=min(_IDLE_MS, 20 * hold_ms))
+            except KafkaError as error:
+                _log.warning("the broker gives no records; trying again", error=type(error).__name__)
+                await asyncio.sleep(_PAUSE_S)
+                continue
+            for place, records in fetched.items():
+                topic = self._names[place.topic]
+                for raw in records:
+                    if watches := self.watches.of(raw.key):
+                        self._take(topic, raw, watches)
+
+    def _take(self, topic: str, raw: Any, watches: list[Watch]) -> None:
+        headers = dict(raw.headers)
+        dead = topic.endswith(".dlq")
+        if dead and not any(headers.get(CE_ID) in watch.record_ids for watch in watches):
+            return
+        author = None if dead else AUTHORS[topic]
+        if author is not None and not (headers.get(ORIGIN) or b"").startswith(author):
+            return
+        if not self._seals.valid(topic, raw, headers):
+            self.dropped += 1
+            _log.warning("unsealed", topic=topic, partition=raw.partition, offset=raw.offset)
+            return
+        self._busy()
+        if dead:
+            for watch in watches:
+                if (name := watch.record_ids.get(headers.get(CE_ID) or b"")) is not None:
+                    kind, why = (headers.get(one) or b"unknown" for one in (ERROR_KIND, ERROR))
+                    watch.refuse(Refused(name, kind.decode("utf-8", "replace"), why.decode("utf-8", "replace")))
+            return
+        value = orjson.loads(raw.value)  # what is sealed is JSON of ours
+        for watch in watches:
+            if watch.audit_id in (None, value["audit_id"]):
+                watch.apply(topic, value, raw.timestamp / 1000, time.time())

@@ -1,0 +1,134 @@
+"""Who calls, what they may do, and for which identity."""
+
+import ipaddress
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from starlette.requests import Request
+
+from endocrine.pipeline.core.partitioning import canonical
+from endocrine.pipeline.gateway.keys import SCOPES, KeyRing, Scope
+from endocrine.pipeline.gateway.problems import Problem
+from endocrine.pipeline.gateway.rates import Rates
+
+IDENTITY = "endocrine-identity"
+"""Header that may name the identity; UTF-8."""
+LOCAL = "local"
+"""Client name of callers without a key."""
+_RESERVED = ("project:", "$")
+
+
+@dataclass(frozen=True)
+class Caller:
+    """One client, as its key says; without keys, somebody on this machine who may do everything."""
+
+    name: str
+    scopes: frozenset[Scope] = frozenset(SCOPES)
+    enforce: bool = True
+    identity_from: Literal["body", "header", "user", "fixed"] = "body"
+    fixed_identity: str | None = None
+    keyed: bool = field(default=True)
+
+    def require(self, scope: Scope) -> None:
+        """Raises Problem, 403, where the key lacks the scope."""
+        if scope not in self.scopes:
+            raise Problem("forbidden", f"the API key {self.name!r} lacks the scope {scope}")
+
+    def identity(self, request: Request, body: dict[str, Any], name: str = "identity") -> str:
+        """The canonical identity of a request. name: its field in the record. Raises Problem: 403 or 422."""
+        named = body.get(name, body.get("identity", body.get("user_id", body.get("user"))))
+        header = _header_text(request)
+        if self.identity_from == "fixed":
+            if named not in (None, self.fixed_identity) or header not in (None, self.fixed_identity):
+                raise Problem(
+                    "identity_not_allowed", f"{name}: the key {self.name!r} has an identity of its own", field=name
+                )
+            named = self.fixed_identity
+        elif self.identity_from == "header":
+            if header is None or named not in (None, header):
+                raise Problem("invalid", f"header {IDENTITY}: expected the one identity of the request", field=name)
+            named = header
+        elif self.identity_from == "user":
+            if header is not None:
+                raise Problem("invalid", f"header {IDENTITY}: expected none; the key takes it from the body")
+        else:
+            named = header if named is None else named
+        return checked_identity(named, name)
+
+
+def checked_identity(named: Any, name: str = "identity") -> str:
+    """The canonical form of an identity that a caller named. Raises Problem, 422."""
+    if not isinstance(named, str) or not 1 <= len(named.strip()) <= 256:
+        got = f"a text of {len(named)} characters" if isinstance(named, str) else "no text"
+        raise Problem("invalid", f"{name}: {got}; expected 1 to 256 characters", field=name)
+    if named.startswith(_RESERVED):
+        raise Problem("invalid", f"{name}: reserved_name; expected none that begins with project: or $", field=name)
+    return canonical(named.strip())
+
+
+class Doorkeeper:
+    """Checks keys and rates."""
+
+    def __init__(self, keys: KeyRing, rates: Rates) -> None:
+        self._keys = keys
+        self._rates = rates
+
+    async def caller(self, request: Request, scope: Scope) -> Caller:
+        """Who calls. Raises Problem: 401, 403 or 429."""
+        self._keys.refresh()
+        if not self._keys.configured:
+            _only_this_machine(request)
+            return Caller(LOCAL, keyed=False)
+        key = self._keys.find(_secret(request))
+        if key is None:
+            raise Problem("unauthorized", "no valid API key; expected `Authorization: Bearer KEY`", headers=_CHALLENGE)
+        wait = await self._rates.take(key.name, key.rate, key.burst)
+        if wait > 0:
+            after = {"retry-after": str(math.ceil(wait)), "retry-after-ms": str(math.ceil(wait * 1000))}
+            raise Problem(
+                "too_many_requests", f"the key {key.name!r} may ask {key.rate:g} times a second", headers=after
+            )
+        caller = Caller(key.name, frozenset(key.scopes), key.mode == "enforce", key.identity, key.fixed_identity)
+        caller.require(scope)
+        return caller
+
+
+_CHALLENGE = {"www-authenticate": 'Bearer realm="endocrine"'}
+
+
+def _secret(request: Request) -> str:
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    if kind.lower() == "bearer" and token.strip():
+        return token.strip()
+    return request.headers.get("x-api-key", "").strip()
+
+
+def _only_this_machine(request: Request) -> None:
+    """Raises Problem where a caller without a key is not on loopback, or a web page made a browser call."""
+    host = request.client.host if request.client else ""
+    if not is_loopback(host):
+        raise Problem("not_loopback", "no API key is configured, so only this machine may call")
+    named = request.url.hostname or ""
+    if not is_loopback(named):
+        raise Problem("not_loopback", "host: expected a name of loopback; no API key is configured")
+    if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        raise Problem("not_loopback", "a page of another origin calls; no API key is configured")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine's loopback."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _header_text(request: Request) -> str | None:
+    given = request.headers.get(IDENTITY)
+    if given is None:
+        return None
+    try:
+        return given.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        raise Problem("invalid", f"header {IDENTITY}: not UTF-8", field="identity") from None

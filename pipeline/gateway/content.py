@@ -1,0 +1,43 @@
+"""What of a record is content: words of people and models. Without the scope `content` it is left out."""
+
+from typing import Any
+
+Json = dict[str, Any]
+FREE = frozenset(
+    ("modulations", "tool-decisions", "incidents", "attribution-states", "attribution-changes", "tool-analytics",
+     "scheduled-tasks", "style-tables")
+)  # fmt: skip
+"""Topics without content. Of `scheduled-tasks` the note is one."""
+FIELDS: dict[str, tuple[str, ...]] = {
+    "scheduled-tasks": ("note", "when"),
+    "bonds": ("notes",),
+    "bond-events": ("detail", "data"),
+    "interactions": ("prompt", "context_pack", "messages", "application_tools", "response", "response_summary",
+                     "memories_used", "chunks_used"),
+    "tool-calls": ("arguments",),
+    "tool-results": ("output", "args_summary"),
+    "feedback": ("note", "tags"),
+    "model-replies": ("content", "tool_calls"),
+    "model-requests": ("messages", "tools"),
+    "model-chunks": ("text",),
+    "audits": (),
+}  # fmt: skip
+"""Fields of other topics that are content; a topic named in neither is content as a whole."""
+
+
+def without_content(topic: str, value: Json) -> Json:
+    """The record without what people and models wrote."""
+    if topic == "audits":
+        return _bundle(value)
+    if topic not in FIELDS:
+        return value if topic in FREE else {}
+    return {name: part for name, part in value.items() if name not in FIELDS[topic]}
+
+
+def _bundle(value: Json) -> Json:
+    shown = dict(value)
+    if shown.get("opened"):
+        shown["opened"] = shown["opened"] | {"prompt": None}
+    for calls in ("tools", "blocked"):
+        shown[calls] = [call | {"args_summary": None} for call in shown.get(calls, ())]
+    return shown

@@ -1,0 +1,121 @@
+"""Tool calls: produced, decided, answered. Without a decision in time the call may not run: fail closed."""
+
+import asyncio
+import hashlib
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from endocrine.agents._shared.arguments import judged_arguments
+from endocrine.pipeline.gateway.answers import awaited
+from endocrine.pipeline.gateway.bodies import an_object, read_body
+from endocrine.pipeline.gateway.callers import Caller
+from endocrine.pipeline.gateway.idempotency import Slot
+from endocrine.pipeline.gateway.problems import Problem
+from endocrine.pipeline.gateway.records import checked, filled, produced, timing
+from endocrine.pipeline.gateway.routes.captures import batch_response
+from endocrine.pipeline.gateway.row import Row, json_response
+from endocrine.pipeline.gateway.state import Gateway
+from endocrine.pipeline.gateway.watch import Watch
+
+Json = dict[str, Any]
+_REVISION_S = 0.5
+"""Seconds that the revision after a denial is waited for; the answer names it either way."""
+
+
+async def decide(gateway: Gateway, request: Request, caller: Caller) -> Response:
+    """POST /v1/tool-calls."""
+    limits = gateway.limits
+    body = await read_body(request, limits.body_bytes, limits.read_s, limits.batch_records)
+    items = [an_object(item) for item in body.items]
+    slot = await gateway.idempotency.begin(caller, request, body.items, implied=_implied(items))
+    if slot.answer is not None:
+        return slot.answer
+    if not body.batch:
+        answer = await _one(gateway, request, caller, slot, items[0], 0)
+    else:
+        ones = [_answered(gateway, request, caller, slot, item, number) for number, item in enumerate(items)]
+        answer = batch_response(body, await asyncio.gather(*ones))
+    gateway.idempotency.finish(slot, answer)
+    return answer
+
+
+def _implied(items: list[Json]) -> str:
+    """A call is named by its own id: asked again, it is the same call and has the same answer."""
+    said = hashlib.sha256(orjson.dumps(items, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    return f"call {said}"
+
+
+async def _answered(gateway: Gateway, request: Request, caller: Caller, slot: Slot, item: Json, index: int) -> Json:
+    try:
+        answer = await _one(gateway, request, caller, slot, item, index)
+    except Problem as problem:
+        return {"index": index, "status": problem.status, "error": problem.as_json()}
+    return {"index": index, "status": answer.status_code, **orjson.loads(answer.body)}
+
+
+async def _one(gateway: Gateway, request: Request, caller: Caller, slot: Slot, item: Json, index: int) -> Response:
+    value = filled("tool-calls", item, request, caller, slot, index)
+    value.setdefault("step", 1)
+    value = checked(gateway, "tool-calls", value)
+    _, digest = judged_arguments(value["arguments"], gateway.policy.document.gating)
+    awaiting, call_id, within_s = gateway.awaiting, value["call_id"], gateway.limits.decision_s
+    with awaiting.turn(value["identity"], value["audit_id"], record_ids=[value["id"]]) as watch:
+        watch.asked = value
+        try:
+            ack = await produced(gateway, request, "tool-calls", value)
+        except Problem:
+            gateway.metrics.undecided.inc()
+            raise
+        seen = await awaited(gateway, watch, slot, "tool-decisions", lambda w: w.decision(call_id, digest), within_s)
+        if seen is None or seen.value["function"] != value["tool"]:
+            gateway.metrics.undecided.inc()
+            raise Problem(
+                "decision_timeout",
+                f"no decision on the call within {within_s:g} s; it must not run",
+                more={"call_id": call_id, "audit_id": value["audit_id"]},
+                headers={"retry-after": "1"},
+            )
+        decision = seen.value
+        headers = {"server-timing": timing(gateway, ack, seen.appended, seen.received)}
+        if decision["decision"] != "allowed":
+            await _revision(watch, decision.get("revision"))
+        whole = decision | {"modulation": watch.modulation}
+    return _response(whole, caller, headers)
+
+
+async def _revision(watch: Watch, revision: int | None) -> None:
+    """Wait a little for the revision that a decision leads to."""
+    if revision:
+        try:
+            async with asyncio.timeout(_REVISION_S):
+                await watch.until(lambda w: w.modulations.get(revision))
+        except TimeoutError:
+            return
+
+
+def _response(decision: Json, caller: Caller, headers: dict[str, str]) -> Response:
+    outcome, reason = decision["decision"], decision["reason"]
+    if not caller.enforce and outcome != "allowed":
+        return json_response(decision | {"enforce": False}, 200, headers | {"endocrine-would": f"{outcome},{reason}"})
+    if outcome == "denied":
+        problem = Problem("tool_denied", f"{reason}: the call must not run", more=decision)
+        return json_response(problem.as_json(), 403, headers | {"content-type": "application/problem+json"})
+    return json_response(decision, 200 if outcome == "allowed" else 202, headers)
+
+
+ROUTES = [
+    Row(
+        "POST",
+        "/v1/tool-calls",
+        "capture",
+        decide,
+        "Ask whether a tool call may run: 200 allowed, 403 denied, 202 pending. Without an answer it may not.",
+        body="tool-calls-request",
+        batch=True,
+        answers={200: "Decision", 202: "Decision"},
+        problems=("tool_denied", "conflict", "decision_timeout", "not_recorded", "overloaded"),
+    )
+]

@@ -1,0 +1,398 @@
+"""Reading: turns, interactions, audits, incidents, tools, identities, analytics, bonds, dead letters.
+
+Read models are Redis's: while it is away these answer 503, and nothing else changes.
+"""
+
+import base64
+import csv
+import io
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any, cast
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from endocrine.agents.policy.functions import functions_of
+from endocrine.pipeline.core.hash_chain import link_hash
+from endocrine.pipeline.core.time_format import parse_time
+from endocrine.pipeline.data.dead_letters.broker import look
+from endocrine.pipeline.data.dead_letters.select import Filter, topic_name
+from endocrine.pipeline.gateway.callers import Caller, checked_identity
+from endocrine.pipeline.gateway.content import without_content
+from endocrine.pipeline.gateway.places import Place, records_at
+from endocrine.pipeline.gateway.problems import Problem
+from endocrine.pipeline.gateway.row import Row, checked_query, json_response, number_of
+from endocrine.pipeline.gateway.state import Gateway
+from endocrine.pipeline.views.explain.find import Explained
+from endocrine.pipeline.views.explain.html import as_html
+from endocrine.pipeline.views.redis import keys, views
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+Json = dict[str, Any]
+DEFAULT, MOST = 50, 500
+YEAR_10000 = 253_402_300_800
+LETTERS_S = 86_400.0
+"""Dead letters are read from the broker: as shipped, those of a day."""
+_PAGE = (
+    ("limit", f"How many, 1 to {MOST}; {DEFAULT} where left out."),
+    ("cursor", "`next` of the page before."),
+)
+
+
+def redis_of(gateway: Gateway) -> "Redis":
+    """The Redis of the read models. Raises Problem, 503, where there is none."""
+    if gateway.redis is None:
+        raise Problem("views_away", "no Redis is configured (ENDOCRINE_REDIS_URL)")
+    return gateway.redis
+
+
+def time_of(query: dict[str, str], name: str) -> float | None:
+    """A time of the query, seconds since 1970. Raises Problem, 422."""
+    text = query.get(name)
+    try:
+        found = None if text is None else parse_time(text)
+        if found is not None and not 0 <= found < YEAR_10000:
+            raise ValueError
+        return found
+    except (ValueError, OverflowError):
+        raise Problem(
+            "invalid", f"query {name}: no time; expected ISO 8601 or seconds since 1970", field=name
+        ) from None
+
+
+def cursor_of(query: dict[str, str]) -> tuple[int, bytes] | None:
+    """The place that a cursor names. Raises Problem, 422."""
+    text = query.get("cursor")
+    if text is None:
+        return None
+    try:
+        score, _, member = base64.urlsafe_b64decode(text.encode("ascii")).partition(b"/")
+        return int(score[:18]), member
+    except ValueError:
+        raise Problem("invalid", "query cursor: not one of a page before", field="cursor") from None
+
+
+def shown_cursor(place: tuple[int, bytes] | None) -> str | None:
+    """A place as a cursor."""
+    return None if place is None else base64.urlsafe_b64encode(b"%d/%b" % place).decode()
+
+
+def _in_reach(caller: Caller, identity: str | None) -> None:
+    """Raises Problem, 403, where a key of one identity asks for another's."""
+    if caller.identity_from == "fixed" and identity != caller.fixed_identity:
+        raise Problem("identity_not_allowed", f"the key {caller.name!r} reads its own identity only")
+
+
+async def turn(gateway: Gateway, request: Request, caller: Caller) -> Response:
+    """GET /v1/turns/{audit_id}."""
+    checked_query(request)
+    audit_id = request.path_params["audit_id"]
+    found = await views.turn(redis_of(gateway), audit_id)
+    if found is None:
+        raise Problem("not_found", "no such turn in the read models; they may be a moment behind")
+    (shown,) = await _with_bodies(gateway, caller, [found])
+    _in_reach(caller, shown["identity"])
+    return json_response(shown)
+
+
+async def interactions(gateway: Gateway, request: Request, caller: Caller) -> Response:
+    """GET /v1/interactions."""
+    query = checked_query(request, "identity", "project", "limit", "cursor")
+    limit, before = number_of(query, "limit", DEFAULT, 1, MOST), cursor_of(query)
+    identity, project = query.get("identity"), query.get("project")
+    if identity is not None and project is not None:
+        raise Problem("invalid", "query project: expected it or identity, not both", field="project")
+    identity = None if identity is None else checked_identity(identity)
+    _in_reach(caller, identity)
+    redis = redis_of(gateway)
+    page = await views.page(redis, keys.turns(identity, project), limit, before)
+    found = await _with_bodies(gateway, caller, await views.turns(redis, page.members))
+    return json_response({"items": found, "next": shown_cursor(page.next)})
+
+
+async def _with_bodies(gateway: Gateway, caller: Caller, found: list[Json]) -> list[Json]:
+    """The turns as they are shown; with what was said, read from Kafka, for callers with the scope `content`."""
+    places: dict[Place, Json] = {}
+    for one in found:
+        for kind in ("opened", "closed"):
+            if kind in one:
+                places["interactions", *cast(tuple[int, int], one[kind]["at"])] = one[kind]
+    if "content" in caller.scopes:
+        for place, raw in (await records_at(gateway.settings, places)).items():
+            if (value := _object(raw.value)) is not None and value.get("identity") == places[place]["identity"]:
+                places[place] |= {name: value[name] for name in ("prompt", "context_pack", "response") if name in value}
+    return [_shown_turn(one) for one in found]
+
+
+def _object(content: bytes | None) -> Json | None:
+    try:
+        value = orjson.loads(content or b"null")
+    except orjson.JSONDecodeError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _shown_turn(parts: Json) -> Json:
+    opened, modulation = parts.get("opened"), parts.get("modulation")
+    whose = opened or modulation or next(iter(parts.values()))
+    audits = [part for name, part in parts.items() if name.startswith("audit/")]
+    return {
+        "audit_id": whose.get("audit_id"),
+        "identity": whose["identity"],
+        "opened": opened,
+        "modulation": modulation,
+        "closed": parts.get("closed"),
+        "audit": {"headline": audits[-1]["headline"], "status": audits[0]["status"]} if audits else None,
+    }
+
+
+async def audit(gateway: Gateway, request: Request, caller: Caller) -> Response:
+    """GET /v1/audits/{audit_id}."""
+    query = checked_query(request, "format")
+    if query.get("format", "json") not in ("json", "html"):
+        raise Problem("invalid", "query format: expected json or html", field="format")
+    parts = await views.turn(redis_of(gateway), request.path_params["audit_id"]) or {}
+    places: list[Place] = [
+        ("audits", *cast(tuple[int, int], part["at"])) for name, part in parts.items() if name.startswith("audit/")
+    ]
+    raws = await records_at(gateway.settings, places)
+    bundles = [value for place in places if place in raws and (value := _object(raws[place].value)) is not None]
+    if not bundles:
+        raise Problem("not_found", "no such bundle; a turn gets one when it is closed and nothing of it is open")
+    bundles.sort(key=lambda bundle: bundle["supplement"])
+    _in_reach(caller, bundles[0]["identity"])
+    altered = [bundle["hash"] for bundle in bundles if link_hash(bundle) != bundle["hash"]]
+    if "content" not in caller.scopes:
+        bundles = [without_content("audits", bundle) for bundle in bundles]
+    explained = Explained(bundles[0], bundles[1:], altered=altered)
+    if query.get("format") == "html":
+        policy = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"}
+        return Response(as_html(explained), 200, policy, "text/html; charset=utf-8")
+    return json_response(explained.as_json())
+
+
+_COLUMNS = ("ts", "kind", "identity", "audit_id", "attempted", "reason", "rule", "incident_id", "policy")
+
+
+async def incidents(gateway: Gateway, request: Request, caller: Caller) -> Response:
+    """GET /v1/incidents."""
+    query = checked_query(request, "kind", "tool", "mode", "identity", "since", "until", "limit", "cursor", "format")
+    limit = number_of(query, "limit", DEFAULT, 1, MOST)
+    form = query.get("format", "json")
+    if form not in ("json", "csv"):
+        raise Problem("invalid", "query format: expected json or csv", field="format")
+    found, cursor = await _incidents(gateway, caller, query, limit)
+    if form == "csv":
+        return Response(_csv(found), 200, None, "text/csv; charset=utf-8")
+    return json_response({"items": found, "next": shown_cursor(cursor)})
+
+
+async def _incidents(
+    gateway: Gateway, caller: Caller, query: dict[str, str], limit: int
+) -> tuple[list[Json], tuple[int, bytes] | None]:
+    since, until, before = time_of(query, "since"), time_of(query, "until"), cursor_of(query)
+    _in_reach(caller, query.get("identity"))
+    if before is None and until is not None:
+        before = int(until * 1000), b""
+    redis, found = redis_of(gateway), list[Json]()
+    while True:
+        page = await views.page(redis, keys.incidents(), MOST, before)
+        for member in page.members:
+            one = orjson.loads(member)
+            if since is not None and one["ts"] < since:
+                continue
+            if _matches(one, query):
+                found.append(one)
+                if len(found) == limit:
+                    score = await redis.zscore(keys.incidents(), member)
+                    return found, None if score is None else (int(score), member)
+        if page.next is None:
+            return found, None
+        before = page.next
+
+
+def _matches(one: Json, query: dict[str, str]) -> bool:
+    return (
+        query.get("kind") in (None, one["kind"])
+        and query.get("tool") in (None, one["attempted"])
+        and query.get("mode") in (None, one["params_snapshot"]["mode"])
+        and query.get("identity") in (None, one["identity"])
+    )
+
+
+def _csv(rows: list[Json]) -> bytes:
+    """Rows as CSV; what a spreadsheet would take for a formula begins with an apostrophe."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(_COLUMNS)
+    for row in rows:
+        cells = ["" if row.get(name) is None else str(row[name]) for name in _COLUMNS]
+        writer.writerow([f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell for cell in cells])
+    return text.getvalue().encode()
+
+
+async def incident_stats(gateway: Gateway, request: Request, caller: Caller) -> Response:
+    """GET /v1/incidents/stats."""
+    query = checked_query(request, "kind", "tool", "mode", "identity", "since", "until")
+    found, _ = await _incidents(gateway, caller, query, 1 << 30)
+    counts = {
+        "kind": Counter(one["kind"] for one in found),
+        "tool": Counter(one["attempted"] for one in found if one["attempted"]),
+        "reason": Counter(one["reason"] for one in found),
+        "mode": Counter(one["params_snapshot"]["mode"] for one in found),
+    }
+    return json_response(
+        {"total": len(found), **{name: dict(count.most_common(100)) for name, count in counts.items()}}
+    )
+
+
+async def tools(gateway: Gateway, request: Request, caller: Caller) -> Response:
+    """GET /v1/tools."""
+    checked_query(request)
+    registry, flags = gateway.policy.document.tools, gateway.policy.document.flags
+    functions = {one["name"]: one for one in functions_of(registry.root, gateway.policy)}
+    items = [
+        {
+            "tool": name,
+            "function": functions.get(spec.function),
+            "enabled": spec.function in functions,
+            "flag": spec.flag,
+            "off": [flag for tool, flag in gateway.policy.switched_off if tool == name],
+        }
+        for name, spec in registry.root.items()
+    ]
+    return json_response({"items": items, "policy": gateway.policy.digest, "flags": flags.model_dump()})
+
+
+async def identity(gateway: Gateway, request: Request, caller: Caller) -> Response:
+    """GET /v1/identities/{identity}."""
+    checked_query(request)
+    name = checked_identity(request.path_params["identity"])
+    _in_reach(caller, name)
+    redis = redis_of(gateway)
+    bond = await views.bond(redis, name)
+    page = await views.page(redis, keys.turns(name), DEFAULT)
+    shown = None if bond is None else bond.model_dump()
+    if shown is not None and "content" not in caller.scopes:
+        shown = without_content("bonds", shown)
+    return json_response(
+        {
+            "identity": name,
+            "style": await views.style(redis, name),
+            "attribution": await views.attribution(redis, name),
+            "bond": shown,
+            "turns": [_shown_turn(one) for one in await views.turns(redis, page.members)],
+        }
+    )
+
+
+async def analytics(gateway: Gateway, request: Request, caller: Caller) -> Response:
+    """GET /v1/analytics."""
+    checked_query(request)
+    return json_response({"items": await views.analytics(redis_of(gateway))})
+
+
+async def bond(gateway: Gateway, request: Request, caller: Caller) -> Response:
+    """GET /v1/bonds/{identity}."""
+    checked_query(request)
+    name = checked_identity(request.path_params["identity"])
+    _in_reach(caller, name)
+    found = await views.bond(redis_of(gateway), name)
+    if found is None:
+        raise Problem("not_found", "no bond of this identity")
+    value = found.model_dump()
+    return json_response(value if "content" in caller.scopes else without_content("bonds", value))
+
+
+async def bond_events(gateway: Gateway, request: Request, caller: Caller) -> Response:
+    """GET /v1/bonds/{identity}/events."""
+    query = checked_query(request, "limit")
+    name = checked_identity(request.path_params["identity"])
+    _in_reach(caller, name)
+    found = await views.bond_events(redis_of(gateway), name, number_of(query, "limit", DEFAULT, 1, MOST))
+    shown = found if "content" in caller.scopes else [without_content("bond-events", one) for one in found]
+    return json_response({"items": shown})
+
+
+async def dead_letters(gateway: Gateway, request: Request, caller: Caller) -> Response:
+    """GET /v1/dead-letters."""
+    query = checked_query(request, "topic", "kind", "identity", "since", "until", "limit")
+    _in_reach(caller, query.get("identity"))
+    limit = number_of(query, "limit", DEFAULT, 1, MOST)
+    try:
+        topic = None if "topic" not in query else topic_name(query["topic"], gateway.settings.prefix)
+    except ValueError:
+        raise Problem("invalid", "query topic: no topic with dead letters", field="topic") from None
+    since = time_of(query, "since")
+    meant = Filter(topic, query.get("kind"), query.get("identity"))
+    since = time.time() - LETTERS_S if since is None else since
+    found = await look(gateway.settings, meant, since=since, until=time_of(query, "until"))
+    items = [
+        {
+            "place": letter.place,
+            "topic": letter.topic.removesuffix(".dlq"),
+            "kind": letter.kind,
+            "identity": letter.identity,
+            "id": letter.id,
+            "appended": letter.timestamp / 1000,
+            "bytes": letter.length,
+            "status": letter.status,
+        }
+        for letter in found[:limit]
+    ]
+    return json_response({"items": items, "total": len(found)})
+
+
+_FILTERS = (
+    ("kind", "Of this kind."),
+    ("tool", "For this function that a model asked for."),
+    ("mode", "In this safety mode."),
+    ("identity", "Of this identity."),
+    ("since", "From this event time on: ISO 8601 (no zone: UTC) or seconds since 1970."),
+    ("until", "Appended before this time."),
+)
+
+
+def _row(path: str, handler: Any, summary: str, *query: tuple[str, str], missing: bool = False) -> Row:
+    problems = ("views_away", *(("not_found",) if missing else ()), "identity_not_allowed")
+    return Row("GET", path, "read", handler, summary, problems=problems, query=query)
+
+
+ROUTES = [
+    _row("/v1/turns/{audit_id}", turn, "A turn; what was said in it needs the scope `content`.", missing=True),
+    _row(
+        "/v1/interactions",
+        interactions,
+        "Turns, newest first; what was said in them needs the scope `content`.",
+        ("identity", "Of this identity."),
+        ("project", "Of this project."),
+        *_PAGE,
+    ),
+    _row(
+        "/v1/audits/{audit_id}",
+        audit,
+        "The audit bundle of a turn, with its supplements.",
+        ("format", "json or html."),
+        missing=True,
+    ),
+    _row("/v1/incidents", incidents, "Incidents, newest first.", *_FILTERS, *_PAGE, ("format", "json or csv.")),
+    _row("/v1/incidents/stats", incident_stats, "Incidents counted by kind, tool, reason and mode.", *_FILTERS),
+    _row("/v1/tools", tools, "Tools of the registry, and whether flags let them be used."),
+    _row("/v1/identities/{identity}", identity, "All that is held of an identity."),
+    _row("/v1/analytics", analytics, "Figures per tool, over all partitions."),
+    _row("/v1/bonds/{identity}/events", bond_events, "What happened to it, newest first.", _PAGE[0]),
+    _row("/v1/bonds/{identity}", bond, "The bond of an identity.", missing=True),
+    _row(
+        "/v1/dead-letters",
+        dead_letters,
+        "Records that could not be processed, newest first, without their bodies.",
+        ("topic", "Of this topic."),
+        *(one for one in _FILTERS if one[0] in ("kind", "identity", "until")),
+        ("since", "Appended from this time on; the last day where left out."),
+        _PAGE[0],
+    ),
+]

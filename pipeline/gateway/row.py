@@ -1,0 +1,94 @@
+"""One row of the gateway's table: method, path, scope, what it takes and gives; and the call that serves it."""
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from aiokafka.errors import KafkaError
+from redis.exceptions import RedisError
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from endocrine.pipeline.gateway.callers import Caller
+from endocrine.pipeline.gateway.keys import Scope
+from endocrine.pipeline.gateway.problems import Problem
+from endocrine.pipeline.gateway.state import Gateway
+from endocrine.pipeline.gateway.watch import Overloaded
+from endocrine.pipeline.kafka.topic_reader import NoSuchTopic
+
+_IDS = re.compile(r"\{(audit_id|identity)\}")
+Handler = Callable[[Gateway, Request, Caller], Awaitable[Response]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One operation."""
+
+    method: str
+    path: str
+    scope: Scope
+    handler: Handler
+    summary: str
+    body: str | None = None
+    """Schema of the request's body, by its name in `openapi.SCHEMAS`."""
+    batch: bool = False
+    """Whether the body may be a batch."""
+    answers: dict[int, str] = field(default_factory=lambda: {200: ""})
+    """Statuses that are no problem, with the schema of the body; empty: any JSON."""
+    problems: tuple[str, ...] = ()
+    """Kinds of problems beside those that every row may answer."""
+    query: tuple[tuple[str, str], ...] = ()
+    """Query parameters with their meaning."""
+
+    def route(self, gateway: Gateway) -> Route:
+        """The row as Starlette takes it."""
+
+        async def serve(request: Request) -> Response:
+            request.scope["route_template"] = self.path
+            try:
+                caller = await gateway.doorkeeper.caller(request, self.scope)
+                return await self.handler(gateway, request, caller)
+            except Overloaded as error:
+                raise Problem("overloaded", str(error), headers={"retry-after": "1"}) from None
+            except (KafkaError, NoSuchTopic) as error:
+                detail = f"the broker: {type(error).__name__}"
+                raise Problem("broker_away", detail, headers={"retry-after": "2"}) from None
+            except RedisError as error:
+                detail = f"Redis: {type(error).__name__}"
+                raise Problem("views_away", detail, headers={"retry-after": "2"}) from None
+            except TimeoutError:
+                raise Problem("broker_away", "no answer in time", headers={"retry-after": "2"}) from None
+
+        # Ids may hold slashes.
+        return Route(_IDS.sub(r"{\1:path}", self.path), serve, methods=[self.method])
+
+
+def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A JSON response."""
+    return Response(orjson.dumps(value), status, headers, "application/json")
+
+
+def checked_query(request: Request, *known: str) -> dict[str, str]:
+    """The query's parameters. Raises Problem, 422, for one that is not known or given twice."""
+    found: dict[str, str] = {}
+    for name, text in request.query_params.multi_items():
+        if name not in known:
+            expected = f"expected {', '.join(known)}" if known else "expected none"
+            raise Problem("invalid", f"a query parameter of {len(name)} characters is not known; {expected}")
+        if name in found:
+            raise Problem("invalid", f"query {name}: given twice", field=name)
+        found[name] = text
+    return found
+
+
+def number_of(query: dict[str, str], name: str, default: int, least: int, most: int) -> int:
+    """A whole number of the query. Raises Problem, 422."""
+    text = query.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 18 and least <= int(text) <= most):
+        raise Problem("invalid", f"query {name}: expected a whole number from {least} to {most}", field=name)
+    return int(text)

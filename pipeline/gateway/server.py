@@ -1,0 +1,125 @@
+"""The gateway as a process: listen, serve until SIGINT or SIGTERM, then finish what is under way."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator
+
+import uvicorn
+from aiokafka.errors import KafkaError
+
+from endocrine.pipeline.gateway.app import application, connected, key_file
+from endocrine.pipeline.gateway.callers import is_loopback
+from endocrine.pipeline.gateway.keys import KeyRing, KeysError
+from endocrine.pipeline.gateway.protocol import bounded
+from endocrine.pipeline.gateway.settings import GatewaySettings
+from endocrine.pipeline.kafka.admin import TopicsError, ensure_topics
+from endocrine.pipeline.process import stopping
+from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
+from endocrine.pipeline.process.seal_keys import KeyFileError, load_seals
+from endocrine.pipeline.process.settings import Settings
+
+UNUSABLE = 2
+_DRAIN_S = 5
+_BACKLOG = 2048
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which leaves signals to us."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Nothing: `endocrine.pipeline.process.stopping` has them."""
+        yield
+
+
+def main(settings: Settings, limits: GatewaySettings, told_ready: Callable[[str], None]) -> int:
+    """Serve until asked to stop. told_ready: called with the URL. Exit codes: 0 asked to stop, 1 failed, 2 unusable."""
+    try:
+        keys = KeyRing(key_file(settings, limits))
+        policy = load_policy(settings.policy, os.environ)
+        seals = load_seals(settings)
+    except (KeysError, PolicyFileError, KeyFileError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return UNUSABLE
+    if not keys.configured and not is_loopback(limits.host):
+        print(
+            f"error: no API key is configured, so the gateway listens on loopback only, not on {limits.host};"
+            " make a key: `endocrine keys create NAME --scopes capture,read`",
+            file=sys.stderr,
+        )
+        return UNUSABLE
+    try:
+        listener = _listener(limits.host, limits.port)
+    except OSError as error:
+        print(f"error: {limits.host}:{limits.port} cannot be listened on: {error.strerror}", file=sys.stderr)
+        return 1
+
+    async def serve() -> None:
+        stop = asyncio.Event()
+        with stopping.asked(stop.set):
+            asking = asyncio.create_task(stop.wait())
+            starting = asyncio.create_task(ensure_topics(settings, []))
+            await asyncio.wait({asking, starting}, return_when=asyncio.FIRST_COMPLETED)
+            if stop.is_set():
+                starting.cancel()
+                return
+            starting.result()
+            async with connected(settings, limits, policy, seals, keys) as gateway:
+                config = uvicorn.Config(
+                    application(gateway),
+                    http=bounded(limits.header_bytes, limits.read_s),
+                    ws="none",
+                    lifespan="off",
+                    log_config=None,
+                    access_log=False,
+                    proxy_headers=False,
+                    server_header=False,
+                    backlog=_BACKLOG,
+                    timeout_graceful_shutdown=_DRAIN_S,
+                )
+                server = Server(config)
+                serving = asyncio.create_task(server.serve(sockets=[listener]))
+                told_ready(_url(listener))
+                await asyncio.wait({serving, asking}, return_when=asyncio.FIRST_COMPLETED)
+                server.should_exit = True
+                await gateway.events.close()
+                await serving
+
+    try:
+        with asyncio.EffectRunner(loop_factory=_loop_factory()) as runner:
+            runner.run(serve())
+    except (KafkaError, TopicsError, OSError) as error:
+        print(f"error: {error or type(error).__name__}", file=sys.stderr)
+        return 1
+    finally:
+        listener.close()
+    return 0
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    listener.set_inheritable(False)
+    return listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _loop_factory() -> "Callable[[], asyncio.AbstractEventLoop] | None":
+    try:
+        import uvloop
+    except ImportError:  # Windows
+        return None
+    return uvloop.new_event_loop

@@ -1,0 +1,37 @@
+"""What every route of a gateway has at hand."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from endocrine.agents.policy.compiled import Policy
+from endocrine.pipeline.gateway.awaiting import Awaiting
+from endocrine.pipeline.gateway.callers import Doorkeeper
+from endocrine.pipeline.gateway.idempotency import Idempotency
+from endocrine.pipeline.gateway.lookback import Lookback
+from endocrine.pipeline.gateway.metrics import GatewayMetrics
+from endocrine.pipeline.gateway.settings import GatewaySettings
+from endocrine.pipeline.process.settings import Settings
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+    from endocrine.pipeline.gateway.events import Broadcast
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """One gateway: its settings, the parts it waits and reads with, and the policy it was started with."""
+
+    settings: Settings
+    limits: GatewaySettings
+    awaiting: Awaiting
+    lookback: Lookback
+    doorkeeper: Doorkeeper
+    idempotency: Idempotency
+    redis: "Redis | None"
+    """Of the read models; None: reads answer 503."""
+    events: "Broadcast"
+    policy: Policy
+    version: str
+    built: str | None = None
+    metrics: GatewayMetrics = field(default_factory=GatewayMetrics)
