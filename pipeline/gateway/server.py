@@ -89,7 +89,7 @@ def main(settings: Settings, limits: GatewaySettings, told_ready: Callable[[str]
                 await serving
 
     try:
-        with asyncio.EffectRunner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(serve())
     except (KafkaError, TopicsError, OSError) as error:
         print(f"error: {error or type(error).__name__}", file=sys.stderr)
