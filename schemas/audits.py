@@ -19,15 +19,17 @@ from endocrine.schemas.base import (
 )
 from endocrine.schemas.interactions import Usage
 from endocrine.schemas.modulations import Parameters, Step, WeighedSignal
-from endocrine.schemas.tools import Snapshot
+from endocrine.schemas.tools import RunBy, Snapshot
 from endocrine.schemas.vocabulary import (
     Decision,
+    Door,
     IncidentKind,
     Mode,
     Reason,
     Refusal,
     ReplyStatus,
     Review,
+    Stream,
     Tool,
     ToolStatus,
 )
@@ -105,6 +107,7 @@ class UsedTool(Record):
     duration_ms: Milliseconds | None
     args_summary: Annotated[Text | None, Field(description="Of the result, else of the call; redacted.")]
     ts: Annotated[Ts, Field(description="Of the call; of the first that was seen of it where the call was not.")]
+    runner: RunBy = None
 
 
 class Blocked(Record):
@@ -119,6 +122,7 @@ class Blocked(Record):
     executed: Annotated[ToolStatus | None, Field(description="Status of a result, which there must not be.")]
     args_summary: Text | None
     ts: Ts
+    runner: RunBy = None
 
 
 class AuditedIncident(Record):
@@ -179,6 +183,45 @@ class Budget(Record):
     closed: Annotated[Usage | None, Field(description="As the application said on closing.")]
 
 
+class StepLatency(Record):
+    """Time that one model step took."""
+
+    step: Annotated[Count, Field(description="Model step of the turn, from 1.")]
+    model_ms: Annotated[Milliseconds | None, Field(description="Of its replies together; null: none was seen.")]
+    tools_ms: Annotated[Milliseconds | None, Field(description="Of the results of its calls together; null: none.")]
+
+
+class Latency(Record):
+    """How long the turn took."""
+
+    total: Annotated[
+        Milliseconds | None, Field(description="From opening to closing, event time; null where one was not seen.")
+    ]
+    steps: Annotated[list[StepLatency], Field(description="By model step.")]
+
+
+class StepTokens(Record):
+    """Tokens of one model step."""
+
+    step: Annotated[Count, Field(description="Model step of the turn, from 1.")]
+    model: Annotated[Usage, Field(description="Of its replies together.")]
+    tools: Annotated[
+        Count | None,
+        Field(description="By which the next step's prompt is longer than this one and its answer; null: not known."),
+    ]
+
+
+class Cost(Record):
+    """What the replies cost, at the prices of the policy in force. For accounting; a provider's bill may differ."""
+
+    currency: Annotated[Literal["USD"], Field(description="Of all amounts.")]
+    total: Annotated[float | None, Field(ge=0, description="Sum; null where no model has a price.")]
+    models: Annotated[
+        dict[str, Annotated[float, Field(ge=0)] | None],
+        Field(description="By model that answered; null: it has no price, or did not count its tokens."),
+    ]
+
+
 Status = Literal["closed", "refused", "abandoned", "unopened", "supplement"]
 
 
@@ -231,6 +274,26 @@ class Audit(Record):
     omitted: Annotated[dict[str, Count], Field(description="How many of a kind did not fit into the bounds.")]
     interventions: Annotated[
         list[Intervention], Field(default_factory=list, description="What operators did about the turn.")
+    ]
+    door: Annotated[Door | None, Field(description="The door that the turn came in by; null: not named.")] = None
+    enforce: Annotated[
+        bool | None,
+        Field(description="False: observed, so nothing was changed on the way; null where the opening was not seen."),
+    ] = None
+    stream: Annotated[
+        Stream | None,
+        Field(description="windowed: text left before the whole was judged, so no veto was possible; null: not named."),
+    ] = None
+    asked: Annotated[
+        dict[str, bool | int | float | str | None] | None,
+        Field(description="What the application wished for; only what holds no text. Null: nothing."),
+    ] = None
+    latency_ms: Annotated[Latency | None, Field(description="Milliseconds, in all and by step.")] = None
+    tokens: Annotated[list[StepTokens], Field(default_factory=list, description="By model step and its tools.")]
+    cost: Annotated[Cost | None, Field(description="What the replies cost.")] = None
+    degraded: Annotated[
+        list[Tool],
+        Field(default_factory=list, description="Tools with a breaker open during the turn: by the gate or by theirs."),
     ]
     previous: Annotated[Digest | None, Field(description="`hash` of the record before it on its partition.")]
     hash: Annotated[Digest, Field(description="SHA-256 of the canonical JSON (RFC 8785) of all other fields.")]

@@ -4,8 +4,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from endocrine.schemas.application import Asked, Functions, Message
 from endocrine.schemas.base import AuditId, Count, Id, Identity, Produced, Record, Share, Ts
-from endocrine.schemas.vocabulary import Finish, Signal
+from endocrine.schemas.vocabulary import Door, Finish, Signal
+
+Enforce = Annotated[
+    bool | None,
+    Field(description="False: observe; all is decided and recorded, nothing changed on the way. True where left out."),
+]
+DoorName = Annotated[Door | None, Field(description="The door that the turn came in by.")]
 
 
 class InlineSignal(Record):
@@ -39,6 +46,16 @@ class Opened(Produced):
             description="Signals measured for this turn. With none but alignment_risk, the prompt is read for others."
         ),
     ] = None
+    messages: Annotated[
+        list[Message] | None,
+        Field(min_length=1, max_length=4096, description="The conversation as the application gave it, oldest first."),
+    ] = None
+    application_tools: Annotated[
+        Functions | None, Field(description="Functions that the application declares and runs itself.")
+    ] = None
+    asked: Annotated[Asked | None, Field(description="Parameters that the application wishes for.")] = None
+    enforce: Enforce = None
+    door: DoorName = None
     ts: Ts
 
 
@@ -65,6 +82,8 @@ class Closed(Produced):
         Share | None, Field(description="Strength with which the turn may be remembered, 0 to 1.")
     ] = None
     finish: Annotated[Finish | None, Field(description="How a turn that we answered ended; absent on others.")] = None
+    enforce: Enforce = None
+    door: DoorName = None
     ts: Ts
 
 

@@ -4,9 +4,10 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from endocrine.schemas.application import Asked
 from endocrine.schemas.base import AuditId, Bag, CallId, Count, Id, Identity, Produced, Record, RequestId, Ts
 from endocrine.schemas.interactions import Usage
-from endocrine.schemas.vocabulary import Purpose, ReplyStatus
+from endocrine.schemas.vocabulary import Purpose, ReplyStatus, Stream
 
 
 class ModelRequest(Record):
@@ -37,6 +38,26 @@ class ModelRequest(Record):
     reserved_tokens: Annotated[
         Count | None, Field(description="Tokens held back from the budget: prompt and answer together, at most.")
     ] = None
+    ts: Ts
+    stream: Annotated[
+        Stream | None,
+        Field(description="windowed: the reply's text is produced to `model-chunks` while it comes; else it is not."),
+    ] = None
+    asked: Annotated[Asked | None, Field(description="What the application wished for, as on opening.")] = None
+    enforce: Annotated[bool | None, Field(description="False: the turn is observed; as on opening.")] = None
+
+
+class ModelChunk(Record):
+    """A piece of a reply's text while it comes. Not judged yet: whoever passes it on judges it first.
+
+    A number that comes again (seq 0 twice) means that the request was made anew, by a connector that took over.
+    """
+
+    request_id: RequestId
+    audit_id: AuditId
+    identity: Identity
+    seq: Annotated[Count, Field(description="Number of the piece in its reply, from 0.")]
+    text: Annotated[str, Field(min_length=1, description="More of the answer; no reasoning, no call.")]
     ts: Ts
 
 

@@ -85,3 +85,9 @@ class Modulation(Record):
         Field(default_factory=list, description="The allowed tools, ready for a model; empty where not admitted."),
     ]
     expires: Annotated[Ts | None, Field(description="Held only: when the waiting for a person ends.")] = None
+    application_tools: Annotated[
+        list[str] | None,
+        Field(
+            description="Names of those `functions` that the application runs itself; absent where it declares none."
+        ),
+    ] = None

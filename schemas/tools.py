@@ -18,7 +18,12 @@ from endocrine.schemas.base import (
     Share,
     Ts,
 )
-from endocrine.schemas.vocabulary import Decision, IncidentKind, Mode, Reason, Tool, ToolStatus
+from endocrine.schemas.vocabulary import Decision, EffectRunner, IncidentKind, Mode, Reason, Tool, ToolStatus
+
+RunBy = Annotated[
+    EffectRunner | None,
+    Field(description="application: a function of the application, which it runs itself; absent: a tool of ours."),
+]
 
 
 class ToolCall(Produced):
@@ -31,6 +36,7 @@ class ToolCall(Produced):
     arguments: Annotated[Bag | str, Field(description="An object, or a string that should be JSON.")]
     step: Annotated[Count, Field(description="Number of the model step that asked, from 1.")]
     ts: Ts
+    runner: Annotated[RunBy, Field(description="As who asks knows it; what counts is the decision's.")] = None
 
 
 class ToolResult(Produced):
@@ -39,7 +45,9 @@ class ToolResult(Produced):
     call_id: CallId
     audit_id: AuditId
     identity: Identity
-    tool: Annotated[str, Field(max_length=256, description="Canonical name.")]
+    tool: Annotated[
+        str, Field(max_length=256, description="Canonical name; the function's name where the application ran it.")
+    ]
     status: Annotated[ToolStatus, Field(description="How it ended.")]
     duration_ms: Annotated[float, Field(ge=0, description="Milliseconds.")]
     args_summary: Annotated[str, Field(max_length=180, description="Redacted; at most 180 characters.")]
@@ -47,6 +55,7 @@ class ToolResult(Produced):
         Any, Field(description="What the tool returned: any JSON value. From our connector: redacted, then cut.")
     ] = None
     ts: Ts
+    runner: RunBy = None
 
 
 class ToolDecision(Record):
@@ -56,7 +65,9 @@ class ToolDecision(Record):
     audit_id: AuditId
     identity: Identity
     function: Annotated[str, Field(description="Function name as the model said it.")]
-    tool: Annotated[str | None, Field(description="Canonical name; null for an unknown function.")]
+    tool: Annotated[
+        str | None, Field(description="Canonical name; null for an unknown function, and for one of the application.")
+    ]
     decision: Annotated[
         Decision, Field(description="allowed, denied, or pending: a person must agree, and a second decision follows.")
     ]
@@ -75,6 +86,7 @@ class ToolDecision(Record):
         Field(description="Revision of the turn's modulation in force after it, to be waited for; null: none known."),
     ] = None
     message: Annotated[str | None, Field(max_length=512, description="For a person; holds no content.")] = None
+    runner: RunBy = None
 
 
 class Snapshot(Record):

@@ -49,10 +49,14 @@ Finish = Literal[
     "no_verdict",
     "no_revision",
     "step_limit",
+    "not_continued",
     "model_error",
     "model_timeout",
     "model_refused",
 ]
+Door = Literal["kafka", "http", "openai", "client", "hook", "ingest"]
+Stream = Literal["buffered", "windowed"]
+EffectRunner = Literal["application"]
 ReplyStatus = Literal["ok", "error", "timeout", "refused"]
 Intent = Literal["affirm", "reject", "more_detail", "soften", "ground"]
 AttributionState = Literal["unknown", "stable", "drifting", "conflicted", "multi_actor"]

@@ -80,6 +80,8 @@ def _event(value: ToolResult | ToolDecision | Modulation) -> tuple[str | None, f
     A turn counts once, in the mode it began in: with its first modulation. A timeout is an error.
     """
     if isinstance(value, ToolResult):
+        if value.runner is not None:
+            return None  # an application's own function, whatever it is called
         return value.tool, value.ts, "ok" if value.status == "ok" else "error", value.duration_ms
     if isinstance(value, ToolDecision):
         return (value.tool, value.ts, "blocked", None) if value.decision == "denied" and value.tool else None

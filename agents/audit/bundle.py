@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from endocrine.agents.audit import figures
 from endocrine.agents.audit.collect import TOPICS
 from endocrine.agents.audit.memory import SAFE_INTEGER, Json
 from endocrine.agents.audit.narrative import explained, headline
@@ -19,7 +20,9 @@ def bundle(identity: str, audit_id: str, turn: Json, status: str, incomplete: li
     incidents = sorted(turn["incidents"].values(), key=lambda incident: (incident["ts"], incident["incident_id"]))
     models = [_model_call(name, exchange) for name, exchange in turn["requests"].items()]
     models.sort(key=lambda call: (call["step"], call["ts"], call["request_id"]))
-    closed = turn["closed"]
+    closed, given = turn["closed"], turn.get("given") or {}
+    exchanges, known = list(turn["requests"].values()), list(turn["calls"].values())
+    streams = {exchange["request"].get("stream") for exchange in exchanges if exchange["request"] is not None}
     told = {
         "identity": identity,
         "audit_id": audit_id,
@@ -60,6 +63,14 @@ def bundle(identity: str, audit_id: str, turn: Json, status: str, incomplete: li
         "records": {topic: turn["records"][topic] for topic in TOPICS if topic in turn["records"]},
         "omitted": {kind: turn["omitted"][kind] for kind in sorted(turn["omitted"])},
         "interventions": sorted(turn.get("interventions", []), key=lambda one: (one["ts"], one["kind"], one["by"])),
+        "door": given.get("door"),
+        "enforce": given.get("enforce"),
+        "stream": next((stream for stream in ("windowed", "buffered") if stream in streams), None),
+        "asked": given.get("asked"),
+        "latency_ms": figures.latency(turn["opened"], closed, exchanges, known),
+        "tokens": figures.tokens(exchanges),
+        "cost": figures.cost(exchanges) if exchanges else None,
+        "degraded": figures.degraded(known),
     }
     told["headline"] = headline(told, turn.get("said_mode"))
     told["explanation"] = explained(told, turn.get("said_mode"))
@@ -71,7 +82,10 @@ def _told(call: Json) -> Json:
     result = call["result"]
     if result is None:
         return call
-    return {**call, "ts": result["ts"] if call["ts"] is None else call["ts"], "tool": call["tool"] or result["tool"]}
+    told = {**call, "ts": result["ts"] if call["ts"] is None else call["ts"]}
+    if result.get("runner"):
+        return {**told, "runner": result["runner"], "function": call["function"] or result["tool"]}
+    return {**told, "tool": call["tool"] or result["tool"]}
 
 
 def _used(name: str, call: Json) -> Json:
@@ -86,6 +100,7 @@ def _used(name: str, call: Json) -> Json:
         "duration_ms": result.get("duration_ms"),
         "args_summary": result.get("args_summary") or call["arguments"],
         "ts": call["ts"],
+        **({"runner": call["runner"]} if call.get("runner") else {}),
     }
 
 
@@ -101,6 +116,7 @@ def _blocked(name: str, call: Json) -> Json:
         "executed": result.get("status"),
         "args_summary": call["arguments"],
         "ts": call["ts"],
+        **({"runner": call["runner"]} if call.get("runner") else {}),
     }
 
 

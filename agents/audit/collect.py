@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from endocrine.agents._shared.prompt_keys import prompt_hmac
 from endocrine.agents._shared.redaction import redact
 from endocrine.agents._shared.summaries import hides_prompt, summary_of
+from endocrine.agents.audit.figures import dollars
 from endocrine.agents.audit.memory import SAFE_INTEGER, Json, counted
 from endocrine.agents.audit.revision import lineage_of, revised
 from endocrine.agents.audit.rules import AuditRules
@@ -104,6 +105,8 @@ def _interaction(turn: Json, value: Opened | Closed, policy: "Policy") -> Json |
         "prompt_hmac": prompt_hmac(value.prompt, policy),
         "prompt": str(redact(value.prompt, gating))[: rules.prompt_chars] if rules.include_prompt else None,
     }
+    asked = None if value.asked is None else sent(value.asked.model_dump(exclude_none=True), rules)
+    turn["given"] = {"door": value.door, "enforce": value.enforce is not False, "asked": asked}
     return turn
 
 
@@ -185,6 +188,8 @@ def _call(turn: Json, value: ToolCall, policy: "Policy") -> Json | None:
         "ts": value.ts,
         "arguments": summary_of(value, policy) if rules.audit.include_arguments else None,
     }
+    if value.runner is not None:
+        told["runner"] = value.runner
     turn["calls"] = {**turn["calls"], value.call_id: {**known, **told}}
     return turn
 
@@ -208,6 +213,7 @@ def _decision(turn: Json, value: ToolDecision, policy: "Policy") -> Json | None:
         "incident_id": value.incident_id,
         "function": shown(value.function, policy),
     }
+    told["runner"] = value.runner  # whatever the call itself says
     if not known["seen"]:
         told["ts"] = value.ts
     if apart:
@@ -232,6 +238,11 @@ def _result(turn: Json, value: ToolResult, policy: "Policy") -> Json | None:
         "args_summary": None if hidden else shown(value.args_summary, policy),
         "ts": value.ts,
     }
+    if value.runner is not None:
+        result["runner"] = value.runner
+    ours = value.runner is None and value.tool in policy.document.tools.names
+    if ours and isinstance(value.output, Mapping) and value.output.get("degraded") is True:
+        result["degraded"] = True
     turn["calls"] = {**turn["calls"], value.call_id: {**known, "result": result}}
     return turn
 
@@ -271,6 +282,8 @@ def _request(turn: Json, value: ModelRequest, policy: "Policy") -> Json | None:
         "parameters": sent(value.parameters, policy.document.audit),
         "dropped": [shown(name, policy) for name in value.dropped[: policy.document.audit.records]],
         "ts": value.ts,
+        "purpose": value.purpose,
+        "stream": value.stream,
     }
     turn["requests"] = {**turn["requests"], value.request_id: {**known, "request": told}}
     return turn
@@ -290,6 +303,7 @@ def _reply(turn: Json, value: ModelReply, policy: "Policy") -> Json | None:
         "finish_reason": shown(value.finish_reason, policy),
         "latency_ms": value.latency_ms,
         "usage": None if value.usage is None else value.usage.model_dump(),
+        "dollars": dollars(value, policy.document.models),
         "tool_calls": len(value.tool_calls),
         "error": None if value.error is None else shown(_QUOTES.split(value.error, maxsplit=1)[0].strip(), policy),
         "ts": value.ts,

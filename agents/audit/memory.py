@@ -5,7 +5,7 @@ audited: [[audit_id, opening seen, closing seen, supplements, mode]]   turns wit
       is the last that was said, null where none was; older entries have none
 
 turn: {supplement, since, last, opened, closed, modulation, revisions, signals, calls, incidents, requests, policies,
-       records, omitted, interventions, said_mode}
+       records, omitted, interventions, said_mode, given?}
       supplement: 0, or the number of the supplement its facts will make; since, last: event time of the first fact
       that was seen, and the latest event time of all; the rest as `endocrine.agents.audit.collect` fills it in
 """

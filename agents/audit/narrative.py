@@ -82,6 +82,7 @@ def explained(told: Json, said_mode: str | None = None) -> str:
     sentences = [
         _correction(told, said_mode),
         _life(told),
+        _way(told),
         _outcome(told),
         _causes(told),
         _signals(told),
@@ -142,6 +143,16 @@ def _life(told: Json) -> str:
     else:
         ends = f" and closed {number(round(closed['ts'] - opened['ts'], 3))} s later"
     return f"{begin}{ends}."
+
+
+def _way(told: Json) -> str:
+    """How far the rules reached: of a turn that was observed, or whose answer left while it came."""
+    words = []
+    if told["enforce"] is False:
+        words.append("It was observed: all was decided and recorded, and nothing changed on the way.")
+    if told["stream"] == "windowed":
+        words.append("Its answer left while it came, before the whole was judged, so no veto was possible.")
+    return " ".join(words)
 
 
 def _outcome(told: Json) -> str:
@@ -213,12 +224,19 @@ def _tools(told: Json) -> str:
             words.append(f"{name} ({'no result seen' if call['decision'] == 'allowed' else 'not decided'})")
         else:
             words.append(f"{name} ({call['status']} in {number(call['duration_ms'])} ms)")
-    return f"Tools used: {_listed(words)}." if words else ""
+    used = f"Tools used: {_listed(words)}." if words else ""
+    broken = f"Left alone because they kept failing: {_listed(told['degraded'])}." if told["degraded"] else ""
+    return " ".join(text for text in (used, broken) if text)
 
 
 def _blocked(told: Json) -> str:
     words = [f"{call['function'] or call['call_id']}, because {REASONS[call['reason']]}" for call in told["blocked"]]
-    ran = [call["call_id"] for call in told["blocked"] if call["executed"] is not None]
+    passed = told["enforce"] is False
+    ran = [
+        call["call_id"]
+        for call in told["blocked"]
+        if call["executed"] is not None and not (passed and call["tool"] is None)
+    ]
     warning = f" Yet a result came for {_listed(ran)}, which must not be." if ran else ""
     return f"Tool calls denied: {_listed(words)}.{warning}" if words else ""
 

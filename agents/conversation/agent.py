@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from endocrine.agents.contract import Output, State, Trigger
+from endocrine.agents.conversation import application
 from endocrine.agents.conversation import tool_calls as calls
-from endocrine.agents.conversation.memory import EMPTY, chars_of, force_of, latest, new_turn, nothing_in, without
+from endocrine.agents.conversation.memory import EMPTY, Json, chars_of, force_of, latest, new_turn, nothing_in, without
 from endocrine.agents.conversation.moderation import judge_input
+from endocrine.agents.conversation.rules import Limits
 from endocrine.agents.conversation.turn_context import NAME, TurnContext
 from endocrine.agents.conversation.turn_flow import HELD, advance, expire, hold, replied
 from endocrine.schemas.interactions import Closed, Opened
@@ -72,6 +74,8 @@ def _take(desk: TurnContext) -> None:
             replied(desk, value.audit_id, turn, value)
         elif topic == "tool-decisions":
             calls.decided(desk, turn, value)
+        elif topic == "tool-results" and value.runner is not None:
+            calls.continued(desk, value.audit_id, turn, value)
         elif topic == "tool-results" and desk.trigger.sealed:  # a turn goes on from what our connectors say alone
             calls.came_back(desk, value.audit_id, turn, value)
         advance(desk, value.audit_id, turn)
@@ -87,8 +91,9 @@ def _opened(desk: TurnContext, opened: Opened) -> None:
         memory["others"] = [*memory["others"], audit_id][-limits.early_modulations :]
         return
     waits, model = desk.rules.waits, desk.policy.document.models.default_model
-    turn = new_turn(opened, force, memory["serial"], desk.after(waits.modulation_ms), model, limits)
-    if len(opened.prompt) > limits.prompt_chars:
+    given = application.given(opened, desk.policy)
+    turn = new_turn(opened, force, memory["serial"], desk.after(waits.modulation_ms), model, limits, given)
+    if _too_long(opened, given, limits):
         desk.close(audit_id, turn, "too_long")
         return
     held = sum(chars_of(other, limits) for other in memory["turns"].values())
@@ -96,10 +101,17 @@ def _opened(desk: TurnContext, opened: Opened) -> None:
         desk.close(audit_id, turn, "too_many_turns")
         return
     desk.put(audit_id, turn)
-    if force is not None and force["refusal"] == HELD:
+    if force is not None and force["refusal"] == HELD and not application.observed(turn):
         hold(desk, turn)
     judge_input(desk, audit_id, turn)
     advance(desk, audit_id, turn)
+
+
+def _too_long(opened: Opened, given: Json | None, limits: Limits) -> bool:
+    """Whether the prompt, or the conversation that it is part of, has more characters than one may have."""
+    if given is None or given["messages"] is None:
+        return len(opened.prompt) > limits.prompt_chars
+    return bool(given["chars"] > limits.messages_chars)
 
 
 def _closed(desk: TurnContext, closed: Closed) -> None:
@@ -125,7 +137,9 @@ def _modulated(desk: TurnContext, modulation: Modulation) -> None:
     turn["force"] = force
     if turn["need"] is not None and force["risk"] >= turn["need"]:
         turn["need"] = None  # at once: a later, lower signal must not make the turn wait again
-    if force["refusal"] == HELD:
+    if application.observed(turn):
+        pass  # whatever it says is on record, and refuses nothing
+    elif force["refusal"] == HELD:
         hold(desk, turn)
     elif force["refusal"] is not None and turn["phase"] != "opening":
         desk.close(audit_id, turn, force["refusal"])

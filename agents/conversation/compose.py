@@ -2,7 +2,9 @@
 
 Order, with the stable part first so that a provider's prompt cache can hold it: one system message (base, preamble of
 the prompt style, snippets, context pack: many servers refuse a second one), history (user and assistant by turns),
-prompt (user), then the model's tool calls and their outputs. Only sentences of the policy are instructions: snippets,
+prompt (user), then the model's tool calls and their outputs. Where the application gave the conversation, that stands
+in place of history and prompt, and its own instructions follow the preamble in the system message; of an observed turn
+nothing of ours is added. Only sentences of the policy are instructions: snippets,
 context and tool outputs are inside JSON strings, under a sentence that calls them data, so nothing in them can end its
 frame.
 """
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from endocrine.agents._shared.normalise import visible
+from endocrine.agents.conversation import application
 from endocrine.agents.conversation.memory import Json
 from endocrine.agents.conversation.rules import Words
 from endocrine.agents.policy.functions import functions_of as allowed_functions
@@ -25,20 +28,26 @@ Message = dict[str, Any]
 
 def messages_of(turn: Json, history: Sequence[Any], concise: bool, policy: "Policy") -> list[Message]:
     """What the model is told. history: [serial, prompt, answer] of the session, oldest first."""
-    words = policy.document.conversation.words
+    words, observed = policy.document.conversation.words, application.observed(turn)
     style = getattr(policy.document.prompt_styles, turn["force"]["style"])
     base = policy.document.system_base
     system = [base, style.system_preamble] if base else [style.system_preamble]
+    if observed:
+        system = []
     if turn["strictly"]:
         system.append(words.stricter)
     if concise:
         system.append(words.concise)
+    if not observed:
+        system += application.system_texts(turn)
     if turn["snippets"]:
         lines = [orjson.dumps({"source": source, "text": text}).decode() for source, text in turn["snippets"]]
         system.append("\n".join([words.snippets, *lines]))
     if turn["context"]:
         system.append("\n".join([words.context, orjson.dumps(turn["context"]).decode()]))
-    said: list[Message] = [{"role": "system", "content": "\n\n".join(system)}]
+    said: list[Message] = [{"role": "system", "content": "\n\n".join(system)}] if system else []
+    if (given := application.conversation(turn)) is not None:
+        return [*said, *given, *turn["exchange"]]
     for serial, prompt, answer in history:
         if serial <= turn["upto"]:
             said += [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]

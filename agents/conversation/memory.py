@@ -9,9 +9,9 @@ sessions: {session_id: [[serial, prompt, answer]]}  answered turns, oldest first
 serial:   number of the last entry in `sessions`
 budget:   {start, spent, held}, see `endocrine.agents.conversation.budget`
 
-turn: {phase, session, model, prompt, context, upto, force, need, tighten, revision?, until, step, again, holds, stale,
-        request,
-       judges, calls, said?, snippets, exchange, room, strictly, concise, answer, cut, usage}
+turn: {application?, phase, session, model, prompt, context, upto, force, need, tighten, revision?, until, step, again,
+       holds, stale, request, judges, calls, said?, snippets, exchange, room, strictly, concise, answer, cut, usage}
+  application  what its application gave with it (endocrine.agents.conversation.application)
   phase     opening | retrieving | ready | asking | tools | judging
   upto      serial of the last entry of the session's history that this turn is told
   need      null, or the alignment_risk its modulation must show before the model is asked again
@@ -23,14 +23,15 @@ turn: {phase, session, model, prompt, context, upto, force, need, tighten, revis
   stale     true where the request that is out was made before the turn was held: its answer is not used
   request   null, or {id, held, until} of the model request that is out
   judges    {request_id: {what, held, until}} of verdicts that are out; what: input | output | guardian
-  calls     tool calls of this step: {id, short, tool, arguments, decision, reason, result, until, digest?}
+  calls     tool calls of this step: {id, short, tool, arguments, decision, reason, result, until, digest?,
+            runner?}; runner: application where that runs it
   said      text beside the calls of this step
   exchange  messages of the steps so far: the model's calls, and what came of them
   room      characters that tool outputs may still take
   strictly  true after a veto
   answer    the final text while it is judged; cut: it ended at the token limit
-force: {revision, refusal, expires, mode, style, risk, parameters}; risk: alignment_risk in force, 0 without; expires:
-       event time at which a held turn is no longer waited for, else null
+force: {revision, refusal, expires, mode, style, risk, parameters, application_tools?}; risk: alignment_risk in
+       force, 0 without; expires: event time at which a held turn is no longer waited for, else null
 """
 
 from collections.abc import Mapping
@@ -78,7 +79,7 @@ def force_of(modulation: Modulation) -> Json:
         for signal in modulation.signals
         if signal.name == "alignment_risk" and signal.fate in _IN_FORCE
     ]
-    return {
+    force = {
         "revision": modulation.revision,
         "refusal": modulation.refusal or (None if modulation.admitted else "rate_limited"),
         "expires": modulation.expires,
@@ -87,14 +88,25 @@ def force_of(modulation: Modulation) -> Json:
         "risk": max(risks, default=0.0),
         "parameters": modulation.parameters.model_dump(mode="json"),
     }
+    theirs = modulation.application_tools
+    return force if theirs is None else {**force, "application_tools": theirs}
 
 
-def new_turn(opened: Opened, force: Json | None, upto: int, until: float, model: str, limits: Limits) -> Json:
+def new_turn(
+    opened: Opened,
+    force: Json | None,
+    upto: int,
+    until: float,
+    model: str,
+    limits: Limits,
+    application: Json | None = None,
+) -> Json:
     """A turn that opens. The context is cut to its bound, with a mark; a prompt too long was refused before."""
     context = opened.context_pack or None
     if context is not None and len(context) > limits.context_chars:
         context = context[: limits.context_chars] + "[truncated]"
     return {
+        **({} if application is None else {"application": application}),
         "phase": "opening",
         "session": opened.session_id,
         "model": opened.model or model,
@@ -125,7 +137,9 @@ def new_turn(opened: Opened, force: Json | None, upto: int, until: float, model:
 
 def chars_of(turn: Json, limits: Limits) -> int:
     """Characters that an open turn may come to hold."""
-    return len(turn["prompt"]) + len(turn["context"] or "") + limits.exchange_chars
+    application = turn.get("application")
+    theirs = 0 if application is None else application["chars"] + application["granted"]
+    return len(turn["prompt"]) + len(turn["context"] or "") + limits.exchange_chars + theirs
 
 
 def remembered(sessions: Json, session: str, serial: int, prompt: str, answer: str, limits: Limits) -> Json:

@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from endocrine.agents.conversation import budget
+from endocrine.agents.conversation import application, budget
 from endocrine.agents.conversation.capabilities import fitted
 from endocrine.agents.conversation.compose import functions_of, messages_of, shown_to_model
 from endocrine.agents.conversation.memory import Json
@@ -15,26 +15,32 @@ _COLD = {"temperature": 0.0, "top_p": 1.0, "reasoning_effort": 0.0}
 
 
 def ask(desk: TurnContext, audit_id: str, turn: Json) -> None:
-    """Ask for the next step of a turn, or end it where the budget has no room for that."""
-    rules, document = desk.policy.document.budget, desk.policy.document
-    most = turn["force"]["parameters"]["max_output_tokens"]
+    """Ask for the next step of a turn, or end it where the budget has no room for that; an observed one is asked."""
+    rules, document, observed = desk.policy.document.budget, desk.policy.document, application.observed(turn)
+    most = application.most_tokens(turn, turn["force"]["parameters"]["max_output_tokens"])
     room = desk.room()
-    history = desk.memory["sessions"].get(turn["session"], [])
-    takes = document.models.of(turn["model"])
-    tools = functions_of(turn["force"]["parameters"]["tool_allowlist"], desk.policy)
+    history = [] if application.of(turn).get("messages") else desk.memory["sessions"].get(turn["session"], [])
+    tools = functions_of(turn["force"]["parameters"]["tool_allowlist"], desk.policy) + application.functions_of(turn)
     messages = messages_of(turn, history, turn["concise"], desk.policy)
     tokens = budget.prompt_tokens(messages, tools, rules)
-    if not turn["concise"] and tokens + most > room.soft:
+    if not turn["concise"] and not observed and tokens + most > room.soft:
         turn["concise"] = True  # for the rest of the turn: one that has gone concise does not go back
         messages = messages_of(turn, history, True, desk.policy)
         tokens = budget.prompt_tokens(messages, tools, rules)
     if turn["concise"]:
         most = min(most, rules.concise_output_tokens)
-    if tokens + most > room.free:
+    if tokens + most > room.free and not observed:
         desk.close(audit_id, turn, "budget_exceeded")
         return
-    style = getattr(document.prompt_styles, turn["force"]["style"])
-    parameters, dropped = fitted(turn["force"]["parameters"], most, list(style.stop_sequences), takes)
+    dropped: list[str] = []
+    if observed:
+        parameters = application.as_asked(turn, tools)
+    else:
+        own = list(getattr(document.prompt_styles, turn["force"]["style"]).stop_sequences)
+        takes, wished = document.models.of(turn["model"]), application.wished(turn, turn["force"]["parameters"])
+        parameters, dropped = fitted(wished, most, application.stops(turn, own), takes)
+        passed, left = application.passed_on(turn, tools, document.models.api_of(turn["model"]))
+        parameters, dropped = {**parameters, **passed}, [*dropped, *left]
     request_id = step_id(desk, audit_id, turn)
     turn["request"] = _request(
         desk, audit_id, turn, request_id, turn["model"], messages, tools, parameters, dropped, tokens + most, "answer"
@@ -93,7 +99,7 @@ def _request(
     held: int,
     purpose: str,
 ) -> dict[str, Any]:
-    waits = desk.rules.waits
+    waits, given, observed = desk.rules.waits, application.of(turn), application.observed(turn)
     desk.hold(held)
     value = {
         "request_id": request_id,
@@ -101,7 +107,7 @@ def _request(
         "identity": desk.trigger.identity,
         "step": turn["step"],
         "model": model,
-        "messages": [shown_to_model(message) for message in messages],
+        "messages": messages if observed else [shown_to_model(message) for message in messages],
         "tools": tools,
         "parameters": parameters,
         "dropped": dropped,
@@ -111,5 +117,8 @@ def _request(
         "reserved_tokens": held,
         "ts": desk.now,
     }
+    if purpose == "answer":
+        carried = {"stream": given.get("stream"), "asked": given.get("asked"), "enforce": False if observed else None}
+        value |= {name: one for name, one in carried.items() if one is not None}
     desk.say("model-requests", value)
     return {"id": request_id, "held": held, "until": desk.after(waits.reply_ms + waits.reply_grace_ms)}

@@ -1,10 +1,11 @@
 """What moderation and the guardian make of a turn's texts (rules, section 1: what raises alignment_risk)."""
 
+from endocrine.agents.conversation import application
 from endocrine.agents.conversation.guardian import fired, scores_of, verdict_of
 from endocrine.agents.conversation.memory import Json
 from endocrine.agents.conversation.model_requests import ask_guardian, ask_moderation
 from endocrine.agents.conversation.turn_context import TurnContext
-from endocrine.agents.moderation.local import Verdict, judge, weigh
+from endocrine.agents.moderation.local import Verdict, judge, judge_all, weigh
 from endocrine.agents.moderation.rules import Place
 from endocrine.schemas.models import ModelReply
 
@@ -17,9 +18,12 @@ def flag(desk: TurnContext, audit_id: str, turn: Json, verdict: Verdict) -> None
 
 def judge_input(desk: TurnContext, audit_id: str, turn: Json) -> None:
     """Judge the user's prompt and the context, which may quote anybody."""
-    text = turn["prompt"] if turn["context"] is None else f"{turn['prompt']}\n{turn['context']}"
+    parts = (turn["prompt"], turn["context"], application.of(turn).get("judged"))
+    text = "\n".join(part for part in parts if part is not None)
     rules = desk.policy.document.moderation
-    _input(desk, audit_id, turn, judge(text, "input", desk.preset(turn), rules))
+    long = application.of(turn).get("messages") is not None
+    verdict = (judge_all if long else judge)(text, "input", desk.preset(turn), rules)
+    _input(desk, audit_id, turn, verdict)
     if desk.is_open(audit_id) and rules.provider == "remote":
         ask_moderation(desk, audit_id, turn, "input", text)
 
@@ -29,6 +33,9 @@ def judge_answer(desk: TurnContext, audit_id: str, turn: Json) -> None:
     rules = desk.policy.document.moderation
     _output(desk, audit_id, turn, judge(turn["answer"], "output", desk.preset(turn), rules))
     if not desk.is_open(audit_id):
+        return
+    if application.windowed(turn):  # it has left by now: a veto needs the whole text first
+        turn["phase"] = "judging"
         return
     names = fired(turn["answer"], turn, desk.policy)
     if names:
@@ -47,13 +54,13 @@ def heard(desk: TurnContext, audit_id: str, turn: Json, reply: ModelReply, what:
     if what == "guardian":
         names = verdict_of(content)
         if names is None:
-            desk.close(audit_id, turn, "no_verdict")
+            _no_verdict(desk, audit_id, turn)
         elif names:
             veto(desk, audit_id, turn, names)
         return
     scores = scores_of(content)
     if scores is None:
-        desk.close(audit_id, turn, "no_verdict")
+        _no_verdict(desk, audit_id, turn)
         return
     place: Place = "input" if what == "input" else "output"
     verdict = weigh(scores, (), place, desk.preset(turn), desk.policy.document.moderation)
@@ -64,6 +71,9 @@ def veto(desk: TurnContext, audit_id: str, turn: Json, names: list[str]) -> None
     """The first veto: asked once more, more strictly, under the revision it calls for. The second withholds."""
     score = desk.rules.guardian.score
     desk.incident("guardian_veto", audit_id, turn, ", ".join(names), score)
+    if application.observed(turn):
+        turn["phase"] = "judging"
+        return
     drop_verdicts(desk, turn)
     if turn["strictly"]:
         desk.close(audit_id, turn, "vetoed", ", ".join(names))
@@ -82,7 +92,7 @@ def drop_verdicts(desk: TurnContext, turn: Json) -> None:
 def _input(desk: TurnContext, audit_id: str, turn: Json, verdict: Verdict) -> None:
     if verdict.flagged:
         flag(desk, audit_id, turn, verdict)
-    if verdict.blocked:
+    if verdict.blocked and not application.observed(turn):
         desk.close(audit_id, turn, "input_blocked", ", ".join(verdict.scores))
 
 
@@ -90,10 +100,17 @@ def _output(desk: TurnContext, audit_id: str, turn: Json, verdict: Verdict) -> N
     """A flagged answer that is not blocked goes out: the incident is what remains of it."""
     if verdict.flagged:
         desk.incident("moderation", audit_id, turn, verdict.reason(), verdict.score)
-    if verdict.blocked:
+    if verdict.blocked and not application.observed(turn):
         desk.close(audit_id, turn, "output_blocked", ", ".join(verdict.scores))
 
 
+def _no_verdict(desk: TurnContext, audit_id: str, turn: Json) -> None:
+    if not application.observed(turn):
+        desk.close(audit_id, turn, "no_verdict")
+
+
 def _need(desk: TurnContext, turn: Json, risk: float) -> None:
+    if application.observed(turn):
+        return
     turn["need"] = max(risk, turn["need"] or 0.0)
     turn["until"] = desk.after(desk.rules.waits.modulation_ms)

@@ -36,6 +36,11 @@ class Limits(BaseModel):
     tool_output_chars: Chars
     exchange_chars: Annotated[int, Field(ge=100, description="Characters of what tools gave to one turn, in all.")]
     summary_chars: Chars
+    messages_chars: Annotated[Chars, Field(description="Characters of a conversation that an application gives.")]
+    application_output_chars: Annotated[Chars, Field(description="Characters of a result of an application's tool.")]
+    application_exchange_chars: Annotated[
+        Chars, Field(description="Characters of what tools gave to one turn with functions of its application.")
+    ]
 
 
 class Waits(BaseModel):
@@ -47,6 +52,10 @@ class Waits(BaseModel):
     decision_ms: Wait
     approval_ms: Wait
     result_ms: Wait
+    continuation_ms: Annotated[
+        int,
+        Field(ge=1, le=2**40, description="For results of the application's own tools, milliseconds of event time."),
+    ]
     reply_ms: Annotated[int, Field(ge=1, le=2**40, description="`deadline_ms` of a request, milliseconds.")]
     reply_grace_ms: Annotated[int, Field(ge=0, le=2**40, description="More that the reply may need to arrive.")]
 

@@ -8,6 +8,8 @@ import orjson
 from endocrine.agents._shared.arguments import judged_arguments
 from endocrine.agents._shared.normalise import visible
 from endocrine.agents._shared.summaries import retrieval_id
+from endocrine.agents.contract import Reject
+from endocrine.agents.conversation import application
 from endocrine.agents.conversation.compose import exchange_of, framed, snippets_of, text_of
 from endocrine.agents.conversation.memory import Json
 from endocrine.agents.conversation.model_requests import step_id
@@ -41,42 +43,65 @@ def start_retrieval(desk: TurnContext, audit_id: str, turn: Json) -> bool:
 
 
 def start_calls(desk: TurnContext, audit_id: str, turn: Json, reply: ModelReply) -> None:
-    """Hand all calls of a reply to the gate at once; those beyond the bound are not even asked for."""
+    """Hand all calls of a reply to the gate at once; those of our tools beyond the bound are not even asked for."""
     limits, request_id = desk.rules.limits, step_id(desk, audit_id, turn)
+    given = bool(application.of(turn))
     mark = "b" if turn["again"] else ""
-    turn["room"], said = _fit(turn["room"], (reply.content or "")[:_SHOWN_ARGUMENTS_CHARS])
+    content = (reply.content or "")[: limits.answer_chars if given else _SHOWN_ARGUMENTS_CHARS]
+    desk.grow(turn, len(content))
+    turn["room"], said = _fit(turn["room"], content)
     turn["said"] = said
     calls: list[Json] = []
-    for number, asked in enumerate(reply.tool_calls[: 2 * limits.calls_per_step], 1):
+    own, most = 0, desk.policy.document.models.bounds.calls if given else 2 * limits.calls_per_step
+    for number, asked in enumerate(reply.tool_calls[:most], 1):
         name = asked.tool[:_NAME_CHARS]
-        shown = _shown_arguments(asked.arguments)
+        theirs = _may_be_theirs(desk, turn, name)
+        own += not theirs
+        longest = desk.policy.document.gating.arguments_chars if theirs else limits.arguments_chars
+        shown = _shown_arguments(asked.arguments, longest if theirs else _SHOWN_ARGUMENTS_CHARS)
+        desk.grow(turn, len(shown))
         if len(shown) > turn["room"]:
             shown = "{}"
         turn["room"] -= min(len(shown), turn["room"])
         call = _call(desk, f"{request_id}/call-{number}", f"call_{turn['step']}{mark}_{number}", name, shown)
-        if number > limits.calls_per_step:
+        if not theirs and (own if given else number) > limits.calls_per_step:
             call.update(decision="denied", reason="not_run")
         else:
-            call = _asked(desk, audit_id, turn, call, name, _bounded(asked.arguments, limits.arguments_chars))
+            call = _asked(desk, audit_id, turn, call, name, _bounded(asked.arguments, longest))
         calls.append(call)
     turn["calls"] = calls
 
 
+def _may_be_theirs(desk: TurnContext, turn: Json, function: str) -> bool:
+    """Whether a call is the application's to run as far as is known before its decision."""
+    if application.declares(turn, function):
+        return True
+    return application.observed(turn) and function not in desk.policy.document.tools.by_function
+
+
 def decided(desk: TurnContext, turn: Json, decision: ToolDecision) -> None:
-    """Take in a decision on a call of ours; the first that is final counts."""
-    waits = desk.rules.waits
+    """Take in a decision on a call of ours; the first that is final counts.
+
+    Of an observed turn, a call that is no tool of ours goes on to the application whatever was decided.
+    """
+    waits, observed = desk.rules.waits, application.observed(turn)
     concerned = any(call["id"] == decision.call_id and _is_about(call, decision) for call in turn["calls"])
+    verdict, runner = decision.decision, decision.runner
+    if observed and verdict == "denied" and decision.tool is None:
+        verdict, runner = "allowed", "application"
 
     def change(call: Json) -> Json:
         if not concerned or call["decision"] in ("allowed", "denied"):
             return call
-        wait = {"pending": waits.approval_ms, "allowed": waits.result_ms}.get(decision.decision, 0)
-        if decision.decision == "pending" and call["decision"] == "pending":
+        allowed = waits.result_ms if runner is None else waits.continuation_ms
+        wait = {"pending": waits.approval_ms, "allowed": allowed}.get(verdict, 0)
+        if verdict == "pending" and call["decision"] == "pending":
             return call
-        return {**call, "decision": decision.decision, "reason": decision.reason, "until": desk.after(wait)}
+        whose = {} if runner is None else {"runner": runner}
+        return {**call, "decision": verdict, "reason": decision.reason, "until": desk.after(wait), **whose}
 
     turn["calls"] = _changed(turn["calls"], decision.call_id, change)
-    if concerned and decision.decision == "denied" and decision.incident_id is not None:
+    if concerned and decision.decision == "denied" and decision.incident_id is not None and not observed:
         # The gate has cut the turn already; its tightened modulation is on its way.
         turn["tighten"] = True
         turn["revision"] = max(turn.get("revision", 0), decision.revision or 0)
@@ -96,13 +121,42 @@ def _is_about(call: Json, decision: ToolDecision) -> bool:
 def came_back(desk: TurnContext, audit_id: str, turn: Json, result: ToolResult) -> None:
     """Take a result in: moderated, shortened. It counts once an allowed decision is there; the first one stands."""
     asked = next((call for call in turn["calls"] if call["id"] == result.call_id), None)
-    if asked is None or asked["result"] is not None or asked["decision"] == "denied":
+    if asked is None or asked["result"] is not None or asked["decision"] == "denied" or asked.get("runner"):
         return
     if turn["phase"] == "retrieving":
         taken: Any = _snippets(desk, audit_id, turn, result)
     else:
         taken = _output(desk, audit_id, turn, result)
     turn["calls"] = _changed(turn["calls"], result.call_id, lambda call: {**call, "result": taken})
+
+
+def continued(desk: TurnContext, audit_id: str, turn: Json, result: ToolResult) -> None:
+    """Take in what the application's own tool gave, as a door of ours wrote it. The first result of a call stands.
+
+    Raises Reject where it answers no call that was passed on: then it must not reach the model.
+    """
+    asked = next((call for call in turn["calls"] if call["id"] == result.call_id), None)
+    if not desk.trigger.sealed:
+        raise Reject(
+            "unsealed_result",
+            f"call_id {result.call_id!r}: a result of the application's own tool that no door of ours wrote, expected "
+            "one with a valid seal; send it through the gateway",
+        )
+    if asked is None or asked["decision"] != "allowed" or asked.get("runner") is None:
+        raise Reject(
+            "unknown_tool_call",
+            f"call_id {result.call_id!r}: turn {audit_id!r} waits for no result of it from the application, expected "
+            "the id of a call that was allowed and passed on in its latest model step",
+        )
+    if asked["result"] is None:
+        taken = _output(desk, audit_id, turn, result)
+        turn["calls"] = _changed(turn["calls"], result.call_id, lambda call: {**call, "result": taken})
+
+
+def left_alone(desk: TurnContext, turn: Json) -> bool:
+    """Whether the application has not brought the results of its own tools in time."""
+    waited = [call for call in turn["calls"] if call.get("runner") and not settled(call)]
+    return any(desk.now >= call["until"] for call in waited)
 
 
 def expire(desk: TurnContext, turn: Json) -> bool:
@@ -142,7 +196,13 @@ def take_results(desk: TurnContext, turn: Json) -> None:
     for call in turn["calls"]:
         name = call["tool"][:_SHOWN_NAME_CHARS]
         if call["decision"] == "allowed":
-            turn["room"], text = _fit(turn["room"], call["result"]["text"])
+            text = call["result"]["text"]
+            if call.get("runner"):
+                desk.grow(turn, len(text))
+            turn["room"], text = _fit(turn["room"], text)
+            if application.observed(turn) and call.get("runner"):
+                contents.append(text)
+                continue
             contents.append(framed(_plain_name(name), call["result"]["status"], text, words))
         elif call["reason"] == "not_run":
             contents.append(words.not_run.replace("{tool}", name))
@@ -174,12 +234,14 @@ def _snippets(desk: TurnContext, audit_id: str, turn: Json, result: ToolResult) 
 
 
 def _output(desk: TurnContext, audit_id: str, turn: Json, result: ToolResult) -> Json:
-    text, limits = text_of(result.output), desk.rules.limits
+    text, limits, observed = text_of(result.output), desk.rules.limits, application.observed(turn)
     verdict = judge(text, "tool_output", desk.preset(turn), desk.policy.document.moderation)
     if verdict.flagged:
         flag(desk, audit_id, turn, verdict)
-    if verdict.blocked:
+    if verdict.blocked and not (observed and result.runner):
         text = desk.rules.words.withheld_output.replace("{reason}", ", ".join(verdict.scores))
+    elif result.runner is not None:
+        text = application.output_of(text, turn, limits)
     elif len(text := visible(text)) > limits.tool_output_chars:
         text = text[: limits.tool_output_chars] + TRUNCATED
     return {"status": result.status, "text": text}
@@ -211,6 +273,8 @@ def _asked(desk: TurnContext, audit_id: str, turn: Json, call: Json, tool: str, 
         "step": turn["step"],
         "ts": desk.now,
     }
+    if application.declares(turn, tool):
+        value["runner"] = "application"
     desk.say("tool-calls", value)
     return {**call, "digest": judged_arguments(arguments, desk.policy.document.gating)[1]}
 
@@ -225,14 +289,14 @@ def _bounded(arguments: Any, chars: int) -> Any:
     return arguments if len(text) <= chars else "!" + text[:chars]
 
 
-def _shown_arguments(arguments: Any) -> str:
+def _shown_arguments(arguments: Any, chars: int) -> str:
     """Arguments as the model is shown them again: providers parse them, so what is no JSON object is shown empty."""
     try:
         found = orjson.loads(arguments) if isinstance(arguments, str) else arguments
     except orjson.JSONDecodeError:
         return "{}"
     text = orjson.dumps(found).decode() if isinstance(found, dict) else "{}"
-    return text if len(text) <= _SHOWN_ARGUMENTS_CHARS else "{}"
+    return text if len(text) <= chars else "{}"
 
 
 def _plain_name(name: str) -> str:

@@ -6,8 +6,8 @@ from endocrine.agents._shared.clock import forward
 from endocrine.agents._shared.prompt_keys import prompt_hmac
 from endocrine.agents._shared.summaries import base_id
 from endocrine.agents.contract import Output, Trigger, output_id
-from endocrine.agents.conversation import budget
-from endocrine.agents.conversation.memory import Json, remembered, without
+from endocrine.agents.conversation import application, budget
+from endocrine.agents.conversation.memory import Json, chars_of, remembered, without
 from endocrine.agents.moderation.rules import Preset
 
 if TYPE_CHECKING:
@@ -118,9 +118,14 @@ class TurnContext:
             "usage": {"input_tokens": turn["usage"][0], "output_tokens": turn["usage"][1]} if asked else None,
             "memory_write": strength,
             "finish": finish,
-            "ts": self.now,
         }
-        if answered:
+        given = application.of(turn)
+        if application.observed(turn):
+            value["enforce"] = False
+        if given.get("door") is not None:
+            value["door"] = given["door"]
+        value["ts"] = self.now
+        if answered and not given.get("messages"):  # who gives the conversation remembers it
             memory, limits = self.memory, self.rules.limits
             memory["serial"] += 1
             memory["sessions"] = remembered(
@@ -128,6 +133,18 @@ class TurnContext:
             )
         self.retire(audit_id, turn)
         self.say("interactions", value)
+
+    def grow(self, turn: Json, chars: int) -> None:
+        """Give a turn with functions of its application room for so many characters, as far as there is any."""
+        given, limits = turn.get("application"), self.rules.limits
+        lacking = chars - turn["room"]
+        if given is None or lacking <= 0:
+            return
+        held = sum(chars_of(other, limits) for other in self.memory["turns"].values())
+        most = limits.application_exchange_chars - limits.exchange_chars - given["granted"]
+        more = max(0, min(lacking, limits.open_chars - held, most))
+        turn["application"] = {**given, "granted": given["granted"] + more}
+        turn["room"] += more
 
     def retire(self, audit_id: str, turn: Json | None) -> None:
         """Forget a turn; what it holds of the budget without a reply counts as spent."""

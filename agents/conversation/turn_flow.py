@@ -1,5 +1,6 @@
 """The way of a turn: as far as it goes without another record."""
 
+from endocrine.agents.conversation import application
 from endocrine.agents.conversation import tool_calls as calls
 from endocrine.agents.conversation.memory import Json
 from endocrine.agents.conversation.model_requests import ask
@@ -82,7 +83,13 @@ def expire(desk: TurnContext) -> None:
         if turn["request"] is not None and desk.now >= turn["request"]["until"]:
             desk.close(audit_id, turn, "model_timeout")
         elif any(desk.now >= verdict["until"] for verdict in turn["judges"].values()):
-            desk.close(audit_id, turn, "no_verdict")
+            if application.observed(turn):
+                drop_verdicts(desk, turn)
+                advance(desk, audit_id, turn)
+            else:
+                desk.close(audit_id, turn, "no_verdict")
+        elif calls.left_alone(desk, turn):
+            desk.close(audit_id, turn, "not_continued")
         elif turn["phase"] in ("opening", "ready") and desk.now >= turn["until"] and not turn["judges"]:
             desk.close(audit_id, turn, "no_modulation" if turn["force"] is None else "no_revision")
         elif calls.expire(desk, turn):
@@ -104,6 +111,8 @@ def _settled(desk: TurnContext, turn: Json) -> bool:
     force = turn["force"]
     if force is None:
         return False
+    if application.observed(turn):
+        return True
     if force["refusal"] is not None:
         return bool(force["refusal"] != HELD)
     if turn["need"] is not None:
@@ -126,7 +135,9 @@ def _ask_again(turn: Json) -> None:
 
 def _begin(desk: TurnContext, audit_id: str, turn: Json) -> None:
     refusal = turn["force"]["refusal"]
-    if refusal is not None:
+    if application.observed(turn):
+        turn.update(phase="ready", step=1)
+    elif refusal is not None:
         desk.close(audit_id, turn, refusal)
     elif calls.start_retrieval(desk, audit_id, turn):
         turn["phase"] = "retrieving"
@@ -135,11 +146,13 @@ def _begin(desk: TurnContext, audit_id: str, turn: Json) -> None:
 
 
 def _answered(desk: TurnContext, audit_id: str, turn: Json, reply: ModelReply) -> None:
-    content = (reply.content or "").strip()
+    observed = application.observed(turn)
+    content = (reply.content or "") if observed else (reply.content or "").strip()
     if reply.status != "ok":
         desk.close(audit_id, turn, _ENDS[reply.status], kind_of(reply.error))
     elif reply.tool_calls:
-        if turn["step"] >= desk.policy.document.gating.step_limit:
+        own = all(call.tool in desk.policy.document.tools.by_function for call in reply.tool_calls)
+        if turn["step"] >= desk.policy.document.gating.step_limit and (own or not observed):
             desk.close(audit_id, turn, "step_limit")
             return
         calls.start_calls(desk, audit_id, turn, reply)
@@ -149,7 +162,7 @@ def _answered(desk: TurnContext, audit_id: str, turn: Json, reply: ModelReply) -
         reason = "token_limit" if reply.finish_reason == "length" else "empty_answer"
         desk.close(audit_id, turn, "model_refused" if filtered else "model_error", reason)
     else:
-        most = desk.rules.limits.answer_chars
+        most = len(content) if observed else desk.rules.limits.answer_chars
         turn["cut"] = reply.finish_reason == "length" or len(content) > most
         turn["answer"] = content[:most] + TRUNCATED if len(content) > most else content
         judge_answer(desk, audit_id, turn)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from endocrine.agents._shared.clock import forward
 from endocrine.agents._shared.prompt_keys import prompt_hmac
 from endocrine.agents.contract import Output, Reject, State, Trigger
-from endocrine.agents.gating import approvals, calls, limits, memory, moments, sequences
+from endocrine.agents.gating import application, approvals, calls, limits, memory, moments, sequences
 from endocrine.agents.gating.decide import NAME, answer, question_of
 from endocrine.agents.gating.memory import Json
 from endocrine.schemas.commands import Approve, Deny
@@ -97,7 +97,7 @@ def _opened(state: Json, trigger: Trigger, ordinal: int, policy: "Policy") -> tu
         fresh["answered"] = True
     if calls.opens_crowded(state, at, rules):
         fresh["crowded"] = True
-    state = calls.sighted(state, at, rules)
+    state, fresh = application.opened(calls.sighted(state, at, rules), fresh, turn, policy)
     turns = {**state["turns"], turn.audit_id: fresh}
     state = {**state, "turns": turns, "early": memory.without(state["early"], turn.audit_id)}
     ended = [
@@ -125,14 +125,14 @@ def _close(
         for question in turn["waiting"]:
             state, answers = answer(state, audit_id, question, trigger, ordinal + len(outputs), policy)
             outputs += answers
-    return state, outputs
+    return application.kept(state), outputs
 
 
 def _result(state: Json, trigger: Trigger, policy: "Policy") -> Json:
     """What came of a call teaches the breaker, and the sequence rules that looked for it."""
     result: ToolResult = trigger.value
     rules, at = policy.document.gating, moments.now(state, trigger)
-    if result.tool not in policy.document.tools.names:
+    if result.runner is not None or result.tool not in policy.document.tools.names:
         return state
     state = limits.learnt(state, result, at, rules)
     return sequences.learnt(state, result, at, rules, sealed=trigger.sealed)
@@ -146,7 +146,7 @@ def _modulation(state: Json, trigger: Trigger, ordinal: int, policy: "Policy") -
             f"modulation of turn {modulation.audit_id!r}: admitted is {modulation.admitted} and refusal is "
             f"{modulation.refusal!r}; expected a refusal exactly where the turn is not admitted",
         )
-    audit_id, force = modulation.audit_id, memory.force_of(modulation)
+    audit_id, force = modulation.audit_id, memory.force_of(modulation, application.in_force(modulation))
     if audit_id in state["closed"]:
         return state, []
     turn = state["turns"].get(audit_id)
@@ -177,13 +177,13 @@ def _call(state: Json, trigger: Trigger, ordinal: int, policy: "Policy") -> tupl
     if taken == content:
         return state, []
     if taken is not None:
-        question = question_of(call, policy, "conflicting_call")
+        question = question_of(call, state, policy, "conflicting_call")
         return state, answer(state, call.audit_id, question, trigger, ordinal, policy)[1]
     state, has_room = calls.remembered(state, which, content, call.audit_id, at, rules)
     barred: Reason | None = None if has_room else "rate_limited"
     if trigger.appended is not None and trigger.appended - call.ts > rules.stale_s:
         barred = "stale_call"
-    question = question_of(call, policy, barred)
+    question = question_of(call, state, policy, barred)
     turn = state["turns"].get(call.audit_id)
     if turn is None or not memory.waits(turn) or barred == "stale_call":
         return answer(state, call.audit_id, question, trigger, ordinal, policy)

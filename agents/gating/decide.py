@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING
 
 from endocrine.agents._shared.arguments import judged_arguments
 from endocrine.agents.contract import Output, Trigger, output_id
-from endocrine.agents.gating import limits, moments, sequences
+from endocrine.agents.gating import application, limits, moments, sequences
 from endocrine.agents.gating.decision import INCIDENTS, Case, Standing, why_denied
 from endocrine.agents.gating.memory import Json, allowlist_of
 from endocrine.agents.gating.records import decision_of, incident_of
 from endocrine.agents.gating.rules import SequenceRule
 from endocrine.schemas.tools import ToolCall
-from endocrine.schemas.vocabulary import Reason
+from endocrine.schemas.vocabulary import EffectRunner, Reason
 
 if TYPE_CHECKING:
     from endocrine.agents.policy.compiled import Policy
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NAME = "gating"
 
 
-def question_of(call: ToolCall, policy: "Policy", barred: Reason | None = None) -> Json:
+def question_of(call: ToolCall, state: Json, policy: "Policy", barred: Reason | None = None) -> Json:
     """What is remembered of a call until it is decided; what its arguments say is judged here, once.
 
     barred: conflicting_call or stale_call, which hold whatever its turn is; rate_limited where there was no room to
@@ -30,6 +30,8 @@ def question_of(call: ToolCall, policy: "Policy", barred: Reason | None = None) 
     valid = tool is not None and arguments is not None and registry.validators[tool].is_valid(arguments)
     question: Json = {"call_id": call.call_id, "function": call.tool, "valid": valid, "step": call.step, "ts": call.ts}
     question["digest"] = digest
+    if (declared := application.judged(state, call.audit_id, call.tool, arguments)) is not None:
+        question["declared"] = declared
     if barred is not None:
         question["barred"] = barred
     if tool is None or arguments is None:
@@ -61,16 +63,22 @@ def answer(
     tool = document.tools.by_function.get(question["function"])
     flag = document.tools.flag(tool) if tool is not None else None
     allowlist = allowlist_of(turn) if turn is not None and force is not None else []
-    stopping = [] if turn is None else sequences.in_force(state, turn, question, at, rules)
+    theirs = application.allowed(state, turn, question, tool in allowlist, policy)
+    if theirs is not None:  # no registry, flag, rate or breaker of ours is about what the application runs itself
+        tool = flag = None
+    runner: EffectRunner | None = None if theirs is None else "application"
+    stopping = [] if turn is None or runner else sequences.in_force(state, turn, question, at, rules)
     stopped = next((rule for rule in stopping if rule.decision == "denied"), None)
     over_rate = agreed is None and tool is not None and limits.over_rate(state, tool, at, rules)
+    listed = allowlist if stopped is None else [one for one in allowlist if one != tool]
+    function: str = question["function"]
     reason = why_denied(
         Case(
             turn=standing,
-            tool=tool,
+            tool=function if runner else tool,
             flag_on=flag is None or document.flags.on(flag),
-            allowlist=allowlist if stopped is None else [one for one in allowlist if one != tool],
-            valid=question["valid"],
+            allowlist=listed if theirs is None else [function] if theirs else [],
+            valid=question["declared"] if runner else question["valid"],
             step=question["step"],
             step_limit=rules.step_limit,
             refusal=None if force is None else force["refusal"],
@@ -102,7 +110,9 @@ def answer(
     if reason in INCIDENTS and not (reason == "unknown_tool" and question["function"] in document.tools.names):
         incident_id = output_id(NAME, trigger, ordinal + 1)
         turn = _cut(turn, allowlist, document.strict_allowlist)
-    decision = decision_of(question, audit_id, identity, reason, policy, turn, ts=ts, incident_id=incident_id)
+    decision = decision_of(
+        question, audit_id, identity, reason, policy, turn, ts=ts, incident_id=incident_id, runner=runner
+    )
     outputs = [_said(decision)]
     if incident_id is not None:
         by_rule = stopped is not None and reason == "not_in_allowlist" and tool in allowlist

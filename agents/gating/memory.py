@@ -9,12 +9,16 @@ pending: [question]        calls that wait for a person, oldest first; with audi
 rates, circuits            endocrine.agents.gating.limits
 met                        endocrine.agents.gating.sequences
 
-turn:   {prompt_hmac, force, cut, waiting, answered?, expects?, crowded?, met?, awaited?}
+declared                   endocrine.agents.gating.application
+
+turn:   {prompt_hmac, force, cut, waiting, answered?, expects?, crowded?, met?, awaited?, declared?, client?}
         force: null until the first modulation; cut: null, or the list the turn was cut to when a call was blocked;
         expects: the revision that the cut leads to; waiting: questions to be decided when the first modulation arrives,
-        or the turn is no longer held; crowded: endocrine.agents.gating.calls
-force:  {revision, mode, allowlist, refusal}
-question: {call_id, function, valid, step, ts, digest, barred?, person?, begins?, ends?, agreed?}
+        or the turn is no longer held; crowded: endocrine.agents.gating.calls; declared: digest of the functions that the
+        application declares, client: whose rules hold for them
+force:  {revision, mode, allowlist, refusal, application?}; application: {function: digest of its schema}
+question: {call_id, function, valid, step, ts, digest, declared?, barred?, person?, begins?, ends?, agreed?}
+        declared: whether the arguments fit the function of that name that the turn declares
         digest: of the arguments, null where they cannot be read; barred: a reason that the call alone gives;
         person: the arguments are such that the tool needs a person; begins, ends: names of sequence rules. All of them
         and valid are judged when the call arrives, so that arguments, which are content, are never stored. agreed: when
@@ -51,14 +55,15 @@ def without(entries: Mapping[str, Any], key: str) -> Json:
     return {k: v for k, v in entries.items() if k != key}
 
 
-def force_of(modulation: Modulation) -> Json:
-    """What of a modulation the gate holds a turn to."""
-    return {
+def force_of(modulation: Modulation, application: Mapping[str, str]) -> Json:
+    """What of a modulation the gate holds a turn to. application: as `endocrine.agents.gating.application.in_force` gives it."""
+    force: Json = {
         "revision": modulation.revision,
         "mode": modulation.mode,
         "allowlist": list(modulation.parameters.tool_allowlist),
         "refusal": modulation.refusal,
     }
+    return {**force, "application": application} if application else force
 
 
 def is_newer(force: Json, known: Json | None) -> bool:

@@ -41,14 +41,22 @@ def compiled(schema: Mapping[str, Any] | bool) -> Schema:
     return Schema(schema)
 
 
-def checked(schema: Any) -> Any:
-    """Return the schema as it is. Raises ValueError for what is none, or asks for what is not run, with its place."""
-    _checked_text(_bounded(schema))
+def checked(schema: Any, *, local_references: bool = False, ignored: tuple[str, ...] = ()) -> Any:
+    """Return the schema as it is. Raises ValueError for what is none, or asks for what is not run, with its place.
+
+    local_references: the caller sees to `$ref`. ignored: keywords that are not asserted, whatever they say.
+    """
+    _checked_text(_bounded(schema), (*ignored, "$ref") if local_references else ignored)
     return schema
 
 
+def checked_pattern(schema: Any) -> Any:
+    """Return a schema of the policy as it is. Raises ValueError as `checked` does."""
+    return checked(schema)
+
+
 @lru_cache(maxsize=256)
-def _checked_text(text: str) -> None:
+def _checked_text(text: str, ignored: tuple[str, ...]) -> None:
     """Check a schema by its JSON text: the tools of a policy that is read again are mostly as they were."""
     schema = json.loads(text)
     try:
@@ -57,13 +65,13 @@ def _checked_text(text: str) -> None:
         raise ValueError(f"not a JSON Schema: {error.json_path}: {error.message}") from error
     for place, part in parts(schema):
         for name, instead in _REFUSED.items():
-            if name in part:
+            if name in part and name not in ignored:
                 raise ValueError(f"{place}: {name} is not supported: {instead}")
         for pattern in part.get("patternProperties", ()):
             _runs(f"{place}.patternProperties", pattern)
         if "pattern" in part:
             _runs(f"{place}.pattern", part["pattern"])
-        if "format" in part and part["format"] not in FORMATS:
+        if "format" in part and "format" not in ignored and part["format"] not in FORMATS:
             raise ValueError(f"{place}.format: {part['format']!r} is not checked; known are {', '.join(FORMATS)}")
 
 
@@ -111,7 +119,7 @@ def _bounded(schema: Any) -> str:
 
 Pattern = Annotated[
     bool | dict[str, Any],
-    AfterValidator(checked),
+    AfterValidator(checked_pattern),
     Field(description="JSON Schema 2020-12 that holds or not; true: always. An absent key is no match: name it."),
 ]
 """What arguments or results are held against. `properties` alone holds where the key is absent: use `required`."""

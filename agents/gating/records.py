@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from endocrine.agents.gating.memory import Json, revision_of
 from endocrine.agents.gating.messages import message_of
-from endocrine.schemas.vocabulary import Reason
+from endocrine.schemas.vocabulary import EffectRunner, Reason
 
 if TYPE_CHECKING:
     from endocrine.agents.policy.compiled import Policy
@@ -22,11 +22,12 @@ def decision_of(
     incident_id: str | None = None,
     rule: str | None = None,
     expires: float | None = None,
+    runner: EffectRunner | None = None,
 ) -> Json:
     """Return the decision on a call: allowed where there is no reason, pending where it awaits approval, else denied.
 
     turn: as it is after the decision, None where it is not open. ts: of the decision where that is not the call's, in
-    seconds. rule, expires: of a call that waits.
+    seconds. rule, expires: of a call that waits. runner: of a function that the application runs itself.
     """
     tools, name = policy.document.tools, question["function"]
     meant = tools.root.get(name) if reason == "unknown_tool" else None
@@ -36,7 +37,7 @@ def decision_of(
         "audit_id": audit_id,
         "identity": identity,
         "function": name,
-        "tool": tools.by_function.get(name),
+        "tool": None if runner else tools.by_function.get(name),
         "decision": "allowed" if reason is None else "pending" if reason == "awaiting_approval" else "denied",
         "reason": reason,
         "incident_id": incident_id,
@@ -46,6 +47,7 @@ def decision_of(
         "arguments_digest": question.get("digest"),
         "revision": revision_of(turn),
         "message": message_of(reason, None if meant is None else meant.function),
+        **({} if runner is None else {"runner": runner}),
     }
 
 

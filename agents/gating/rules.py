@@ -127,6 +127,15 @@ class GatingRules(BaseModel):
     arguments_chars: Annotated[
         int, Field(ge=1024, le=1 << 20, description="Characters of arguments as JSON; larger ones are invalid.")
     ]
+    declared_chars: Annotated[
+        int,
+        Field(
+            ge=1024,
+            le=1 << 22,
+            description="Characters of the functions that open turns of one identity declare; of a turn beyond it none "
+            "is allowed.",
+        ),
+    ]
     rate_limits: Annotated[RateLimits, Field(description="Calls per identity, tool and window.")]
     circuit: Annotated[CircuitRules, Field(description="When a tool that keeps failing is left alone.")]
     approval_ttl_s: Annotated[Seconds, Field(description="How long a call waits for a person; then it is denied.")]

@@ -41,6 +41,21 @@ def judge(text: str, place: Place, preset: Preset, rules: ModerationRules) -> Ve
     return weigh(scores, tuple(name for name, _ in fired), place, preset, rules)
 
 
+def judge_all(text: str, place: Place, preset: Preset, rules: ModerationRules) -> Verdict:
+    """Hold a text of any length against the local rules, piece by piece; pieces overlap, so none hides a phrase."""
+    stride = rules.chars - rules.chars // 10
+    pieces = [text[at : at + rules.chars] for at in range(0, max(1, len(text) - rules.chars // 10), stride)]
+    verdicts = [judge(piece, place, preset, rules) for piece in pieces]
+    if len(verdicts) == 1:
+        return verdicts[0]
+    scores: dict[str, float] = {}
+    for verdict in verdicts:
+        for name, score in verdict.scores.items():
+            scores[name] = max(score, scores.get(name, 0.0))
+    fired = {name for verdict in verdicts for name in verdict.rules}
+    return weigh(scores, tuple(name for name, _, _ in rules.matchers if name in fired), place, preset, rules)
+
+
 def weigh(
     scores: Mapping[str, float], fired: tuple[str, ...], place: Place, preset: Preset, rules: ModerationRules
 ) -> Verdict:

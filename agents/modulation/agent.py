@@ -9,7 +9,7 @@ from endocrine.agents.bonds.cap import check_cap
 from endocrine.agents.capture.heuristics import signals_of
 from endocrine.agents.contract import Output, Reject, State, Trigger
 from endocrine.agents.modulation import active_signals as activation
-from endocrine.agents.modulation import emitters, holds, risk
+from endocrine.agents.modulation import application, emitters, holds, risk
 from endocrine.agents.modulation import modulation_records as turns
 from endocrine.agents.modulation.homeostat import admit
 from endocrine.agents.modulation.memory import RISK, Held, Memory, Turn
@@ -20,6 +20,9 @@ from endocrine.schemas.feedback import StyleTable
 from endocrine.schemas.interactions import Opened
 from endocrine.schemas.signals import EndocrineSignal
 from endocrine.schemas.tools import Incident, ToolResult
+
+_LATER = ("messages", "application_tools", "asked", "enforce", "door")
+"""Fields of an opening that turns of earlier versions did not have."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def _apply(memory: Memory, trigger: Trigger, policy: Policy) -> list[Output] | N
         return _clear(memory, trigger.identity, value, policy)
     if isinstance(value, Incident) and value.kind == "tool_blocked" and value.audit_id in memory.turns:
         turn = memory.turns[value.audit_id]
-        return turns.tightened(policy, trigger.identity, value.audit_id, turn, value.incident_id, value.ts)
+        return turns.tightened(policy, trigger.identity, value.audit_id, memory, turn, value.incident_id, value.ts)
     if isinstance(value, Incident | ToolResult) and (event := emitters.event_of(value)) is not None:
         return _event(memory, trigger, event, value, policy)
     return None
@@ -158,6 +161,7 @@ def _open(memory: Memory, trigger: Trigger, opened: Opened, policy: Policy) -> l
     used, others = activation.for_opening(memory, opened.audit_id, ts, rules.memory)
     turn = Turn(content, ts, allowed, None if allowed else "rate_limited", used)
     turn.answered = opened.respond is True
+    application.opened(memory, turn, opened, policy)
     alone = bool(opened.signals) and all(signal.name == RISK for signal in opened.signals or ())
     output = turns.first(policy, trigger.identity, opened.audit_id, memory, turn, others, opened.ts, risk_alone=alone)
     turn.counted = turn.admitted
@@ -231,8 +235,12 @@ def _event(
 
 
 def _content(opened: Opened) -> str:
-    """Digest of an opening record without the id of the record itself; for recognition only, so half of it is kept."""
-    return hashlib.sha256(opened.model_dump_json(exclude={"id"}).encode()).hexdigest()[:32]
+    """Digest of an opening record without the id of the record itself; for recognition only, so half of it is kept.
+
+    Fields that came later count where they are given: a turn keeps its digest over an upgrade.
+    """
+    left_out = {"id", *(name for name in _LATER if getattr(opened, name) is None)}
+    return hashlib.sha256(opened.model_dump_json(exclude=left_out).encode()).hexdigest()[:32]
 
 
 AGENT = ModulationAgent()

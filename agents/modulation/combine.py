@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 from endocrine.agents.policy.compiled import CompiledMap, Policy
 from endocrine.agents.policy.parameters import MODES, PARAMETERS, SIGNALS, Parameter
 
+OWN_TOOLS = "applications.own_tools"
+"""What takes our own tools off the allowlist, in lineages."""
 _ABSENT = dict.fromkeys(SIGNALS, 0.0)
 Steps = list[dict[str, Any]]
 
@@ -34,6 +36,8 @@ class Hold(NamedTuple):
     """Parameters of the revision before this one."""
     label: str = ""
     """What that revision is called in the lineage."""
+    own_tools: bool = True
+    """Our own tools are offered; else none is on the allowlist."""
 
     def to(self, parameter: Parameter, steps: "Steps") -> Any:
         """The tighter of the last value and that of the revision before."""
@@ -100,6 +104,8 @@ def _tools(
     _guard(policy.guards[parameter.name], parameter, used, levels, steps)
     for tool, flag in policy.switched_off:
         _change(steps, "flag", flag, [one for one in steps[-1]["to"] if one != tool])
+    if not hold.own_tools:
+        _change(steps, "flag", OWN_TOOLS, [])
     if mode == "strict":
         _change(
             steps, "strict", "strict_allowlist", parameter.tighter(steps[-1]["to"], policy.document.strict_allowlist)

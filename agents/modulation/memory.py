@@ -93,9 +93,18 @@ class Turn:
     counted: bool = True
     """It is one of the day's messages."""
 
+    own_tools: bool = True
+    """Our own tools are offered."""
+    declared: str | None = None
+    """What the application declared, as `Memory.declared` holds it."""
+    client: str | None = None
+    """Who declared it: whose rules hold for it."""
+
     def stored(self) -> dict[str, Any]:
-        """As JSON values."""
-        return {**vars(self), "used": [list(signal) for signal in self.used]}
+        """As JSON values; what most turns lack is left out."""
+        rare = {"own_tools": True, "declared": None, "client": None}
+        kept = {name: value for name, value in vars(self).items() if name not in rare or value != rare[name]}
+        return {**kept, "used": [list(signal) for signal in self.used]}
 
     @classmethod
     def restored(cls, stored: dict[str, Any]) -> "Turn":
@@ -141,6 +150,8 @@ class Memory:
     """Open turns by audit_id, oldest first."""
     closed: list[list[str]] = field(default_factory=list)
     """[audit_id, content] of recently closed turns, oldest first."""
+    declared: dict[str, list[Any]] = field(default_factory=dict)
+    """Functions that applications of open turns declare, by digest; equal ones of several turns once."""
 
     @classmethod
     def restored(cls, state: Any) -> "Memory":
@@ -169,10 +180,17 @@ class Memory:
             spent=state.get("spent", [0, 0]),
             turns={audit_id: Turn.restored(turn) for audit_id, turn in state["turns"].items()},
             closed=list(state["closed"]),
+            declared=dict(state.get("declared", {})),
         )
 
     def stored(self) -> dict[str, Any]:
         """As JSON values."""
+        needed = {turn.declared for turn in self.turns.values()}
+        declared = {digest: functions for digest, functions in self.declared.items() if digest in needed}
+        stored = self._stored()
+        return {**stored, "declared": declared} if declared else stored
+
+    def _stored(self) -> dict[str, Any]:
         return {
             "active": {name: [list(signal) for signal in signals] for name, signals in self.active.items() if signals},
             "one_turn": [list(signal) for signal in self.one_turn],

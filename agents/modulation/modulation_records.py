@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from endocrine.agents.contract import Output
-from endocrine.agents.modulation import holds
+from endocrine.agents.modulation import application, holds
 from endocrine.agents.modulation.active_signals import listing
 from endocrine.agents.modulation.combine import Hold, Settled, Style, settle
 from endocrine.agents.modulation.memory import RISK, Held, Memory, Turn
@@ -33,17 +33,17 @@ def first(
     not shape it; but the risk must not silence them either: the turn is no looser than they would have it.
     """
     listed = turn.used
-    settled = settle(policy, _levels(turn.used), _style(memory), Hold())
+    settled = settle(policy, _levels(turn.used), _style(memory), Hold(own_tools=turn.own_tools))
     if risk_alone:
         words = policy.document.heuristics.source
         turn.used = [one for one in turn.used if one.source != words or one.audit_id != audit_id]
-        hold = Hold(before=settled.parameters, label=words)
+        hold = Hold(before=settled.parameters, label=words, own_tools=turn.own_tools)
         settled = settle(policy, _levels(turn.used), _style(memory), hold)
         if not any(step["step"] == "hold" for steps in settled.lineage.values() for step in steps):
             listed = turn.used
     turn.parameters = settled.parameters
     holds.hold(turn, risk_of(turn), memory, ts, policy.document.review)
-    return _output(policy, identity, audit_id, turn, settled.lineage, listing(policy, listed, others), ts)
+    return _output(policy, identity, audit_id, memory, turn, settled.lineage, listing(policy, listed, others), ts)
 
 
 def revised(
@@ -67,16 +67,18 @@ def revised(
     if settled.parameters == turn.parameters and status == (turn.admitted, turn.refusal) and not always:
         return []
     others = [] if cleared is None else [cleared.listed("cleared")]
-    return [_next(policy, identity, audit_id, turn, settled, listing(policy, turn.used, others), ts)]
+    return [_next(policy, identity, audit_id, memory, turn, settled, listing(policy, turn.used, others), ts)]
 
 
 def answered(policy: Policy, identity: str, audit_id: str, memory: Memory, turn: Turn, ts: float) -> Output:
     """The revision that ends the waiting of a held turn; whether it is admitted was settled before."""
     settled = _settled(policy, memory, turn, held_to_before=True)
-    return _next(policy, identity, audit_id, turn, settled, listing(policy, turn.used, []), ts)
+    return _next(policy, identity, audit_id, memory, turn, settled, listing(policy, turn.used, []), ts)
 
 
-def tightened(policy: Policy, identity: str, audit_id: str, turn: Turn, incident_id: str, ts: float) -> list[Output]:
+def tightened(
+    policy: Policy, identity: str, audit_id: str, memory: Memory, turn: Turn, incident_id: str, ts: float
+) -> list[Output]:
     """Make an open turn strict for the rest of its life: mode and allowlist, numbers as they were (rules, section 4).
 
     A new revision if that changes anything. Its lineage begins with what the revision before it had (`carry`).
@@ -94,7 +96,9 @@ def tightened(policy: Policy, identity: str, audit_id: str, turn: Turn, incident
         lineage[name] = [{"step": "carry", "by": _label(turn), "from": None, "to": before[name]}]
         if value != before[name]:
             lineage[name].append({"step": "tighten", "by": incident_id, "from": before[name], "to": value})
-    return [_next(policy, identity, audit_id, turn, Settled(after, lineage), listing(policy, turn.used, []), ts)]
+    return [
+        _next(policy, identity, audit_id, memory, turn, Settled(after, lineage), listing(policy, turn.used, []), ts)
+    ]
 
 
 def risk_of(turn: Turn) -> float:
@@ -104,7 +108,7 @@ def risk_of(turn: Turn) -> float:
 
 def _settled(policy: Policy, memory: Memory, turn: Turn, *, held_to_before: bool) -> Settled:
     before = turn.parameters if held_to_before else None
-    hold = Hold(turn.tightened_by, turn.approved_by, before, _label(turn))
+    hold = Hold(turn.tightened_by, turn.approved_by, before, _label(turn), turn.own_tools)
     return settle(policy, _levels(turn.used), _style(memory), hold)
 
 
@@ -121,17 +125,25 @@ def _style(memory: Memory) -> Style:
 
 
 def _next(
-    policy: Policy, identity: str, audit_id: str, turn: Turn, settled: Settled, signals: list[Listed], ts: float
+    policy: Policy,
+    identity: str,
+    audit_id: str,
+    memory: Memory,
+    turn: Turn,
+    settled: Settled,
+    signals: list[Listed],
+    ts: float,
 ) -> Output:
     """The record of one more revision."""
     turn.parameters, turn.revision = settled.parameters, turn.revision + 1
-    return _output(policy, identity, audit_id, turn, settled.lineage, signals, ts)
+    return _output(policy, identity, audit_id, memory, turn, settled.lineage, signals, ts)
 
 
 def _output(
     policy: Policy,
     identity: str,
     audit_id: str,
+    memory: Memory,
     turn: Turn,
     lineage: dict[str, Any],
     signals: list[Listed],
@@ -139,6 +151,8 @@ def _output(
 ) -> Output:
     suggested = risk_of(turn) >= policy.document.homeostat.review_from
     mode = turn.parameters["safety_mode"]
+    ours = functions_of(turn.parameters["tool_allowlist"], policy) if turn.admitted else []
+    theirs = application.functions_of(memory, turn, policy) if turn.admitted else []
     value = {
         "audit_id": audit_id,
         "identity": identity,
@@ -153,8 +167,10 @@ def _output(
         "lineage": lineage,
         "policy": policy.digest,
         "ts": ts,
-        "functions": functions_of(turn.parameters["tool_allowlist"], policy) if turn.admitted else [],
+        "functions": [*ours, *theirs],
     }
     if turn.expires is not None:
         value["expires"] = turn.expires
+    if turn.declared is not None:
+        value["application_tools"] = [function["name"] for function in theirs]
     return Output(TARGET, identity, value)

@@ -12,6 +12,7 @@ from endocrine.agents.capture.rules import HeuristicRules
 from endocrine.agents.conversation.capabilities import ModelRules
 from endocrine.agents.conversation.rules import BudgetRules, ConversationRules
 from endocrine.agents.feedback.rules import FeedbackRules
+from endocrine.agents.gating.applications import Applications
 from endocrine.agents.gating.rules import GatingRules, ToolRegistry
 from endocrine.agents.moderation.rules import ModerationRules
 from endocrine.agents.modulation.rules import HomeostatRules, ReviewRules
@@ -51,6 +52,7 @@ class Document(Section):
     bonds: Annotated[BondRules, Field(description="The bond ledger's constants.")]
     audit: Annotated[AuditRules, Field(description="What a turn's audit bundle holds and remembers.")]
     tools: Annotated[ToolRegistry, Field(description="The tool registry.")]
+    applications: Annotated[Applications, Field(description="What turns of each client may have of its own.")]
     conversation: Annotated[ConversationRules, Field(description="The conversation agent's constants and sentences.")]
     moderation: Annotated[ModerationRules, Field(description="Local moderation: rules and thresholds.")]
     models: Annotated[ModelRules, Field(description="What each model takes.")]

@@ -1,7 +1,7 @@
 """What an effect is to its runner (endocrine.pipeline.connectors.effect_runner)."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -37,6 +37,10 @@ class Request:
     origin: tuple[str, int, int] | None = None
     """Topic without prefix, partition and offset of the record because of which an agent of ours asked, by the sealed
     `endocrine-origin`; None: not named, or the seal is not checked."""
+
+    emit: Callable[[Said, str], Awaitable[None]] | None = None
+    """Puts a record that comes before the answer on record at once, under the effect's id and this ending of it; a
+    runner gives it. None: nobody can take one."""
 
     def ts_now(self) -> float:
         """Event time of an answer given now: the request's `ts` and what went by since it was appended."""

@@ -10,6 +10,7 @@ A subject is something that an agent waits for; it is added by one record and se
 | call     | tool-calls                                   | ts + decision_s                | tool-decisions          |
 | approval | tool-decisions, pending                      | expires                        | a decision, not pending |
 | result   | tool-decisions, allowed                      | ts + result_s                  | tool-results            |
+| result   | tool-decisions on what is no tool of ours    | ts + continuation_s            | tool-results            |
 | reply    | model-requests                               | ts + deadline_ms + reply grace | model-replies           |
 
 Which modulation answers an incident cannot be told from outside, so none settles it. A decision `conflicting_call`
@@ -49,6 +50,8 @@ class Waits:
     reply_grace_s: float
     longest_s: float
     """The longest wait there is, approvals included: so far back a timekeeper reads at its start."""
+    continuation_s: float = 600.0
+    """For results of an application's own tools."""
 
 
 class Tick(NamedTuple):
@@ -154,7 +157,10 @@ class Deadlines:
                 add(("approval", turn, call_id), value["expires"])
             return
         self._settle(("approval", turn, call_id))
-        if value["decision"] == "allowed":
+        if value.get("tool", "") is None and turn in self._ours:
+            # The application's to run, if it is passed on at all: an observed turn passes on what was denied.
+            add(("result", turn, call_id), value["ts"] + self._waits.continuation_s)
+        elif value["decision"] == "allowed":
             add(("result", turn, call_id), value["ts"] + self._waits.result_s)
 
     def _add(self, name: Name, subject: _Subject) -> None:

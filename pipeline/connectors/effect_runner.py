@@ -38,6 +38,8 @@ import time
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import orjson
@@ -246,6 +248,7 @@ class EffectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
         if request is None or effect_id is None or not held.known.take(effect_id):
             return
         try:
+            request = replace(request, emit=partial(self._emit, request, effect_id))
             async with self._room:
                 said = self._writable(request, await self._outcome(held, request, effect_id))
             for ordinal, record in enumerate(said, 1):
@@ -254,6 +257,12 @@ class EffectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
         except BaseException:
             held.known.forget(effect_id)
             raise
+
+    async def _emit(self, request: Request, effect_id: str, record: Said, ending: str) -> None:
+        """Send a record that comes before the answer, while the effect runs. Raises ValueError if it is unwritable."""
+        if (why := _unwritable([record], self.settings.max_record_bytes)) is not None:
+            raise ValueError(why)
+        await self._say(request, record, f"{_short(f'{self.effect.name}/{effect_id}')}/{ending}")
 
     async def _outcome(self, held: "_Held", request: Request, effect_id: str) -> Sequence[Said]:
         assert held.known is not None

@@ -56,11 +56,12 @@ def waits_of(policy: Policy) -> Waits:
     approval_s = policy.document.gating.approval_ttl_s
     grace_s = waits.reply_grace_ms / 1000
     hold_s = policy.document.review.hold_s
-    each = (waits.modulation_ms, waits.decision_ms, waits.result_ms, waits.reply_ms)
+    each = (waits.modulation_ms, waits.decision_ms, waits.result_ms, waits.continuation_ms, waits.reply_ms)
     return Waits(
         modulation_s=waits.modulation_ms / 1000,
         decision_s=waits.decision_ms / 1000,
         result_s=waits.result_ms / 1000,
+        continuation_s=waits.continuation_ms / 1000,
         reply_grace_s=grace_s,
         longest_s=max(max(each) / 1000 + grace_s, approval_s, hold_s),
     )

@@ -146,6 +146,14 @@ _TOPICS = [
         ours=True,
     ),
     Topic(
+        "model-chunks",
+        models.ModelChunk,
+        "delete",
+        "text of windowed replies while it comes; read by no agent",
+        retention_ms=3_600_000,
+        ours=True,
+    ),
+    Topic(
         "effect-starts",
         effects.EffectStart,
         "delete",

@@ -20,6 +20,7 @@ from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.kafka.admin import ensure_topics
 from endocrine.pipeline.local.fake_llm.script import parse_script
 from endocrine.pipeline.local.fake_llm.server import ScriptedServer
+from endocrine.pipeline.process.seal_keys import load_seals
 from endocrine.pipeline.process.settings import Settings
 
 TOOL = {"type": "function", "function": {"name": "retrieve_knowledge", "description": "search", "parameters": {}}}
@@ -320,6 +321,28 @@ async def test_a_connector_started_again_asks_nothing_twice_where_a_reply_is_on_
             found = await answers(settings, "model-replies", 2, more_s=0.5)
         assert len(one.server.seen) == 2
     assert [orjson.loads(raw.value)["request_id"] for raw in found] == [first["request_id"], second["request_id"]]
+
+
+async def test_a_windowed_reply_puts_its_text_on_record_in_sealed_pieces_before_the_reply(
+    asking: Asks, settings: Settings, admin: AIOKafkaAdminClient, api: str, stream: bool
+) -> None:
+    await ensure_topics(settings, [])
+    request, other = a_request(identity="ann", stream="windowed"), a_request(identity="ann")
+    async with asking({"text": "yes, it is the first of the two"}) as one, running(settings, one.effect):
+        await produce(settings, "model-requests", request, other)
+        replies = await answers(settings, "model-replies", 2)
+        pieces = await answers(settings, "model-chunks", 1, more_s=0.5)
+    chunks = [orjson.loads(raw.value) for raw in pieces]
+    told = {value["request_id"]: value["content"] for value in (orjson.loads(raw.value) for raw in replies)}
+    assert [chunk["seq"] for chunk in chunks] == list(range(len(chunks)))
+    assert {chunk["request_id"] for chunk in chunks} == {request["request_id"]}
+    assert "".join(chunk["text"] for chunk in chunks) == told[request["request_id"]]
+    seals = load_seals(settings)
+    for raw, chunk in zip(pieces, chunks, strict=True):
+        CATALOGUE["model-chunks"].validate(chunk)
+        headers = dict(raw.headers)
+        assert headers["ce_id"].decode() == f"model/{chunk['request_id']}/chunk-{chunk['seq']}"
+        assert seals.valid("model-chunks", raw, headers)
 
 
 async def _nothing() -> None:

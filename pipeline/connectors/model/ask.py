@@ -10,6 +10,7 @@ import orjson
 
 from endocrine.agents.conversation.capabilities import Capabilities, ReplyBounds
 from endocrine.pipeline.connectors.model.bounded import BodyBounds
+from endocrine.pipeline.connectors.model.chunks import Chunks
 from endocrine.pipeline.connectors.model.failures import Failed, Hidden, Interrupted, StreamCut, occurs_in
 from endocrine.pipeline.connectors.model.json_values import parsed
 from endocrine.pipeline.connectors.model.moderation import moderation_outcome
@@ -32,15 +33,19 @@ async def ask(
     takes: Capabilities,
     bounds: ReplyBounds,
     within_s: float,
+    chunks: Chunks | None = None,
 ) -> Outcome:
-    """Make the call of a `model-requests` value. Raises Failed; after `within_s` seconds in any case."""
+    """Make the call of a `model-requests` value. Raises Failed; after `within_s` seconds in any case.
+
+    chunks: where the text goes while it comes; then a stream is asked for, whatever the settings say.
+    """
     within_s = min(within_s, bounds.call_ms / 1000)
     moderating = value.get("purpose") == "moderation"
-    stream = settings.stream and not moderating
+    stream = (settings.stream or chunks is not None) and not moderating
     if moderating:
         path, body = "moderations", moderation_body(value, settings.moderation)
     else:
-        path, body = _PATHS[api], _body(value, api, takes, settings)
+        path, body = _PATHS[api], _body(value, api, takes, settings, stream)
     data = orjson.dumps(body)
     hidden = occurs_in(data.decode(), *settings.private())
     silence_s = min(settings.silence_s, within_s) if stream else within_s
@@ -54,36 +59,45 @@ async def ask(
                 raise await _refused(answer, hidden)
             if moderating:
                 return moderation_outcome(parsed(await _whole(answer)), hidden)
-            return await _read(answer, ReplyReader(api, bounds, hidden))
+            return await _read(answer, ReplyReader(api, bounds, hidden), chunks)
     except TimeoutError:
         raise Failed("timeout", f"no reply within {within_s:.1f} s", retry=False, timeout=True) from None
 
 
 def _body(
-    value: Mapping[str, Any], api: Literal["chat", "responses"], takes: Capabilities, settings: ModelSettings
+    value: Mapping[str, Any],
+    api: Literal["chat", "responses"],
+    takes: Capabilities,
+    settings: ModelSettings,
+    stream: bool,
 ) -> dict[str, Any]:
     body = chat_body(value, takes.max_tokens_name) if api == "chat" else responses_body(value)
     if settings.sends_cache_key:
         body["prompt_cache_key"] = cache_key(value)
-    if settings.stream:
+    if stream:
         body["stream"] = True
         if api == "chat":
             body["stream_options"] = {"include_usage": True}
     return body
 
 
-async def _read(answer: Answer, reader: ReplyReader) -> Outcome:
+async def _read(answer: Answer, reader: ReplyReader, chunks: Chunks | None) -> Outcome:
     try:
         async with aclosing(answer.pieces()) as pieces:
             async for piece in pieces:
                 reader.feed(piece)
+                if chunks is not None and not reader.done:
+                    await chunks.add(reader.so_far)
                 if reader.done:
                     break
     except (Interrupted, StreamCut):
         # Some servers leave the connection open after the last chunk, or break it: the reply is whole by then.
         if not reader.finished:
             raise
-    return reader.close()
+    outcome = reader.close()
+    if chunks is not None and outcome.refusal is None and outcome.problem is None:
+        await chunks.end(outcome.content)
+    return outcome
 
 
 async def _whole(answer: Answer) -> bytes:

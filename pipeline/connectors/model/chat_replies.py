@@ -33,6 +33,11 @@ class ChatReply:
         """Whether it may end here: a reason to end was given, or the mark of the end."""
         return self.done or self._draft.finish is not None
 
+    @property
+    def so_far(self) -> str:
+        """Text of the answer so far."""
+        return self._draft.so_far
+
     def whole(self, body: Any) -> Outcome:
         """The outcome of a reply that is no stream. Raises Failed."""
         self._refuse_errors(body)

@@ -14,6 +14,7 @@ from endocrine.pipeline.connectors.contract import Request, Said
 from endocrine.pipeline.connectors.model.account import Account, cost
 from endocrine.pipeline.connectors.model.ask import ask
 from endocrine.pipeline.connectors.model.breaker import Breaker
+from endocrine.pipeline.connectors.model.chunks import Chunks
 from endocrine.pipeline.connectors.model.failures import Failed
 from endocrine.pipeline.connectors.model.outcome import Outcome
 from endocrine.pipeline.connectors.model.settings import ModelSettings
@@ -80,6 +81,7 @@ class ModelEffect:
         value = request.value
         deadline = request.taken_at + value["deadline_ms"] / 1000 - request.age_s
         tries, outcome, error = 0, None, ""
+        chunks = self._chunks(request)
         status = "timeout"
         if deadline - time.monotonic() < _LEAST_S:
             error = f"timeout: read {request.age_s:.1f} s after it was asked, past its deadline: not asked"
@@ -92,12 +94,12 @@ class ModelEffect:
                 break
             tries += 1
             try:
-                outcome = await self._try(value, deadline - time.monotonic())
+                outcome = await self._try(value, deadline - time.monotonic(), chunks)
                 status, error = _status(outcome)
                 break
             except Failed as failure:
                 status, error = failure.status, str(failure)
-                if not failure.retry or tries >= self._settings.tries:
+                if not failure.retry or (chunks is not None and chunks.begun) or tries >= self._settings.tries:
                     break
                 pause = self._pause(tries, failure.after_s)
                 if time.monotonic() + pause >= deadline - _LEAST_S:
@@ -109,14 +111,33 @@ class ModelEffect:
             error = f"{error} (after {tries} tries)"
         return [self._reply(request, status, outcome, error or None, tries)]
 
-    async def _try(self, value: dict[str, Any], within_s: float) -> Outcome:
+    def _chunks(self, request: Request) -> Chunks | None:
+        """Where the text of a windowed reply goes while it comes; None: nowhere."""
+        value, emit = request.value, request.emit
+        if value.get("stream") != "windowed" or emit is None:
+            return None
+
+        async def send(seq: int, text: str) -> None:
+            chunk = {name: value[name] for name in ("request_id", "audit_id", "identity")}
+            await emit(Said("model-chunks", chunk | {"seq": seq, "text": text, "ts": request.ts_now()}), f"chunk-{seq}")
+
+        return Chunks(send)
+
+    async def _try(self, value: dict[str, Any], within_s: float, chunks: Chunks | None) -> Outcome:
         """One call; the breaker hears how it went."""
         entry = self._rules.of(value["model"])
         api = self._rules.api_of(value["model"]) if self._settings.api == "auto" else self._settings.api
         bounds = self._rules.bounds
         try:
             outcome = await ask(
-                self._transport, self._settings, value, api=api, takes=entry, bounds=bounds, within_s=within_s
+                self._transport,
+                self._settings,
+                value,
+                api=api,
+                takes=entry,
+                bounds=bounds,
+                within_s=within_s,
+                chunks=chunks,
             )
         except Failed as failure:
             (self.breaker.failed if failure.provider else self.breaker.gave_up)()

@@ -99,6 +99,11 @@ class Draft:
         self._content.write(piece)
 
     @property
+    def so_far(self) -> str:
+        """The answer so far, reasoning that the model writes into it included."""
+        return self._content.getvalue()
+
+    @property
     def chars(self) -> int:
         """Characters kept so far."""
         return self._chars

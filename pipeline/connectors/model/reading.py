@@ -49,6 +49,11 @@ class ReplyReader:
         """Whether a stream may end here."""
         return self._events is not None and self._reply.finished
 
+    @property
+    def so_far(self) -> str:
+        """Text of the answer so far, of a stream; reasoning that the model writes into it included."""
+        return self._reply.so_far
+
     def feed(self, data: bytes) -> None:
         """More bytes."""
         self._bytes += len(data)

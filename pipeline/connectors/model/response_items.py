@@ -90,6 +90,12 @@ class SeenItems:
         self._by_index: dict[int, _Item] = {}
         self.reasoning_chars = 0
 
+    @property
+    def so_far(self) -> str:
+        """Text of the messages so far."""
+        messages = [item for item in self._items if item.form in (_MESSAGE, "")]
+        return "".join(item.parts[at].text for item in messages for at in sorted(item.parts))
+
     def items(self, last: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         """The items of the reply: those of the last event, completed by what the events before it hold."""
         seen = [item.whole() for item in self._items]

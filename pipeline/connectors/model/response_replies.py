@@ -43,6 +43,11 @@ class ResponsesReply:
         """Whether it may end here."""
         return self.done or self._last is not None
 
+    @property
+    def so_far(self) -> str:
+        """Text of the answer so far."""
+        return self._seen.so_far
+
     def whole(self, body: Any) -> Outcome:
         """The outcome of a response object. Raises Failed."""
         output = self._checked(body)

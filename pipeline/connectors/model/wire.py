@@ -110,6 +110,10 @@ def chat_body(value: Mapping[str, Any], max_tokens_name: str) -> dict[str, Any]:
     for name, given in value["parameters"].items():
         if name == "stop":
             given = _stops(given)
+        elif name == "response_format":
+            given = _chat_format(given)
+        elif name == "tool_choice":
+            given = _chat_choice(given)
         if given is not None:
             body[max_tokens_name if name == "max_output_tokens" else name] = given
     return body
@@ -140,7 +144,8 @@ def _chat_message(message: Mapping[str, Any], ids: Mapping[str, str]) -> dict[st
 def responses_body(value: Mapping[str, Any]) -> dict[str, Any]:
     """The body of `POST /responses` for a `model-requests` value. Nothing is stored at the provider.
 
-    The API has no stop sequences: a request that was fitted to chat completions and is asked here goes without.
+    The API has no stop sequences and no seed: a request that was fitted to chat completions and is asked here goes
+    without.
     """
     body: dict[str, Any] = {"model": value["model"], "store": False}
     body["input"] = [item for message in one_system_message(value["messages"]) for item in _items(message)]
@@ -150,7 +155,11 @@ def responses_body(value: Mapping[str, Any]) -> dict[str, Any]:
     for name, given in value["parameters"].items():
         if name == "reasoning_effort":
             body["reasoning"] = {"effort": given}
-        elif name != "stop":
+        elif name == "response_format":
+            body["text"] = {"format": _responses_format(given)}
+        elif name == "tool_choice":
+            body[name] = _responses_choice(given)
+        elif name not in ("stop", "seed"):
             body[name] = given
     return body
 
@@ -165,6 +174,35 @@ def _items(message: Mapping[str, Any]) -> list[dict[str, Any]]:
     for one, name, arguments in map(_call, message.get("tool_calls") or []):
         items.append({"type": "function_call", "call_id": _bounded_id(one), "name": name, "arguments": arguments})
     return items
+
+
+# ---- the form of the answer and the choice of tools: the same content, nested by one API and flat in the other ----
+
+_NESTED = ("name", "description", "schema", "strict")
+
+
+def _chat_format(given: Any) -> Any:
+    if not isinstance(given, Mapping) or given.get("type") != "json_schema" or "json_schema" in given:
+        return given
+    return {"type": "json_schema", "json_schema": {name: given[name] for name in _NESTED if name in given}}
+
+
+def _responses_format(given: Any) -> Any:
+    if not isinstance(given, Mapping) or not isinstance(inner := given.get("json_schema"), Mapping):
+        return given
+    return {"type": "json_schema", **{name: inner[name] for name in _NESTED if name in inner}}
+
+
+def _chat_choice(given: Any) -> Any:
+    if not isinstance(given, Mapping) or given.get("type") != "function" or "function" in given:
+        return given
+    return {"type": "function", "function": {"name": given.get("name")}}
+
+
+def _responses_choice(given: Any) -> Any:
+    if not isinstance(given, Mapping) or not isinstance(inner := given.get("function"), Mapping):
+        return given
+    return {"type": "function", "name": inner.get("name")}
 
 
 # ---- moderation ----

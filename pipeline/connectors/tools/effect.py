@@ -76,8 +76,9 @@ class ToolEffect:
         self._metrics = metrics
 
     def request_id(self, value: dict[str, Any]) -> str | None:
-        """The call's, of an allowed decision; every other asks for nothing."""
-        return call_name(value) if value["decision"] == "allowed" and value["tool"] is not None else None
+        """The call's, of an allowed decision on a tool of ours; every other asks for nothing."""
+        ours = value["tool"] is not None and value.get("runner") is None
+        return call_name(value) if value["decision"] == "allowed" and ours else None
 
     def answer_id(self, value: dict[str, Any]) -> str | None:
         """The call that a result is about, whoever gave it."""

@@ -9,18 +9,20 @@ from endocrine.pipeline.views.redis.writes import TOPICS as PROJECTED
 APPLICATIONS = "your application"
 OPERATORS = "operators"
 MODEL, TOOLS, TIMEKEEPER = (f"`endocrine connect {name}`" for name in ("model", "tools", "timekeeper"))
+GATEWAY = "`endocrine gateway`"
 EVERY_AGENT = "every worker"
 _WRITERS: Mapping[str, Sequence[str]] = {
     "interactions": (APPLICATIONS,),
     "signals": (APPLICATIONS,),
     "observations": ("BEHAVE sensors",),
     "tool-calls": (APPLICATIONS,),
-    "tool-results": (APPLICATIONS, TOOLS),
+    "tool-results": (APPLICATIONS, TOOLS, GATEWAY),
     "feedback": (APPLICATIONS,),
     "detections": ("entrainment detectors",),
     "commands": (OPERATORS, TIMEKEEPER),
     "policies": (EVERY_AGENT,),
     "model-replies": (MODEL,),
+    "model-chunks": (MODEL,),
     "effect-starts": (TOOLS,),
     "scheduled-tasks": (TOOLS,),
     "journal": (EVERY_AGENT,),
@@ -35,6 +37,7 @@ _READERS: Mapping[str, Sequence[str]] = {
     "tool-results": (TOOLS,),
     "model-requests": (MODEL,),
     "model-replies": (MODEL,),
+    "model-chunks": (GATEWAY,),
     "effect-starts": (TOOLS,),
     "audits": ("`endocrine explain`", "`endocrine audit verify`"),
     "journal": ("`endocrine replay`", "`endocrine audit verify`"),

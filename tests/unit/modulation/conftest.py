@@ -37,7 +37,8 @@ class Run:
         for output in outputs:
             assert (output.topic, output.identity) == ("modulations", self.identity)
             stored = MODULATION.validate_json(orjson.dumps(output.value), strict=True)
-            fields = [name for name in type(stored).model_fields if name != "expires" or stored.refusal == "held"]
+            rare = {"expires": stored.refusal == "held", "application_tools": stored.application_tools is not None}
+            fields = [name for name in type(stored).model_fields if rare.get(name, True)]
             assert list(output.value) == fields
             for name, steps in output.value["lineage"].items():
                 assert steps[-1]["to"] == output.value["parameters"][name]

@@ -15,7 +15,7 @@ from endocrine.pipeline.replay.report import Report
 from endocrine.pipeline.replay.verify import Verifier, verified_topics
 from recorded import PARTITIONS, SIZES, Logs, Recording, randomly
 
-UNREAD = {"scheduled-tasks", "checkpoints", "dlq-actions", "effect-starts"}
+UNREAD = {"scheduled-tasks", "checkpoints", "dlq-actions", "effect-starts", "model-chunks"}
 """Topics that no agent reads or writes: nothing follows from them, so replay cannot prove them."""
 
 

@@ -34,6 +34,20 @@ GOOD: dict[str, tuple[str, dict[str, Any]]] = {
             "context_pack": "",
             "respond": True,
             "signals": [{"name": "stress", "level": 1.5, "ttl_ms": 0, "source": "typing"}],
+            "messages": [
+                {"role": "system", "content": "s"},
+                {
+                    "role": "assistant",
+                    "content": None,
+                    "tool_calls": [{"id": "c", "name": "read_file", "arguments": {"path": "p"}}],
+                },
+                {"role": "tool", "content": "text", "tool_call_id": "c"},
+                {"role": "user", "content": "hello", "name": "ann"},
+            ],
+            "application_tools": [{"name": "read_file", "description": "Reads.", "parameters": {"type": "object"}}],
+            "asked": {"temperature": 1.5, "stop": ["x"], "tool_choice": "auto", "response_format": {"type": "text"}},
+            "enforce": False,
+            "door": "openai",
             "ts": 1.5,
         },
     ),
@@ -278,6 +292,7 @@ GOOD: dict[str, tuple[str, dict[str, Any]]] = {
             "ts": 1.0,
         },
     ),
+    "model chunk": ("model-chunks", {"request_id": "r", **_TURN, "seq": 0, "text": "It", "ts": 1.0}),
     "task": ("scheduled-tasks", {**_CALL, "when": "soon", "note": "n", "ts": 1.0}),
     "analytics": (
         "tool-analytics",

@@ -9,8 +9,10 @@ from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.schemas.base import Produced
 
 PUBLISHED = """
-interactions: kind audit_id identity session_id turn client project? model? prompt context_pack? respond? signals? ts
-interactions: kind audit_id identity response response_summary? memories_used? chunks_used? reinforce? usage? ts
+interactions: kind audit_id identity session_id turn client project? model? prompt context_pack? respond? signals? \
+messages? application_tools? asked? enforce? door? ts
+interactions: kind audit_id identity response response_summary? memories_used? chunks_used? reinforce? usage? enforce? \
+door? ts
 signals: identity name level ttl_ms source audit_id? ts
 observations: primitive value confidence window source evidence_ref? identity_ref ts id v
 tool-calls: call_id audit_id identity tool arguments step ts
@@ -39,6 +41,7 @@ daily_msg_count? daily_msg_reset_at? egg_status? notes? last_updated?
 bond-events: identity timestamp event_type detail data
 policies: digest policy previous by ts
 model-requests: request_id audit_id identity step model messages tools parameters dropped deadline_ms ts
+model-chunks: request_id audit_id identity seq text ts
 model-replies: request_id audit_id identity step status content tool_calls finish_reason usage model latency_ms error ts
 scheduled-tasks: call_id audit_id identity when note ts
 tool-analytics: tool window_s count ok error blocked p50_ms p95_ms modes ts
@@ -84,12 +87,22 @@ ADDED = {
         "records",
         "omitted",
         "interventions",
+        "door",
+        "enforce",
+        "stream",
+        "asked",
+        "latency_ms",
+        "tokens",
+        "cost",
+        "degraded",
     ],
-    "modulations": ["functions", "expires"],
-    "tool-decisions": ["rule", "expires", "arguments_digest", "revision", "message"],
+    "modulations": ["functions", "expires", "application_tools"],
+    "tool-calls": ["runner"],
+    "tool-results": ["runner"],
+    "tool-decisions": ["rule", "expires", "arguments_digest", "revision", "message", "runner"],
     "incidents": ["rule", "score"],
     "interactions": ["memory_write", "finish"],
-    "model-requests": ["purpose", "concise", "reserved_tokens"],
+    "model-requests": ["purpose", "concise", "reserved_tokens", "stream", "asked", "enforce"],
     "model-replies": ["reasoning_chars"],
 }
 """Fields that ours have beyond the published ones: fields may be added, none renamed or dropped."""
@@ -104,6 +117,11 @@ NESTED = {
     "incidents.params_snapshot": "allowlist mode",
     "style-tables.intents": "affirm reject more_detail soften ground",
     "interactions.signals": "name level ttl_ms source",
+    "interactions.messages": "role content tool_calls tool_call_id name",
+    "interactions.application_tools": "name description parameters",
+    "interactions.asked": (
+        "temperature top_p max_output_tokens stop seed response_format tool_choice parallel_tool_calls reasoning_effort"
+    ),
     "interactions.usage": "input_tokens output_tokens",
     "model-replies.tool_calls": "call_id tool arguments",
     "tool-analytics.modes": "strict balanced creative",

@@ -1,0 +1,208 @@
+"""What an application gave with a turn that we answer: conversation, functions, wishes (doors, section 2).
+
+Kept in the turn under `application`, absent where it gave none of it:
+{messages, functions, asked, enforce, door, client, stream, judged, chars, granted}
+  messages   null, or the conversation in the form of chat completions
+  functions  [{name, description, parameters}] that it declared
+  asked      its wishes, null where there are none; enforce: false where the turn is observed
+  stream     buffered or windowed, null where nobody is streamed to
+  judged     what of its messages is judged as input, besides the prompt
+  chars      characters of messages and functions; granted: room for outputs beyond what every turn has
+
+An observed turn is decided and recorded like any other, and nothing of it is changed: what goes to the model is what
+the application gave, and calls that are no tool of ours are passed on whatever was decided.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from endocrine.agents._shared.normalise import visible
+from endocrine.agents.conversation.rules import Limits
+from endocrine.schemas.application import Message
+from endocrine.schemas.interactions import Opened
+
+if TYPE_CHECKING:
+    from endocrine.agents.policy.compiled import Policy
+
+Json = dict[str, Any]
+_STREAMED = ("openai", "http")
+"""Doors that pass an answer on while it comes."""
+_SYSTEM = ("system", "developer")
+_SAFETY = ("temperature", "top_p")
+"""Numbers with a safety direction, the lower the tighter; max_output_tokens is a third, and bounded apart."""
+_ONCE = ("none", "auto")
+"""Choices of tools that hold for every step; one that forces a call would force it again after its result."""
+
+
+def given(opened: Opened, policy: "Policy") -> Json | None:
+    """Return what the application gave with a turn; None where it gave nothing."""
+    parts = (opened.messages, opened.application_tools or None, opened.asked, opened.door)
+    if opened.enforce is not False and all(part is None for part in parts):
+        return None
+    rules = policy.document.applications.of(opened.client)
+    messages = None if opened.messages is None else _with_prompt(opened)
+    functions = [one.model_dump() for one in opened.application_tools or ()]
+    return {
+        "messages": messages,
+        "functions": functions,
+        "asked": None if opened.asked is None else opened.asked.model_dump(exclude_none=True),
+        "enforce": opened.enforce is not False,
+        "door": opened.door,
+        "client": opened.client,
+        "stream": rules.stream if opened.door in _STREAMED else None,
+        "judged": _judged(opened, rules.judge_history),
+        "chars": len(orjson.dumps([messages, functions])),
+        "granted": 0,
+    }
+
+
+def of(turn: Json) -> Json:
+    """Return what the application gave with a turn; empty where it gave nothing."""
+    found: Json = turn.get("application") or {}
+    return found
+
+
+def observed(turn: Json) -> bool:
+    """Return whether nothing of the turn may be changed."""
+    return of(turn).get("enforce") is False
+
+
+def windowed(turn: Json) -> bool:
+    """Return whether the answer leaves while it comes: then there is no veto."""
+    return of(turn).get("stream") == "windowed"
+
+
+def declares(turn: Json, function: str) -> bool:
+    """Return whether the application declared a function of this name."""
+    return any(one["name"] == function for one in of(turn).get("functions", ()))
+
+
+def functions_of(turn: Json) -> list[Json]:
+    """Return the application's functions that the model is offered: those in force; of an observed turn, all."""
+    names = turn["force"].get("application_tools", ())
+    everything = observed(turn)
+    return [
+        {"type": "function", "function": one}
+        for one in of(turn).get("functions", ())
+        if everything or one["name"] in names
+    ]
+
+
+def wished(turn: Json, parameters: Json) -> Json:
+    """Return the parameters with the tighter of wish and modulation, where there is a tighter one."""
+    asked = of(turn).get("asked") or {}
+    return {**parameters, **{name: min(parameters[name], asked[name]) for name in _SAFETY if name in asked}}
+
+
+def most_tokens(turn: Json, most: int) -> int:
+    """Return the bound of the answer: the lower of wish and modulation; of an observed turn, any wish."""
+    asked: int | None = (of(turn).get("asked") or {}).get("max_output_tokens")
+    if asked is None:
+        return most
+    return asked if observed(turn) else min(asked, most)
+
+
+def stops(turn: Json, own: list[str]) -> list[str]:
+    """Return the stop sequences, the style's first, at most four."""
+    return list(dict.fromkeys([*own, *((of(turn).get("asked") or {}).get("stop") or ())]))[:4]
+
+
+def passed_on(turn: Json, tools: list[Json], api: str) -> tuple[Json, list[str]]:
+    """Return what is passed on of the wishes besides the sampling, and names of what the API does not take."""
+    asked = of(turn).get("asked") or {}
+    names = ("seed", "response_format", "tool_choice", "parallel_tool_calls")
+    sent = {name: asked[name] for name in names if name in asked}
+    if not tools:  # servers refuse both where no tool is offered
+        sent.pop("tool_choice", None)
+        sent.pop("parallel_tool_calls", None)
+    elif "tool_choice" in sent and not _may_choose(turn, sent["tool_choice"], tools):
+        del sent["tool_choice"]
+    dropped = [name for name in sent if name == "seed" and api == "responses"]
+    return {name: value for name, value in sent.items() if name not in dropped}, dropped
+
+
+def as_asked(turn: Json, tools: list[Json]) -> Json:
+    """Return the parameters of an observed turn: those that the application asked for."""
+    asked = of(turn).get("asked") or {}
+    sampling = ("temperature", "top_p", "max_output_tokens", "reasoning_effort", "stop")
+    return {**{name: asked[name] for name in sampling if name in asked}, **passed_on(turn, tools, "chat")[0]}
+
+
+def _may_choose(turn: Json, choice: Any, tools: list[Json]) -> bool:
+    """Whether a choice of tools can hold: only once where it forces a call, and of what is offered."""
+    if choice in _ONCE:
+        return True
+    if turn["exchange"]:
+        return False
+    if isinstance(choice, str):
+        return True
+    function = choice.get("function", choice)
+    name = function.get("name") if isinstance(function, dict) else None
+    return name is None or any(tool["function"]["name"] == name for tool in tools)
+
+
+def _with_prompt(opened: Opened) -> list[Json]:
+    """The conversation as chat completions have it; it ends with the prompt where it does not hold it."""
+    messages = [_chat(message) for message in opened.messages or ()]
+    last = next((one for one in reversed(messages) if one["role"] == "user"), None)
+    return (
+        messages
+        if last is not None and last["content"] == opened.prompt
+        else [
+            *messages,
+            {"role": "user", "content": opened.prompt},
+        ]
+    )
+
+
+def _chat(message: Message) -> Json:
+    chat: Json = {"role": message.role, "content": message.content}
+    if message.tool_calls:
+        chat["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {
+                    "name": call.name,
+                    "arguments": call.arguments
+                    if isinstance(call.arguments, str)
+                    else orjson.dumps(call.arguments).decode(),
+                },
+            }
+            for call in message.tool_calls
+        ]
+    for name in ("tool_call_id", "name"):
+        if (value := getattr(message, name)) is not None:
+            chat[name] = value
+    return chat
+
+
+def _judged(opened: Opened, history: bool) -> str | None:
+    """What is judged as input besides the prompt: from the last user message on, or all (`judge_history`)."""
+    messages = list(opened.messages or ())
+    if not history:
+        last = max((at for at, one in enumerate(messages) if one.role == "user"), default=0)
+        messages = messages[last:]
+    texts = [one.content for one in messages if one.content and one.content != opened.prompt]
+    return "\n".join(texts) or None
+
+
+def system_texts(turn: Json) -> list[str]:
+    """Return the application's own instructions, which are joined to ours."""
+    return [one["content"] for one in of(turn).get("messages") or () if one["role"] in _SYSTEM and one["content"]]
+
+
+def conversation(turn: Json) -> list[Json] | None:
+    """Return the conversation without its instructions, or null; of an observed turn, all of it."""
+    messages: list[Json] | None = of(turn).get("messages")
+    if messages is None or observed(turn):
+        return messages
+    return [one for one in messages if one["role"] not in _SYSTEM]
+
+
+def output_of(text: str, turn: Json, limits: Limits) -> str:
+    """Return a result's text as the model is shown it: without hidden marks and cut; of an observed turn, as given."""
+    shown = text if observed(turn) else visible(text)
+    most = limits.application_output_chars
+    return shown if len(shown) <= most else shown[:most] + "[truncated]"
