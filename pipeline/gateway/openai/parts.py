@@ -1,0 +1,98 @@
+"""Content of messages: text parts are joined, image parts become notes in the text and are kept apart."""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from endocrine.pipeline.gateway.openai.fields import ProcessorManager
+from endocrine.pipeline.gateway.openai.port import Image
+from endocrine.pipeline.gateway.openai.refusals import Refused
+
+MAX_PARTS = 1024
+UNSUPPORTED_PARTS = frozenset({"input_audio", "file", "input_file", "input_video"})
+
+
+class TextPart(ProcessorManager):
+    """Text, of either API."""
+
+    type: Literal["text", "input_text", "output_text"]
+    text: str
+    annotations: list[Any] | None = None
+    parsed: Any = None
+    """A copy that helpers of the official clients add, and send again."""
+    logprobs: list[Any] | None = None
+    prompt_cache_breakpoint: Any = None
+
+
+class RefusalPart(ProcessorManager):
+    """A model's refusal that the application sends again as history."""
+
+    type: Literal["refusal"]
+    refusal: str
+
+
+class ImageUrl(ProcessorManager):
+    """Where an image is."""
+
+    url: str
+    detail: Literal["auto", "low", "high", "original"] | None = None
+
+
+class ImagePart(ProcessorManager):
+    """An image of a chat completion."""
+
+    type: Literal["image_url"]
+    image_url: ImageUrl
+    prompt_cache_breakpoint: Any = None
+
+
+class InputImagePart(ProcessorManager):
+    """An image of the Responses API."""
+
+    type: Literal["input_image"]
+    image_url: str | None = None
+    file_id: None = None
+    detail: Literal["auto", "low", "high", "original"] | None = None
+    prompt_cache_breakpoint: Any = None
+
+
+Part = Annotated[TextPart | RefusalPart | ImagePart | InputImagePart, Field(discriminator="type")]
+Parts = Annotated[list[Part], Field(max_length=MAX_PARTS)]
+
+
+def text_of(content: str | Sequence[Part] | None, place: str, images: list[Image] | None) -> str | None:
+    """The content as one text. images: where those found are added; None where none may be.
+
+    Raises Refused for an image where none may be, or that is no data URL.
+    """
+    if content is None or isinstance(content, str):
+        return content
+    texts: list[str] = []
+    for number, part in enumerate(content):
+        if isinstance(part, TextPart):
+            texts.append(part.text)
+        elif isinstance(part, RefusalPart):
+            texts.append(part.refusal)
+        elif images is None:
+            raise Refused("unsupported_parameter", "Images are accepted in user messages.", param=f"{place}[{number}]")
+        else:
+            url = part.image_url.url if isinstance(part, ImagePart) else part.image_url
+            images.append(image_of(url, f"{place}[{number}].image_url"))
+            texts.append(f"[image sha256:{images[-1].digest} {len(images[-1].data)} bytes]")
+    return "\n".join(texts)
+
+
+def image_of(url: str | None, place: str) -> Image:
+    """The image in a data URL. Raises Refused: another address would be fetched by nobody, so its bytes are unknown."""
+    head, comma, data = (url or "").partition(",")
+    if not comma or not head.startswith("data:") or not head.endswith(";base64"):
+        raise Refused("unsupported_parameter", f"'{place}': expected a data URL in base64.", param=place)
+    try:
+        content = base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError):
+        raise Refused("invalid_value", f"'{place}': the data is not base64.", param=place) from None
+    return Image(hashlib.sha256(content).hexdigest(), head[len("data:") : -len(";base64")], content)

@@ -1,0 +1,273 @@
+"""Requests of `POST /responses`. Nothing is stored for later requests: each brings its whole conversation."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from endocrine.pipeline.gateway.openai.conversation import Call, Conversation, Message
+from endocrine.pipeline.gateway.openai.fields import ProcessorManager, parsed_object, read, without_neutral
+from endocrine.pipeline.gateway.openai.functions import Function
+from endocrine.pipeline.gateway.openai.functions import Name as FunctionName
+from endocrine.pipeline.gateway.openai.parsed import (
+    MAX_MESSAGES,
+    Effort,
+    Metadata,
+    ModelName,
+    ParsedRequest,
+    StreamOptions,
+    Temperature,
+    Tokens,
+    TopP,
+    UserName,
+    bounded_format,
+    hosted,
+    named_choice,
+    without_absent,
+)
+from endocrine.pipeline.gateway.openai.parts import Parts, text_of
+from endocrine.pipeline.gateway.openai.port import Image
+from endocrine.pipeline.gateway.openai.refusals import Refused
+
+NEUTRAL: dict[str, tuple[Any, ...]] = {
+    "previous_response_id": (),
+    "conversation": (),
+    "store": (False,),
+    "background": (False,),
+    "background_options": (),
+    "prompt": (),
+    "truncation": ("disabled",),
+    "top_logprobs": (0,),
+    "max_tool_calls": (),
+    "service_tier": ("auto", "default"),
+    "include": ([], ["reasoning.encrypted_content"]),
+    "context_management": ([],),
+    "moderation": (),
+    "image": (),
+    "access_programs": (),
+}
+"""What OpenAI takes and we do not pass on, with the values under which that makes no difference."""
+_KNOWN_ITEMS = ("message", "function_call", "function_call_output", "reasoning")
+_Status = Literal["in_progress", "completed", "incomplete"]
+_ItemId = Annotated[str, Field(max_length=256)]
+_CallId = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class _MessageItem(ProcessorManager):
+    type: Literal["message"]
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str | Parts
+    id: _ItemId | None = None
+    status: _Status | None = None
+    phase: str | None = None
+
+
+class _CallItem(ProcessorManager):
+    type: Literal["function_call"]
+    call_id: _CallId
+    name: Annotated[str, Field(max_length=256)]
+    arguments: str
+    parsed_arguments: Any = None
+    """A copy that helpers of the official clients add, and send again."""
+    id: _ItemId | None = None
+    status: _Status | None = None
+    namespace: None = None
+    caller: dict[str, Any] | None = None
+
+
+class _OutputItem(ProcessorManager):
+    type: Literal["function_call_output"]
+    call_id: _CallId
+    output: str | Parts
+    id: _ItemId | None = None
+    status: _Status | None = None
+    caller: dict[str, Any] | None = None
+
+
+class _ReasoningItem(ProcessorManager):
+    """Reasoning of another server's answer; ours have none, and it is left out."""
+
+    type: Literal["reasoning"]
+    id: _ItemId | None = None
+    summary: list[Any] | None = None
+    content: list[Any] | None = None
+    encrypted_content: str | None = None
+    status: _Status | None = None
+
+
+class _DeclaredFunction(Function):
+    type: Literal["function"]
+    defer_loading: Literal[False] | None = None
+
+
+class _Choice(ProcessorManager):
+    type: Literal["function"]
+    name: FunctionName
+
+
+class _Format(ProcessorManager):
+    type: Literal["text", "json_object", "json_schema"]
+    name: str | None = None
+    description: str | None = None
+    schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
+    strict: bool | None = None
+
+
+class _Text(ProcessorManager):
+    format: _Format | None = None
+    verbosity: Literal["medium"] | None = None
+
+
+class _Reasoning(ProcessorManager):
+    effort: Effort | None = None
+    summary: str | None = None
+    generate_summary: str | None = None
+    """Summaries are an extra that a model may leave out; ours are always left out."""
+
+
+class _ResponsesRequest(ProcessorManager):
+    model: ModelName
+    input: (
+        str
+        | Annotated[
+            list[Annotated[_MessageItem | _CallItem | _OutputItem | _ReasoningItem, Field(discriminator="type")]],
+            Field(min_length=1, max_length=MAX_MESSAGES),
+        ]
+    )
+    instructions: str | None = None
+    tools: list[_DeclaredFunction] | None = None
+    tool_choice: Literal["none", "auto", "required"] | _Choice | None = None
+    parallel_tool_calls: bool | None = None
+    text: _Text | None = None
+    reasoning: _Reasoning | None = None
+    temperature: Temperature | None = None
+    top_p: TopP | None = None
+    max_output_tokens: Tokens | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    user: UserName | None = None
+    safety_identifier: UserName | None = None
+    metadata: Metadata | None = None
+    prompt_cache_key: str | None = None
+    prompt_cache_retention: str | None = None
+    prompt_cache_options: dict[str, Any] | None = None
+
+
+def parse_responses(data: bytes) -> ParsedRequest:
+    """The request in a body. Raises Refused."""
+    body = without_neutral(parsed_object(data), NEUTRAL)
+    hosted(body.get("tools"))
+    body = _with_types(body)
+    request = read(_ResponsesRequest, body)
+    functions = tuple((f"tools[{number}]", tool) for number, tool in enumerate(request.tools or ()))
+    return ParsedRequest(
+        model=request.model,
+        conversation=_conversation(request),
+        functions=functions,
+        asked=_asked(request, functions),
+        stream=request.stream or False,
+        user=request.user or request.safety_identifier,
+        metadata=request.metadata or {},
+        echo={name: body.get(name) for name in ("instructions", "tools", "tool_choice", "text", "user")},
+    )
+
+
+def _with_types(body: dict[str, Any]) -> dict[str, Any]:
+    """The body with the type of messages that leave it out. Raises Refused for items that are of no use here."""
+    items = body.get("input")
+    if not isinstance(items, list):
+        return body
+    needless = _needless_references(items)
+    typed: list[Any] = []
+    for number, item in enumerate(items):
+        found = item.get("type") if isinstance(item, dict) else None
+        if isinstance(item, dict) and found is None and "role" in item:
+            item = {**item, "type": "message"}
+        elif number in needless:
+            item = {"type": "message", "role": "assistant", "content": ""}
+        elif isinstance(found, str) and found not in _KNOWN_ITEMS:
+            place = f"input[{number}].type"
+            wanted = "nothing is stored, send the item itself" if found == "item_reference" else "not supported"
+            raise Refused("unsupported_parameter", f"'{place}': {wanted}.", param=place)
+        typed.append(item)
+    return {**body, "input": typed}
+
+
+def _needless_references(items: list[Any]) -> set[int]:
+    """References to text that a continued turn gave beside its calls: the turn has that text itself.
+
+    The AI SDK writes them unless its `store` is false. Elsewhere a reference stands for text that nobody keeps.
+    """
+    if not items or _kind(items[-1]) != "function_call_output":
+        return set()
+    found: set[int] = set()
+    for number in range(len(items) - 1, -1, -1):
+        if _kind(items[number]) == "item_reference":
+            found.add(number)
+        elif _kind(items[number]) not in ("function_call", "function_call_output", "reasoning"):
+            break
+    return found
+
+
+def _kind(item: Any) -> Any:
+    return item.get("type") if isinstance(item, dict) else None
+
+
+def _conversation(request: _ResponsesRequest) -> Conversation:
+    images: list[Image] = []
+    messages = [Message("developer", request.instructions, place="instructions")] if request.instructions else []
+    if isinstance(request.input, str):
+        messages.append(Message("user", request.input, place="input"))
+        return Conversation(tuple(messages))
+    for number, item in enumerate(request.input):
+        place = f"input[{number}]"
+        if isinstance(item, _MessageItem):
+            content = text_of(item.content, f"{place}.content", images if item.role == "user" else None)
+            messages.append(Message(item.role, content, place=place))
+        elif isinstance(item, _CallItem):
+            call = Call(item.call_id, item.name, item.arguments, f"{place}.arguments")
+            last = messages[-1] if messages else None
+            if last is not None and last.role == "assistant":  # one reply: its text and its calls are items here
+                messages[-1] = Message("assistant", last.content, (*last.calls, call), place=last.place)
+            else:
+                messages.append(Message("assistant", None, (call,), place=place))
+        elif isinstance(item, _OutputItem):
+            messages.append(
+                Message("tool", text_of(item.output, f"{place}.output", None), call_id=item.call_id, place=place)
+            )
+    if not messages:
+        raise Refused("invalid_value", "'input' holds no message.", param="input")
+    return Conversation(tuple(messages), tuple(images))
+
+
+def _asked(request: _ResponsesRequest, functions: tuple[tuple[str, Function], ...]) -> dict[str, Any]:
+    choice = request.tool_choice
+    return without_absent(
+        {
+            "temperature": request.temperature,
+            "top_p": request.top_p,
+            "max_output_tokens": request.max_output_tokens,
+            "reasoning_effort": request.reasoning.effort if request.reasoning else None,
+            "response_format": _format(request),
+            "tool_choice": named_choice(choice.name, functions) if isinstance(choice, _Choice) else choice,
+            "parallel_tool_calls": request.parallel_tool_calls,
+        }
+    )
+
+
+def _format(request: _ResponsesRequest) -> dict[str, Any] | None:
+    """`text.format` in the form of chat completions, which records have."""
+    found = request.text.format if request.text else None
+    if found is None or found.type == "text":
+        return None
+    if found.type == "json_object":
+        return {"type": "json_object"}
+    if found.name is None or found.schema_ is None:
+        place = f"text.format.{'name' if found.name is None else 'schema'}"
+        raise Refused("missing_required_parameter", f"Missing required parameter: '{place}'.", param=place)
+    schema = {
+        "name": found.name,
+        "description": found.description,
+        "schema": found.schema_,
+        "strict": found.strict,
+    }
+    return bounded_format({"type": "json_schema", "json_schema": without_absent(schema)}, "text.format")

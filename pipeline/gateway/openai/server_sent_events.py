@@ -1,0 +1,19 @@
+"""Server-sent events as bytes."""
+
+from typing import Any
+
+import orjson
+
+HEARTBEAT = b": waiting\n\n"
+"""A comment: clients skip it, and what lies between sees that the connection lives."""
+DONE = b"data: [DONE]\n\n"
+
+
+def data(value: Any) -> bytes:
+    """An event without a name. JSON of orjson holds no line break."""
+    return b"data: " + orjson.dumps(value) + b"\n\n"
+
+
+def event(value: dict[str, Any]) -> bytes:
+    """An event whose name is its `type`."""
+    return b"event: " + str(value["type"]).encode() + b"\n" + data(value)

@@ -1,0 +1,157 @@
+// openai-node, AI SDK and LangChain against the endpoint: one line for each mode; the exit status says whether all are
+// right. Argument: the base URL that tests/clients/serve.py prints. Packages: `npm ci` in this folder.
+import { createOpenAI } from "@ai-sdk/openai";
+import { AIMessage, HumanMessage, ToolMessage } from "@langchain/core/messages";
+import { tool as langchainTool } from "@langchain/core/tools";
+import { ChatOpenAI } from "@langchain/openai";
+import { generateText, stepCountIs, streamText, tool } from "ai";
+import OpenAI from "openai";
+import { z } from "zod";
+
+const baseURL = process.argv[2];
+const HELLO = "Hello, wörld. ".repeat(20);
+const ROWS = [
+  ["hello", HELLO],
+  ["weather", "It rains in Bonn, not in Köln."],
+  ["all denied", "Then without."],
+  ["withheld", "This answer is withheld."],
+  ["blocked prompt", "raises content_policy_violation"],
+  ["budget", "raises insufficient_quota"],
+  ["no decision", "raises decision_timeout"],
+  ["rate", "raises rate_limited"],
+  ["model error", "raises model_error"],
+  ["late failure", "raises model_error"],
+];
+let wrong = 0;
+
+function codeOf(error) {
+  for (let one = error; one; one = one.cause ?? one.lastError ?? one.error) {
+    if (typeof one.code === "string" && one.code) return one.code;
+    const inner = one.data?.error ?? one.data ?? one.error;
+    if (inner?.code) return inner.code;
+  }
+  return `${error?.name}: ${error?.message}`.slice(0, 120);
+}
+
+async function rows(name, ask) {
+  for (const [prompt, expected] of ROWS) {
+    let found;
+    try {
+      found = await ask(prompt);
+    } catch (error) {
+      found = `raises ${codeOf(error)}`;
+    }
+    const right = found === expected;
+    wrong += right ? 0 : 1;
+    console.log(`${right ? "ok   " : "WRONG"} ${name}: ${prompt}: ${JSON.stringify(found)?.slice(0, 90)}`);
+  }
+}
+
+const parameters = { type: "object", properties: { city: { type: "string" } }, required: ["city"] };
+
+async function openaiNode() {
+  const client = new OpenAI({ baseURL, apiKey: "good", maxRetries: 0 });
+  const tools = [{ type: "function", function: { name: "weather", parameters } }];
+  for (const stream of [false, true]) {
+    await rows(`openai-node chat ${stream ? "stream" : "whole"}`, async (prompt) => {
+      const messages = [{ role: "user", content: prompt }];
+      for (;;) {
+        const request = { model: "small", messages, tools };
+        const message = stream
+          ? await client.chat.completions.stream(request).finalMessage()
+          : (await client.chat.completions.create(request)).choices[0].message;
+        if (!message.tool_calls?.length) return message.content;
+        messages.push(message);
+        for (const call of message.tool_calls) {
+          messages.push({ role: "tool", tool_call_id: call.id, content: "rain" });
+        }
+      }
+    });
+    await rows(`openai-node responses ${stream ? "stream" : "whole"}`, async (prompt) => {
+      const input = [{ role: "user", content: prompt }];
+      for (;;) {
+        const request = { model: "small", input, tools: [{ type: "function", name: "weather", parameters, strict: false }] };
+        const response = stream
+          ? await client.responses.stream(request).finalResponse()
+          : await client.responses.create(request);
+        const calls = response.output.filter((item) => item.type === "function_call");
+        if (!calls.length) return response.output_text;
+        input.push(...response.output);
+        for (const call of calls) {
+          input.push({ type: "function_call_output", call_id: call.call_id, output: "rain" });
+        }
+      }
+    });
+  }
+}
+
+async function aiSdk() {
+  const provider = createOpenAI({ baseURL, apiKey: "good" });
+  const tools = {
+    weather: tool({ inputSchema: z.object({ city: z.string() }), execute: async ({ city }) => `rain in ${city}` }),
+  };
+  for (const api of ["chat", "responses"]) {
+    const model = api === "chat" ? provider.chat("small") : provider.responses("small");
+    const options = {
+      model,
+      tools,
+      stopWhen: stepCountIs(4),
+      maxRetries: 0,
+      providerOptions: { openai: { store: false } },
+    };
+    await rows(`ai-sdk ${api} whole`, async (prompt) => (await generateText({ ...options, prompt })).text);
+    await rows(`ai-sdk ${api} stream`, async (prompt) => {
+      let text = "";
+      for await (const part of streamText({ ...options, prompt, onError() {} }).fullStream) {
+        if (part.type === "error") throw part.error;
+        if (part.type === "text-delta") text += part.text;
+      }
+      return text;
+    });
+  }
+}
+
+async function langchain() {
+  const weather = langchainTool(async ({ city }) => `rain in ${city}`, {
+    name: "weather",
+    description: "Weather of a city.",
+    schema: z.object({ city: z.string() }),
+  });
+  for (const useResponsesApi of [false, true]) {
+    const model = new ChatOpenAI({
+      model: "small",
+      apiKey: "good",
+      maxRetries: 0,
+      useResponsesApi,
+      configuration: { baseURL },
+    }).bindTools([weather]);
+    for (const stream of [false, true]) {
+      await rows(`langchain-js ${useResponsesApi ? "responses" : "chat"} ${stream ? "stream" : "whole"}`, async (prompt) => {
+        const messages = [new HumanMessage(prompt)];
+        for (;;) {
+          let answer;
+          if (stream) {
+            for await (const chunk of await model.stream(messages)) {
+              answer = answer === undefined ? chunk : answer.concat(chunk);
+            }
+          } else {
+            answer = await model.invoke(messages);
+          }
+          if (!answer.tool_calls?.length) return answer.text;
+          messages.push(
+            new AIMessage({ content: answer.content, tool_calls: answer.tool_calls, response_metadata: answer.response_metadata }),
+          );
+          for (const call of answer.tool_calls) {
+            messages.push(new ToolMessage({ tool_call_id: call.id, content: await weather.invoke(call.args) }));
+          }
+        }
+      });
+    }
+  }
+}
+
+await openaiNode();
+await aiSdk();
+await langchain();
+console.log(`${wrong} wrong`);
+process.exit(wrong ? 1 : 0);
