@@ -14,7 +14,7 @@ declared                   endocrine.agents.gating.application
 turn:   {prompt_hmac, force, cut, waiting, answered?, expects?, crowded?, met?, awaited?, declared?, client?}
         force: null until the first modulation; cut: null, or the list the turn was cut to when a call was blocked;
         expects: the revision that the cut leads to; waiting: questions to be decided when the first modulation arrives,
-        or the turn is no longer held; crowded: endocrine.agents.gating.calls; declared: digest of the functions that the
+        or the turn is no longer held; crowded: gating.calls; declared: digest of the functions that the
         application declares, client: whose rules hold for them
 force:  {revision, mode, allowlist, refusal, application?}; application: {function: digest of its schema}
 question: {call_id, function, valid, step, ts, digest, declared?, barred?, person?, begins?, ends?, agreed?}
@@ -56,7 +56,7 @@ def without(entries: Mapping[str, Any], key: str) -> Json:
 
 
 def force_of(modulation: Modulation, application: Mapping[str, str]) -> Json:
-    """What of a modulation the gate holds a turn to. application: as `endocrine.agents.gating.application.in_force` gives it."""
+    """What of a modulation the gate holds a turn to. application: as `application.in_force` gives it."""
     force: Json = {
         "revision": modulation.revision,
         "mode": modulation.mode,

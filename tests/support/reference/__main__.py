@@ -8,7 +8,7 @@ from reference.pages import pages
 
 def main() -> None:
     """Write what differs, and name it."""
-    root = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[2]
+    root = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[3]
     for name, text in pages(root).items():
         path = root / name
         if not path.exists() or path.read_text(encoding="utf-8") != text:

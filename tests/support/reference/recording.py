@@ -101,7 +101,7 @@ def _drawn(lines: list[Text], number: int) -> str:
 
 def main() -> None:
     """Write the file."""
-    path = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[2] / "docs" / "recording.svg"
+    path = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[3] / "docs" / "recording.svg"
     path.write_text(recording(), encoding="utf-8")
     print(f"wrote {path}")
 
