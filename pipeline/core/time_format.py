@@ -24,7 +24,7 @@ def parse_time(text: str, now: float | None = None) -> float:
     told = text.strip()
     if told == "now":
         return time.time() if now is None else now
-    if len(told) == 8 and told.isdigit():
+    if len(told) == 8 and told.isascii() and told.isdigit():
         raise ValueError(f"{text!r} may be a date or seconds; write a date with dashes. Expected {EXPECTED}")
     try:
         seconds = _number(told)

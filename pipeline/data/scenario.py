@@ -47,7 +47,7 @@ def round_of(identifier: str) -> int | None:
     (2, 0, None)
     """
     name, mark, number = identifier.rpartition(".r")
-    if mark and number.isdigit() and name in _ids():
+    if mark and number.isascii() and number.isdigit() and name in _ids():
         return int(number)
     return 0 if identifier in _ids() else None
 

@@ -111,9 +111,13 @@ def _hex(value: Any) -> str:
 
 def time_of(value: Any) -> float | None:
     """Read a time in nanoseconds (a number or its digits), or in any form of `parse_time`."""
-    if isinstance(value, str) and value.strip().isdigit():
-        value = int(value)
-    if isinstance(value, list) and len(value) == 2 and all(isinstance(part, int) for part in value):
+    # Digits of ASCII alone, and no more than a time has: others look like digits to Python and are no number, or none that
+    # a float can hold.
+    if isinstance(value, str) and (digits := value.strip()).isascii() and digits.isdigit() and len(digits) < 30:
+        value = int(digits)
+    if isinstance(value, int) and value.bit_length() > 100:
+        return None  # no time, and nothing that can be divided
+    if isinstance(value, list) and len(value) == 2 and all(isinstance(n, int) and n.bit_length() < 100 for n in value):
         return parse_time(value[0] + value[1] / 1e9)  # seconds and nanoseconds, as the JavaScript SDK prints them
     if isinstance(value, int | float) and not isinstance(value, bool) and value >= _NANOSECONDS:
         return parse_time(value / 1e9) if value >= _NANOSECONDS * 100 else parse_time(value / 1e6)

@@ -114,7 +114,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 def _natural(name: str) -> list[tuple[int, str]]:
     """Order that puts `part-2` before `part-10`."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d{1,18})", name)]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d{1,18})", name)]
 
 
 def _opener(path: Path) -> Callable[[], AbstractContextManager[BinaryIO]]:
