@@ -111,8 +111,8 @@ def _hex(value: Any) -> str:
 
 def time_of(value: Any) -> float | None:
     """Read a time in nanoseconds (a number or its digits), or in any form of `parse_time`."""
-    # Digits of ASCII alone, and no more than a time has: others look like digits to Python and are no number, or none that
-    # a float can hold.
+    # Digits of ASCII alone, and no more than a time has: others look like digits to Python and are no number, or none
+    # that a float can hold.
     if isinstance(value, str) and (digits := value.strip()).isascii() and digits.isdigit() and len(digits) < 30:
         value = int(digits)
     if isinstance(value, int) and value.bit_length() > 100:
