@@ -64,7 +64,7 @@ def test_no_arrow_goes_back(graph, package, forbidden):
 
 
 ROOMS = (
-    "core", "process", "kafka", "views", "runtime", "connectors", "replay", "data", "local", "gateway", "public", "cli",
+    "core", "process", "kafka", "views", "runtime", "connectors", "replay", "data", "gateway", "local", "public", "cli",
 )  # fmt: skip
 """Of pipeline/, in order: a room imports those before it."""
 
