@@ -14,9 +14,12 @@ import pytest_asyncio
 import uvicorn
 from aiokafka.admin import AIOKafkaAdminClient
 
+from endocrine.agents.policy.compiled import Policy
 from endocrine.agents.registry import AGENTS
-from endocrine.pipeline.gateway.app import application, connected, key_file
+from endocrine.pipeline.gateway.app import connected, key_file
 from endocrine.pipeline.gateway.keys import SCOPES, Key, KeyRing, create
+from endocrine.pipeline.gateway.openai_port.mount import whole_application
+from endocrine.pipeline.gateway.openai_port.refusing import render
 from endocrine.pipeline.gateway.protocol import bounded
 from endocrine.pipeline.gateway.server import Server
 from endocrine.pipeline.gateway.settings import GatewaySettings
@@ -50,18 +53,20 @@ class Door:
 
 
 @contextlib.asynccontextmanager
-async def served(settings: Settings, *, keys: bool = True, **limits: Any) -> AsyncIterator[Door]:
-    """A gateway in this process, on a free port; keys: with one that may do everything."""
+async def served(
+    settings: Settings, *, keys: bool = True, policy: Policy | None = None, **limits: Any
+) -> AsyncIterator[Door]:
+    """A gateway in this process, on a free port; keys: with one that may do everything. policy: the shipped one."""
     bounds = GatewaySettings(**{"port": 0, **limits})
     file = key_file(settings, bounds)
     secret = ""
     if keys:
         key = Key(name=f"all{uuid.uuid4().hex[:6]}", sha256="0" * 64, scopes=list(SCOPES), rate=1e5, burst=10**6)
         secret = create(file, key)
-    async with connected(settings, bounds, shipped_policy(), load_seals(settings), KeyRing(file)) as gateway:
-        http = bounded(bounds.header_bytes, bounds.read_s)
-        config = uvicorn.Config(application(gateway), port=0, http=http, ws="none", lifespan="off", log_config=None,
-                                access_log=False, timeout_graceful_shutdown=1)  # fmt: skip
+    async with connected(settings, bounds, policy or shipped_policy(), load_seals(settings), KeyRing(file)) as gateway:
+        http = bounded(bounds.header_bytes, bounds.read_s, render)
+        config = uvicorn.Config(whole_application(gateway), port=0, http=http, ws="none", lifespan="off",
+                                log_config=None, access_log=False, timeout_graceful_shutdown=1)  # fmt: skip
         server = Server(config)
         serving = asyncio.create_task(server.serve())
         while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
@@ -76,7 +81,7 @@ async def served(settings: Settings, *, keys: bool = True, **limits: Any) -> Asy
 
 
 @contextlib.asynccontextmanager
-async def stack(settings: Settings, *, worker: bool = True) -> AsyncIterator[None]:
+async def stack(settings: Settings, *, worker: bool = True, policy: Policy | None = None) -> AsyncIterator[None]:
     """Topics, and a worker and a projection that have begun."""
     await ensure_topics(settings, [agent.name for agent in AGENTS])
     if not worker:
@@ -85,7 +90,7 @@ async def stack(settings: Settings, *, worker: bool = True) -> AsyncIterator[Non
     projection = Projection(settings)
     projecting = asyncio.create_task(projection.run())
     try:
-        async with worker_in_process(settings, AGENTS, shipped_policy()):
+        async with worker_in_process(settings, AGENTS, policy or shipped_policy()):
             yield
     finally:
         await projection.stop()
