@@ -103,7 +103,7 @@ class Watch:
             self.replies.setdefault(value["request_id"], seen)
         elif topic == "model-chunks":
             chunks = self.chunks.setdefault(value["request_id"], {})
-            if value["seq"] == 0 and chunks:
+            if value["seq"] == 0 and 0 in chunks:
                 self.restarted.add(value["request_id"])
             chunks.setdefault(value["seq"], value["text"])
         elif topic == "interactions" and value["kind"] == "closed":

@@ -13,13 +13,13 @@ from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from openai import APIError, AsyncOpenAI
 
-from endocrine.agents import (
+from agents import (
     Agent,
-    EffectRunner,
     ModelSettings,
     OpenAIChatCompletionsModel,
     OpenAIResponsesModel,
     RunConfig,
+    Runner,
     function_tool,
     set_tracing_disabled,
 )
@@ -72,10 +72,10 @@ async def agents_sdk(base_url: str, results: Results) -> None:
         config = RunConfig(model_settings=ModelSettings(store=False))
 
         async def whole(prompt: str, agent: Any = agent, config: Any = config) -> Any:
-            return (await EffectRunner.run(agent, prompt, run_config=config)).final_output
+            return (await Runner.run(agent, prompt, run_config=config)).final_output
 
         async def streamed(prompt: str, agent: Any = agent, config: Any = config) -> Any:
-            run = EffectRunner.run_streamed(agent, prompt, run_config=config)
+            run = Runner.run_streamed(agent, prompt, run_config=config)
             async for _ in run.stream_events():
                 pass
             return run.final_output

@@ -35,12 +35,19 @@ async def test_calls_that_no_gate_decides_are_never_passed_on(door, who, stream)
         base_url=f"{door.url}/openai/v1", api_key=door.secret, max_retries=0,
         default_headers={"endocrine-identity": who},
     )  # fmt: skip
-    seen = []
+    seen: list[str] = []
     with pytest.raises(openai.APIError) as caught:
-        answer = await client.chat.completions.create(
-            model="gpt-4.1-mini", messages=[{"role": "user", "content": "weather"}], tools=TOOLS, stream=stream
-        )
-        seen = [chunk.model_dump_json() async for chunk in answer]
+        await asked(client, stream, seen)
     assert caught.value.code == "decision_timeout"
     assert WEATHER not in "".join(seen)
     assert door.gateway.awaiting.watches.count == 0
+
+
+async def asked(client, stream, seen):
+    """Ask; what a stream brings goes into `seen`."""
+    answer = await client.chat.completions.create(
+        model="gpt-4.1-mini", messages=[{"role": "user", "content": "weather"}], tools=TOOLS, stream=stream
+    )
+    if stream:
+        async for chunk in answer:
+            seen.append(chunk.model_dump_json())

@@ -2,6 +2,9 @@
 
 import asyncio
 import contextlib
+import os
+import sys
+from pathlib import Path
 
 import openai
 import pytest
@@ -269,6 +272,16 @@ async def test_headers_that_never_end_are_refused_in_the_envelope_too(door):
     assert answer.startswith("HTTP/1.1 431 ")
     assert '"code":"headers_too_large"' in answer
     writer.close()
+
+
+async def test_the_program_of_the_example_prints_a_governed_answer(door, who):
+    program = Path(__file__).parents[3] / "examples" / "openai-base-url" / "chat.py"
+    environment = {**os.environ, "ENDOCRINE_URL": door.url, "ENDOCRINE_KEY": door.secret}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-P", str(program), "hello", env=environment, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await process.communicate()
+    assert (process.returncode, output.decode()) == (0, HELLO + "\n")
 
 
 @agents.function_tool
