@@ -82,7 +82,7 @@ turns: $(VENV)/.runtime ## 200 turns at once with a slow model: none lost, and w
 	@exec $(BIN)/python tests/load/turns.py $(TURNS_ARGS)
 
 clients-test: $(VENV)/.clients tests/clients/node/node_modules/.package-lock.json ## official clients and frameworks (Node 20 too) on the OpenAI-compatible endpoint
-	@PYTHONPATH=tests/support:. $(BIN)/python -P tests/clients/try_all.py $(VENV)/clients/bin/python
+	@PYTHONPATH=tests/support $(BIN)/python tests/clients/try_all.py $(VENV)/clients/bin/python
 
 check: $(VENV)/.dev ## lint, format, types, and which package may import which
 	$(BIN)/ruff check .

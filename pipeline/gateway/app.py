@@ -90,7 +90,7 @@ def application(gateway: Gateway, more: Sequence[BaseRoute] = (), render: Render
         HTTPException: partial(_http, render),
         Exception: partial(_fault, render),
     }
-    app = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
+    app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False
     return Guard(app, gateway.limits.header_bytes, gateway.metrics, render)
 

@@ -17,7 +17,7 @@ def main(python: str) -> int:
     """Run each script; how many failed."""
     commands = [
         ["node", str(HERE / "node" / "try_clients.mjs")],
-        [python, "-P", str(HERE / "python" / "try_clients.py")],
+        [python, "-I", str(HERE / "python" / "try_clients.py")],
     ]
     with served(standard_port(), heartbeat_s=0.1) as base_url:
         return sum(subprocess.run([*command, base_url], check=False).returncode != 0 for command in commands)

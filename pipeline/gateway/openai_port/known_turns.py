@@ -17,7 +17,7 @@ PREFIX = "oa-"
 """What ids of turns of this door begin with."""
 SEED_CHARS = 22
 """Of a turn's id: with `/step/call-N` after it the id of a call has less than the 40 characters that providers take."""
-_MOST = 10_000
+_MOST = 2_000
 
 
 @dataclass(frozen=True)

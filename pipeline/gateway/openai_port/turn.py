@@ -44,6 +44,7 @@ class GatewayTurn:
         self._found: Sequence[str] = ()
         """Categories of the latest text that was blocked."""
         self._free = weakref.finalize(self, ending.close)
+        self._free.atexit = False
 
     def blocks(self, text: str) -> bool:
         """See Turn."""
