@@ -10,8 +10,10 @@ from endocrine.pipeline.process.policy_files import load_policy
 POLICY = """
 applications:
   "*": {tools: [weather, time], strict_tools: [time], models_allowed: ["gpt-*"]}
+  owners: {tools: [weather], own_tools: true}
   windows: {tools: [], models_allowed: ["*"], stream: windowed}
 budget: {limit: 20000}
+review: {hold_at: 0.95}
 """
 WEATHER, FORBIDDEN = "weather", "rm_everything"
 SECRET = "sk-" + "a" * 24
@@ -38,10 +40,12 @@ def script() -> Script:
     """Replies by the words of the prompt."""
     weather = {"tool": WEATHER, "arguments": {"city": "Bonn"}}
     evil = {"tool": FORBIDDEN, "arguments": {"path": "/"}}
+    own = {"tool": "retrieve_knowledge", "arguments": {"query": "bonn"}}
     fault = {"kind": "status", "status": 500}
     return parse_script(
         {
             "rules": [
+                {"name": "mixed", "when": "mixed", "steps": [{"calls": [own, weather]}, {"text": "Got: {results}"}]},
                 {"name": "both", "when": "both", "steps": [{"calls": [weather, evil]}, {"text": "Got: {results}"}]},
                 {"name": "evil", "when": "forbidden", "steps": [{"calls": [evil]}, {"text": "Then without."}]},
                 {"name": "weather", "when": "weather", "steps": [{"calls": [weather]}, {"text": "Got: {results}"}]},

@@ -14,9 +14,11 @@ import agents
 from effects import running
 from endocrine.pipeline.connectors.model.effect import ModelEffect
 from endocrine.pipeline.connectors.model.settings import ModelSettings
+from endocrine.pipeline.connectors.tools.main import tool_effect
+from endocrine.pipeline.connectors.tools.settings import ToolSettings
 from endocrine.pipeline.local.fake_llm.server import ScriptedServer
 from gateway_serving import forget, served, stack
-from openai_stack import FORBIDDEN, SECRET, TOOLS, WEATHER, policy_of, script
+from openai_stack import FORBIDDEN, SECRET, TOOLS, WEATHER, function, policy_of, script
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 MODEL = "gpt-4.1-mini"
@@ -40,6 +42,11 @@ async def door(module_settings, model, tmp_path_factory):
         await ending.enter_async_context(stack(module_settings, policy=policy))
         ending.push_async_callback(asking.close)
         await ending.enter_async_context(running(module_settings, asking))
+        notes = tmp_path_factory.mktemp("notes")
+        (notes / "bonn.md").write_text("Bonn lies on the Rhine.")
+        tools = tool_effect(module_settings, policy, ToolSettings(corpus=notes))
+        ending.push_async_callback(tools.close)
+        await ending.enter_async_context(running(module_settings, tools))
         door = await ending.enter_async_context(served(module_settings, policy=policy))
         door.policy = policy
         yield door
@@ -146,6 +153,19 @@ async def test_of_two_calls_only_the_allowed_one_reaches_the_client(client):
     assert [one.name for one in response.output if one.type == "function_call"] == [WEATHER]
 
 
+async def test_our_own_tools_run_inside_the_turn_beside_the_calls_that_are_passed_on(door, who):
+    client = client_of(door, who, door.key("capture", name="owners"))
+    first = await ask(client, "mixed", tools=TOOLS[:1])
+    assert [one.function.name for one in first.choices[0].message.tool_calls] == [WEATHER]
+    second = await client.chat.completions.create(
+        model=MODEL, tools=TOOLS[:1], messages=answered(first, "rain all day", prompt="mixed")
+    )
+    assert "rain all day" in second.choices[0].message.content
+    assert "Rhine" in second.choices[0].message.content
+    taken = await raised(ask(client, "mixed", tools=[function("retrieve_knowledge", "query")]))
+    assert taken.code == "tool_name_taken"
+
+
 async def test_when_all_calls_are_denied_the_model_is_asked_again(client):
     found = await ask(client, "forbidden", tools=TOOLS)
     assert (found.choices[0].message.content, found.choices[0].finish_reason) == ("[scripted] Then without.", "stop")
@@ -196,6 +216,17 @@ async def test_a_spent_budget_is_insufficient_quota(client):
     error = await raised(ask(client, "x " * 15000))
     assert (type(error), error.code) == (openai.RateLimitError, "insufficient_quota")
     assert error.response.headers["x-should-retry"] == "false"
+
+
+async def test_a_turn_that_waits_for_a_person_is_not_answered(client, door, who, model):
+    async with door.client() as operator:
+        signal = {"identity": who, "name": "alignment_risk", "level": 0.97, "ttl_ms": 600000, "source": "test"}
+        assert (await operator.post("/v1/signals", json=signal)).status_code == 202
+    before = len(model.seen)
+    error = await raised(ask(client, "hello"))
+    assert (error.status_code, error.code) == (503, "decision_timeout")
+    assert "person" in error.message
+    assert len(model.seen) == before
 
 
 async def test_without_a_decision_in_time_nothing_is_answered(door, who):
@@ -256,6 +287,9 @@ async def test_every_error_under_openai_is_its_envelope(door, who):
             "unknown_url": await client.post("/openai/v1/embeddings", json={}),
             "unsupported_parameter": await client.post(path, json={**body, "n": 2}),
         }
+        image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+        shown = {**body, "messages": [{"role": "user", "content": [{"type": "text", "text": "see"}, image]}]}
+        answers["unsupported_parameter "] = await client.post(path, json=shown)
         answers["unknown_url "] = await client.request("TRACE", path)
         for code, answer in answers.items():
             assert answer.json()["error"]["code"] == code.strip(), answer.text
@@ -303,8 +337,8 @@ async def test_the_agents_sdk_runs_its_own_tool(client, api):
     assert "snow in Bonn" in streamed.final_output
 
 
-def answered(first, content):
+def answered(first, content, prompt="weather in Bonn"):
     """The messages with which an application goes on."""
     message = first.choices[0].message.model_dump(exclude_none=True, include={"role", "content", "tool_calls"})
     call = message["tool_calls"][0]
-    return [*user("weather in Bonn"), message, {"role": "tool", "tool_call_id": call["id"], "content": content}]
+    return [*user(prompt), message, {"role": "tool", "tool_call_id": call["id"], "content": content}]

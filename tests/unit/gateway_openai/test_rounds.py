@@ -72,6 +72,14 @@ def test_a_decision_on_other_arguments_or_another_function_is_about_another_call
     assert rounds.passed() == []
 
 
+def test_a_denied_call_of_the_application_was_never_passed_on(watch):
+    rounds = rounds_of(watch)
+    reply(watch, f"{TURN}/1", "weather", "weather")
+    decide(watch, f"{TURN}/1/call-1", decision="denied", runner="application")
+    decide(watch, f"{TURN}/1/call-2", decision="pending", runner="application")
+    assert rounds.passed() == []
+
+
 def test_under_observe_a_denied_call_that_is_none_of_ours_is_passed_on(watch):
     rounds = rounds_of(watch, observed=True)
     reply(watch, f"{TURN}/1", "evil")
