@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev shell run demo up down test test-slow test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns check format measure docs recording kafka-lock bench bench-quick bench-replay bench-seals clean
+.PHONY: help install install-dev shell run demo up down test test-slow test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns clients-test check format measure docs recording kafka-lock bench bench-quick bench-replay bench-seals clean
 
 # The folder of the environment, and the Python it is made with (3.11 or newer; by default one that is found).
 VENV ?= .venv
@@ -81,6 +81,9 @@ fuzz-code: $(VENV)/.fuzz ## coverage-guided fuzzing of what reads strangers' byt
 turns: $(VENV)/.runtime ## 200 turns at once with a slow model: none lost, and what other decisions wait (under a minute)
 	@exec $(BIN)/python tests/load/turns.py $(TURNS_ARGS)
 
+clients-test: $(VENV)/.clients tests/clients/node/node_modules/.package-lock.json ## official clients and frameworks (Node 20 too) on the OpenAI-compatible endpoint
+	@PYTHONPATH=tests/support $(BIN)/python tests/clients/try_all.py $(VENV)/clients/bin/python
+
 check: $(VENV)/.dev ## lint, format, types, and which package may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -136,6 +139,17 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
 $(VENV)/.fuzz: requirements-fuzz.lock $(VENV)/.runtime
 	@echo "installing the fuzzer into $(VENV) ..."
 	@$(PIP) install --require-hashes -r requirements-fuzz.lock
+	@touch $@
+
+# An environment of its own: LangChain asks for other versions than requirements-dev.lock has.
+$(VENV)/.clients: tests/clients/python/requirements.lock $(VENV)/.dev
+	@echo "installing the clients that are tried into $(VENV)/clients ..."
+	@$(BIN)/python -m venv $(VENV)/clients
+	@$(VENV)/clients/bin/python -m pip --disable-pip-version-check --no-input -q install --require-hashes -r $<
+	@touch $@
+
+tests/clients/node/node_modules/.package-lock.json: tests/clients/node/package-lock.json
+	@cd tests/clients/node && npm ci --no-audit --no-fund --loglevel error
 	@touch $@
 
 # An environment of its own: Quix Streams asks for an older pydantic than requirements.lock has.

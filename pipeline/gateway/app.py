@@ -24,7 +24,7 @@ from endocrine.pipeline.gateway.idempotency import Idempotency
 from endocrine.pipeline.gateway.keys import FILE, KeyRing
 from endocrine.pipeline.gateway.lookback import Lookback
 from endocrine.pipeline.gateway.openapi import document
-from endocrine.pipeline.gateway.problems import Problem, response_of
+from endocrine.pipeline.gateway.problems import Problem, Render, as_problem
 from endocrine.pipeline.gateway.rates import Rates
 from endocrine.pipeline.gateway.routes import calls, captures, commands, health, reads, streams, turns
 from endocrine.pipeline.gateway.row import Row
@@ -81,29 +81,34 @@ async def connected(
         )
 
 
-def application(gateway: Gateway, more: Sequence[BaseRoute] = ()) -> Guard:
-    """The ASGI application. more: routes of other doors; they see no problem handlers but their own."""
+def application(gateway: Gateway, more: Sequence[BaseRoute] = (), render: Render = as_problem) -> Guard:
+    """The ASGI application. more: routes of other doors. render: how problems are answered, theirs too."""
     made = partial(document, ROWS, gateway.version)
     routes = [*(row.route(gateway) for row in ROWS), *health.routes(gateway, made), *more]
-    handlers = {Problem: _problem, HTTPException: _http, Exception: _fault}
-    app = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
+    handlers = {
+        Problem: partial(_problem, render),
+        HTTPException: partial(_http, render),
+        Exception: partial(_fault, render),
+    }
+    app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False
-    return Guard(app, gateway.limits.header_bytes, gateway.metrics)
+    return Guard(app, gateway.limits.header_bytes, gateway.metrics, render)
 
 
-async def _problem(request: Request, error: Problem) -> Response:
-    return response_of(error, request.state.request_id)
+async def _problem(render: Render, request: Request, error: Problem) -> Response:
+    return render(error, request.state.request_id, request.url.path)
 
 
-async def _http(request: Request, error: HTTPException) -> Response:
+async def _http(render: Render, request: Request, error: HTTPException) -> Response:
     kind = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "bad_request")
     detail = {"not_found": "no such path; /openapi.json names those there are"}.get(kind, str(error.detail))
     problem = Problem(kind, detail, headers=dict(error.headers or {}))
-    return response_of(problem, request.state.request_id)
+    return render(problem, request.state.request_id, request.url.path)
 
 
-async def _fault(request: Request, error: Exception) -> Response:
+async def _fault(render: Render, request: Request, error: Exception) -> Response:
     if isinstance(error, asyncio.CancelledError):
         raise error
     _log.error("fault", request_id=request.state.request_id, error=type(error).__name__, exc_info=error)
-    return response_of(Problem("internal_error", "a fault of ours; see the log"), request.state.request_id)
+    problem = Problem("internal_error", "a fault of ours; see the log")
+    return render(problem, request.state.request_id, request.url.path)

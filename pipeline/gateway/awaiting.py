@@ -5,6 +5,7 @@ counts only with a valid seal and from the agent that writes its topic: a forged
 """
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -17,7 +18,7 @@ from aiokafka.errors import KafkaError
 
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.partitioning import partition_of
-from endocrine.pipeline.core.records import CE_ID, ERROR, ERROR_KIND, ORIGIN, TRACEPARENT, is_traceparent
+from endocrine.pipeline.core.records import CE_ID, ERROR, ERROR_KIND, ORIGIN, SEAL, TRACEPARENT, is_traceparent
 from endocrine.pipeline.core.seals import Seals
 from endocrine.pipeline.data.ingest.produce import message
 from endocrine.pipeline.gateway.watch import Refused, Watch, Watches
@@ -32,12 +33,13 @@ AUTHORS: Mapping[str, bytes | None] = {
     "modulations": b"modulation/",
     "tool-decisions": b"gating/",
     "interactions": b"conversation/",
+    "model-requests": b"conversation/",
     "model-replies": None,
     "model-chunks": None,
 }
 """Derived topics that are followed, with what `endocrine-origin` must begin with; None: a connector writes it. A sealed
 `interactions` record of another origin is an outsider's, forwarded to the partition where it belongs."""
-ANSWERED_SOURCES = ("interactions", "tool-calls", "commands")
+ANSWERED_SOURCES = ("interactions", "tool-calls", "tool-results", "commands")
 """Topics whose dead letters are followed: a record of ours that is refused is answered at once, not at the deadline."""
 _BUSY_MS, _WAITING_MS, _IDLE_MS = 10, 50, 5000
 """How long the broker may hold a fetch that finds nothing (`hold_fetches`): after news or a new wait, while somebody
@@ -132,13 +134,22 @@ class Awaiting:
             self._busy()
             yield watch
 
-    async def produce(self, topic: str, value: Mapping[str, Any], *, traceparent: str | None = None) -> Acknowledged:
-        """Send a record (`value["id"]` is its id) under its identity and wait for all replicas. Raises NotRecorded."""
+    async def produce(
+        self, topic: str, value: Mapping[str, Any], *, traceparent: str | None = None, sealed: bool = False
+    ) -> Acknowledged:
+        """Send a record (`value["id"]` is its id) under its identity and wait for all replicas. Raises NotRecorded.
+
+        sealed: as one of our own, for what only a door of ours may say.
+        """
         line: dict[str, Any] = {"topic": topic, "value": value}
         if traceparent is not None and is_traceparent(traceparent.encode("ascii", "replace")):
             line["headers"] = {TRACEPARENT: traceparent}
         key, content, headers = message(line, source=SOURCE)
         place = partition_of(key.decode(), self._settings.partitions)
+        if sealed:
+            named = dict(headers)
+            made = self._seals.seal(topic, place, key, content, named.get(CE_ID), named.get(ORIGIN))
+            headers.append((SEAL, made))
         began = time.perf_counter()
         try:
             async with asyncio.timeout(self._ack_s):
@@ -148,6 +159,11 @@ class Awaiting:
         except (KafkaError, TimeoutError) as error:
             raise NotRecorded(type(error).__name__) from error
         return Acknowledged(place, sent.offset, time.perf_counter() - began, time.time())
+
+    def secret(self, purpose: bytes) -> bytes:
+        """32 bytes, the same in every gateway of a deployment; nobody without its seal key can make them."""
+        # No record has this partition, so that this seal is none of any record.
+        return hashlib.sha256(self._seals.seal("interactions", -1, purpose, None, None)).digest()
 
     async def lag(self) -> int:
         """Records of the followed topics that have not been read yet. Raises KafkaError or TimeoutError."""

@@ -75,7 +75,13 @@ class Doorkeeper:
         self._rates = rates
 
     async def caller(self, request: Request, scope: Scope) -> Caller:
-        """Who calls. Raises Problem: 401, 403 or 429."""
+        """Who calls, with this scope. Raises Problem: 401, 403 or 429."""
+        caller = await self.known(request)
+        caller.require(scope)
+        return caller
+
+    async def known(self, request: Request) -> Caller:
+        """Who calls, whatever the scopes. Raises Problem: 401, 403 or 429."""
         self._keys.refresh()
         if not self._keys.configured:
             _only_this_machine(request)
@@ -89,9 +95,7 @@ class Doorkeeper:
             raise Problem(
                 "too_many_requests", f"the key {key.name!r} may ask {key.rate:g} times a second", headers=after
             )
-        caller = Caller(key.name, frozenset(key.scopes), key.mode == "enforce", key.identity, key.fixed_identity)
-        caller.require(scope)
-        return caller
+        return Caller(key.name, frozenset(key.scopes), key.mode == "enforce", key.identity, key.fixed_identity)
 
 
 _CHALLENGE = {"www-authenticate": 'Bearer realm="endocrine"'}

@@ -2,12 +2,11 @@
 
 import re
 import uuid
-from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from endocrine.pipeline.gateway.metrics import GatewayMetrics
-from endocrine.pipeline.gateway.problems import Problem, response_of
+from endocrine.pipeline.gateway.problems import Problem, Render, as_problem
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -15,11 +14,11 @@ _ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 class Guard:
     """Wraps the application. render: how a Problem becomes a response, by the path that was asked."""
 
-    def __init__(self, app: ASGIApp, header_bytes: int, metrics: GatewayMetrics, render: Any = None) -> None:
+    def __init__(self, app: ASGIApp, header_bytes: int, metrics: GatewayMetrics, render: Render = as_problem) -> None:
         self._app = app
         self._most = header_bytes
         self._metrics = metrics
-        self._render = render or (lambda problem, request_id, path: response_of(problem, request_id))
+        self._render = render
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -31,7 +30,10 @@ class Guard:
 
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+                headers = list(message.get("headers", ()))
+                if not any(name == b"x-request-id" for name, _ in headers):
+                    headers.append((b"x-request-id", request_id.encode()))
+                message["headers"] = headers
                 route = scope.get("route_template", "other")
                 self._metrics.requests.labels(route=route, status=str(message["status"])).inc()
             await send(message)

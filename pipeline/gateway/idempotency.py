@@ -66,11 +66,18 @@ class Idempotency:
         key = request.headers.get(HEADER, implied)
         if key is None:
             return Slot("", uuid.uuid4().hex, self._clock(), keyed=False, again=False)
+        asked = request.method.encode(), request.url.path.encode(), orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+        return await self.claimed(caller.name, key, hashlib.sha256(b"\0".join(asked)).hexdigest())
+
+    def now(self) -> float:
+        """Seconds since 1970."""
+        return self._clock()
+
+    async def claimed(self, client: str, key: str, digest: str) -> Slot:
+        """The slot of a client's key. digest: of all that is asked. Raises Problem as `begin` does."""
         if not 1 <= len(key) <= _MOST_CHARS or not key.isprintable():
             raise Problem("invalid", f"header {HEADER}: expected 1 to {_MOST_CHARS} printable characters")
-        name = hashlib.sha256(f"{caller.name}\0{key}".encode()).hexdigest()
-        asked = request.method.encode(), request.url.path.encode(), orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
-        digest = hashlib.sha256(b"\0".join(asked)).hexdigest()
+        name = hashlib.sha256(f"{client}\0{key}".encode()).hexdigest()
         mine = {"digest": digest, "ts": self._clock()}
         known = self._known.get(name)
         if known is None:

@@ -1,6 +1,6 @@
 """Errors as `application/problem+json` (RFC 9457): a type with a page, a status, what to do, the field."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import orjson
@@ -86,3 +86,12 @@ def response_of(problem: Problem, request_id: str | None) -> Response:
     """The problem as a response."""
     content = orjson.dumps(problem.as_json(request_id))
     return Response(content, problem.status, problem.headers, CONTENT_TYPE)
+
+
+Render = Callable[[Problem, str | None, str], Response]
+"""How a problem becomes a response: problem, request id, path that was asked."""
+
+
+def as_problem(problem: Problem, request_id: str | None, path: str) -> Response:
+    """The response of every path that has no form of its own."""
+    return response_of(problem, request_id)

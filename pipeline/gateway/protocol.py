@@ -3,17 +3,16 @@
 import asyncio
 from typing import Any
 
-import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from endocrine.pipeline.gateway.problems import CONTENT_TYPE, KINDS, Problem
+from endocrine.pipeline.gateway.problems import KINDS, Problem, Render, as_problem
 
 _SLACK = 4096
 """Bytes beyond the bound before the connection is cut: up to it, the answer is a 431 with a body."""
 
 
-def bounded(header_bytes: int, header_s: float) -> type[HttpToolsProtocol]:
-    """The protocol class with these bounds."""
+def bounded(header_bytes: int, header_s: float, render: Render = as_problem) -> type[HttpToolsProtocol]:
+    """The protocol class with these bounds. render: how a refusal is written, by as much of the path as has come."""
 
     class Bounded(HttpToolsProtocol):
         """One connection."""
@@ -71,10 +70,13 @@ def bounded(header_bytes: int, header_s: float) -> type[HttpToolsProtocol]:
                 self.transport.close()
 
         def _refuse(self, kind: str, detail: str) -> None:
-            content = orjson.dumps(Problem(kind, detail).as_json())
-            status = f"HTTP/1.1 {KINDS[kind].status} {KINDS[kind].title}"
-            lines = [status, f"content-type: {CONTENT_TYPE}", f"content-length: {len(content)}", "connection: close"]
-            self.transport.write("\r\n".join([*lines, "", ""]).encode("ascii") + content)
+            # Bytes of the last request on this connection: the path of one that has not begun is not known.
+            path = getattr(self, "url", b"").decode("latin-1")
+            answer = render(Problem(kind, detail), None, path)
+            answer.headers["connection"] = "close"
+            lines = [f"HTTP/1.1 {answer.status_code} {KINDS[kind].title}".encode("ascii")]
+            lines += [name + b": " + text for name, text in answer.raw_headers]
+            self.transport.write(b"\r\n".join([*lines, b"", b""]) + bytes(answer.body))
             self.transport.close()
 
     return Bounded

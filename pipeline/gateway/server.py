@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator
 import uvicorn
 from aiokafka.errors import KafkaError
 
-from endocrine.pipeline.gateway.app import application, connected, key_file
+from endocrine.pipeline.gateway.app import connected, key_file
 from endocrine.pipeline.gateway.callers import is_loopback
 from endocrine.pipeline.gateway.keys import KeyRing, KeysError
+from endocrine.pipeline.gateway.openai_port.mount import whole_application
+from endocrine.pipeline.gateway.openai_port.refusing import render
 from endocrine.pipeline.gateway.protocol import bounded
 from endocrine.pipeline.gateway.settings import GatewaySettings
 from endocrine.pipeline.kafka.admin import TopicsError, ensure_topics
@@ -69,8 +71,8 @@ def main(settings: Settings, limits: GatewaySettings, told_ready: Callable[[str]
             starting.result()
             async with connected(settings, limits, policy, seals, keys) as gateway:
                 config = uvicorn.Config(
-                    application(gateway),
-                    http=bounded(limits.header_bytes, limits.read_s),
+                    whole_application(gateway),
+                    http=bounded(limits.header_bytes, limits.read_s, render),
                     ws="none",
                     lifespan="off",
                     log_config=None,

@@ -1,7 +1,7 @@
 """Settings of the gateway: environment variables `ENDOCRINE_GATEWAY_*`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
@@ -37,5 +37,9 @@ class GatewaySettings(EnvironmentSettings):
     answer_s: Annotated[float, Field(gt=0, description="Seconds to wait for the answer of a turn that we answer.")] = (
         180.0
     )
+    withheld_finish: Annotated[
+        Literal["content_filter", "stop"],
+        Field(description="`finish_reason` of a chat completion whose answer is withheld."),
+    ] = "content_filter"
     waiting: Annotated[int, Field(ge=1, description="Requests that may wait for an answer at once.")] = 1000
     streams: Annotated[int, Field(ge=1, description="Streams of `/v1/events` open at once.")] = 10_000

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
 Json = dict[str, Any]
+_OF_REQUESTS = ("request_id", "audit_id", "step", "model", "parameters", "dropped", "purpose", "ts")
 
 
 class Overloaded(Exception):
@@ -53,10 +54,15 @@ class Watch:
         """By revision."""
         self.decisions: dict[tuple[str, str | None], Seen] = {}
         """The latest by call id and digest of the arguments; one that is final is never replaced by `pending`."""
+        self.requests: dict[str, Seen] = {}
+        """What the model was asked for, by request id, without conversation and functions. There is one only of a turn
+        that was admitted, and whose prompt was judged."""
         self.replies: dict[str, Seen] = {}
         """Replies of the model by request id."""
         self.chunks: dict[str, dict[int, str]] = {}
         """Pieces of the model's text by request id and sequence number."""
+        self.restarted: set[str] = set()
+        """Request ids whose pieces began anew: a connector took over, and what came before is void."""
         self.closed: Seen | None = None
         """How the conversation agent closed the turn."""
         self.refused: dict[str, Refused] = {}
@@ -90,10 +96,16 @@ class Watch:
             before = self.decisions.get(call)
             if before is None or before.value["decision"] == "pending":
                 self.decisions[call] = seen
+        elif topic == "model-requests":
+            kept = {name: value[name] for name in _OF_REQUESTS if name in value}
+            self.requests.setdefault(value["request_id"], Seen(kept, appended, received))
         elif topic == "model-replies":
             self.replies.setdefault(value["request_id"], seen)
         elif topic == "model-chunks":
-            self.chunks.setdefault(value["request_id"], {}).setdefault(value["seq"], value["text"])
+            chunks = self.chunks.setdefault(value["request_id"], {})
+            if value["seq"] == 0 and 0 in chunks:
+                self.restarted.add(value["request_id"])
+            chunks.setdefault(value["seq"], value["text"])
         elif topic == "interactions" and value["kind"] == "closed":
             self.closed = self.closed or seen
         self._news.set()

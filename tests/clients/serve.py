@@ -1,6 +1,6 @@
 """Serve the OpenAI-compatible endpoint over scripted turns; the base URL is the first line of the output.
 
-Run from the top folder: `PYTHONPATH=tests/support:. python tests/clients/serve.py`. It ends with its standard input.
+Run from the top folder: `PYTHONPATH=tests/support python tests/clients/serve.py`. It ends with its standard input.
 Keys: `good`, `watch` (observe). Prompts and what they bring: `standard_port` in tests/support/scripted_turns.py.
 """
 

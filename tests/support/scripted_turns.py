@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 import uvicorn
 from starlette.applications import Starlette
+from starlette.requests import Request
 
 from endocrine.agents.canonical import canonical_json
 from endocrine.pipeline.gateway.openai.endpoint import Endpoint, Limits
@@ -124,8 +125,8 @@ class ScriptedPort:
     loop: Any = None
     """The server's loop."""
 
-    async def authenticate(self, headers: Mapping[str, str]) -> Caller:
-        key = headers.get("authorization", "").removeprefix("Bearer ")
+    async def authenticate(self, request: Request) -> Caller:
+        key = request.headers.get("authorization", "").removeprefix("Bearer ")
         if key not in self.callers:
             raise Refused("invalid_api_key")
         return self.callers[key]

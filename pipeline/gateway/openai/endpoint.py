@@ -45,6 +45,8 @@ class Limits:
     body_bytes: int = 1 << 20
     header_bytes: int = 32 << 10
     heartbeat_s: float = 10.0
+    read_s: float = 10.0
+    """Seconds until the body must have come."""
 
 
 @dataclass(frozen=True)
@@ -60,17 +62,21 @@ class Endpoint:
         """The routes, with one that answers everything else under the prefix's first part."""
         first = "/" + prefix.strip("/").partition("/")[0]
         return [
-            Route(f"{prefix}/chat/completions", self._guarded(self._chat), methods=["POST"]),
-            Route(f"{prefix}/responses", self._guarded(self._responses), methods=["POST"]),
-            Route(f"{prefix}/models", self._guarded(self._models), methods=["GET"]),
-            Route(f"{prefix}/models/{{model:path}}", self._guarded(self._model), methods=["GET"]),
-            Route(f"{first}/{{rest:path}}", self._guarded(self._unknown), methods=list(METHODS)),
-            Route(first, self._guarded(self._unknown), methods=list(METHODS)),
+            self._route(f"{prefix}/chat/completions", self._chat, "POST"),
+            self._route(f"{prefix}/responses", self._responses, "POST"),
+            self._route(f"{prefix}/models", self._models, "GET"),
+            self._route(f"{prefix}/models/{{model:path}}", self._model, "GET"),
+            self._route(f"{first}/{{rest:path}}", self._unknown, *METHODS),
+            self._route(first, self._unknown, *METHODS),
         ]
 
-    def _guarded(self, handler: Callable[[Request, str], Any]) -> Callable[[Request], Any]:
+    def _route(self, path: str, handler: Callable[[Request, str], Any], *methods: str) -> Route:
+        return Route(path, self._guarded(path, handler), methods=list(methods))
+
+    def _guarded(self, template: str, handler: Callable[[Request, str], Any]) -> Callable[[Request], Any]:
         async def run(request: Request) -> Response:
-            request_id = header_text(self.new_id())
+            request_id = getattr(request.state, "request_id", None) or header_text(self.new_id())
+            request.scope["route_template"] = template
             try:
                 self._check_headers(request)
                 response: Response = await handler(request, request_id)
@@ -93,7 +99,7 @@ class Endpoint:
             raise Refused("headers_too_large")
 
     async def _caller(self, request: Request, scope: str) -> Caller:
-        caller = await self.port.authenticate(request.headers)
+        caller = await self.port.authenticate(request)
         if scope not in caller.scopes:
             raise Refused("insufficient_scope", f"The API key lacks the scope `{scope}`.")
         return caller
@@ -178,10 +184,14 @@ class Endpoint:
         declared = request.headers.get("content-length", "")
         if declared.isdecimal() and (len(declared) > 18 or int(declared) > most):
             raise Refused("request_too_large", f"The body is larger than {most} bytes.")
-        async for piece in request.stream():
-            found += piece
-            if len(found) > most:
-                raise Refused("request_too_large", f"The body is larger than {most} bytes.")
+        try:
+            async with asyncio.timeout(self.limits.read_s):
+                async for piece in request.stream():
+                    found += piece
+                    if len(found) > most:
+                        raise Refused("request_too_large", f"The body is larger than {most} bytes.")
+        except TimeoutError:
+            raise Refused("request_timeout") from None
         return bytes(found)
 
     def _streamed(

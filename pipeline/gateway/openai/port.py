@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from starlette.requests import Request
+
 from endocrine.schemas.vocabulary import Decision, Finish
 
 
@@ -217,8 +219,11 @@ class TurnPort(Protocol):
     session_key: bytes
     """Key of session digests; the same in every instance."""
 
-    async def authenticate(self, headers: Mapping[str, str]) -> Caller:
-        """The caller by `authorization` or `x-api-key`. Raises Refused: invalid_api_key, rate_limited."""
+    async def authenticate(self, request: Request) -> Caller:
+        """The caller by `authorization` or `x-api-key`, without keys by its address.
+
+        Raises Refused: invalid_api_key, insufficient_scope, rate_limited.
+        """
         ...
 
     def rules(self, caller: Caller) -> ApplicationRules:

@@ -41,6 +41,7 @@ KINDS: Mapping[str, Kind] = {
     "turn_denied": Kind(403, "permission_error", "A person decided that this turn may not run.", False),
     "model_not_found": Kind(404, _INVALID, "The model does not exist or may not be used with this key.", False),
     "unknown_url": Kind(404, _INVALID, "Unknown request URL.", False),
+    "request_timeout": Kind(408, _INVALID, "The body did not come in time."),
     "request_too_large": Kind(413, _INVALID, "The body is too large.", False),
     "idempotency_key_reused": Kind(422, _INVALID, "The idempotency key was used with another body.", False),
     "rate_limited": Kind(429, "rate_limit_error", "Too many requests; wait before the next."),

@@ -88,6 +88,9 @@ class _Flow:
             yield from self._text("\n\n" if self._sent else "")
             self._request, self._next_seq, self._before = chunk.request_id, 0, len(self._sent)
             self._window = self._new_window()
+        if chunk.seq == 0 and self._next_seq:
+            # A connector took over and asked anew: what went out is part of no reply any more.
+            raise Refused("model_error", audit_id=self._turn.head.audit_id)
         if chunk.seq != self._next_seq or self._window is None:  # a copy, or one that lacks its predecessor
             return
         self._next_seq += 1

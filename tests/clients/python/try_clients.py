@@ -8,18 +8,18 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from langchain.agents import create_agent
+from langchain_core.messages import HumanMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from openai import APIError, AsyncOpenAI
 
-from endocrine.agents import (
+from agents import (
     Agent,
-    EffectRunner,
     ModelSettings,
     OpenAIChatCompletionsModel,
     OpenAIResponsesModel,
     RunConfig,
+    Runner,
     function_tool,
     set_tracing_disabled,
 )
@@ -72,10 +72,10 @@ async def agents_sdk(base_url: str, results: Results) -> None:
         config = RunConfig(model_settings=ModelSettings(store=False))
 
         async def whole(prompt: str, agent: Any = agent, config: Any = config) -> Any:
-            return (await EffectRunner.run(agent, prompt, run_config=config)).final_output
+            return (await Runner.run(agent, prompt, run_config=config)).final_output
 
         async def streamed(prompt: str, agent: Any = agent, config: Any = config) -> Any:
-            run = EffectRunner.run_streamed(agent, prompt, run_config=config)
+            run = Runner.run_streamed(agent, prompt, run_config=config)
             async for _ in run.stream_events():
                 pass
             return run.final_output
@@ -90,21 +90,31 @@ async def langchain(base_url: str, results: Results) -> None:
         model = ChatOpenAI(
             model="small", base_url=base_url, api_key="good", max_retries=0, use_responses_api=api == "responses"
         )
-        agent = create_agent(model, [weather_of_langchain])
+        bound = model.bind_tools([weather_of_langchain])
 
-        async def whole(prompt: str, agent: Any = agent) -> Any:
-            found = await agent.ainvoke({"messages": [{"role": "user", "content": prompt}]})
-            return found["messages"][-1].text
+        async def whole(prompt: str, bound: Any = bound) -> Any:
+            return await loop(prompt, bound.ainvoke)
 
-        async def streamed(prompt: str, agent: Any = agent) -> Any:
-            text = ""
-            given = {"messages": [{"role": "user", "content": prompt}]}
-            async for chunk, _ in agent.astream(given, stream_mode="messages"):
-                text += chunk.text if chunk.type == "AIMessageChunk" else ""
-            return text
+        async def streamed(prompt: str, bound: Any = bound) -> Any:
+            async def joined(messages: list[Any]) -> Any:
+                answer = None
+                async for chunk in bound.astream(messages):
+                    answer = chunk if answer is None else answer + chunk
+                return answer
+
+            return await loop(prompt, joined)
 
         for mode, ask in (("whole", whole), ("stream", streamed)):
             await modes(f"langchain {api} {mode}", ask, results)
+
+
+async def loop(prompt: str, ask: Callable[[list[Any]], Awaitable[Any]]) -> Any:
+    """Ask, run what is asked for, and ask again, as agents of LangChain do."""
+    messages: list[Any] = [HumanMessage(prompt)]
+    while (answer := await ask(messages)).tool_calls:
+        messages.append(answer)
+        messages += [await weather_of_langchain.ainvoke(call) for call in answer.tool_calls]
+    return answer.text
 
 
 async def modes(name: str, ask: Callable[[str], Awaitable[Any]], results: Results) -> None:

@@ -8,7 +8,7 @@ import openai
 import pytest
 
 from endocrine.pipeline.gateway.openai.port import ApplicationRules, ClosedTurn
-from scripted_turns import FORBIDDEN, SENTENCE
+from scripted_turns import FORBIDDEN, SENTENCE, chunks, closed
 
 TOOLS = [
     {
@@ -381,6 +381,15 @@ def test_a_windowed_stream_ends_with_the_sentence_before_what_is_forbidden(clien
     assert "SECRET" not in text
     assert text.startswith("All is well. ")
     assert text.endswith(f"\n\n{SENTENCE}")
+
+
+def test_a_windowed_stream_that_a_connector_begins_anew_ends_with_an_error(client, port):
+    port.application = ApplicationRules(stream="windowed")
+    first, second = chunks("All is well. " * 10, 7), chunks("Other words. " * 10, 7)
+    port.scripts["taken over"] = (*first, *second, closed("Other words. " * 10))
+    with pytest.raises(openai.APIError) as caught:
+        list(chat(client, "taken over", stream=True))
+    assert caught.value.code == "model_error"
 
 
 def test_a_client_that_leaves_frees_its_turn(client, port):

@@ -1,0 +1,14 @@
+"""The OpenAI client with its base URL changed; nothing else is Endocrine's. `python chat.py "How are you?"`."""
+
+import os
+import sys
+
+import openai
+
+client = openai.OpenAI(base_url=os.environ.get("ENDOCRINE_URL", "http://127.0.0.1:8080") + "/openai/v1",
+                       api_key=os.environ.get("ENDOCRINE_KEY", "none-on-loopback"))  # fmt: skip
+for chunk in client.chat.completions.create(
+    model="gpt-4.1-mini", messages=[{"role": "user", "content": sys.argv[1]}], user="ann", stream=True
+):
+    print(chunk.choices[0].delta.content or "", end="", flush=True)
+print()

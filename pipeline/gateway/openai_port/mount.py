@@ -1,0 +1,19 @@
+"""The gateway with the OpenAI-compatible endpoint beside its own paths."""
+
+import time
+import uuid
+
+from endocrine.pipeline.gateway.app import application
+from endocrine.pipeline.gateway.guard import Guard
+from endocrine.pipeline.gateway.openai.endpoint import Endpoint, Limits
+from endocrine.pipeline.gateway.openai_port.port import GatewayPort
+from endocrine.pipeline.gateway.openai_port.refusing import render
+from endocrine.pipeline.gateway.state import Gateway
+
+
+def whole_application(gateway: Gateway) -> Guard:
+    """The ASGI application of every door that speaks HTTP."""
+    bounds = gateway.limits
+    limits = Limits(body_bytes=bounds.body_bytes, header_bytes=bounds.header_bytes, read_s=bounds.read_s)
+    endpoint = Endpoint(GatewayPort(gateway), time.time, lambda: uuid.uuid4().hex, limits)
+    return application(gateway, endpoint.routes(), render)
