@@ -85,6 +85,7 @@ check: $(VENV)/.dev ## lint, format, types, and which package may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p endocrine -p simbroker -p reference
+	$(BIN)/mypy --python-version 3.10 clients/python/src
 	$(BIN)/pytest tests/unit/layout
 
 format: $(VENV)/.dev ## write the code as the formatter wants it
@@ -128,9 +129,10 @@ $(VENV)/.runtime: requirements.lock requirements-build.lock pyproject.toml | $(V
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+$(VENV)/.dev: requirements-dev.lock clients/python/pyproject.toml $(VENV)/.runtime
 	@echo "installing the tools for tests and checks into $(VENV) ..."
 	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@$(PIP) install --no-deps --no-build-isolation -e clients/python
 	@touch $@
 
 $(VENV)/.fuzz: requirements-fuzz.lock $(VENV)/.runtime
