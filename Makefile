@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev shell run demo up down test test-slow test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns check format measure docs recording kafka-lock bench bench-quick bench-replay bench-seals clean
+.PHONY: help install install-dev shell run demo up down test test-slow test-unit test-contract client-ts dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns check format measure docs recording kafka-lock bench bench-quick bench-replay bench-seals clean
 
 # The folder of the environment, and the Python it is made with (3.11 or newer; by default one that is found).
 VENV ?= .venv
@@ -56,6 +56,9 @@ test-unit: $(VENV)/.dev ## the tests without I/O
 
 test-contract: $(VENV)/.dev ## the contract suite on a Kafka of its own
 	@$(BIN)/pytest tests/contract -n 3 --dist loadfile $(PYTEST_ARGS)
+
+client-ts: ## build and test the TypeScript client (Node 20 or newer)
+	@cd clients/typescript && npm ci --silent --no-audit --no-fund && npm test
 
 dst: $(VENV)/.runtime ## deterministic simulation of the runtime: N schedules (default 10000) on all cores
 	@PYTHONPATH=tests/support $(BIN)/python -m simbroker $(N)

@@ -1,6 +1,10 @@
 """The Python client against the gateway, with a worker behind it."""
 
 import asyncio
+import os
+import sys
+import tempfile
+from pathlib import Path
 
 import httpx
 import pytest
@@ -91,3 +95,22 @@ async def test_the_blocking_client_and_a_cap(door, who):
     with pytest.raises(Denied) as raised:
         await asyncio.to_thread(blocking)
     assert raised.value.reason == "rate_limited"
+
+
+async def test_the_example_of_the_page_runs_as_it_is_printed(door):
+    program = Path(__file__).parents[3] / "examples" / "python-client" / "governed.py"
+    environment = {name: text for name, text in os.environ.items() if not name.startswith("ENDOCRINE_")}
+    with tempfile.TemporaryDirectory() as state:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, str(program), "How long do refunds take?",
+            env=environment | {"ENDOCRINE_URL": door.url, "ENDOCRINE_API_KEY": door.secret, "XDG_STATE_HOME": state},
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        async with asyncio.timeout(60):
+            output, _ = await process.communicate()
+    lines = output.decode().splitlines()
+    assert process.returncode == 0, output
+    assert lines[0].startswith("balanced {'temperature': 0.6, "), lines
+    assert lines[1] == "not run: disabled_by_flag; from now on strict"
+    assert lines[2].startswith("why it was so: endocrine explain turn-")
+    assert len(lines) == 3
