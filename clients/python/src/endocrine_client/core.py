@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 import httpx
 
@@ -50,6 +51,14 @@ class Core:
     def counts(self) -> Counts:
         """What became of captures, in this process."""
         return self._delivery.counts
+
+    def _record(self, audit_id: str, opened: Mapping[str, Any], closed: Mapping[str, Any]) -> bool:
+        """Keep a turn that is over, under ids that follow from its own: recorded twice, it is one turn."""
+        path = f"/v1/turns/{quote(audit_id, safe='')}/close"
+        opening = {"session_id": audit_id, "turn": 0, **opened, "audit_id": audit_id}
+        kept = self._delivery.capture("/v1/turns", lambda: request("/v1/turns", opening, f"{audit_id}-opened"))
+        closing = {"identity": opened.get("identity"), **closed}
+        return self._delivery.capture("close", lambda: request(path, closing, f"{audit_id}-closed")) and kept
 
     def _end(self) -> None:
         self._delivery.close(self._close_s)

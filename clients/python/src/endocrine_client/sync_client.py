@@ -82,6 +82,14 @@ class SyncEndocrine(Core):
         made._client = self
         return made
 
+    def record(self, audit_id: str, opened: Mapping[str, Any], closed: Mapping[str, Any]) -> bool:
+        """Record a turn that is over. Never raises; the same turn again is one.
+
+        audit_id: printable ASCII. opened: `identity`, `prompt`, `ts`, ... closed: `response`, `ts`, ... as the gateway
+        takes them; the same each time.
+        """
+        return self._record(audit_id, opened, closed)
+
     def rate(
         self,
         turn: TurnState | str,
