@@ -110,12 +110,29 @@ def test_what_may_be_mended_outside_loses_no_record(answer):
     assert len(delivery.spool) == 1
 
 
+class Held:
+    """A lock that somebody else holds; it notes how long one would wait for it."""
+
+    def __init__(self):
+        self.waits = []
+
+    def acquire(self, timeout):
+        self.waits.append(timeout)
+        return False
+
+
 def test_while_the_gateway_is_away_nobody_queues_up_behind_its_timeout():
-    delivery = Delivery(Spool(None), lambda sent, within_s: GONE)
-    delivery.keep(record(1))
-    assert not delivery.deliver(5)
-    with delivery._sending:  # as another caller that waits for the gateway
+    answers = iter([OK, GONE, GONE])
+    delivery = Delivery(Spool(None), lambda sent, within_s: next(answers))
+    for number in range(3):
+        delivery.keep(record(number))
+    free, held = delivery._sending, Held()
+    for expected in (True, False):  # there: wait for who sends; away: do not
+        delivery._sending = held
         assert not delivery.deliver(600, "ann")
+        assert (held.waits.pop() > 0) is expected
+        delivery._sending = free
+        delivery.deliver(600)
 
 
 def test_a_process_that_dies_leaves_its_records_to_the_next(tmp_path):
