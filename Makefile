@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev shell run demo up down test test-slow test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns clients-test check format measure docs recording kafka-lock bench bench-quick bench-replay bench-seals clean
+.PHONY: help install install-dev shell run demo up down test test-slow test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns client-ts clients-test check format measure docs recording kafka-lock bench bench-quick bench-replay bench-seals clean
 
 # The folder of the environment, and the Python it is made with (3.11 or newer; by default one that is found).
 VENV ?= .venv
@@ -57,6 +57,9 @@ test-unit: $(VENV)/.dev ## the tests without I/O
 test-contract: $(VENV)/.dev ## the contract suite on a Kafka of its own
 	@$(BIN)/pytest tests/contract -n 3 --dist loadfile $(PYTEST_ARGS)
 
+client-ts: ## build and test the TypeScript client (Node 20 or newer)
+	@cd clients/typescript && npm ci --silent --no-audit --no-fund && npm test
+
 dst: $(VENV)/.runtime ## deterministic simulation of the runtime: N schedules (default 10000) on all cores
 	@PYTHONPATH=tests/support $(BIN)/python -m simbroker $(N)
 
@@ -88,6 +91,7 @@ check: $(VENV)/.dev ## lint, format, types, and which package may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p endocrine -p simbroker -p reference
+	$(BIN)/mypy --python-version 3.10 clients/python/src
 	$(BIN)/pytest tests/unit/layout
 
 format: $(VENV)/.dev ## write the code as the formatter wants it
@@ -131,9 +135,10 @@ $(VENV)/.runtime: requirements.lock requirements-build.lock pyproject.toml | $(V
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+$(VENV)/.dev: requirements-dev.lock clients/python/pyproject.toml $(VENV)/.runtime
 	@echo "installing the tools for tests and checks into $(VENV) ..."
 	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@$(PIP) install --no-deps --no-build-isolation -e clients/python
 	@touch $@
 
 $(VENV)/.fuzz: requirements-fuzz.lock $(VENV)/.runtime

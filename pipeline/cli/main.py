@@ -17,6 +17,7 @@ COMMANDS = (
     "topics",
     "schemas",
     "ingest",
+    "hook",
     "simulate",
     "worker",
     "seal_key",

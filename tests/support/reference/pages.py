@@ -1,8 +1,11 @@
 """All pages that are made from code, whole or in part."""
 
+import json
 from pathlib import Path
 
 from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.gateway.app import ROWS
+from endocrine.pipeline.gateway.openapi import document
 from reference.limits import limit_parts
 from reference.markdown import replace_part
 from reference.records import records_page
@@ -15,7 +18,12 @@ def pages(root: Path) -> dict[str, str]:
 
     Raises OSError where such a page is missing, ValueError where it lacks a part.
     """
-    made = {"docs/reference/records.md": records_page(AGENTS), "docs/reference/settings.md": settings_page()}
+    made = {
+        "docs/reference/records.md": records_page(AGENTS),
+        "docs/reference/settings.md": settings_page(),
+        # What the types of the TypeScript client are generated from (`make client-ts`).
+        "clients/typescript/openapi.json": json.dumps(document(ROWS, "0"), indent=1, ensure_ascii=False) + "\n",
+    }
     for name, parts in {"docs/signals.md": signal_parts(), "docs/limits.md": limit_parts()}.items():
         made[name] = (root / name).read_text(encoding="utf-8")
         for part, lines in parts.items():

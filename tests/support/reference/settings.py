@@ -39,12 +39,19 @@ OTHERS: Sequence[tuple[str, str, str]] = (
         "File of the Ed25519 key that `endocrine audit checkpoint` signs with ([audit-chain](../audit-chain.md)).",
     ),
     ("ENDOCRINE_BUILT", "text", "When the deployment was built; shown by the gateway's `/health`."),
+    ("ENDOCRINE_CAPTURE_DISABLED", "1", "`endocrine hook stop` records nothing."),
+    (
+        "ENDOCRINE_IDENTITY",
+        "text",
+        "Whose turns `endocrine hook stop` records; `claude-user` where it is not set.",
+    ),
     (
         "ENDOCRINE_KAFKA_JARS",
         "path",
         "Folder of Apache Kafka's jars for the local stack, where Maven Central cannot be reached "
         "([brokers](../brokers.md)).",
     ),
+    ("ENDOCRINE_URL, ENDOCRINE_API_KEY", "text", "Gateway and key of the clients and of `endocrine hook stop`."),
     ("JAVA_HOME", "path", "Java 17 or newer for the local stack, instead of the packaged one."),
     (
         "HTTPS_PROXY, HTTP_PROXY, NO_PROXY, SSL_CERT_FILE",

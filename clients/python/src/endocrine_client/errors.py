@@ -1,0 +1,40 @@
+"""What a program must not do, raised.
+
+    EndocrineError
+    └── NotAllowed          the turn or the tool call must not run
+        ├── Denied          decided: `reason` says why
+        ├── Pending         a person must agree first, until `expires` at the latest
+        └── NotDecided      nobody decided in time, or the answer could not be understood
+
+Nothing else is raised by a client that is used as its signatures say: captures never raise.
+"""
+
+
+class EndocrineError(Exception):
+    """Every error of this package."""
+
+
+class NotAllowed(EndocrineError):
+    """A turn or a tool call must not run.
+
+    audit_id: the turn. call_id: the tool call; None where the turn itself is meant. reason: a word of the vocabulary.
+    message: a sentence for a person or for the model; it holds no content of the call.
+    """
+
+    def __init__(self, message: str, *, audit_id: str, call_id: str | None = None, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.message, self.audit_id, self.call_id, self.reason = message, audit_id, call_id, reason
+
+
+class Denied(NotAllowed):
+    """Decided: it must not run."""
+
+
+class Pending(NotAllowed):
+    """A person must agree first. expires: seconds since 1970 until which they may; None: not known."""
+
+    expires: float | None = None
+
+
+class NotDecided(NotAllowed):
+    """No decision in time: it must not run. The same call may be asked again."""
