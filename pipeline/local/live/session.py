@@ -10,8 +10,9 @@ import logging
 import signal
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -143,13 +144,14 @@ class Session:
         worker = WorkerChild(
             self._settings, note=self._note, bury=self._bury, restarts=0 if self._plan.demo else RESTARTS
         )
-        self._ending.push_async_callback(worker.stop)
+        ends: list[Callable[[], Awaitable[object]]] = [worker.stop]
+        self._ending.push_async_callback(_together, ends)
         self._begin(worker.run())
         if not self._plan.demo:
-            await self._open_doors()
+            await self._open_doors(ends)
         with self._face.step("worker takes over its partitions"):
             watcher = Watcher(self._settings, AGENTS, self._deliver, whole=self._plan.demo)
-            self._ending.push_async_callback(_soon, watcher.stop)
+            ends.append(partial(_soon, watcher.stop))
             await watcher.start()
             await worker.ready.wait()
         self._begin(watcher.run())
@@ -171,14 +173,14 @@ class Session:
         for line in summary(self._totals, feeder.sent, time.monotonic() - started):
             self._face.say(line)
 
-    async def _open_doors(self) -> None:
-        """Start what applications use, beside the worker; nobody waits for it."""
+    async def _open_doors(self, ends: list[Callable[[], Awaitable[object]]]) -> None:
+        """Start what applications use, beside the worker; nobody waits for it. What ends it is added to `ends`."""
 
         async def nothing() -> None:
             """Its consumers are in groups of their own, or in none."""
 
         doors = Doors(self._settings, note=self._note, bury=nothing, ours=self._plan.bootstrap is None)
-        self._ending.push_async_callback(doors.stop)
+        ends.append(doors.stop)
         await doors.start()
         for child in doors.children:
             self._begin(self._kept(child))
@@ -320,6 +322,13 @@ def _logs_to(file: Path) -> None:
         logger_factory=structlog.WriteLoggerFactory(file=file.open("a", buffering=1)),
         cache_logger_on_first_use=False,
     )
+
+
+async def _together(ends: Sequence[Callable[[], Awaitable[object]]]) -> None:
+    """What needs the stack ends at once, none waiting for another; a failure is raised when all have ended."""
+    for result in await asyncio.gather(*(end() for end in ends), return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
 
 
 async def _soon(stop: Callable[[], Awaitable[object]]) -> None:
