@@ -16,6 +16,9 @@ from endocrine.pipeline.kafka.fetch_sessions import FIRST_VERSION, Session
 LEFT_OUT_WAIT_MS = 10
 """How long the broker may hold a fetch that leaves out partitions, because what was fetched of them is not read yet:
 until it answers they are not fetched."""
+PATIENT_FROM_MS, MOST_PATIENT_MS = 200, 5000
+"""Where a consumer lets the broker hold a fetch at least so long, each fetch that finds nothing doubles it, up to the
+other: who reads nothing for a while costs nothing. Only fetches of all partitions, which any record ends."""
 _RETRY_S = 0.1
 
 
@@ -98,6 +101,8 @@ class SessionFetcher(fetcher.Fetcher):  # type: ignore[misc]
         super().__init__(client, *given, **named)
         self._client = _Client(client)
         self._sessions: dict[int, Session] = {}
+        self._found_nothing = 0
+        """Fetches since the last one that brought records."""
         self._leaders_known = False
         """Whether every partition had a leader when all were looked at last."""
 
@@ -107,10 +112,22 @@ class SessionFetcher(fetcher.Fetcher):  # type: ignore[misc]
         requests, resets, wait_s, invalid_metadata, resumed = super()._get_actions_per_node(assignment)
         self._leaders_known = not invalid_metadata
         for _, request in requests:
-            if self._records:
-                request._max_wait_ms = min(request._max_wait_ms, LEFT_OUT_WAIT_MS)
+            request._max_wait_ms = self._hold_ms(request._max_wait_ms, whole=not (resets or resumed))
         in_sessions = [(node, SessionRequest(request, self._session(node))) for node, request in requests]
         return in_sessions, resets, wait_s, invalid_metadata, resumed
+
+    def _hold_ms(self, usual: int, *, whole: bool) -> int:
+        """How long the broker may hold the next fetch. whole: whether it is of all partitions that are assigned."""
+        if self._records:
+            return min(usual, LEFT_OUT_WAIT_MS)
+        if not whole or usual < PATIENT_FROM_MS:
+            return usual
+        return max(usual, min(usual << min(self._found_nothing, 8), MOST_PATIENT_MS))
+
+    async def _proc_fetch_request(self, assignment: Any, node_id: int, request: Any) -> bool:
+        found = bool(await super()._proc_fetch_request(assignment, node_id, request))
+        self._found_nothing = 0 if found or not assignment.active else self._found_nothing + 1
+        return found
 
     def _nothing_to_do(self) -> float | None:
         """Seconds to wait where the only broker is being asked, or what it gave is about to be read; None elsewhere.

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from endocrine.pipeline.kafka.fetch_sessions import INITIAL, NO_SESSION, NONE, Session
-from endocrine.pipeline.kafka.session_fetcher import SessionRequest
+from endocrine.pipeline.kafka.session_fetcher import SessionFetcher, SessionRequest
 
 UNKNOWN_SESSION, WRONG_EPOCH = 70, 71
 PLACES = [TopicPartition(topic, number) for topic in ("a", "b") for number in range(2)]
@@ -111,3 +111,18 @@ def test_a_broker_that_knows_no_sessions_is_asked_as_before():
     assert request.build(FetchRequest_v4).topics == topics
     named = request.build(FetchRequest_v11)
     assert (named.session_id, named.session_epoch, named.topics) == (NONE, INITIAL, [("a", [(0, -1, 5, -1, 100)])])
+
+
+def test_a_fetch_is_held_longer_the_longer_nothing_comes_and_briefly_where_it_leaves_partitions_out():
+    held = SessionFetcher.__new__(SessionFetcher)
+    held._records, held._found_nothing = {}, 0
+    growing = []
+    for _ in range(6):
+        growing.append(held._hold_ms(500, whole=True))
+        held._found_nothing += 1
+    assert growing == [500, 1000, 2000, 4000, 5000, 5000]
+    assert held._hold_ms(500, whole=False) == 500  # what is paused may be resumed at any time
+    assert held._hold_ms(10, whole=True) == 10  # who chose so little reads what lies there already
+    assert held._hold_ms(9000, whole=True) == 9000
+    held._records = {PLACES[0]: "not read yet"}
+    assert held._hold_ms(500, whole=True) == 10
