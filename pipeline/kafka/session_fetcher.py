@@ -111,14 +111,18 @@ class SessionFetcher(fetcher.Fetcher):  # type: ignore[misc]
             return [], {}, wait_s, False, []
         requests, resets, wait_s, invalid_metadata, resumed = super()._get_actions_per_node(assignment)
         self._leaders_known = not invalid_metadata
+        # What is buffered of a paused partition may stay so for long.
+        left_out = any(place in assignment.tps and not assignment.state_value(place).paused for place in self._records)
+        whole = not (resets or resumed or self._records)
         for _, request in requests:
-            request._max_wait_ms = self._hold_ms(request._max_wait_ms, whole=not (resets or resumed))
+            request._max_wait_ms = self._hold_ms(request._max_wait_ms, left_out=left_out, whole=whole)
         in_sessions = [(node, SessionRequest(request, self._session(node))) for node, request in requests]
         return in_sessions, resets, wait_s, invalid_metadata, resumed
 
-    def _hold_ms(self, usual: int, *, whole: bool) -> int:
-        """How long the broker may hold the next fetch. whole: whether it is of all partitions that are assigned."""
-        if self._records:
+    def _hold_ms(self, usual: int, *, left_out: bool, whole: bool) -> int:
+        """How long the broker may hold the next fetch. left_out: whether partitions are missing that will be read soon.
+        whole: whether it is of all that are assigned."""
+        if left_out:
             return min(usual, LEFT_OUT_WAIT_MS)
         if not whole or usual < PATIENT_FROM_MS:
             return usual

@@ -115,14 +115,13 @@ def test_a_broker_that_knows_no_sessions_is_asked_as_before():
 
 def test_a_fetch_is_held_longer_the_longer_nothing_comes_and_briefly_where_it_leaves_partitions_out():
     held = SessionFetcher.__new__(SessionFetcher)
-    held._records, held._found_nothing = {}, 0
+    held._found_nothing = 0
     growing = []
     for _ in range(6):
-        growing.append(held._hold_ms(500, whole=True))
+        growing.append(held._hold_ms(500, left_out=False, whole=True))
         held._found_nothing += 1
     assert growing == [500, 1000, 2000, 4000, 5000, 5000]
-    assert held._hold_ms(500, whole=False) == 500  # what is paused may be resumed at any time
-    assert held._hold_ms(10, whole=True) == 10  # who chose so little reads what lies there already
-    assert held._hold_ms(9000, whole=True) == 9000
-    held._records = {PLACES[0]: "not read yet"}
-    assert held._hold_ms(500, whole=True) == 10
+    assert held._hold_ms(500, left_out=False, whole=False) == 500  # what is paused may be resumed at any time
+    assert held._hold_ms(10, left_out=False, whole=True) == 10  # who chose so little reads what lies there already
+    assert held._hold_ms(9000, left_out=False, whole=True) == 9000
+    assert held._hold_ms(500, left_out=True, whole=False) == 10
