@@ -39,6 +39,8 @@ class Timing(NamedTuple):
     total: float
     decide: float
     status: int
+    late: bool
+    """Whether the worker's decision did not come in time, so that it is not known what was whose share."""
 
     @property
     def own(self) -> float:
@@ -73,7 +75,8 @@ class Connections:
         took = 1000 * (time.perf_counter() - began)
         self._free.append((reader, writer))
         hops = dict(hop.strip().split(";dur=") for hop in headers.get("server-timing", "").split(",") if hop)
-        return Timing(took, float(hops.get("decide", 0)), int(lines[0].split(" ")[1]))
+        late = "endocrine-advice" in headers
+        return Timing(took, float(hops.get("decide", 0)), int(lines[0].split(" ")[1]), late)
 
     async def close(self) -> None:
         """End them."""
@@ -213,10 +216,11 @@ async def one(server: Server, rate: float, seconds: float, worker: int) -> None:
     used, decided = cpu_s(server.pid) - before, cpu_s(worker) - decided
     await asked.close()
     good = sum(timing.status == 201 for timing in found)
+    decided_in_time = [timing for timing in found if not timing.late]
     figures: dict[str, Any] = {
-        "own": [timing.own for timing in found],
+        "own": [timing.own for timing in decided_in_time],
         "total": [timing.total for timing in found],
-        "decide": [timing.decide for timing in found],
+        "decide": [timing.decide for timing in decided_in_time],
     }
     shown = "  ".join(
         f"{name} p50 {quantile(values, 0.5):7.2f} p99 {quantile(values, 0.99):8.2f} ms"
@@ -225,7 +229,8 @@ async def one(server: Server, rate: float, seconds: float, worker: int) -> None:
     )
     print(
         f"{server.name:8} {rate:4.0f}/s  {shown}  cpu {1000 * used / len(found):5.2f} ms a request"
-        f" (worker {1000 * decided / len(found):.2f})  {good}/{len(found)} good  load {os.getloadavg()[0]:.1f}",
+        f" (worker {1000 * decided / len(found):.2f})  {good}/{len(found)} good,"
+        f" {len(found) - len(decided_in_time)} late  load {os.getloadavg()[0]:.1f}",
         flush=True,
     )
 
