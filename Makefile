@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev shell run demo up down test test-slow test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns client-ts clients-test check format measure docs recording kafka-lock bench bench-quick bench-replay bench-seals clean
+.PHONY: help install install-dev shell run demo up down test test-slow test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns client-ts clients-test check format measure docs recording kafka-lock bench bench-quick bench-replay bench-seals clean bench-gateway
 
 # The folder of the environment, and the Python it is made with (3.11 or newer; by default one that is found).
 VENV ?= .venv
@@ -118,6 +118,9 @@ bench-quick: $(VENV)/.bench ## the same for throughput alone, each once
 
 bench-seals: $(VENV)/.runtime ## what seals cost, as a ratio in one run, with no broker (a minute)
 	@$(BIN)/python -m bench.seals $(BENCH_ARGS)
+
+bench-gateway: $(VENV)/.runtime ## what the gateway costs beside a bare Starlette app, at 20 and 200 requests a second (a minute and a half)
+	@$(BIN)/python -m bench.gateway $(BENCH_ARGS)
 
 bench-replay: $(VENV)/.runtime ## how fast replay proves, on one core, with no broker (a minute)
 	@$(BIN)/python -m bench.replay $(BENCH_ARGS)

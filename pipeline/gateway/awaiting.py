@@ -23,7 +23,6 @@ from endocrine.pipeline.core.seals import Seals
 from endocrine.pipeline.data.ingest.produce import message
 from endocrine.pipeline.gateway.watch import Refused, Watch, Watches
 from endocrine.pipeline.kafka import clients
-from endocrine.pipeline.kafka.fetching import hold_fetches
 from endocrine.pipeline.process.cancelling import cancelled
 from endocrine.pipeline.process.settings import Settings
 
@@ -41,10 +40,9 @@ AUTHORS: Mapping[str, bytes | None] = {
 `interactions` record of another origin is an outsider's, forwarded to the partition where it belongs."""
 ANSWERED_SOURCES = ("interactions", "tool-calls", "tool-results", "commands")
 """Topics whose dead letters are followed: a record of ours that is refused is answered at once, not at the deadline."""
-_BUSY_MS, _WAITING_MS, _IDLE_MS = 10, 50, 5000
-"""How long the broker may hold a fetch that finds nothing (`hold_fetches`): after news or a new wait, while somebody
-waits, and while nobody does: then every fetch names all partitions, and any record ends it."""
-_BUSY_S = 1.0
+_HELD_MS = 5000
+"""How long the broker may hold a fetch that finds nothing. Every fetch is of all partitions (a session of
+`endocrine.pipeline.kafka.fetch_sessions`), for what comes is read at once, and any record ends it."""
 _PAUSE_S = 1.0
 _STOP_S = 5.0
 _log = structlog.get_logger("endocrine.gateway")
@@ -95,10 +93,9 @@ class Awaiting:
             max_request_size=settings.topic_message_bytes,
         )
         self._consumer = clients.consumer(
-            settings, group_id=None, auto_offset_reset="latest", fetch_max_wait_ms=_IDLE_MS
+            settings, group_id=None, auto_offset_reset="latest", fetch_max_wait_ms=_HELD_MS
         )
         self._reading: asyncio.Task[None] | None = None
-        self._busy_until = 0.0
         self.dropped = 0
         """Records that somebody waited for by their key and that were not ours: no valid seal, or another author."""
 
@@ -131,7 +128,6 @@ class Awaiting:
     def turn(self, identity: str, audit_id: str | None, *, record_ids: Collection[str] = ()) -> Iterator[Watch]:
         """Follow one turn from now on; audit_id None: whatever there is of the identity. Raises Overloaded."""
         with self.watches.registered(Watch(identity, audit_id, record_ids)) as watch:
-            self._busy()
             yield watch
 
     async def produce(
@@ -166,11 +162,18 @@ class Awaiting:
         return hashlib.sha256(self._seals.seal("interactions", -1, purpose, None, None)).digest()
 
     async def lag(self) -> int:
-        """Records of the followed topics that have not been read yet. Raises KafkaError or TimeoutError."""
-        places = self._places()
+        """Records of the followed topics that have not been read yet, as far as the latest fetches know.
+
+        Raises KafkaError or TimeoutError where no broker answers. The producer asks: what the consumer asked would wait
+        behind a fetch that is held.
+        """
         async with asyncio.timeout(self._ack_s):
-            ends = await self._consumer.end_offsets(places)
-            return sum([max(0, ends[place] - await self._consumer.position(place)) for place in places])
+            await self._producer.client.fetch_all_metadata()
+            behind = 0
+            for place in self._places():
+                if (end := self._consumer.last_stable_offset(place)) is not None:
+                    behind += max(0, end - await self._consumer.position(place))
+            return behind
 
     # ---- reading ----
 
@@ -188,22 +191,10 @@ class Awaiting:
             with suppress(KafkaError, TimeoutError):
                 await asyncio.wait_for(client.stop(), _STOP_S)
 
-    def _busy(self) -> None:
-        self._busy_until = time.monotonic() + _BUSY_S
-        hold_fetches(self._consumer, _BUSY_MS)
-
-    def _hold_ms(self) -> int:
-        if time.monotonic() < self._busy_until:
-            return _BUSY_MS
-        return _WAITING_MS if self.watches.count else _IDLE_MS
-
     async def _read(self) -> None:
         while True:
-            hold_ms = self._hold_ms()
-            hold_fetches(self._consumer, hold_ms)
             try:
-                # Short while fetches are, so that they become long again soon.
-                fetched = await self._consumer.getmany(timeout_ms=min(_IDLE_MS, 20 * hold_ms))
+                fetched = await self._consumer.getmany(timeout_ms=_HELD_MS)
             except KafkaError as error:
                 _log.warning("the broker gives no records; trying again", error=type(error).__name__)
                 await asyncio.sleep(_PAUSE_S)
@@ -226,7 +217,6 @@ class Awaiting:
             self.dropped += 1
             _log.warning("unsealed", topic=topic, partition=raw.partition, offset=raw.offset)
             return
-        self._busy()
         if dead:
             for watch in watches:
                 if (name := watch.record_ids.get(headers.get(CE_ID) or b"")) is not None:

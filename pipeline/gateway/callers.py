@@ -3,8 +3,10 @@
 import ipaddress
 import math
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal
 
+from starlette.datastructures import URL
 from starlette.requests import Request
 
 from endocrine.pipeline.core.partitioning import canonical
@@ -113,13 +115,20 @@ def _only_this_machine(request: Request) -> None:
     host = request.client.host if request.client else ""
     if not is_loopback(host):
         raise Problem("not_loopback", "no API key is configured, so only this machine may call")
-    named = request.url.hostname or ""
-    if not is_loopback(named):
+    if not is_loopback(_hostname(request.headers.get("host", "")) or request.url.hostname or ""):
         raise Problem("not_loopback", "host: expected a name of loopback; no API key is configured")
     if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
         raise Problem("not_loopback", "a page of another origin calls; no API key is configured")
 
 
+@lru_cache(maxsize=256)
+def _hostname(host: str) -> str:
+    """The name in a Host header, as Starlette reads it; empty where it has none."""
+    scope = {"scheme": "http", "path": "/", "query_string": b"", "headers": [(b"host", host.encode("latin-1"))]}
+    return URL(scope=scope).hostname or ""
+
+
+@lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
     """Whether a host is this machine's loopback."""
     try:

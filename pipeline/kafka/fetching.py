@@ -1,4 +1,4 @@
-"""aiokafka's fetcher, made to read whatever a batch holds. The one module that touches private parts of aiokafka.
+"""aiokafka's fetcher, made to read whatever a batch holds. This and `session_fetcher` alone touch private parts of it.
 
 Stock aiokafka raises on a header name that is not UTF-8 and on a payload that it cannot decompress, at every reader and
 for ever, and decompresses without bound. Three classes of `aiokafka.consumer.fetcher` are replaced by ours, for every
@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer import consumer as consumers
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatch
@@ -21,6 +22,7 @@ from aiokafka.structs import ConsumerRecord
 
 from endocrine.pipeline.kafka.batches import MAGIC_AT, BatchHeader, Damaged, header_of, inflated, records_of
 from endocrine.pipeline.kafka.codecs import Undecodable
+from endocrine.pipeline.kafka.session_fetcher import SessionFetcher
 from endocrine.pipeline.kafka.unreadable import UNREADABLE, stand_in
 
 MAX_BATCH_BYTES = 64 << 20
@@ -268,6 +270,7 @@ def _install() -> None:
         )
     for name, ours in REPLACED.items():
         setattr(fetcher, name, ours)
+    consumers.Fetcher = SessionFetcher
 
 
 _install()
@@ -276,8 +279,7 @@ _install()
 def hold_fetches(consumer: AIOKafkaConsumer, milliseconds: int) -> None:
     """How long the broker may hold fetches that find nothing (`fetch_max_wait_ms`), from the next one on.
 
-    A record waits up to so long for the one before it on its partition to be read, so it is short while records come;
-    and every fetch names all partitions and costs both sides the more, so it is long while none do.
+    Any record ends a fetch, so what it costs to hold it long is only that a partition which is resumed waits for it.
     """
     consumer._fetcher._fetch_max_wait_ms = milliseconds
 

@@ -3,6 +3,7 @@
 None of it is needed for what the run shows: a door that does not stay up is a note, not the end.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -56,8 +57,7 @@ class Doors:
 
     async def stop(self) -> None:
         """End the children, then the stand-in."""
-        for child in self.children:
-            await child.stop()
+        await asyncio.gather(*(child.stop() for child in self.children))
         if self._server is not None:
             await self._server.stop()
 

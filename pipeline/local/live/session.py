@@ -1,7 +1,7 @@
 """One run, from start to end: stack, topics, worker, read models, feed, view; ended in the opposite order.
 
-Start: 1 hold the folder; 2 local stack; 3 topics; 4 worker, and beside it gateway and connectors; 5 read models and
-watcher; 6 view; 7 feed.
+Start: 1 hold the folder; 2 local stack; 3 topics; 4 worker and watcher; 5 gateway and connectors, read models; 6 view;
+7 feed.
 """
 
 import asyncio
@@ -10,8 +10,9 @@ import logging
 import signal
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,8 @@ from endocrine.pipeline.views.redis import Projection
 
 REFRESH_S = 0.2
 """Seconds between two drawings of the view."""
+QUIET_REFRESH_S = 2.0
+"""The same at most, where nothing is fed or derived and no news comes."""
 FRESH_S = 10.0
 """Seconds a note stays at the foot of the view."""
 STALLED_S = 60.0
@@ -95,6 +98,8 @@ class Session:
         self._tasks: list[asyncio.Task[Any]] = []
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._ending = contextlib.AsyncExitStack()
+        self._news = asyncio.Event()
+        """Set by what the view is to show at once."""
         self._moved_at = time.monotonic()
         self._noted_at = 0.0
 
@@ -143,15 +148,16 @@ class Session:
         worker = WorkerChild(
             self._settings, note=self._note, bury=self._bury, restarts=0 if self._plan.demo else RESTARTS
         )
-        self._ending.push_async_callback(worker.stop)
+        ends: list[Callable[[], Awaitable[object]]] = [worker.stop]
+        self._ending.push_async_callback(_together, ends)
         self._begin(worker.run())
-        if not self._plan.demo:
-            await self._open_doors()
         with self._face.step("worker takes over its partitions"):
             watcher = Watcher(self._settings, AGENTS, self._deliver, whole=self._plan.demo)
-            self._ending.push_async_callback(_soon, watcher.stop)
+            ends.append(partial(_soon, watcher.stop))
             await watcher.start()
             await worker.ready.wait()
+        if not self._plan.demo:  # now: before, they would take the processor from what the view waits for
+            await self._open_doors(ends)
         self._begin(watcher.run())
         self._begin(self._project())
         feeder = self._feeder(watcher)
@@ -171,14 +177,14 @@ class Session:
         for line in summary(self._totals, feeder.sent, time.monotonic() - started):
             self._face.say(line)
 
-    async def _open_doors(self) -> None:
-        """Start what applications use, beside the worker; nobody waits for it."""
+    async def _open_doors(self, ends: list[Callable[[], Awaitable[object]]]) -> None:
+        """Start what applications use; nobody waits for it. What ends it is added to `ends`."""
 
         async def nothing() -> None:
             """Its consumers are in groups of their own, or in none."""
 
         doors = Doors(self._settings, note=self._note, bury=nothing, ours=self._plan.bootstrap is None)
-        self._ending.push_async_callback(doors.stop)
+        ends.append(doors.stop)
         await doors.start()
         for child in doors.children:
             self._begin(self._kept(child))
@@ -297,15 +303,22 @@ class Session:
                     f" {self._folder / 'run.log'}"
                 )
             self._face.refresh()
+            self._news.clear()
+            if not (status.fed_rate or status.derived_rate):
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(QUIET_REFRESH_S - REFRESH_S):
+                        await self._news.wait()
             await asyncio.sleep(REFRESH_S)
 
     def _deliver(self, event: Event) -> None:
+        self._news.set()
         self._board.apply(event)
         if event.fresh and self._totals.apply(event):
             self._moved_at = time.monotonic()
             self._face.event(event)
 
     def _note(self, text: str) -> None:
+        self._news.set()
         self._noted_at = time.monotonic()
         self._face.note(text)
 
@@ -320,6 +333,13 @@ def _logs_to(file: Path) -> None:
         logger_factory=structlog.WriteLoggerFactory(file=file.open("a", buffering=1)),
         cache_logger_on_first_use=False,
     )
+
+
+async def _together(ends: Sequence[Callable[[], Awaitable[object]]]) -> None:
+    """What needs the stack ends at once, none waiting for another; a failure is raised when all have ended."""
+    for result in await asyncio.gather(*(end() for end in ends), return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
 
 
 async def _soon(stop: Callable[[], Awaitable[object]]) -> None:

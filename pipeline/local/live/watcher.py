@@ -32,8 +32,8 @@ IDLE_WAIT_MS = 1000
 IDLE_S = 3.0
 LOOK_S = 1.0
 """Seconds between looks at the group's committed offsets and at log ends."""
-IDLE_LOOK_S = 5.0
-"""The same once nothing came for IDLE_S."""
+IDLE_LOOK_S = 10.0
+"""The same at most once nothing came for IDLE_S: a record that comes ends the wait."""
 SETTLE_S = 0.25
 """Seconds after which ends are asked for again though nothing moved."""
 
@@ -60,6 +60,7 @@ class Watcher:
         self._delivered: dict[TopicPartition, int] = {}
         self._moved = asyncio.Event()
         self._heard = time.monotonic()
+        self._came = asyncio.Event()
         self._reader = reader(settings, fetch_max_wait_ms=FETCH_WAIT_MS)
         self._asker = reader(settings)
         self._admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
@@ -125,6 +126,7 @@ class Watcher:
             records = [record for part in fetched.values() for record in part]
             if records:
                 self._heard = time.monotonic()
+                self._came.set()
             for record in sorted(records, key=lambda record: record.timestamp):
                 place = TopicPartition(record.topic, record.partition)
                 name = record.topic.removeprefix(self._settings.prefix)
@@ -138,7 +140,12 @@ class Watcher:
 
     async def _keep_looking(self) -> None:
         while True:
-            await asyncio.sleep(IDLE_LOOK_S if self._idle else LOOK_S)
+            await asyncio.sleep(LOOK_S)
+            if self._idle:
+                self._came.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(IDLE_LOOK_S - LOOK_S):
+                        await self._came.wait()
             with suppress(KafkaError):  # the figures stay as they were until it answers again
                 await self._look()
 

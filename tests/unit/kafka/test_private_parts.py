@@ -8,11 +8,14 @@ from importlib.metadata import version
 
 import pytest
 from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer import consumer as consumers
 from aiokafka.consumer import fetcher
+from aiokafka.protocol.fetch import FetchRequest, FetchRequest_v7, FetchRequest_v11
 from aiokafka.record.default_records import DefaultRecordBatch
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer
 
 from endocrine.pipeline.kafka import fetching
+from endocrine.pipeline.kafka.session_fetcher import SessionFetcher
 
 
 def parameters(function):
@@ -54,6 +57,34 @@ def test_partition_records_are_made_and_used_as_ours_expect():
 def test_the_fetcher_reads_how_long_a_fetch_may_be_held_for_each_fetch():
     assert "self._fetch_max_wait_ms," in inspect.getsource(fetcher.Fetcher._get_actions_per_node)
     assert "self._fetcher = Fetcher(" in inspect.getsource(AIOKafkaConsumer.start)
+
+
+def test_every_consumer_gets_our_fetcher_which_sees_every_fetch():
+    assert consumers.Fetcher is SessionFetcher
+    (theirs,) = SessionFetcher.__bases__
+    assert theirs is fetcher.Fetcher
+    assert parameters(theirs.__init__)[1] == "client"
+    source = inspect.getsource(theirs)
+    for part in ("response = await self._client.send(node_id, request)", "in request.topics:", "self._records[tp]"):
+        assert part in source
+    actions = inspect.getsource(theirs._get_actions_per_node)
+    for part in (
+        "req = FetchRequest(",
+        "fetch_requests.append((node_id, req))",
+        "return (\n            fetch_requests,",
+    ):
+        assert part in actions
+
+
+def test_a_fetch_request_is_built_as_ours_expect():
+    made = FetchRequest(1, 2, 3, 1, [("t", [(0, 5, 100)])], "rack")
+    parts = (made._max_wait_ms, made._min_bytes, made._max_bytes, made._isolation_level, made._topics, made._rack_id)
+    assert parts == (1, 2, 3, 1, [("t", [(0, 5, 100)])], "rack")
+    built = made.build(FetchRequest_v11)
+    assert (built.session_id, built.session_epoch, built.forgotten_topics_data) == (0, -1, [])
+    for name in ("session_id", "error_code"):
+        assert name in FetchRequest_v7.RESPONSE_TYPE.SCHEMA.names
+        assert name in FetchRequest_v11.RESPONSE_TYPE.SCHEMA.names
 
 
 def test_fetch_results_are_made_and_used_as_ours_expect():

@@ -1,0 +1,127 @@
+"""Fetch sessions against a model of what a broker remembers (KIP-227), whatever is read, lost or forgotten."""
+
+from aiokafka.protocol.fetch import FetchRequest, FetchRequest_v4, FetchRequest_v11
+from aiokafka.structs import TopicPartition
+from hypothesis import given
+from hypothesis import strategies as st
+
+from endocrine.pipeline.kafka.fetch_sessions import INITIAL, NO_SESSION, NONE, Session
+from endocrine.pipeline.kafka.session_fetcher import SessionFetcher, SessionRequest
+
+UNKNOWN_SESSION, WRONG_EPOCH = 70, 71
+PLACES = [TopicPartition(topic, number) for topic in ("a", "b") for number in range(2)]
+
+
+class ModelBroker:
+    """What a broker knows of one reader; `read` gives what it would answer about."""
+
+    def __init__(self):
+        self.id, self.epoch, self.known, self.made = NONE, 0, {}, 0
+        self.room = True
+
+    def fetch(self, delta):
+        """(session id, error, partitions with their offsets)."""
+        named = {
+            TopicPartition(topic, number): (offset, most)
+            for topic, partitions in delta.topics
+            for number, offset, most in partitions
+        }
+        if delta.epoch == NO_SESSION:
+            return NONE, 0, named
+        if delta.epoch == INITIAL:
+            if not self.room:
+                self.id, self.known = NONE, {}
+                return NONE, 0, named
+            self.made += 1
+            self.id, self.epoch, self.known = self.made, 1, named
+            return self.id, 0, dict(named)
+        if delta.session_id != self.id or self.id == NONE:
+            return NONE, UNKNOWN_SESSION, {}
+        if delta.epoch != self.epoch:
+            return self.id, WRONG_EPOCH, {}
+        self.epoch += 1
+        self.known |= named
+        for topic, numbers in delta.forgotten:
+            for number in numbers:
+                del self.known[TopicPartition(topic, number)]
+        return self.id, 0, dict(self.known)
+
+
+steps = st.tuples(
+    st.dictionaries(st.sampled_from(PLACES), st.tuples(st.integers(0, 3), st.just(100)), min_size=1),
+    st.sampled_from(["answered", "answered", "answered", "lost before", "lost after", "forgotten", "full", "room"]),
+)
+
+
+@given(st.integers(0, 2), st.lists(steps, max_size=30))
+def test_a_broker_reads_exactly_what_is_wanted_whatever_is_lost(plain, history):
+    broker, session = ModelBroker(), Session(plain)
+    for wanted, fate in history:
+        if fate == "forgotten":
+            broker.id, broker.known = NONE, {}
+        if fate in ("full", "room"):
+            broker.room = fate == "room"
+        delta = session.next(wanted)
+        if fate == "lost before":
+            session.lost()
+            continue
+        session_id, error, read = broker.fetch(delta)
+        if fate == "lost after":
+            session.lost()
+            continue
+        session.answered(wanted, session_id, error)
+        assert error or read == wanted
+        if error:  # the next one names everything
+            session_id, error, read = broker.fetch(session.next(wanted))
+            session.answered(wanted, session_id, error)
+            assert (error, read) == (0, wanted)
+
+
+def test_a_fetch_names_only_what_moved():
+    broker, session = ModelBroker(), Session(0)
+    wanted = dict.fromkeys(PLACES, (0, 100))
+    session_id, error, _ = broker.fetch(session.next(wanted))
+    session.answered(wanted, session_id, error)
+    moved = wanted | {PLACES[1]: (7, 100)}
+    del moved[PLACES[2]]
+    delta = session.next(moved)
+    assert (delta.topics, delta.forgotten) == ([("a", [(1, 7, 100)])], [("b", [0])])
+
+
+def test_who_reads_little_leaves_no_session_behind():
+    session = Session()
+    for _ in range(2):
+        delta = session.next({PLACES[0]: (0, 100)})
+        assert (delta.session_id, delta.epoch) == (NONE, NO_SESSION)
+        session.answered({PLACES[0]: (0, 100)}, NONE, 0)
+    assert session.next({PLACES[0]: (0, 100)}).epoch == INITIAL
+
+
+def test_epochs_begin_again_after_the_last():
+    session = Session(0)
+    session.answered({PLACES[0]: (0, 100)}, 5, 0)
+    session._epoch = (1 << 31) - 1
+    session.answered({PLACES[0]: (0, 100)}, 5, 0)
+    assert session.next({}).epoch == 1
+
+
+def test_a_broker_that_knows_no_sessions_is_asked_as_before():
+    topics = [("a", [(0, 5, 100)])]
+    request = SessionRequest(FetchRequest(10, 1, 1000, 1, topics), Session(0))
+    assert request.build(FetchRequest_v4).topics == topics
+    named = request.build(FetchRequest_v11)
+    assert (named.session_id, named.session_epoch, named.topics) == (NONE, INITIAL, [("a", [(0, -1, 5, -1, 100)])])
+
+
+def test_a_fetch_is_held_longer_the_longer_nothing_comes_and_briefly_where_it_leaves_partitions_out():
+    held = SessionFetcher.__new__(SessionFetcher)
+    held._found_nothing = 0
+    growing = []
+    for _ in range(6):
+        growing.append(held._hold_ms(500, left_out=False, whole=True))
+        held._found_nothing += 1
+    assert growing == [500, 1000, 2000, 4000, 5000, 5000]
+    assert held._hold_ms(500, left_out=False, whole=False) == 500  # what is paused may be resumed at any time
+    assert held._hold_ms(10, left_out=False, whole=True) == 10  # who chose so little reads what lies there already
+    assert held._hold_ms(9000, left_out=False, whole=True) == 9000
+    assert held._hold_ms(500, left_out=True, whole=False) == 10
