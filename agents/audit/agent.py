@@ -1,7 +1,7 @@
 """The audit agent: it collects the records of a turn and produces them as one bundle when the turn is over.
 
-- A bundle is produced at the first moment at which the turn is closed, or was refused, and nothing known is open: its first
-  modulation seen, every call answered, every allowed call with its result, every request with its reply.
+- A bundle is produced at the first moment at which the turn is closed, or was refused, and nothing known is open: its
+  first modulation seen, every call answered, every allowed call with its result, every request with its reply.
 - What is missing is waited for until `grace_ms` of event time after the end of the turn: the first later record of the
   identity, a `tick` command too, ends the wait, and the bundle names what was missing.
 - A turn that never ends is produced as `abandoned` when too many others came after it.
@@ -80,9 +80,11 @@ def _extended(turn: Turn | None, audited: list[Row], audit_id: str, trigger: Tri
     """Return the turn with the record's facts; None where it has no new one."""
     if turn is None:
         entry = memory.find(audited, audit_id)
-        if entry is not None and trigger.topic == "interactions":
-            if entry.opened if trigger.value.kind == "opened" else entry.closed:
-                return None
+        interaction = trigger.value.kind if trigger.topic == "interactions" else None
+        if entry is not None and (
+            (interaction == "opened" and entry.opened) or (interaction == "closed" and entry.closed)
+        ):
+            return None
         supplement = 0 if entry is None else entry.supplements + 1
         turn = memory.new_turn(supplement, trigger.value.ts, None if entry is None else entry.mode)
     return add(turn, trigger, policy)

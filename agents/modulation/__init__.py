@@ -2,6 +2,6 @@
 
 `agent.py` is the entry point. `homeostat.py` decides which signals are accepted, `active_signals.py` which of them
 count for a turn, `risk.py` what is remembered of alignment_risk, `combine.py` what they make of the parameters,
-`holds.py` whether the turn waits for a person, `modulation_records.py` the record. `stored.py` is the state, `memory.py`
-its working copy.
+`holds.py` whether the turn waits for a person, `modulation_records.py` the record. `stored.py` is the state,
+`memory.py` its working copy.
 """
