@@ -126,7 +126,7 @@ async def test_offsets_are_never_committed_past_what_is_remembered(small, feed, 
         return await remember(self, items, claim)
 
     await ensure_topics(small, ["attribution"])
-    monkeypatch.setattr(KafkaBrokerPort, "remember", held)
+    monkeypatch.setattr(KafkaBrokerPort, "write_checkpoint", held)
     async with worker_in_process(small, (ATTRIBUTION,), shipped_policy()) as worker:
         await feed(range(40))
         other = TopicPartition(f"{small.prefix}observations", 1)
