@@ -99,14 +99,14 @@ class Wire:
         return consumer
 
     async def read(self, topic: str, count: int, partition: int = 0) -> list[object]:
-        """The first `count` records of a partition; fails after 20 s."""
+        """The first `count` records of a partition; fails after two minutes."""
         consumer = AIOKafkaConsumer(bootstrap_servers=self.broker.bootstrap, max_partition_fetch_bytes=64 << 20)
         await consumer.start()
         try:
             where = TopicPartition(topic, partition)
             consumer.assign([where])
             await consumer.seek_to_beginning(where)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(120):
                 return [await consumer.getone() for _ in range(count)]
         finally:
             await consumer.stop()

@@ -119,7 +119,7 @@ async def play(request: pytest.FixtureRequest, settings: Settings) -> Any:
 
     async def worked(world: World, inputs: Records, topic: str, count: int) -> Said:
         await send(inputs)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while len(said[topic]) < count:
                 for place, records in (await consumer.getmany(timeout_ms=100)).items():
                     for record in records:

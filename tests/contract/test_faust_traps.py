@@ -140,7 +140,7 @@ async def test_offsets_are_never_committed_past_what_is_remembered(small, feed, 
         assert (await group_offsets(small, admin)).get(stuck, 0) <= 0
         gate.set()
         await at_rest(worker, consumer)
-        fronts = {partition: unit.head.front for (_, partition), unit in worker.body.units.items()}
+        fronts = {partition: unit.checkpoint.front for (_, partition), unit in worker.body.units.items()}
         assert fronts == {0: {"observations": 20}, 1: {"observations": 20}}
     assert (await group_offsets(small, admin))[stuck] == 20
 
@@ -192,7 +192,7 @@ async def test_when_a_batch_is_done_its_states_stand_in_the_changelog(small, fee
     async with worker_in_process(small, (ATTRIBUTION,), shipped_policy()) as worker:
         await at_rest(worker, consumer)
         for (_, partition), unit in worker.body.units.items():
-            assert unit.head.batch < 100, "no batch held more than one record"
+            assert unit.checkpoint.batch < 100, "no batch held more than one record"
             recovered = Recovered({})
             async for entries in worker.body._ports["attribution", partition].changelog(0, unit._expected):
                 recovered.apply(entries)
@@ -261,9 +261,9 @@ async def test_the_shipped_session_timeout_is_far_below_fausts_sixty_seconds(set
 
 
 async def test_recovery_of_an_empty_changelog_does_not_hang(small):
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         async with worker_in_process(small, (ATTRIBUTION, SUSPICION), shipped_policy()) as worker:
-            assert {unit.head.batch for unit in worker.body.units.values()} == {0}
+            assert {unit.checkpoint.batch for unit in worker.body.units.values()} == {0}
 
 
 async def test_recovery_of_a_changelog_that_no_longer_begins_at_zero_does_not_hang(small, feed, admin, consumer):
@@ -271,13 +271,13 @@ async def test_recovery_of_a_changelog_that_no_longer_begins_at_zero_does_not_ha
     async with worker_in_process(small, (ATTRIBUTION,), shipped_policy()) as worker:
         await feed(range(8))
         await at_rest(worker, consumer)
-        batches = {partition: unit.head.batch for (_, partition), unit in worker.body.units.items()}
+        batches = {partition: unit.checkpoint.batch for (_, partition), unit in worker.body.units.items()}
     # The claim at offset 0 goes; every later record stays.
     changelog = f"{small.prefix}changelog.attribution"
     places = {TopicPartition(changelog, n): RecordsToDelete(1) for n in range(2)}
     retained = {"cleanup.policy": "compact,delete"}
     await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, changelog, configs=retained)])
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while True:
             try:
                 await admin.delete_records(places)
@@ -285,9 +285,9 @@ async def test_recovery_of_a_changelog_that_no_longer_begins_at_zero_does_not_ha
             except PolicyViolationError:  # the new policy has not reached the broker yet
                 await asyncio.sleep(0.1)
     assert await consumer.beginning_offsets([*places]) == dict.fromkeys(places, 1)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         async with worker_in_process(small, (ATTRIBUTION,), shipped_policy()) as again:
-            assert {partition: unit.head.batch for (_, partition), unit in again.body.units.items()} == batches
+            assert {partition: unit.checkpoint.batch for (_, partition), unit in again.body.units.items()} == batches
 
 
 async def test_two_workers_own_the_same_partition_number_of_all_topics(small, feed, consumer):

@@ -114,7 +114,7 @@ async def asked(
         } | {name: one.format(port=served.port) if isinstance(one, str) else one for name, one in given.items()}
         effect = ModelEffect(ModelSettings.model_validate(settings), rules)
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(120):
                 (said,) = await effect.run(Request({**VALUE, **(value or {})}, "ann", 0, 0, 0.0))
         finally:
             await effect.close()

@@ -84,7 +84,7 @@ async def _at_work(settings: Settings, consumer: AIOKafkaConsumer) -> None:
     """Return when the worker has journaled some batches from now on: it is in the middle of it."""
     places = [TopicPartition(f"{settings.prefix}journal", n) for n in range(settings.partitions)]
     before = sum((await consumer.end_offsets(places)).values())
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while sum((await consumer.end_offsets(places)).values()) < before + 5:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 

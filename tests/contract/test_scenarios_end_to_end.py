@@ -72,7 +72,7 @@ class Stack:
 
     async def until(self, enough: Callable[[], Any]) -> None:
         """Read on until there is enough, then all that stands there by then; fails after a minute."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while not enough():
                 await self._read()
             for place, end in (await self.consumer.end_offsets(self.consumer.assignment())).items():

@@ -131,7 +131,7 @@ async def forge(settings: Settings, request: dict[str, Any]) -> None:
 
 async def values(settings: Settings, topic: str, wanted: int = 1, **fields: Any) -> list[dict[str, Any]]:
     """The objects on a topic that have these fields, when there are so many."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while True:
             found = [orjson.loads(raw.value or b"{}") for raw in await answers(settings, topic, 0, more_s=0.3)]
             fitting = [value for value in found if fields.items() <= value.items()]

@@ -110,7 +110,7 @@ async def values(settings: Settings, topic: str) -> list[dict[str, Any]]:
 
 async def decided(settings: Settings, *expected: str) -> None:
     """Wait until these have modulations, and no others. What a successor repeats counts once."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while names := {value["identity"]: None for value in await values(settings, "modulations")} or {"nobody": None}:
             if [*names] == [*expected]:
                 return
@@ -121,7 +121,7 @@ async def decided(settings: Settings, *expected: str) -> None:
 async def lag_is_zero(settings: Settings, reader: AIOKafkaConsumer, admin: Any, group: str, topic: str) -> int:
     """Wait until the group has committed the end of a topic; returns it."""
     place = TopicPartition(settings.prefix + topic, 0)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while True:
             end = (await reader.end_offsets([place]))[place]
             committed = await admin.list_consumer_group_offsets(group)
@@ -282,7 +282,7 @@ async def test_a_view_is_settled_and_caught_up_beyond_markers(small):
         watcher = Watcher(small, AGENTS, seen.append, whole=True)
         await watcher.start()
         life = asyncio.create_task(watcher.run())
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             await watcher.settled()
             await watcher.caught_up()
         life.cancel()

@@ -14,6 +14,9 @@ from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.process.settings import Settings
 from sealing import sealed
 
+PATIENCE_S = 120.0
+"""Far above what a loaded machine needs; no test is about this time."""
+
 
 @asynccontextmanager
 async def running(settings: Settings, effect: Any, **limits: Any) -> AsyncIterator[EffectRunner]:
@@ -49,7 +52,7 @@ async def answers(settings: Settings, topic: str, count: int, *, more_s: float =
     await consumer.seek_to_beginning(*places)
     found: list[Any] = []
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while len(found) < count:
                 found += [raw for run in (await consumer.getmany(timeout_ms=200)).values() for raw in run]
         if more_s:

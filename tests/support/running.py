@@ -34,7 +34,7 @@ async def worker_in_process(settings: Settings, agents: Sequence[Agent], policy:
     assert worker.failure is None, worker.failure
 
 
-async def at_rest(worker: Worker, consumer: AIOKafkaConsumer, *, patience_s: float = 60) -> None:
+async def at_rest(worker: Worker, consumer: AIOKafkaConsumer, *, patience_s: float = 180) -> None:
     """Return when every unit has remembered all that stands on its topics."""
     body = worker.body
     assert body is not None

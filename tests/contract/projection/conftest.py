@@ -39,7 +39,7 @@ class _Server:
 
     async def start(self) -> None:
         self._spawn()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while True:
                 try:
                     await self.client.ping()
@@ -78,7 +78,7 @@ def eventually() -> Any:
     """Wait until a coroutine function returns something true, at most 30 s; return that."""
 
     async def wait(probe: Any) -> Any:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while True:
                 if found := await probe():
                     return found

@@ -285,3 +285,27 @@ def test_a_successor_on_the_same_disk_mends_what_its_predecessor_had_no_time_to(
     successor.close()
     last = {entry.key: entry.value for entry in world.log.ever}
     assert (last[state_key("ann")] == kept[state_key("ann")]) is not forgets  # the store's mark must name hidden keys
+
+
+def test_the_journal_record_is_the_last_of_every_outbox(world):
+    """It says that the batch is whole, so nothing of the batch may come after it."""
+    for number in range(3):
+        world.send("in", f"a{number}", say=2)
+    life = world.life(world.processor(max_records=2))
+    world.rest(life)
+    life.close()
+    outboxes = [[out.topic for out in checkpoint.outbox] for checkpoint in checkpoints(world)]
+    assert sum(box.count("out") for box in outboxes) == 6
+    assert all(box.index("journal") == len(box) - 1 for box in outboxes)
+
+
+@pytest.mark.parametrize(("between", "times"), [(31, 1), (32, 2)])
+def test_a_producers_copy_is_recognised_for_the_last_32_ids_of_its_identity(world, between, times):
+    world.send("in", "a")
+    for number in range(between):
+        world.send("in", f"b{number}")
+    world.send("in", "a")
+    life = world.life(world.processor(max_records=100))
+    world.rest(life)
+    life.close()
+    assert world.said().count("echo/a/0") == times

@@ -1,0 +1,31 @@
+"""A revocation waits for what must not be cut short, and cancels the rest."""
+
+import asyncio
+from types import SimpleNamespace
+
+from endocrine.pipeline.runtime.worker.processor_manager import ProcessorManager
+
+
+async def test_a_processor_is_not_cancelled_between_checkpoint_and_the_end_of_its_outputs():
+    processor = SimpleNamespace(critical=True)
+    ended = []
+
+    async def lives():
+        try:
+            await asyncio.sleep(0.1)  # checkpointed, and producing
+            ended.append("produced")
+            processor.critical = False
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+            raise
+
+    task = asyncio.create_task(lives())
+    await asyncio.sleep(0)
+    manager = SimpleNamespace(
+        units={("echo", 0): processor}, _tasks={("echo", 0): task}, _taking=[], _fenced=set(), _ports={}, _stores=[]
+    )
+    await ProcessorManager.stop_units(manager)
+    assert ended == ["produced", "cancelled"]
+    assert task.cancelled()
+    assert not manager.units
