@@ -1,7 +1,7 @@
 """The analytics agent: results, denials and turns in, one `tool-analytics` record per result or denial out.
 
 A tool is nobody's own, and state lies with a partition: the state key is one and the same for all records, so each
-partition keeps the figures of the identities that live there, and says them under the key of the tool. A reader who
+partition keeps the figures of the identities that live there, and produces them under the key of the tool. A reader who
 wants the whole takes the latest record of each partition and adds up count, ok, error, blocked and modes; percentiles
 do not add, their greatest is an upper bound (docs/tools.md).
 
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from endocrine.agents._shared.clock import forward
 from endocrine.agents.analytics import window
 from endocrine.agents.analytics.rules import AnalyticsRules
-from endocrine.agents.analytics.window import Event
+from endocrine.agents.analytics.window import AnalyticsState, Event, Window
 from endocrine.agents.contract import Output, State, Trigger
 from endocrine.schemas.modulations import Modulation
 from endocrine.schemas.tools import ToolDecision, ToolResult
@@ -34,7 +34,7 @@ _MODES = ("strict", "balanced", "creative")
 
 @dataclass(frozen=True)
 class Analytics:
-    """State: {clocks, tools: {tool: window}, turns: window}, as `endocrine.agents.analytics.window` describes."""
+    """State: `endocrine.agents.analytics.window.AnalyticsState`."""
 
     name: str = "analytics"
     sources: tuple[str, ...] = ("modulations", "tool-decisions", "tool-results")
@@ -48,17 +48,26 @@ class Analytics:
         """Nothing while the flag TOOL_ANALYTICS is off."""
         document, rules = policy.document, policy.document.analytics
         event = _event(trigger.value) if document.flags.TOOL_ANALYTICS else None
-        if event is None or (event[0] is not None and event[0] not in document.tools.names):
+        if event is None:
             return state, []
         tool, ts, label, duration = event
-        known = state if state is not None and "clocks" in state else {"clocks": {}, "tools": {}, "turns": None}
+        if tool is not None and tool not in document.tools.names:
+            return state, []
+        known: AnalyticsState = {"clocks": {}, "tools": {}, "turns": None}
+        if state is not None and "clocks" in state:
+            known = state
         whose, now = (_APPENDED, trigger.appended) if trigger.appended is not None else (trigger.identity, ts)
         clocks = _moved(known["clocks"], whose, now, rules)
         one = Event(now, label, duration, whose)
         if tool is None:
-            return {**known, "clocks": clocks, "turns": window.added(known["turns"], one, clocks, rules)}, []
+            counted_turn: AnalyticsState = {
+                **known,
+                "clocks": clocks,
+                "turns": window.added(known["turns"], one, clocks, rules),
+            }
+            return counted_turn, []
         figures = window.added(known["tools"].get(tool), one, clocks, rules)
-        after = {**known, "clocks": clocks, "tools": {**known["tools"], tool: figures}}
+        after: AnalyticsState = {**known, "clocks": clocks, "tools": {**known["tools"], tool: figures}}
         counted, turns = window.counts(figures), window.counts(window.pruned(known["turns"], clocks, rules))
         value = _record(tool, rules.window_s, counted, turns, figures, ts)
         return after, [Output("tool-analytics", trigger.identity, value)]
@@ -89,7 +98,7 @@ def _event(value: ToolResult | ToolDecision | Modulation) -> tuple[str | None, f
 
 
 def _record(
-    tool: str, window_s: float, counted: Counter[str], turns: Counter[str], figures: Any, ts: float
+    tool: str, window_s: float, counted: Counter[str], turns: Counter[str], figures: Window, ts: float
 ) -> dict[str, Any]:
     return {
         "tool": tool,

@@ -1,20 +1,19 @@
 """Counting labelled events over a window of time, in bounded memory. All functions return new values.
 
-window: {recent, older}
-        recent: [[ts, label, milliseconds or null, whose]]  the last events as they came, at most `kept`
-        older:  {"bucket number/whose": {label: count}}     what had to make room for them
-clocks: {whose: seconds}  the clock that an event is held against, by whose time it is: see agents.analytics.agent
+An event counts by the clock it names: see `endocrine.agents.analytics.agent`.
 """
 
 import math
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, TypedDict
 
 from endocrine.agents.analytics.rules import AnalyticsRules
 
-Json = dict[str, Any]
 Clocks = Mapping[str, float]
+"""Seconds by name of a clock."""
+Row = list[Any]
+"""A JSON array with the fields of `Event`."""
 
 
 class Event(NamedTuple):
@@ -28,21 +27,38 @@ class Event(NamedTuple):
     """Name of its clock."""
 
 
-def added(window: Json | None, event: Event, clocks: Clocks, rules: AnalyticsRules) -> Json:
-    """The window with one more event, without what is over."""
+class Window(TypedDict):
+    """Events of one tool, or of all turns."""
+
+    recent: list[Row]
+    """The last `Event`s in order of arrival, at most `kept`."""
+    older: dict[str, dict[str, int]]
+    """Counts by label of events beyond those, by `bucket number/clock name`."""
+
+
+class AnalyticsState(TypedDict):
+    """What is remembered of one partition."""
+
+    clocks: dict[str, float]
+    tools: dict[str, Window]
+    turns: Window | None
+
+
+def added(window: Window | None, event: Event, clocks: Clocks, rules: AnalyticsRules) -> Window:
+    """Return the window with one more event, without what is over."""
     window = pruned(window, clocks, rules)
     if event.ts < clocks[event.whose] - rules.window_s:
         return window
     recent, older = [*window["recent"], list(event)], dict(window["older"])
-    for ts, label, _, whose in recent[: -rules.kept]:
-        bucket = f"{math.floor(ts / rules.bucket_s)}/{whose}"
+    for moved in (Event(*row) for row in recent[: -rules.kept]):
+        bucket = f"{math.floor(moved.ts / rules.bucket_s)}/{moved.whose}"
         counts = older.get(bucket, {})
-        older[bucket] = {**counts, label: counts.get(label, 0) + 1}
+        older[bucket] = {**counts, moved.label: counts.get(moved.label, 0) + 1}
     return {"recent": recent[-rules.kept :], "older": older}
 
 
-def pruned(window: Json | None, clocks: Clocks, rules: AnalyticsRules) -> Json:
-    """The window without what is over: an event counts from its time until window_s after it, inclusive.
+def pruned(window: Window | None, clocks: Clocks, rules: AnalyticsRules) -> Window:
+    """Return the window without what is over: an event counts from its time until window_s after it, inclusive.
 
     What has no clock any more is over, too.
     """
@@ -54,21 +70,23 @@ def pruned(window: Json | None, clocks: Clocks, rules: AnalyticsRules) -> Json:
         number, _, whose = bucket.partition("/")
         if (int(number) + 1) * rules.bucket_s > oldest.get(whose, math.inf):
             older[bucket] = counts
-    return {
-        "recent": [event for event in window["recent"] if event[0] >= oldest.get(event[3], math.inf)],
-        "older": older,
-    }
+    recent = [row for row, event in _events(window) if event.ts >= oldest.get(event.whose, math.inf)]
+    return {"recent": recent, "older": older}
 
 
-def counts(window: Json) -> Counter[str]:
-    """Events by label."""
-    total = Counter(event[1] for event in window["recent"])
+def counts(window: Window) -> Counter[str]:
+    """Return the number of events by label."""
+    total = Counter(event.label for _, event in _events(window))
     for held in window["older"].values():
         total.update(held)
     return total
 
 
-def percentile(window: Json, q: float) -> float | None:
-    """`sorted[max(0, int(q * n) - 1)]` of the milliseconds held (rules, section 4); None where there are none."""
-    durations = sorted(event[2] for event in window["recent"] if event[2] is not None)
+def percentile(window: Window, q: float) -> float | None:
+    """Return `sorted[max(0, int(q * n) - 1)]` of the milliseconds (rules, section 4); None where there are none."""
+    durations = sorted(event.duration_ms for _, event in _events(window) if event.duration_ms is not None)
     return durations[max(0, int(q * len(durations)) - 1)] if durations else None
+
+
+def _events(window: Window) -> Iterator[tuple[Row, Event]]:
+    return ((row, Event(*row)) for row in window["recent"])

@@ -1,8 +1,8 @@
 """The attribution agent: observations in, the state of each (identity, primitive) and its transitions out (rules 5).
 
-The thought, once per observation: read the value, add it to the bounded series, judge the series, and say the state
-(always) and then the transition (only when the state is another one than before). A copy of an observation that is
-still in the series changes nothing and says nothing.
+Per observation: read the value, add it to the bounded series, judge the series, and produce the state (always) and then
+the transition (only where the state changed). A copy of an observation that is still in the series changes nothing and
+produces nothing.
 
 Late observations. State, current value, confidence, count and last_observation_ts are those of the sorted series,
 whatever the order of arrival (equal ts: by arrival). `last_change_ts` is too, while no observation has left the memory
@@ -12,10 +12,12 @@ arrival, and their `ts` is that of the newest observation. Not seen as copies: o
 and of a hash all but its latest one; these count again and change nothing else.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
+from endocrine.agents.attribution.memory import NEW, Memory, Merger
 from endocrine.agents.attribution.mergers import Verdict, merge_categorical, merge_hash, merge_numeric
 from endocrine.agents.attribution.rules import AttributionRules
 from endocrine.agents.attribution.series import add_to_distinct, add_to_window
@@ -25,16 +27,12 @@ from endocrine.agents.contract import Output, State, Trigger
 if TYPE_CHECKING:
     from endocrine.agents.policy.compiled import Policy
 
-NEW: list[Any] = ["", 0, "unknown", 0.0, False, [], [], [], None]
-"""State of a key, a list because it is small and quick: merger (c, n, h), observation count, attribution state,
-last_change_ts, whether that is still the first observation's, then the series (ts, values, marks) and the ts of the
-latest hash dropped by the cap."""
-_MERGERS = {"numeric": "n", "hash": "h"}
+_MERGERS: Mapping[str, Merger] = {"numeric": "n", "hash": "h"}
 
 
 @dataclass(frozen=True)
 class AttributionAgent:
-    """See the module's docstring. State key: identity/primitive."""
+    """See the module's docstring. State key: identity/primitive. State: `Memory`, as a list."""
 
     name: str = "attribution"
     sources: tuple[str, ...] = ("observations",)
@@ -51,8 +49,8 @@ class AttributionAgent:
         ts = observation["ts"]
         document = policy.document
         rules = document.attribution
-        merger = _MERGERS.get(document.primitives.get(primitive, "categorical"), "c")
-        before, count, old, changed, first, stamps, values, marks, dropped = state or NEW
+        merger: Merger = _MERGERS.get(document.primitives.get(primitive, "categorical"), "c")
+        before, count, old, changed, first, stamps, values, marks, dropped = Memory(*state) if state else NEW
         if before != merger:
             # The policy now reads this primitive as another kind: what was kept is of no use to the other merger.
             stamps, values, marks, dropped = [], [], [], None
@@ -92,7 +90,7 @@ class AttributionAgent:
 
         current = shown(current)
         identity = trigger.identity
-        said: dict[str, Any] = {
+        judged: dict[str, Any] = {
             "identity": identity,
             "primitive": primitive,
             "state": new,
@@ -103,8 +101,8 @@ class AttributionAgent:
             "last_observation_ts": stamps[-1],
         }
         if dropped is not None:
-            said["capped"] = True
-        outputs = [Output("attribution-states", identity, said)]
+            judged["capped"] = True
+        outputs = [Output("attribution-states", identity, judged)]
         if new != old:
             change = {
                 "kind": "state_changed",
@@ -118,14 +116,14 @@ class AttributionAgent:
                 "ts": stamps[-1],
             }
             outputs.append(Output("attribution-changes", identity, change))
-        return [merger, count, new, changed, first, stamps, values, marks, dropped], outputs
+        return list(Memory(merger, count, new, changed, first, stamps, values, marks, dropped)), outputs
 
 
-def _judge(merger: str, values: list[Any], rules: AttributionRules) -> Verdict:
+def _judge(merger: Merger, values: list[Any], rules: AttributionRules) -> Verdict:
     return merge_numeric(values, rules) if merger == "n" else merge_categorical(values, rules)
 
 
-def _onset(merger: str, stamps: list[float], values: list[Any], rules: AttributionRules) -> tuple[float, bool]:
+def _onset(merger: Merger, stamps: list[float], values: list[Any], rules: AttributionRules) -> tuple[float, bool]:
     """`last_change_ts` of a series that is kept whole, judged anew from its first observation on."""
     changed, first = stamps[0], True
     old = _judge(merger, values[:1], rules)[0]

@@ -15,8 +15,8 @@ def add_to_window(lists: Lists, ts: float, value: Any, mark: int, most: int) -> 
     """Keep the last `most` observations. One that is older than all of them, when they are full, is not kept."""
     stamps, values, marks = lists
     if not stamps or ts > stamps[-1]:
-        room = 1 - most
-        return [*stamps[room:], ts], [*values[room:], value], [*marks[room:], mark]
+        kept = 1 - most
+        return [*stamps[kept:], ts], [*values[kept:], value], [*marks[kept:], mark]
     at = bisect_right(stamps, ts)
     if _is_copy(lists, at, ts, value, mark):
         return None

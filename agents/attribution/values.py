@@ -33,9 +33,9 @@ def fingerprint(primitive: str, value: Any, longest: int) -> str:
 
 
 def label(primitive: str, value: Any, longest: int) -> Any:
-    """What stands for a value that is only ever compared. `shown` undoes the one wrapping.
+    """Return the label of a value that is only ever compared. `shown` undoes the one wrapping.
 
-    Strings and booleans stand for themselves. A number is wrapped in a list, because Python holds 1 and True for
+    Strings and booleans are their own labels. A number is wrapped in a list, because Python holds 1 and True for
     equal and JSON does not. A list or object becomes its canonical JSON: one opaque label. Over `longest` characters,
     a label is kept as its SHA-256.
     """

@@ -4,18 +4,18 @@ from typing import Any
 
 from endocrine.agents.audit import figures
 from endocrine.agents.audit.collect import TOPICS
-from endocrine.agents.audit.memory import SAFE_INTEGER, Json
+from endocrine.agents.audit.memory import SAFE_INTEGER, Call, Exchange, Json, Turn
 from endocrine.agents.audit.narrative import explained, headline
 
 MODERATION = ("moderation", "guardian_veto")
 
 
-def bundle(identity: str, audit_id: str, turn: Json, status: str, incomplete: list[str]) -> Json:
+def bundle(identity: str, audit_id: str, turn: Turn, status: str, incomplete: list[str]) -> Json:
     """The value of a record of `audits`, without `previous` and `hash`, which the engine adds."""
     modulation = turn["modulation"] or {}
     parameters = modulation.get("parameters")
     calls = sorted(
-        ((name, _told(call)) for name, call in turn["calls"].items()), key=lambda item: (item[1]["ts"], item[0])
+        ((name, _timed(call)) for name, call in turn["calls"].items()), key=lambda item: (item[1]["ts"], item[0])
     )
     incidents = sorted(turn["incidents"].values(), key=lambda incident: (incident["ts"], incident["incident_id"]))
     models = [_model_call(name, exchange) for name, exchange in turn["requests"].items()]
@@ -23,7 +23,7 @@ def bundle(identity: str, audit_id: str, turn: Json, status: str, incomplete: li
     closed, given = turn["closed"], turn.get("given") or {}
     exchanges, known = list(turn["requests"].values()), list(turn["calls"].values())
     streams = {exchange["request"].get("stream") for exchange in exchanges if exchange["request"] is not None}
-    told = {
+    value = {
         "identity": identity,
         "audit_id": audit_id,
         "ts": turn["last"],
@@ -72,23 +72,23 @@ def bundle(identity: str, audit_id: str, turn: Json, status: str, incomplete: li
         "cost": figures.cost(exchanges) if exchanges else None,
         "degraded": figures.degraded(known),
     }
-    told["headline"] = headline(told, turn.get("said_mode"))
-    told["explanation"] = explained(told, turn.get("said_mode"))
-    return told
+    value["headline"] = headline(value, turn.get("said_mode"))
+    value["explanation"] = explained(value, turn.get("said_mode"))
+    return value
 
 
-def _told(call: Json) -> Json:
+def _timed(call: Call) -> Call:
     """A call with a time: its own, its decision's, or that of a result that came alone."""
     result = call["result"]
     if result is None:
         return call
-    told = {**call, "ts": result["ts"] if call["ts"] is None else call["ts"]}
+    timed: Call = {**call, "ts": result["ts"] if call["ts"] is None else call["ts"]}
     if result.get("runner"):
-        return {**told, "runner": result["runner"], "function": call["function"] or result["tool"]}
-    return {**told, "tool": call["tool"] or result["tool"]}
+        return {**timed, "runner": result["runner"], "function": call["function"] or result["tool"]}
+    return {**timed, "tool": call["tool"] or result["tool"]}
 
 
-def _used(name: str, call: Json) -> Json:
+def _used(name: str, call: Call) -> Json:
     result = call["result"] or {}
     return {
         "call_id": name,
@@ -104,7 +104,7 @@ def _used(name: str, call: Json) -> Json:
     }
 
 
-def _blocked(name: str, call: Json) -> Json:
+def _blocked(name: str, call: Call) -> Json:
     result = call["result"] or {}
     return {
         "call_id": call.get("call_id", name),
@@ -120,7 +120,7 @@ def _blocked(name: str, call: Json) -> Json:
     }
 
 
-def _model_call(name: str, exchange: Json) -> Json:
+def _model_call(name: str, exchange: Exchange) -> Json:
     request, reply = exchange["request"] or {}, exchange["reply"] or {}
     either: Any = request or reply
     return {

@@ -1,4 +1,4 @@
-"""What a record adds to its turn. Nothing is kept of prompts, responses, messages and arguments but what is shown."""
+"""Facts that a record adds to its turn. Of prompts, responses, messages and arguments only what is shown is kept."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -9,7 +9,7 @@ from endocrine.agents._shared.prompt_keys import prompt_hmac
 from endocrine.agents._shared.redaction import redact
 from endocrine.agents._shared.summaries import hides_prompt, summary_of
 from endocrine.agents.audit.figures import dollars
-from endocrine.agents.audit.memory import SAFE_INTEGER, Json, counted
+from endocrine.agents.audit.memory import SAFE_INTEGER, Call, Exchange, Json, Turn, counted
 from endocrine.agents.audit.revision import lineage_of, revised
 from endocrine.agents.audit.rules import AuditRules
 from endocrine.agents.contract import Trigger
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from endocrine.agents.policy.compiled import Policy
 
 _QUOTES = re.compile(r"[:\"'`(\[{<\n]")
-"""Where a model's error may begin to repeat what it was sent: only what stands before is kept."""
+"""Where a model's error may begin to repeat what it was sent: only the text before it is kept."""
 
 
-def add(turn: Json, trigger: Trigger, policy: "Policy") -> Json | None:
-    """The turn with what the record says; None where it says nothing new (a copy, a second closing)."""
-    after = _TOPICS[trigger.topic](dict(turn), trigger.value, policy)
+def add(turn: Turn, trigger: Trigger, policy: "Policy") -> Turn | None:
+    """Return the turn with the record's facts; None where it has no new one (a copy, a second closing)."""
+    after = _TOPICS[trigger.topic]({**turn}, trigger.value, policy)
     if after is None:
         return None
     rules = policy.document.audit
@@ -49,9 +49,9 @@ def add(turn: Json, trigger: Trigger, policy: "Policy") -> Json | None:
 
 
 def intervened(
-    turns: dict[str, Json], command: ClearRisk | ApproveTurn | DenyTurn, policy: "Policy"
-) -> dict[str, Json]:
-    """The turns with what an operator asked about them: all of the identity where the command names none.
+    turns: dict[str, Turn], command: ClearRisk | ApproveTurn | DenyTurn, policy: "Policy"
+) -> dict[str, Turn]:
+    """Return the turns with an operator's command about them: all of the identity where the command names none.
 
     An answer about a turn that was not seen held is left out: the modulation agent rejects it.
     """
@@ -62,24 +62,24 @@ def intervened(
         modulation = turn["modulation"]
         if command.kind != "clear_risk" and (modulation is None or modulation["refusal"] != "held"):
             continue
-        known, told = turn.get("interventions", []), {"kind": command.kind, "by": command.by, "ts": command.ts}
+        known, intervention = turn.get("interventions", []), {"kind": command.kind, "by": command.by, "ts": command.ts}
         if len(known) < policy.document.audit.incidents:
-            after[name] = {**turn, "interventions": [*known, told], "last": max(turn["last"], command.ts)}
+            after[name] = {**turn, "interventions": [*known, intervention], "last": max(turn["last"], command.ts)}
         else:
             after[name] = {**turn, "omitted": counted(turn["omitted"], "interventions")}
     return after if after != turns else turns
 
 
 def shown(text: str | None, policy: "Policy") -> str | None:
-    """Free text as it may be shown: redacted and cut."""
+    """Return free text as it may be shown: redacted and truncated."""
     if text is None:
         return None
-    told = str(redact(text, policy.document.gating))
+    redacted = str(redact(text, policy.document.gating))
     limit = policy.document.audit.text_chars
-    return told if len(told) <= limit else told[: limit - 1] + "…"
+    return redacted if len(redacted) <= limit else redacted[: limit - 1] + "…"
 
 
-def _interaction(turn: Json, value: Opened | Closed, policy: "Policy") -> Json | None:
+def _interaction(turn: Turn, value: Opened | Closed, policy: "Policy") -> Turn | None:
     if isinstance(value, Closed):
         if turn["closed"] is not None:
             return None
@@ -92,7 +92,7 @@ def _interaction(turn: Json, value: Opened | Closed, policy: "Policy") -> Json |
         }
         return turn
     if turn["opened"] is not None:
-        return None  # the first opening stands; other content is modulation's to reject
+        return None  # the first opening counts; modulation rejects another with other content
     rules, gating = policy.document.audit, policy.document.gating
     turn["opened"] = {
         "ts": value.ts,
@@ -110,7 +110,7 @@ def _interaction(turn: Json, value: Opened | Closed, policy: "Policy") -> Json |
     return turn
 
 
-def _modulation(turn: Json, value: Modulation, policy: "Policy") -> Json | None:
+def _modulation(turn: Turn, value: Modulation, policy: "Policy") -> Turn | None:
     before = turn["modulation"]
     if before is not None and value.revision <= before["revision"]:
         return None
@@ -151,7 +151,7 @@ def _modulation(turn: Json, value: Modulation, policy: "Policy") -> Json | None:
     return turn
 
 
-_CALL: Json = {
+_CALL: Call = {
     "seen": False,
     "function": None,
     "tool": None,
@@ -165,23 +165,32 @@ _CALL: Json = {
 }
 
 
-def _known(turn: Json, kind: str, name: str, empty: Json, limit: int) -> Json | None:
-    """What is known of a call or a request under its id; None where there are too many already."""
-    known: Json | None = turn[kind].get(name)
-    if known is None and len(turn[kind]) < limit:
-        known = dict(empty)
+def _known_call(turn: Turn, name: str, policy: "Policy") -> Call | None:
+    """Return what is known of a call under its id; None where there are too many already."""
+    known = turn["calls"].get(name)
+    if known is None and len(turn["calls"]) < policy.document.audit.calls:
+        return {**_CALL}
     return known
 
 
-def _call(turn: Json, value: ToolCall, policy: "Policy") -> Json | None:
-    known = _known(turn, "calls", value.call_id, _CALL, policy.document.audit.calls)
+def _known_exchange(turn: Turn, name: str, policy: "Policy") -> Exchange | None:
+    """Return what is known of a request under its id; None where there are too many already."""
+    known = turn["requests"].get(name)
+    if known is None and len(turn["requests"]) < policy.document.audit.requests:
+        return {**_EXCHANGE}
+    return known
+
+
+def _call(turn: Turn, value: ToolCall, policy: "Policy") -> Turn | None:
+    known = _known_call(turn, value.call_id, policy)
     if known is None:
         turn["omitted"] = counted(turn["omitted"], "calls")
         return turn
     if known["seen"]:
-        return None  # the first stands; other content is the gate's to reject
+        return None  # the first counts; the gate rejects another with other content
     rules = policy.document
-    told = {
+    call: Call = {
+        **known,
         "seen": True,
         "function": shown(value.tool, policy),
         "step": value.step,
@@ -189,41 +198,42 @@ def _call(turn: Json, value: ToolCall, policy: "Policy") -> Json | None:
         "arguments": summary_of(value, policy) if rules.audit.include_arguments else None,
     }
     if value.runner is not None:
-        told["runner"] = value.runner
-    turn["calls"] = {**turn["calls"], value.call_id: {**known, **told}}
+        call["runner"] = value.runner
+    turn["calls"] = {**turn["calls"], value.call_id: call}
     return turn
 
 
-def _decision(turn: Json, value: ToolDecision, policy: "Policy") -> Json | None:
+def _decision(turn: Turn, value: ToolDecision, policy: "Policy") -> Turn | None:
     # A conflict is about a second call under the id. Where the first one is decided it has an entry of its own; else it
     # is all that is known, until the first one's decision comes.
     conflict, first = value.reason == "conflicting_call", turn["calls"].get(value.call_id, _CALL)
     apart = conflict and first["decision"] is not None and first["reason"] != "conflicting_call"
     name = f"conflicting {value.call_id}" if apart else value.call_id
-    known = _known(turn, "calls", name, _CALL, policy.document.audit.calls)
+    known = _known_call(turn, name, policy)
     if known is None:
         turn["omitted"] = counted(turn["omitted"], "decisions")
         return turn
     if known["decision"] in ("allowed", "denied") and (conflict or known["reason"] != "conflicting_call"):
         return None
-    told: Json = {
+    call: Call = {
+        **known,
         "tool": value.tool,
         "decision": value.decision,
         "reason": value.reason,
         "incident_id": value.incident_id,
         "function": shown(value.function, policy),
+        "runner": value.runner,  # whatever the call itself has
     }
-    told["runner"] = value.runner  # whatever the call itself says
     if not known["seen"]:
-        told["ts"] = value.ts
+        call["ts"] = value.ts
     if apart:
-        told["call_id"] = value.call_id
-    turn["calls"] = {**turn["calls"], name: {**known, **told}}
+        call["call_id"] = value.call_id
+    turn["calls"] = {**turn["calls"], name: call}
     return turn
 
 
-def _result(turn: Json, value: ToolResult, policy: "Policy") -> Json | None:
-    known = _known(turn, "calls", value.call_id, _CALL, policy.document.audit.calls)
+def _result(turn: Turn, value: ToolResult, policy: "Policy") -> Turn | None:
+    known = _known_call(turn, value.call_id, policy)
     if known is None:
         turn["omitted"] = counted(turn["omitted"], "results")
         return turn
@@ -231,7 +241,7 @@ def _result(turn: Json, value: ToolResult, policy: "Policy") -> Json | None:
         return None
     # Whoever ran our own search may have put the prompt there; the call's own summary is shown then.
     hidden = not policy.document.audit.include_arguments or hides_prompt(value.audit_id, value.call_id, policy)
-    result = {
+    result: Json = {
         "tool": value.tool,
         "status": value.status,
         "duration_ms": value.duration_ms,
@@ -247,13 +257,13 @@ def _result(turn: Json, value: ToolResult, policy: "Policy") -> Json | None:
     return turn
 
 
-def _incident(turn: Json, value: Incident, policy: "Policy") -> Json | None:
+def _incident(turn: Turn, value: Incident, policy: "Policy") -> Turn | None:
     if value.incident_id in turn["incidents"]:
         return None
     if len(turn["incidents"]) >= policy.document.audit.incidents:
         turn["omitted"] = counted(turn["omitted"], "incidents")
         return turn
-    told = {
+    incident = {
         "incident_id": value.incident_id,
         "kind": value.kind,
         "attempted": shown(value.attempted, policy),
@@ -262,21 +272,21 @@ def _incident(turn: Json, value: Incident, policy: "Policy") -> Json | None:
         "prompt_hmac": value.prompt_hmac,
         "ts": value.ts,
     }
-    turn["incidents"] = {**turn["incidents"], value.incident_id: told}
+    turn["incidents"] = {**turn["incidents"], value.incident_id: incident}
     return turn
 
 
-_EXCHANGE: Json = {"request": None, "reply": None}
+_EXCHANGE: Exchange = {"request": None, "reply": None}
 
 
-def _request(turn: Json, value: ModelRequest, policy: "Policy") -> Json | None:
-    known = _known(turn, "requests", value.request_id, _EXCHANGE, policy.document.audit.requests)
+def _request(turn: Turn, value: ModelRequest, policy: "Policy") -> Turn | None:
+    known = _known_exchange(turn, value.request_id, policy)
     if known is None:
         turn["omitted"] = counted(turn["omitted"], "requests")
         return turn
     if known["request"] is not None:
         return None
-    told = {
+    request = {
         "step": value.step,
         "model": value.model,
         "parameters": sent(value.parameters, policy.document.audit),
@@ -285,18 +295,18 @@ def _request(turn: Json, value: ModelRequest, policy: "Policy") -> Json | None:
         "purpose": value.purpose,
         "stream": value.stream,
     }
-    turn["requests"] = {**turn["requests"], value.request_id: {**known, "request": told}}
+    turn["requests"] = {**turn["requests"], value.request_id: {**known, "request": request}}
     return turn
 
 
-def _reply(turn: Json, value: ModelReply, policy: "Policy") -> Json | None:
-    known = _known(turn, "requests", value.request_id, _EXCHANGE, policy.document.audit.requests)
+def _reply(turn: Turn, value: ModelReply, policy: "Policy") -> Turn | None:
+    known = _known_exchange(turn, value.request_id, policy)
     if known is None:
         turn["omitted"] = counted(turn["omitted"], "replies")
         return turn
     if known["reply"] is not None:
         return None
-    told = {
+    reply = {
         "step": value.step,
         "model": value.model[: policy.document.audit.text_chars],
         "status": value.status,
@@ -308,7 +318,7 @@ def _reply(turn: Json, value: ModelReply, policy: "Policy") -> Json | None:
         "error": None if value.error is None else shown(_QUOTES.split(value.error, maxsplit=1)[0].strip(), policy),
         "ts": value.ts,
     }
-    turn["requests"] = {**turn["requests"], value.request_id: {**known, "reply": told}}
+    turn["requests"] = {**turn["requests"], value.request_id: {**known, "reply": reply}}
     return turn
 
 
@@ -328,7 +338,7 @@ def _harmless(parameters: Mapping[str, Any], name: str, rules: AuditRules) -> bo
     return value is None or (isinstance(value, float) and isfinite(value))
 
 
-_TOPICS: Mapping[str, Callable[[Json, Any, "Policy"], Json | None]] = {
+_TOPICS: Mapping[str, Callable[[Turn, Any, "Policy"], Turn | None]] = {
     "interactions": _interaction,
     "modulations": _modulation,
     "tool-calls": _call,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from endocrine.agents.audit.memory import SAFE_INTEGER, Json
+from endocrine.agents.audit.memory import SAFE_INTEGER, Call, Exchange, Json
 from endocrine.agents.conversation.capabilities import ModelRules
 from endocrine.schemas.models import ModelReply
 
@@ -22,7 +22,7 @@ def dollars(reply: ModelReply, rules: ModelRules) -> float | None:
     return round(spent / _MILLION, _DIGITS)
 
 
-def latency(opened: Json | None, closed: Json | None, exchanges: Iterable[Json], calls: Iterable[Json]) -> Json:
+def latency(opened: Json | None, closed: Json | None, exchanges: Iterable[Exchange], calls: Iterable[Call]) -> Json:
     """Return milliseconds in all and by model step. exchanges: {request, reply}; calls: with their results."""
     total = None
     if opened is not None and closed is not None:
@@ -41,7 +41,7 @@ def latency(opened: Json | None, closed: Json | None, exchanges: Iterable[Json],
     return {"total": total, "steps": steps}
 
 
-def tokens(exchanges: Iterable[Json]) -> list[Json]:
+def tokens(exchanges: Iterable[Exchange]) -> list[Json]:
     """Return the tokens of each model step, and those by which its tools made the next prompt longer."""
     spent: dict[int, list[int]] = {}
     answers: dict[int, tuple[int, int]] = {}
@@ -54,17 +54,17 @@ def tokens(exchanges: Iterable[Json]) -> list[Json]:
         so_far[0], so_far[1] = so_far[0] + usage[0], so_far[1] + usage[1]
         if request.get("purpose") in _ANSWER:
             answers[reply["step"]] = usage
-    told = []
+    by_step = []
     for step, (tokens_in, tokens_out) in sorted(spent.items()):
         grown = None
         if step in answers and step + 1 in answers:
             grown = max(0, answers[step + 1][0] - sum(answers[step]))
         model = {"input_tokens": min(tokens_in, SAFE_INTEGER), "output_tokens": min(tokens_out, SAFE_INTEGER)}
-        told.append({"step": step, "model": model, "tools": grown})
-    return told
+        by_step.append({"step": step, "model": model, "tools": grown})
+    return by_step
 
 
-def cost(exchanges: Iterable[Json]) -> Json:
+def cost(exchanges: Iterable[Exchange]) -> Json:
     """Return what the replies cost, in all and by the model that answered."""
     models: dict[str, float | None] = {}
     for reply in (exchange["reply"] for exchange in exchanges if exchange["reply"] is not None):
@@ -78,7 +78,7 @@ def cost(exchanges: Iterable[Json]) -> Json:
     }
 
 
-def degraded(calls: Iterable[Json]) -> list[str]:
+def degraded(calls: Iterable[Call]) -> list[str]:
     """Return the tools of ours with a breaker open: the gate's, or that of what runs them."""
     found: set[Any] = set()
     for call in calls:

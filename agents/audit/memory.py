@@ -1,27 +1,100 @@
-"""What the audit remembers of one identity: a JSON object of bounded size. All functions return new values.
+"""State of the audit agent for one identity: a JSON object of bounded size. All functions return new values."""
 
-open:    {audit_id: turn}   turns without their bundle, and late facts of those that have one; oldest first
-audited: [[audit_id, opening seen, closing seen, supplements, mode]]   turns with their bundle, oldest first; the mode
-      is the last that was said, null where none was; older entries have none
-
-turn: {supplement, since, last, opened, closed, modulation, revisions, signals, calls, incidents, requests, policies,
-       records, omitted, interventions, said_mode, given?}
-      supplement: 0, or the number of the supplement its facts will make; since, last: event time of the first fact
-      that was seen, and the latest event time of all; the rest as `endocrine.agents.audit.collect` fills it in
-"""
-
-from typing import Any
+from typing import Any, NamedTuple, NotRequired, TypedDict
 
 from endocrine.agents.audit.rules import AuditRules
 
 Json = dict[str, Any]
-EMPTY: Json = {"open": {}, "audited": []}
+"""A part of a record."""
+Row = list[Any]
+"""A JSON array with the fields of `Audited`."""
+
+
+class Call(TypedDict):
+    """What is known of a tool call."""
+
+    seen: bool
+    """Whether the call itself was read."""
+    function: str | None
+    tool: str | None
+    step: int | None
+    ts: float | None
+    arguments: str | None
+    """Its summary, if the policy includes that."""
+    decision: str | None
+    reason: str | None
+    incident_id: str | None
+    result: Json | None
+    runner: NotRequired[str | None]
+    call_id: NotRequired[str]
+    """Of a conflicting call that has an entry of its own."""
+
+
+class Exchange(TypedDict):
+    """A model request and its reply."""
+
+    request: Json | None
+    reply: Json | None
+
+
+class Turn(TypedDict):
+    """What is known of a turn."""
+
+    supplement: int
+    """0, or the number of the supplement its facts will make."""
+    since: float
+    """Event time of the first fact that was read, seconds."""
+    last: float
+    """Latest event time of all, seconds."""
+    opened: Json | None
+    closed: Json | None
+    modulation: Json | None
+    """Its latest revision."""
+    revisions: list[Json]
+    signals: list[Json]
+    calls: dict[str, Call]
+    incidents: dict[str, Json]
+    requests: dict[str, Exchange]
+    policies: list[str]
+    records: dict[str, list[str]]
+    """Ids of its records by topic."""
+    omitted: dict[str, int]
+    """Facts beyond the bounds, counted by kind."""
+    interventions: NotRequired[list[Json]]
+    said_mode: NotRequired[str | None]
+    """The mode that its bundle gave."""
+    given: NotRequired[Json]
+    """What its application gave on opening."""
+
+
+class Audited(NamedTuple):
+    """A turn that has its bundle."""
+
+    audit_id: str
+    opened: bool
+    """Whether its opening was read."""
+    closed: bool
+    supplements: int
+    mode: str | None = None
+    """The last that was produced; absent in rows of earlier versions."""
+
+
+class AuditState(TypedDict):
+    """What is remembered of one identity."""
+
+    open: dict[str, Turn]
+    """Turns without their bundle, and late facts of those that have one; oldest first."""
+    audited: list[Row]
+    """`Audited` turns, oldest first."""
+
+
+EMPTY: AuditState = {"open": {}, "audited": []}
 SAFE_INTEGER = 2**53 - 1
 """Larger integers have no canonical form (RFC 8785): a bundle that held one could not be hashed."""
 
 
-def fresh(supplement: int, ts: float, said_mode: str | None = None) -> Json:
-    """A turn of which nothing is known yet. said_mode: what a bundle said already."""
+def new_turn(supplement: int, ts: float, said_mode: str | None = None) -> Turn:
+    """Return a turn of which nothing is known yet. said_mode: the mode that its bundle gave."""
     return {
         "supplement": supplement,
         "since": ts,
@@ -42,30 +115,31 @@ def fresh(supplement: int, ts: float, said_mode: str | None = None) -> Json:
     }
 
 
-def find(audited: list[Any], audit_id: str) -> list[Any] | None:
-    """The entry of a turn that has its bundle; None where it has none, or too long ago."""
-    return next((entry for entry in reversed(audited) if entry[0] == audit_id), None)
+def find(audited: list[Row], audit_id: str) -> Audited | None:
+    """Return the entry of a turn that has its bundle; None where it has none, or too long ago."""
+    at = _place(audited, audit_id)
+    return None if at is None else Audited(*audited[at])
 
 
-def remembered(audited: list[Any], audit_id: str, turn: Json, rules: AuditRules) -> list[Any]:
-    """`audited` after a bundle or a supplement was said."""
+def remembered(audited: list[Row], audit_id: str, turn: Turn, rules: AuditRules) -> list[Row]:
+    """Return `audited` after a bundle or a supplement was produced."""
     modulation = turn["modulation"]
     mode = turn.get("said_mode") if modulation is None else modulation["mode"]
-    entry = [audit_id, turn["opened"] is not None, turn["closed"] is not None, turn["supplement"], mode]
-    before = find(audited, audit_id)
-    if before is None:
-        return [*audited, entry][-rules.audited_turns :]
-    merged = [audit_id, before[1] or entry[1], before[2] or entry[2], *entry[3:]]
-    return [merged if one is before else one for one in audited]
+    entry = Audited(audit_id, turn["opened"] is not None, turn["closed"] is not None, turn["supplement"], mode)
+    at = _place(audited, audit_id)
+    if at is None:
+        return [*audited, list(entry)][-rules.audited_turns :]
+    before = Audited(*audited[at])
+    merged = entry._replace(opened=before.opened or entry.opened, closed=before.closed or entry.closed)
+    return [*audited[:at], list(merged), *audited[at + 1 :]]
 
 
-def said_mode(entry: list[Any] | None) -> str | None:
-    """The mode that a turn's bundle gave; None where it gave none, or has none yet."""
-    return entry[4] if entry is not None and len(entry) > 4 else None
+def _place(audited: list[Row], audit_id: str) -> int | None:
+    return next((at for at in reversed(range(len(audited))) if Audited(*audited[at]).audit_id == audit_id), None)
 
 
-def oldest(turns: dict[str, Json]) -> str:
-    """Which turn goes when there are too many: the oldest that was never seen opened, else the oldest.
+def oldest(turns: dict[str, Turn]) -> str:
+    """Return which turn goes when there are too many: the oldest that was never seen opened, else the oldest.
 
     The newest stays: its opening may only be late.
     """
@@ -83,8 +157,8 @@ def micros(ts: float) -> int:
     return round(ts * 1e6)
 
 
-def missing(turn: Json) -> list[str]:
-    """What is expected and has not come, in words; empty when the turn's bundle can be said.
+def missing(turn: Turn) -> list[str]:
+    """Return what is expected and has not come, for a person; empty when the turn's bundle can be produced.
 
     A supplement waits only for what its own facts lead to: where they come from is in the bundle.
     """
@@ -115,20 +189,20 @@ def missing(turn: Json) -> list[str]:
     return wanted
 
 
-def overdue(turn: Json, ts: float, rules: AuditRules) -> bool:
+def overdue(turn: Turn, ts: float, rules: AuditRules) -> bool:
     """Whether what is missing was waited for long enough at event time `ts`; never while the turn is open."""
     if turn["supplement"]:
         began = turn["since"]
     elif turn["closed"] is not None:
         began = turn["closed"]["ts"]
-    elif is_refused(turn):
+    elif turn["modulation"] is not None and is_refused(turn):
         began = turn["modulation"]["ts"]
     else:
         return False
-    return micros(ts) >= micros(began) + rules.grace_ms * 1000
+    return bool(micros(ts) >= micros(began) + rules.grace_ms * 1000)
 
 
-def is_refused(turn: Json) -> bool:
+def is_refused(turn: Turn) -> bool:
     """Whether the turn was refused for good; a held one still waits for a person."""
     modulation = turn["modulation"]
-    return modulation is not None and not modulation["admitted"] and modulation["refusal"] != "held"
+    return bool(modulation is not None and not modulation["admitted"] and modulation["refusal"] != "held")

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from endocrine.agents._shared.clock import forward
 from endocrine.agents.bonds.cap import check_cap
-from endocrine.agents.bonds.entry import Json, exceeds_by, new_entry, note_line, ratchet, read_entry, touched
+from endocrine.agents.bonds.entry import Entry, exceeds_by, note_line, ratchet, read_entry, touched
+from endocrine.agents.bonds.memory import BondState, new_state
 from endocrine.agents.contract import Output, Reject, State, Trigger
 from endocrine.schemas.bonds import Detection
 from endocrine.schemas.commands import AddNote, SetCap
@@ -26,11 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Bonds:
-    """State key: the identity. State: `{entry, commands, clock, held}`.
-
-    commands: ids of recent commands, oldest first. clock: latest event time of a message, seconds, or null. held:
-    audit_ids of turns that wait for a person, oldest first.
-    """
+    """State key: the identity. State: `BondState`."""
 
     name: str = "bonds"
     sources: tuple[str, ...] = ("detections", "commands", "modulations")
@@ -47,20 +44,21 @@ class Bonds:
             return _modulation(state, trigger, policy)
         if trigger.topic == "commands" and not isinstance(value, SetCap | AddNote):
             return state, []
-        known: Json = state or {"entry": new_entry(trigger.identity, value.ts), "commands": []}
+        known: BondState = state or new_state(trigger.identity, value.ts)
         if trigger.topic == "commands" and trigger.id in known["commands"]:
             return state, []
         entry, events = _APPLY[trigger.topic](read_entry(known["entry"]), trigger, policy)
         commands = known["commands"]
         if trigger.topic == "commands":
             commands = [*commands, trigger.id][-policy.document.bonds.commands_remembered :]
-        return {**known, "entry": entry, "commands": commands}, [*events, Output("bonds", trigger.identity, entry)]
+        after: BondState = {**known, "entry": entry, "commands": commands}
+        return after, [*events, Output("bonds", trigger.identity, entry)]
 
 
 AGENT = Bonds()
 
 
-def _detection(entry: Json, trigger: Trigger, policy: "Policy") -> tuple[Json, list[Output]]:
+def _detection(entry: Entry, trigger: Trigger, policy: "Policy") -> tuple[Entry, list[Output]]:
     seen: Detection = trigger.value
     rules = policy.document.bonds
     peaks = ratchet(entry["peak_nodes"], seen.ulm)
@@ -69,11 +67,19 @@ def _detection(entry: Json, trigger: Trigger, policy: "Policy") -> tuple[Json, l
             "too_many_nodes",
             f"ulm: with this detection {len(peaks)} nodes would have a peak, expected at most {rules.nodes_kept}",
         )
-    events, changes = [], {}
+    events: list[Output] = []
+    after: Entry = {
+        **entry,
+        "archetype": seen.childhood_archetype,
+        "turn_count": seen.turn_count,
+        "peak_nodes": peaks,
+        "risk_level": seen.risk_level,
+        "egg_status": seen.egg_status,
+    }
     if seen.phase != entry["phase"]:
         detail = f"phase {entry['phase']} -> {seen.phase}"
         events.append(_event(trigger, "phase_transition", detail, entry["phase"], seen.phase))
-        changes = {"phase": seen.phase, "prev_phase": entry["phase"], "phase_entered_at": seen.ts}
+        after = {**after, "phase": seen.phase, "prev_phase": entry["phase"], "phase_entered_at": seen.ts}
     if seen.risk_level != entry["risk_level"]:
         detail = f"risk {entry['risk_level']} -> {seen.risk_level}"
         events.append(_event(trigger, "risk_change", detail, entry["risk_level"], seen.risk_level))
@@ -81,31 +87,24 @@ def _detection(entry: Json, trigger: Trigger, policy: "Policy") -> tuple[Json, l
         peak = entry["peak_nodes"].get(node, 0.0)
         if exceeds_by(activation, peak, rules.spike):
             events.append(_event(trigger, "ulm_spike", f"{node} {peak} -> {activation}", peak, activation))
-    changes |= {
-        "archetype": seen.childhood_archetype,
-        "turn_count": seen.turn_count,
-        "peak_nodes": peaks,
-        "risk_level": seen.risk_level,
-        "egg_status": seen.egg_status,
-    }
-    return touched(entry, seen.ts, **changes), events
+    return touched(after, seen.ts), events
 
 
-def _command(entry: Json, trigger: Trigger, policy: "Policy") -> tuple[Json, list[Output]]:
+def _command(entry: Entry, trigger: Trigger, policy: "Policy") -> tuple[Entry, list[Output]]:
     command: SetCap | AddNote = trigger.value
     if isinstance(command, SetCap):
         old = entry["daily_msg_cap"]
         detail = f"daily_msg_cap {old} -> {command.cap} by {command.by}"
-        changes: Json = {"daily_msg_cap": command.cap}
+        after: Entry = {**entry, "daily_msg_cap": command.cap}
         event = _event(trigger, "admin_action", detail, old, command.cap)
     else:
         note = note_line(command.text, command.ts)
-        changes = {"notes": [*entry["notes"], note][-policy.document.bonds.notes_kept :]}
+        after = {**entry, "notes": [*entry["notes"], note][-policy.document.bonds.notes_kept :]}
         event = _event(trigger, "admin_action", f"note added by {command.by}", None, note)
-    return touched(entry, command.ts, **changes), [event]
+    return touched(after, command.ts), [event]
 
 
-def _modulation(state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
+def _modulation(state: BondState | None, trigger: Trigger, policy: "Policy") -> tuple[BondState | None, list[Output]]:
     """One message more where a turn is admitted for the first time, by revision 0 or by the end of its hold."""
     value: Modulation = trigger.value
     held: list[str] = [] if state is None else state.get("held", [])
@@ -113,7 +112,7 @@ def _modulation(state: State, trigger: Trigger, policy: "Policy") -> tuple[State
     waits = not value.admitted and value.refusal == "held"
     if not (waited and not waits) and not (first and (value.admitted or waits)):
         return state, []
-    known: Json = state or {"entry": new_entry(trigger.identity, value.ts), "commands": []}
+    known = state or new_state(trigger.identity, value.ts)
     clock = forward(known.get("clock"), value.ts)
     held = [audit_id for audit_id in held if audit_id != value.audit_id]
     if waits:
@@ -124,7 +123,7 @@ def _modulation(state: State, trigger: Trigger, policy: "Policy") -> tuple[State
     return {**known, "entry": entry, "clock": clock, "held": held}, outputs
 
 
-def _message(entry: Json, trigger: Trigger, clock: float, policy: "Policy") -> Json:
+def _message(entry: Entry, trigger: Trigger, clock: float, policy: "Policy") -> Entry:
     """The entry after a message; one that waits for a person begins a new day where that is due, and is not counted."""
     check = check_cap(
         entry["daily_msg_cap"],
@@ -135,7 +134,8 @@ def _message(entry: Json, trigger: Trigger, clock: float, policy: "Policy") -> J
     )
     if not trigger.value.admitted:
         return {**entry, "daily_msg_count": check.count, "daily_msg_reset_at": check.reset_at}
-    return touched(entry, trigger.value.ts, daily_msg_count=check.count + 1, daily_msg_reset_at=check.reset_at)
+    counted: Entry = {**entry, "daily_msg_count": check.count + 1, "daily_msg_reset_at": check.reset_at}
+    return touched(counted, trigger.value.ts)
 
 
 _APPLY = {"detections": _detection, "commands": _command}

@@ -1,27 +1,45 @@
 """The bond entry of one user: reading any stored form, and the parts of its changes (rules, section 6).
 
-An entry is a JSON object with the fields of `schemas.bonds.Bond`, in that order. All functions return new values.
+All functions return new values.
 """
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypedDict, cast
 
 from endocrine.schemas.bonds import Bond
 
-Json = dict[str, Any]
+
+class Entry(TypedDict):
+    """The fields of `schemas.bonds.Bond`, in that order."""
+
+    user_id: str
+    phase: str
+    prev_phase: str
+    archetype: str
+    phase_entered_at: float
+    turn_count: int
+    peak_nodes: dict[str, float]
+    risk_level: str
+    daily_msg_cap: int
+    daily_msg_count: int
+    daily_msg_reset_at: float
+    egg_status: str
+    notes: list[str]
+    last_updated: float
+
 
 _FLOATS = ("phase_entered_at", "daily_msg_reset_at", "last_updated")
 _MOST_NOTES: int = next(rule.max_length for rule in Bond.model_fields["notes"].metadata if hasattr(rule, "max_length"))
 
 
-def new_entry(user_id: str, ts: float) -> Json:
+def new_entry(user_id: str, ts: float) -> Entry:
     """The defaults, stamped with the event time of what created the entry."""
-    return Bond(user_id=user_id, phase_entered_at=ts, last_updated=ts).model_dump()
+    return cast(Entry, Bond(user_id=user_id, phase_entered_at=ts, last_updated=ts).model_dump())
 
 
-def read_entry(stored: Mapping[str, Any]) -> Json:
+def read_entry(stored: Mapping[str, Any]) -> Entry:
     """A whole entry from a partial or older stored form.
 
     A field that is missing or null takes its default, a field this version does not know is dropped, whole numbers pass
@@ -35,7 +53,7 @@ def read_entry(stored: Mapping[str, Any]) -> Json:
         known["peak_nodes"] = {node: _as_float(peak) for node, peak in known["peak_nodes"].items()}
     if isinstance(known.get("notes"), list):
         known["notes"] = known["notes"][-_MOST_NOTES:]
-    return Bond.model_validate(known).model_dump()
+    return cast(Entry, Bond.model_validate(known).model_dump())
 
 
 def exceeds_by(activation: float, peak: float, margin: float) -> bool:
@@ -57,9 +75,9 @@ def note_line(text: str, ts: float) -> str:
     return f"{datetime.fromtimestamp(ts, tz=UTC):%Y-%m-%d %H:%M} {text}"
 
 
-def touched(entry: Json, ts: float, **changes: Any) -> Json:
-    """The entry with changes; `last_updated` never goes back, even when something older arrives late."""
-    return {**entry, **changes, "last_updated": max(entry["last_updated"], ts)}
+def touched(entry: Entry, ts: float) -> Entry:
+    """Return the entry changed at `ts`; `last_updated` never goes back, even when something older arrives late."""
+    return {**entry, "last_updated": max(entry["last_updated"], ts)}
 
 
 def _as_float(value: Any) -> Any:

@@ -1,27 +1,77 @@
-"""What feedback remembers of one identity: a JSON object of bounded size. All functions return new values.
+"""State of the feedback agent for one identity: a JSON object of bounded size. All functions return new values.
 
-cards:     [[ts, card, rating, known, intents]]  those that count, by event time, equal times by arrival
-diverging: [[ts, card, clock]]                   those that diverge, likewise; emptied when the lock is released
-turns:     {audit_id: turn}                      recent turns, the one first heard of first
-locked:    bool
-clock:     latest event time of a card so far, or null; a diverging card has it as it was with that card
-releases:  [command id]                          recent releases, oldest first
-
-card: a short digest of the card's id. Notes, tags and hashes are not kept.
-turn: {revision, mode, allowlist, incident}; revision -1 where only an incident told of the turn
+Rows are JSON arrays; `Card` and `DivergingCard` name their fields. Notes, tags and hashes are not kept.
 """
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple, NotRequired, TypedDict
 
 from endocrine.schemas.modulations import Modulation
 from endocrine.schemas.tools import Incident
+from endocrine.schemas.vocabulary import Mode
 
-Json = dict[str, Any]
+Row = list[Any]
+"""A JSON array with the fields of `Card` or `DivergingCard`."""
 
-EMPTY: Mapping[str, Any] = {"cards": [], "diverging": [], "turns": {}, "locked": False, "releases": [], "clock": None}
+
+class Card(NamedTuple):
+    """A feedback card that counts."""
+
+    ts: float
+    """Event time, seconds."""
+    key: str
+    """Short digest of the card's id (`card_key`)."""
+    rating: int
+    known: bool
+    """Whether its turn was known when it arrived."""
+    intents: dict[str, int]
+
+
+class DivergingCard(NamedTuple):
+    """A card that diverges from what safety did."""
+
+    ts: float
+    """Event time, seconds."""
+    key: str
+    clock: float | None = None
+    """Latest event time of a card when it arrived, seconds; absent in rows of earlier versions."""
+
+
+class Turn(TypedDict):
+    """What is known of a turn."""
+
+    revision: int
+    """-1 where only an incident named the turn."""
+    mode: Mode
+    allowlist: list[str]
+    incident: bool
+
+
+class FeedbackState(TypedDict):
+    """What is remembered of one identity."""
+
+    cards: list[Row]
+    """`Card`s that count, by event time, equal times by arrival."""
+    diverging: list[Row]
+    """`DivergingCard`s, in the same order; emptied when the lock is released."""
+    turns: dict[str, Turn]
+    """Recent turns by audit_id, the one first seen first."""
+    locked: bool
+    releases: list[str]
+    """Ids of recent `release_lock` commands, oldest first."""
+    clock: NotRequired[float | None]
+    """Latest event time of a card so far, seconds; absent in states of earlier versions."""
+
+
+EMPTY: FeedbackState = {
+    "cards": [],
+    "diverging": [],
+    "turns": {},
+    "locked": False,
+    "releases": [],
+    "clock": None,
+}
 
 
 def card_key(card_id: str) -> str:
@@ -29,18 +79,18 @@ def card_key(card_id: str) -> str:
     return hashlib.blake2b(card_id.encode("utf-8", "surrogatepass"), digest_size=10).hexdigest()
 
 
-def insert(rows: list[Any], row: list[Any], most: int) -> list[Any]:
-    """The rows with one more, by event time (first field), after its equals; only the latest `most` are kept."""
+def insert(rows: list[Row], row: Row, most: int) -> list[Row]:
+    """Return the rows with one more, by event time (first field), after its equals; only the latest `most` are kept."""
     at = bisect_right(rows, row[0], key=lambda other: other[0])
     return [*rows[:at], row, *rows[at:]][-most:]
 
 
-def heard_modulation(turns: Json, modulation: Modulation, most: int) -> Json:
-    """The turns with what a modulation says; an older revision than the one known says nothing."""
+def with_modulation(turns: dict[str, Turn], modulation: Modulation, most: int) -> dict[str, Turn]:
+    """Return the turns with a modulation; unchanged where its revision is not newer than the known one."""
     known = turns.get(modulation.audit_id)
     if known is not None and modulation.revision <= known["revision"]:
         return turns
-    turn = {
+    turn: Turn = {
         "revision": modulation.revision,
         "mode": modulation.mode,
         "allowlist": list(modulation.parameters.tool_allowlist),
@@ -49,14 +99,20 @@ def heard_modulation(turns: Json, modulation: Modulation, most: int) -> Json:
     return _latest({**turns, modulation.audit_id: turn}, most)
 
 
-def heard_incident(turns: Json, incident: Incident, most: int) -> Json:
-    """The turns with one marked; a turn not heard of before is as the incident's snapshot says."""
+def with_incident(turns: dict[str, Turn], incident: Incident, most: int) -> dict[str, Turn]:
+    """Return the turns with one marked; a turn not known before is taken from the incident's snapshot."""
     audit_id, snapshot = incident.audit_id, incident.params_snapshot
     if audit_id is None or incident.kind == "drift_lock":
         return turns  # our own alarm is about the cards: were it an incident of the turn, it would feed itself
-    known = turns.get(audit_id) or {"revision": -1, "mode": snapshot.mode, "allowlist": list(snapshot.allowlist)}
-    return _latest({**turns, audit_id: {**known, "incident": True}}, most)
+    known = turns.get(audit_id)
+    turn: Turn = {
+        "revision": -1 if known is None else known["revision"],
+        "mode": snapshot.mode if known is None else known["mode"],
+        "allowlist": list(snapshot.allowlist) if known is None else known["allowlist"],
+        "incident": True,
+    }
+    return _latest({**turns, audit_id: turn}, most)
 
 
-def _latest(turns: Json, most: int) -> Json:
+def _latest(turns: dict[str, Turn], most: int) -> dict[str, Turn]:
     return dict(list(turns.items())[-most:])

@@ -1,4 +1,4 @@
-"""The style table: what the last cards of one identity amount to (rules, section 3)."""
+"""The style table: the sums of the last cards of one identity (rules, section 3)."""
 
 from collections.abc import Sequence
 from math import fsum
@@ -20,7 +20,7 @@ class Nudges(NamedTuple):
 
 
 def nudges(newest_first: Sequence[int], rules: FeedbackRules) -> Nudges:
-    """The nudges that ratings (1 to 5) amount to; none give none.
+    """Return the nudges of ratings (1 to 5); without ratings all are 0.
 
     d is the weighted mean of `rating - neutral`, the card with i newer ones weighing `decay ** i`, in stars.
     """

@@ -23,8 +23,8 @@ from endocrine.agents._shared.clock import forward
 from endocrine.agents._shared.prompt_keys import prompt_hmac
 from endocrine.agents.contract import Output, Reject, State, Trigger
 from endocrine.agents.gating import application, approvals, calls, limits, memory, moments, sequences
-from endocrine.agents.gating.decide import NAME, answer, question_of
-from endocrine.agents.gating.memory import Json
+from endocrine.agents.gating.decide import NAME, decide, pending_call
+from endocrine.agents.gating.memory import GatingState, Turn
 from endocrine.schemas.commands import Approve, Deny
 from endocrine.schemas.interactions import Opened
 from endocrine.schemas.modulations import Modulation
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Gating:
-    """State key: the identity; turns live inside, as `endocrine.agents.gating.memory` describes."""
+    """State key: the identity. State: `GatingState`; turns live inside."""
 
     name: str = NAME
     sources: tuple[str, ...] = ("interactions", "modulations", "commands", "tool-results", "tool-calls")
@@ -49,7 +49,7 @@ class Gating:
 
     def process(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
         """Raises Reject: too_many_waiting, inconsistent_modulation, nothing_to_approve, ambiguous_call."""
-        known: Json = {**memory.EMPTY, **(state or {})}
+        known: GatingState = {**memory.EMPTY, **(state or {})}
         known["clock"] = forward(known["clock"], trigger.value.ts)
         after, expired = approvals.expire(known, trigger, policy)
         if isinstance(trigger.value, Approve | Deny) and _names_one_of(expired, trigger.value.call_id):
@@ -64,7 +64,7 @@ def _names_one_of(decisions: Iterable[Output], call_id: str) -> bool:
     return any(decision.value["call_id"] == call_id for decision in decisions)
 
 
-def _apply(state: Json, trigger: Trigger, ordinal: int, policy: "Policy") -> tuple[Json, list[Output]]:
+def _apply(state: GatingState, trigger: Trigger, ordinal: int, policy: "Policy") -> tuple[GatingState, list[Output]]:
     """What the record itself does; `ordinal` is the place of its first output."""
     value = trigger.value
     if trigger.topic == "tool-calls":
@@ -83,11 +83,11 @@ def _apply(state: Json, trigger: Trigger, ordinal: int, policy: "Policy") -> tup
 AGENT = Gating()
 
 
-def _opened(state: Json, trigger: Trigger, ordinal: int, policy: "Policy") -> tuple[Json, list[Output]]:
+def _opened(state: GatingState, trigger: Trigger, ordinal: int, policy: "Policy") -> tuple[GatingState, list[Output]]:
     turn, rules, at = trigger.value, policy.document.gating, moments.now(state, trigger)
     if turn.audit_id in state["turns"] or turn.audit_id in state["closed"]:
-        return state, []  # opened before: the first opening stands, and other content is modulation's to reject
-    fresh = {
+        return state, []  # opened before: the first opening counts, and modulation rejects other content
+    fresh: Turn = {
         "prompt_hmac": prompt_hmac(turn.prompt, policy),
         "force": state["early"].get(turn.audit_id),
         "cut": None,
@@ -109,8 +109,8 @@ def _opened(state: Json, trigger: Trigger, ordinal: int, policy: "Policy") -> tu
 
 
 def _close(
-    state: Json, ended: Iterable[str], trigger: Trigger, ordinal: int, policy: "Policy"
-) -> tuple[Json, list[Output]]:
+    state: GatingState, ended: Iterable[str], trigger: Trigger, ordinal: int, policy: "Policy"
+) -> tuple[GatingState, list[Output]]:
     """Close those of the turns that are open; what waits for them is denied."""
     outputs: list[Output] = []
     for audit_id in ended:
@@ -122,14 +122,14 @@ def _close(
         state = sequences.closed(state, turn, moments.now(state, trigger), policy.document.gating)
         state, denied = approvals.closed(state, audit_id, trigger, policy)
         outputs += denied
-        for question in turn["waiting"]:
-            state, answers = answer(state, audit_id, question, trigger, ordinal + len(outputs), policy)
-            outputs += answers
+        for pending in turn["waiting"]:
+            state, decided = decide(state, audit_id, pending, trigger, ordinal + len(outputs), policy)
+            outputs += decided
     return application.kept(state), outputs
 
 
-def _result(state: Json, trigger: Trigger, policy: "Policy") -> Json:
-    """What came of a call teaches the breaker, and the sequence rules that looked for it."""
+def _result(state: GatingState, trigger: Trigger, policy: "Policy") -> GatingState:
+    """Show the result of a call to the breaker, and to the sequence rules that wait for it."""
     result: ToolResult = trigger.value
     rules, at = policy.document.gating, moments.now(state, trigger)
     if result.runner is not None or result.tool not in policy.document.tools.names:
@@ -138,7 +138,9 @@ def _result(state: Json, trigger: Trigger, policy: "Policy") -> Json:
     return sequences.learnt(state, result, at, rules, sealed=trigger.sealed)
 
 
-def _modulation(state: Json, trigger: Trigger, ordinal: int, policy: "Policy") -> tuple[Json, list[Output]]:
+def _modulation(
+    state: GatingState, trigger: Trigger, ordinal: int, policy: "Policy"
+) -> tuple[GatingState, list[Output]]:
     modulation: Modulation = trigger.value
     if modulation.admitted != (modulation.refusal is None):
         raise Reject(
@@ -146,30 +148,31 @@ def _modulation(state: Json, trigger: Trigger, ordinal: int, policy: "Policy") -
             f"modulation of turn {modulation.audit_id!r}: admitted is {modulation.admitted} and refusal is "
             f"{modulation.refusal!r}; expected a refusal exactly where the turn is not admitted",
         )
-    audit_id, force = modulation.audit_id, memory.force_of(modulation, application.in_force(modulation))
+    audit_id = modulation.audit_id
+    effective = memory.effective_modulation(modulation, application.in_force(modulation))
     if audit_id in state["closed"]:
         return state, []
     turn = state["turns"].get(audit_id)
     if turn is None:
-        if not memory.is_newer(force, state["early"].get(audit_id)):
+        if not memory.is_newer(effective, state["early"].get(audit_id)):
             return state, []
-        early = memory.latest({**state["early"], audit_id: force}, policy.document.gating.early_modulations)
+        early = memory.latest({**state["early"], audit_id: effective}, policy.document.gating.early_modulations)
         return {**state, "early": early}, []
-    if not memory.is_newer(force, turn["force"]):
+    if not memory.is_newer(effective, turn["force"]):
         return state, []
-    turn = {**turn, "force": force}
+    turn = {**turn, "force": effective}
     waiting = [] if memory.waits(turn) else turn["waiting"]
     if waiting:
         turn = {**turn, "waiting": []}
     state = {**state, "turns": {**state["turns"], audit_id: turn}}
     outputs: list[Output] = []
-    for question in waiting:
-        state, answers = answer(state, audit_id, question, trigger, ordinal + len(outputs), policy)
-        outputs += answers
+    for pending in waiting:
+        state, decided = decide(state, audit_id, pending, trigger, ordinal + len(outputs), policy)
+        outputs += decided
     return state, outputs
 
 
-def _call(state: Json, trigger: Trigger, ordinal: int, policy: "Policy") -> tuple[Json, list[Output]]:
+def _call(state: GatingState, trigger: Trigger, ordinal: int, policy: "Policy") -> tuple[GatingState, list[Output]]:
     call: ToolCall = trigger.value
     rules, at = policy.document.gating, moments.now(state, trigger)
     which, content = calls.digests_of(call, rules)
@@ -177,21 +180,21 @@ def _call(state: Json, trigger: Trigger, ordinal: int, policy: "Policy") -> tupl
     if taken == content:
         return state, []
     if taken is not None:
-        question = question_of(call, state, policy, "conflicting_call")
-        return state, answer(state, call.audit_id, question, trigger, ordinal, policy)[1]
+        pending = pending_call(call, state, policy, "conflicting_call")
+        return state, decide(state, call.audit_id, pending, trigger, ordinal, policy)[1]
     state, has_room = calls.remembered(state, which, content, call.audit_id, at, rules)
     barred: Reason | None = None if has_room else "rate_limited"
     if trigger.appended is not None and trigger.appended - call.ts > rules.stale_s:
         barred = "stale_call"
-    question = question_of(call, state, policy, barred)
+    pending = pending_call(call, state, policy, barred)
     turn = state["turns"].get(call.audit_id)
     if turn is None or not memory.waits(turn) or barred == "stale_call":
-        return answer(state, call.audit_id, question, trigger, ordinal, policy)
+        return decide(state, call.audit_id, pending, trigger, ordinal, policy)
     if len(turn["waiting"]) >= rules.waiting_calls:
         raise Reject(
             "too_many_waiting",
             f"call_id {call.call_id!r}: {len(turn['waiting'])} calls of turn {call.audit_id!r} already wait for its "
             f"modulation, expected at most {rules.waiting_calls}; send it again once they are decided",
         )
-    turn = {**turn, "waiting": [*turn["waiting"], question]}
+    turn = {**turn, "waiting": [*turn["waiting"], pending]}
     return {**state, "turns": {**state["turns"], call.audit_id: turn}}, []

@@ -1,7 +1,5 @@
 """Functions that an application declares for a turn and runs itself (doors, section 2), as the gate knows them.
 
-declared: {digest: {name: parameters}}  what open turns declare, once for those that declare the same; absent: nothing
-
 A call of such a function is allowed where the turn's modulation lists it, with the very schema that the opening
 declared: the arguments are judged against the opening's when the call comes, which may be before the modulation does.
 After a blocked call those remain that the policy keeps in strict turns.
@@ -10,7 +8,7 @@ After a blocked call those remain that the policy keeps in strict turns.
 from typing import TYPE_CHECKING, Any
 
 from endocrine.agents.gating.declared import fits_declared, schema_digest
-from endocrine.agents.gating.memory import Json, without
+from endocrine.agents.gating.memory import GatingState, PendingCall, Turn
 from endocrine.schemas.application import functions_chars
 from endocrine.schemas.interactions import Opened
 from endocrine.schemas.modulations import Modulation
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
     from endocrine.agents.policy.compiled import Policy
 
 
-def opened(state: Json, turn: Json, value: Opened, policy: "Policy") -> tuple[Json, Json]:
+def opened(state: GatingState, turn: Turn, value: Opened, policy: "Policy") -> tuple[GatingState, Turn]:
     """Return the state and the turn that opens, with what it declares; without it where there is no room."""
     if not value.application_tools:
         return state, turn
@@ -32,7 +30,7 @@ def opened(state: Json, turn: Json, value: Opened, policy: "Policy") -> tuple[Js
     return {**state, "declared": {**held, digest: functions}}, {**turn, "declared": digest, "client": value.client}
 
 
-def kept(state: Json) -> Json:
+def kept(state: GatingState) -> GatingState:
     """Return the state without what no open turn declares."""
     held = state.get("declared")
     if held is None:
@@ -41,7 +39,10 @@ def kept(state: Json) -> Json:
     left = {digest: functions for digest, functions in held.items() if digest in needed}
     if len(left) == len(held):
         return state
-    return {**state, "declared": left} if left else without(state, "declared")
+    after: GatingState = {**state, "declared": left}
+    if not left:
+        del after["declared"]
+    return after
 
 
 def in_force(modulation: Modulation) -> dict[str, str]:
@@ -50,19 +51,19 @@ def in_force(modulation: Modulation) -> dict[str, str]:
     return {one.name: schema_digest(one.parameters) for one in modulation.functions if one.name in names}
 
 
-def judged(state: Json, audit_id: str, function: str, arguments: Any) -> bool | None:
+def judged(state: GatingState, audit_id: str, function: str, arguments: Any) -> bool | None:
     """Return whether arguments fit what the turn declares of a function; None where it declares none of that name."""
     schema = _schema(state, state["turns"].get(audit_id), function)
     return None if schema is None else arguments is not None and fits_declared(schema, arguments)
 
 
-def allowed(state: Json, turn: Json | None, question: Json, own: bool, policy: "Policy") -> bool | None:
+def allowed(state: GatingState, turn: Turn | None, call: PendingCall, own: bool, policy: "Policy") -> bool | None:
     """Return whether the turn may have this function of the application called; None: the call is about none of them.
 
     own: a tool of ours that has this function name is on the turn's allowlist.
     """
-    function = question["function"]
-    schema = _schema(state, turn, function) if "declared" in question else None
+    function = call["function"]
+    schema = _schema(state, turn, function) if "declared" in call else None
     if schema is None or turn is None or turn["force"] is None:
         return None
     listed = turn["force"].get("application", {}).get(function)
@@ -73,7 +74,7 @@ def allowed(state: Json, turn: Json | None, question: Json, own: bool, policy: "
     return policy.document.applications.of(turn["client"]).allows(function, "strict")
 
 
-def _schema(state: Json, turn: Json | None, function: str) -> Any:
+def _schema(state: GatingState, turn: Turn | None, function: str) -> Any:
     if turn is None or "declared" not in turn:
         return None
     return state["declared"][turn["declared"]].get(function)

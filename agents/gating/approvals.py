@@ -10,8 +10,8 @@ identity's clock.
 from typing import TYPE_CHECKING
 
 from endocrine.agents.contract import Output, Reject, Trigger
-from endocrine.agents.gating.decide import answer
-from endocrine.agents.gating.memory import Json, waits
+from endocrine.agents.gating.decide import decide
+from endocrine.agents.gating.memory import GatingState, PendingCall, clock_of, waits
 from endocrine.agents.gating.records import decision_of
 from endocrine.schemas.commands import Approve, Deny
 from endocrine.schemas.vocabulary import Reason
@@ -20,20 +20,21 @@ if TYPE_CHECKING:
     from endocrine.agents.policy.compiled import Policy
 
 
-def expire(state: Json, trigger: Trigger, policy: "Policy") -> tuple[Json, list[Output]]:
+def expire(state: GatingState, trigger: Trigger, policy: "Policy") -> tuple[GatingState, list[Output]]:
     """Deny what has waited until its time, by the identity's clock."""
-    clock = state["clock"]
-    late = [question for question in state["pending"] if question["expires"] <= clock]
+    clock = clock_of(state)
+    late = [call for call in state["pending"] if call["expires"] <= clock]
     if not late:
         return state, []
-    outputs = [_denied(state, question, "approval_expired", question["expires"], trigger, policy) for question in late]
-    return {**state, "pending": [question for question in state["pending"] if question["expires"] > clock]}, outputs
+    outputs = [_denied(state, call, "approval_expired", call["expires"], trigger, policy) for call in late]
+    return {**state, "pending": [call for call in state["pending"] if call["expires"] > clock]}, outputs
 
 
-def command(state: Json, trigger: Trigger, ordinal: int, policy: "Policy") -> tuple[Json, list[Output]]:
+def command(state: GatingState, trigger: Trigger, ordinal: int, policy: "Policy") -> tuple[GatingState, list[Output]]:
     """Apply an approval or a denial. Raises Reject where no call of that id waits, or an approval fits two calls."""
     given: Approve | Deny = trigger.value
-    named = [question for question in state["pending"] if question["call_id"] == given.call_id]
+    clock = clock_of(state)
+    named = [call for call in state["pending"] if call["call_id"] == given.call_id]
     if not named:
         raise Reject(
             "nothing_to_approve",
@@ -41,39 +42,42 @@ def command(state: Json, trigger: Trigger, ordinal: int, policy: "Policy") -> tu
             "expired, or is not a call of this identity. Nothing changed",
         )
     if isinstance(given, Approve) and len(named) > 1:
-        turns = ", ".join(repr(question["audit_id"]) for question in named)
+        turns = ", ".join(repr(call["audit_id"]) for call in named)
         raise Reject(
             "ambiguous_call",
             f"approve of call_id {given.call_id!r}: calls of turns {turns} wait under that id, expected one; deny "
             "them, and have each call use an id of its own",
         )
-    state = {**state, "pending": [question for question in state["pending"] if question not in named]}
+    state = {**state, "pending": [call for call in state["pending"] if call not in named]}
     outputs: list[Output] = []
-    for question in named:
+    for call in named:
         if isinstance(given, Deny):
-            outputs.append(_denied(state, question, "approval_denied", state["clock"], trigger, policy))
+            outputs.append(_denied(state, call, "approval_denied", clock, trigger, policy))
         else:
-            audit_id, agreed = question["audit_id"], {**question, "agreed": state["clock"]}
+            audit_id = call["audit_id"]
+            agreed: PendingCall = {**call, "agreed": clock}
             turn = state["turns"].get(audit_id)
             if turn is not None and waits(turn):
                 turn = {**turn, "waiting": [*turn["waiting"], agreed]}
                 state = {**state, "turns": {**state["turns"], audit_id: turn}}
                 continue
-            state, answers = answer(state, audit_id, agreed, trigger, ordinal + len(outputs), policy)
-            outputs += answers
+            state, decided = decide(state, audit_id, agreed, trigger, ordinal + len(outputs), policy)
+            outputs += decided
     return state, outputs
 
 
-def closed(state: Json, audit_id: str, trigger: Trigger, policy: "Policy") -> tuple[Json, list[Output]]:
+def closed(state: GatingState, audit_id: str, trigger: Trigger, policy: "Policy") -> tuple[GatingState, list[Output]]:
     """Deny what waits for a turn that ended."""
-    named = [question for question in state["pending"] if question["audit_id"] == audit_id]
+    named = [call for call in state["pending"] if call["audit_id"] == audit_id]
     if not named:
         return state, []
-    outputs = [_denied(state, question, "turn_closed", state["clock"], trigger, policy) for question in named]
-    return {**state, "pending": [question for question in state["pending"] if question not in named]}, outputs
+    outputs = [_denied(state, call, "turn_closed", clock_of(state), trigger, policy) for call in named]
+    return {**state, "pending": [call for call in state["pending"] if call not in named]}, outputs
 
 
-def _denied(state: Json, question: Json, reason: Reason, ts: float, trigger: Trigger, policy: "Policy") -> Output:
-    turn = state["turns"].get(question["audit_id"])
-    decision = decision_of(question, question["audit_id"], trigger.identity, reason, policy, turn, ts=ts)
+def _denied(
+    state: GatingState, call: PendingCall, reason: Reason, ts: float, trigger: Trigger, policy: "Policy"
+) -> Output:
+    turn = state["turns"].get(call["audit_id"])
+    decision = decision_of(call, call["audit_id"], trigger.identity, reason, policy, turn, ts=ts)
     return Output("tool-decisions", trigger.identity, decision)

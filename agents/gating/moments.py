@@ -6,28 +6,29 @@ the record, null where no broker took it. What must last for some time lasts unt
 append.
 """
 
-from typing import Any
-
 from endocrine.agents.contract import Trigger
+from endocrine.agents.gating.memory import GatingState, Moment
 
-Moment = list[float | None]
 
-
-def now(state: dict[str, Any], trigger: Trigger) -> Moment:
+def now(state: GatingState, trigger: Trigger) -> Moment:
     """Return the moment of a record, whose `ts` the clock of the state has seen."""
     return [state["clock"], trigger.appended]
 
 
-def elapsed_us(since: Any, at: Moment) -> int:
+def elapsed_us(since: Moment | float, at: Moment) -> int:
     """Return the microseconds from one moment to another: of the two clocks, those of the slower one."""
-    clock, appended = since if isinstance(since, list) else (since, None)
-    by_clock = micros(at[0]) - micros(clock)
-    return by_clock if appended is None or at[1] is None else min(by_clock, micros(at[1]) - micros(appended))
+    then_clock, then_appended = since if isinstance(since, list) else (since, None)
+    clock, appended = at
+    by_clock = micros(clock) - micros(then_clock)
+    if then_appended is None or appended is None:
+        return by_clock
+    return min(by_clock, micros(appended) - micros(then_appended))
 
 
 def unforgeable(at: Moment) -> float:
     """Return the append time where there is one, else the identity's clock, in seconds."""
-    found = at[0] if at[1] is None else at[1]
+    clock, appended = at
+    found = clock if appended is None else appended
     assert found is not None
     return found
 

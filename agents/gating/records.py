@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from endocrine.agents.gating.memory import Json, revision_of
+from endocrine.agents.gating.memory import Json, PendingCall, Turn, revision_of
 from endocrine.agents.gating.messages import message_of
 from endocrine.schemas.vocabulary import EffectRunner, Reason
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def decision_of(
-    question: Json,
+    call: PendingCall,
     audit_id: str,
     identity: str,
     reason: Reason | None,
     policy: "Policy",
-    turn: Json | None,
+    turn: Turn | None,
     *,
     ts: float | None = None,
     incident_id: str | None = None,
@@ -29,11 +29,11 @@ def decision_of(
     turn: as it is after the decision, None where it is not open. ts: of the decision where that is not the call's, in
     seconds. rule, expires: of a call that waits. runner: of a function that the application runs itself.
     """
-    tools, name = policy.document.tools, question["function"]
+    tools, name = policy.document.tools, call["function"]
     meant = tools.root.get(name) if reason == "unknown_tool" else None
     waits = {} if rule is None else {"rule": rule, "expires": expires}
     return {
-        "call_id": question["call_id"],
+        "call_id": call["call_id"],
         "audit_id": audit_id,
         "identity": identity,
         "function": name,
@@ -42,16 +42,16 @@ def decision_of(
         "reason": reason,
         "incident_id": incident_id,
         "policy": policy.digest,
-        "ts": question["ts"] if ts is None else ts,
+        "ts": call["ts"] if ts is None else ts,
         **waits,
-        "arguments_digest": question.get("digest"),
+        "arguments_digest": call.get("digest"),
         "revision": revision_of(turn),
         "message": message_of(reason, None if meant is None else meant.function),
         **({} if runner is None else {"runner": runner}),
     }
 
 
-def incident_of(decision: Json, before: Json, allowlist: list[str], stopped: str | None) -> Json:
+def incident_of(decision: Json, before: Turn, allowlist: list[str], stopped: str | None) -> Json:
     """Return the incident of a decision. before: the turn before its cut. stopped: the rule that stopped the call."""
     incident = {
         "incident_id": decision["incident_id"],
@@ -62,7 +62,7 @@ def incident_of(decision: Json, before: Json, allowlist: list[str], stopped: str
         "reason": decision["reason"],
         "params_snapshot": {
             "allowlist": allowlist,
-            "mode": before["force"]["mode"] if before["cut"] is None else "strict",
+            "mode": before["force"]["mode"] if before["cut"] is None and before["force"] is not None else "strict",
         },
         "prompt_hmac": before["prompt_hmac"],
         "policy": decision["policy"],

@@ -6,12 +6,11 @@ from typing import Any
 from endocrine.agents.modulation import risk
 from endocrine.agents.modulation.memory import RISK, Held, Memory, Turn
 from endocrine.agents.modulation.rules import MemoryRules
+from endocrine.agents.modulation.stored import Listed
 from endocrine.agents.policy.compiled import Policy
 
 
-def for_opening(
-    memory: Memory, audit_id: str, ts: float, rules: MemoryRules
-) -> tuple[list[Held], list[dict[str, Any]]]:
+def for_opening(memory: Memory, audit_id: str, ts: float, rules: MemoryRules) -> tuple[list[Held], list[Listed]]:
     """The signals that count for a turn that opens, and everything looked at that does not, with its fate.
 
     What was listed leaves memory: suppressions and expired signals are shown once. A signal of a turn that is still
@@ -53,12 +52,12 @@ def for_revision(memory: Memory, audit_id: str, turn: Turn, rules: MemoryRules, 
     return used if highest is None else [*used, highest]
 
 
-def listing(policy: Policy, used: Iterable[Held], others: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def listing(policy: Policy, used: Iterable[Held], others: Iterable[Listed]) -> list[Listed]:
     """What a modulation lists: by weight, then time, the latest first; those used come first where not all fit."""
     limit = policy.document.homeostat.memory.listed
     entries = [*(signal.listed() for signal in used), *others][:limit]
 
-    def order(entry: dict[str, Any]) -> tuple[Any, ...]:
+    def order(entry: Listed) -> tuple[Any, ...]:
         return (policy.ranks[entry["name"]], -entry["ts"], -entry["level"], entry["source"], entry["fate"])
 
     return sorted(entries, key=order)

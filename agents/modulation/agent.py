@@ -11,8 +11,9 @@ from endocrine.agents.contract import Output, Reject, State, Trigger
 from endocrine.agents.modulation import active_signals as activation
 from endocrine.agents.modulation import application, emitters, holds, risk
 from endocrine.agents.modulation import modulation_records as turns
+from endocrine.agents.modulation.combine import Style
 from endocrine.agents.modulation.homeostat import admit
-from endocrine.agents.modulation.memory import RISK, Held, Memory, Turn
+from endocrine.agents.modulation.memory import RISK, Cap, Held, Memory, Turn
 from endocrine.agents.modulation.rules import Event
 from endocrine.agents.policy.compiled import Policy
 from endocrine.schemas.commands import ApproveTurn, ClearRisk, DenyTurn, SetCap
@@ -67,10 +68,10 @@ def _apply(memory: Memory, trigger: Trigger, policy: Policy) -> list[Output] | N
     if isinstance(value, EndocrineSignal):
         return _signal(memory, trigger, value, policy)
     if isinstance(value, StyleTable):
-        memory.style = [value.temperature_delta, value.top_p_delta, value.memory_write_boost, value.locked]
+        memory.style = Style(value.temperature_delta, value.top_p_delta, value.memory_write_boost, value.locked)
         return []
     if isinstance(value, SetCap):
-        memory.cap = [value.cap, *memory.cap[1:]]
+        memory.cap = memory.cap._replace(per_day=value.cap)
         return []
     if isinstance(value, ApproveTurn | DenyTurn):
         return [_answer(memory, trigger.identity, value, policy)]
@@ -135,7 +136,7 @@ def _message(memory: Memory, ts: float, policy: Policy, *, admitted: bool) -> No
     cap, count, reset_at = memory.cap
     clock = memory.clocks["messages"] = forward(memory.clocks.get("messages"), ts)
     check = check_cap(cap, count, reset_at, clock, day_s=policy.document.bonds.day_s)
-    memory.cap = [cap, check.count + admitted, check.reset_at]
+    memory.cap = Cap(cap, check.count + admitted, check.reset_at)
 
 
 def _open(memory: Memory, trigger: Trigger, opened: Opened, policy: Policy) -> list[Output] | None:

@@ -78,7 +78,7 @@ def _mode(
 ) -> tuple[str, Steps]:
     parameter = PARAMETERS["safety_mode"]
     steps = _start(policy, parameter)
-    _ease(policy.easing[parameter.name], parameter, used, levels, steps)
+    _apply_maps(policy.easing[parameter.name], parameter, used, levels, steps)
     _guard(policy.guards[parameter.name], parameter, used, levels, steps)
     if policy.document.flags.STRICT_DEFAULT:
         _change(steps, "flag", "STRICT_DEFAULT", "strict")
@@ -100,7 +100,7 @@ def _tools(
     policy: Policy, parameter: Parameter, used: Mapping[str, float], levels: Mapping[str, float], mode: str, hold: Hold
 ) -> tuple[list[str], Steps]:
     steps = _start(policy, parameter)
-    _ease(policy.easing[parameter.name], parameter, used, levels, steps)
+    _apply_maps(policy.easing[parameter.name], parameter, used, levels, steps)
     _guard(policy.guards[parameter.name], parameter, used, levels, steps)
     for tool, flag in policy.switched_off:
         _change(steps, "flag", flag, [one for one in steps[-1]["to"] if one != tool])
@@ -124,7 +124,7 @@ def _number(
     hold: Hold,
 ) -> tuple[float, Steps]:
     steps = _start(policy, parameter)
-    weight = _ease(policy.easing[parameter.name], parameter, used, levels, steps)
+    weight = _apply_maps(policy.easing[parameter.name], parameter, used, levels, steps)
     if nudge and (mode != "strict" or nudge < 0):
         _change(steps, "nudge", "style-table", steps[-1]["to"] + nudge)
     _guard(policy.guards[parameter.name], parameter, used, levels, steps, weight)
@@ -142,7 +142,7 @@ def _start(policy: Policy, parameter: Parameter) -> Steps:
     return [{"step": "default", "by": "defaults", "from": None, "to": to}]
 
 
-def _ease(
+def _apply_maps(
     maps: tuple[CompiledMap, ...],
     parameter: Parameter,
     used: Mapping[str, float],

@@ -8,11 +8,9 @@ alignment_risk may only tighten, so no limit makes it count for nothing: a readi
 source's budget is shown as such, and counts all the same where it is the highest. It spends no budget of other signals.
 """
 
-from typing import NamedTuple
-
 from endocrine.agents._shared.clock import bounded, forward
 from endocrine.agents.modulation import risk
-from endocrine.agents.modulation.memory import RISK, Held, Memory, micros
+from endocrine.agents.modulation.memory import RISK, Held, Memory, Run, micros
 from endocrine.agents.modulation.rules import BudgetRules, HomeostatRules, StabilizeRules
 from endocrine.agents.policy.compiled import Policy
 
@@ -73,7 +71,7 @@ def _spend(memory: Memory, signal: Held, rules: BudgetRules, appended: float | N
     now, length = micros(clock), rules.window_ms * 1000
     source = signal.source
     if source not in budgets:
-        for name in [name for name, window in budgets.items() if now - window[0] >= length]:
+        for name in [name for name, (began, _) in budgets.items() if now - began >= length]:
             del budgets[name]
         if len(budgets.keys() - {OTHER_SOURCES}) >= rules.sources:
             source = OTHER_SOURCES
@@ -110,22 +108,9 @@ def _hold(memory: Memory, signal: Held, rules: HomeostatRules) -> None:
     memory.active[signal.name] = kept[: rules.memory.signals_per_name]
 
 
-class Run(NamedTuple):
-    """A run of stress: its latest moment, and what was before it, so that a moment can be taken back."""
-
-    ts: float
-    level: float
-    """The highest of the moment."""
-    length_before: int
-    armed_before: bool
-    length: int
-    armed: bool
-
-
 def _counter(memory: Memory, signal: Held, rules: HomeostatRules) -> None:
     """Follow the run of stress, and emit the counter-signal once when it is long enough."""
-    run, emit = follow(None if memory.stress is None else Run(*memory.stress), signal, rules.stabilize)
-    memory.stress = list(run)
+    memory.stress, emit = follow(memory.stress, signal, rules.stabilize)
     if emit:
         calm = rules.stabilize
         _hold(

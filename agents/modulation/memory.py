@@ -1,9 +1,11 @@
 """What is remembered of one identity; bounded, and JSON values when stored."""
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
+from endocrine.agents.modulation.combine import Style
 from endocrine.agents.modulation.rules import MemoryRules
+from endocrine.agents.modulation.stored import Listed, ModulationState, StoredTurn
 
 RISK = "alignment_risk"
 """The signal that may only tighten; it has a memory of its own (`risk.py`)."""
@@ -16,6 +18,36 @@ FOREVER = 2**53 - 1
 def micros(ts: float) -> int:
     """Event time in whole microseconds, so that 0.8 s after a ts is 800 ms after it, whatever floats make of it."""
     return round(ts * 1e6)
+
+
+class Cap(NamedTuple):
+    """The day's message counter."""
+
+    per_day: int = 0
+    """Messages per day; 0: unlimited."""
+    counted: int = 0
+    reset_at: float = 0.0
+    """Event time of the last reset, seconds."""
+
+
+class Spent(NamedTuple):
+    """Tokens that closed turns used in one window."""
+
+    start_us: int = 0
+    """Start of the window, microseconds."""
+    tokens: int = 0
+
+
+class Run(NamedTuple):
+    """A run of stress: its latest moment, and what was before it, so that a moment can be taken back."""
+
+    ts: float
+    level: float
+    """The highest of the moment."""
+    length_before: int
+    armed_before: bool
+    length: int
+    armed: bool
 
 
 class Held(NamedTuple):
@@ -51,7 +83,7 @@ class Held(NamedTuple):
         """Sorts readings of alignment_risk: the highest, then the latest; the rest makes arrival not matter."""
         return (-self.level, -self.ts, self.source, -self.ttl_ms, self.fate)
 
-    def listed(self, fate: str | None = None) -> dict[str, Any]:
+    def listed(self, fate: str | None = None) -> Listed:
         """As a modulation lists it."""
         return {
             "name": self.name,
@@ -100,16 +132,17 @@ class Turn:
     client: str | None = None
     """Who declared it: whose rules hold for it."""
 
-    def stored(self) -> dict[str, Any]:
-        """As JSON values; what most turns lack is left out."""
+    def stored(self) -> StoredTurn:
+        """Return the turn as JSON values; what most turns lack is left out."""
         rare = {"own_tools": True, "declared": None, "client": None}
         kept = {name: value for name, value in vars(self).items() if name not in rare or value != rare[name]}
-        return {**kept, "used": [list(signal) for signal in self.used]}
+        return cast(StoredTurn, {**kept, "used": [list(signal) for signal in self.used]})
 
     @classmethod
-    def restored(cls, stored: dict[str, Any]) -> "Turn":
-        """From JSON values."""
-        return cls(**{**stored, "used": [Held(*signal) for signal in stored["used"]]})
+    def restored(cls, stored: StoredTurn) -> "Turn":
+        """Return the turn of JSON values."""
+        fields = {name: value for name, value in stored.items() if name != "used"}
+        return cls(**cast(dict[str, Any], fields), used=[Held(*signal) for signal in stored["used"]])
 
 
 @dataclass
@@ -120,7 +153,7 @@ class Memory:
     """Accepted signals with a time to live, by name."""
     one_turn: list[Held] = field(default_factory=list)
     """Accepted signals with ttl 0 whose turn was not opened yet, oldest first."""
-    to_show: list[dict[str, Any]] = field(default_factory=list)
+    to_show: list[Listed] = field(default_factory=list)
     """Suppressed signals, and those of other turns, for the next turn's explanation."""
     accepted: dict[str, float] = field(default_factory=dict)
     """Event time of the latest accepted signal of each name."""
@@ -138,14 +171,11 @@ class Memory:
     clocks: dict[str, float] = field(default_factory=dict)
     """Event time that never goes back, by what it is for: turns, messages, tokens, signals, risk. Apart, so that no
     kind of record moves the time of another kind."""
-    stress: list[Any] | None = None
-    """The run of stress, as `homeostat.Run`."""
-    style: list[Any] | None = None
-    """[temperature_delta, top_p_delta, memory_write_boost, locked] of the style table."""
-    cap: list[Any] = field(default_factory=lambda: [0, 0, 0.0])
-    """[daily cap, messages counted, event time of the last reset]."""
-    spent: list[int] = field(default_factory=lambda: [0, 0])
-    """[start of the window in microseconds, tokens that closed turns used in it]."""
+    stress: Run | None = None
+    style: Style | None = None
+    """Of the latest style table."""
+    cap: Cap = field(default_factory=Cap)
+    spent: Spent = field(default_factory=Spent)
     turns: dict[str, Turn] = field(default_factory=dict)
     """Open turns by audit_id, oldest first."""
     closed: list[list[str]] = field(default_factory=list)
@@ -154,8 +184,8 @@ class Memory:
     """Functions that applications of open turns declare, by digest; equal ones of several turns once."""
 
     @classmethod
-    def restored(cls, state: Any) -> "Memory":
-        """From a stored state, or None."""
+    def restored(cls, state: ModulationState | None) -> "Memory":
+        """Return the working copy of a stored state, or of none."""
         if state is None:
             return cls()
         if "risk" not in state:
@@ -174,23 +204,23 @@ class Memory:
             to_show=list(state["to_show"]),
             accepted=dict(state["accepted"]),
             budgets=dict(state["budgets"]),
-            stress=state["stress"],
-            style=state["style"],
-            cap=state["cap"],
-            spent=state.get("spent", [0, 0]),
+            stress=None if state["stress"] is None else Run(*state["stress"]),
+            style=None if state["style"] is None else Style(*state["style"]),
+            cap=Cap(*state["cap"]),
+            spent=Spent(*state.get("spent", ())),
             turns={audit_id: Turn.restored(turn) for audit_id, turn in state["turns"].items()},
             closed=list(state["closed"]),
             declared=dict(state.get("declared", {})),
         )
 
-    def stored(self) -> dict[str, Any]:
-        """As JSON values."""
+    def stored(self) -> ModulationState:
+        """Return the state to store."""
         needed = {turn.declared for turn in self.turns.values()}
         declared = {digest: functions for digest, functions in self.declared.items() if digest in needed}
         stored = self._stored()
         return {**stored, "declared": declared} if declared else stored
 
-    def _stored(self) -> dict[str, Any]:
+    def _stored(self) -> ModulationState:
         return {
             "active": {name: [list(signal) for signal in signals] for name, signals in self.active.items() if signals},
             "one_turn": [list(signal) for signal in self.one_turn],
@@ -204,15 +234,15 @@ class Memory:
             "to_show": self.to_show,
             "accepted": self.accepted,
             "budgets": self.budgets,
-            "stress": self.stress,
-            "style": self.style,
-            "cap": self.cap,
-            "spent": self.spent,
+            "stress": None if self.stress is None else list(self.stress),
+            "style": None if self.style is None else list(self.style),
+            "cap": list(self.cap),
+            "spent": list(self.spent),
             "turns": {audit_id: turn.stored() for audit_id, turn in self.turns.items()},
             "closed": self.closed,
         }
 
-    def show_later(self, listed: dict[str, Any], rules: MemoryRules) -> None:
+    def show_later(self, listed: Listed, rules: MemoryRules) -> None:
         """Keep a signal for the next turn's explanation; the oldest goes where there are too many."""
         self.to_show = [*self.to_show, listed][-rules.suppressed :] if rules.suppressed else []
 
@@ -235,18 +265,19 @@ class Memory:
             self.closed = [*self.closed, [audit_id, turn.content]][-rules.closed_turns :]
 
 
-def _with_risk_apart(state: dict[str, Any]) -> dict[str, Any]:
-    """A state as it was stored before alignment_risk had a memory of its own: none of it may be lost."""
+def _with_risk_apart(state: ModulationState) -> ModulationState:
+    """Return a state that was stored before alignment_risk had a memory of its own, with one; none of it is lost."""
     active = {name: signals for name, signals in state["active"].items() if name != RISK}
     readings = [Held(*signal) for signal in state["active"].get(RISK, ())]
-    waiting = [Held(*signal) for signal in state["one_turn"] if signal[0] == RISK]
+    one_turn = [Held(*signal) for signal in state["one_turn"]]
+    waiting = [signal for signal in one_turn if signal.name == RISK and signal.audit_id is not None]
     return {
         **state,
         "active": active,
-        "one_turn": [signal for signal in state["one_turn"] if signal[0] != RISK],
-        "risk": [one._replace(audit_id=None, until=micros(one.ts) + one.ttl_ms * 1000) for one in readings],
+        "one_turn": [list(signal) for signal in one_turn if signal.name != RISK],
+        "risk": [list(one._replace(audit_id=None, until=micros(one.ts) + one.ttl_ms * 1000)) for one in readings],
         "risk_merged": False,
-        "risk_waiting": [one._replace(until=FOREVER) for one in waiting if one.audit_id is not None],
+        "risk_waiting": [list(one._replace(until=FOREVER)) for one in waiting],
         "risk_over": None,
         "risk_serial": 0,
         "risk_budgets": {},

@@ -8,12 +8,12 @@ from endocrine.agents.modulation import application, holds
 from endocrine.agents.modulation.active_signals import listing
 from endocrine.agents.modulation.combine import Hold, Settled, Style, settle
 from endocrine.agents.modulation.memory import RISK, Held, Memory, Turn
+from endocrine.agents.modulation.stored import Listed
 from endocrine.agents.policy.compiled import Policy
 from endocrine.agents.policy.functions import functions_of
 from endocrine.agents.policy.parameters import PARAMETERS
 
 TARGET = "modulations"
-Listed = dict[str, Any]
 
 
 def first(
@@ -121,7 +121,7 @@ def _levels(used: list[Held]) -> dict[str, float]:
 
 
 def _style(memory: Memory) -> Style:
-    return Style() if memory.style is None else Style(*memory.style)
+    return memory.style or Style()
 
 
 def _next(

@@ -12,10 +12,10 @@ whatever level, source, time and arrival, never makes less of those that are the
 
 from collections.abc import Iterable
 from math import ceil
-from typing import Any
 
 from endocrine.agents.modulation.memory import RISK, Held, Memory, Turn, micros
 from endocrine.agents.modulation.rules import MemoryRules
+from endocrine.agents.modulation.stored import Listed
 
 _STEPS = 100
 
@@ -32,9 +32,7 @@ def hold(memory: Memory, signal: Held, rules: MemoryRules, now: float) -> None:
     memory.risk = _by_level(readings) if memory.risk_merged else readings
 
 
-def for_opening(
-    memory: Memory, audit_id: str, ts: float, rules: MemoryRules
-) -> tuple[Held | None, list[dict[str, Any]]]:
+def for_opening(memory: Memory, audit_id: str, ts: float, rules: MemoryRules) -> tuple[Held | None, list[Listed]]:
     """The reading that counts for a turn that opens, and those that do not, with their fates.
 
     ts: event time of the turn. Readings that have ended are forgotten.

@@ -1,9 +1,9 @@
 """The suspicion agent: transitions of one identity's primitives in, `multi_actor_suspected` out (rules 5).
 
-It keeps the set of primitives in multi_actor, and speaks whenever that set changes and holds at least
-`suspicion.least_primitives`. Falling below re-arms it: the same set, reached again, is said again. A repeated
-transition changes no set and says nothing. At most `suspicion.most` primitives are remembered; one that comes on top
-is left out until it next enters multi_actor, which shows by the length of `primitives`.
+It keeps the set of primitives in multi_actor, and produces a record whenever that set changes and holds at least
+`suspicion.least_primitives`. Falling below re-arms it: the same set, reached again, is produced again. A repeated
+transition changes no set and produces nothing. At most `suspicion.most` primitives are remembered; one more is left
+out until it next enters multi_actor, which shows by the length of `primitives`.
 """
 
 from bisect import bisect_left
@@ -15,10 +15,13 @@ from endocrine.agents.contract import Output, State, Trigger
 if TYPE_CHECKING:
     from endocrine.agents.policy.compiled import Policy
 
+Suspects = list[str] | None
+"""The sorted primitives in multi_actor; None where there are none."""
+
 
 @dataclass(frozen=True)
 class SuspicionAgent:
-    """See the module's docstring. State: the sorted primitives in multi_actor; None when there are none."""
+    """See the module's docstring. State: `Suspects`."""
 
     name: str = "suspicion"
     sources: tuple[str, ...] = ("attribution-changes",)
@@ -29,12 +32,13 @@ class SuspicionAgent:
         return trigger.identity
 
     def process(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
-        """One transition; what this agent said itself passes without effect."""
+        """One transition; what this agent produced itself has no effect."""
         change = trigger.value
         if change.kind != "state_changed":
             return state, []
         rules = policy.document.attribution.suspicion
-        held: list[str] = state or []
+        known_suspects: Suspects = state
+        held = known_suspects or []
         at = bisect_left(held, change.primitive)
         known = at < len(held) and held[at] == change.primitive
         if change.new_state == "multi_actor":

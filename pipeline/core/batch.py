@@ -1,4 +1,4 @@
-"""One agent over one batch: Read's verdict on each record, then Think. Pure.
+"""One agent over one batch: Read's verdict on each record, then Process. Pure.
 
 The worker, `simulate`, replay and deterministic simulation all come through `Engine.process`.
 """
@@ -127,7 +127,7 @@ class Engine:
         refuse: str | None = None,
         form: Callable[[OutputRecord], T] = _as_it_is,  # type: ignore[assignment]
     ) -> Processed[T]:
-        """Read and Think over `records`, pairs of topic and raw record in the order read.
+        """Read and process `records`, pairs of topic and raw record in the order read.
 
         stored: the state of a key before the batch, as bytes. refuse: when given, no record is thought, each is
         rejected with this message (a single record whose outputs do not fit into a batch). form: what is kept of each

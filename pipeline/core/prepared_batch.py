@@ -13,7 +13,7 @@ Items = list[tuple[bytes, bytes | None]]
 
 @dataclass(slots=True)
 class PreparedBatch:
-    """What Read and Think made of some records."""
+    """The result of Read and Process for some records."""
 
     read: int
     """How many records."""

@@ -1,8 +1,8 @@
 """High-water marks: how Read knows a copy of a derived or re-keyed record that it has already applied.
 
-Outputs are spoken at least once, so copies lie at new offsets. Each origin partition is applied in order, Remember is
-one batch and Speak keeps trigger order: so a record whose (origin offset, ordinal) is not above the highest one applied
-from the same origin is a copy. Marks are bounded by topics times partitions.
+Outputs are produced at least once, so copies lie at new offsets. Each origin partition is applied in order, Checkpoint
+is one batch and Produce keeps trigger order: so a record whose (origin offset, ordinal) is not above the highest one
+applied from the same origin is a copy. Marks are bounded by topics times partitions.
 """
 
 import re

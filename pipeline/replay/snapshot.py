@@ -1,6 +1,6 @@
 """A snapshot taken live: what every unit remembers, from the changelogs, while workers go on.
 
-A Remember is one record batch, so where a changelog ends its states and its head are those of one batch number; the
+A checkpoint is one record batch, so where a changelog ends its states and its head are those of one batch number; the
 head says which, with the front, the marks and the journal record's digest. Units need not be at one moment: each is run
 on from its own batch.
 """

@@ -36,14 +36,14 @@ class BrokerPort(Protocol):
         """The offset that the next record of the changelog will get."""
         ...
 
-    async def remember(self, items: Sequence[tuple[bytes, bytes | None]], epoch: int) -> int:
+    async def write_checkpoint(self, items: Sequence[tuple[bytes, bytes | None]], epoch: int) -> int:
         """Append these records as ONE batch, all or nothing; return its base offset.
 
         Raises Fatal when the batch's fate is unknown.
         """
         ...
 
-    async def speak(self, records: Sequence[OutputRecord], common: Headers) -> None:
+    async def produce(self, records: Sequence[OutputRecord], common: Headers) -> None:
         """Send in order per topic; returns when the broker has acknowledged all. The journal record goes last."""
         ...
 

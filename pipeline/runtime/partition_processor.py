@@ -1,19 +1,21 @@
 """One agent on one partition number: the whole path of a batch, top to bottom.
 
 The five steps, the same numbers in architecture section 4:
-1. Read      take what was fetched; drop what lies below the head's offsets and copies; dead letters and misfits are
-             sent and acknowledged here.
-2. Think     run the agent over the batch: (state, record) -> (new state, outputs). Pure.
-3. Remember  ONE record batch to the changelog: new states, tombstones, and the head with offsets, marks and outbox.
-4. Speak     send the outbox in order; its last record is the batch's journal record.
-5. Commit    tell the group; late or never does no harm: the head's offsets are the truth.
+1. Read        take what was fetched; drop what lies below the checkpoint's offsets, and copies; dead letters and
+               re-keyed records are produced and acknowledged here.
+2. Process     run the agent over the batch: (state, record) -> (new state, outputs). Pure.
+3. Checkpoint  append ONE record batch to the changelog: new states, tombstones, and the checkpoint with offsets,
+               watermarks and outbox.
+4. Produce     send the outbox in order; its last record is the batch's journal record.
+5. Commit      report the offsets to the group; late or never does no harm: the checkpoint's offsets count.
 
-What a crash between two steps leaves: before 3, nothing but dead letters and re-keyed records, which come again under
-the same id. After 3, the head: the successor speaks its outbox again, byte for byte, before anything else. After 4,
-nothing to do. A unit awaits nothing but its port, so deterministic simulation can stop it before every single effect.
+After a crash before 3 there is nothing but dead letters and re-keyed records, which come again under the same id.
+After 3 there is the checkpoint: the successor produces its outbox again, byte for byte, before anything else. After 4
+there is nothing to do. A processor awaits nothing but its port, so deterministic simulation can stop it before every
+single effect.
 
-While a batch goes through 3 to 5, the next one may go through 1 and 2 (where enough waits): on the states and the head
-that the first one leaves, and nothing of it leaves the unit until the first one is done.
+While a batch goes through 3 to 5, the next one may go through 1 and 2 (where enough waits): on the states and the
+checkpoint that the first one leaves, and nothing of it leaves the processor until the first one is done.
 """
 
 from collections.abc import Callable, MutableMapping, Sequence
@@ -64,7 +66,7 @@ class PartitionProcessor:
         self.checkpoint = Checkpoint()
         self.epoch = -1
         self.critical = False
-        """Between the start of Remember and the end of Speak: a revocation waits for the end of it."""
+        """Between the start of Checkpoint and the end of Produce: a revocation waits for the end of it."""
         self.tally = Tally()
         self._port = broker
         self._store = store
@@ -112,7 +114,7 @@ class PartitionProcessor:
         except ValueError as error:
             raise Fatal(f"{self.name}: {error}") from None
         await self._mend(recovered.void)
-        await self._port.speak(self.checkpoint.outbox, self.checkpoint.common)
+        await self._port.produce(self.checkpoint.outbox, self.checkpoint.common)
         ends = await self._port.ends(self.engine.agent.sources)
         for topic, offset in self.checkpoint.front.items():
             if topic in ends and offset > ends[topic]:
@@ -159,7 +161,7 @@ class PartitionProcessor:
         return True
 
     async def _think(self) -> PreparedBatch | None:
-        """1 Read and 2 Think, after all that was thought before."""
+        """1 Read and 2 Process, after all batches that were processed before."""
         records = self._left or await self._read()
         if not records:
             return None
@@ -172,13 +174,13 @@ class PartitionProcessor:
 
     async def _write(self, prepared: PreparedBatch) -> None:
         """Everything of a batch that leaves the unit."""
-        await self._port.speak(prepared.aside, ())
+        await self._port.produce(prepared.aside, ())
         self.critical = True
-        base = await self._port.remember(prepared.items, self.epoch)  # 3 Remember
+        base = await self._port.write_checkpoint(prepared.items, self.epoch)  # 3 Checkpoint
         self._keep(prepared.items)
         self.checkpoint = prepared.checkpoint
         await self._after_write(base, prepared.items)
-        await self._port.speak(prepared.checkpoint.outbox, prepared.checkpoint.common)  # 4 Speak
+        await self._port.produce(prepared.checkpoint.outbox, prepared.checkpoint.common)  # 4 Produce
         self.critical = False
         await self._port.commit(prepared.checkpoint.front)  # 5 Commit
         self._written = None
@@ -213,7 +215,7 @@ class PartitionProcessor:
         return [(topic, raw) for topic, raw in taken if raw.offset >= front.get(topic, 0)]
 
     def _fit(self, records: Sequence[tuple[str, SourceRecord]], number: int, policy: Policy) -> PreparedBatch:
-        """Think over as many of the records as fit into one batch of the changelog."""
+        """Process as many of the records as fit into one batch of the changelog."""
         refuse = None
         while True:
             processed = self.engine.process(
@@ -334,5 +336,5 @@ class PartitionProcessor:
         """Write again what a zombie's stale records hide, and the head with it."""
         while keys:
             items = [(key, self._store.get(key)) for key in sorted(keys)]
-            base = await self._port.remember(items, self.epoch)
+            base = await self._port.write_checkpoint(items, self.epoch)
             keys = await self._hidden(base, items)

@@ -118,15 +118,15 @@ async def states_of(settings):
 
 async def test_offsets_are_never_committed_past_what_is_remembered(small, feed, admin, consumer, monkeypatch):
     """faust-streaming #606: later batches and other partitions go on while one is in flight; the group must not."""
-    gate, remember = asyncio.Event(), KafkaBrokerPort.remember
+    gate, write_checkpoint = asyncio.Event(), KafkaBrokerPort.write_checkpoint
 
     async def held(self, items, claim):
         if self._partition == 0 and b"attribution" in self._log.encode():
             await gate.wait()
-        return await remember(self, items, claim)
+        return await write_checkpoint(self, items, claim)
 
     await ensure_topics(small, ["attribution"])
-    monkeypatch.setattr(KafkaBrokerPort, "remember", held)
+    monkeypatch.setattr(KafkaBrokerPort, "write_checkpoint", held)
     async with worker_in_process(small, (ATTRIBUTION,), shipped_policy()) as worker:
         await feed(range(40))
         other = TopicPartition(f"{small.prefix}observations", 1)

@@ -318,14 +318,14 @@ class KafkaBrokerPort:
         place = TopicPartition(self._log, self._partition)
         return (await self._broker.ends([place]))[place]
 
-    async def remember(self, items: Sequence[tuple[bytes, bytes | None]], epoch: int) -> int:
+    async def write_checkpoint(self, items: Sequence[tuple[bytes, bytes | None]], epoch: int) -> int:
         """One batch; every record carries our claim."""
         headers = [(CLAIM_HEADER, b"%d" % epoch)]
         return await self._broker.append(self._log, self._partition, [(key, value, headers) for key, value in items])
 
     # ---- what goes out ----
 
-    async def speak(self, records: Sequence[OutputRecord], common: Headers) -> None:
+    async def produce(self, records: Sequence[OutputRecord], common: Headers) -> None:
         """Topics beside each other, each in order; the journal record when all the rest is acknowledged."""
         places: dict[tuple[str, int], list[OutputRecord]] = {}
         last: list[OutputRecord] = []

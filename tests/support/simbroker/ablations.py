@@ -66,8 +66,8 @@ class NoClaim(MemoryPort):
 class SplitRemember(MemoryPort):
     """Each key in a batch of its own."""
 
-    async def remember(self, items: Items, epoch: int) -> int:
-        bases = [await super(SplitRemember, self).remember([item], epoch) for item in items]
+    async def write_checkpoint(self, items: Items, epoch: int) -> int:
+        bases = [await super(SplitRemember, self).write_checkpoint([item], epoch) for item in items]
         return bases[-1] - len(items) + 1
 
 
@@ -104,53 +104,53 @@ class ShortLook(PartitionProcessor):
 class NoRespeak(MemoryPort):
     """A successor says nothing before it reads."""
 
-    async def speak(self, records: Sequence[OutputRecord], common: Headers) -> None:
+    async def produce(self, records: Sequence[OutputRecord], common: Headers) -> None:
         if self._position:  # set when the takeover ends
-            await super().speak(records, common)
+            await super().produce(records, common)
 
 
 class SpeakFirst(MemoryPort):
     """The outbox is said before it is remembered."""
 
-    async def remember(self, items: Items, epoch: int) -> int:
+    async def write_checkpoint(self, items: Items, epoch: int) -> int:
         await self._ahead(dict(items).get(CHECKPOINT_KEY), journal_only=False)
-        return await super().remember(items, epoch)
+        return await super().write_checkpoint(items, epoch)
 
     async def _ahead(self, value: bytes | None, *, journal_only: bool) -> None:
         if value is not None:
             checkpoint = decode_checkpoint(value)
             said = [out for out in checkpoint.outbox if _is_journal(out) or not journal_only]
-            await MemoryPort.speak(self, said, checkpoint.common)
+            await MemoryPort.produce(self, said, checkpoint.common)
 
-    async def speak(self, records: Sequence[OutputRecord], common: Headers) -> None:
+    async def produce(self, records: Sequence[OutputRecord], common: Headers) -> None:
         if not any(map(_is_journal, records)):
-            await super().speak(records, common)
+            await super().produce(records, common)
 
 
 class JournalBeforeRemember(SpeakFirst):
     """The journal record is said before the batch is remembered, and not again."""
 
-    async def remember(self, items: Items, epoch: int) -> int:
+    async def write_checkpoint(self, items: Items, epoch: int) -> int:
         await self._ahead(dict(items).get(CHECKPOINT_KEY), journal_only=True)
-        return await MemoryPort.remember(self, items, epoch)
+        return await MemoryPort.write_checkpoint(self, items, epoch)
 
-    async def speak(self, records: Sequence[OutputRecord], common: Headers) -> None:
-        await MemoryPort.speak(self, [out for out in records if not _is_journal(out)], common)
+    async def produce(self, records: Sequence[OutputRecord], common: Headers) -> None:
+        await MemoryPort.produce(self, [out for out in records if not _is_journal(out)], common)
 
 
 class JournalFirst(MemoryPort):
     """The journal record is said before the outputs."""
 
-    async def speak(self, records: Sequence[OutputRecord], common: Headers) -> None:
-        await super().speak(sorted(records, key=_is_journal, reverse=True), common)
+    async def produce(self, records: Sequence[OutputRecord], common: Headers) -> None:
+        await super().produce(sorted(records, key=_is_journal, reverse=True), common)
 
 
 class JournalNotInOutbox(MemoryPort):
     """The journal record is said after the outputs, but no successor says it again."""
 
-    async def speak(self, records: Sequence[OutputRecord], common: Headers) -> None:
+    async def produce(self, records: Sequence[OutputRecord], common: Headers) -> None:
         respoken = not self._position
-        await super().speak([out for out in records if not (respoken and _is_journal(out))], common)
+        await super().produce([out for out in records if not (respoken and _is_journal(out))], common)
 
 
 class GroupedByKey(Engine):
@@ -428,12 +428,12 @@ ABLATIONS: Mapping[str, Design] = {
     "watermark shared by topics": Design(engine=SharedMarks),
     "no dedupe of re-keyed records": Design(engine=NoRekeyedMarks),
     "re-key before watermark": Design(engine=RekeyBeforeMark),
-    "split Remember": Design(port=SplitRemember),
-    "Speak grouped by key": Design(engine=GroupedByKey),
+    "split Checkpoint": Design(port=SplitRemember),
+    "Produce grouped by key": Design(engine=GroupedByKey),
     "no compaction lag": Design(lag=False),
     "journal before the outputs": Design(port=JournalFirst),
     "journal after, not in outbox": Design(port=JournalNotInOutbox),
-    "journal before Remember": Design(port=JournalBeforeRemember),
+    "journal before Checkpoint": Design(port=JournalBeforeRemember),
     "no policy in the journal": Design(journal_policy=False),
     "runs without dropped copies": Design(processor=RunsWithoutCopies, engine=Sorting),
     "runs of thought records only": Design(processor=RunsOfThought, engine=Sorting),

@@ -276,13 +276,13 @@ class MemoryPort:
         await self._lookup()
         return len(self._log.ever)
 
-    async def remember(self, items: Sequence[tuple[bytes, bytes | None]], epoch: int) -> int:
+    async def write_checkpoint(self, items: Sequence[tuple[bytes, bytes | None]], epoch: int) -> int:
         await _Pause()
         base = self._log.append(items, epoch)
         self._broker.trace.append((self._name, "remembers at", base, "under claim", epoch, list(items)))
         return base
 
-    async def speak(self, records: Sequence[OutputRecord], common: Headers) -> None:
+    async def produce(self, records: Sequence[OutputRecord], common: Headers) -> None:
         for out in records:
             await _Pause()
             self._broker.append(self._name, out, common)

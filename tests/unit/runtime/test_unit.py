@@ -109,9 +109,9 @@ def test_a_claim_that_was_compacted_away_still_fences_by_the_one_after_it(world)
     class Slow(MemoryPort):
         """Two others claim between its write and its reading of the gap."""
 
-        async def remember(self, items, epoch):
+        async def write_checkpoint(self, items, epoch):
             self._log.append([(b"c", b"{}")], -1)
-            base = await super().remember(items, epoch)
+            base = await super().write_checkpoint(items, epoch)
             self._log.append([(b"c", b"{}")], -1)
             self._log.compact(lag=False)
             return base
@@ -125,9 +125,9 @@ def test_a_claim_that_was_compacted_away_still_fences_by_the_one_after_it(world)
 
 def test_a_failed_look_after_remember_is_fatal_for_what_was_remembered_must_be_spoken(world):
     class Deaf(MemoryPort):
-        async def remember(self, items, epoch):
+        async def write_checkpoint(self, items, epoch):
             self._log.append([(state_key("x"), b"null")], -1)
-            return await super().remember(items, epoch)
+            return await super().write_checkpoint(items, epoch)
 
         async def changelog_end(self):
             raise Retry("no answer")
