@@ -18,10 +18,10 @@ from endocrine.schemas.base import (
     Share,
     Ts,
 )
-from endocrine.schemas.vocabulary import Decision, EffectRunner, IncidentKind, Mode, Reason, Tool, ToolStatus
+from endocrine.schemas.vocabulary import Decision, IncidentKind, Mode, Reason, Tool, ToolRunner, ToolStatus
 
 RunBy = Annotated[
-    EffectRunner | None,
+    ToolRunner | None,
     Field(description="application: a function of the application, which it runs itself; absent: a tool of ours."),
 ]
 

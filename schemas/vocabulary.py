@@ -56,7 +56,7 @@ Finish = Literal[
 ]
 Door = Literal["kafka", "http", "openai", "client", "hook", "ingest"]
 Stream = Literal["buffered", "windowed"]
-EffectRunner = Literal["application"]
+ToolRunner = Literal["application"]
 ReplyStatus = Literal["ok", "error", "timeout", "refused"]
 Intent = Literal["affirm", "reject", "more_detail", "soften", "ground"]
 AttributionState = Literal["unknown", "stable", "drifting", "conflicted", "multi_actor"]

@@ -18,7 +18,7 @@ from endocrine.agents.gating.memory import (
 from endocrine.agents.gating.records import decision_of, incident_of
 from endocrine.agents.gating.rules import SequenceRule
 from endocrine.schemas.tools import ToolCall
-from endocrine.schemas.vocabulary import EffectRunner, Reason
+from endocrine.schemas.vocabulary import Reason, ToolRunner
 
 if TYPE_CHECKING:
     from endocrine.agents.policy.compiled import Policy
@@ -78,7 +78,7 @@ def decide(
     theirs = application.allowed(state, turn, call, tool in allowlist, policy)
     if theirs is not None:  # no registry, flag, rate or breaker of ours is about what the application runs itself
         tool = flag = None
-    runner: EffectRunner | None = None if theirs is None else "application"
+    runner: ToolRunner | None = None if theirs is None else "application"
     stopping = [] if turn is None or runner else sequences.in_force(state, turn, call, at, rules)
     stopped = next((rule for rule in stopping if rule.decision == "denied"), None)
     over_rate = agreed is None and tool is not None and limits.over_rate(state, tool, at, rules)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from endocrine.agents.gating.memory import Json, PendingCall, Turn, revision_of
 from endocrine.agents.gating.messages import message_of
-from endocrine.schemas.vocabulary import EffectRunner, Reason
+from endocrine.schemas.vocabulary import Reason, ToolRunner
 
 if TYPE_CHECKING:
     from endocrine.agents.policy.compiled import Policy
@@ -22,7 +22,7 @@ def decision_of(
     incident_id: str | None = None,
     rule: str | None = None,
     expires: float | None = None,
-    runner: EffectRunner | None = None,
+    runner: ToolRunner | None = None,
 ) -> Json:
     """Return the decision on a call: allowed where there is no reason, pending where it awaits approval, else denied.
 

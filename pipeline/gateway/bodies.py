@@ -12,7 +12,7 @@ JSON = "application/json"
 NDJSON = ("application/x-ndjson", "application/jsonl", "application/x-jsonlines")
 
 
-class ProcessorManager(NamedTuple):
+class Body(NamedTuple):
     """A body that was read."""
 
     items: list[Any]
@@ -36,7 +36,7 @@ def an_object(value: Any) -> dict[str, Any]:
     return value
 
 
-async def read_body(request: Request, most_bytes: int, within_s: float, most_items: int = 1) -> ProcessorManager:
+async def read_body(request: Request, most_bytes: int, within_s: float, most_items: int = 1) -> Body:
     """The body's JSON. Raises Problem: 400, 408, 413, 415 or 422."""
     kind, _, parameters = request.headers.get("content-type", "").lower().partition(";")
     kind = kind.strip()
@@ -50,12 +50,12 @@ async def read_body(request: Request, most_bytes: int, within_s: float, most_ite
     if kind in NDJSON:
         lines = [line for line in content.split(b"\n") if line.strip()]
         _count(len(lines), most_items)
-        return ProcessorManager([parsed(line, number) for number, line in enumerate(lines, 1)], True, True)
+        return Body([parsed(line, number) for number, line in enumerate(lines, 1)], True, True)
     value = parsed(content)
     if isinstance(value, list):
         _count(len(value), most_items)
-        return ProcessorManager(value, True, False)
-    return ProcessorManager([value], False, False)
+        return Body(value, True, False)
+    return Body([value], False, False)
 
 
 async def _content(request: Request, most: int, within_s: float) -> bytes:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from endocrine.pipeline.gateway.openai.conversation import Call, Conversation, Message
-from endocrine.pipeline.gateway.openai.fields import ProcessorManager, parsed_object, read, without_neutral
+from endocrine.pipeline.gateway.openai.fields import Body, parsed_object, read, without_neutral
 from endocrine.pipeline.gateway.openai.functions import Function
 from endocrine.pipeline.gateway.openai.parsed import (
     MAX_MESSAGES,
@@ -49,27 +49,27 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
 """What OpenAI takes and we do not pass on, with the values under which that makes no difference."""
 
 
-class _CalledFunction(ProcessorManager):
+class _CalledFunction(Body):
     name: Annotated[str, Field(max_length=256)]
     arguments: str
     parsed_arguments: Any = None
     """A copy that helpers of the official clients add, and send again."""
 
 
-class _ToolCall(ProcessorManager):
+class _ToolCall(Body):
     id: Annotated[str, Field(min_length=1, max_length=256)]
     type: Literal["function"] = "function"
     function: _CalledFunction
     index: int | None = None
 
 
-class _Told(ProcessorManager):
+class _Told(Body):
     role: Literal["system", "developer", "user"]
     content: str | Parts
     name: str | None = None
 
 
-class _Assistant(ProcessorManager):
+class _Assistant(Body):
     role: Literal["assistant"]
     content: str | Parts | None = None
     refusal: str | None = None
@@ -84,36 +84,36 @@ class _Assistant(ProcessorManager):
     """What some servers add and clients send again; our answers have none, and it is left out."""
 
 
-class _Tool(ProcessorManager):
+class _Tool(Body):
     role: Literal["tool"]
     content: str | Parts
     tool_call_id: Annotated[str, Field(min_length=1, max_length=256)]
     name: str | None = None
 
 
-class _DeclaredFunction(ProcessorManager):
+class _DeclaredFunction(Body):
     type: Literal["function"]
     function: Function
 
 
-class _Choice(ProcessorManager):
+class _Choice(Body):
     type: Literal["function"]
     function: Named
 
 
-class _SchemaFormat(ProcessorManager):
+class _SchemaFormat(Body):
     name: str
     description: str | None = None
     schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
     strict: bool | None = None
 
 
-class _ResponseFormat(ProcessorManager):
+class _ResponseFormat(Body):
     type: Literal["text", "json_object", "json_schema"]
     json_schema: _SchemaFormat | None = None
 
 
-class _ChatRequest(ProcessorManager):
+class _ChatRequest(Body):
     model: ModelName
     messages: Annotated[
         list[Annotated[_Told | _Assistant | _Tool, Field(discriminator="role")]],

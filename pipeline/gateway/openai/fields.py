@@ -25,7 +25,7 @@ _EXPECTED = {
 Model = TypeVar("Model", bound=BaseModel)
 
 
-class ProcessorManager(BaseModel):
+class Body(BaseModel):
     """A JSON object of a request. Strict: unknown members are refused, and named."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)

@@ -13,7 +13,7 @@ from pydantic import Field, StringConstraints
 
 from endocrine.agents.gating.formats import FORMATS
 from endocrine.agents.gating.patterns import MAX_CHARS, checked
-from endocrine.pipeline.gateway.openai.fields import ProcessorManager
+from endocrine.pipeline.gateway.openai.fields import Body
 from endocrine.pipeline.gateway.openai.refusals import Refused
 
 MAX_FUNCTIONS = 128
@@ -25,7 +25,7 @@ EMPTY = {"type": "object", "properties": {}}
 """The schema of a function that takes nothing."""
 
 
-class Function(ProcessorManager):
+class Function(Body):
     """A function's definition, as both APIs have it."""
 
     name: Name
@@ -127,15 +127,15 @@ class _Writer:
             if not isinstance(target, Mapping) or step not in target:
                 raise ValueError("`$ref` refers to nothing in the schema")
             target = target[step]
-        run_concurrently = {name: one for name, one in part.items() if name != "$ref"}
+        siblings = {name: one for name, one in part.items() if name != "$ref"}
         found = self._schema(target, (*within, reference))
-        if not run_concurrently:
+        if not siblings:
             return found
         # Descriptions and defaults beside a reference only annotate; anything else must hold too.
         notes = {"title", "description", "default", "examples", "deprecated"}
-        if isinstance(found, dict) and set(run_concurrently) <= notes:
-            return {**found, **run_concurrently}
-        return {"allOf": [found, self._schema(run_concurrently, within)]}
+        if isinstance(found, dict) and set(siblings) <= notes:
+            return {**found, **siblings}
+        return {"allOf": [found, self._schema(siblings, within)]}
 
 
 def _annotates(name: str, value: Any) -> bool:

@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints
 
 from endocrine.agents.gating.patterns import MAX_CHARS
 from endocrine.pipeline.gateway.openai.conversation import Conversation
-from endocrine.pipeline.gateway.openai.fields import ProcessorManager
+from endocrine.pipeline.gateway.openai.fields import Body
 from endocrine.pipeline.gateway.openai.functions import MAX_FUNCTIONS, Function
 from endocrine.pipeline.gateway.openai.functions import Name as FunctionName
 from endocrine.pipeline.gateway.openai.refusals import Refused
@@ -29,13 +29,13 @@ HINTS = ("prompt_cache_key", "prompt_cache_retention", "prompt_cache_options")
 """What only helps a provider's cache: accepted, and not passed on."""
 
 
-class Named(ProcessorManager):
+class Named(Body):
     """A function by its name."""
 
     name: FunctionName
 
 
-class StreamOptions(ProcessorManager):
+class StreamOptions(Body):
     """Options of a stream. Obfuscation is padding that we never add."""
 
     include_usage: bool | None = None

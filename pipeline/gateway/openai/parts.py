@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from endocrine.pipeline.gateway.openai.fields import ProcessorManager
+from endocrine.pipeline.gateway.openai.fields import Body
 from endocrine.pipeline.gateway.openai.port import Image
 from endocrine.pipeline.gateway.openai.refusals import Refused
 
@@ -16,7 +16,7 @@ MAX_PARTS = 1024
 UNSUPPORTED_PARTS = frozenset({"input_audio", "file", "input_file", "input_video"})
 
 
-class TextPart(ProcessorManager):
+class TextPart(Body):
     """Text, of either API."""
 
     type: Literal["text", "input_text", "output_text"]
@@ -28,21 +28,21 @@ class TextPart(ProcessorManager):
     prompt_cache_breakpoint: Any = None
 
 
-class RefusalPart(ProcessorManager):
+class RefusalPart(Body):
     """A model's refusal that the application sends again as history."""
 
     type: Literal["refusal"]
     refusal: str
 
 
-class ImageUrl(ProcessorManager):
+class ImageUrl(Body):
     """Where an image is."""
 
     url: str
     detail: Literal["auto", "low", "high", "original"] | None = None
 
 
-class ImagePart(ProcessorManager):
+class ImagePart(Body):
     """An image of a chat completion."""
 
     type: Literal["image_url"]
@@ -50,7 +50,7 @@ class ImagePart(ProcessorManager):
     prompt_cache_breakpoint: Any = None
 
 
-class InputImagePart(ProcessorManager):
+class InputImagePart(Body):
     """An image of the Responses API."""
 
     type: Literal["input_image"]

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from endocrine.pipeline.gateway.openai.conversation import Call, Conversation, Message
-from endocrine.pipeline.gateway.openai.fields import ProcessorManager, parsed_object, read, without_neutral
+from endocrine.pipeline.gateway.openai.fields import Body, parsed_object, read, without_neutral
 from endocrine.pipeline.gateway.openai.functions import Function
 from endocrine.pipeline.gateway.openai.functions import Name as FunctionName
 from endocrine.pipeline.gateway.openai.parsed import (
@@ -52,7 +52,7 @@ _ItemId = Annotated[str, Field(max_length=256)]
 _CallId = Annotated[str, Field(min_length=1, max_length=256)]
 
 
-class _MessageItem(ProcessorManager):
+class _MessageItem(Body):
     type: Literal["message"]
     role: Literal["system", "developer", "user", "assistant"]
     content: str | Parts
@@ -61,7 +61,7 @@ class _MessageItem(ProcessorManager):
     phase: str | None = None
 
 
-class _CallItem(ProcessorManager):
+class _CallItem(Body):
     type: Literal["function_call"]
     call_id: _CallId
     name: Annotated[str, Field(max_length=256)]
@@ -74,7 +74,7 @@ class _CallItem(ProcessorManager):
     caller: dict[str, Any] | None = None
 
 
-class _OutputItem(ProcessorManager):
+class _OutputItem(Body):
     type: Literal["function_call_output"]
     call_id: _CallId
     output: str | Parts
@@ -83,7 +83,7 @@ class _OutputItem(ProcessorManager):
     caller: dict[str, Any] | None = None
 
 
-class _ReasoningItem(ProcessorManager):
+class _ReasoningItem(Body):
     """Reasoning of another server's answer; ours have none, and it is left out."""
 
     type: Literal["reasoning"]
@@ -99,12 +99,12 @@ class _DeclaredFunction(Function):
     defer_loading: Literal[False] | None = None
 
 
-class _Choice(ProcessorManager):
+class _Choice(Body):
     type: Literal["function"]
     name: FunctionName
 
 
-class _Format(ProcessorManager):
+class _Format(Body):
     type: Literal["text", "json_object", "json_schema"]
     name: str | None = None
     description: str | None = None
@@ -112,19 +112,19 @@ class _Format(ProcessorManager):
     strict: bool | None = None
 
 
-class _Text(ProcessorManager):
+class _Text(Body):
     format: _Format | None = None
     verbosity: Literal["medium"] | None = None
 
 
-class _Reasoning(ProcessorManager):
+class _Reasoning(Body):
     effort: Effort | None = None
     summary: str | None = None
     generate_summary: str | None = None
     """Summaries are an extra that a model may leave out; ours are always left out."""
 
 
-class _ResponsesRequest(ProcessorManager):
+class _ResponsesRequest(Body):
     model: ModelName
     input: (
         str

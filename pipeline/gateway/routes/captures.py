@@ -7,7 +7,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from endocrine.pipeline.gateway.bodies import ProcessorManager, an_object, read_body
+from endocrine.pipeline.gateway.bodies import Body, an_object, read_body
 from endocrine.pipeline.gateway.callers import Caller
 from endocrine.pipeline.gateway.idempotency import Slot
 from endocrine.pipeline.gateway.problems import Problem
@@ -41,7 +41,7 @@ def capture(topic: str) -> Handler:
     return handler
 
 
-def batch_response(body: ProcessorManager, answers: list[Json]) -> Response:
+def batch_response(body: Body, answers: list[Json]) -> Response:
     """An answer for each record, in their order; as JSON lines where they came so. 200, or 503 where none was taken."""
     status = 503 if all(answer["status"] == 503 for answer in answers) else 200
     if body.lines:

@@ -231,7 +231,7 @@ class KafkaBrokerPort:
                 async with asyncio.timeout(5.0 if wait else 0.5):
                     await self._news.wait()
             except TimeoutError:
-                return await self._overlooked() if wait else ()
+                return await self._undelivered() if wait else ()
         arrived, self._arrived, self._bytes = self._arrived, [], 0
         if self._pressed:
             self._pressed = False
@@ -256,7 +256,7 @@ class KafkaBrokerPort:
         self._following, self._handed = following, handed
         return whole
 
-    async def _overlooked(self) -> Sequence[Run]:
+    async def _undelivered(self) -> Sequence[Run]:
         """What lies on the topics and has not arrived, though nothing has for a while: some of it."""
         for topic, end in (await self.ends(tuple(self._places))).items():
             expected = self._following.get(topic, 0)

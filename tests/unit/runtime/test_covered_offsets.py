@@ -79,7 +79,7 @@ async def test_where_nothing_arrives_markers_at_the_end_are_passed_too(port):
     one = port(Broker(end=4))
     await one.seek({"in": 2})
     one._news.set()
-    (run,) = await one._overlooked()
+    (run,) = await one._undelivered()
     assert (run.records, run.next_offset) == ((), 4)
     assert one.done("in") == 4
 
