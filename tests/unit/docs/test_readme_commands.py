@@ -13,10 +13,7 @@ ROOT = Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ELSEWHERE = {
     "make run": "tests/contract/test_demo_commands.py",
-    "endocrine run --rounds 0": "tests/contract/test_demo_commands.py",
-    "ENDOCRINE_BOOTSTRAP=HOST:PORT python examples/kafka-python/governed.py": (
-        "tests/contract/test_example_kafka_python.py"
-    ),
+    "python examples/openai-base-url/chat.py": "tests/contract/gateway/test_openai_port.py",
     "endocrine explain AUDIT_ID": "tests/contract/test_audits.py",
 }
 """Beginning of a command to the test that runs it on a broker."""
