@@ -77,6 +77,8 @@ class Rule(_Part):
     """Regular expression searched in the last user message, without case; empty: every one."""
     system: str = ""
     """The same for the first system message."""
+    offered: str = ""
+    """Function that the request must offer for the rule to begin; empty: none."""
     steps: Annotated[tuple[Step, ...], Field(min_length=1)]
     """By the number of replies with calls since the last user message; the last step stays."""
 
@@ -143,7 +145,9 @@ def choose(script: Script, asked: Conversation) -> tuple[Rule, int] | None:
     """The rule that fits and the number of its step; None: no rule fits."""
     for rule in script.rules:
         when, system = rule.patterns
-        if when.search(asked.prompt) and system.search(asked.system):
+        # Only at the beginning: a turn that became strict offers less, and goes on.
+        begins = not rule.offered or asked.replied or rule.offered in asked.offered
+        if begins and when.search(asked.prompt) and system.search(asked.system):
             return rule, min(asked.replied, len(rule.steps) - 1)
     return None
 

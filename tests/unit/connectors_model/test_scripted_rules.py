@@ -97,3 +97,16 @@ def test_a_script_that_cannot_be_used_is_refused_with_its_name(tmp_path) -> None
     file.write_text("rules: [{name: a, when: '(', steps: [{text: x}]}]")
     with pytest.raises(ScriptError, match=r"mine\.yaml"):
         load_script(file)
+
+
+def test_a_rule_that_needs_a_function_begins_only_where_it_is_offered_and_then_goes_on() -> None:
+    script = load_script()
+
+    def rule(offered: list[str], replied: int = 0) -> str:
+        found = choose(script, Conversation("", "how long do refunds take?", replied, [], offered))
+        assert found is not None
+        return found[0].name
+
+    assert rule(["retrieve_knowledge"]) == "look it up"
+    assert rule([]) == "anything else"
+    assert rule([], replied=1) == "look it up"
