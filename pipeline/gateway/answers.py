@@ -31,10 +31,12 @@ async def awaited(
     topic: of the derived record, to be read back where the request may be a retry.
     """
     searching: asyncio.Task[None] | None = None
-    if slot.keyed:
-        searching = asyncio.create_task(_look_back(gateway, watch, topic, 0.0 if slot.again else _RETRY_S))
+    if slot.keyed and not slot.again:
+        searching = asyncio.create_task(_look_back(gateway, watch, topic, _RETRY_S))
     try:
         async with asyncio.timeout(within_s):
+            if slot.again:  # to its end: what was decided first may have been decided anew since
+                await _look_back(gateway, watch, topic, 0.0)
             result: T | Refused = await watch.until(lambda w: _found(w, found))
             if isinstance(result, Refused):
                 if slot.keyed and "conflict" in result.kind:  # a retry whose first try nobody remembers

@@ -93,7 +93,7 @@ class Idempotency:
         return Slot(name, name[:32], kept["ts"], True, known is not None, _again(answer) if answer else None)
 
     def finish(self, slot: Slot, answer: Response) -> None:
-        """Keep an answer that will not change for the retries."""
+        """Keep an answer that will not change for the retries. One that waits for a person is not to be given here."""
         if not slot.keyed or answer.status_code >= 500 or len(answer.body) > _MOST_KEPT_BYTES:
             return
         if (known := self._known.get(slot.name)) is not None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from collections.abc import Coroutine
 from typing import Any
 
 import orjson
@@ -12,7 +13,7 @@ from endocrine.agents._shared.arguments import judged_arguments
 from endocrine.pipeline.gateway.answers import awaited
 from endocrine.pipeline.gateway.bodies import an_object, read_body
 from endocrine.pipeline.gateway.callers import Caller
-from endocrine.pipeline.gateway.idempotency import Slot
+from endocrine.pipeline.gateway.idempotency import HEADER, Slot
 from endocrine.pipeline.gateway.problems import Problem
 from endocrine.pipeline.gateway.records import checked, filled, produced, timing
 from endocrine.pipeline.gateway.routes.captures import batch_response
@@ -30,27 +31,43 @@ async def decide(gateway: Gateway, request: Request, caller: Caller) -> Response
     limits = gateway.limits
     body = await read_body(request, limits.body_bytes, limits.read_s, limits.batch_records)
     items = [an_object(item) for item in body.items]
-    slot = await gateway.idempotency.begin(caller, request, body.items, implied=_implied(items))
+    if HEADER not in request.headers:
+        # Each call is named by its own id, alone or in a batch: asked again, it is the same call with the same answer.
+        if not body.batch:
+            return await _named(gateway, request, caller, items[0])
+        named = [_line(_named(gateway, request, caller, item), number) for number, item in enumerate(items)]
+        return batch_response(body, await asyncio.gather(*named))
+    slot = await gateway.idempotency.begin(caller, request, body.items)
     if slot.answer is not None:
         return slot.answer
+    waits = False
     if not body.batch:
         answer = await _one(gateway, request, caller, slot, items[0], 0)
     else:
-        ones = [_answered(gateway, request, caller, slot, item, number) for number, item in enumerate(items)]
-        answer = batch_response(body, await asyncio.gather(*ones))
-    gateway.idempotency.finish(slot, answer)
+        ones = [_line(_one(gateway, request, caller, slot, item, n), n) for n, item in enumerate(items)]
+        answers = await asyncio.gather(*ones)
+        waits = any(one["status"] == 202 for one in answers)
+        answer = batch_response(body, answers)
+    if not waits and answer.status_code != 202:  # else a person decides, and it is asked again for what was decided
+        gateway.idempotency.finish(slot, answer)
     return answer
 
 
-def _implied(items: list[Json]) -> str:
-    """A call is named by its own id: asked again, it is the same call and has the same answer."""
-    said = hashlib.sha256(orjson.dumps(items, option=orjson.OPT_SORT_KEYS)).hexdigest()
-    return f"call {said}"
+async def _named(gateway: Gateway, request: Request, caller: Caller, item: Json) -> Response:
+    said = hashlib.sha256(orjson.dumps(item, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    slot = await gateway.idempotency.begin(caller, request, item, implied=f"call {said}")
+    if slot.answer is not None:
+        return slot.answer
+    answer = await _one(gateway, request, caller, slot, item, 0)
+    if answer.status_code != 202:
+        gateway.idempotency.finish(slot, answer)
+    return answer
 
 
-async def _answered(gateway: Gateway, request: Request, caller: Caller, slot: Slot, item: Json, index: int) -> Json:
+async def _line(answering: Coroutine[Any, Any, Response], index: int) -> Json:
+    """What is said of one call of a batch."""
     try:
-        answer = await _one(gateway, request, caller, slot, item, index)
+        answer = await answering
     except Problem as problem:
         return {"index": index, "status": problem.status, "error": problem.as_json()}
     return {"index": index, "status": answer.status_code, **orjson.loads(answer.body)}

@@ -64,8 +64,11 @@ async def open_turn(gateway: Gateway, request: Request, caller: Caller) -> Respo
         elif first is None:
             answer = _late(gateway, value)
         else:
-            answer = opened_answer(first.value, caller, headers)
-    gateway.idempotency.finish(slot, answer)
+            # A turn that was held is answered as it is now, where this is asked again.
+            now = watch.modulations[max(watch.modulations)] if first.value["refusal"] == "held" else first
+            answer = opened_answer(now.value, caller, headers)
+    if answer.status_code != 202:
+        gateway.idempotency.finish(slot, answer)
     return answer
 
 

@@ -1,0 +1,61 @@
+"""What waits for a person, over HTTP: asked again once the person has decided, it is what was decided."""
+
+import contextlib
+
+import pytest
+import pytest_asyncio
+
+from endocrine.pipeline.process.policy_files import load_policy
+from gateway_serving import forget, served, stack
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+POLICY = """
+tools: {retrieval: {approval: {when: true}}}
+review: {hold_at: 0.9}
+"""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def door(module_settings, tmp_path_factory):
+    path = tmp_path_factory.mktemp("policy") / "mine.yaml"
+    path.write_text(POLICY)
+    policy = load_policy(path)
+    async with contextlib.AsyncExitStack() as ending:
+        await ending.enter_async_context(stack(module_settings, policy=policy))
+        yield await ending.enter_async_context(served(module_settings, policy=policy))
+    await forget(module_settings)
+
+
+@pytest.mark.parametrize(("command", "status", "decision"), [("approve", 200, "allowed"), ("deny", 403, "denied")])
+async def test_a_call_that_waits_for_a_person_is_asked_again_for_what_was_decided(door, who, command, status, decision):
+    async with door.client() as client:
+        opened = (await client.post("/v1/turns", json={"identity": who, "prompt": "How long do refunds take?"})).json()
+        call = {"identity": who, "audit_id": opened["audit_id"], "call_id": "c1", "tool": "retrieve_knowledge",
+                "arguments": {"query": "refunds"}}  # fmt: skip
+        for _ in range(2):
+            waits = await client.post("/v1/tool-calls", json=call)
+            assert (waits.status_code, waits.json()["decision"]) == (202, "pending"), waits.text
+        decided = {"identity": who, "call_id": "c1"}
+        outcome = await client.post(f"/v1/commands/{command}?wait=20", json=decided)
+        assert outcome.status_code == 200, outcome.text
+        for _ in range(2):
+            answer = await client.post("/v1/tool-calls", json=call)
+            assert (answer.status_code, answer.json()["decision"]) == (status, decision), answer.text
+        batch = await client.post("/v1/tool-calls", json=[call, call])
+        assert [one["status"] for one in batch.json()["results"]] == [status] * 2, batch.text
+
+
+@pytest.mark.parametrize(("command", "status"), [("approve-turn", 201), ("deny-turn", 403)])
+async def test_a_held_turn_is_asked_again_for_what_was_decided(door, who, command, status):
+    async with door.client(**{"idempotency-key": f"held {who}"}) as client:
+        risky = {"identity": who, "prompt": "How long do refunds take?",
+                 "signals": [{"name": "alignment_risk", "level": 0.95}]}  # fmt: skip
+        held = await client.post("/v1/turns", json=risky)
+        assert (held.status_code, held.json()["refusal"]) == (202, "held"), held.text
+        async with door.client() as operator:
+            decided = {"identity": who, "audit_id": held.json()["audit_id"]}
+            outcome = await operator.post(f"/v1/commands/{command}?wait=20", json=decided)
+            assert outcome.status_code == 200, outcome.text
+        answer = await client.post("/v1/turns", json=risky)
+        assert answer.status_code == status, answer.text
+        assert answer.status_code != 201 or answer.json()["mode"] == "strict"
