@@ -37,7 +37,7 @@ class Door:
         """A client with a key: the one with every scope, where none is named."""
         secret = self.secret if secret is None else secret
         auth = {"authorization": f"Bearer {secret}"} if secret else {}
-        return httpx.AsyncClient(base_url=self.url, headers={**auth, **headers}, timeout=30, trust_env=False)
+        return httpx.AsyncClient(base_url=self.url, headers={**auth, **headers}, timeout=120, trust_env=False)
 
     def key(self, *scopes: str, **more: Any) -> str:
         """A further key."""

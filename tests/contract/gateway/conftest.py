@@ -63,10 +63,10 @@ def who() -> str:
 
 @pytest.fixture
 def eventually() -> Callable[..., Any]:
-    """Ask until the answer satisfies, at most 30 s; return it."""
+    """Ask until the answer satisfies, at most two minutes; return it."""
 
     async def wait(ask: Callable[[], Any], good: Callable[[Any], bool]) -> Any:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while not good(answer := await ask()):  # noqa: ASYNC110 - the other end is a process
                 await asyncio.sleep(0.05)
         return answer

@@ -106,7 +106,7 @@ async def test_the_example_of_the_page_runs_as_it_is_printed(door):
             env=environment | {"ENDOCRINE_URL": door.url, "ENDOCRINE_API_KEY": door.secret, "XDG_STATE_HOME": state},
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             output, _ = await process.communicate()
     lines = output.decode().splitlines()
     assert process.returncode == 0, output

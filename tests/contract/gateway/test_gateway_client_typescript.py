@@ -45,7 +45,7 @@ async def test_a_turn_is_governed_and_is_on_record(door, who, eventually):
         env=os.environ | {"ENDOCRINE_URL": door.url, "ENDOCRINE_API_KEY": door.secret},
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         output, _ = await process.communicate()
     assert process.returncode == 0, output
     said = json.loads(output)

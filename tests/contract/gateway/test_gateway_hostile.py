@@ -117,7 +117,7 @@ async def raw(door, *pieces: bytes, pause_s: float = 0.0) -> bytes:
             await asyncio.sleep(pause_s)
     except ConnectionError:
         pass
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         try:
             found = await reader.read()
         except ConnectionError:

@@ -226,7 +226,7 @@ async def test_events_come_live_and_resume_after_the_last_one(door, who, sse):
                         return
 
         task = asyncio.create_task(listen())
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             await listening.wait()
             while len(sse(text)) < 1:
                 await client.post("/v1/turns", json=turn(who))
@@ -236,7 +236,7 @@ async def test_events_come_live_and_resume_after_the_last_one(door, who, sse):
         assert (first[0], first[1]["identity"]) == ("modulations", who)
         got = ""
         async with (
-            asyncio.timeout(30),
+            asyncio.timeout(120),
             client.stream("GET", "/v1/events", params=params, headers={"last-event-id": first[2]}) as stream,
         ):
             async for piece in stream.aiter_text():
