@@ -23,7 +23,8 @@ def call(number):
 def decision(number, kind, *, application=True, digest=None):
     found = arguments_digest(call(number).arguments) if digest is None else digest
     reason = None if kind == "allowed" else "not_in_allowlist"
-    return Decided(call(number).call_id, kind, reason, application, found if kind == "allowed" else None)
+    # Denied calls carry the digest of their arguments, too, as on the topic.
+    return Decided(call(number).call_id, kind, reason, application, found)
 
 
 def holder(count, *decisions, enforce=True):
