@@ -150,7 +150,8 @@ def test_a_span_is_bounded(span):
 def test_what_is_exactly_as_long_as_the_span_never_leaves(span, before, after, cuts):
     forbidden = "<" * span
     text = "a " * before + forbidden + " b" * after
-    window = Window(lambda one: forbidden in one, span, 1)
-    out = "".join(window.feed(part) for part in pieces(text, cuts)) + window.finish()
-    assert window.blocked
-    assert len(out) <= 2 * before
+    for parts in (pieces(text, cuts), list(text)):
+        window = Window(lambda one: forbidden in one, span, 1)
+        out = "".join(window.feed(part) for part in parts) + window.finish()
+        assert window.blocked
+        assert len(out) <= 2 * before
