@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from starlette.responses import StreamingResponse
+
+T = TypeVar("T")
 
 HEARTBEAT_S = 15.0
 _HEARTBEAT = b": heartbeat\n\n"
@@ -22,16 +24,16 @@ def event(name: str, data: Any, event_id: str | None = None) -> bytes:
     return b"%bevent: %b\ndata: %b\n\n" % (known, name.encode(), orjson.dumps(data))
 
 
-async def with_heartbeats(pieces: AsyncGenerator[bytes, None], every_s: float = HEARTBEAT_S) -> AsyncIterator[bytes]:
-    """The pieces, with a comment whenever nothing came for a while: proxies and clients see that it lives."""
+async def ticking(pieces: AsyncGenerator[T, None], every_s: float = HEARTBEAT_S) -> AsyncGenerator[T | None, None]:
+    """The pieces, and None whenever nothing came for so many seconds. Closed, it closes the pieces."""
     async with aclosing(pieces):
-        coming: asyncio.Task[bytes] | None = None
+        coming: asyncio.Task[T] | None = None
         try:
             while True:
                 coming = coming or asyncio.ensure_future(anext(pieces))
                 done, _ = await asyncio.wait([coming], timeout=every_s)
                 if not done:
-                    yield _HEARTBEAT
+                    yield None
                     continue
                 finished, coming = coming, None
                 try:
@@ -46,7 +48,14 @@ async def with_heartbeats(pieces: AsyncGenerator[bytes, None], every_s: float = 
                     await coming
 
 
+async def _with_heartbeats(pieces: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+    """A comment whenever nothing came for a while: proxies and clients see that the connection lives."""
+    async with aclosing(ticking(pieces)) as ticks:
+        async for piece in ticks:
+            yield _HEARTBEAT if piece is None else piece
+
+
 def stream(pieces: AsyncGenerator[bytes, None], headers: dict[str, str] | None = None) -> StreamingResponse:
     """A response of events."""
     common = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(with_heartbeats(pieces), 200, common | (headers or {}), "text/event-stream")
+    return StreamingResponse(_with_heartbeats(pieces), 200, common | (headers or {}), "text/event-stream")

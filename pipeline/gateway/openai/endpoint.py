@@ -6,8 +6,8 @@ heartbeats begin after that. Whatever goes wrong is OpenAI's error envelope with
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing, suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,6 +30,7 @@ from endocrine.pipeline.gateway.openai.responses_encoder import ResponseForm, Re
 from endocrine.pipeline.gateway.openai.responses_request import parse_responses
 from endocrine.pipeline.gateway.openai.server_sent_events import HEARTBEAT
 from endocrine.pipeline.gateway.openai.turn_flow import answer_of
+from endocrine.pipeline.gateway.sse import ticking
 
 PREFIX = "/openai/v1"
 SERVED = ("POST /chat/completions", "POST /responses", "GET /models", "GET /models/{id}")
@@ -217,8 +218,9 @@ class Endpoint:
         """The bytes of a stream. Whatever fails by now is an event: a silent end would be an empty answer to some."""
         yield stream.start()
         try:
-            async with aclosing(answer_of(turn, rules, stream=True, withheld=withheld)) as answers:
-                async for one in _with_heartbeats(answers, self.limits.heartbeat_s):
+            answers = answer_of(turn, rules, stream=True, withheld=withheld)
+            async with aclosing(ticking(answers, self.limits.heartbeat_s)) as ticks:
+                async for one in ticks:
                     if one is None:
                         yield HEARTBEAT
                     elif isinstance(one, Delta):
@@ -230,26 +232,6 @@ class Endpoint:
         except Exception:
             _LOG.exception("a stream failed", request_id=request_id)
             yield stream.failure(Refused("internal_error"))
-
-
-async def _with_heartbeats(
-    answers: AsyncGenerator[Delta | Answer, None], every_s: float
-) -> AsyncIterator[Delta | Answer | None]:
-    """What comes, and None whenever nothing came for so many seconds."""
-    while True:
-        task = asyncio.ensure_future(anext(answers, None))
-        try:
-            while not (await asyncio.wait({task}, timeout=every_s))[0]:
-                yield None
-            found = task.result()
-        finally:
-            if not task.done():
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
-        if found is None:
-            return
-        yield found
 
 
 async def _whole(turn: Turn, rules: ApplicationRules, withheld: FinishReason) -> Answer:

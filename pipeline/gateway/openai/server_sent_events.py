@@ -4,6 +4,8 @@ from typing import Any
 
 import orjson
 
+from endocrine.pipeline.gateway import sse
+
 HEARTBEAT = b": waiting\n\n"
 """A comment: clients skip it, and what lies between sees that the connection lives."""
 DONE = b"data: [DONE]\n\n"
@@ -16,4 +18,4 @@ def data(value: Any) -> bytes:
 
 def event(value: dict[str, Any]) -> bytes:
     """An event whose name is its `type`."""
-    return b"event: " + str(value["type"]).encode() + b"\n" + data(value)
+    return sse.event(str(value["type"]), value)
