@@ -65,10 +65,7 @@ def listing(policy: Policy, used: Iterable[Held], others: Iterable[Listed]) -> l
 
 def _take_own(memory: Memory, audit_id: str, rules: MemoryRules) -> list[Held]:
     """Take the one-turn signals of this turn out of memory; the next turn shows them as another turn's."""
-    own = [signal for signal in memory.one_turn if signal.audit_id == audit_id]
-    memory.one_turn = [signal for signal in memory.one_turn if signal.audit_id != audit_id]
-    for signal in own:
-        memory.show_later(signal.listed("other_turn"), rules)
+    own, memory.one_turn = memory.own_and_others(memory.one_turn, audit_id, rules)
     return own
 
 

@@ -246,6 +246,13 @@ class Memory:
         """Keep a signal for the next turn's explanation; the oldest goes where there are too many."""
         self.to_show = [*self.to_show, listed][-rules.suppressed :] if rules.suppressed else []
 
+    def own_and_others(self, kept: list[Held], audit_id: str, rules: MemoryRules) -> tuple[list[Held], list[Held]]:
+        """Signals for this turn alone, and the rest; the next turn's explanation shows the first as another turn's."""
+        own = [signal for signal in kept if signal.audit_id == audit_id]
+        for signal in own:
+            self.show_later(signal.listed("other_turn"), rules)
+        return own, [signal for signal in kept if signal.audit_id != audit_id]
+
     def known_content(self, audit_id: str) -> str | None:
         """The content of a turn that is open or was closed recently; None for any other."""
         if audit_id in self.turns:

@@ -99,10 +99,7 @@ def _wait(memory: Memory, signal: Held, rules: MemoryRules) -> None:
 
 def _take_own(memory: Memory, audit_id: str, rules: MemoryRules) -> list[Held]:
     """Take the readings for this turn alone out of memory; the next turn shows them as another turn's."""
-    own = [reading for reading in memory.risk_waiting if reading.audit_id == audit_id]
-    memory.risk_waiting = [reading for reading in memory.risk_waiting if reading.audit_id != audit_id]
-    for reading in own:
-        memory.show_later(reading.listed("other_turn"), rules)
+    own, memory.risk_waiting = memory.own_and_others(memory.risk_waiting, audit_id, rules)
     return own
 
 
