@@ -31,29 +31,24 @@ async def decide(gateway: Gateway, request: Request, caller: Caller) -> Response
     limits = gateway.limits
     body = await read_body(request, limits.body_bytes, limits.read_s, limits.batch_records)
     items = [an_object(item) for item in body.items]
+    if not body.batch:
+        return await _named(gateway, request, caller, items[0])
     if HEADER not in request.headers:
-        # Each call is named by its own id, alone or in a batch: asked again, it is the same call with the same answer.
-        if not body.batch:
-            return await _named(gateway, request, caller, items[0])
         named = [_line(_named(gateway, request, caller, item), number) for number, item in enumerate(items)]
         return batch_response(body, await asyncio.gather(*named))
     slot = await gateway.idempotency.begin(caller, request, body.items)
     if slot.answer is not None:
         return slot.answer
-    waits = False
-    if not body.batch:
-        answer = await _one(gateway, request, caller, slot, items[0], 0)
-    else:
-        ones = [_line(_one(gateway, request, caller, slot, item, n), n) for n, item in enumerate(items)]
-        answers = await asyncio.gather(*ones)
-        waits = any(one["status"] == 202 for one in answers)
-        answer = batch_response(body, answers)
-    if not waits and answer.status_code != 202:  # else a person decides, and it is asked again for what was decided
+    ones = [_line(_one(gateway, request, caller, slot, item, number), number) for number, item in enumerate(items)]
+    answers = await asyncio.gather(*ones)
+    answer = batch_response(body, answers)
+    if all(one["status"] != 202 for one in answers):  # else it is asked again for what a person decides
         gateway.idempotency.finish(slot, answer)
     return answer
 
 
 async def _named(gateway: Gateway, request: Request, caller: Caller, item: Json) -> Response:
+    """Without a key a call is named by its own id, alone or in a batch: asked again, it is the same call."""
     said = hashlib.sha256(orjson.dumps(item, option=orjson.OPT_SORT_KEYS)).hexdigest()
     slot = await gateway.idempotency.begin(caller, request, item, implied=f"call {said}")
     if slot.answer is not None:
