@@ -2,7 +2,6 @@
 
 import gc
 import importlib
-import importlib.util
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -42,8 +41,8 @@ COMMANDS = (
     "export",
 )
 
-ALONE = {"run": "run", "demo": "run", "worker": "worker", "gateway": "gateway", "connect": "connect"}
-"""Commands that are waited for until they work, with the module of each: no other one is imported for them."""
+NAMED_OTHERWISE = {"demo": "run", "up": "stack", "down": "stack", "status": "stack", "prompt-key": "seal_key"}
+"""Commands whose module has another name."""
 _YOUNG_OBJECTS = 50_000
 """Between two walks of the garbage collector through young objects. Imports make a million that all stay: at the usual
 700 a fifth to a third of their time went there."""
@@ -55,11 +54,20 @@ def main() -> None:
     gc.set_threshold(_YOUNG_OBJECTS)
     from endocrine.pipeline.cli.app import app
 
-    asked = sys.argv[1] if len(sys.argv) > 1 else ""
-    for name in [ALONE[asked]] if asked in ALONE else COMMANDS:
-        if importlib.util.find_spec(f"endocrine.pipeline.cli.{name}"):
-            importlib.import_module(f"endocrine.pipeline.cli.{name}").register(app)
+    for name in modules_for(sys.argv[1] if len(sys.argv) > 1 else ""):
+        importlib.import_module(f"endocrine.pipeline.cli.{name}").register(app)
     app()
+
+
+def modules_for(asked: str) -> tuple[str, ...]:
+    """The modules to import for what was asked: a command's own, none for the version, otherwise all, as help needs.
+
+    All of them take longer to import than most commands run.
+    """
+    if asked == "--version":
+        return ()
+    module = NAMED_OTHERWISE.get(asked, asked.replace("-", "_"))
+    return (module,) if module in COMMANDS else COMMANDS
 
 
 def __getattr__(name: str) -> Any:

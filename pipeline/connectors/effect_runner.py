@@ -68,9 +68,8 @@ __all__ = ["INTERRUPTED", "Effect", "EffectRunner", "Limits", "Request", "Said"]
 log = structlog.get_logger(__name__)
 _ID_CHARS = 240
 """Ids have at most 256 characters (endocrine.schemas.base); the rest is for ordinals."""
-_POLL_MS = 200
-_COMMIT_S = 0.2
-"""Seconds between two commits at most."""
+_POLL_MS, _IDLE_MS = 200, 1000
+"""How long a look for requests lasts, and a pause between commits: while requests wait or run, and while none do."""
 
 
 class EffectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -194,7 +193,7 @@ class EffectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _poll(self) -> None:
         while True:
-            fetched = await self._consumer.getmany(timeout_ms=_POLL_MS)
+            fetched = await self._consumer.getmany(timeout_ms=self._pause_ms)
             for place, records in fetched.items():
                 # What is returned belongs to the assignment in force; a revocation from here on closes `held`.
                 held = self._held.setdefault(place.partition, _Held(place.partition))
@@ -344,9 +343,13 @@ class EffectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
 
     # ---- 5 Commit ----
 
+    @property
+    def _pause_ms(self) -> int:
+        return _POLL_MS if any(held.arrived or held.tasks for held in self._held.values()) else _IDLE_MS
+
     async def _commits(self) -> None:
         while True:
-            await asyncio.sleep(_COMMIT_S)
+            await asyncio.sleep(self._pause_ms / 1000)
             try:
                 await self._commit()
             except KafkaError as error:  # a rebalance is under way: who comes after us reads back

@@ -43,7 +43,8 @@ TOPICS = (
     "model-requests",
     "model-replies",
 )
-_POLL_MS = 250
+_POLL_MS, _IDLE_POLL_MS = 250, 1000
+"""How long a look for records lasts: while a deadline is ahead, and while none is."""
 _MARGIN_S = 60.0
 """Seconds read back beyond the longest wait."""
 _PAUSE_S = 1.0
@@ -155,12 +156,17 @@ class Timekeeper(ConsumerRebalanceListener):  # type: ignore[misc]
             if any(deadlines.full for deadlines in self._deadlines.values()):
                 await asyncio.sleep(_POLL_MS / 1000)  # bounded: what waits passes, then there is room again
             else:
-                for place, records in (await self._consumer.getmany(timeout_ms=_POLL_MS)).items():
+                for place, records in (await self._consumer.getmany(timeout_ms=self._poll_ms)).items():
                     if place in self._placed:
                         for record in records:
                             self._see(place, record)
             await self._catch_up()
             await self._say_due()
+
+    @property
+    def _poll_ms(self) -> int:
+        ahead = any(deadlines.next_wall is not None for deadlines in self._deadlines.values())
+        return _POLL_MS if ahead or self._behind else _IDLE_POLL_MS
 
     async def _place(self) -> None:
         """Go back as far as the longest wait reaches."""

@@ -13,7 +13,8 @@ from aiokafka.protocol.group import LeaveGroupRequest
 
 COORDINATOR_S = 10.0
 """Seconds; a node that has just started first makes, or reads, the topic of the groups."""
-_PAUSE_S = 0.05
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 0.5
+"""Between questions: a broker without the topic of the groups tries to make it at each of them."""
 _MEMBERS = 5
 _MEMBER_ID = 0
 
@@ -40,9 +41,14 @@ async def evict(bootstrap: str, group: str) -> int:
 
 
 async def _coordinator(admin: AIOKafkaAdminClient, group: str) -> int:
-    async with asyncio.timeout(COORDINATOR_S):
-        while True:
-            try:
-                return int(await admin.find_coordinator(group))
-            except GroupCoordinatorNotAvailableError:
-                await asyncio.sleep(_PAUSE_S)
+    pause_s = _FIRST_PAUSE_S
+    try:
+        async with asyncio.timeout(COORDINATOR_S):
+            while True:
+                try:
+                    return int(await admin.find_coordinator(group))
+                except GroupCoordinatorNotAvailableError:
+                    await asyncio.sleep(pause_s)
+                    pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+    except TimeoutError:
+        raise GroupCoordinatorNotAvailableError(f"group {group} after {COORDINATOR_S:.0f} s") from None

@@ -19,6 +19,9 @@ until it answers they are not fetched."""
 PATIENT_FROM_MS, MOST_PATIENT_MS = 200, 5000
 """Where a consumer lets the broker hold a fetch at least so long, each fetch that finds nothing doubles it, up to the
 other: who reads nothing for a while costs nothing. Only fetches of all partitions, which any record ends."""
+QUIET_S = 10.0
+"""Seconds between looks at all partitions where nothing asks for one. aiokafka looks every 0.2 s, but everything that
+could change what is to be fetched wakes it: an answer, a record taken, a seek, a resumed partition, an assignment."""
 _RETRY_S = 0.1
 
 
@@ -116,6 +119,8 @@ class SessionFetcher(fetcher.Fetcher):  # type: ignore[misc]
         whole = not (resets or resumed or self._records)
         for _, request in requests:
             request._max_wait_ms = self._hold_ms(request._max_wait_ms, left_out=left_out, whole=whole)
+        if wait_s == self._fetcher_timeout and not invalid_metadata:
+            wait_s = QUIET_S
         in_sessions = [(node, SessionRequest(request, self._session(node))) for node, request in requests]
         return in_sessions, resets, wait_s, invalid_metadata, resumed
 
@@ -141,7 +146,7 @@ class SessionFetcher(fetcher.Fetcher):  # type: ignore[misc]
         if not self._leaders_known or len(self._client.cluster.brokers()) != 1:
             return None
         if not self._records:
-            return float(self._fetcher_timeout) if self._in_flight else None
+            return QUIET_S if self._in_flight else None
         if self._in_flight:
             return None
         backoff = max(found.calculate_backoff() for found in self._records.values())

@@ -1,5 +1,6 @@
 """Child processes that never outlive us: brokers and workers are started and ended through here."""
 
+import asyncio
 import ctypes
 import os
 import signal
@@ -100,6 +101,24 @@ def end(process: "subprocess.Popen[bytes] | None", grace_s: float) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+async def ended(process: "subprocess.Popen[bytes]", poll_s: float) -> int:
+    """Wait until the program has ended; its exit code. Except on Linux it is looked at every `poll_s` seconds."""
+    if process.poll() is None and hasattr(os, "pidfd_open"):
+        over = asyncio.Event()
+        handle = os.pidfd_open(process.pid)  # not reaped yet, so the number is still its own
+        loop = asyncio.get_running_loop()
+        try:
+            loop.add_reader(handle, over.set)
+            await over.wait()
+        finally:
+            loop.remove_reader(handle)
+            os.close(handle)
+        return process.wait()
+    while (code := process.poll()) is None:  # noqa: ASYNC110
+        await asyncio.sleep(poll_s)
+    return code
 
 
 def last_lines(log: Path, count: int = 8) -> str:

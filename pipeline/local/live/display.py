@@ -13,6 +13,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.segment import Segment
+from rich.status import Status as Spinning
 from rich.text import Text
 
 from endocrine.pipeline.local.live.status import Status
@@ -84,11 +85,12 @@ class TerminalFace:
         self._status: Status | None = None
         self._board: ViewState | None = None
         self._shown: object = None
+        self._spinner: Spinning | None = None
 
     @contextmanager
     def step(self, doing: str) -> Iterator[None]:
-        """A spinner with the time it takes; gone when done."""
-        with self._console.status(doing):
+        """A spinner with the time it takes; gone when done, or when the view opens meanwhile."""
+        with self._console.status(doing) as self._spinner:
             yield
 
     @contextmanager
@@ -109,6 +111,8 @@ class TerminalFace:
 
     def open(self, board: ViewState, status: Status) -> None:
         """Switch to the other screen."""
+        if self._spinner is not None:
+            self._spinner.stop()
         self._status, self._board = status, board
         self._live = Live(_Screen(board, status), console=self._console, screen=True, auto_refresh=False)
         self._live.start(refresh=True)

@@ -1,7 +1,7 @@
 """One run, from start to end: stack, topics, worker, read models, feed, view; ended in the opposite order.
 
-Start: 1 hold the folder; 2 local stack; 3 topics; 4 worker and watcher; 5 gateway and connectors, read models; 6 view;
-7 feed.
+Start: 1 hold the folder; 2 local stack; 3 topics; 4 worker and watcher; 5 view, in a demo once the worker is ready;
+6 gateway and connectors, read models; 7 feed.
 """
 
 import asyncio
@@ -14,18 +14,17 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
-from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.data import scenario
 from endocrine.pipeline.kafka.admin import ensure_topics
 from endocrine.pipeline.kafka.members import evict
 from endocrine.pipeline.local import stack as local_stack
 from endocrine.pipeline.local.live.display import face
-from endocrine.pipeline.local.live.doors import Doors
 from endocrine.pipeline.local.live.feeder import Feeder
 from endocrine.pipeline.local.live.folder import Place, emptied, held
 from endocrine.pipeline.local.live.status import Rate, Status
@@ -41,7 +40,10 @@ from endocrine.pipeline.process.cancelling import cancelled
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.process.subprocesses import BrokerError
 from endocrine.pipeline.views.event import Event
-from endocrine.pipeline.views.redis import Projection
+
+if TYPE_CHECKING:
+    from endocrine.agents.contract import Agent
+    from endocrine.pipeline.local.live.doors import Doors
 
 REFRESH_S = 0.2
 """Seconds between two drawings of the view."""
@@ -134,37 +136,36 @@ class Session:
 
     async def _work(self) -> None:
         started = time.monotonic()
+        importing = asyncio.create_task(asyncio.to_thread(_agents))
         stack = await self._start_stack()
+        agents = await importing
         with self._face.step(f"topics at {self._settings.bootstrap}"):
-            names = [agent.name for agent in AGENTS]
+            names = [agent.name for agent in agents]
             patience = OWN_TOPICS_TIMEOUT_S if stack and stack.kafka else TOPICS_TIMEOUT_S
             if self._plan.demo and self._plan.bootstrap:
                 self._ending.push_async_callback(self._delete_topics)
-            work: list[Coroutine[Any, Any, object]] = [ensure_topics(self._settings, names, timeout_s=patience)]
-            if stack and stack.kafka:
-                groups = self._settings.group, f"{self._settings.group}.projection"
-                work += [evict(self._settings.bootstrap, group) for group in groups]
-            await asyncio.gather(*work)
+            await ensure_topics(self._settings, names, timeout_s=patience)
         worker = WorkerChild(
             self._settings, note=self._note, bury=self._bury, restarts=0 if self._plan.demo else RESTARTS
         )
-        ends: list[Callable[[], Awaitable[object]]] = [worker.stop]
-        self._ending.push_async_callback(_together, ends)
-        self._begin(worker.run())
-        with self._face.step("worker takes over its partitions"):
-            watcher = Watcher(self._settings, AGENTS, self._deliver, whole=self._plan.demo)
-            ends.append(partial(_soon, watcher.stop))
-            await watcher.start()
-            await worker.ready.wait()
-        if not self._plan.demo:  # now: before, they would take the processor from what the view waits for
-            await self._open_doors(ends)
-        self._begin(watcher.run())
-        self._begin(self._project())
+        watcher = Watcher(self._settings, agents, self._deliver, whole=self._plan.demo)
         feeder = self._feeder(watcher)
         self._status.bootstrap = self._settings.bootstrap
-        self._face.open(self._board, self._status)
-        self._begin(self._keep_fresh(stack, worker, watcher, feeder))
+        ends: list[Callable[[], Awaitable[object]]] = [worker.stop, partial(_soon, watcher.stop)]
+        self._ending.push_async_callback(_together, ends)
+        self._begin(self._worker(worker, evicting=bool(stack and stack.kafka)))
+        with self._face.step("worker takes over its partitions"):
+            await watcher.start()
+            self._begin(watcher.run())
+            if not self._plan.demo:
+                self._show(stack, worker, watcher, feeder)
+            await worker.ready.wait()
         self._moved_at = time.monotonic()
+        if self._plan.demo:
+            self._show(stack, worker, watcher, feeder)
+        else:  # now: before, they would take the processor from what the view waits for
+            await self._open_doors(ends)
+        self._begin(self._project())
         await feeder.run()
         if not self._plan.demo:
             rounds = self._plan.rounds
@@ -177,11 +178,25 @@ class Session:
         for line in summary(self._totals, feeder.sent, time.monotonic() - started):
             self._face.say(line)
 
+    async def _worker(self, worker: WorkerChild, *, evicting: bool) -> None:
+        """Keep the worker up. evicting: nobody else can be a member of our groups."""
+        if evicting:
+            groups = self._settings.group, f"{self._settings.group}.projection"
+            # Where the broker cannot do it yet, dead members time out.
+            await asyncio.gather(*(evict(self._settings.bootstrap, group) for group in groups), return_exceptions=True)
+        await worker.run()
+
+    def _show(self, stack: LocalStack | None, worker: WorkerChild, watcher: Watcher, feeder: Feeder) -> None:
+        self._face.open(self._board, self._status)
+        self._begin(self._keep_fresh(stack, worker, watcher, feeder))
+
     async def _open_doors(self, ends: list[Callable[[], Awaitable[object]]]) -> None:
         """Start what applications use; nobody waits for it. What ends it is added to `ends`."""
 
         async def nothing() -> None:
             """Its consumers are in groups of their own, or in none."""
+
+        from endocrine.pipeline.local.live.doors import Doors  # now: it takes as long as the step before it
 
         doors = Doors(self._settings, note=self._note, bury=nothing, ours=self._plan.bootstrap is None)
         ends.append(doors.stop)
@@ -196,7 +211,7 @@ class Session:
         except WorkerFailed as error:
             self._note(str(error).partition("\n")[0])
 
-    async def _announced(self, doors: Doors) -> None:
+    async def _announced(self, doors: "Doors") -> None:
         """Say where the gateway is once everything behind it works."""
         for child in doors.children:
             await child.ready.wait()
@@ -231,7 +246,8 @@ class Session:
 
     async def _bury(self) -> None:
         if self._plan.bootstrap is None:
-            await evict(self._settings.bootstrap, self._settings.group)
+            with contextlib.suppress(KafkaError):  # then it times out
+                await evict(self._settings.bootstrap, self._settings.group)
 
     async def _delete_topics(self) -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.bootstrap)
@@ -274,6 +290,8 @@ class Session:
 
     async def _project(self) -> None:
         """Read models: without them the pipeline goes on, so in `run` their failure is a note."""
+        from endocrine.pipeline.views.redis import Projection  # now: the view does not wait for it
+
         try:
             await Projection(self._settings).run()
         except Exception as error:
@@ -284,10 +302,11 @@ class Session:
     async def _keep_fresh(
         self, stack: LocalStack | None, worker: WorkerChild, watcher: Watcher, feeder: Feeder
     ) -> None:
-        status, fed, derived = self._status, Rate(), Rate()
+        status, fed, derived, began = self._status, Rate(), Rate(), False
         while True:
             now = time.monotonic()
-            status.worker = "up" if worker.ready.is_set() else "restarting"
+            began = began or worker.ready.is_set()
+            status.worker = "up" if worker.ready.is_set() else "restarting" if began else "starting"
             status.fed, status.to_feed, status.round = feeder.sent, feeder.total, feeder.round
             status.derived = self._totals.records.total()
             status.dead = self._totals.dead.total()
@@ -321,6 +340,13 @@ class Session:
         self._news.set()
         self._noted_at = time.monotonic()
         self._face.note(text)
+
+
+def _agents() -> "Sequence[Agent]":
+    """All agents. Imported beside the start of Kafka, which takes longer."""
+    from endocrine.agents.registry import AGENTS
+
+    return AGENTS
 
 
 def _logs_to(file: Path) -> None:

@@ -120,7 +120,9 @@ class WorkerChild:
                 await asyncio.sleep(_DUMP_S)
                 self._process.kill()
                 due = float("inf")
-            await asyncio.sleep(_STEADY_POLL_S if self.ready.is_set() else _POLL_S)
+            if self.ready.is_set():
+                return await child.ended(self._process, _STEADY_POLL_S)
+            await asyncio.sleep(_POLL_S)
         return code
 
     def _why(self, code: int, deaths: int) -> str:

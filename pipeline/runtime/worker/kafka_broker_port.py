@@ -24,6 +24,10 @@ READERS = 4
 """Changelogs read at once when partitions are taken over: more gains nothing on one consumer thread."""
 OVERLOOKED = 1000
 """Offsets read at once of what the group's consumer has not delivered."""
+LOOK_S, DOUBLINGS = 5.0, 2
+"""Seconds between looks at the ends of topics that bring nothing, and how often that doubles, after two looks each. All
+processors of a process look at the same moments (multiples on the clock), so that their questions become one."""
+_QUICK_S = 0.5
 HANDOVERS = 4
 """Turns of the event loop that aiokafka takes to bring a batch to its socket. Thinking holds the loop for long."""
 ENVELOPE_BYTES = 1 << 20
@@ -187,6 +191,10 @@ class KafkaBrokerPort:
         """Per topic, the offset up to which all was handed on."""
         self._handed: dict[str, int] = {}
         """Per topic, the offset after the last record handed on."""
+        self._looks = 0
+        """At ends of topics since something arrived."""
+        self.moved = True
+        """Whether `done` may say more than when the manager set this to False."""
 
     # ---- what comes in ----
 
@@ -224,19 +232,26 @@ class KafkaBrokerPort:
                     await asyncio.wait((write,))
 
     async def fetch(self, wait: bool) -> Sequence[Run]:
-        """What has arrived; waits up to five seconds for it, or half a second."""
+        """What has arrived; waits for it until the next look at the topics' ends, or half a second."""
         if not self._arrived:
             self._news.clear()
             try:
-                async with asyncio.timeout(5.0 if wait else 0.5):
+                async with asyncio.timeout_at(self._next_look() if wait else _now() + _QUICK_S):
                     await self._news.wait()
             except TimeoutError:
+                self._looks += wait
                 return await self._undelivered() if wait else ()
+        self._looks = 0
         arrived, self._arrived, self._bytes = self._arrived, [], 0
         if self._pressed:
             self._pressed = False
             self._on_pressure(False)
         return await self._whole(arrived)
+
+    def _next_look(self) -> float:
+        """The moment of the next look, by the event loop's clock."""
+        every = LOOK_S * 2 ** min(self._looks // 2, DOUBLINGS)
+        return float((_now() // every + 1) * every)
 
     async def _whole(self, arrived: Sequence[tuple[int, Run]]) -> Sequence[Run]:
         """What arrived, without gaps: what was fetched before a seek may arrive after it, and lies further on."""
@@ -250,6 +265,7 @@ class KafkaBrokerPort:
                 whole += missed
                 handed |= _after(missed)
             if next_offset > expected:
+                self.moved = True
                 whole.append(run)
                 following[topic] = next_offset
                 handed |= _after([run])
@@ -264,6 +280,7 @@ class KafkaBrokerPort:
                 runs = await self._read_again(topic, expected, min(end, expected + OVERLOOKED))
                 self._following[topic] = runs[-1].next_offset
                 self._handed |= _after(runs)
+                self.moved, self._looks = True, 0
                 return runs
         return ()
 
@@ -283,10 +300,12 @@ class KafkaBrokerPort:
         self._arrived, self._bytes = [], 0
         self._front = dict(front)
         self._following, self._handed = dict(front), dict(front)
+        self.moved, self._looks = True, 0
 
     async def commit(self, front: Mapping[str, int]) -> None:
         """Noted here; sent to the group now and then by the body."""
         self._front = dict(front)
+        self.moved = True
 
     def done(self, topic: str) -> int:
         """The offset that may be committed to the group: all below it is done with, or holds no record.
@@ -343,6 +362,10 @@ class KafkaBrokerPort:
                     tasks.create_task(self._broker.send(self._prefix + topic, partition, group, common))
         for out in last:
             await self._broker.send(self._prefix + out.topic, out.partition, [out], common)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _after(runs: Sequence[Run]) -> dict[str, int]:

@@ -288,6 +288,17 @@ class ProcessorManager:
 
     async def commit(self) -> None:
         """Tell the group how far we are; failures only delay lag displays."""
-        news = {place: offset for place, offset in self.offsets().items() if self._committed.get(place, 0) < offset}
-        if news and await self.consumer.commit_now(news):
-            self._committed.update(news)
+        moved = [port for port in self._ports.values() if port.moved]
+        for port in moved:
+            port.moved = False
+        news = {}
+        if moved:
+            news = {place: at for place, at in self.offsets().items() if self._committed.get(place, 0) < at}
+        committed = not news
+        try:
+            if news and (committed := await self.consumer.commit_now(news)):
+                self._committed.update(news)
+        finally:
+            if not committed:
+                for port in moved:
+                    port.moved = True

@@ -25,7 +25,10 @@ from endocrine.pipeline.views.redis.store import NOTHING, Batch, Store
 from endocrine.pipeline.views.redis.writes import PROVED, TOPICS, writes_of
 
 _IDLE_MS = 1000
-"""How long a fetch waits; also how often a quiet projection looks whether Redis still holds what was written."""
+"""How long a fetch waits."""
+_LOOK_EACH, _LOOK_SELDOM = 5, 5
+"""A quiet projection looks after so many fetches, each, whether Redis still holds what was written; after every so
+many later."""
 _HELD_MS, _IDLE_HELD_MS = 200, 1000
 """How long the broker may hold a fetch that finds nothing (`hold_fetches`): while records come, and while none do."""
 _SCRIPT_RECORDS = 500
@@ -117,6 +120,7 @@ class Projection(ConsumerRebalanceListener):  # type: ignore[misc]
         clock = asyncio.get_running_loop().time
         committed = clock()
         fetched: dict[TopicPartition, list[ConsumerRecord]] = {}
+        quiet = 0
         while not self._stopping.is_set():
             try:
                 await self._place(consumer)
@@ -133,7 +137,8 @@ class Projection(ConsumerRebalanceListener):  # type: ignore[misc]
                     await self._apply(partition, records[first : first + _SCRIPT_RECORDS])
                 if partition in self._placed:  # beyond the last record, too, where a transaction's marker lies
                     self._uncommitted[partition] = covered(records)[1]
-            if not fetched:
+            quiet = 0 if fetched else quiet + 1
+            if 0 < quiet <= _LOOK_EACH or (quiet and quiet % _LOOK_SELDOM == 0):
                 await self._look_after()
             if clock() - committed >= self._settings.commit_interval_s:
                 await self._commit(consumer)

@@ -1,5 +1,6 @@
 """What help says is what was written, and what the docs name exists."""
 
+import importlib
 import re
 import subprocess
 import tomllib
@@ -9,6 +10,7 @@ import pytest
 import typer.main
 
 from endocrine.pipeline.cli.app import ORDER, app
+from endocrine.pipeline.cli.main import COMMANDS, modules_for
 from endocrine.pipeline.data.export.writers import INSTALL, PYARROW
 
 ROOT = Path(__file__).parents[3]
@@ -92,3 +94,14 @@ def test_the_hint_for_parquet_names_what_the_project_asks_for():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["optional-dependencies"]["export"] == [PYARROW]
     assert INSTALL.endswith(f"-m pip install '{PYARROW}'")
+
+
+def test_a_command_imports_its_own_module_alone_and_help_imports_all():
+    for module in COMMANDS:
+        alone = typer.Typer()
+        alone.callback()(lambda: None)  # or typer takes a single command for the whole
+        importlib.import_module(f"endocrine.pipeline.cli.{module}").register(alone)
+        for name in typer.main.get_command(alone).commands:
+            assert modules_for(name) == (module,), name
+    assert modules_for("") == modules_for("--help") == modules_for("nonsense") == COMMANDS
+    assert modules_for("--version") == ()
