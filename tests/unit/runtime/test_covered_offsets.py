@@ -1,13 +1,16 @@
 """Offsets that hold no record: markers of transactions and aborted records, as a unit's port and inbox pass them."""
 
+import asyncio
 from types import SimpleNamespace
 
 import pytest
 
 from endocrine.pipeline.core.records import Fetched
+from endocrine.pipeline.core.seals import simulated_seals
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.runtime.merge_buffer import MergeBuffer
-from endocrine.pipeline.runtime.worker.kafka_broker_port import KafkaBrokerPort
+from endocrine.pipeline.runtime.worker.kafka_broker_port import DOUBLINGS, LOOK_S, KafkaBrokerPort
+from endocrine.pipeline.runtime.worker.processor_manager import ProcessorManager
 
 
 def raw(offset, size=1):
@@ -89,3 +92,60 @@ async def test_keys_and_headers_count_for_the_pressure_too(port, pressed):
     await one.seek({})
     one.arrive("in", [SimpleNamespace(offset=0, key=b"k" * 600, value=None, headers=[("h", b"x" * 600)])], 0, 1)
     assert pressed == [True]
+
+
+async def test_processors_look_at_ends_at_the_same_moments_and_the_longer_nothing_comes_the_less_often(port):
+    one, other = port(Broker()), port(Broker())
+    clock = asyncio.get_running_loop().time
+    pauses = []
+    for looks in range(8):
+        one._looks = other._looks = looks
+        every = LOOK_S * 2 ** min(looks // 2, DOUBLINGS)
+        before = clock()
+        assert one._next_look() == pytest.approx(other._next_look(), abs=every)
+        assert before < one._next_look() <= clock() + every
+        assert one._next_look() % every == 0
+        pauses.append(every)
+    assert pauses == [5, 5, 10, 10, 20, 20, 20, 20]
+    await one.seek({"in": 0})
+    one._looks = 5
+    one.arrive("in", [raw(0)], 0, 1)
+    await one.fetch(wait=True)
+    assert one._looks == 0
+
+
+async def test_a_port_says_when_more_is_done_than_before(port):
+    one = port(Broker(end=4))
+    for step in (
+        one.seek({"in": 2}),
+        one.commit({"in": 3}),
+        one._undelivered(),
+    ):
+        one.moved = False
+        await step
+        assert one.moved
+    one.moved = False
+    assert await one._undelivered() == ()
+    assert not one.moved
+
+
+async def test_the_group_hears_of_what_moved_once_and_again_where_it_did_not_hear(port, tmp_path):
+    committed, answers = [], [False, OSError(), True]
+
+    async def commit_now(news):
+        committed.append({place.topic: offset for place, offset in news.items()})
+        if isinstance(answer := answers.pop(0), OSError):
+            raise answer
+        return answer
+
+    agent = SimpleNamespace(name="agent", sources=("in",))
+    manager = ProcessorManager(Settings(), [agent], None, lambda: None, "v", simulated_seals(), None)
+    manager.consumer = SimpleNamespace(commit_now=commit_now)
+    manager._ports["agent", 0] = one = port(Broker())
+    await one.seek({"in": 5})
+    await manager.commit()
+    with pytest.raises(OSError):
+        await manager.commit()
+    await manager.commit()
+    await manager.commit()
+    assert committed == [{"endocrine.in": 5}] * 3, "what was heard is not said again"
