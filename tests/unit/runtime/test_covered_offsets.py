@@ -4,6 +4,7 @@ import asyncio
 from types import SimpleNamespace
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 
 from endocrine.pipeline.core.records import Fetched
 from endocrine.pipeline.core.seals import simulated_seals
@@ -130,11 +131,11 @@ async def test_a_port_says_when_more_is_done_than_before(port):
 
 
 async def test_the_group_hears_of_what_moved_once_and_again_where_it_did_not_hear(port, tmp_path):
-    committed, answers = [], [False, OSError(), True]
+    committed, answers = [], [False, KafkaConnectionError(), True]
 
     async def commit_now(news):
         committed.append({place.topic: offset for place, offset in news.items()})
-        if isinstance(answer := answers.pop(0), OSError):
+        if isinstance(answer := answers.pop(0), KafkaConnectionError):
             raise answer
         return answer
 
@@ -144,7 +145,7 @@ async def test_the_group_hears_of_what_moved_once_and_again_where_it_did_not_hea
     manager._ports["agent", 0] = one = port(Broker())
     await one.seek({"in": 5})
     await manager.commit()
-    with pytest.raises(OSError):
+    with pytest.raises(KafkaConnectionError):
         await manager.commit()
     await manager.commit()
     await manager.commit()
