@@ -200,7 +200,7 @@ class Simulation:
                 else:
                     desk.states[place, key] = state
             common = desk.engine.common_headers(self.policy, PARTITION, desk.batch)
-            for out in done.aside:
+            for out in done.rejected_or_rerouted:
                 yield out, ()
             for out in done.outputs:
                 yield out, common if out.derived else ()

@@ -14,7 +14,7 @@ NO_BATCH = -1
 class Origin(NamedTuple):
     """Where a record of our making comes from."""
 
-    unit: str
+    processor: str
     """`agent/partition`; empty where the headers do not say."""
     name: str
     """What tells it from the unit's other records on its topic and partition."""
@@ -57,8 +57,8 @@ def origin_of(topic: str, headers: Mapping[str, bytes | None]) -> Origin | None:
             return Origin(f"{CATALOGUE[source].owner}/{int(place)}", name, NO_BATCH, source, int(offset))
         cut = headers.get(CUT)
         if cut is not None and not dead:
-            unit, _, batch = cut.decode().rpartition("/")
-            return Origin(unit, name, int(batch), "", 0)
+            processor, _, batch = cut.decode().rpartition("/")
+            return Origin(processor, name, int(batch), "", 0)
         agent, source, place, offset, _ = (headers.get(ORIGIN) or b"").decode().split("/")
         return Origin(f"{agent}/{int(place)}", name, NO_BATCH, source, int(offset))
     except (KeyError, ValueError):
