@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from endocrine.pipeline.core.batch import Processed
+from endocrine.pipeline.core.dead_letter_topics import holds_dead_letters
 from endocrine.pipeline.core.records import ORIGIN, SEAL, Headers
 from endocrine.pipeline.replay.difference import Form, differences, form_of
 from endocrine.pipeline.replay.index_builder import Latest, key_digest
@@ -53,7 +54,7 @@ class Comparison:
         for out in done.rejected_or_rerouted:
             self._compare(out[:2], packed(*out[2:5]), NO_BATCH, ordered=False)
         for place, body in self._out_of_step(done.outputs) if self._whole and self._sink is None else done.outputs:
-            self._compare(place, body, NO_BATCH if place[0].endswith(".dlq") else number, ordered=True)
+            self._compare(place, body, NO_BATCH if holds_dead_letters(place[0]) else number, ordered=True)
 
     def _out_of_step(self, outputs: Sequence[Said]) -> Sequence[Said]:
         """Compares those that stand next on their lanes, many at once; returns the others."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.dead_letter_topics import holds_dead_letters
 from endocrine.pipeline.core.records import CUT, SEAL, Headers
 from endocrine.pipeline.replay.output_streams import Index, digest_of
 from endocrine.pipeline.replay.plan import Plan
@@ -36,7 +37,7 @@ def fill(
     for (topic, partition), log in logs.items():
         if topic in ("journal", "policies"):
             continue
-        simple = scope.whole and not topic.endswith(".dlq")
+        simple = scope.whole and not holds_dead_letters(topic)
         place, batch, ending = ("", topic, partition), NO_BATCH, None
         first = following = 0
         # Records from `first` up to `following` are of this batch and not on its lane yet.

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.dead_letter_topics import holds_dead_letters
 from endocrine.pipeline.core.records import CE_ID, CUT, ORIGIN, REKEYED_FROM, SEAL, Headers
 from endocrine.pipeline.replay.recorded_seals import RECORDED
 
@@ -28,7 +29,7 @@ class Origin(NamedTuple):
 def name_of(topic: str, headers: Mapping[str, bytes | None]) -> str | None:
     """Its id, or where a record that was set aside came from; None: not of our making."""
     moved, origin = headers.get(REKEYED_FROM), headers.get(ORIGIN)
-    if topic.endswith(".dlq"):
+    if holds_dead_letters(topic):
         return "dead letter of " + (origin or b"?").decode("utf-8", "backslashreplace")
     if moved is not None:
         return "re-keyed from " + moved.decode("utf-8", "backslashreplace")
@@ -50,7 +51,7 @@ def origin_of(topic: str, headers: Mapping[str, bytes | None]) -> Origin | None:
     if name is None or headers.get(SEAL) != RECORDED:
         return None
     try:
-        dead = topic.endswith(".dlq")
+        dead = holds_dead_letters(topic)
         moved = headers.get(REKEYED_FROM)
         if moved is not None and not dead:
             source, place, offset = moved.decode().rsplit("/", 2)
