@@ -122,7 +122,7 @@ class Recorder:
         )
         self._previous[n] = hashlib.sha256(journal.value or b"").hexdigest()
         common = engine.common_headers(self._policy, n, self._numbers[n])
-        for out in [*done.aside, *done.outputs, journal]:
+        for out in [*done.rejected_or_rerouted, *done.outputs, journal]:
             self._put(out.topic, out.partition, out.key, out.value, (*out.own, *common) if out.derived else out.own)
 
     def _put(self, topic: str, n: int, key: bytes | None, value: bytes | None, headers: Any) -> Fetched:

@@ -27,10 +27,14 @@ PolicyDigest = Annotated[Digest, Field(description="Digest of the policy that it
 Bag = Annotated[dict[str, Any], Field(description="A JSON object of free shape.")]
 
 
+STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+"""Configuration of every model that nothing may be added to: records, and sections of the policy."""
+
+
 class Record(BaseModel):
     """A JSON object on a topic. Strict: unknown fields, wrong types, NaN and infinities are refused."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = STRICT
 
 
 class Produced(Record):

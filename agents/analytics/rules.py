@@ -2,13 +2,15 @@
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
+
+from endocrine.schemas.base import STRICT
 
 
 class AnalyticsRules(BaseModel):
     """Constants of the analytics agent; shipped values in `config/analytics.yaml`."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = STRICT
 
     window_s: Annotated[float, Field(gt=0, le=31_536_000, description="Seconds of event time the figures are over.")]
     kept: Annotated[

@@ -2,7 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, Field, StringConstraints, model_validator
+
+from endocrine.schemas.base import STRICT
 
 ValueKind = Literal["categorical", "numeric", "hash", "array", "free_string", "bool"]
 """How a primitive's value is to be read. Only numeric and hash have arithmetic of their own; the rest are labels."""
@@ -15,7 +17,7 @@ Primitives = Annotated[
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = STRICT
 
 
 class CategoricalRules(_Section):

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from endocrine.agents._shared.prompt_keys import prompt_hmac
 from endocrine.agents._shared.redaction import redact
@@ -22,6 +22,7 @@ from endocrine.schemas.tools import Incident, ToolCall, ToolDecision, ToolResult
 if TYPE_CHECKING:
     from endocrine.agents.policy.compiled import Policy
 
+E = TypeVar("E")
 _QUOTES = re.compile(r"[:\"'`(\[{<\n]")
 """Where a model's error may begin to repeat what it was sent: only the text before it is kept."""
 
@@ -165,26 +166,29 @@ _CALL: Call = {
 }
 
 
-def _known_call(turn: Turn, name: str, policy: "Policy") -> Call | None:
-    """Return what is known of a call under its id; None where there are too many already."""
-    known = turn["calls"].get(name)
-    if known is None and len(turn["calls"]) < policy.document.audit.calls:
-        return {**_CALL}
-    return known
+def _entry(entries: Mapping[str, E], name: str, empty: E, most: int, turn: Turn, kind: str) -> E | None:
+    """Return what is known under an id, or `empty`; None where there are `most` others: it is counted as omitted.
+
+    kind: what the omitted record is counted as.
+    """
+    known = entries.get(name)
+    if known is None and len(entries) >= most:
+        turn["omitted"] = counted(turn["omitted"], kind)
+        return None
+    return empty if known is None else known
 
 
-def _known_exchange(turn: Turn, name: str, policy: "Policy") -> Exchange | None:
-    """Return what is known of a request under its id; None where there are too many already."""
-    known = turn["requests"].get(name)
-    if known is None and len(turn["requests"]) < policy.document.audit.requests:
-        return {**_EXCHANGE}
-    return known
+def _known_call(turn: Turn, name: str, policy: "Policy", kind: str) -> Call | None:
+    return _entry(turn["calls"], name, _CALL, policy.document.audit.calls, turn, kind)
+
+
+def _known_exchange(turn: Turn, name: str, policy: "Policy", kind: str) -> Exchange | None:
+    return _entry(turn["requests"], name, _EXCHANGE, policy.document.audit.requests, turn, kind)
 
 
 def _call(turn: Turn, value: ToolCall, policy: "Policy") -> Turn | None:
-    known = _known_call(turn, value.call_id, policy)
+    known = _known_call(turn, value.call_id, policy, "calls")
     if known is None:
-        turn["omitted"] = counted(turn["omitted"], "calls")
         return turn
     if known["seen"]:
         return None  # the first counts; the gate rejects another with other content
@@ -209,9 +213,8 @@ def _decision(turn: Turn, value: ToolDecision, policy: "Policy") -> Turn | None:
     conflict, first = value.reason == "conflicting_call", turn["calls"].get(value.call_id, _CALL)
     apart = conflict and first["decision"] is not None and first["reason"] != "conflicting_call"
     name = f"conflicting {value.call_id}" if apart else value.call_id
-    known = _known_call(turn, name, policy)
+    known = _known_call(turn, name, policy, "decisions")
     if known is None:
-        turn["omitted"] = counted(turn["omitted"], "decisions")
         return turn
     if known["decision"] in ("allowed", "denied") and (conflict or known["reason"] != "conflicting_call"):
         return None
@@ -233,9 +236,8 @@ def _decision(turn: Turn, value: ToolDecision, policy: "Policy") -> Turn | None:
 
 
 def _result(turn: Turn, value: ToolResult, policy: "Policy") -> Turn | None:
-    known = _known_call(turn, value.call_id, policy)
+    known = _known_call(turn, value.call_id, policy, "results")
     if known is None:
-        turn["omitted"] = counted(turn["omitted"], "results")
         return turn
     if known["result"] is not None:
         return None
@@ -280,9 +282,8 @@ _EXCHANGE: Exchange = {"request": None, "reply": None}
 
 
 def _request(turn: Turn, value: ModelRequest, policy: "Policy") -> Turn | None:
-    known = _known_exchange(turn, value.request_id, policy)
+    known = _known_exchange(turn, value.request_id, policy, "requests")
     if known is None:
-        turn["omitted"] = counted(turn["omitted"], "requests")
         return turn
     if known["request"] is not None:
         return None
@@ -300,9 +301,8 @@ def _request(turn: Turn, value: ModelRequest, policy: "Policy") -> Turn | None:
 
 
 def _reply(turn: Turn, value: ModelReply, policy: "Policy") -> Turn | None:
-    known = _known_exchange(turn, value.request_id, policy)
+    known = _known_exchange(turn, value.request_id, policy, "replies")
     if known is None:
-        turn["omitted"] = counted(turn["omitted"], "replies")
         return turn
     if known["reply"] is not None:
         return None

@@ -2,7 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
+
+from endocrine.schemas.base import STRICT
 
 Bound = Annotated[int, Field(ge=1, le=4096)]
 
@@ -10,7 +12,7 @@ Bound = Annotated[int, Field(ge=1, le=4096)]
 class AuditRules(BaseModel):
     """The audit's constants; shipped values, with what each means, in `config/audit.yaml`."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = STRICT
 
     grace_ms: Annotated[int, Field(ge=0, le=2**40, description="Milliseconds of event time.")]
     include_prompt: Annotated[bool, Field(description="The prompt's text, redacted, in the bundle.")]

@@ -2,13 +2,15 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
+
+from endocrine.schemas.base import STRICT
 
 
 class BondRules(BaseModel):
     """Constants of the ledger; shipped values in `config/bonds.yaml`."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = STRICT
 
     day_s: Annotated[float, Field(gt=0, description="Seconds; the message counter resets when more than this passed.")]
     spike: Annotated[float, Field(gt=0, description="A node that exceeds its peak by this or more is a ulm_spike.")]

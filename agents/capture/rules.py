@@ -3,16 +3,17 @@
 from functools import cached_property
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, Field, StringConstraints, model_validator
 
 from endocrine.agents.capture.patterns import CueCounter, compile_marks, compile_words
+from endocrine.schemas.base import STRICT
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Texts = Annotated[tuple[Text, ...], Field(strict=False)]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = STRICT
 
 
 class Cue(_Frozen):

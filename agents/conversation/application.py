@@ -1,13 +1,6 @@
 """What an application gave with a turn that we answer: conversation, functions, wishes (doors, section 2).
 
-Kept in the turn under `application`, absent where it gave none of it:
-{messages, functions, asked, enforce, door, client, stream, judged, chars, granted}
-  messages   null, or the conversation in the form of chat completions
-  functions  [{name, description, parameters}] that it declared
-  asked      its wishes, null where there are none; enforce: false where the turn is observed
-  stream     buffered or windowed, null where nobody is streamed to
-  judged     what of its messages is judged as input, besides the prompt
-  chars      characters of messages and functions; granted: room for outputs beyond what every turn has
+Kept in the turn under `application` (`state.Given`), absent where it gave none of it.
 
 An observed turn is decided and recorded like any other, and nothing of it is changed: what goes to the model is what
 the application gave, and calls that are no tool of ours are passed on whatever was decided.
@@ -18,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from endocrine.agents._shared.normalise import visible
+from endocrine.agents.conversation.memory import in_force
 from endocrine.agents.conversation.rules import Limits
+from endocrine.agents.conversation.state import Given, Json, Turn
 from endocrine.schemas.application import Message
 from endocrine.schemas.interactions import Opened
 
 if TYPE_CHECKING:
     from endocrine.agents.policy.compiled import Policy
 
-Json = dict[str, Any]
 _STREAMED = ("openai", "http")
 """Doors that pass an answer on while it comes."""
 _SYSTEM = ("system", "developer")
@@ -35,7 +29,7 @@ _ONCE = ("none", "auto")
 """Choices of tools that hold for every step; one that forces a call would force it again after its result."""
 
 
-def given(opened: Opened, policy: "Policy") -> Json | None:
+def given(opened: Opened, policy: "Policy") -> Given | None:
     """Return what the application gave with a turn; None where it gave nothing."""
     parts = (opened.messages, opened.application_tools or None, opened.asked, opened.door)
     if opened.enforce is not False and all(part is None for part in parts):
@@ -57,60 +51,72 @@ def given(opened: Opened, policy: "Policy") -> Json | None:
     }
 
 
-def of(turn: Json) -> Json:
-    """Return what the application gave with a turn; empty where it gave nothing."""
-    found: Json = turn.get("application") or {}
-    return found
+def messages_of(turn: Turn) -> list[Json] | None:
+    """Return the conversation that the application gave with a turn, or null."""
+    given = turn.get("application")
+    return None if given is None else given["messages"]
 
 
-def observed(turn: Json) -> bool:
+def functions_declared(turn: Turn) -> list[Json]:
+    """Return the functions that the application declared."""
+    given = turn.get("application")
+    return [] if given is None else given["functions"]
+
+
+def wishes(turn: Turn) -> Json:
+    """Return the parameters that the application asked for; empty where it asked for none."""
+    given = turn.get("application")
+    return {} if given is None else given["asked"] or {}
+
+
+def observed(turn: Turn) -> bool:
     """Return whether nothing of the turn may be changed."""
-    return of(turn).get("enforce") is False
+    given = turn.get("application")
+    return given is not None and not given["enforce"]
 
 
-def windowed(turn: Json) -> bool:
+def windowed(turn: Turn) -> bool:
     """Return whether the answer leaves while it comes: then there is no veto."""
-    return of(turn).get("stream") == "windowed"
+    given = turn.get("application")
+    return given is not None and given["stream"] == "windowed"
 
 
-def declares(turn: Json, function: str) -> bool:
+def declares(turn: Turn, function: str) -> bool:
     """Return whether the application declared a function of this name."""
-    return any(one["name"] == function for one in of(turn).get("functions", ()))
+    return any(one["name"] == function for one in functions_declared(turn))
 
 
-def functions_of(turn: Json) -> list[Json]:
+def functions_of(turn: Turn) -> list[Json]:
     """Return the application's functions that the model is offered: those in force; of an observed turn, all."""
-    names = turn["force"].get("application_tools", ())
+    names = in_force(turn).get("application_tools", ())
     everything = observed(turn)
     return [
-        {"type": "function", "function": one}
-        for one in of(turn).get("functions", ())
-        if everything or one["name"] in names
+        {"type": "function", "function": one} for one in functions_declared(turn) if everything or one["name"] in names
     ]
 
 
-def wished(turn: Json, parameters: Json) -> Json:
+def wished(turn: Turn, parameters: Json) -> Json:
     """Return the parameters with the tighter of wish and modulation, where there is a tighter one."""
-    asked = of(turn).get("asked") or {}
+    asked = wishes(turn)
     return {**parameters, **{name: min(parameters[name], asked[name]) for name in _SAFETY if name in asked}}
 
 
-def most_tokens(turn: Json, most: int) -> int:
+def most_tokens(turn: Turn, most: int) -> int:
     """Return the bound of the answer: the lower of wish and modulation; of an observed turn, any wish."""
-    asked: int | None = (of(turn).get("asked") or {}).get("max_output_tokens")
+    asked: int | None = wishes(turn).get("max_output_tokens")
     if asked is None:
         return most
     return asked if observed(turn) else min(asked, most)
 
 
-def stops(turn: Json, own: list[str]) -> list[str]:
+def stops(turn: Turn, own: list[str]) -> list[str]:
     """Return the stop sequences, the style's first, at most four."""
-    return list(dict.fromkeys([*own, *((of(turn).get("asked") or {}).get("stop") or ())]))[:4]
+    return list(dict.fromkeys([*own, *(wishes(turn).get("stop") or ())]))[:4]
 
 
-def passed_on(turn: Json, tools: list[Json], api: str) -> tuple[Json, list[str]]:
+def passed_on(turn: Turn, tools: list[Json], api: str) -> tuple[Json, list[str]]:
     """Return what is passed on of the wishes besides the sampling, and names of what the API does not take."""
-    asked = of(turn).get("asked") or {}
+    asked = wishes(turn)
     names = ("seed", "response_format", "tool_choice", "parallel_tool_calls")
     sent = {name: asked[name] for name in names if name in asked}
     if not tools:  # servers refuse both where no tool is offered
@@ -122,14 +128,14 @@ def passed_on(turn: Json, tools: list[Json], api: str) -> tuple[Json, list[str]]
     return {name: value for name, value in sent.items() if name not in dropped}, dropped
 
 
-def as_asked(turn: Json, tools: list[Json]) -> Json:
+def as_asked(turn: Turn, tools: list[Json]) -> Json:
     """Return the parameters of an observed turn: those that the application asked for."""
-    asked = of(turn).get("asked") or {}
+    asked = wishes(turn)
     sampling = ("temperature", "top_p", "max_output_tokens", "reasoning_effort", "stop")
     return {**{name: asked[name] for name in sampling if name in asked}, **passed_on(turn, tools, "chat")[0]}
 
 
-def _may_choose(turn: Json, choice: Any, tools: list[Json]) -> bool:
+def _may_choose(turn: Turn, choice: Any, tools: list[Json]) -> bool:
     """Whether a choice of tools can hold: only once where it forces a call, and of what is offered."""
     if choice in _ONCE:
         return True
@@ -188,20 +194,20 @@ def _judged(opened: Opened, history: bool) -> str | None:
     return "\n".join(texts) or None
 
 
-def system_texts(turn: Json) -> list[str]:
+def system_texts(turn: Turn) -> list[str]:
     """Return the application's own instructions, which are joined to ours."""
-    return [one["content"] for one in of(turn).get("messages") or () if one["role"] in _SYSTEM and one["content"]]
+    return [one["content"] for one in messages_of(turn) or () if one["role"] in _SYSTEM and one["content"]]
 
 
-def conversation(turn: Json) -> list[Json] | None:
+def conversation(turn: Turn) -> list[Json] | None:
     """Return the conversation without its instructions, or null; of an observed turn, all of it."""
-    messages: list[Json] | None = of(turn).get("messages")
+    messages = messages_of(turn)
     if messages is None or observed(turn):
         return messages
     return [one for one in messages if one["role"] not in _SYSTEM]
 
 
-def output_of(text: str, turn: Json, limits: Limits) -> str:
+def output_of(text: str, turn: Turn, limits: Limits) -> str:
     """Return a result's text as the model is shown it: without hidden marks and cut; of an observed turn, as given."""
     shown = text if observed(turn) else visible(text)
     most = limits.application_output_chars

@@ -1,9 +1,9 @@
-"""Tokens per identity and window: held before a request, settled after it, never above the limit.
+"""Tokens per identity and window: reserved before a request, settled after it, never above the limit.
 
 A byte-level tokenizer never makes more tokens than a text has UTF-8 bytes. So the bytes of messages and functions as
 JSON, what the provider adds per message, and the bound on the answer together are no less than what a call can cost.
-What is held counts as spent until the reply says what it was; where no reply says so, it stays spent. The window
-begins with its first request and ends after `window_s`; what is held then counts in the next window.
+What is reserved counts as spent until the reply says what it was; where no reply says so, it stays spent. The window
+begins with its first request and ends after `window_s`; what is reserved then counts in the next window.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,12 +12,11 @@ from typing import Any, NamedTuple
 import orjson
 
 from endocrine.agents.conversation.rules import BudgetRules
+from endocrine.agents.conversation.state import Budget
 
-START: Mapping[str, Any] = {"start": None, "spent": 0, "held": 0}
 
-
-class Room(NamedTuple):
-    """What a budget leaves."""
+class TokensLeft(NamedTuple):
+    """Tokens that may still be reserved."""
 
     free: int
     """Tokens up to the limit."""
@@ -26,30 +25,30 @@ class Room(NamedTuple):
 
 
 def prompt_tokens(messages: Sequence[Mapping[str, Any]], tools: Sequence[Any], rules: BudgetRules) -> int:
-    """An upper bound on the tokens of a prompt (with `bytes_per_token: 1`)."""
+    """Return an upper bound on the tokens of a prompt (with `bytes_per_token: 1`)."""
     size = len(orjson.dumps(messages)) + len(orjson.dumps(tools))
     return -(-size // rules.bytes_per_token) + rules.message_tokens * (len(messages) + len(tools) + 1)
 
 
-def rolled(budget: Mapping[str, Any], now: float, rules: BudgetRules) -> dict[str, Any]:
-    """The budget at a moment of event time: of the window that is then running."""
+def rolled(budget: Budget, now: float, rules: BudgetRules) -> Budget:
+    """Return the budget at an event time, seconds: of the window that is then running."""
     start = budget["start"]
     if start is None or now >= start + rules.window_s:
         return {"start": now, "spent": 0, "held": budget["held"]}
-    return dict(budget)
+    return {**budget}
 
 
-def room(budget: Mapping[str, Any], rules: BudgetRules) -> Room:
-    """What may still be held."""
+def tokens_left(budget: Budget, rules: BudgetRules) -> TokensLeft:
+    """Return the tokens that may still be reserved."""
     used = budget["spent"] + budget["held"]
-    return Room(rules.limit - used, int(rules.limit * rules.soft_share) - used)
+    return TokensLeft(rules.limit - used, int(rules.limit * rules.soft_share) - used)
 
 
-def hold(budget: Mapping[str, Any], tokens: int) -> dict[str, Any]:
-    """Tokens set aside for a request; the caller has looked at `room`."""
+def reserve(budget: Budget, tokens: int) -> Budget:
+    """Return the budget with tokens reserved for a request; the caller has looked at `tokens_left`."""
     return {**budget, "held": budget["held"] + tokens}
 
 
-def settle(budget: Mapping[str, Any], held: int, used: int | None) -> dict[str, Any]:
-    """A request is over. used: None where nobody knows: then all that was held is spent."""
+def settle(budget: Budget, held: int, used: int | None) -> Budget:
+    """Return the budget after a request. used: tokens; None where nobody knows: then all that was reserved is spent."""
     return {**budget, "held": budget["held"] - held, "spent": budget["spent"] + (held if used is None else used)}

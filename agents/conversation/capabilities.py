@@ -11,9 +11,10 @@ from fnmatch import translate
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, Field, StringConstraints, model_validator
 
-_STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+from endocrine.schemas.base import STRICT
+
 _LOW, _MEDIUM = 0.34, 0.67
 Taken = Literal["temperature", "top_p", "max_output_tokens", "reasoning_effort", "stop"]
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=256)]
@@ -23,7 +24,7 @@ Dollars = Annotated[float, Field(ge=0, strict=False, description="US dollars per
 class EffortWords(BaseModel):
     """A model's own words for reasoning effort."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     low: str
     medium: str
@@ -33,7 +34,7 @@ class EffortWords(BaseModel):
 class Price(BaseModel):
     """For accounting only."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     input: Dollars
     cached_input: Dollars | None = None
@@ -43,7 +44,7 @@ class Price(BaseModel):
 class Capabilities(BaseModel):
     """One entry: which models it is about, and what they take."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     match: Annotated[
         ModelName,
@@ -75,7 +76,7 @@ class Capabilities(BaseModel):
 class ReplyBounds(BaseModel):
     """What one reply may cost: checked while it is read. Beyond a bound it is refused, and answered with an error."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     body_bytes: Annotated[
         int,
@@ -123,7 +124,7 @@ def bare_name(model: str) -> str:
 class ModelRules(BaseModel):
     """The `models` section."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     default_model: Annotated[ModelName, Field(description="Asked where a turn names none.")]
     models: Annotated[

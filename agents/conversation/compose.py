@@ -2,7 +2,7 @@
 
 Order, with the stable part first so that a provider's prompt cache can hold it: one system message (base, preamble of
 the prompt style, snippets, context pack: many servers refuse a second one), history (user and assistant by turns),
-prompt (user), then the model's tool calls and their outputs. Where the application gave the conversation, that stands
+prompt (user), then the model's tool calls and their outputs. Where the application gave the conversation, that comes
 in place of history and prompt, and its own instructions follow the preamble in the system message; of an observed turn
 nothing of ours is added. Only sentences of the policy are instructions: snippets,
 context and tool outputs are inside JSON strings, under a sentence that calls them data, so nothing in them can end its
@@ -16,8 +16,9 @@ import orjson
 
 from endocrine.agents._shared.normalise import visible
 from endocrine.agents.conversation import application
-from endocrine.agents.conversation.memory import Json
+from endocrine.agents.conversation.memory import in_force
 from endocrine.agents.conversation.rules import Words
+from endocrine.agents.conversation.state import Answered, Call, Json, Row, Turn
 from endocrine.agents.policy.functions import functions_of as allowed_functions
 
 if TYPE_CHECKING:
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
 Message = dict[str, Any]
 
 
-def messages_of(turn: Json, history: Sequence[Any], concise: bool, policy: "Policy") -> list[Message]:
-    """What the model is told. history: [serial, prompt, answer] of the session, oldest first."""
+def messages_of(turn: Turn, history: Sequence[Row], concise: bool, policy: "Policy") -> list[Message]:
+    """Return the messages of a request. history: `Answered` of the session, oldest first."""
     words, observed = policy.document.conversation.words, application.observed(turn)
-    style = getattr(policy.document.prompt_styles, turn["force"]["style"])
+    style = getattr(policy.document.prompt_styles, in_force(turn)["style"])
     base = policy.document.system_base
     system = [base, style.system_preamble] if base else [style.system_preamble]
     if observed:
@@ -45,13 +46,15 @@ def messages_of(turn: Json, history: Sequence[Any], concise: bool, policy: "Poli
         system.append("\n".join([words.snippets, *lines]))
     if turn["context"]:
         system.append("\n".join([words.context, orjson.dumps(turn["context"]).decode()]))
-    said: list[Message] = [{"role": "system", "content": "\n\n".join(system)}] if system else []
+    messages: list[Message] = [{"role": "system", "content": "\n\n".join(system)}] if system else []
     if (given := application.conversation(turn)) is not None:
-        return [*said, *given, *turn["exchange"]]
-    for serial, prompt, answer in history:
-        if serial <= turn["upto"]:
-            said += [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
-    return [*said, {"role": "user", "content": turn["prompt"]}, *turn["exchange"]]
+        return [*messages, *given, *turn["exchange"]]
+    for row in history:
+        entry = Answered(*row)
+        if entry.serial <= turn["upto"]:
+            messages.append({"role": "user", "content": entry.prompt})
+            messages.append({"role": "assistant", "content": entry.answer})
+    return [*messages, {"role": "user", "content": turn["prompt"]}, *turn["exchange"]]
 
 
 def shown_to_model(message: Message) -> Message:
@@ -69,8 +72,8 @@ def functions_of(allowlist: Sequence[str], policy: "Policy") -> list[Json]:
     return [{"type": "function", "function": function} for function in allowed_functions(allowlist, policy)]
 
 
-def exchange_of(content: str | None, calls: Sequence[Json], contents: Sequence[str]) -> list[Message]:
-    """The model's calls of one step and, in their order, what came of each. calls: {short, tool, arguments}."""
+def exchange_of(content: str | None, calls: Sequence[Call], contents: Sequence[str]) -> list[Message]:
+    """The model's calls of one step and, in their order, the output of each."""
     asked = [
         {
             "id": call["short"],

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from endocrine.agents.conversation.memory import Json
+from endocrine.agents.conversation.memory import in_force
+from endocrine.agents.conversation.state import Turn
 from endocrine.agents.moderation.patterns import read
 
 if TYPE_CHECKING:
@@ -15,16 +16,16 @@ _NAME_CHARS = 64
 _MOST_NAMES = 8
 
 
-def fired(answer: str, turn: Json, policy: "Policy") -> list[str]:
+def broken_rules(answer: str, turn: Turn, policy: "Policy") -> list[str]:
     """Names of the rules that an answer breaks; empty: no veto. Linear in the answer's length."""
     rules = policy.document.conversation.guardian
     gap, chars = policy.document.moderation.gap, policy.document.moderation.chars
-    text, mode = read(answer, chars), turn["force"]["mode"]
+    text, mode = read(answer, chars), in_force(turn)["mode"]
     names = [name for name, rule, occurs in rules.matchers if mode in rule.modes and occurs(text, gap)]
     if rules.preamble_words:
-        style = getattr(policy.document.prompt_styles, turn["force"]["style"])
-        spoken = [read(part, chars).words for part in (policy.document.system_base, style.system_preamble)]
-        if any(_share_a_run(words, text.words, rules.preamble_words) for words in spoken):
+        style = getattr(policy.document.prompt_styles, in_force(turn)["style"])
+        instructions = [read(part, chars).words for part in (policy.document.system_base, style.system_preamble)]
+        if any(_share_a_run(words, text.words, rules.preamble_words) for words in instructions):
             names.append("leaks_preamble")
     if mode in rules.cite_modes and turn["snippets"]:
         plain = answer.casefold()
@@ -34,7 +35,7 @@ def fired(answer: str, turn: Json, policy: "Policy") -> list[str]:
 
 
 def _share_a_run(one: Sequence[str], other: Sequence[str], length: int) -> bool:
-    """Whether so many consecutive words stand in both."""
+    """Whether so many consecutive words are in both."""
     runs = {tuple(one[at : at + length]) for at in range(len(one) - length + 1)}
     return any(tuple(other[at : at + length]) in runs for at in range(len(other) - length + 1))
 

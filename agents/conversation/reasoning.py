@@ -54,11 +54,11 @@ def _channels(text: str) -> tuple[str, int]:
     kept, at, count = [], 0, 0
     while opened := _CHANNEL.match(text, at):
         end = _CHANNEL_END.search(text, opened.end())
-        said = text[opened.end() : end.start() if end else len(text)]
+        content = text[opened.end() : end.start() if end else len(text)]
         if opened[1] == "final":
-            kept.append(said)
+            kept.append(content)
         else:
-            count += len(said)
+            count += len(content)
         at = end.end() if end else len(text)
     return "".join([*kept, text[at:]]).strip(), count
 

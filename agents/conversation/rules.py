@@ -3,13 +3,13 @@
 from functools import cached_property
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, Field, StringConstraints, model_validator
 
 from endocrine.agents.moderation.patterns import Matcher, compile_matcher
 from endocrine.agents.moderation.rules import Name, Run
+from endocrine.schemas.base import STRICT
 from endocrine.schemas.vocabulary import Finish, Mode
 
-_STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 Text = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
 Chars = Annotated[int, Field(ge=16, le=1_000_000, description="Characters.")]
 Wait = Annotated[int, Field(ge=1, le=2**40, description="Milliseconds of event time.")]
@@ -19,7 +19,7 @@ Most = Annotated[int, Field(ge=1, le=1024)]
 class Limits(BaseModel):
     """Bounds of what one identity's conversations may hold; memory per identity is constant."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     open_turns: Most
     open_chars: Annotated[int, Field(ge=1000, description="Characters of all open turns, room for outputs included.")]
@@ -46,7 +46,7 @@ class Limits(BaseModel):
 class Waits(BaseModel):
     """How long the agent waits, in event time; what is not there by then is given up, and fails closed."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     modulation_ms: Wait
     decision_ms: Wait
@@ -63,7 +63,7 @@ class Waits(BaseModel):
 class Retrieval(BaseModel):
     """The search before the first model step."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     enabled: bool
     tool: Annotated[str, Field(description="Canonical name of the tool that is asked.")]
@@ -76,7 +76,7 @@ class Retrieval(BaseModel):
 class GuardianRule(BaseModel):
     """A rule over the final output; it fires where any of its phrases, marks or runs occurs."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     phrases: Annotated[tuple[str, ...], Field(strict=False)] = ()
     marks: Annotated[tuple[str, ...], Field(strict=False)] = ()
@@ -87,7 +87,7 @@ class GuardianRule(BaseModel):
 class Guardian(BaseModel):
     """The verdict over the final output."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     provider: Annotated[
         Literal["local", "model"], Field(description="model: a model's verdict beside the rules, as a record.")
@@ -116,7 +116,7 @@ class Guardian(BaseModel):
 class Words(BaseModel):
     """Every sentence the agent says to the model, besides the preambles. `{tool}` and `{reason}` are filled in."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     concise: Text
     stricter: Text
@@ -132,7 +132,7 @@ class Words(BaseModel):
 class ConversationRules(BaseModel):
     """Constants of the conversation agent."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     limits: Limits
     waits: Waits
@@ -154,7 +154,7 @@ class ConversationRules(BaseModel):
 class BudgetRules(BaseModel):
     """Tokens that one identity may spend."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     limit: Annotated[int, Field(ge=1, le=2**50, description="Tokens per identity and window, prompts and answers.")]
     window_s: Annotated[float, Field(gt=0, description="Seconds of event time, from the window's first request on.")]

@@ -1,6 +1,7 @@
-"""Tool calls of a turn: asked for, decided, come back; what the model is told of them."""
+"""Tool calls of a turn: the request to the gate, its decision, the result, and the message the model gets of it."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -11,9 +12,10 @@ from endocrine.agents._shared.summaries import retrieval_id
 from endocrine.agents.contract import Reject
 from endocrine.agents.conversation import application
 from endocrine.agents.conversation.compose import exchange_of, framed, snippets_of, text_of
-from endocrine.agents.conversation.memory import Json
+from endocrine.agents.conversation.memory import in_force
 from endocrine.agents.conversation.model_requests import step_id
 from endocrine.agents.conversation.moderation import flag
+from endocrine.agents.conversation.state import Call, CallResult, Json, Turn
 from endocrine.agents.conversation.turn_context import TurnContext
 from endocrine.agents.moderation.local import Verdict, judge
 from endocrine.schemas.models import ModelReply
@@ -24,91 +26,90 @@ _SHOWN_NAME_CHARS = 64
 _SHOWN_ARGUMENTS_CHARS = 2000
 _SOURCE_CHARS = 120
 _NOT_ALLOWED = ("unknown_tool", "not_in_allowlist", "disabled_by_flag", "approval_denied", "no_decision")
-"""Denials that the model is told in the words of rules 4; of others it is told the reason too."""
+"""Denials whose message has the fixed text of rules 4; that of others has the reason too."""
 TRUNCATED = "[truncated]"
 
 
-def start_retrieval(desk: TurnContext, audit_id: str, turn: Json) -> bool:
+def start_retrieval(context: TurnContext, audit_id: str, turn: Turn) -> bool:
     """Ask the retrieval tool for snippets where the policy says so and the turn may; False where not."""
-    rules, registry = desk.rules.retrieval, desk.policy.document.tools
+    rules, registry = context.rules.retrieval, context.policy.document.tools
     spec = registry.root.get(rules.tool)
-    parameters = turn["force"]["parameters"]
+    parameters = in_force(turn)["parameters"]
     wanted = min(parameters["retrieval_k"], rules.k_max)
     if not rules.enabled or spec is None or rules.tool not in parameters["tool_allowlist"] or wanted < 1:
         return False
     arguments = {"query": turn["prompt"][: rules.query_chars], "k": wanted}
-    call = _call(desk, retrieval_id(audit_id), "retrieval", spec.function, "{}")
-    turn["calls"] = [_asked(desk, audit_id, turn, call, spec.function, arguments)]
+    call = _call(context, retrieval_id(audit_id), "retrieval", spec.function, "{}")
+    turn["calls"] = [_request_call(context, audit_id, turn, call, spec.function, arguments)]
     return True
 
 
-def start_calls(desk: TurnContext, audit_id: str, turn: Json, reply: ModelReply) -> None:
+def start_calls(context: TurnContext, audit_id: str, turn: Turn, reply: ModelReply) -> None:
     """Hand all calls of a reply to the gate at once; those of our tools beyond the bound are not even asked for."""
-    limits, request_id = desk.rules.limits, step_id(desk, audit_id, turn)
-    given = bool(application.of(turn))
-    mark = "b" if turn["again"] else ""
+    limits, request_id = context.rules.limits, step_id(context, audit_id, turn)
+    given = "application" in turn
+    retry = "b" if turn["again"] else ""
     content = (reply.content or "")[: limits.answer_chars if given else _SHOWN_ARGUMENTS_CHARS]
-    desk.grow(turn, len(content))
-    turn["room"], said = _fit(turn["room"], content)
-    turn["said"] = said
-    calls: list[Json] = []
-    own, most = 0, desk.policy.document.models.bounds.calls if given else 2 * limits.calls_per_step
+    context.grow(turn, len(content))
+    turn["room"], turn["said"] = _fitted(turn["room"], content)
+    calls: list[Call] = []
+    own, most = 0, context.policy.document.models.bounds.calls if given else 2 * limits.calls_per_step
     for number, asked in enumerate(reply.tool_calls[:most], 1):
         name = asked.tool[:_NAME_CHARS]
-        theirs = _may_be_theirs(desk, turn, name)
+        theirs = _may_be_theirs(context, turn, name)
         own += not theirs
-        longest = desk.policy.document.gating.arguments_chars if theirs else limits.arguments_chars
+        longest = context.policy.document.gating.arguments_chars if theirs else limits.arguments_chars
         shown = _shown_arguments(asked.arguments, longest if theirs else _SHOWN_ARGUMENTS_CHARS)
-        desk.grow(turn, len(shown))
+        context.grow(turn, len(shown))
         if len(shown) > turn["room"]:
             shown = "{}"
         turn["room"] -= min(len(shown), turn["room"])
-        call = _call(desk, f"{request_id}/call-{number}", f"call_{turn['step']}{mark}_{number}", name, shown)
+        call = _call(context, f"{request_id}/call-{number}", f"call_{turn['step']}{retry}_{number}", name, shown)
         if not theirs and (own if given else number) > limits.calls_per_step:
-            call.update(decision="denied", reason="not_run")
+            call.update({"decision": "denied", "reason": "not_run"})
         else:
-            call = _asked(desk, audit_id, turn, call, name, _bounded(asked.arguments, longest))
+            call = _request_call(context, audit_id, turn, call, name, _bounded(asked.arguments, longest))
         calls.append(call)
     turn["calls"] = calls
 
 
-def _may_be_theirs(desk: TurnContext, turn: Json, function: str) -> bool:
+def _may_be_theirs(context: TurnContext, turn: Turn, function: str) -> bool:
     """Whether a call is the application's to run as far as is known before its decision."""
     if application.declares(turn, function):
         return True
-    return application.observed(turn) and function not in desk.policy.document.tools.by_function
+    return application.observed(turn) and function not in context.policy.document.tools.by_function
 
 
-def decided(desk: TurnContext, turn: Json, decision: ToolDecision) -> None:
+def take_decision(context: TurnContext, turn: Turn, decision: ToolDecision) -> None:
     """Take in a decision on a call of ours; the first that is final counts.
 
     Of an observed turn, a call that is no tool of ours goes on to the application whatever was decided.
     """
-    waits, observed = desk.rules.waits, application.observed(turn)
+    waits, observed = context.rules.waits, application.observed(turn)
     concerned = any(call["id"] == decision.call_id and _is_about(call, decision) for call in turn["calls"])
     verdict, runner = decision.decision, decision.runner
     if observed and verdict == "denied" and decision.tool is None:
         verdict, runner = "allowed", "application"
 
-    def change(call: Json) -> Json:
+    def change(call: Call) -> Call:
         if not concerned or call["decision"] in ("allowed", "denied"):
             return call
         allowed = waits.result_ms if runner is None else waits.continuation_ms
         wait = {"pending": waits.approval_ms, "allowed": allowed}.get(verdict, 0)
         if verdict == "pending" and call["decision"] == "pending":
             return call
-        whose = {} if runner is None else {"runner": runner}
-        return {**call, "decision": verdict, "reason": decision.reason, "until": desk.after(wait), **whose}
+        changed: Call = {**call, "decision": verdict, "reason": decision.reason, "until": context.after(wait)}
+        return changed if runner is None else {**changed, "runner": runner}
 
     turn["calls"] = _changed(turn["calls"], decision.call_id, change)
     if concerned and decision.decision == "denied" and decision.incident_id is not None and not observed:
         # The gate has cut the turn already; its tightened modulation is on its way.
         turn["tighten"] = True
         turn["revision"] = max(turn.get("revision", 0), decision.revision or 0)
-        turn["until"] = desk.after(waits.modulation_ms)
+        turn["until"] = context.after(waits.modulation_ms)
 
 
-def _is_about(call: Json, decision: ToolDecision) -> bool:
+def _is_about(call: Call, decision: ToolDecision) -> bool:
     """Whether a decision under a call's id is about our call, and not about another record under that id."""
     ours = call.get("digest")
     if decision.reason == "conflicting_call" and (call["decision"] == "pending" or decision.arguments_digest != ours):
@@ -118,25 +119,25 @@ def _is_about(call: Json, decision: ToolDecision) -> bool:
     )
 
 
-def came_back(desk: TurnContext, audit_id: str, turn: Json, result: ToolResult) -> None:
-    """Take a result in: moderated, shortened. It counts once an allowed decision is there; the first one stands."""
+def take_result(context: TurnContext, audit_id: str, turn: Turn, result: ToolResult) -> None:
+    """Take a result in: moderated, shortened. It counts once an allowed decision is there; a second one does not."""
     asked = next((call for call in turn["calls"] if call["id"] == result.call_id), None)
     if asked is None or asked["result"] is not None or asked["decision"] == "denied" or asked.get("runner"):
         return
     if turn["phase"] == "retrieving":
-        taken: Any = _snippets(desk, audit_id, turn, result)
+        taken = _snippets(context, audit_id, turn, result)
     else:
-        taken = _output(desk, audit_id, turn, result)
+        taken = _output(context, audit_id, turn, result)
     turn["calls"] = _changed(turn["calls"], result.call_id, lambda call: {**call, "result": taken})
 
 
-def continued(desk: TurnContext, audit_id: str, turn: Json, result: ToolResult) -> None:
-    """Take in what the application's own tool gave, as a door of ours wrote it. The first result of a call stands.
+def take_continuation(context: TurnContext, audit_id: str, turn: Turn, result: ToolResult) -> None:
+    """Take in what the application's own tool gave, as a door of ours wrote it. The first result of a call counts.
 
     Raises Reject where it answers no call that was passed on: then it must not reach the model.
     """
     asked = next((call for call in turn["calls"] if call["id"] == result.call_id), None)
-    if not desk.trigger.sealed:
+    if not context.trigger.sealed:
         raise Reject(
             "unsealed_result",
             f"call_id {result.call_id!r}: a result of the application's own tool that no door of ours wrote, expected "
@@ -149,21 +150,21 @@ def continued(desk: TurnContext, audit_id: str, turn: Json, result: ToolResult) 
             "the id of a call that was allowed and passed on in its latest model step",
         )
     if asked["result"] is None:
-        taken = _output(desk, audit_id, turn, result)
+        taken = _output(context, audit_id, turn, result)
         turn["calls"] = _changed(turn["calls"], result.call_id, lambda call: {**call, "result": taken})
 
 
-def left_alone(desk: TurnContext, turn: Json) -> bool:
+def continuation_expired(context: TurnContext, turn: Turn) -> bool:
     """Whether the application has not brought the results of its own tools in time."""
     waited = [call for call in turn["calls"] if call.get("runner") and not settled(call)]
-    return any(desk.now >= call["until"] for call in waited)
+    return any(context.now >= call["until"] for call in waited)
 
 
-def expire(desk: TurnContext, turn: Json) -> bool:
+def expire(context: TurnContext, turn: Turn) -> bool:
     """Give up, failing closed, on calls whose waiting has ended; whether there were any."""
 
-    def late(call: Json) -> Json:
-        if settled(call) or desk.now < call["until"]:
+    def late(call: Call) -> Call:
+        if settled(call) or context.now < call["until"]:
             return call
         if call["decision"] == "allowed":
             return {**call, "result": {"status": "timeout", "text": ""}}
@@ -171,17 +172,17 @@ def expire(desk: TurnContext, turn: Json) -> bool:
         return {**call, "decision": "denied", "reason": reason}
 
     after = [late(call) for call in turn["calls"]]
-    changed: bool = after != turn["calls"]
+    changed = after != turn["calls"]
     turn["calls"] = after
     return changed
 
 
-def settled(call: Json) -> bool:
+def settled(call: Call) -> bool:
     """Whether nothing more is waited for: denied, or allowed and come back."""
-    return bool(call["decision"] == "denied" or (call["decision"] == "allowed" and call["result"] is not None))
+    return call["decision"] == "denied" or (call["decision"] == "allowed" and call["result"] is not None)
 
 
-def take_snippets(desk: TurnContext, turn: Json) -> None:
+def take_snippets(context: TurnContext, turn: Turn) -> None:
     """The retrieval is over, one way or another: keep what it gave."""
     result = turn["calls"][0]["result"] if turn["calls"][0]["decision"] == "allowed" else None
     found = [] if result is None else result.get("snippets", [])
@@ -190,56 +191,56 @@ def take_snippets(desk: TurnContext, turn: Json) -> None:
     turn["calls"] = []
 
 
-def take_results(desk: TurnContext, turn: Json) -> None:
+def take_results(context: TurnContext, turn: Turn) -> None:
     """All calls of a step are settled: their outputs become messages."""
-    words, contents = desk.rules.words, []
+    words, contents = context.rules.words, []
     for call in turn["calls"]:
         name = call["tool"][:_SHOWN_NAME_CHARS]
-        if call["decision"] == "allowed":
-            text = call["result"]["text"]
+        if call["decision"] == "allowed" and (result := call["result"]) is not None:  # settled: it has come back
+            text = result["text"]
             if call.get("runner"):
-                desk.grow(turn, len(text))
-            turn["room"], text = _fit(turn["room"], text)
+                context.grow(turn, len(text))
+            turn["room"], text = _fitted(turn["room"], text)
             if application.observed(turn) and call.get("runner"):
                 contents.append(text)
                 continue
-            contents.append(framed(_plain_name(name), call["result"]["status"], text, words))
+            contents.append(framed(_plain_name(name), result["status"], text, words))
         elif call["reason"] == "not_run":
             contents.append(words.not_run.replace("{tool}", name))
         elif call["reason"] in _NOT_ALLOWED:
             contents.append(words.not_allowed.replace("{tool}", name))
         else:
             contents.append(words.denied.replace("{reason}", call["reason"] or "denied").replace("{tool}", name))
-    shown = [{**call, "tool": _plain_name(call["tool"])} for call in turn["calls"]]
+    shown: list[Call] = [{**call, "tool": _plain_name(call["tool"])} for call in turn["calls"]]
     turn["exchange"] = [*turn["exchange"], *exchange_of(turn.pop("said", "") or None, shown, contents)]
     turn["calls"] = []
 
 
-def _snippets(desk: TurnContext, audit_id: str, turn: Json, result: ToolResult) -> Json:
-    rules, room = desk.rules.retrieval, turn["room"]
+def _snippets(context: TurnContext, audit_id: str, turn: Turn, result: ToolResult) -> CallResult:
+    rules, chars_left = context.rules.retrieval, turn["room"]
     kept: list[list[str]] = []
     worst: Verdict | None = None
     for source, text in snippets_of(result.output)[: rules.snippets] if result.status == "ok" else []:
         source, text = source[:_SOURCE_CHARS], text[: rules.snippet_chars]
-        verdict = judge(f"{source}\n{text}", "tool_output", desk.preset(turn), desk.policy.document.moderation)
+        verdict = judge(f"{source}\n{text}", "tool_output", context.preset(turn), context.policy.document.moderation)
         if verdict.flagged and (worst is None or verdict.score > worst.score):
             worst = verdict
         source, text = visible(source), visible(text)
-        if not verdict.blocked and len(source) + len(text) <= room:
-            room -= len(source) + len(text)
+        if not verdict.blocked and len(source) + len(text) <= chars_left:
+            chars_left -= len(source) + len(text)
             kept.append([source, text])
     if worst is not None:
-        flag(desk, audit_id, turn, worst)
+        flag(context, audit_id, turn, worst)
     return {"status": result.status, "snippets": kept}
 
 
-def _output(desk: TurnContext, audit_id: str, turn: Json, result: ToolResult) -> Json:
-    text, limits, observed = text_of(result.output), desk.rules.limits, application.observed(turn)
-    verdict = judge(text, "tool_output", desk.preset(turn), desk.policy.document.moderation)
+def _output(context: TurnContext, audit_id: str, turn: Turn, result: ToolResult) -> CallResult:
+    text, limits, observed = text_of(result.output), context.rules.limits, application.observed(turn)
+    verdict = judge(text, "tool_output", context.preset(turn), context.policy.document.moderation)
     if verdict.flagged:
-        flag(desk, audit_id, turn, verdict)
+        flag(context, audit_id, turn, verdict)
     if verdict.blocked and not (observed and result.runner):
-        text = desk.rules.words.withheld_output.replace("{reason}", ", ".join(verdict.scores))
+        text = context.rules.words.withheld_output.replace("{reason}", ", ".join(verdict.scores))
     elif result.runner is not None:
         text = application.output_of(text, turn, limits)
     elif len(text := visible(text)) > limits.tool_output_chars:
@@ -247,9 +248,9 @@ def _output(desk: TurnContext, audit_id: str, turn: Json, result: ToolResult) ->
     return {"status": result.status, "text": text}
 
 
-def _call(desk: TurnContext, call_id: str, short: str, tool: str, shown: str) -> Json:
+def _call(context: TurnContext, call_id: str, short: str, tool: str, shown: str) -> Call:
     """short: the call's id in messages, where providers take 40 characters at most."""
-    until = desk.after(desk.rules.waits.decision_ms)
+    until = context.after(context.rules.waits.decision_ms)
     return {
         "id": call_id,
         "short": short,
@@ -262,24 +263,24 @@ def _call(desk: TurnContext, call_id: str, short: str, tool: str, shown: str) ->
     }
 
 
-def _asked(desk: TurnContext, audit_id: str, turn: Json, call: Json, tool: str, arguments: Any) -> Json:
+def _request_call(context: TurnContext, audit_id: str, turn: Turn, call: Call, tool: str, arguments: Any) -> Call:
     """Ask the gate for a call; the call with the digest that a decision on it names."""
-    value = {
+    value: Json = {
         "call_id": call["id"],
         "audit_id": audit_id,
-        "identity": desk.trigger.identity,
+        "identity": context.trigger.identity,
         "tool": tool,
         "arguments": arguments,
         "step": turn["step"],
-        "ts": desk.now,
+        "ts": context.now,
     }
     if application.declares(turn, tool):
         value["runner"] = "application"
-    desk.say("tool-calls", value)
-    return {**call, "digest": judged_arguments(arguments, desk.policy.document.gating)[1]}
+    context.produce("tool-calls", value)
+    return {**call, "digest": judged_arguments(arguments, context.policy.document.gating)[1]}
 
 
-def _changed(calls: list[Json], call_id: str, change: Any) -> list[Json]:
+def _changed(calls: list[Call], call_id: str, change: Callable[[Call], Call]) -> list[Call]:
     return [change(call) if call["id"] == call_id else call for call in calls]
 
 
@@ -304,8 +305,8 @@ def _plain_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]", "_", name)[:_SHOWN_NAME_CHARS] or "unnamed"
 
 
-def _fit(room: int, text: str) -> tuple[int, str]:
-    """(room left, as much of the text as fits)."""
-    if len(text) <= room:
-        return room - len(text), text
-    return 0, text[:room] + TRUNCATED
+def _fitted(chars_left: int, text: str) -> tuple[int, str]:
+    """(characters left after it, as much of the text as fits)."""
+    if len(text) <= chars_left:
+        return chars_left - len(text), text
+    return 0, text[:chars_left] + TRUNCATED

@@ -1,14 +1,16 @@
-"""A working copy of what is remembered, and the records that are said, while one record is thought about."""
+"""A working copy of the state, and the records that are produced, while one record is processed."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from endocrine.agents._shared.clock import forward
 from endocrine.agents._shared.prompt_keys import prompt_hmac
 from endocrine.agents._shared.summaries import base_id
 from endocrine.agents.contract import Output, Trigger, output_id
 from endocrine.agents.conversation import application, budget
-from endocrine.agents.conversation.memory import Json, chars_of, remembered, without
+from endocrine.agents.conversation.memory import chars_of, in_force, remembered, without
+from endocrine.agents.conversation.state import Answered, ConversationState, Json, Turn
 from endocrine.agents.moderation.rules import Preset
+from endocrine.schemas.models import ModelReply
 
 if TYPE_CHECKING:
     from endocrine.agents.policy.compiled import Policy
@@ -18,71 +20,72 @@ ANSWERED = ("answered", "cut")
 
 
 class TurnContext:
-    """One think. Turns taken from it are copies: change them, then `put` or `close` them."""
+    """One call of `process`. Turns taken from it are copies: change them, then `put` or `close` them."""
 
-    def __init__(self, memory: Json, trigger: Trigger, policy: "Policy") -> None:
-        self.before = memory
-        self.memory = dict(memory)
+    def __init__(self, state: ConversationState, trigger: Trigger, policy: "Policy") -> None:
+        self.before = state
+        self.state: ConversationState = {**state}
         self.trigger = trigger
         self.policy = policy
         self.rules = policy.document.conversation
-        self.now: float = forward(memory["now"], trigger.value.ts)
+        self.now: float = forward(state["now"], trigger.value.ts)
         """The clock of the identity: event time of the latest record so far; it never goes back."""
         self.outputs: list[Output] = []
 
     @property
     def changed(self) -> bool:
-        """Whether there is anything new to remember."""
-        return self.memory != self.before
+        """Return whether there is anything new to remember."""
+        return self.state != self.before
 
-    def say(self, topic: str, value: Json) -> None:
-        """One more record of this identity."""
+    def produce(self, topic: str, value: Json) -> None:
+        """Add a record of this identity to the outputs."""
         self.outputs.append(Output(topic, self.trigger.identity, value))
 
-    def turn(self, audit_id: str) -> Json | None:
-        """A copy of an open turn of ours."""
-        turn = self.memory["turns"].get(audit_id)
-        return None if turn is None else dict(turn)
+    def turn(self, audit_id: str) -> Turn | None:
+        """Return a copy of an open turn of ours."""
+        turn = self.state["turns"].get(audit_id)
+        return None if turn is None else {**turn}
 
-    def put(self, audit_id: str, turn: Json) -> None:
+    def put(self, audit_id: str, turn: Turn) -> None:
         """Remember a turn as it is now."""
-        self.memory["turns"] = {**self.memory["turns"], audit_id: turn}
+        self.state["turns"] = {**self.state["turns"], audit_id: turn}
 
     def is_open(self, audit_id: str) -> bool:
-        """Whether a turn of ours has not ended."""
-        return audit_id in self.memory["turns"]
+        """Return whether a turn of ours has not ended."""
+        return audit_id in self.state["turns"]
 
     def after(self, wait_ms: int) -> float:
-        """Event time so many milliseconds from now."""
+        """Return the event time so many milliseconds from now, seconds."""
         return self.now + wait_ms / 1000
 
-    def room(self) -> budget.Room:
-        """What the budget leaves now."""
+    def tokens_left(self) -> budget.TokensLeft:
+        """Return what the budget leaves now."""
         rules = self.policy.document.budget
-        self.memory["budget"] = budget.rolled(self.memory["budget"], self.now, rules)
-        return budget.room(self.memory["budget"], rules)
+        self.state["budget"] = budget.rolled(self.state["budget"], self.now, rules)
+        return budget.tokens_left(self.state["budget"], rules)
 
-    def hold(self, tokens: int) -> None:
-        """Set tokens aside."""
-        self.memory["budget"] = budget.hold(self.memory["budget"], tokens)
+    def reserve(self, tokens: int) -> None:
+        """Reserve tokens of the budget."""
+        self.state["budget"] = budget.reserve(self.state["budget"], tokens)
 
     def settle(self, held: int, used: int | None) -> None:
-        """Spend what a request used of what it held; None: all of it."""
-        self.memory["budget"] = budget.settle(self.memory["budget"], held, used)
+        """Spend what a request used of what it reserved; None: all of it."""
+        self.state["budget"] = budget.settle(self.state["budget"], held, used)
 
-    def preset(self, turn: Json) -> Preset:
-        """How strictly this turn's texts are judged; before its modulation, as its defaults would have it."""
-        mode = turn["force"]["style"] if turn["force"] is not None else self.policy.document.defaults.safety_mode
+    def preset(self, turn: Turn) -> Preset:
+        """Return how strictly this turn's texts are judged; before its modulation, as its defaults would have it."""
+        effective = turn["force"]
+        mode = effective["style"] if effective is not None else self.policy.document.defaults.safety_mode
         preset: Preset = getattr(self.policy.document.prompt_styles, mode).moderation_preset
         return preset
 
-    def incident(self, kind: str, audit_id: str, turn: Json, reason: str, score: float) -> None:
-        """Say that something may need a person; the homeostat raises alignment_risk from it."""
-        force, defaults = turn["force"], self.policy.document.defaults
-        parameters = None if force is None else force["parameters"]
+    def incident(self, kind: str, audit_id: str, turn: Turn, reason: str, score: float) -> None:
+        """Report that something may need a person; the homeostat raises alignment_risk from it."""
+        effective, defaults = turn["force"], self.policy.document.defaults
+        parameters = None if effective is None else effective["parameters"]
         snapshot = {
             "allowlist": list(defaults.tool_allowlist) if parameters is None else parameters["tool_allowlist"],
-            "mode": defaults.safety_mode if force is None else force["mode"],
+            "mode": defaults.safety_mode if effective is None else effective["mode"],
         }
         value = {
             "incident_id": output_id(NAME, self.trigger, len(self.outputs)),
@@ -98,15 +101,15 @@ class TurnContext:
             "rule": None,
             "score": score,
         }
-        self.say("incidents", value)
+        self.produce("incidents", value)
 
-    def close(self, audit_id: str, turn: Json, finish: str, text: str = "") -> None:
+    def close(self, audit_id: str, turn: Turn, finish: str, text: str = "") -> None:
         """End a turn: its one `closed` record. text: the answer, or the reason that its closing sentence names."""
         answered = finish in ANSWERED
         response = text if answered else self.rules.closings[finish].replace("{reason}", text or "unspecified")
         asked = any(turn["usage"]) or turn["step"] > 0
-        strength = turn["force"]["parameters"]["memory_write"] if answered else 0.0
-        value = {
+        strength = in_force(turn)["parameters"]["memory_write"] if answered else 0.0
+        value: Json = {
             "kind": "closed",
             "audit_id": audit_id,
             "identity": self.trigger.identity,
@@ -119,47 +122,46 @@ class TurnContext:
             "memory_write": strength,
             "finish": finish,
         }
-        given = application.of(turn)
+        given = turn.get("application")
         if application.observed(turn):
             value["enforce"] = False
-        if given.get("door") is not None:
+        if given is not None and given["door"] is not None:
             value["door"] = given["door"]
         value["ts"] = self.now
-        if answered and not given.get("messages"):  # who gives the conversation remembers it
-            memory, limits = self.memory, self.rules.limits
-            memory["serial"] += 1
-            memory["sessions"] = remembered(
-                memory["sessions"], turn["session"], memory["serial"], turn["prompt"], response, limits
-            )
+        if answered and not application.messages_of(turn):  # who gives the conversation remembers it
+            state = self.state
+            state["serial"] += 1
+            entry = Answered(state["serial"], turn["prompt"], response)
+            state["sessions"] = remembered(state["sessions"], turn["session"], entry, self.rules.limits)
         self.retire(audit_id, turn)
-        self.say("interactions", value)
+        self.produce("interactions", value)
 
-    def grow(self, turn: Json, chars: int) -> None:
-        """Give a turn with functions of its application room for so many characters, as far as there is any."""
+    def grow(self, turn: Turn, chars: int) -> None:
+        """Give a turn with functions of its application characters for outputs, as far as the bounds leave any."""
         given, limits = turn.get("application"), self.rules.limits
         lacking = chars - turn["room"]
         if given is None or lacking <= 0:
             return
-        held = sum(chars_of(other, limits) for other in self.memory["turns"].values())
+        taken = sum(chars_of(other, limits) for other in self.state["turns"].values())
         most = limits.application_exchange_chars - limits.exchange_chars - given["granted"]
-        more = max(0, min(lacking, limits.open_chars - held, most))
+        more = max(0, min(lacking, limits.open_chars - taken, most))
         turn["application"] = {**given, "granted": given["granted"] + more}
         turn["room"] += more
 
-    def retire(self, audit_id: str, turn: Json | None) -> None:
-        """Forget a turn; what it holds of the budget without a reply counts as spent."""
+    def retire(self, audit_id: str, turn: Turn | None) -> None:
+        """Forget a turn; what it reserved of the budget without a reply counts as spent."""
         if turn is not None:
             for request in [turn["request"], *turn["judges"].values()]:
                 if request is not None:
                     self.settle(request["held"], None)
-        self.memory["turns"] = without(self.memory["turns"], audit_id)
-        self.memory["closed"] = [*self.memory["closed"], audit_id][-self.rules.limits.closed_turns :]
+        self.state["turns"] = without(self.state["turns"], audit_id)
+        self.state["closed"] = [*self.state["closed"], audit_id][-self.rules.limits.closed_turns :]
 
     def base(self, audit_id: str) -> str:
-        """What our ids of a turn begin with. Read from their end, no two turns' ids can be the same."""
+        """Return what our ids of a turn begin with. Read from their end, no two turns' ids can be the same."""
         return base_id(audit_id)
 
 
-def usage_of(reply: Any) -> int | None:
-    """Tokens a reply says it cost; None where it does not say."""
+def usage_of(reply: ModelReply) -> int | None:
+    """Return the tokens that a reply reports; None where it reports none."""
     return None if reply.usage is None else reply.usage.input_tokens + reply.usage.output_tokens

@@ -2,15 +2,15 @@
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
-_STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+from endocrine.schemas.base import STRICT
 
 
 class Nudge(BaseModel):
     """One nudge: `clamp(gain * d, low, high)`, d being the weighted mean of the ratings around neutral."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     gain: Annotated[float, Field(ge=0, description="Nudge per star.")]
     low: Annotated[float, Field(ge=-1, le=0)]
@@ -20,7 +20,7 @@ class Nudge(BaseModel):
 class Drift(BaseModel):
     """When an identity is locked to strict."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     more_than: Annotated[int, Field(ge=0, description="More diverging cards than this within the window lock.")]
     window_s: Annotated[float, Field(gt=0, description="Seconds of event time; both ends belong to the window.")]
@@ -40,7 +40,7 @@ class Drift(BaseModel):
 class FeedbackRules(BaseModel):
     """Constants of feedback; shipped values in `config/feedback.yaml`."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     cards_kept: Annotated[int, Field(ge=1, le=200, description="Cards that count, the latest.")]
     decay: Annotated[float, Field(gt=0, le=1, description="Weight of a card: decay ** (number of newer ones).")]

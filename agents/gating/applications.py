@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, StringConstraints
 
+from endocrine.schemas.base import STRICT
 from endocrine.schemas.vocabulary import Mode, Stream
 
 ANY = "*"
@@ -19,7 +20,7 @@ Client = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 class ApplicationRules(BaseModel):
     """What turns of one client may have. Patterns are a shell's, and case counts."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = STRICT
 
     tools: Annotated[Globs, Field(description="Functions of the application that may be called.")] = ()
     strict_tools: Annotated[Globs, Field(description="Those of them that a strict turn keeps.")] = ()

@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, StringConstraints,
 from endocrine.agents._shared.prompt_keys import FINGERPRINT
 from endocrine.agents.gating.json_schema import Schema
 from endocrine.agents.gating.patterns import Pattern, checked, compiled, parts
+from endocrine.schemas.base import STRICT
 from endocrine.schemas.vocabulary import Tool
 
-_STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 _Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
 _MOST_TOOLS = 64
 """The gate remembers rates and breakers per tool: its memory of one identity stays bounded."""
@@ -22,7 +22,7 @@ Seconds = Annotated[float, Field(gt=0, le=31_536_000, description="Seconds of ev
 class RateLimit(BaseModel):
     """Calls of one tool that one identity is allowed within a window; it begins with its first call."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     calls: Annotated[int, Field(ge=0, description="0: none at all.")]
     window_s: Seconds
@@ -41,7 +41,7 @@ class RateLimits(RateLimit):
 class CircuitRules(BaseModel):
     """The breaker of each (identity, tool)."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     failures: Annotated[int, Field(ge=1, description="Failed results in a row (error, timeout) that open it.")]
     open_s: Seconds
@@ -50,7 +50,7 @@ class CircuitRules(BaseModel):
 class FirstCall(BaseModel):
     """What a sequence begins with: an allowed call, or what came of it."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     tool: Tool
     arguments: Pattern = True
@@ -72,7 +72,7 @@ class FirstCall(BaseModel):
 class ThenCall(BaseModel):
     """What a sequence ends with: the call that it stops."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     tool: Tool
     arguments: Pattern = True
@@ -86,7 +86,7 @@ class ThenCall(BaseModel):
 class SequenceRule(BaseModel):
     """After `first`, the call `then` needs a person, or is denied."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     name: _Name
     first: FirstCall
@@ -103,7 +103,7 @@ class SequenceRule(BaseModel):
 class GatingRules(BaseModel):
     """The gate's constants; shipped values in `config/gating.yaml`."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     step_limit: Annotated[int, Field(ge=1, description="Model steps; a call of a later step is denied, step_limit.")]
     arguments_depth: Annotated[int, Field(ge=1, le=64, description="Deeper arguments are invalid.")]
@@ -174,7 +174,7 @@ class GatingRules(BaseModel):
 class Approval(BaseModel):
     """When a call needs a person."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     when: Annotated[Pattern, Field(description="Held against the arguments; true: every call.")]
 
@@ -182,7 +182,7 @@ class Approval(BaseModel):
 class ToolSpec(BaseModel):
     """One tool: what policy calls it is the entry's name, what models call it is `function`."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     function: Annotated[
         str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$"), Field(description="Function name models see.")

@@ -3,16 +3,16 @@
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, Field, StringConstraints, model_validator
 
 from endocrine.agents.moderation.patterns import Matcher, compile_matcher, slots_of, variants
+from endocrine.schemas.base import STRICT
 
 Place = Literal["input", "tool_output", "output", "note"]
 """Where a text comes from: the user, an untrusted tool, the model's final answer, a feedback note."""
 Preset = Literal["standard", "high"]
 """What a prompt style asks for (`prompt_styles.*.moderation_preset`)."""
 
-_STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_/-]{0,63}$")]
 """A rule or a category; providers write categories with slashes."""
 Level = Annotated[float, Field(ge=0, le=1)]
@@ -21,7 +21,7 @@ Level = Annotated[float, Field(ge=0, le=1)]
 class Run(BaseModel):
     """A prefix followed at once by at least so many letters, digits, `-` or `_`: what keys and tokens look like."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     prefix: Annotated[str, StringConstraints(min_length=2, max_length=64)]
     chars: Annotated[int, Field(ge=1, le=512, description="Characters after the prefix, at least.")]
@@ -33,7 +33,7 @@ class Rule(BaseModel):
     Grammar: `endocrine.agents.moderation.patterns`.
     """
 
-    model_config = _STRICT
+    model_config = STRICT
 
     category: Name
     score: Annotated[Level, Field(description="Score of its category when it fires.")]
@@ -69,7 +69,7 @@ class Rule(BaseModel):
 class Thresholds(BaseModel):
     """From which score of a category on something happens."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     flag: Annotated[Level, Field(description="An incident, and alignment_risk of this level.")]
     block: Annotated[Level, Field(description="The text goes no further, where its category blocks.")]
@@ -84,7 +84,7 @@ class Thresholds(BaseModel):
 class Presets(BaseModel):
     """Thresholds by the preset of the prompt style in force."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     standard: Thresholds
     high: Thresholds
@@ -93,7 +93,7 @@ class Presets(BaseModel):
 class ModerationRules(BaseModel):
     """Constants of local moderation."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     provider: Annotated[
         Literal["local", "remote"],

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
+from pydantic import BaseModel, Field, StringConstraints, ValidationInfo, field_validator
 
+from endocrine.schemas.base import STRICT
 from endocrine.schemas.vocabulary import Signal
 
 Event = Literal["guardian_veto", "moderation_flag", "tool_failure", "budget_near"]
@@ -12,7 +13,7 @@ turn that opens while most of the identity's token budget is spent. A blocked to
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = STRICT
 
 
 class InlineRules(_Section):

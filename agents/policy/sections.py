@@ -4,13 +4,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from endocrine.schemas.base import STRICT
 from endocrine.schemas.vocabulary import Mode, RegulatedSignal, Tool
 
 
 class Section(BaseModel):
     """Strict, closed and frozen, like every part of the policy."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = STRICT
 
 
 class SignalRules(Section):

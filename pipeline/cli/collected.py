@@ -1,14 +1,11 @@
-"""What the commands over a whole history share: a folder for topics, a bar on the terminal, errors as sentences."""
+"""What the commands over a whole history share: a folder for topics, errors as sentences."""
 
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from aiokafka.errors import KafkaError
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from endocrine.pipeline.cli.common import broker_error, fail
 from endocrine.pipeline.core.time_format import parse_time
@@ -38,22 +35,6 @@ def user_errors(settings: Settings) -> Iterator[None]:
         fail(str(error))
     except (KafkaError, OSError) as error:
         fail(broker_error(settings, error))
-
-
-@contextmanager
-def bar() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
-    """Progress on stderr when that is a terminal, nothing otherwise. Give a title, get a function of done and total."""
-    if not sys.stderr.isatty():
-        yield lambda title: lambda done, total: None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
-
-        def titled(title: str) -> Callable[[int, int], None]:
-            task = shown.add_task(title, total=None)
-            return lambda done, total: shown.update(task, completed=done, total=total)
-
-        yield titled
 
 
 @contextmanager

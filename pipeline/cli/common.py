@@ -100,11 +100,22 @@ def broker_error(settings: Settings, error: Exception) -> str:
 @contextmanager
 def bar(what: str) -> Iterator[Callable[[int, int], None] | None]:
     """A progress bar on stderr, where that is a terminal; else None."""
+    with bars() as titled:
+        yield titled(what) if Console(stderr=True).is_terminal else None
+
+
+@contextmanager
+def bars() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
+    """Progress bars on stderr, where that is a terminal; else nothing. Yields: title -> function of done and total."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield None
+        yield lambda title: lambda done, total: None
         return
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(what, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+        def titled(title: str) -> Callable[[int, int], None]:
+            task = progress.add_task(title, total=None)
+            return lambda done, total: progress.update(task, completed=done, total=total)
+
+        yield titled

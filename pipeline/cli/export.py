@@ -43,7 +43,8 @@ def export(
     Everything that stands there now; nothing is redacted. Exit codes: 0 written, 2 could not be done.
     """
     from endocrine.pipeline.core.catalogue import CATALOGUE
-    from endocrine.pipeline.data.export.columns import DEAD, known
+    from endocrine.pipeline.core.dead_letter_topics import holds_dead_letters, source_of
+    from endocrine.pipeline.data.export.columns import known
     from endocrine.pipeline.data.export.run import Choice
     from endocrine.pipeline.data.export.run import export as exported
     from endocrine.pipeline.data.export.writers import ExportError
@@ -53,10 +54,10 @@ def export(
     if not known(name):
         owned = "those that an agent reads have TOPIC.dlq too"
         fail(f"there is no topic {topic!r}; expected one of {', '.join(CATALOGUE)}; {owned}")
-    entry = CATALOGUE[name.removesuffix(DEAD)]
+    entry = CATALOGUE[source_of(name)]
     if identity is not None and not entry.key.startswith("identity"):
         fail(f"{name} is not about identities (its key is {entry.key}); leave --identity out")
-    latest = table if table is not None else entry.cleanup == "compact" and not name.endswith(DEAD)
+    latest = table if table is not None else entry.cleanup == "compact" and not holds_dead_letters(name)
     after, before = time_of(since), time_of(until)
     if form is None:
         suffix = output.suffix.removeprefix(".")

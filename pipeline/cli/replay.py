@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from endocrine.pipeline.cli.collected import bar, milliseconds, temp_dir, user_errors
-from endocrine.pipeline.cli.common import Bootstrap, fail, prompt_keys_of, settings_of
+from endocrine.pipeline.cli.collected import milliseconds, temp_dir, user_errors
+from endocrine.pipeline.cli.common import Bootstrap, bars, fail, prompt_keys_of, settings_of
 from endocrine.pipeline.cli.group import command_group
 from endocrine.pipeline.core.seals import KeyedSeals
 from endocrine.pipeline.core.time_format import EXPECTED
@@ -142,7 +142,7 @@ async def verified(
         note = Resume(resume, {**house, "asked": orjson.dumps(words).decode()})
     target = None if to_topics is None else await fresh.prepare(settings, to_topics)
     with ExitStack() as stack:
-        folder, titled = stack.enter_context(temp_dir()), stack.enter_context(bar())
+        folder, titled = stack.enter_context(temp_dir()), stack.enter_context(bars())
         if note is not None and note.kept is not None:
             live_ms, ends = note.kept["live_ms"], {(name, place): end for name, place, end in note.kept["ends"]}
         else:
@@ -283,7 +283,7 @@ async def _asked(settings: Settings, policy: Path, scope: Scope) -> Any:
         other = load_policy(policy, os.environ, prompt_keys)
     except PolicyFileError as error:
         fail(str(error))
-    with temp_dir() as folder, bar() as titled:
+    with temp_dir() as folder, bars() as titled:
         logs = await read_history(
             settings, verified_topics(), RecordedSeals(), folder=folder, progress=titled("reading the topics")
         )

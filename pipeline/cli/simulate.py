@@ -11,6 +11,7 @@ import typer
 from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.cli.common import fail
 from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.dead_letter_topics import source_of
 from endocrine.pipeline.core.simulation import Derived, Simulation
 from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
 from endocrine.pipeline.process.prompt_keys import load_prompt_keys
@@ -77,7 +78,7 @@ def _wanted(only: str | None) -> set[str] | None:
     if only is None:
         return None
     wanted = {name.strip() for name in only.split(",") if name.strip()}
-    unknown = sorted(name for name in wanted if name.removesuffix(".dlq") not in CATALOGUE)
+    unknown = sorted(name for name in wanted if source_of(name) not in CATALOGUE)
     if unknown:
         typer.echo(f"--only: unknown topic {', '.join(unknown)}; expected names of {', '.join(CATALOGUE)}", err=True)
         raise typer.Exit(2)

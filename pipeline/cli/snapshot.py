@@ -7,8 +7,8 @@ from typing import Annotated
 import orjson
 import typer
 
-from endocrine.pipeline.cli.collected import bar, user_errors
-from endocrine.pipeline.cli.common import Bootstrap, settings_of
+from endocrine.pipeline.cli.collected import user_errors
+from endocrine.pipeline.cli.common import Bootstrap, bars, settings_of
 
 Folder = Annotated[Path, typer.Argument(help="A new folder for this snapshot.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the manifest as one JSON object.")]
@@ -32,7 +32,7 @@ def snapshot(folder: Folder, bootstrap: Bootstrap = None, as_json: Json = False)
 
     set_up_logs("ERROR")
     settings = settings_of(bootstrap)
-    with user_errors(settings), bar() as titled:
+    with user_errors(settings), bars() as titled:
         manifest = asyncio.run(
             take_snapshot(
                 settings,

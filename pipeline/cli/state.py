@@ -10,8 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from endocrine.pipeline.cli.collected import bar, milliseconds, temp_dir, user_errors
-from endocrine.pipeline.cli.common import Bootstrap, fail, prompt_keys_of, settings_of
+from endocrine.pipeline.cli.collected import milliseconds, temp_dir, user_errors
+from endocrine.pipeline.cli.common import Bootstrap, bars, fail, prompt_keys_of, settings_of
 from endocrine.pipeline.core.time_format import EXPECTED
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.replay.logs import read_history
@@ -75,7 +75,7 @@ async def _show(
     prompt_keys = prompt_keys_of(settings)
     topics = sorted({topic for one in chosen for topic in one.sources} | {"journal", "policies"})
     house = {"prefix": settings.prefix, "partitions": settings.partitions}
-    with temp_dir() as folder, bar() as titled:
+    with temp_dir() as folder, bars() as titled:
         logs = await read_history(
             settings, topics, RecordedSeals(), folder=folder, progress=titled("reading the topics")
         )

@@ -13,6 +13,7 @@ from endocrine.pipeline.cli.common import CANNOT, Bootstrap, broker_error, fail,
 from endocrine.pipeline.cli.group import command_group
 from endocrine.pipeline.cli.tables import print_table
 from endocrine.pipeline.core.catalogue import CATALOGUE, DAY_MS
+from endocrine.pipeline.core.dead_letter_topics import holds_dead_letters, source_of
 from endocrine.pipeline.kafka.admin import BrokerAway, TopicsError, TopicState, describe_topics, ensure_topics
 from endocrine.pipeline.kafka.topic_layout import PhysicalTopic, physical_topics
 from endocrine.pipeline.process.logs import set_up_logs
@@ -96,8 +97,8 @@ def _on_broker(settings: Settings, work: Coroutine[Any, Any, T]) -> T:
 
 def _declared(topic: PhysicalTopic) -> dict[str, Any]:
     name = topic.name.removeprefix(Settings().prefix)
-    entry = CATALOGUE.get(name.removesuffix(".dlq"))
-    dead = name.endswith(".dlq")
+    entry = CATALOGUE.get(source_of(name))
+    dead = holds_dead_letters(name)
     retention = topic.configs.get("retention.ms")
     return {
         "name": topic.name,

@@ -73,7 +73,7 @@ class Tally:
 class Processed(Generic[T]):
     """What a batch comes to. Of its outputs it holds what was asked for: the records, or what stands for them."""
 
-    aside: list[OutputRecord] = field(default_factory=list)
+    rejected_or_rerouted: list[OutputRecord] = field(default_factory=list)
     """Dead letters by bytes and re-keyed records: spoken in Read, by the topic's owner only."""
     outputs: list[T] = field(default_factory=list)
     """What the agent says, in trigger order."""
@@ -250,7 +250,7 @@ class Engine:
         if named is None and headers:
             named = id_of(headers.get(CE_ID))
         if raw.key != identity.encode() or self._places[identity] != raw.partition:
-            self._set_aside_misfit(topic, raw, headers or {}, identity, named, done, sealed)
+            self._reroute(topic, raw, headers or {}, identity, named, done, sealed)
             return None, None, None
         token = None
         if named is None:
@@ -282,9 +282,9 @@ class Engine:
     ) -> None:
         done.tally.dead += 1
         if self.catalogue[topic].owner == self.agent.name:
-            done.aside.append(self._dead_letter(topic, raw, kind, message, sealed))
+            done.rejected_or_rerouted.append(self._dead_letter(topic, raw, kind, message, sealed))
 
-    def _set_aside_misfit(
+    def _reroute(
         self,
         topic: str,
         raw: SourceRecord,
@@ -314,7 +314,7 @@ class Engine:
         key, place, ce_id = identity.encode(), partition_of(identity, self.partitions), (named or first).encode()
         own += [(CE_ID, ce_id), (REKEYED_FROM, first.encode())]
         own.append((SEAL, self.seals.seal(topic, place, key, raw.value, ce_id, None, first.encode())))
-        done.aside.append(OutputRecord(topic, place, key, raw.value, tuple(own), False))
+        done.rejected_or_rerouted.append(OutputRecord(topic, place, key, raw.value, tuple(own), False))
 
     def _dead_letter(self, topic: str, raw: SourceRecord, kind: str, message: str, sealed: bool) -> OutputRecord:
         return dead_letter(

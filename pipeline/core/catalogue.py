@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+from endocrine.pipeline.core.dead_letter_topics import dead_letters_of
 from endocrine.schemas import (
     attribution,
     audits,
@@ -92,7 +93,7 @@ class Topic:
     @property
     def dead_letters(self) -> str:
         """Name of the topic of its dead letters."""
-        return f"{self.name}.dlq"
+        return dead_letters_of(self.name)
 
 
 _TOPICS = [

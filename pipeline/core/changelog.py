@@ -1,12 +1,13 @@
-"""What a changelog partition says: its keys, and which of its records are void.
+"""The format of a changelog partition: its keys, and which of its records are void.
 
-Keys: `c` a claim, `h` the head, `s` + state key a state. Each record but a claim carries in the header `epoch` the
-offset of its writer's claim. A record whose claim is older than the latest claim before it is void: a zombie wrote it.
+Keys: `c` a claim, `h` the checkpoint, `s` + state key a state. Each record but a claim carries in the header `epoch`
+the offset of its writer's claim. A record whose claim is older than the latest claim before it is void: a zombie wrote
+it.
 """
 
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from endocrine.pipeline.core.records import Headers
 
@@ -35,7 +36,7 @@ class Entry(NamedTuple):
 
 
 def claim_of(headers: Headers) -> int:
-    """The claim a record was written under; -1, older than any, where it names none: then no unit wrote it."""
+    """The claim a record was written under; -1, older than any, where it names none: then no processor wrote it."""
     for name, content in headers:
         if name == CLAIM_HEADER and content is not None:
             with suppress(ValueError):
@@ -52,15 +53,29 @@ def entries_of(records: Iterable[Any]) -> list[Entry]:
     ]
 
 
+class KeyValues(Protocol):
+    """What recovery needs of a store."""
+
+    def get(self, key: bytes, /) -> bytes | None:
+        """Return the value of a key, or None."""
+        ...
+
+    def pop(self, key: bytes, default: None, /) -> bytes | None:
+        """Remove a key, if it is there."""
+        ...
+
+    def __setitem__(self, key: bytes, value: bytes, /) -> None: ...
+
+
 class Recovered:
     """Applies changelog records in offset order, honouring claims."""
 
-    def __init__(self, store: MutableMapping[bytes, bytes]) -> None:
+    def __init__(self, store: KeyValues) -> None:
         self.store = store
         self.epoch = -1
         """The latest claim seen."""
         self.void: set[bytes] = set()
-        """Keys whose last record is void: what stands in the store must be written again."""
+        """Keys whose last record is void: the value in the store must be written again."""
 
     def apply(self, entries: Iterable[Entry]) -> None:
         """Apply the next records."""

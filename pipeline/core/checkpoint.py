@@ -21,16 +21,16 @@ class Checkpoint:
     """The state of an (agent, partition) apart from its keys."""
 
     epoch: int = -1
-    """Changelog offset of the claim under which this head was written."""
+    """Changelog offset of the claim under which this checkpoint was written."""
     batch: int = 0
     """Number of the batch; the first is 1."""
-    front: dict[str, int] = field(default_factory=dict)
+    next_offsets: dict[str, int] = field(default_factory=dict)
     """Per source topic, the first offset not yet taken into a batch."""
     marks: Watermarks = field(default_factory=dict)
     common: Headers = ()
     """Headers shared by the derived records of the outbox."""
     outbox: list[OutputRecord] = field(default_factory=list)
-    """What this batch says, in trigger order; the last is its journal record."""
+    """Outputs of this batch, in trigger order; the last is its journal record."""
 
     @property
     def journal_digest(self) -> str | None:
@@ -45,7 +45,7 @@ def encode_checkpoint(checkpoint: Checkpoint) -> bytes:
             FORM,
             checkpoint.epoch,
             checkpoint.batch,
-            checkpoint.front,
+            checkpoint.next_offsets,
             checkpoint.marks,
             checkpoint.common,
             checkpoint.outbox,
@@ -58,9 +58,9 @@ def encode_checkpoint(checkpoint: Checkpoint) -> bytes:
 def decode_checkpoint(value: bytes) -> Checkpoint:
     """The head from bytes. Raises ValueError when they are none of this form."""
     try:
-        form, epoch, batch, front, marks, common, outbox = msgpack.unpackb(value, use_list=False)
+        form, epoch, batch, next_offsets, marks, common, outbox = msgpack.unpackb(value, use_list=False)
     except Exception as error:
         raise ValueError(f"not a head: {error}; expected form {FORM}") from error
     if form != FORM:
         raise ValueError(f"head of form {form}; expected {FORM}: was this changelog written by another version?")
-    return Checkpoint(epoch, batch, dict(front), dict(marks), common, [OutputRecord(*out) for out in outbox])
+    return Checkpoint(epoch, batch, dict(next_offsets), dict(marks), common, [OutputRecord(*out) for out in outbox])

@@ -6,6 +6,7 @@ the record can be sent again as what it was.
 
 import hashlib
 
+from endocrine.pipeline.core.dead_letter_topics import dead_letters_of
 from endocrine.pipeline.core.records import (
     CE_ID,
     CUT_SHORT,
@@ -37,7 +38,7 @@ def dead_letter(
         (ERROR_KIND, kind.encode()),
         (ORIGIN, f"{agent}/{place}/0".encode()),
     ]
-    target = f"{topic}.dlq"
+    target = dead_letters_of(topic)
     own = [(name, content) for name, content in raw.headers if name not in REPLACED]
     key, value, kept = raw.key, raw.value, own
     if headers_bytes(own) > sizes.headers:

@@ -1,4 +1,4 @@
-"""A batch that was thought and has not been written yet."""
+"""A batch that was processed and has not been written yet."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ class PreparedBatch:
 
     read: int
     """How many records."""
-    aside: list[OutputRecord]
-    """Dead letters and misfits, spoken before anything is remembered."""
+    rejected_or_rerouted: list[OutputRecord]
+    """Dead letters and re-keyed records, produced before the checkpoint."""
     checkpoint: Checkpoint
-    """As it will be; its outbox is what the batch says."""
+    """As it will be; its outbox has the batch's outputs."""
     items: Items
-    """What is remembered, the head last."""
+    """Records of the changelog, the checkpoint last."""
     states: Mapping[str, bytes | None]
-    """The same by state key, for the batch that is thought next."""
+    """The same by state key, for the batch that is processed next."""
     tally: Tally

@@ -14,6 +14,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from endocrine.pipeline.core.dead_letter_topics import holds_dead_letters
 from endocrine.pipeline.core.records import CE_ID, ORIGIN, REKEYED_FROM, SEAL, WAS_SEALED, SourceRecord
 
 KEY_BYTES = 32
@@ -46,7 +47,7 @@ class Seals(Protocol):
 
 def covered_topic(topic: str, headers: Mapping[str, bytes | None]) -> str:
     """The topic as a seal covers it: of a dead letter, with whether the record that it holds was ours."""
-    return f"{topic}/{WAS_SEALED}" if topic.endswith(".dlq") and WAS_SEALED in headers else topic
+    return f"{topic}/{WAS_SEALED}" if holds_dead_letters(topic) and WAS_SEALED in headers else topic
 
 
 class SealKey(NamedTuple):

@@ -15,6 +15,7 @@ from endocrine.agents.contract import Agent
 from endocrine.agents.policy.compiled import Policy
 from endocrine.pipeline.core.batch import Engine
 from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.dead_letter_topics import dead_letters_of, holds_dead_letters
 from endocrine.pipeline.core.decode import Malformed, decode
 from endocrine.pipeline.core.hash_chain import CHAIN_KEY
 from endocrine.pipeline.core.partitioning import canonical, partition_of
@@ -57,7 +58,7 @@ class Derived(tuple[str, str | None, bytes | str | None, Mapping[str, str | None
     @property
     def dead(self) -> bool:
         """True for a dead letter."""
-        return self[0].endswith(".dlq")
+        return holds_dead_letters(self[0])
 
     def line(self) -> bytes:
         """The record as one JSON line, without the newline."""
@@ -145,7 +146,9 @@ class Simulation:
         try:
             topic, key, value, headers, self._appended_ms = parse_line(text)
         except BadLine as error:
-            yield Derived((f"{error.topic}.dlq", None, _text(text), {ERROR: str(error), ERROR_KIND: "bad_line"}))
+            yield Derived(
+                (dead_letters_of(error.topic), None, _text(text), {ERROR: str(error), ERROR_KIND: "bad_line"})
+            )
             return
         encoded = tuple((name, content.encode()) for name, content in headers.items())
         yield from self.apply(topic, None if key is None else key.encode(), value, encoded, text)
@@ -161,12 +164,12 @@ class Simulation:
             for out, common in self._apply(topic, raw, derived):
                 merged = {name: None if told is None else _text(told) for name, told in (*out.own, *common)}
                 said: bytes | str | None = out.value
-                if out.topic.endswith(".dlq"):
+                if holds_dead_letters(out.topic):
                     said = _text(shown)
                 yield_it = out.topic != topic or out.derived
                 if yield_it:
                     yield Derived((out.topic, None if out.key is None else _text(out.key), said, merged))
-                if not out.topic.endswith(".dlq"):
+                if not holds_dead_letters(out.topic):
                     again = self._append(out.topic, out.key, out.value, (*out.own, *common))
                     waiting.append((out.topic, again, out.value or b"", out.derived))
 
@@ -200,7 +203,7 @@ class Simulation:
                 else:
                     desk.states[place, key] = state
             common = desk.engine.common_headers(self.policy, PARTITION, desk.batch)
-            for out in done.aside:
+            for out in done.rejected_or_rerouted:
                 yield out, ()
             for out in done.outputs:
                 yield out, common if out.derived else ()

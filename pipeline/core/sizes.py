@@ -7,6 +7,8 @@ record format v2 takes, alone in a batch and uncompressed.
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from endocrine.pipeline.core.dead_letter_topics import holds_dead_letters
+
 KIB, MIB = 1 << 10, 1 << 20
 BATCH_BYTES = 61
 """The header of a record batch."""
@@ -38,7 +40,7 @@ class Sizes(NamedTuple):
         >>> Sizes().room("signals.dlq") - Sizes().room("signals")
         65536
         """
-        return self.topic + (DEAD_LETTER_ROOM if topic.endswith(".dlq") else 0)
+        return self.topic + (DEAD_LETTER_ROOM if holds_dead_letters(topic) else 0)
 
 
 def headers_bytes(headers: Iterable[tuple[str, bytes | None]]) -> int:

@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.dead_letter_topics import dead_letters_of, holds_dead_letters, source_of
 from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.core.records import CE_ID, ERROR, ERROR_KIND, ORIGIN, SEAL, TRACEPARENT, is_traceparent
 from endocrine.pipeline.core.seals import Seals
@@ -81,8 +82,8 @@ class Awaiting:
         self.watches = Watches(most)
         self._names = {
             settings.prefix + name: name
-            for name in (*AUTHORS, *(f"{topic}.dlq" for topic in ANSWERED_SOURCES))
-            if name.removesuffix(".dlq") in CATALOGUE
+            for name in (*AUTHORS, *(dead_letters_of(topic) for topic in ANSWERED_SOURCES))
+            if source_of(name) in CATALOGUE
         }
         self._producer = AIOKafkaProducer(
             bootstrap_servers=settings.bootstrap,
@@ -207,7 +208,7 @@ class Awaiting:
 
     def _take(self, topic: str, raw: Any, watches: list[Watch]) -> None:
         headers = dict(raw.headers)
-        dead = topic.endswith(".dlq")
+        dead = holds_dead_letters(topic)
         if dead and not any(headers.get(CE_ID) in watch.record_ids for watch in watches):
             return
         author = None if dead else AUTHORS[topic]

@@ -9,7 +9,7 @@ import hashlib
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,8 @@ HEADER = "idempotency-key"
 KEPT_S = 86_400
 _MOST = 10_000
 _MOST_CHARS = 255
+_WAITS = 202
+"""Status of an answer about a call or turn that a person has still to decide."""
 _MOST_KEPT_BYTES = 32 << 10
 """A longer answer is not kept: the retry waits for it anew."""
 
@@ -92,8 +94,16 @@ class Idempotency:
         answer = kept.get("answer")
         return Slot(name, name[:32], kept["ts"], True, known is not None, _again(answer) if answer else None)
 
+    def finish_decided(self, slot: Slot, answer: Response, statuses: Sequence[int] = ()) -> None:
+        """Keep the answer to a call or turn, unless it still waits for a person (202).
+
+        Whoever asks again is to get what was decided. statuses: of the calls of a batch, which one answer is for.
+        """
+        if all(status != _WAITS for status in statuses or (answer.status_code,)):
+            self.finish(slot, answer)
+
     def finish(self, slot: Slot, answer: Response) -> None:
-        """Keep an answer that will not change for the retries. One that waits for a person is not to be given here."""
+        """Keep an answer that will not change for the retries."""
         if not slot.keyed or answer.status_code >= 500 or len(answer.body) > _MOST_KEPT_BYTES:
             return
         if (known := self._known.get(slot.name)) is not None:

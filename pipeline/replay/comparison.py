@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from endocrine.pipeline.core.batch import Processed
+from endocrine.pipeline.core.dead_letter_topics import holds_dead_letters
 from endocrine.pipeline.core.records import ORIGIN, SEAL, Headers
 from endocrine.pipeline.replay.difference import Form, differences, form_of
 from endocrine.pipeline.replay.index_builder import Latest, key_digest
@@ -39,32 +40,32 @@ class Comparison:
         sink: Sink | None,
     ) -> None:
         self.report = report
-        self._plan, self._unit, self._logs = plan, plan.unit, logs
+        self._plan, self._processor, self._logs = plan, plan.processor, logs
         self._scope, self._whole, self._latest, self._sink = scope, scope.whole, latest, sink
         self._lanes = {
-            place: OutputStream(index, (plan.unit, *place), logs[place], partial(self._copy, *place))
-            for place in index.of(plan.unit)
+            place: OutputStream(index, (plan.processor, *place), logs[place], partial(self._copy, *place))
+            for place in index.of(plan.processor)
         }
 
     # ---- while it runs ----
 
     def batch(self, number: int, done: Processed[Said]) -> None:
         """What a batch says, in the order in which it was said."""
-        for out in done.aside:
+        for out in done.rejected_or_rerouted:
             self._compare(out[:2], packed(*out[2:5]), NO_BATCH, ordered=False)
         for place, body in self._out_of_step(done.outputs) if self._whole and self._sink is None else done.outputs:
-            self._compare(place, body, NO_BATCH if place[0].endswith(".dlq") else number, ordered=True)
+            self._compare(place, body, NO_BATCH if holds_dead_letters(place[0]) else number, ordered=True)
 
     def _out_of_step(self, outputs: Sequence[Said]) -> Sequence[Said]:
         """Compares those that stand next on their lanes, many at once; returns the others."""
-        bodies: dict[Place, list[bytes]] = {}
+        serialized: dict[Place, list[bytes]] = {}
         for place, body in outputs:
-            if (some := bodies.get(place)) is None:
-                bodies[place] = [body]
+            if (some := serialized.get(place)) is None:
+                serialized[place] = [body]
             else:
                 some.append(body)
         taken: dict[Place, int] = {}
-        for place, some in bodies.items():
+        for place, some in serialized.items():
             lane = self._lanes.get(place)
             offsets = lane.take(some) if lane is not None else ()
             if lane is not None and offsets:
@@ -85,11 +86,11 @@ class Comparison:
 
     def journal(self, raw: Any, entry: Mapping[str, Any], common: Headers) -> None:
         """The journal record itself, apart from what the chain and the run say of it: its form, and its headers."""
-        named = f"journal/{self._unit}/{entry['batch']}"
+        named = f"journal/{self._processor}/{entry['batch']}"
         own = (
             ("ce_id", named.encode()),
             ("ce_type", b"endocrine.journal.v1"),
-            ("ce_subject", self._unit.encode()),
+            ("ce_subject", self._processor.encode()),
             (SEAL, RECORDED),
         )
         ordered = {name: entry[name] for name in _FIELDS if name in entry}
@@ -127,17 +128,17 @@ class Comparison:
         if ordered:
             if offset < lane.spoken:
                 told = f"{self._shown(*place, offset)} stands before what was thought earlier"
-                report.find("out of order", f"{self._unit}: {told}")
+                report.find("out of order", f"{self._processor}: {told}")
             lane.spoken = offset
 
     # ---- once it has said all ----
 
     def finish(self, run: Replayer, broken: ReplayError | None) -> None:
         """What nobody said, and what nobody read."""
-        report, unit, plan = self.report, self._unit, self._plan
+        report, processor, plan = self.report, self._processor, self._plan
         why = str(broken) if broken is not None else None
         if why is None and plan.journal.broken is not None:
-            why = f"{unit}: its journal has a gap: {plan.journal.broken}"
+            why = f"{processor}: its journal has a gap: {plan.journal.broken}"
         for (topic, partition), lane in self._lanes.items():
             rest = lane.rest()
             if why is not None:
@@ -146,7 +147,7 @@ class Comparison:
             for offset in rest:
                 report.find("invented", f"{self._shown(topic, partition, offset)}: no journaled batch says it")
         if why is None and not plan.until:
-            for topic, offset in run.front.items():
+            for topic, offset in run.next_offsets.items():
                 log = self._logs[topic, plan.partition]
                 place = log.place(offset)
                 if place == len(log):
@@ -155,7 +156,7 @@ class Comparison:
                     report.unread += len(log) - place
                     continue
                 told = f"{topic}/{plan.partition} was read up to {offset}, it holds records up to {log.end - 1}"
-                report.find("missing", f"{unit}: {told}")
+                report.find("missing", f"{processor}: {told}")
 
     # ---- findings ----
 
@@ -171,15 +172,22 @@ class Comparison:
         else:
             name = called(topic, form[2])
             kind = "said twice" if lane is not None and lane.said(name) else "missing"
-            report.find(kind, f"{self._unit}: {topic}/{partition} {name}")
+            report.find(kind, f"{self._processor}: {topic}/{partition} {name}")
 
     def _differ(self, topic: str, partition: int, name: str, expected: Form, found: Form, offset: int) -> None:
-        unit = self._unit
+        processor = self._processor
         fields = differences(expected, found)
         cause = (dict(expected[2]).get(ORIGIN) or b"").decode("utf-8", "replace")
-        where = {"topic": topic, "partition": partition, "offset": offset, "id": name, "unit": unit, "origin": cause}
+        where = {
+            "topic": topic,
+            "partition": partition,
+            "offset": offset,
+            "id": name,
+            "unit": processor,
+            "origin": cause,
+        }
         first = "; ".join(f"{one['path']} is {one['found']!r}, expected {one['expected']!r}" for one in fields[:3])
-        self.report.find("wrong", f"{unit}: {topic}/{partition} {name} at offset {offset}: {first}")
+        self.report.find("wrong", f"{processor}: {topic}/{partition} {name} at offset {offset}: {first}")
         self.report.differ(where, fields)
 
     def _copy(self, topic: str, partition: int, first: int, offset: int, equal: bool) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.dead_letter_topics import holds_dead_letters
 from endocrine.pipeline.core.records import CUT, SEAL, Headers
 from endocrine.pipeline.replay.output_streams import Index, digest_of
 from endocrine.pipeline.replay.plan import Plan
@@ -36,11 +37,11 @@ def fill(
     for (topic, partition), log in logs.items():
         if topic in ("journal", "policies"):
             continue
-        simple = scope.whole and not topic.endswith(".dlq")
+        simple = scope.whole and not holds_dead_letters(topic)
         place, batch, ending = ("", topic, partition), NO_BATCH, None
         first = following = 0
         # Records from `first` up to `following` are of this batch and not on its lane yet.
-        for offset, body in log.bodies():
+        for offset, body in log.serialized_records():
             # Records of one batch lie side by side and end in the same headers, its cut among them, which says all that
             # their origin would. What only pretends to be of the batch is found out when the lane is compared.
             if ending is not None and offset == following and body.endswith(ending):
@@ -56,7 +57,7 @@ def fill(
             origin = origin_of(topic, headers)
             if origin is None:
                 continue
-            plan = plans.get(origin.unit)
+            plan = plans.get(origin.processor)
             if plan is None:
                 report.records += 1
                 named = f"{topic}/{partition} {origin.name} at offset {offset}"
@@ -68,7 +69,7 @@ def fill(
             ):
                 report.outside += 1
             else:
-                place, batch = (origin.unit, topic, partition), origin.batch
+                place, batch = (origin.processor, topic, partition), origin.batch
                 first, following = offset, offset + 1
                 if simple and batch != NO_BATCH:
                     ending = _ending(told)

@@ -17,11 +17,11 @@ Find = Callable[[str, str], None]
 """Told the kind of a finding and its sentence."""
 
 
-class UnitJournal:
+class ProcessorJournal:
     """The batches of one unit: where their journal records stand, and when each was appended."""
 
-    def __init__(self, unit: str, log: RecordLog) -> None:
-        self.unit = unit
+    def __init__(self, processor: str, log: RecordLog) -> None:
+        self.processor = processor
         self.base = 1
         """The first batch whose record stands."""
         self.broken: str | None = None
@@ -54,46 +54,49 @@ class UnitJournal:
             return previous
         return None
 
-    def front(self, start: Mapping[str, int], after: int, upto: int) -> dict[str, int]:
+    def next_offsets(self, start: Mapping[str, int], after: int, upto: int) -> dict[str, int]:
         """The front after batch `upto`, from the front after batch `after`."""
-        front = dict(start)
+        next_offsets = dict(start)
         for batch in range(max(after + 1, self.base), min(upto, self.last) + 1):
             for topic, first, count in self.entry(batch)["runs"]:
-                front[topic] = first + count
-        return front
+                next_offsets[topic] = first + count
+        return next_offsets
 
     def _append(self, raw: Any) -> None:
         self.times.append(max(raw.timestamp, self.times[-1] if self.times else raw.timestamp))
         self._offsets.append(raw.offset)
 
 
-def read_journal(log: RecordLog, partition: int, find: Find) -> dict[str, UnitJournal]:
+def read_journal(log: RecordLog, partition: int, find: Find) -> dict[str, ProcessorJournal]:
     """The journals of all units of a partition."""
-    journals: dict[str, UnitJournal] = {}
+    journals: dict[str, ProcessorJournal] = {}
     ends: dict[str, str] = {}
     for raw in log:
-        unit = (raw.key or b"").decode("utf-8", "backslashreplace")
-        told = f"journal/{partition} at offset {raw.offset}, of {unit}"
+        processor = (raw.key or b"").decode("utf-8", "backslashreplace")
+        told = f"journal/{partition} at offset {raw.offset}, of {processor}"
         try:
             entry = JournalEntry.model_validate_json(raw.value or b"")
         except ValidationError as error:
             find("journal unreadable", f"{told}: {error.errors()[0]['msg']}")
             continue
-        if unit != f"{entry.agent}/{entry.partition}" or entry.partition != partition:
+        if processor != f"{entry.agent}/{entry.partition}" or entry.partition != partition:
             find("journal unreadable", f"{told}: it speaks of {entry.agent}/{entry.partition}")
             continue
-        journal = journals.get(unit)
+        journal = journals.get(processor)
         if journal is None:
-            journal = journals[unit] = UnitJournal(unit, log)
+            journal = journals[processor] = ProcessorJournal(processor, log)
             if log.start > 0:
                 journal.base = entry.batch  # what was before is gone by retention
-                ends[unit] = entry.previous or ""
+                ends[processor] = entry.previous or ""
         if journal.broken is not None:
             continue
         if journal.base <= entry.batch <= journal.last:
             first = journal.raw(entry.batch)
             if digest_of(form_of(first)) != digest_of(form_of(raw)):
-                find("copies differ", f"journal record {unit}/{entry.batch} at offsets {first.offset} and {raw.offset}")
+                find(
+                    "copies differ",
+                    f"journal record {processor}/{entry.batch} at offsets {first.offset} and {raw.offset}",
+                )
             continue
         if entry.batch != journal.last + 1:
             if entry.batch < journal.base:
@@ -101,9 +104,9 @@ def read_journal(log: RecordLog, partition: int, find: Find) -> dict[str, UnitJo
             journal.broken = f"batch {entry.batch} follows {journal.last}"
             find("journal gap", f"{told}: {journal.broken}")
             continue
-        if (entry.previous or "") != ends.get(unit, ""):
+        if (entry.previous or "") != ends.get(processor, ""):
             before = f"journal/{partition} at offset {journal.raw(journal.last).offset}" if journal.times else "none"
             find("journal chain", f"{told}: batch {entry.batch} does not name the record before it, {before}")
         journal._append(raw)
-        ends[unit] = hashlib.sha256(raw.value).hexdigest()
+        ends[processor] = hashlib.sha256(raw.value).hexdigest()
     return journals

@@ -13,8 +13,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 from endocrine.pipeline.replay.difference import Form
 from endocrine.pipeline.replay.provenance import NO_BATCH, called
-from endocrine.pipeline.replay.read_ahead import AHEAD, bodies
-from endocrine.pipeline.replay.record_log import ProcessorManager, RecordLog
+from endocrine.pipeline.replay.read_ahead import AHEAD, read_ahead
+from endocrine.pipeline.replay.record_log import RecordLog, SerializedRecord
 from endocrine.pipeline.replay.serialized import packed, unpacked
 
 _RUN = struct.Struct("<qqq")
@@ -75,9 +75,9 @@ class Index:
             self._size += len(buffer)
             buffer.clear()
 
-    def of(self, unit: str) -> list[tuple[str, int]]:
+    def of(self, processor: str) -> list[tuple[str, int]]:
         """Topics and partitions on which a unit has written."""
-        return [(topic, partition) for name, topic, partition in self._chunks if name == unit]
+        return [(topic, partition) for name, topic, partition in self._chunks if name == processor]
 
     def read(self, place: Place) -> Iterator[tuple[int, int, int]]:
         """The runs of a lane from its beginning: first offset, count and batch."""
@@ -98,7 +98,7 @@ class OutputStream:
         """Offset of the last output found here: what is thought later must not stand before it."""
         self._index, self._place, self._on_copy = index, place, on_copy
         self._pieces = self._from(0)
-        self._piece: Sequence[ProcessorManager] = ()
+        self._piece: Sequence[SerializedRecord] = ()
         self._batch = NO_BATCH
         """What was read last, of one batch."""
         self._at = 0
@@ -111,9 +111,9 @@ class OutputStream:
         """From then on: offsets of first copies by digest."""
         self._names: dict[str, int] | None = None
 
-    def _from(self, start: int) -> Iterator[tuple[int, Sequence[ProcessorManager]]]:
+    def _from(self, start: int) -> Iterator[tuple[int, Sequence[SerializedRecord]]]:
         """Its records at this offset and above, some at a time, with their batch."""
-        window = bodies(self.log)
+        window = read_ahead(self.log)
         for first, count, batch in self._index.read(self._place):
             for begin in range(max(first, start), first + count, AHEAD):
                 yield batch, window.run(begin, min(AHEAD, first + count - begin))
@@ -200,7 +200,7 @@ class OutputStream:
     def _known(self) -> OrderedDict[bytes, int]:
         """What was said last, by digest."""
         if self._recent is None:
-            window = bodies(self.log)
+            window = read_ahead(self.log)
             self._recent = OrderedDict((_digest(window.run(offset, 1)[0][1]), offset) for offset in self._said)
             self._said.clear()
         return self._recent
@@ -234,7 +234,7 @@ class OutputStream:
         for name, seen in self._ahead.items():
             first = self._first_offsets()[name]
             if first < seen.offset:
-                self._on_copy(first, seen.offset, _digest(bodies(self.log).run(first, 1)[0][1]) == seen.digest)
+                self._on_copy(first, seen.offset, _digest(read_ahead(self.log).run(first, 1)[0][1]) == seen.digest)
             else:
                 left.append(seen.offset)
         return left

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from endocrine.agents.contract import Agent
-from endocrine.pipeline.replay.journals import UnitJournal
+from endocrine.pipeline.replay.journals import ProcessorJournal
 from endocrine.pipeline.replay.record_log import RecordLog, first_after, first_from
 from endocrine.pipeline.replay.replayer import ReplayError, StartingPoint
 from endocrine.pipeline.replay.report import Scope
@@ -18,7 +18,7 @@ class Plan:
 
     agent: Agent
     partition: int
-    journal: UnitJournal
+    journal: ProcessorJournal
     start: StartingPoint
     first: int
     """The first batch compared; those between the start and it are run for their state."""
@@ -33,9 +33,9 @@ class Plan:
     """The front after `last`, where later batches are left out."""
 
     @property
-    def unit(self) -> str:
+    def processor(self) -> str:
         """`agent/partition`."""
-        return self.journal.unit
+        return self.journal.processor
 
     def outside(self, batch: int, topic: str, offset: int) -> bool:
         """Whether a record of this batch (or without one, of this trigger) is not compared."""
@@ -52,13 +52,13 @@ class Plan:
     @cached_property
     def end(self) -> dict[str, int]:
         """The front after `last`."""
-        return self.journal.front(self.start.front, self.start.batch, self.last)
+        return self.journal.next_offsets(self.start.next_offsets, self.start.batch, self.last)
 
 
-def plan_unit(
+def plan_processor(
     agent: Agent,
     partition: int,
-    journal: UnitJournal,
+    journal: ProcessorJournal,
     logs: Mapping[tuple[str, int], RecordLog],
     scope: Scope,
     snapshots: Snapshots,
@@ -69,9 +69,9 @@ def plan_unit(
     sources = {topic: logs[topic, partition] for topic in agent.sources}
     reachable = [
         start
-        for start in snapshots.of(journal.unit)
+        for start in snapshots.of(journal.processor)
         if start.batch >= journal.base - 1
-        and all(start.front.get(topic, 0) >= log.start for topic, log in sources.items())
+        and all(start.next_offsets.get(topic, 0) >= log.start for topic, log in sources.items())
     ]
     whole = journal.base == 1 and _from_the_beginning(journal, sources)
     start, broken = StartingPoint(), None
@@ -84,17 +84,17 @@ def plan_unit(
         broken = ReplayError("not verifiable", _why(journal, sources))
     known = journal.digest(start.batch) if start.batch else None
     if start.journal is not None and known is not None and start.journal != known:
-        broken = ReplayError("snapshot", f"{journal.unit}: {start.told} is of another history than the journal's")
+        broken = ReplayError("snapshot", f"{journal.processor}: {start.told} is of another history than the journal's")
     until = scope.until_ms is not None
     plan = Plan(agent, partition, journal, start, first, last, until, broken)
     if first > journal.base or start.batch:
-        plan.before = journal.front(start.front, start.batch, first - 1)
+        plan.before = journal.next_offsets(start.next_offsets, start.batch, first - 1)
     if until:
-        plan.after = journal.front(start.front, start.batch, last)
+        plan.after = journal.next_offsets(start.next_offsets, start.batch, last)
     return plan
 
 
-def _from_the_beginning(journal: UnitJournal, sources: Mapping[str, RecordLog]) -> bool:
+def _from_the_beginning(journal: ProcessorJournal, sources: Mapping[str, RecordLog]) -> bool:
     """Whether what the first batches read still stands, as far as topics' beginnings say."""
     late = {topic for topic, log in sources.items() if log.start > 0}
     batch = journal.base
@@ -108,13 +108,13 @@ def _from_the_beginning(journal: UnitJournal, sources: Mapping[str, RecordLog]) 
     return True
 
 
-def _why(journal: UnitJournal, sources: Mapping[str, RecordLog]) -> str:
+def _why(journal: ProcessorJournal, sources: Mapping[str, RecordLog]) -> str:
     if journal.base > 1:
         gone = f"its journal begins at batch {journal.base}"
     else:
         late = [f"{topic} begins at offset {log.start}" for topic, log in sources.items() if log.start > 0]
         gone = "what its first batches read is gone by retention: " + ", ".join(late)
-    return f"{journal.unit}: {gone}, and no snapshot holds its state since then; see `endocrine snapshot`"
+    return f"{journal.processor}: {gone}, and no snapshot holds its state since then; see `endocrine snapshot`"
 
 
 def units_of(agents: Sequence[Agent], partitions: int) -> list[tuple[Agent, int]]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.dead_letter_topics import holds_dead_letters
 from endocrine.pipeline.core.records import CE_ID, CUT, ORIGIN, REKEYED_FROM, SEAL, Headers
 from endocrine.pipeline.replay.recorded_seals import RECORDED
 
@@ -14,7 +15,7 @@ NO_BATCH = -1
 class Origin(NamedTuple):
     """Where a record of our making comes from."""
 
-    unit: str
+    processor: str
     """`agent/partition`; empty where the headers do not say."""
     name: str
     """What tells it from the unit's other records on its topic and partition."""
@@ -28,7 +29,7 @@ class Origin(NamedTuple):
 def name_of(topic: str, headers: Mapping[str, bytes | None]) -> str | None:
     """Its id, or where a record that was set aside came from; None: not of our making."""
     moved, origin = headers.get(REKEYED_FROM), headers.get(ORIGIN)
-    if topic.endswith(".dlq"):
+    if holds_dead_letters(topic):
         return "dead letter of " + (origin or b"?").decode("utf-8", "backslashreplace")
     if moved is not None:
         return "re-keyed from " + moved.decode("utf-8", "backslashreplace")
@@ -50,15 +51,15 @@ def origin_of(topic: str, headers: Mapping[str, bytes | None]) -> Origin | None:
     if name is None or headers.get(SEAL) != RECORDED:
         return None
     try:
-        dead = topic.endswith(".dlq")
+        dead = holds_dead_letters(topic)
         moved = headers.get(REKEYED_FROM)
         if moved is not None and not dead:
             source, place, offset = moved.decode().rsplit("/", 2)
             return Origin(f"{CATALOGUE[source].owner}/{int(place)}", name, NO_BATCH, source, int(offset))
         cut = headers.get(CUT)
         if cut is not None and not dead:
-            unit, _, batch = cut.decode().rpartition("/")
-            return Origin(unit, name, int(batch), "", 0)
+            processor, _, batch = cut.decode().rpartition("/")
+            return Origin(processor, name, int(batch), "", 0)
         agent, source, place, offset, _ = (headers.get(ORIGIN) or b"").decode().split("/")
         return Origin(f"{agent}/{int(place)}", name, NO_BATCH, source, int(offset))
     except (KeyError, ValueError):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter, itemgetter
 from typing import Any, Generic, TypeVar
 
-from endocrine.pipeline.replay.record_log import ProcessorManager, RecordLog
+from endocrine.pipeline.replay.record_log import RecordLog, SerializedRecord
 
 AHEAD = 64
 """Records read from a log at once."""
@@ -46,6 +46,6 @@ def records(log: RecordLog) -> Window[Any]:
     return Window(log, lambda first, last: log[first:last], attrgetter("offset"))
 
 
-def bodies(log: RecordLog) -> Window[ProcessorManager]:
+def read_ahead(log: RecordLog) -> Window[SerializedRecord]:
     """A window on their bodies."""
     return Window(log, log.between, itemgetter(0))

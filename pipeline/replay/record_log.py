@@ -22,11 +22,11 @@ CHUNK = 150
 
 _HEAD = struct.Struct("<iqqI")
 """Before each record in a file: partition, offset, timestamp, and how many headers it has."""
-ProcessorManager = tuple[int, bytes]
+SerializedRecord = tuple[int, bytes]
 """A record's offset and body."""
 
 
-def _body(raw: Any) -> ProcessorManager:
+def _body(raw: Any) -> SerializedRecord:
     return raw.offset, packed(raw.key, raw.value, [*map(tuple, raw.headers)])
 
 
@@ -73,13 +73,13 @@ class RecordLog(Sequence[Any]):
         last = self._jumps[found + 1][1] if found + 1 < len(self._jumps) else len(self)
         return min(place + offset - first, last)
 
-    def bodies(self) -> Iterator[ProcessorManager]:
+    def serialized_records(self) -> Iterator[SerializedRecord]:
         """Of each record that has headers."""
         for raw in self:
             if raw.headers:
                 yield _body(raw)
 
-    def between(self, first: int, last: int) -> Sequence[ProcessorManager]:
+    def between(self, first: int, last: int) -> Sequence[SerializedRecord]:
         """Of the records at places `first` to `last` (exclusive), as far as there are some."""
         return [_body(raw) for raw in self[first:last]]
 
@@ -178,7 +178,7 @@ class FileLog(RecordLog):
         for first in range(0, len(self), CHUNK):
             yield from self._read(first, min(first + CHUNK, len(self)))
 
-    def between(self, first: int, last: int) -> Sequence[ProcessorManager]:
+    def between(self, first: int, last: int) -> Sequence[SerializedRecord]:
         """See Log: without a look into them."""
         last = min(last, len(self))
         if first >= last:
@@ -187,7 +187,7 @@ class FileLog(RecordLog):
         data, bounds = self._bytes(first, last)
         return [(head(data, begin)[1], data[begin + size : end]) for begin, end in pairwise(bounds)]
 
-    def bodies(self) -> Iterator[ProcessorManager]:
+    def serialized_records(self) -> Iterator[SerializedRecord]:
         """See Log: without a look into them."""
         size, head = _HEAD.size, _HEAD.unpack_from
         for first in range(0, len(self), CHUNK):

@@ -35,7 +35,7 @@ class StartingPoint:
     batch: int = 0
     states: dict[str, bytes] = field(default_factory=dict)
     marks: Watermarks = field(default_factory=dict)
-    front: dict[str, int] = field(default_factory=dict)
+    next_offsets: dict[str, int] = field(default_factory=dict)
     journal: str | None = None
     """SHA-256 of the journal record of that batch."""
     told: str = BEGINNING
@@ -60,7 +60,7 @@ class Replayer:
         self.batch = start.batch
         self.states = dict(start.states)
         self.marks: Watermarks = dict(start.marks)
-        self.front = {**dict.fromkeys(agent.sources, 0), **start.front}
+        self.next_offsets = {**dict.fromkeys(agent.sources, 0), **start.next_offsets}
         self._logs = {topic: logs[topic, partition] for topic in agent.sources}
         self._windows = {topic: window_on(log) for topic, log in self._logs.items()}
         self._partitions, self._sizes = partitions, sizes
@@ -74,7 +74,7 @@ class Replayer:
             log = self._logs.get(topic)
             if log is None:
                 raise ReplayError("runs", f"{told} reads {topic}, which {self.agent.name} does not read")
-            follows = self.front[topic]
+            follows = self.next_offsets[topic]
             # Offsets that compaction had taken before the batch was made are in no run; what stands must be in one.
             if first < follows or (first > follows and log.place(first) != log.place(follows)):
                 raise ReplayError(
@@ -90,7 +90,7 @@ class Replayer:
                 records += [(topic, raw) for raw in self._windows[topic].run(first, count)]
             except MissingRecords as error:
                 raise ReplayError("not verifiable", f"{told}: {topic}/{self.partition}: {error}") from None
-            self.front[topic] = first + count
+            self.next_offsets[topic] = first + count
         return records
 
     @staticmethod
@@ -126,11 +126,11 @@ class Replayer:
 
     def dump(self) -> dict[str, Any]:
         """Where it stands, for `load`."""
-        return {"batch": self.batch, "states": self.states, "marks": self.marks, "front": self.front}
+        return {"batch": self.batch, "states": self.states, "marks": self.marks, "front": self.next_offsets}
 
     def load(self, dumped: Mapping[str, Any]) -> None:
         """Go on from what `dump` gave."""
-        self.batch, self.states, self.front = dumped["batch"], dict(dumped["states"]), dict(dumped["front"])
+        self.batch, self.states, self.next_offsets = dumped["batch"], dict(dumped["states"]), dict(dumped["front"])
         self.marks = {name: (height[0], height[1]) for name, height in dumped["marks"].items()}
 
     def _engine(self, version: str) -> Engine:

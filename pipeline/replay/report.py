@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from endocrine.pipeline.core.dead_letter_topics import holds_dead_letters
+
 KEPT = 1000
 """Sentences kept per kind of finding, and field differences; more are only counted."""
 
@@ -37,7 +39,7 @@ class Scope:
             return False
         if self.identity is None:
             return True
-        subject = None if topic.endswith(".dlq") else headers.get("ce_subject")
+        subject = None if holds_dead_letters(topic) else headers.get("ce_subject")
         return (key if subject is None else subject) == self.identity.encode()
 
 

@@ -36,7 +36,7 @@ async def take_snapshot(
     the broker gives nothing for a minute, KafkaError when it does not answer.
     """
     await asyncio.to_thread(_make, folder)
-    units: dict[str, Any] = {}
+    processors: dict[str, Any] = {}
     consumer = reader(settings, longest=settings.changelog_message_bytes)
     try:
         await consumer.start()
@@ -45,9 +45,9 @@ async def take_snapshot(
         total = len(agents) * settings.partitions
         for done, (agent, n) in enumerate((agent, n) for agent in agents for n in range(settings.partitions)):
             progress(done, total)
-            about = await _unit(consumer, settings, agent, n, folder)
+            about = await _processor(consumer, settings, agent, n, folder)
             if about is not None:
-                units[f"{agent}/{n}"] = about
+                processors[f"{agent}/{n}"] = about
         progress(total, total)
     finally:
         await consumer.stop()
@@ -56,7 +56,7 @@ async def take_snapshot(
         "partitions": settings.partitions,
         "version": version,
         "taken_at": time.time(),
-        "units": units,
+        "units": processors,
     }
     await asyncio.to_thread(write_manifest, folder, manifest)
     return manifest
@@ -68,7 +68,7 @@ def _make(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
 
-async def _unit(
+async def _processor(
     consumer: AIOKafkaConsumer, settings: Settings, agent: str, partition: int, folder: Path
 ) -> dict[str, Any] | None:
     """Write one unit's states; what the manifest says of it. None before its first batch."""
@@ -90,7 +90,7 @@ async def _unit(
     policies = [content.decode() for name, content in checkpoint.common if name == POLICY and content]
     return {
         "batch": checkpoint.batch,
-        "front": checkpoint.front,
+        "front": checkpoint.next_offsets,
         "marks": {name: list(height) for name, height in checkpoint.marks.items()},
         "journal": checkpoint.journal_digest,
         "policy": policies[0] if policies else None,

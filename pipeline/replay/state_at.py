@@ -14,7 +14,7 @@ from endocrine.pipeline.core.producer_dedup import unpack
 from endocrine.pipeline.core.sizes import Sizes
 from endocrine.pipeline.replay.journals import read_journal
 from endocrine.pipeline.replay.logs import Logs
-from endocrine.pipeline.replay.plan import plan_unit
+from endocrine.pipeline.replay.plan import plan_processor
 from endocrine.pipeline.replay.recorded_seals import RecordedSeals, prepared
 from endocrine.pipeline.replay.replayer import Replayer, ReplayError, StartingPoint
 from endocrine.pipeline.replay.report import Scope
@@ -64,10 +64,10 @@ class Traveller:
                     continue
                 # The nearest snapshot is the last one of a batch that was journaled by then.
                 near = Scope(since_ms=None if at_ms is None else at_ms + 1, until_ms=at_ms)
-                plan = plan_unit(agent, partition, journal, self._logs, near, self._snapshots)
+                plan = plan_processor(agent, partition, journal, self._logs, near, self._snapshots)
                 if plan.broken is None and plan.start.batch > plan.last:
                     plan.broken = ReplayError(
-                        "not verifiable", f"{journal.unit}: {plan.start.told} is later than asked for"
+                        "not verifiable", f"{journal.processor}: {plan.start.told} is later than asked for"
                     )
                 if plan.broken is not None:
                     self._problem(plan.broken.kind, str(plan.broken))

@@ -51,7 +51,7 @@ class Snapshots:
             if manifest.get(name) != value:
                 told = f"is of {name} {manifest.get(name)!r}, expected {value!r}"
                 raise SnapshotError(f"{folder}: {told}")
-        for unit, about in manifest["units"].items():
+        for processor, about in manifest["units"].items():
             listed = _Listed(
                 about["batch"],
                 {},
@@ -61,11 +61,11 @@ class Snapshots:
                 f"the snapshot {folder.name}, batch {about['batch']}",
             )
             listed.folder, listed.file = folder, about
-            self._starts.setdefault(unit, []).append(listed)
+            self._starts.setdefault(processor, []).append(listed)
 
-    def of(self, unit: str) -> list[_Listed]:
+    def of(self, processor: str) -> list[_Listed]:
         """Starts of a unit, without their states."""
-        return self._starts.get(unit, [])
+        return self._starts.get(processor, [])
 
     @staticmethod
     def load(listed: StartingPoint) -> StartingPoint:
@@ -108,9 +108,9 @@ def read_states(folder: Path, about: Mapping[str, Any]) -> Iterable[tuple[str, b
     return [(key, state) for key, state in unpacker]
 
 
-def write_states(folder: Path, unit: str, states: Iterable[tuple[str, bytes]]) -> dict[str, Any]:
+def write_states(folder: Path, processor: str, states: Iterable[tuple[str, bytes]]) -> dict[str, Any]:
     """Write one unit's file; returns what the manifest says of it."""
-    name, digest, count = unit.replace("/", "-") + ".msgpack", hashlib.sha256(), 0
+    name, digest, count = processor.replace("/", "-") + ".msgpack", hashlib.sha256(), 0
     with (folder / name).open("wb") as file:
         for key, state in states:
             packed = msgpack.packb((key, state))

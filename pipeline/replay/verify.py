@@ -20,10 +20,10 @@ from endocrine.pipeline.core.sizes import Sizes
 from endocrine.pipeline.process.malloc import without_collections
 from endocrine.pipeline.replay.comparison import Comparison, Sink
 from endocrine.pipeline.replay.index_builder import fill, latest_of
-from endocrine.pipeline.replay.journals import UnitJournal, read_journal
+from endocrine.pipeline.replay.journals import ProcessorJournal, read_journal
 from endocrine.pipeline.replay.logs import Logs
 from endocrine.pipeline.replay.output_streams import Index
-from endocrine.pipeline.replay.plan import Plan, plan_unit, units_of
+from endocrine.pipeline.replay.plan import Plan, plan_processor, units_of
 from endocrine.pipeline.replay.policy_history import check_policies
 from endocrine.pipeline.replay.recorded_seals import RecordedSeals, prepared
 from endocrine.pipeline.replay.replayer import Replayer, ReplayError
@@ -52,7 +52,7 @@ class Verifier:
         *,
         partitions: int,
         sizes: Sizes,
-        progress: Callable[[str], None] = lambda unit: None,
+        progress: Callable[[str], None] = lambda processor: None,
         batches: Callable[[int, int], None] = lambda done, total: None,
         scope: Scope = ALL,
         snapshots: Snapshots | None = None,
@@ -91,11 +91,11 @@ class Verifier:
         if self._resume is not None and (saved := self._resume.load()) is not None:
             self.report, finished, inside = Report.from_plain(saved["report"]), set(saved["finished"]), saved["inside"]
         for plan in wanted:
-            if plan.unit not in finished:
-                self._progress(plan.unit)
+            if plan.processor not in finished:
+                self._progress(plan.processor)
                 gc.collect()
-                self._unit(plan, inside if inside and inside["unit"] == plan.unit else None, finished, total)
-                finished.add(plan.unit)
+                self._processor(plan, inside if inside and inside["unit"] == plan.processor else None, finished, total)
+                finished.add(plan.processor)
                 self._save(finished, None)
             else:
                 self._done += max(0, plan.last - plan.start.batch)
@@ -112,16 +112,16 @@ class Verifier:
     # ---- what there is ----
 
     def _plan(self, agents: Sequence[Agent]) -> dict[str, Plan]:
-        journals: dict[str, UnitJournal] = {}
+        journals: dict[str, ProcessorJournal] = {}
         for partition in range(self._partitions):
             journals |= read_journal(self._logs["journal", partition], partition, self.report.find)
         plans = {}
         for agent, partition in units_of(agents, self._partitions):
-            unit = f"{agent.name}/{partition}"
-            journal = journals.pop(unit, None) or UnitJournal(unit, self._logs["journal", partition])
-            plans[unit] = plan_unit(agent, partition, journal, self._logs, self._scope, self._snapshots)
-        for unit, journal in journals.items():
-            told = f"{unit}: {len(journal.times)} batches of an agent that this code does not know"
+            processor = f"{agent.name}/{partition}"
+            journal = journals.pop(processor, None) or ProcessorJournal(processor, self._logs["journal", partition])
+            plans[processor] = plan_processor(agent, partition, journal, self._logs, self._scope, self._snapshots)
+        for processor, journal in journals.items():
+            told = f"{processor}: {len(journal.times)} batches of an agent that this code does not know"
             self.report.find("not verifiable", told)
         return plans
 
@@ -135,13 +135,13 @@ class Verifier:
         if scope.identity is None:
             return True
         home = plan.partition == self._snapshots.home(scope.identity, self._partitions)
-        return home or bool(self._index.of(plan.unit))
+        return home or bool(self._index.of(plan.processor))
 
     # ---- one unit ----
 
-    def _unit(self, plan: Plan, inside: dict[str, Any] | None, finished: set[str], total: int) -> None:
+    def _processor(self, plan: Plan, inside: dict[str, Any] | None, finished: set[str], total: int) -> None:
         report = self.report
-        report.starts[plan.unit] = plan.start.told
+        report.starts[plan.processor] = plan.start.told
         comparison = Comparison(plan, self._logs, self._index, report, self._scope, self._latest, self._sink)
         run = Replayer(
             plan.agent,
@@ -171,7 +171,7 @@ class Verifier:
         comparison.finish(run, broken)
 
     def _batch(self, plan: Plan, run: Replayer, batch: int, comparison: Comparison) -> None:
-        report, unit = self.report, plan.unit
+        report, processor = self.report, plan.processor
         raw = plan.journal.raw(batch)
         entry = orjson.loads(raw.value)
         records = run.inputs(entry)
@@ -179,11 +179,13 @@ class Verifier:
             reads = ", ".join(
                 f"{topic}/{plan.partition} {first} to {first + n - 1}" for topic, first, n in entry["runs"]
             )
-            report.find("inputs changed", f"{unit}: batch {batch} read something else than stands there now: {reads}")
+            report.find(
+                "inputs changed", f"{processor}: batch {batch} read something else than stands there now: {reads}"
+            )
         try:
             policy = self._policy_of(entry["policy"])
         except KeyError as error:
-            told = f"{unit}: policy {entry['policy']} of batch {batch}: {error.args[0]}"
+            told = f"{processor}: policy {entry['policy']} of batch {batch}: {error.args[0]}"
             raise ReplayError("not verifiable", told) from None
         common = run.common_headers(entry, policy)
         done = run.process(records, entry, policy, packing(common))

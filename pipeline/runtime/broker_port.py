@@ -1,4 +1,4 @@
-"""All that a unit knows of a broker. Faust and aiokafka, a broker in memory and a simulated one stand behind it."""
+"""The broker as a processor uses it: implemented on Faust and aiokafka, and by the simulated broker of tests."""
 
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -50,8 +50,8 @@ class BrokerPort(Protocol):
     async def fetch(self, wait: bool) -> Sequence[Run]:
         """What has been fetched since the last call; empty when nothing came for a while. wait: it may take longer.
 
-        Each topic begins at the front or before it and skips no record: a unit that skipped an original would take its
-        copy for new.
+        Each topic begins at the offset that was sought or before it and skips no record: a processor that skipped an
+        original would take its copy for new.
         """
         ...
 
@@ -60,10 +60,10 @@ class BrokerPort(Protocol):
         ...
 
     async def run_concurrently(self, writing: Coroutine[Any, Any, None], processing: Coroutine[Any, Any, T]) -> T:
-        """Run both, beside each other; give what thinking comes to.
+        """Run both concurrently; return the result of processing.
 
-        Writing first: thinking is given up when writing fails, but writing goes on to its end when thinking fails or
-        the caller is cancelled.
+        Writing first: processing is cancelled when writing fails, but writing goes on to its end when processing fails
+        or the caller is cancelled.
         """
         ...
 
@@ -72,10 +72,10 @@ class BrokerPort(Protocol):
         where its first open transaction begins."""
         ...
 
-    async def seek(self, front: Mapping[str, int]) -> None:
+    async def seek(self, next_offsets: Mapping[str, int]) -> None:
         """Fetch from these offsets on, or from earlier (from the earliest where none is named)."""
         ...
 
-    async def commit(self, front: Mapping[str, int]) -> None:
-        """Tell the group how far this unit is. For lag displays only; may be late."""
+    async def commit(self, next_offsets: Mapping[str, int]) -> None:
+        """Report this processor's offsets to the group. For lag displays only; may be late."""
         ...

@@ -17,27 +17,27 @@ class MergeBuffer:
     def __init__(self, sources: Sequence[str]) -> None:
         self._sources = tuple(sources)
         self._waiting: dict[str, deque[SourceRecord]] = {topic: deque() for topic in sources}
-        self.following: dict[str, int] = dict.fromkeys(sources, 0)
-        """Per topic, the offset up to which all has come in."""
+        self.next_offsets: dict[str, int] = dict.fromkeys(sources, 0)
+        """Per topic, the offset below which all has come in."""
 
-    def clear(self, front: Mapping[str, int]) -> None:
+    def clear(self, next_offsets: Mapping[str, int]) -> None:
         """Forget everything; what comes next begins at these offsets."""
         for topic in self._sources:
             self._waiting[topic].clear()
-            self.following[topic] = front.get(topic, 0)
+            self.next_offsets[topic] = next_offsets.get(topic, 0)
 
     def add(self, topic: str, records: Sequence[SourceRecord], next_offset: int | None = None) -> None:
         """Take in records of one topic, in offset order. Copies of what came before (a seek) are dropped.
 
         next_offset: no other record lies below it; without it, the one after the last record.
         """
-        following = self.following[topic]
+        wanted = self.next_offsets[topic]
         if next_offset is None:
-            next_offset = records[-1].offset + 1 if records else following
-        if records and records[0].offset < following:
-            records = [raw for raw in records if raw.offset >= following]
+            next_offset = records[-1].offset + 1 if records else wanted
+        if records and records[0].offset < wanted:
+            records = [raw for raw in records if raw.offset >= wanted]
         self._waiting[topic].extend(records)
-        self.following[topic] = max(following, next_offset)
+        self.next_offsets[topic] = max(wanted, next_offset)
 
     def __len__(self) -> int:
         return sum(map(len, self._waiting.values()))

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from endocrine.pipeline.core.dead_letter_topics import holds_dead_letters, source_of
 from endocrine.pipeline.views.event import Event
 from endocrine.pipeline.views.text_width import clean, number, signed
 
@@ -20,8 +21,8 @@ _USED = ("used", "capped", "clamped")
 
 def described(event: Event) -> str | None:
     """The line; None for records that only repeat a state (its changes are events of their own)."""
-    if event.topic.endswith(".dlq"):
-        topic = event.topic.removesuffix(".dlq")
+    if holds_dead_letters(event.topic):
+        topic = source_of(event.topic)
         return clean(f"dead letter   {topic} {event.key}: {event.value['kind']}: {event.value['error']}")
     write = _LINES.get(event.topic)
     return clean(write(event.value)) if write and event.value is not None else None

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from endocrine.pipeline.core.dead_letter_topics import holds_dead_letters
 from endocrine.pipeline.core.records import CE_ID, ERROR, ERROR_KIND, ORIGIN, SourceRecord, texts
 
 
@@ -26,7 +27,7 @@ def event_of(topic: str, raw: SourceRecord, fresh: bool) -> Event | None:
     headers = texts(raw.headers)
     key = (raw.key or b"").decode("utf-8", "replace")
     here = f"{topic}/{raw.partition}/{raw.offset}"
-    if topic.endswith(".dlq"):
+    if holds_dead_letters(topic):
         wrong = {"kind": headers.get(ERROR_KIND, "unknown"), "error": headers.get(ERROR, "")}
         return Event(topic, key, f"{topic} {headers.get(ORIGIN, here)}", wrong, fresh)
     if ORIGIN not in headers:

@@ -140,8 +140,10 @@ async def test_offsets_are_never_committed_past_what_is_remembered(small, feed, 
         assert (await group_offsets(small, admin)).get(stuck, 0) <= 0
         gate.set()
         await at_rest(worker, consumer)
-        fronts = {partition: unit.checkpoint.front for (_, partition), unit in worker.body.units.items()}
-        assert fronts == {0: {"observations": 20}, 1: {"observations": 20}}
+        next_offsets = {
+            partition: unit.checkpoint.next_offsets for (_, partition), unit in worker.body.processors.items()
+        }
+        assert next_offsets == {0: {"observations": 20}, 1: {"observations": 20}}
     assert (await group_offsets(small, admin))[stuck] == 20
 
 
@@ -191,12 +193,12 @@ async def test_when_a_batch_is_done_its_states_stand_in_the_changelog(small, fee
     await feed(range(200))
     async with worker_in_process(small, (ATTRIBUTION,), shipped_policy()) as worker:
         await at_rest(worker, consumer)
-        for (_, partition), unit in worker.body.units.items():
+        for (_, partition), unit in worker.body.processors.items():
             assert unit.checkpoint.batch < 100, "no batch held more than one record"
             recovered = Recovered({})
-            async for entries in worker.body._ports["attribution", partition].changelog(0, unit._expected):
+            async for entries in worker.body._ports["attribution", partition].changelog(0, unit.changelog.next_offset):
                 recovered.apply(entries)
-            assert recovered.store == dict(unit._store)
+            assert recovered.store == dict(unit.changelog._store)
             assert len(recovered.store) == 2 + (CHECKPOINT_KEY in recovered.store)
 
 
@@ -263,7 +265,7 @@ async def test_the_shipped_session_timeout_is_far_below_fausts_sixty_seconds(set
 async def test_recovery_of_an_empty_changelog_does_not_hang(small):
     async with asyncio.timeout(120):
         async with worker_in_process(small, (ATTRIBUTION, SUSPICION), shipped_policy()) as worker:
-            assert {unit.checkpoint.batch for unit in worker.body.units.values()} == {0}
+            assert {unit.checkpoint.batch for unit in worker.body.processors.values()} == {0}
 
 
 async def test_recovery_of_a_changelog_that_no_longer_begins_at_zero_does_not_hang(small, feed, admin, consumer):
@@ -271,7 +273,7 @@ async def test_recovery_of_a_changelog_that_no_longer_begins_at_zero_does_not_ha
     async with worker_in_process(small, (ATTRIBUTION,), shipped_policy()) as worker:
         await feed(range(8))
         await at_rest(worker, consumer)
-        batches = {partition: unit.checkpoint.batch for (_, partition), unit in worker.body.units.items()}
+        batches = {partition: unit.checkpoint.batch for (_, partition), unit in worker.body.processors.items()}
     # The claim at offset 0 goes; every later record stays.
     changelog = f"{small.prefix}changelog.attribution"
     places = {TopicPartition(changelog, n): RecordsToDelete(1) for n in range(2)}
@@ -287,7 +289,9 @@ async def test_recovery_of_a_changelog_that_no_longer_begins_at_zero_does_not_ha
     assert await consumer.beginning_offsets([*places]) == dict.fromkeys(places, 1)
     async with asyncio.timeout(120):
         async with worker_in_process(small, (ATTRIBUTION,), shipped_policy()) as again:
-            assert {partition: unit.checkpoint.batch for (_, partition), unit in again.body.units.items()} == batches
+            assert {
+                partition: unit.checkpoint.batch for (_, partition), unit in again.body.processors.items()
+            } == batches
 
 
 async def test_two_workers_own_the_same_partition_number_of_all_topics(small, feed, consumer):
@@ -299,11 +303,11 @@ async def test_two_workers_own_the_same_partition_number_of_all_topics(small, fe
     ):
 
         async def shared():
-            return all(len(worker.body.units) == 4 for worker in (one, two))
+            return all(len(worker.body.processors) == 4 for worker in (one, two))
 
         await until(shared, 60)
-        owned = [set(worker.body.units) for worker in (one, two)]
-        partitions = [{partition for _, partition in units} for units in owned]
+        owned = [set(worker.body.processors) for worker in (one, two)]
+        partitions = [{partition for _, partition in processors} for processors in owned]
         assert owned[0] | owned[1] == {(agent.name, n) for agent in agents for n in range(4)}
         assert partitions[0] & partitions[1] == set()
         for worker, mine in zip((one, two), partitions, strict=True):
@@ -334,7 +338,7 @@ async def test_a_leader_that_saw_no_topics_when_it_joined_assigns_them_within_se
             return bool(took)
 
         async def assigned_all():
-            return len(worker.body.units) == small.partitions
+            return len(worker.body.processors) == small.partitions
 
         await until(assigned_nothing)
         assert took == [set()]

@@ -27,7 +27,7 @@ def port() -> int:
 def test_a_scraper_on_the_machine_reads_them_until_they_stop(port: int) -> None:
     metrics = serve(Settings(metrics_port=port), ["gating"], shipped_policy())
     assert metrics is not None
-    metrics.units(["gating"])
+    metrics.processors(["gating"])
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
         assert b'endocrine_units{agent="gating"} 1.0' in answer.read()
     metrics.stop()

@@ -37,7 +37,7 @@ class Recording:
         self.clock_ms = 1_000_000
         self.states: dict[str, dict[str, bytes]] = defaultdict(dict)
         self.marks: dict[str, Any] = defaultdict(dict)
-        self.fronts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+        self.next_offsets: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
         self.batches: dict[str, int] = defaultdict(int)
         self.previous: dict[str, str | None] = defaultdict(lambda: None)
 
@@ -75,33 +75,33 @@ class Recording:
                     busy = self._batch(engine, n, policy, how_many) or busy
 
     def _batch(self, engine: Engine, n: int, policy: Policy, how_many: Callable[[], int]) -> bool:
-        unit, records = f"{engine.agent.name}/{n}", []
-        front, states = self.fronts[unit], self.states[unit]
+        processor, records = f"{engine.agent.name}/{n}", []
+        next_offsets, states = self.next_offsets[processor], self.states[processor]
         for topic in engine.agent.sources:
-            some = self.logs[topic, n][front[topic] : front[topic] + how_many()]
+            some = self.logs[topic, n][next_offsets[topic] : next_offsets[topic] + how_many()]
             records += [(topic, raw) for raw in some]
-            front[topic] += len(some)
+            next_offsets[topic] += len(some)
         if not records:
-            return any(front[topic] < len(self.logs[topic, n]) for topic in engine.agent.sources)
-        self.batches[unit] += 1
-        done = engine.process(records, policy, states.get, self.marks[unit], partition=n)
-        self.marks[unit] = done.marks
+            return any(next_offsets[topic] < len(self.logs[topic, n]) for topic in engine.agent.sources)
+        self.batches[processor] += 1
+        done = engine.process(records, policy, states.get, self.marks[processor], partition=n)
+        self.marks[processor] = done.marks
         keep(states, done.states)
         journal = journal_record(
             engine.agent.name,
             n,
-            self.batches[unit],
+            self.batches[processor],
             records,
-            previous=self.previous[unit],
+            previous=self.previous[processor],
             policy=policy.digest,
             version=VERSION,
             epoch=0,
             seals=engine.seals,
             forged=done.forged,
         )
-        self.previous[unit] = hashlib.sha256(journal.value or b"").hexdigest()
-        common = engine.common_headers(policy, n, self.batches[unit])
-        for out in [*done.aside, *done.outputs, journal]:
+        self.previous[processor] = hashlib.sha256(journal.value or b"").hexdigest()
+        common = engine.common_headers(policy, n, self.batches[processor])
+        for out in [*done.rejected_or_rerouted, *done.outputs, journal]:
             self.speak(out, common)
         return True
 

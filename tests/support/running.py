@@ -51,9 +51,10 @@ async def at_rest(worker: Worker, consumer: AIOKafkaConsumer, *, patience_s: flo
             assert worker.failure is None, worker.failure
             ends = await consumer.end_offsets(places)
             behind = any(
-                unit.critical or unit.checkpoint.front.get(topic, 0) < ends[TopicPartition(prefix + topic, n)]
-                for (_, n), unit in body.units.items()
-                for topic in unit.engine.agent.sources
+                processor.critical
+                or processor.checkpoint.next_offsets.get(topic, 0) < ends[TopicPartition(prefix + topic, n)]
+                for (_, n), processor in body.processors.items()
+                for topic in processor.engine.agent.sources
             )
             if not behind and await consumer.end_offsets(places) == ends:
                 return

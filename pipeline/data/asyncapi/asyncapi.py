@@ -5,6 +5,7 @@ from typing import Any
 
 from endocrine.agents.contract import Agent
 from endocrine.pipeline.core.catalogue import CATALOGUE, Topic
+from endocrine.pipeline.core.dead_letter_topics import dead_letters_of
 from endocrine.pipeline.data.asyncapi.headers import SCHEMAS
 from endocrine.pipeline.data.asyncapi.json_schemas import components, subject
 from endocrine.pipeline.kafka.topic_layout import PhysicalTopic, physical_topics
@@ -121,7 +122,7 @@ def _operations(agents: Sequence[Agent], group: str, channels: dict[str, Any]) -
             operations[f"{agent.name}.receive.{source}"] = _operation("receive", agent, source) | {
                 "bindings": {"kafka": {"groupId": {"type": "string", "const": group}, "bindingVersion": BINDING}}
             }
-        owned = [f"{source}.dlq" for source in agent.sources if CATALOGUE[source].owner == agent.name]
+        owned = [dead_letters_of(source) for source in agent.sources if CATALOGUE[source].owner == agent.name]
         for target in (*agent.targets, "journal", *(name for name in owned if name in channels)):
             operations[f"{agent.name}.send.{target}"] = _operation("send", agent, target)
     return operations

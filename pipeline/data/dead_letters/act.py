@@ -5,6 +5,7 @@ from collections.abc import AsyncIterable
 import orjson
 from aiokafka import AIOKafkaProducer
 
+from endocrine.pipeline.core.dead_letter_topics import source_of
 from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.core.records import (
     CE_ID,
@@ -22,7 +23,7 @@ from endocrine.pipeline.core.records import (
     event_time,
 )
 from endocrine.pipeline.core.seals import Seals
-from endocrine.pipeline.data.dead_letters.letters import ACTIONS, SUFFIX, Letter, own_id, parsed
+from endocrine.pipeline.data.dead_letters.letters import ACTIONS, Letter, own_id, parsed
 from endocrine.pipeline.process.settings import Settings
 from endocrine.schemas.dead_letters import DeadLetterAction
 
@@ -64,7 +65,7 @@ def again(letter: Letter, raw: SourceRecord, by: str, at: float, seals: Seals) -
         (REDRIVEN_AT, (event_time(at) or "").encode()),
         (REDRIVEN_FROM, letter.place.encode()),
     ]
-    topic = letter.topic.removesuffix(SUFFIX)
+    topic = source_of(letter.topic)
     if sealed:
         own.append((SEAL, seals.seal(topic, raw.partition, raw.key, raw.value, dict(own).get(CE_ID))))
     return OutputRecord(topic, raw.partition, raw.key, raw.value, tuple(own), False)

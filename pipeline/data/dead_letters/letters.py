@@ -8,10 +8,10 @@ import orjson
 from pydantic import ValidationError
 
 from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.dead_letter_topics import source_of
 from endocrine.pipeline.core.records import CE_ID, ERROR, ERROR_KIND, ORIGIN, SourceRecord, id_of
 from endocrine.schemas.dead_letters import DeadLetterAction
 
-SUFFIX = ".dlq"
 ACTIONS = "dlq-actions"
 TOPICS = tuple(topic.dead_letters for topic in CATALOGUE.values() if topic.owner)
 Origin = tuple[str, int, int]
@@ -58,7 +58,7 @@ def letter_of(topic: str, raw: SourceRecord) -> Letter:
     headers = dict(raw.headers)
     value = parsed(raw.value)
     origin = origin_of(headers)
-    fits = CATALOGUE[topic.removesuffix(SUFFIX)].identity_field
+    fits = CATALOGUE[source_of(topic)].identity_field
     identity = value.get(fits) if isinstance(value, dict) else None
     if not isinstance(identity, str):
         identity = None if raw.key is None else _text(raw.key)

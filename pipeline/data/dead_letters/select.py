@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from endocrine.pipeline.core.dead_letter_topics import dead_letters_of, source_of
 from endocrine.pipeline.core.time_format import show_time
-from endocrine.pipeline.data.dead_letters.letters import SUFFIX, TOPICS, Letter
+from endocrine.pipeline.data.dead_letters.letters import TOPICS, Letter
 
 Counts = list[tuple[str, str, int]]
 
@@ -31,11 +32,9 @@ class Filter:
 
 def topic_name(text: str, prefix: str = "") -> str:
     """The topic of dead letters that a person names, with or without `.dlq` and prefix. Raises ValueError."""
-    name = text.removeprefix(prefix).removesuffix(SUFFIX) + SUFFIX
+    name = dead_letters_of(source_of(text.removeprefix(prefix)))
     if name not in TOPICS:
-        raise ValueError(
-            f"no dead letters of {text!r}; expected one of {', '.join(t.removesuffix(SUFFIX) for t in TOPICS)}"
-        )
+        raise ValueError(f"no dead letters of {text!r}; expected one of {', '.join(source_of(t) for t in TOPICS)}")
     return name
 
 

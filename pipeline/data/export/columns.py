@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.dead_letter_topics import holds_dead_letters, source_of
 
 Kind = Literal["text", "int", "float", "bool", "time", "json"]
-DEAD = ".dlq"
 PREFIX = "value_"
 """Before a field's name: the journal's records have a `partition` of their own, others an `id`."""
 _KINDS: Mapping[str, Kind] = {"string": "text", "integer": "int", "number": "float", "boolean": "bool"}
@@ -37,8 +37,8 @@ TRAILING = [
 
 def known(topic: str) -> bool:
     """Whether there is such a topic (without prefix), dead letters included."""
-    entry = CATALOGUE.get(topic.removesuffix(DEAD))
-    return entry is not None and (not topic.endswith(DEAD) or entry.owner is not None)
+    entry = CATALOGUE.get(source_of(topic))
+    return entry is not None and (not holds_dead_letters(topic) or entry.owner is not None)
 
 
 def fields_of(topic: str) -> dict[str, Kind]:
@@ -46,7 +46,7 @@ def fields_of(topic: str) -> dict[str, Kind]:
 
     Where a topic has several kinds of record, those of all. Objects, lists and what may be of several types are `json`.
     """
-    if topic.endswith(DEAD):
+    if holds_dead_letters(topic):
         return {}
     schema = CATALOGUE[topic].adapter.json_schema(by_alias=True)
     fields: dict[str, Kind] = {}

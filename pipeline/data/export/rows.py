@@ -5,8 +5,9 @@ from typing import Any
 import orjson
 
 from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.dead_letter_topics import holds_dead_letters, source_of
 from endocrine.pipeline.core.records import CE_ID, SourceRecord
-from endocrine.pipeline.data.export.columns import DEAD, PREFIX, Kind, fields_of
+from endocrine.pipeline.data.export.columns import PREFIX, Kind, fields_of
 
 _LARGEST = 2**63
 Row = dict[str, Any]
@@ -18,8 +19,8 @@ class Rows:
     def __init__(self, topic: str) -> None:
         self.topic = topic
         self._fields = fields_of(topic)
-        self._dead = topic.endswith(DEAD)
-        self._identity = CATALOGUE[topic.removesuffix(DEAD)].identity_field
+        self._dead = holds_dead_letters(topic)
+        self._identity = CATALOGUE[source_of(topic)].identity_field
 
     def row(self, raw: SourceRecord) -> Row:
         """The record's row; columns that do not apply are missing from it.

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import orjson
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from endocrine.pipeline.gateway.openai.refusals import Refused
+from endocrine.schemas.base import STRICT
 
 _SHOWN_CHARS = 64
 _TAGGED = ("messages", "input", "content", "output")
@@ -28,7 +29,7 @@ Model = TypeVar("Model", bound=BaseModel)
 class Body(BaseModel):
     """A JSON object of a request. Strict: unknown members are refused, and named."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = STRICT
 
 
 def parsed_object(data: bytes) -> dict[str, Any]:

@@ -42,8 +42,7 @@ async def decide(gateway: Gateway, request: Request, caller: Caller) -> Response
     ones = [_line(_one(gateway, request, caller, slot, item, number), number) for number, item in enumerate(items)]
     answers = await asyncio.gather(*ones)
     answer = batch_response(body, answers)
-    if all(one["status"] != 202 for one in answers):  # else it is asked again for what a person decides
-        gateway.idempotency.finish(slot, answer)
+    gateway.idempotency.finish_decided(slot, answer, [one["status"] for one in answers])
     return answer
 
 
@@ -54,8 +53,7 @@ async def _named(gateway: Gateway, request: Request, caller: Caller, item: Json)
     if slot.answer is not None:
         return slot.answer
     answer = await _one(gateway, request, caller, slot, item, 0)
-    if answer.status_code != 202:
-        gateway.idempotency.finish(slot, answer)
+    gateway.idempotency.finish_decided(slot, answer)
     return answer
 
 

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from endocrine.agents.policy.functions import functions_of
+from endocrine.pipeline.core.dead_letter_topics import source_of
 from endocrine.pipeline.core.hash_chain import link_hash
 from endocrine.pipeline.core.time_format import parse_time
 from endocrine.pipeline.data.dead_letters.broker import look
@@ -334,7 +335,7 @@ async def dead_letters(gateway: Gateway, request: Request, caller: Caller) -> Re
     items = [
         {
             "place": letter.place,
-            "topic": letter.topic.removesuffix(".dlq"),
+            "topic": source_of(letter.topic),
             "kind": letter.kind,
             "identity": letter.identity,
             "id": letter.id,

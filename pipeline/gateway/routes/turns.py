@@ -67,8 +67,7 @@ async def open_turn(gateway: Gateway, request: Request, caller: Caller) -> Respo
             # A turn that was held is answered as it is now, where this is asked again.
             now = watch.modulations[max(watch.modulations)] if first.value["refusal"] == "held" else first
             answer = opened_answer(now.value, caller, headers)
-    if answer.status_code != 202:
-        gateway.idempotency.finish(slot, answer)
+    gateway.idempotency.finish_decided(slot, answer)
     return answer
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Any
 
+from endocrine.pipeline.core.dead_letter_topics import holds_dead_letters
 from endocrine.pipeline.views.event import Event
 
 REMEMBERED = 50_000
@@ -54,7 +55,7 @@ class Totals:
             return False
         self._seen[event.id] = None
         self.records[event.topic] += 1
-        if event.topic.endswith(".dlq"):
+        if holds_dead_letters(event.topic):
             self.dead[f"{event.topic.removesuffix('.dlq')} {event.value['kind']}"] += 1
         elif event.value is not None:
             self._count(event.topic, event.value)

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from endocrine.pipeline.core.dead_letter_topics import holds_dead_letters
 from endocrine.pipeline.views.event import Event
 
 ROWS = 60
@@ -52,7 +53,7 @@ class ViewState:
             _latest(self.bonds, value["user_id"], value)
         elif topic == "bond-events":
             self.bond_event = value
-        elif topic.endswith(".dlq"):
+        elif holds_dead_letters(topic):
             self.dead = value | {"topic": topic}
 
     def _current(self, turn: dict[str, Any]) -> bool:

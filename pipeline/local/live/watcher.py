@@ -16,6 +16,7 @@ from aiokafka.structs import ConsumerRecord
 
 from endocrine.agents.contract import Agent
 from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.dead_letter_topics import dead_letters_of
 from endocrine.pipeline.core.journal import journal_entry
 from endocrine.pipeline.kafka.clients import introduce, reader
 from endocrine.pipeline.kafka.fetching import covered, hold_fetches
@@ -51,7 +52,7 @@ class Watcher:
         """Log ends of the topics that agents read, as last asked for."""
         self._sources = sorted({topic for agent in agents for topic in agent.sources})
         derived = {topic for agent in agents for topic in agent.targets}
-        dead = {f"{topic}.dlq" for topic in self._sources if CATALOGUE[topic].owner}
+        dead = {dead_letters_of(topic) for topic in self._sources if CATALOGUE[topic].owner}
         self._watched = sorted(derived | dead | {"journal"})
         self._settings = settings
         self._deliver = deliver

@@ -68,7 +68,7 @@ def build_app(settings: Settings, body: ProcessorManager, *, worker_id: str) -> 
 
 
 async def _on_revoked(app: EndocrineApp, revoked: Any, **kwargs: Any) -> None:
-    await app.body.stop_units()
+    await app.body.stop_processors()
 
 
 def _wire(app: EndocrineApp, settings: Settings, agent: Agent) -> None:

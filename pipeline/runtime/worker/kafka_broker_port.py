@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 READERS = 4
 """Changelogs read at once when partitions are taken over: more gains nothing on one consumer thread."""
-OVERLOOKED = 1000
+UNDELIVERED = 1000
 """Offsets read at once of what the group's consumer has not delivered."""
 LOOK_S, DOUBLINGS = 5.0, 2
 """Seconds between looks at the ends of topics that bring nothing, and how often that doubles, after two looks each. All
@@ -185,9 +185,9 @@ class KafkaBrokerPort:
         self._pressed = False
         self._on_pressure = on_pressure
         self._news = asyncio.Event()
-        self._front: Mapping[str, int] = {}
+        self._committed: Mapping[str, int] = {}
         """How far the unit is: the offset after the last record that it is done with."""
-        self._following: dict[str, int] = {}
+        self._delivered: dict[str, int] = {}
         """Per topic, the offset up to which all was handed on."""
         self._handed: dict[str, int] = {}
         """Per topic, the offset after the last record handed on."""
@@ -246,39 +246,39 @@ class KafkaBrokerPort:
         if self._pressed:
             self._pressed = False
             self._on_pressure(False)
-        return await self._whole(arrived)
+        return await self._without_gaps(arrived)
 
     def _next_look(self) -> float:
         """The moment of the next look, by the event loop's clock."""
         every = LOOK_S * 2 ** min(self._looks // 2, DOUBLINGS)
         return float((_now() // every + 1) * every)
 
-    async def _whole(self, arrived: Sequence[tuple[int, Run]]) -> Sequence[Run]:
+    async def _without_gaps(self, arrived: Sequence[tuple[int, Run]]) -> Sequence[Run]:
         """What arrived, without gaps: what was fetched before a seek may arrive after it, and lies further on."""
-        whole: list[Run] = []
-        following, handed = dict(self._following), dict(self._handed)
+        runs: list[Run] = []
+        delivered, handed = dict(self._delivered), dict(self._handed)
         for first, run in arrived:
             topic, _, next_offset = run
-            expected = following.get(topic, 0)
-            if first > expected:
-                missed = await self._read_again(topic, expected, first)
-                whole += missed
+            start = delivered.get(topic, 0)
+            if first > start:
+                missed = await self._read_again(topic, start, first)
+                runs += missed
                 handed |= _after(missed)
-            if next_offset > expected:
+            if next_offset > start:
                 self.moved = True
-                whole.append(run)
-                following[topic] = next_offset
+                runs.append(run)
+                delivered[topic] = next_offset
                 handed |= _after([run])
-        self._following, self._handed = following, handed
-        return whole
+        self._delivered, self._handed = delivered, handed
+        return runs
 
     async def _undelivered(self) -> Sequence[Run]:
         """What lies on the topics and has not arrived, though nothing has for a while: some of it."""
         for topic, end in (await self.ends(tuple(self._places))).items():
-            expected = self._following.get(topic, 0)
-            if expected < end:
-                runs = await self._read_again(topic, expected, min(end, expected + OVERLOOKED))
-                self._following[topic] = runs[-1].next_offset
+            start = self._delivered.get(topic, 0)
+            if start < end:
+                runs = await self._read_again(topic, start, min(end, start + UNDELIVERED))
+                self._delivered[topic] = runs[-1].next_offset
                 self._handed |= _after(runs)
                 self.moved, self._looks = True, 0
                 return runs
@@ -295,16 +295,16 @@ class KafkaBrokerPort:
             log.warning("read again", topic=topic, partition=self._partition, start=start, end=end)
         return [*runs, Run(topic, (), end)]
 
-    async def seek(self, front: Mapping[str, int]) -> None:
+    async def seek(self, next_offsets: Mapping[str, int]) -> None:
         """The process seeks for all its units at once (see body); here only what arrived before is forgotten."""
         self._arrived, self._bytes = [], 0
-        self._front = dict(front)
-        self._following, self._handed = dict(front), dict(front)
+        self._committed = dict(next_offsets)
+        self._delivered, self._handed = dict(next_offsets), dict(next_offsets)
         self.moved, self._looks = True, 0
 
-    async def commit(self, front: Mapping[str, int]) -> None:
+    async def commit(self, next_offsets: Mapping[str, int]) -> None:
         """Noted here; sent to the group now and then by the body."""
-        self._front = dict(front)
+        self._committed = dict(next_offsets)
         self.moved = True
 
     def done(self, topic: str) -> int:
@@ -312,8 +312,8 @@ class KafkaBrokerPort:
 
         So the lag that displays show comes to 0 where a transaction's marker is the last of a topic.
         """
-        front = self._front.get(topic, 0)
-        return max(front, self._following.get(topic, 0)) if front >= self._handed.get(topic, 0) else front
+        committed, delivered = self._committed.get(topic, 0), self._delivered.get(topic, 0)
+        return max(committed, delivered) if committed >= self._handed.get(topic, 0) else committed
 
     async def ends(self, topics: Sequence[str]) -> Mapping[str, int]:
         """Log ends of source topics on this partition."""

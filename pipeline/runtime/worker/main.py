@@ -162,7 +162,7 @@ class Worker:
             if body.running:
                 await asyncio.wait_for(body.commit(), 5)
         with suppress(Exception):  # what is under way when the broker does not answer is a crash to the successor
-            await asyncio.wait_for(body.stop_units(), STOP_S)
+            await asyncio.wait_for(body.stop_processors(), STOP_S)
         with suppress(Exception):
             await asyncio.wait_for(app.stop(), STOP_S)
         with suppress(Exception):

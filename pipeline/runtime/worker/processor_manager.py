@@ -1,7 +1,7 @@
-"""The body: owns the units of the partitions that Faust assigned to this process."""
+"""Owns the processors of the partitions that Faust assigned to this process."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -16,7 +16,7 @@ from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.runtime.adaptive_batch_size import AdaptiveBatchSize
 from endocrine.pipeline.runtime.errors import Fatal, Fenced, Retry
 from endocrine.pipeline.runtime.partition_processor import PartitionProcessor
-from endocrine.pipeline.runtime.state_stores import RocksStore
+from endocrine.pipeline.runtime.state_stores import MemoryStore, RocksStore, StateStore
 from endocrine.pipeline.runtime.worker.failure_fuse import FailureFuse
 from endocrine.pipeline.runtime.worker.kafka_broker_port import Broker, KafkaBrokerPort
 from endocrine.pipeline.runtime.worker.transport import Delivered
@@ -24,11 +24,11 @@ from endocrine.pipeline.views.metrics.registry import Metrics
 
 log = structlog.get_logger(__name__)
 BUFFER_BYTES = 4 << 20
-"""Bytes that wait for one unit before its partitions are paused: a few fetches."""
+"""Bytes that wait for one processor before its partitions are paused: a few fetches."""
 
 
 class ProcessorManager:
-    """Units by (agent, partition), their tasks, and the group's offsets.
+    """Processors by (agent, partition), their tasks, and the group's offsets.
 
     on_fatal: called with the error that must stop the worker.
     """
@@ -49,9 +49,9 @@ class ProcessorManager:
         self.broker = broker
         self.policy = policy
         self.version = version
-        self.units: dict[tuple[str, int], PartitionProcessor] = {}
+        self.processors: dict[tuple[str, int], PartitionProcessor] = {}
         self.resumed = asyncio.Event()
-        """Set when the first assignment has been taken over."""
+        """Set when the processors of the first assignment have recovered."""
         self.consumer: Any = None
         """Faust's consumer, set by the application."""
         self._seals = seals
@@ -59,11 +59,11 @@ class ProcessorManager:
         self._metrics = metrics
         self._ports: dict[tuple[str, int], KafkaBrokerPort] = {}
         self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
-        self._stores: list[RocksStore] = []
-        self._taking: list[asyncio.Task[None]] = []
-        """In the order of `units`."""
+        self._stores: list[StateStore] = []
+        self._recoveries: list[asyncio.Task[None]] = []
+        """In the order of `processors`."""
         self._fenced: set[str] = set()
-        """Units that wait to take over again."""
+        """Processors that wait to recover again."""
         self._fuse = FailureFuse(settings.reject_fuse_share, settings.reject_fuse_window)
         self._paused: dict[int, set[str]] = {}
         self._committed: dict[TopicPartition, int] = {}
@@ -71,11 +71,11 @@ class ProcessorManager:
     # ---- assignment ----
 
     async def recover(self, assigned: Iterable[Any]) -> bool:
-        """Take over every unit whose partition was assigned; returns when all have claimed and recovered.
+        """Create and recover a processor for every assigned partition and agent; return when all have recovered.
 
         False when a revocation ended it.
         """
-        await self.stop_units()
+        await self.stop_processors()
         self._paused.clear()
         changelogs = {f"{self.settings.prefix}changelog.{name}" for name in self.agents}
         # Sources only: a changelog may be assigned as a standby, and a standby must claim nothing.
@@ -84,17 +84,17 @@ class ProcessorManager:
         for partition in partitions:
             for agent in self.agents.values():
                 self._create(agent, partition)
-        self._taking = [asyncio.create_task(self._take_over(processor)) for processor in self.units.values()]
-        # A cancelled takeover is no failure of this one, and its CancelledError would end whoever waits here.
-        ended = await asyncio.gather(*self._taking, return_exceptions=True)
+        self._recoveries = [asyncio.create_task(self._recover(processor)) for processor in self.processors.values()]
+        # A cancelled recovery is no failure of this one, and its CancelledError would end whoever waits here.
+        ended = await asyncio.gather(*self._recoveries, return_exceptions=True)
         if any(isinstance(end, asyncio.CancelledError) for end in ended):
             return False
         for end in ended:
             if isinstance(end, BaseException):
                 raise end
         if self._metrics is not None:
-            self._metrics.units(processor.engine.agent.name for processor in self.units.values())
-        log.info("taken over", partitions=partitions, units=len(self.units))
+            self._metrics.processors(processor.engine.agent.name for processor in self.processors.values())
+        log.info("taken over", partitions=partitions, processors=len(self.processors))
         return True
 
     def fail(self, error: BaseException) -> None:
@@ -112,7 +112,7 @@ class ProcessorManager:
         )
         engine = Engine(agent, self.settings.partitions, self.version, self.settings.sizes, self._seals)
         self._ports[agent.name, partition] = broker
-        self.units[agent.name, partition] = PartitionProcessor(
+        self.processors[agent.name, partition] = PartitionProcessor(
             engine,
             partition,
             broker,
@@ -120,13 +120,13 @@ class ProcessorManager:
             self.policy,
             max_records=self.settings.max_batch_records,
             max_bytes=self.settings.changelog_message_bytes,
-            pace=AdaptiveBatchSize(self.settings.max_batch_records),
+            batch_size=AdaptiveBatchSize(self.settings.max_batch_records),
             on_batch=None if self._metrics is None else self._metrics.batch,
         )
 
-    def _store(self, agent: str, partition: int) -> MutableMapping[bytes, bytes]:
+    def _store(self, agent: str, partition: int) -> StateStore:
         if self.settings.store == "memory":
-            return {}
+            return MemoryStore()
         # A worker's own folder: two workers on one machine may hold a partition one after the other.
         name = self.settings.instance or "worker"
         path = self.settings.data_dir / "stores" / self.settings.group / name / f"{agent}-{partition}"
@@ -134,7 +134,7 @@ class ProcessorManager:
         self._stores.append(store)
         return store
 
-    async def _take_over(self, processor: PartitionProcessor) -> None:
+    async def _recover(self, processor: PartitionProcessor) -> None:
         while True:
             try:
                 return await processor.recover()
@@ -149,46 +149,46 @@ class ProcessorManager:
                 raise
 
     async def seek(self) -> None:
-        """Fetch each source from the lowest offset that one of its units still needs."""
-        fronts: dict[TopicPartition, int] = {}
-        for (_, partition), processor in self.units.items():
+        """Fetch each source from the lowest offset that one of its processors still needs."""
+        offsets_by_place: dict[TopicPartition, int] = {}
+        for (_, partition), processor in self.processors.items():
             if processor.name in self._fenced:
                 continue  # it does not know where it is
             for topic in processor.engine.agent.sources:
                 place = TopicPartition(self.settings.prefix + topic, partition)
-                offset = processor.checkpoint.front.get(topic, 0)
-                fronts[place] = min(fronts.get(place, offset), offset)
-        if fronts:
-            await self.consumer.seek_wait(fronts)
+                offset = processor.checkpoint.next_offsets.get(topic, 0)
+                offsets_by_place[place] = min(offsets_by_place.get(place, offset), offset)
+        if offsets_by_place:
+            await self.consumer.seek_wait(offsets_by_place)
 
     def resume(self) -> None:
-        """Start the units' loops: their records are on the way."""
+        """Start the processors' loops: their records are on the way."""
         self.resumed.set()
-        for key, processor in self.units.items():
+        for key, processor in self.processors.items():
             if key not in self._tasks:
-                self._tasks[key] = asyncio.create_task(self._live(processor), name=f"unit {processor.name}")
+                self._tasks[key] = asyncio.create_task(self._live(processor), name=f"processor {processor.name}")
 
-    async def stop_units(self) -> None:
-        """Drop what was not yet remembered, finish what was; returns when no unit speaks any more."""
-        units = self.units
-        tasks = [*zip(units, self._taking, strict=False), *self._tasks.items()]
+    async def stop_processors(self) -> None:
+        """Drop batches whose checkpoint is not begun, finish the others; return when no processor produces any more."""
+        processors = self.processors
+        tasks = [*zip(processors, self._recoveries, strict=False), *self._tasks.items()]
         while pending := [(key, task) for key, task in tasks if not task.done()]:
             for key, task in pending:
-                if not units[key].critical:
+                if not processors[key].critical:
                     task.cancel()
             await asyncio.wait([task for _, task in pending], timeout=0.02)
-        self._taking.clear()
+        self._recoveries.clear()
         self._fenced.clear()
         self._tasks.clear()
-        self.units.clear()
+        self.processors.clear()
         self._ports.clear()
         while self._stores:
             self._stores.pop().close()
 
-    # ---- a unit's life ----
+    # ---- a processor's loop ----
 
     async def _live(self, processor: PartitionProcessor) -> None:
-        """Batch after batch; a fenced unit waits longer than a session and, if it is still ours, takes over again."""
+        """Batch after batch. A fenced processor waits longer than a session and recovers again, if it is still ours."""
         while True:
             try:
                 if processor.name in self._fenced:
@@ -209,7 +209,7 @@ class ProcessorManager:
                 self._note_fenced(processor, error)
             except Retry as error:
                 log.warning("retrying", processor=processor.name, reason=str(error))
-                self._tell("endocrine_retries_total", processor)
+                self._count("endocrine_retries_total", processor)
                 processor.critical = False
                 await asyncio.sleep(1.0)
             except Exception as error:
@@ -220,7 +220,7 @@ class ProcessorManager:
     def _note_fenced(self, processor: PartitionProcessor, error: Fenced) -> None:
         """Two processes under one static name would take it from each other for ever: the one that is fenced ends."""
         log.warning("fenced", processor=processor.name, reason=str(error))
-        self._tell("endocrine_fenced_total", processor)
+        self._count("endocrine_fenced_total", processor)
         self._fenced.add(processor.name)
         claimed = orjson.loads(error.claimed) if error.claimed else {}
         ours, name = self.broker.client_id, self.settings.instance
@@ -230,7 +230,7 @@ class ProcessorManager:
             )
             self._on_fatal(Fatal(told))
 
-    def _tell(self, metric: str, processor: PartitionProcessor) -> None:
+    def _count(self, metric: str, processor: PartitionProcessor) -> None:
         if self._metrics is not None:
             self._metrics.add(metric, agent=processor.engine.agent.name)
 
@@ -244,7 +244,7 @@ class ProcessorManager:
             broker.arrive(topic, batch.records, batch.first_offset, batch.next_offset)
 
     def _pressure(self, partition: int, agent: Agent, high: bool) -> None:
-        """Pause what a full unit reads, resume it when no unit of the partition is full."""
+        """Pause what a full processor reads, resume it when no processor of the partition is full."""
         full = self._paused.setdefault(partition, set())
         (full.add if high else full.discard)(agent.name)
         topics = {topic for name in self.agents for topic in self.agents[name].sources}
@@ -271,13 +271,13 @@ class ProcessorManager:
 
     @property
     def running(self) -> bool:
-        """All units have taken over and their loops run."""
+        """Whether all processors have recovered and their loops run."""
         return bool(self._tasks)
 
     # ---- 5 Commit ----
 
     def offsets(self) -> Mapping[TopicPartition, int]:
-        """Per source partition, the lowest offset that some unit still needs."""
+        """Per source partition, the lowest offset that some processor still needs."""
         lowest: dict[TopicPartition, int] = {}
         for (name, partition), broker in self._ports.items():
             for topic in self.agents[name].sources:
@@ -287,7 +287,7 @@ class ProcessorManager:
         return lowest
 
     async def commit(self) -> None:
-        """Tell the group how far we are; failures only delay lag displays."""
+        """Report our offsets to the group; failures only delay lag displays."""
         moved = [port for port in self._ports.values() if port.moved]
         for port in moved:
             port.moved = False

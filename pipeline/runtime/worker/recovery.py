@@ -35,7 +35,7 @@ class TakeoverRecovery(FaustRecovery):
             for end in ends:
                 end.cancel()
             if not taking.done():
-                await self.app.body.stop_units()
+                await self.app.body.stop_processors()
                 taking.cancel()
                 await asyncio.wait([taking])
             if not taking.cancelled() and (error := taking.exception()) is not None:

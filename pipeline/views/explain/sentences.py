@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from endocrine.agents.audit.narrative import CAUSES, REASONS, number
+from endocrine.pipeline.core.dead_letter_topics import holds_dead_letters
 from endocrine.pipeline.core.records import ERROR
 from endocrine.pipeline.views.describe import described
 from endocrine.pipeline.views.event import Event
@@ -17,7 +18,7 @@ _SHOWN = 4
 
 def sentence(topic: str, value: Any, headers: Mapping[str, str | None]) -> str | None:
     """The sentence of a derived record; None where it is no decision (a state, a request, a bundle)."""
-    if topic.endswith(".dlq"):
+    if holds_dead_letters(topic):
         reason = headers.get(ERROR) or "no reason given"
         return clean(f"A record of {topic.removesuffix('.dlq')} is refused as a dead letter, because {reason}.")
     if topic not in DECISIONS or not isinstance(value, Mapping):

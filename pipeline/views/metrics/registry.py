@@ -61,14 +61,14 @@ class Metrics:
         self.add("endocrine_records_unsealed_total", tally.unsealed, agent=agent)
         self.add("endocrine_agent_errors_total", tally.failed, agent=agent)
         self.add("endocrine_records_rekeyed_total", tally.rekeyed, agent=agent)
-        spoken = Tallies(out.topic for out in (*done.aside, *done.checkpoint.outbox))
+        spoken = Tallies(out.topic for out in (*done.rejected_or_rerouted, *done.checkpoint.outbox))
         for topic, count in spoken.items():
             self.add("endocrine_records_spoken_total", count, topic=topic)
         for out in done.checkpoint.outbox:
             if out.topic in _READERS and out.value is not None:
                 _READERS[out.topic](self, orjson.loads(out.value))
 
-    def units(self, agents: Iterable[str]) -> None:
+    def processors(self, agents: Iterable[str]) -> None:
         """The units this process owns now: the agent's name of each."""
         owned = Tallies(agents)
         for agent in self._words["agent"]:

@@ -27,15 +27,16 @@ from endocrine.pipeline.core.records import (
 from endocrine.pipeline.core.seals import KeyedSeals
 from endocrine.pipeline.core.watermarks import mark_of
 from endocrine.pipeline.runtime.broker_port import Run
+from endocrine.pipeline.runtime.changelog_owner import ChangelogOwner
 from endocrine.pipeline.runtime.errors import Fenced
 from endocrine.pipeline.runtime.merge_buffer import MergeBuffer
 from endocrine.pipeline.runtime.partition_processor import PartitionProcessor
-from endocrine.pipeline.runtime.state_stores import Mark as DiskMark
+from endocrine.pipeline.runtime.state_stores import StorePosition
 from simbroker.broker import FakeStore, MemoryPort
 from simbroker.schedule import Design
 
 Items = Sequence[tuple[bytes, bytes | None]]
-Mark = tuple[str, tuple[int, int]] | None
+Watermark = tuple[str, tuple[int, int]] | None
 
 
 def _is_journal(out: OutputRecord) -> bool:
@@ -71,31 +72,43 @@ class SplitRemember(MemoryPort):
         return bases[-1] - len(items) + 1
 
 
-class NoGapCheck(PartitionProcessor):
-    """Nobody looks who else wrote."""
-
+class _NoGapCheck(ChangelogOwner):
     async def _foreign(self, start: int, end: int) -> set[bytes]:
         return set()
 
 
-class NoMending(PartitionProcessor):
+class NoGapCheck(PartitionProcessor):
+    """Nobody looks who else wrote."""
+
+    owner = _NoGapCheck
+
+
+class _NoRepair(ChangelogOwner):
+    async def repair(self, keys: set[bytes]) -> None:
+        return None
+
+
+class NoRepair(PartitionProcessor):
     """A zombie's stale records stay the last of their keys."""
 
-    async def _mend(self, keys: set[bytes]) -> None:
-        return None
+    owner = _NoRepair
 
 
 GAPS = {"pause": 0.08, "wake": 0.05, "compact": 0.15, "unrest": 0.3, "transactions": 0}
 """Rates under which a claim is compacted away between a zombie's write and its look."""
 
 
+class _ShortLook(ChangelogOwner):
+    async def _hidden(self, base: int, items: Items) -> set[bytes]:
+        hidden = await self._foreign(self.next_offset, base)
+        self.next_offset = base + len(items)
+        return hidden - {key for key, _ in items}
+
+
 class ShortLook(PartitionProcessor):
     """After a write the gap before it is read, once, and no further."""
 
-    async def _hidden(self, base: int, items: Items) -> set[bytes]:
-        hidden = await self._foreign(self._expected, base)
-        self._expected = base + len(items)
-        return hidden - {key for key, _ in items}
+    owner = _ShortLook
 
 
 # ---- of the outbox ----
@@ -169,7 +182,7 @@ class NoDerivedMarks(Engine):
     """Copies of derived records are not recognised."""
 
     @staticmethod
-    def mark_of(topic: str, headers: Mapping[str, bytes | None]) -> Mark:
+    def mark_of(topic: str, headers: Mapping[str, bytes | None]) -> Watermark:
         return mark_of(topic, headers) if REKEYED_FROM in headers else None
 
 
@@ -177,7 +190,7 @@ class SharedMarks(Engine):
     """One mark for all topics of an origin."""
 
     @staticmethod
-    def mark_of(topic: str, headers: Mapping[str, bytes | None]) -> Mark:
+    def mark_of(topic: str, headers: Mapping[str, bytes | None]) -> Watermark:
         return mark_of(topic if REKEYED_FROM in headers else "any", headers)
 
 
@@ -185,7 +198,7 @@ class NoRekeyedMarks(Engine):
     """Copies of re-keyed records are not recognised."""
 
     @staticmethod
-    def mark_of(topic: str, headers: Mapping[str, bytes | None]) -> Mark:
+    def mark_of(topic: str, headers: Mapping[str, bytes | None]) -> Watermark:
         return None if REKEYED_FROM in headers else mark_of(topic, headers)
 
 
@@ -196,7 +209,7 @@ class RekeyBeforeMark(Engine):
         headers = dict(raw.headers)
         identity = orjson.loads(raw.value)["identity"] if ORIGIN in headers and raw.value else ""
         if identity and identity.encode() != raw.key and self.seals.valid(topic, raw, headers):
-            self._set_aside_misfit(topic, raw, headers, identity, id_of(headers.get(CE_ID)), done, True)
+            self._reroute(topic, raw, headers, identity, id_of(headers.get(CE_ID)), done, True)
             return None, None, None
         return super()._read(topic, raw, done, *more)
 
@@ -300,7 +313,7 @@ class _Hoarder(MergeBuffer):
         self.below: list[tuple[str, SourceRecord]] = []
 
     def add(self, topic: str, records: Sequence[SourceRecord], next_offset: int | None = None) -> None:
-        self.below += [(topic, raw) for raw in records if raw.offset < self.following[topic]]
+        self.below += [(topic, raw) for raw in records if raw.offset < self.next_offsets[topic]]
         super().add(topic, records, next_offset)
 
 
@@ -309,7 +322,7 @@ class RunsWithBelow(PartitionProcessor):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._inbox = self._hoard = _Hoarder(self.engine.agent.sources)
+        self._merge_buffer = self._hoard = _Hoarder(self.engine.agent.sources)
 
     def _journal(self, records: Sequence[tuple[str, SourceRecord]], *more: Any) -> OutputRecord:
         below, self._hoard.below = self._hoard.below, []
@@ -320,7 +333,7 @@ class _Forgetful(MergeBuffer):
     """Takes what comes, again and again."""
 
     def add(self, topic: str, records: Sequence[SourceRecord], next_offset: int | None = None) -> None:
-        self.following[topic] = 0
+        self.next_offsets[topic] = 0
         super().add(topic, records, next_offset)
 
 
@@ -329,15 +342,15 @@ class ReadBelow(PartitionProcessor):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._inbox = _Forgetful(self.engine.agent.sources)
+        self._merge_buffer = _Forgetful(self.engine.agent.sources)
 
     async def _read(self) -> list[tuple[str, SourceRecord]]:
         latest = self._latest
-        front, latest.front = latest.front, {}
+        next_offsets, latest.next_offsets = latest.next_offsets, {}
         try:
             return await super()._read()
         finally:
-            latest.front = front
+            latest.next_offsets = next_offsets
 
 
 # ---- of thinking ahead ----
@@ -347,7 +360,7 @@ class AheadOfStates(PartitionProcessor):
     """Thinking ahead knows the states that were remembered, not those on their way."""
 
     def _stored(self, key: str) -> bytes | None:
-        return self._store.get(state_key(key))
+        return self.changelog.get(state_key(key))
 
 
 class AheadOfHead(PartitionProcessor):
@@ -381,7 +394,7 @@ DISKS = {"durable": 1.0, "reuse": 0.9, "crash": 0.2, "pause": 0.08, "wake": 0.15
 class OldDisk(FakeStore):
     """A store is taken up however old it is, though tombstones that it missed are gone."""
 
-    def too_old(self, mark: DiskMark) -> bool:
+    def too_old(self, position: StorePosition) -> bool:
         return False
 
 
@@ -439,7 +452,7 @@ ABLATIONS: Mapping[str, Design] = {
     "runs of thought records only": Design(processor=RunsOfThought, engine=Sorting),
     "runs with records below front": Design(processor=RunsWithBelow),
     "no gap check": Design(processor=NoGapCheck),
-    "no mending": Design(processor=NoMending),
+    "no mending": Design(processor=NoRepair),
     "gap read once, no further": Design(processor=ShortLook, rates=GAPS),
     "spoken before remembered": Design(port=SpeakFirst),
     "records below front thought": Design(processor=ReadBelow),

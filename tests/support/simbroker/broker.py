@@ -15,7 +15,7 @@ from endocrine.pipeline.core.changelog import EPOCH_KEY, Entry
 from endocrine.pipeline.core.records import Fetched, Header, Headers, OutputRecord
 from endocrine.pipeline.runtime.broker_port import Run
 from endocrine.pipeline.runtime.errors import Retry
-from endocrine.pipeline.runtime.state_stores import MARK_KEY, Mark, RocksStore
+from endocrine.pipeline.runtime.state_stores import POSITION_KEY, RocksStore, StorePosition
 
 T = TypeVar("T")
 
@@ -131,16 +131,16 @@ class FakeStore(RocksStore):
         self._db: Any = disk
         self._log = log
 
-    def too_old(self, mark: Mark) -> bool:
-        return mark.position <= self._log.forgotten
+    def too_old(self, position: StorePosition) -> bool:
+        return position.next_offset <= self._log.forgotten
 
-    def flush(self, position: int, epoch: int, void: set[bytes]) -> None:
+    def flush(self, next_offset: int, epoch: int, void: set[bytes]) -> None:
         for key, value in self._fresh.items():
             if value is None:
                 self._db.pop(key, None)
             else:
                 self._db[key] = value
-        self._db[MARK_KEY] = msgpack.packb([position, epoch, sorted(void), 0.0])
+        self._db[POSITION_KEY] = msgpack.packb([next_offset, epoch, sorted(void), 0.0])
         self._fresh.clear()
 
     def clear(self) -> None:
@@ -327,18 +327,18 @@ class MemoryPort:
         elif dice > 1 - self._faults and self._broker.faulty:
             raise Retry("the broker does not answer for now")
 
-    async def seek(self, front: Mapping[str, int]) -> None:
+    async def seek(self, next_offsets: Mapping[str, int]) -> None:
         """To the front, to where the group is said to be if that is before it, or to the beginning."""
         for topic in self._sources:
-            dice, at = self._random(), front.get(topic, 0)
+            dice, at = self._random(), next_offsets.get(topic, 0)
             if dice < 0.4:
                 at = min(at, self._broker.committed.get((self._agent, self._partition, topic), 0))
             self._position[topic] = 0 if dice < 0.1 else at
 
-    async def commit(self, front: Mapping[str, int]) -> None:
+    async def commit(self, next_offsets: Mapping[str, int]) -> None:
         """Lost, late, or going backward; a zombie's as good as its owner's; never beyond what was remembered."""
         while self._random() < 0.4:
             await _Pause()
             topic = self._sources[int(self._random() * len(self._sources))]
-            offset = int(self._random() * (front.get(topic, 0) + 1))
+            offset = int(self._random() * (next_offsets.get(topic, 0) + 1))
             self._broker.committed[self._agent, self._partition, topic] = offset

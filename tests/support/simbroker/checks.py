@@ -162,9 +162,9 @@ def _journal(world: World, processor: str, partition: int, bad: list[str]) -> tu
 
 
 def _remembered(world: World, agent: str, partition: int) -> dict[str, bytes]:
-    recovered = Recovered({})
-    recovered.apply(world.broker.changelogs[agent, partition].entries)
-    return {key[1:].decode(): value for key, value in recovered.store.items() if key != CHECKPOINT_KEY}
+    values: dict[bytes, bytes] = {}
+    Recovered(values).apply(world.broker.changelogs[agent, partition].entries)
+    return {key[1:].decode(): value for key, value in values.items() if key != CHECKPOINT_KEY}
 
 
 def _check_unit(world: World, agent: Toy, partition: int, first: dict[Spelled, int], history: _History) -> list[str]:
@@ -195,7 +195,7 @@ def _check_unit(world: World, agent: Toy, partition: int, first: dict[Spelled, i
         marks = done.marks
         keep(states, done.states)
         common = engine.common_headers(rules, partition, number)
-        for out in done.aside:
+        for out in done.rejected_or_rerouted:
             history.said[_spell(out, ())] = None
         for out in done.outputs:
             spelled = _spell(out, common)

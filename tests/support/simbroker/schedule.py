@@ -4,7 +4,7 @@ Each schedule draws its own rates first (swarm testing): combinations that a fix
 """
 
 import random
-from collections.abc import Callable, Coroutine, Mapping, MutableMapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from endocrine.pipeline.core.batch import Engine
 from endocrine.pipeline.core.records import OutputRecord
 from endocrine.pipeline.runtime.errors import Fatal, Fenced, Retry
 from endocrine.pipeline.runtime.partition_processor import PartitionProcessor
+from endocrine.pipeline.runtime.state_stores import MemoryStore, StateStore
 from simbroker.broker import FakeStore, MemoryBroker, MemoryPort
 from simbroker.strangers import forged
 from simbroker.toys import (
@@ -174,7 +175,7 @@ def _begin(world: World, key: Key) -> Life:
         unrest=rates.unrest,
         faults=rates.faults,
     )
-    store: MutableMapping[bytes, bytes] = {}
+    store: StateStore = MemoryStore()
     if world.rng.random() < rates.durable:
         free = world.disks.setdefault(key, [])
         # Of a machine that once owned the partition, or of a new one.

@@ -33,7 +33,7 @@ def refused(value: bytes, *, key: bytes | None = b"ann", headers=(), offset=7, d
     engine = Engine(MODULATION, 4, "1", Sizes(), simulated_seals())
     raw = Fetched(PLACE, offset, 1000, key, value, headers)
     done = engine.process([("signals", raw)], shipped_policy(), lambda key: None, {}, partition=PLACE)
-    (out,) = done.aside
+    (out,) = done.rejected_or_rerouted
     assert out.topic == "signals.dlq"
     return Fetched(out.partition, dlq_offset, 2000, out.key, out.value, out.own)
 

@@ -53,7 +53,7 @@ def test_a_producers_retry_is_recognised_though_its_origin_is_null():
 
 
 def test_a_malformed_records_null_headers_stand_on_its_dead_letter():
-    (letter,) = processed(b"{").aside
+    (letter,) = processed(b"{").rejected_or_rerouted
     assert letter.own[:4] == (("ce_id", None), ("traceparent", None), ("endocrine-rekeyed-from", None), ("mine", None))
     assert [name for name, content in letter.own[4:] if content] == [
         "endocrine-error", "endocrine-error-kind", "endocrine-origin", "endocrine-seal",
@@ -62,7 +62,7 @@ def test_a_malformed_records_null_headers_stand_on_its_dead_letter():
 
 def test_a_misfit_is_forwarded_with_its_null_headers_and_without_a_strangers_headers_of_ours():
     elsewhere = (ANN + 1) % 4
-    (moved,) = processed(OPENED, place=elsewhere).aside
+    (moved,) = processed(OPENED, place=elsewhere).rejected_or_rerouted
     first = f"interactions/{elsewhere}/0".encode()
     assert (moved.topic, moved.partition) == ("interactions", ANN)
     assert moved.own == (

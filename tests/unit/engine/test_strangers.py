@@ -70,7 +70,7 @@ def test_a_forged_header_of_ours_is_ignored_remembered_nowhere_and_not_passed_on
     done = reader.read((b"ann", opened(), (header, ("mine", b"x"))))
     assert (done.tally.prepared, done.marks) == (1, {})
     assert all(header not in out.own for out in done.outputs)
-    moved = Reader().read((b"?", opened(), (header, ("mine", b"x")))).aside[0]
+    moved = Reader().read((b"?", opened(), (header, ("mine", b"x")))).rejected_or_rerouted[0]
     assert header not in moved.own
     assert ("mine", b"x") in moved.own
 
@@ -78,7 +78,7 @@ def test_a_forged_header_of_ours_is_ignored_remembered_nowhere_and_not_passed_on
 def test_a_forged_place_far_ahead_makes_no_later_record_vanish():
     reader = Reader()
     reader.read((b"ann", opened(), (("endocrine-rekeyed-from", f"interactions/{1 - ANN % 2}/{FAR}".encode()),)))
-    moved = reader.read((b"wrong", opened(audit_id="t2"), ())).aside[0]
+    moved = reader.read((b"wrong", opened(audit_id="t2"), ())).rejected_or_rerouted[0]
     landed = reader.read((moved.key, moved.value, moved.own))
     assert landed.tally.prepared == 1
     again = reader.read((moved.key, moved.value, moved.own))
@@ -94,7 +94,7 @@ def test_what_was_forged_is_on_record_for_replay_without_keys():
 def test_a_record_without_a_seal_on_a_topic_that_only_we_write_is_a_dead_letter(topic):
     owner = CATALOGUE[topic].owner
     done = Reader(owner).read((b"ann", {"identity": "ann"}, ()), topic=topic)
-    (letter,) = done.aside
+    (letter,) = done.rejected_or_rerouted
     assert (error_of(letter), letter.topic) == ("unsealed", f"{topic}.dlq")
     assert (done.tally.prepared, done.tally.unsealed) == (0, 1)
 
@@ -107,7 +107,7 @@ def test_a_sealed_record_that_is_appended_again_is_a_copy_and_on_another_partiti
     assert (first.tally.prepared, second.tally.prepared, second.tally.copies) == (1, 0, 1)
     raw = Fetched((ANN + 1) % 4, 0, 1_000_000, modulation.key, modulation.value, modulation.own)
     done = gate.engine.process([("modulations", raw)], shipped_policy(), {}.get, {}, partition=raw.partition)
-    assert [error_of(letter) for letter in done.aside] == ["unsealed"]
+    assert [error_of(letter) for letter in done.rejected_or_rerouted] == ["unsealed"]
 
 
 def test_an_empty_ce_id_is_none_and_two_of_them_are_two_records():
@@ -134,7 +134,7 @@ def test_a_traceparent_that_is_not_of_w3c_is_ignored(trace):
 
 def test_headers_above_the_bound_are_a_dead_letter_that_keeps_what_fits():
     headers = (("small", b"1"), ("large", b"x" * 1500), ("last", b"2"))
-    (letter,) = Reader().read((b"ann", opened(), headers)).aside
+    (letter,) = Reader().read((b"ann", opened(), headers)).rejected_or_rerouted
     own = dict(letter.own)
     assert error_of(letter) == "headers_too_large"
     assert (own["small"], own["last"], "large" in own) == (b"1", b"2", False)
@@ -144,7 +144,7 @@ def test_headers_above_the_bound_are_a_dead_letter_that_keeps_what_fits():
 
 @pytest.mark.parametrize(("key", "value"), [(b"ann", b"{" * 300_000), (b"k" * 300_000, b"{"), (b"k" * 300_000, None)])
 def test_what_does_not_fit_into_its_dead_letter_topic_leaves_an_excerpt_with_lengths_and_digest(key, value):
-    (letter,) = Reader().read((key, value, ())).aside
+    (letter,) = Reader().read((key, value, ())).rejected_or_rerouted
     own = dict(letter.own)
     assert record_bytes(letter.key, letter.value, letter.own) <= SIZES.room(letter.topic)
     assert letter.value == (value and value[:EXCERPT_BYTES])
@@ -158,7 +158,7 @@ def test_what_does_not_fit_into_its_dead_letter_topic_leaves_an_excerpt_with_len
 @pytest.mark.parametrize(("ahead", "dead"), [(-1e6, False), (0, False), (300.0, False), (300.5, True), (2.5e11, True)])
 def test_a_time_that_lies_too_far_after_the_append_time_is_a_dead_letter(ahead, dead):
     done = Reader().read((b"ann", opened(ts=max(0.0, 1000.0 + ahead)), ()))
-    assert [error_of(letter) for letter in done.aside] == (["future_time"] if dead else [])
+    assert [error_of(letter) for letter in done.rejected_or_rerouted] == (["future_time"] if dead else [])
     assert done.tally.prepared == (not dead)
 
 
@@ -168,7 +168,7 @@ def test_where_no_broker_took_a_record_its_time_is_not_bounded():
 
 def test_a_structured_cloudevent_is_named_with_what_to_send():
     event = {"specversion": "1.0", "type": "t", "source": "s", "id": "1", "data": opened()}
-    (letter,) = Reader().read((b"ann", event, ())).aside
+    (letter,) = Reader().read((b"ann", event, ())).rejected_or_rerouted
     assert error_of(letter) == "structured_cloudevent"
     assert b"binary mode" in dict(letter.own)["endocrine-error"]
 
@@ -191,6 +191,6 @@ CANARY = "zuRka7Private"
 )
 def test_a_dead_letters_error_names_field_and_kind_and_never_the_content(topic, value):
     owner = CATALOGUE[topic].owner
-    (letter,) = Reader(owner).read((b"ann", value, ()), topic=topic).aside
+    (letter,) = Reader(owner).read((b"ann", value, ()), topic=topic).rejected_or_rerouted
     assert CANARY not in dict(letter.own)["endocrine-error"].decode()
     assert dict(letter.own)["endocrine-error"].startswith(topic.encode())

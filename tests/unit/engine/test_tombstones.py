@@ -34,10 +34,10 @@ def read(topic):
 
 def test_a_tombstone_of_a_compacted_topic_is_read_and_nothing_comes_of_it():
     done = read("kept")
-    assert (done.outputs, done.aside, done.states) == ([], [], {})
+    assert (done.outputs, done.rejected_or_rerouted, done.states) == ([], [], {})
 
 
 def test_a_null_value_where_none_belongs_is_a_dead_letter():
     done = read("passing")
-    assert [out.topic for out in done.aside] == ["passing.dlq"]
+    assert [out.topic for out in done.rejected_or_rerouted] == ["passing.dlq"]
     assert done.states == {}

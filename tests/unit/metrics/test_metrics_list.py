@@ -124,8 +124,8 @@ def test_answers_of_connectors_are_counted_in_seconds_and_tokens(metrics):
 
 
 def test_units_are_those_owned_now(metrics):
-    metrics.units(["gating", "gating", "bonds"])
-    metrics.units(["gating"])
+    metrics.processors(["gating", "gating", "bonds"])
+    metrics.processors(["gating"])
     found = exported(metrics)
     assert found["endocrine_units", (("agent", "gating"),)] == 1
     assert found["endocrine_units", (("agent", "bonds"),)] == 0

@@ -24,26 +24,26 @@ def lane_of(names: Sequence[str], run: int = 1) -> tuple[OutputStream, MemoryLog
     return OutputStream(index, PLACE, log, lambda *told: copies.append(told)), log, copies
 
 
-def bodies(log: MemoryLog, *offsets: int) -> list[bytes]:
+def serialized_records(log: MemoryLog, *offsets: int) -> list[bytes]:
     return [packed(*form_of(log.at(offset))) for offset in offsets]
 
 
 def test_copies_of_what_was_said_in_place_are_known_and_passed_by() -> None:
     lane, log, copies = lane_of("abcabde")
-    assert lane.take(bodies(log, 0)) == [0]
-    assert lane.take(bodies(log, 1, 2, 5)) == [1, 2]  # copies stand before the last one
+    assert lane.take(serialized_records(log, 0)) == [0]
+    assert lane.take(serialized_records(log, 1, 2, 5)) == [1, 2]  # copies stand before the last one
     found = lane.search(form_of(log.at(5)))
     assert found is not None
     assert found.offset == 5
     assert copies == [(0, 3, True), (1, 4, True)]
-    assert lane.take(bodies(log, 6)) == [6]  # nothing was put by: the lane is read in step again
+    assert lane.take(serialized_records(log, 6)) == [6]  # nothing was put by: the lane is read in step again
     assert lane.rest() == []
 
 
 def test_what_is_taken_is_what_stands_next_whatever_piece_of_the_log_it_lies_in() -> None:
     names = [f"n{n}" for n in range(500)]
     lane, log, _ = lane_of(names, run=300)
-    expected = bodies(log, *range(500))
+    expected = serialized_records(log, *range(500))
     assert lane.take([*expected[:170], b"another", *expected[170:]]) == [*range(170)]
     assert lane.take([]) == []
     assert lane.take(expected[170:]) == [*range(170, 500)]
@@ -54,12 +54,12 @@ def test_what_is_taken_is_what_stands_next_whatever_piece_of_the_log_it_lies_in(
 def test_a_lane_goes_on_after_a_stop_where_it_was() -> None:
     lane, log, _ = lane_of("abcabde")
     for offset in range(2):
-        lane.take(bodies(log, offset))
+        lane.take(serialized_records(log, offset))
     lane.spoken = 1
     later, _, copies = lane_of("abcabde")
     later.load(lane.dump())
     assert later.spoken == 1
-    assert later.take(bodies(log, 2)) == [2]
+    assert later.take(serialized_records(log, 2)) == [2]
     assert later.search(form_of(log.at(5))) is not None
     assert copies == [(0, 3, True), (1, 4, True)]
     assert later.rest() == [6]

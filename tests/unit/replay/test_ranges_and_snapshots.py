@@ -39,20 +39,22 @@ class Run:
         self.middle_ms = recording.clock_ms
         self.states = copy.deepcopy(recording.states)
         self.batches = dict(recording.batches)
-        self.fronts = {unit: dict(front) for unit, front in recording.fronts.items()}
+        self.next_offsets = {
+            processor: dict(next_offsets) for processor, next_offsets in recording.next_offsets.items()
+        }
         self.folder = folder / "middle"
         self.folder.mkdir()
-        units = {
-            unit: {
-                "batch": self.batches[unit],
-                "front": self.fronts[unit],
-                "marks": {name: list(height) for name, height in recording.marks[unit].items()},
-                "journal": recording.previous[unit],
-                **write_states(self.folder, unit, self.states[unit].items()),
+        processors = {
+            processor: {
+                "batch": self.batches[processor],
+                "front": self.next_offsets[processor],
+                "marks": {name: list(height) for name, height in recording.marks[processor].items()},
+                "journal": recording.previous[processor],
+                **write_states(self.folder, processor, self.states[processor].items()),
             }
-            for unit in self.batches
+            for processor in self.batches
         }
-        write_manifest(self.folder, {**HOUSE, "units": units})
+        write_manifest(self.folder, {**HOUSE, "units": processors})
         recording.feed(lines[300:])
         recording.run(shipped_policy(), randomly(9))
         self.logs: Logs = recording.logs
@@ -78,7 +80,11 @@ def without_the_beginning(life: Run) -> Any:
     logs: dict[Any, Any] = dict(life.logs)
     for (topic, n), log in life.logs.items():
         if topic in ("interactions", "observations"):
-            reads = [front[topic] for unit, front in life.fronts.items() if unit.endswith(f"/{n}") and topic in front]
+            reads = [
+                next_offsets[topic]
+                for processor, next_offsets in life.next_offsets.items()
+                if processor.endswith(f"/{n}") and topic in next_offsets
+            ]
             logs[topic, n] = log[min(reads, default=0) :]
     return logs
 
@@ -246,8 +252,8 @@ def test_every_table_is_rebuilt_as_of_then(life: Run, snapshot: bool) -> None:
         found = {(f"{one.agent}/{one.partition}", one.key): one.state for one in traveller.states(AGENTS, moment)}
         assert traveller.problems == []
         assert found == {
-            (unit, key): plain(stored, unit.split("/")[0])
-            for unit, kept in states.items()
+            (processor, key): plain(stored, processor.split("/")[0])
+            for processor, kept in states.items()
             for key, stored in kept.items()
             if key != CHAIN_KEY
         }

@@ -49,7 +49,7 @@ def test_an_honest_run_is_proved_from_memory_and_from_files(honest: Logs, tmp_pa
     files = filed(honest, tmp_path)
     for place, log in prepared(honest, RecordedSeals()).items():
         assert list(files[place]) == [raw._replace(headers=tuple(raw.headers)) for raw in log]
-        assert list(files[place].bodies()) == list(MemoryLog(log).bodies())
+        assert list(files[place].serialized_records()) == list(MemoryLog(log).serialized_records())
     assert verify(files) == report
 
 

@@ -12,6 +12,7 @@ from endocrine.pipeline.core.records import OutputRecord
 from endocrine.pipeline.core.seals import simulated_seals
 from endocrine.pipeline.core.sizes import Sizes
 from endocrine.pipeline.runtime.partition_processor import PartitionProcessor
+from endocrine.pipeline.runtime.state_stores import MemoryStore
 from simbroker.broker import MemoryBroker, MemoryPort
 
 CATALOGUE = {
@@ -47,7 +48,7 @@ class World:
         self.broker = MemoryBroker()
         self.engine = Engine(Echo(), 1, "v", Sizes(), simulated_seals(), CATALOGUE)
         self.log = self.broker.changelogs["echo", 0]
-        self.units = 0
+        self.processors = 0
 
     def send(self, topic, name, identity="ann", headers=(), sealed=False, **value):
         import orjson
@@ -58,20 +59,20 @@ class World:
             headers = (*headers, ("endocrine-seal", SEALS.seal(topic, 0, identity.encode(), content, *parts)))
         self.broker.append("input", OutputRecord(topic, 0, identity.encode(), content, headers, False))
 
-    def processor(self, port=MemoryPort, max_records=10, max_bytes=1 << 20, ahead=1000, store=None, pace=None):
-        self.units += 1
-        mine = port(self.broker, f"u{self.units}", "echo", 0, Echo.sources, random.Random(1), unrest=0, faults=0)
+    def processor(self, port=MemoryPort, max_records=10, max_bytes=1 << 20, ahead=1000, store=None, batch_size=None):
+        self.processors += 1
+        mine = port(self.broker, f"u{self.processors}", "echo", 0, Echo.sources, random.Random(1), unrest=0, faults=0)
         policy = SimpleNamespace(digest="0" * 64, document=SimpleNamespace(time=SimpleNamespace(ahead_s=300.0)))
         return PartitionProcessor(
             self.engine,
             0,
             mine,
-            {} if store is None else store,
+            MemoryStore() if store is None else store,
             lambda: policy,
             max_records=max_records,
             max_bytes=max_bytes,
             ahead=ahead,
-            pace=pace,
+            batch_size=batch_size,
         )
 
     def life(self, processor=None):

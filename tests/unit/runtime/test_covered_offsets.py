@@ -61,7 +61,7 @@ async def test_markers_between_and_after_records_are_passed_without_reading_agai
     buffer.clear({"in": 3})
     for run in runs:
         buffer.add(*run)
-    assert buffer.following == {"in": 12}
+    assert buffer.next_offsets == {"in": 12}
     assert one.done("in") == 3, "what was handed on is not done with"
     await one.commit({"in": 4})
     assert one.done("in") == 4

@@ -10,7 +10,7 @@ from endocrine.pipeline.core.changelog import CHECKPOINT_KEY, Entry
 from endocrine.pipeline.core.seals import simulated_seals
 from endocrine.pipeline.core.sizes import Sizes
 from endocrine.pipeline.runtime.partition_processor import PartitionProcessor
-from endocrine.pipeline.runtime.state_stores import RocksStore
+from endocrine.pipeline.runtime.state_stores import MemoryStore, RocksStore
 from simbroker.broker import MemoryBroker, MemoryPort
 from simbroker.toys import CATALOGUE, PARTITIONS, cast, policy, source_record
 
@@ -66,13 +66,13 @@ def test_a_takeover_with_a_durable_store_reads_only_the_rest_of_the_changelog(tm
     drive(life)
     life.close()
     assert port.starts[0] > 1, "the changelog was read from its beginning"
-    reference, _ = processor(broker, {}, 3)
+    reference, _ = processor(broker, MemoryStore(), 3)
     life = reference.run()
     drive(life)
     life.close()
-    assert dict(store).keys() == dict(reference._store).keys()
+    assert dict(store).keys() == dict(reference.changelog._store).keys()
     assert {key: value for key, value in store.items() if key != CHECKPOINT_KEY} == {
-        key: value for key, value in reference._store.items() if key != CHECKPOINT_KEY
+        key: value for key, value in reference.changelog._store.items() if key != CHECKPOINT_KEY
     }
     store.close()
 

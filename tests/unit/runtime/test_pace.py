@@ -56,15 +56,15 @@ class AllAtOnce(MemoryPort):
 def sizes(world, pace):
     for number in range(300):
         world.send("in", f"a{number}")
-    processor = world.processor(AllAtOnce, max_records=100, pace=pace)
+    processor = world.processor(AllAtOnce, max_records=100, batch_size=pace)
     found = []
-    fit = processor._fit
+    fit = processor._prepare
 
     def watched(records, *others):
         found.append(len(records))
         return fit(records, *others)
 
-    processor._fit = watched
+    processor._prepare = watched
     life = world.life(processor)
     world.rest(life)
     life.close()

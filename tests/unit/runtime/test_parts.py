@@ -97,7 +97,7 @@ def test_what_comes_again_after_a_seek_is_dropped():
     buffer.add("a", [raw(0), raw(1), raw(2)])
     buffer.add("a", [raw(2), raw(3)])
     assert [record.offset for _, record in buffer.take(9)] == [2, 3]
-    assert buffer.following == {"a": 4}
+    assert buffer.next_offsets == {"a": 4}
 
 
 logs = st.lists(st.lists(st.integers(0, 3), max_size=8), min_size=1, max_size=3)

@@ -37,7 +37,7 @@ class Units:
         takeover = self.takeovers.pop(0) if len(self.takeovers) > 1 else self.takeovers[0]
         return await takeover()
 
-    async def stop_units(self) -> None:
+    async def stop_processors(self) -> None:
         self.stopped += 1
 
     def resume(self) -> None:
@@ -99,8 +99,8 @@ async def recovering(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIt
     monkeypatch.setattr(module, "AGAIN_S", 0.01)
     started: list[Any] = []
 
-    async def start(units: Units) -> Assignments:
-        app: Any = build_app(Settings(data_dir=tmp_path), units, worker_id="w")  # type: ignore[arg-type]
+    async def start(processors: Units) -> Assignments:
+        app: Any = build_app(Settings(data_dir=tmp_path), processors, worker_id="w")  # type: ignore[arg-type]
         app.consumer_generation_id = 0
         app._consumer = Consumer()
         app._fetcher = SimpleNamespace(maybe_start=done)
@@ -123,42 +123,42 @@ async def soon(condition: Callable[[], bool]) -> None:
 async def test_the_next_assignment_is_taken_over_whatever_became_of_the_one_before(
     recovering: Any, first: Takeover
 ) -> None:
-    units = Units(first, done)
-    faust = await recovering(units)
+    processors = Units(first, done)
+    faust = await recovering(processors)
     faust.come()
-    await soon(lambda: units.begun >= 1)
+    await soon(lambda: processors.begun >= 1)
     faust.come()
-    await asyncio.wait_for(units.resumed.wait(), 10)
-    assert not units.failures
+    await asyncio.wait_for(processors.resumed.wait(), 10)
+    assert not processors.failures
 
 
 async def test_a_takeover_under_way_is_stopped_in_order_when_the_next_assignment_comes(recovering: Any) -> None:
-    units = Units(for_ever, done)
-    faust = await recovering(units)
+    processors = Units(for_ever, done)
+    faust = await recovering(processors)
     faust.come()
-    await soon(lambda: units.begun == 1)
-    assert units.stopped == 0
+    await soon(lambda: processors.begun == 1)
+    assert processors.stopped == 0
     faust.come()
-    await asyncio.wait_for(units.resumed.wait(), 10)
-    assert units.stopped == 1
+    await asyncio.wait_for(processors.resumed.wait(), 10)
+    assert processors.stopped == 1
 
 
 async def test_a_takeover_that_the_broker_did_not_let_through_is_tried_again_without_a_new_assignment(
     recovering: Any,
 ) -> None:
-    units = Units(partition_gone, partition_gone, done)
-    faust = await recovering(units)
+    processors = Units(partition_gone, partition_gone, done)
+    faust = await recovering(processors)
     faust.come()
-    await asyncio.wait_for(units.resumed.wait(), 10)
-    assert units.begun == 3
+    await asyncio.wait_for(processors.resumed.wait(), 10)
+    assert processors.begun == 3
 
 
 async def test_a_takeover_that_fails_for_another_reason_stops_the_worker(recovering: Any) -> None:
-    units = Units(broken)
-    faust = await recovering(units)
+    processors = Units(broken)
+    faust = await recovering(processors)
     faust.come()
-    await soon(lambda: bool(units.failures))
-    assert [type(error) for error in units.failures] == [ZeroDivisionError]
+    await soon(lambda: bool(processors.failures))
+    assert [type(error) for error in processors.failures] == [ZeroDivisionError]
 
 
 async def test_units_stopped_while_they_take_over_are_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,8 +170,8 @@ async def test_units_stopped_while_they_take_over_are_no_error(tmp_path: Path, m
     body = ProcessorManager(settings, AGENTS, broker, lambda: None, "v", simulated_seals(), errors.append)  # type: ignore[arg-type, return-value]
     body.consumer = SimpleNamespace(_thread=SimpleNamespace(_consumer=None))
     taking = asyncio.create_task(body.recover([SimpleNamespace(topic="interactions", partition=1)]))
-    await soon(lambda: bool(body.units))
+    await soon(lambda: bool(body.processors))
     with suppress(asyncio.CancelledError):
-        await body.stop_units()
+        await body.stop_processors()
     assert await asyncio.wait_for(taking, 10) is False
     assert not errors

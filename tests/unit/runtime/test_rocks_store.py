@@ -35,9 +35,9 @@ def test_a_closed_store_opens_again_with_its_mark_and_its_states(path: Path) -> 
     first.flush(10, 3, {b"sbob"})
     first.close()
     again = RocksStore(path, max_age_s=1000)
-    mark = again.begin()
-    assert mark is not None
-    assert (mark.position, mark.epoch, mark.void) == (10, 3, (b"sbob",))
+    position = again.begin()
+    assert position is not None
+    assert (position.next_offset, position.epoch, position.void) == (10, 3, (b"sbob",))
     assert dict(again) == {b"sann": b"1"}
     again.close()
 

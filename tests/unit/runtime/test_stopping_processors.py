@@ -23,9 +23,14 @@ async def test_a_processor_is_not_cancelled_between_checkpoint_and_the_end_of_it
     task = asyncio.create_task(lives())
     await asyncio.sleep(0)
     manager = SimpleNamespace(
-        units={("echo", 0): processor}, _tasks={("echo", 0): task}, _taking=[], _fenced=set(), _ports={}, _stores=[]
+        processors={("echo", 0): processor},
+        _tasks={("echo", 0): task},
+        _recoveries=[],
+        _fenced=set(),
+        _ports={},
+        _stores=[],
     )
-    await ProcessorManager.stop_units(manager)
+    await ProcessorManager.stop_processors(manager)
     assert ended == ["produced", "cancelled"]
     assert task.cancelled()
-    assert not manager.units
+    assert not manager.processors

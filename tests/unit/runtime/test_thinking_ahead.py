@@ -32,13 +32,13 @@ def test_batches_are_thought_while_others_are_written_and_each_is_spoken_before_
         world.send("in", f"a{number}")
     processor = world.processor(max_records=2, ahead=1)
     thought_beside = []
-    fit = processor._fit
+    fit = processor._prepare
 
     def watched(*arguments):
         thought_beside.append(processor._written is not None)
         return fit(*arguments)
 
-    processor._fit = watched
+    processor._prepare = watched
     life = world.life(processor)
     world.rest(life)
     life.close()

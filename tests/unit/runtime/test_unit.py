@@ -18,7 +18,7 @@ def test_a_batch_is_remembered_spoken_and_journaled(world):
     world.rest(life)
     life.close()
     assert world.said() == ["echo/a/0"]
-    assert [checkpoint.front for checkpoint in checkpoints(world)] == [{"in": 1}]
+    assert [checkpoint.next_offsets for checkpoint in checkpoints(world)] == [{"in": 1}]
     assert [entry["runs"] for entry in world.values("journal")] == [[["in", 0, 1]]]
 
 
@@ -85,7 +85,7 @@ def test_what_a_zombie_overwrote_is_written_again_head_included(world):
     world.send("in", "a")
     owner = world.life()
     world.rest(owner)
-    good = dict(owner.cr_frame.f_locals["self"]._store)
+    good = dict(owner.cr_frame.f_locals["self"].changelog._store)
     world.log.append([(state_key("ann"), b'[["stale"],""]'), (CHECKPOINT_KEY, b"stale")], epoch=-1)
     world.rest(owner)
     owner.close()
@@ -133,7 +133,7 @@ def test_a_failed_look_after_remember_is_fatal_for_what_was_remembered_must_be_s
             raise Retry("no answer")
 
     world.send("in", "a")
-    with pytest.raises(Fatal, match="remembered, but cannot see who else wrote: no answer"):
+    with pytest.raises(Fatal, match="checkpoint written, but cannot see who else wrote: no answer"):
         world.rest(world.life(world.processor(Deaf)))
 
 
@@ -179,7 +179,7 @@ def test_a_record_whose_outputs_fit_into_no_batch_is_dead_lettered_and_the_journ
 
 def test_a_batch_that_fits_with_nothing_thought_neither_is_fatal(world):
     world.send("also", "a")
-    with pytest.raises(Fatal, match="nothing thought; raise changelog_message_bytes"):
+    with pytest.raises(Fatal, match="nothing processed; raise changelog_message_bytes"):
         world.rest(world.life(world.processor(max_bytes=4096 + 100)))
 
 
