@@ -4,11 +4,15 @@ from endocrine.agents.analytics.agent import AGENT as ANALYTICS
 from endocrine.agents.attribution.agent import AGENT as ATTRIBUTION
 from endocrine.agents.audit.agent import AGENT as AUDIT
 from endocrine.agents.bonds.agent import AGENT as BONDS
+from endocrine.agents.capture.agent import AGENT as CAPTURE
+from endocrine.agents.conflicts.agent import AGENT as CONFLICTS
 from endocrine.agents.contract import Agent
 from endocrine.agents.conversation.agent import AGENT as CONVERSATION
 from endocrine.agents.feedback.agent import AGENT as FEEDBACK
 from endocrine.agents.gating.agent import AGENT as GATING
+from endocrine.agents.memory.agent import AGENT as MEMORY
 from endocrine.agents.modulation.agent import AGENT as MODULATION
+from endocrine.agents.reflection.agent import AGENT as REFLECTION
 from endocrine.agents.suspicion.agent import AGENT as SUSPICION
 
 AGENTS: tuple[Agent, ...] = (
@@ -21,4 +25,8 @@ AGENTS: tuple[Agent, ...] = (
     ANALYTICS,
     CONVERSATION,
     AUDIT,
+    CAPTURE,
+    REFLECTION,
+    MEMORY,
+    CONFLICTS,
 )

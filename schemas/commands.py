@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from endocrine.schemas.base import AuditId, CallId, Count, Id, Identity, Produced, Ts
+from endocrine.schemas.base import AuditId, CallId, Count, Id, Identity, Produced, Share, Ts
+from endocrine.schemas.memory import ConflictId, Content, MemoryId, Remark, Slot, Type
 
 
 class Command(Produced):
@@ -76,7 +77,115 @@ class Tick(Command):
     kind: Literal["tick"]
 
 
+class MemoryCreate(Command):
+    """Write a memory of a subject."""
+
+    kind: Literal["memory_create"]
+    type: Type
+    content: Content
+    slot: Slot | None = None
+    status: Annotated[Literal["active", "candidate"], Field(description="active where left out.")] = "active"
+    confidence: Annotated[Share | None, Field(description="`memory.operator_confidence` where left out.")] = None
+
+
+class OfMemory(Command):
+    """What a command about one memory says."""
+
+    memory_id: MemoryId
+    reason: Remark | None = None
+
+
+class MemoryUpdate(OfMemory):
+    """Change the content or the confidence of a memory that is a candidate or active."""
+
+    kind: Literal["memory_update"]
+    content: Content | None = None
+    confidence: Annotated[Share | None, Field(description="Its new confidence.")] = None
+
+
+class MemoryPromote(OfMemory):
+    """Make a candidate active."""
+
+    kind: Literal["memory_promote"]
+
+
+class MemoryReject(OfMemory):
+    """Make a candidate invalid: what it says is not extracted again."""
+
+    kind: Literal["memory_reject"]
+
+
+class MemoryInvalidate(OfMemory):
+    """Make an active memory invalid."""
+
+    kind: Literal["memory_invalidate"]
+
+
+class MemorySupersede(OfMemory):
+    """Take an active memory out of force, because another says it better."""
+
+    kind: Literal["memory_supersede"]
+    superseded_by: MemoryId | None = None
+
+
+class OfAnswer(Command):
+    """What a command about the answer of a turn says."""
+
+    audit_id: AuditId
+    text: Annotated[str, Field(min_length=1, description="The answer.")]
+
+
+class MemoryExtract(OfAnswer):
+    """Extract candidates from an answer."""
+
+    kind: Literal["memory_extract"]
+    project: Annotated[
+        Id | None,
+        Field(description="Project of the turn: then personal types are its identity's, all others the project's."),
+    ] = None
+    turn_identity: Annotated[
+        Identity | None, Field(description="Whose turn it was, where the subject is its project.")
+    ] = None
+
+
+class MemoryReinforce(OfAnswer):
+    """Reinforce the memories that an answer agrees with."""
+
+    kind: Literal["memory_reinforce"]
+
+
+class ConflictResolve(Command):
+    """End an open conflict."""
+
+    kind: Literal["conflict_resolve"]
+    slot: Slot
+    conflict_id: ConflictId
+    action: Annotated[
+        Literal["supersede_others", "no_action", "dismiss"],
+        Field(description="supersede_others needs a winner; dismiss: the two are not about the same thing."),
+    ]
+    winner: Annotated[Id | None, Field(description="A member's id.")] = None
+    reason: Remark | None = None
+
+
 AnyCommand = Annotated[
-    SetCap | AddNote | ReleaseLock | Approve | Deny | ClearRisk | ApproveTurn | DenyTurn | Tick,
+    SetCap
+    | AddNote
+    | ReleaseLock
+    | Approve
+    | Deny
+    | ClearRisk
+    | ApproveTurn
+    | DenyTurn
+    | Tick
+    | MemoryCreate
+    | MemoryUpdate
+    | MemoryPromote
+    | MemoryReject
+    | MemoryInvalidate
+    | MemorySupersede
+    | MemoryExtract
+    | MemoryReinforce
+    | ConflictResolve,
     Field(discriminator="kind"),
 ]

@@ -11,6 +11,7 @@ from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.decode import Malformed, decode
 
 LIMIT = 1 << 20
+M_OF_ANOTHER_KIND = "m-" + 24 * "a"
 BAD = [
     # kind of record, path, what is put there, the path that the error names
     ("opened", "prompt", "", "prompt"),
@@ -31,6 +32,20 @@ BAD = [
     ("opened", "ts", -1.0, "ts"),
     ("opened", "ts", 253_402_300_800, "ts"),
     ("opened", "ts", "2024-01-01", "ts"),
+    ("memory create", "content", "  ", "content"),
+    ("memory create", "content", "x" * 2001, "content"),
+    ("memory create", "type", "fact", "type"),
+    ("memory create", "slot", "Pad", "slot"),
+    ("memory create", "slot", "a/b", "slot"),
+    ("memory create", "status", "superseded", "status"),
+    ("memory promote", "memory_id", "m-1", "memory_id"),
+    ("memory update", "confidence", 1.01, "confidence"),
+    ("memory extract", "text", "", "text"),
+    ("conflict resolve", "action", "vanished", "action"),
+    ("conflict resolve", "conflict_id", M_OF_ANOTHER_KIND, "conflict_id"),
+    ("fact", "subject", "", "subject"),
+    ("fact", "slot", "pad material", "slot"),
+    ("fact", "value", "", "value"),
     ("closed", "usage.input_tokens", -1, "usage.input_tokens"),
     ("closed", "usage.input_tokens", 1.5, "usage.input_tokens"),
     ("closed", "response", None, "response"),
