@@ -205,7 +205,8 @@ def _mark(state: MemoryState | None, value: ConflictMark) -> _Result:
     before = state["entry"]
     if before["open_conflict"] == value.conflict_id:
         return {**state, "other_active": value.other_active}, []
-    after = entries.changed(before, value.by, value.ts, open_conflict=value.conflict_id)
+    # Who wrote it stays as it was: a mark is no word about the memory itself.
+    after = entries.changed(before, before["by"], value.ts, open_conflict=value.conflict_id)
     return {**state, "entry": after, "other_active": value.other_active}, [_memory(after)]
 
 
