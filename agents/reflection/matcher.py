@@ -2,6 +2,7 @@
 to negation: `I do not prefer Python` reinforces `prefers Python`."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 from zlib import crc32
 
@@ -41,13 +42,25 @@ def stem(word: str) -> str:
 
 def tokens(text: str) -> frozenset[str]:
     """Return the stems of the words of a text that count."""
-    words = {word.strip(_AROUND) for word in normalized(text).split(" ")}
-    return frozenset(stem(word) for word in words if len(word) >= _LEAST and word not in _STOP)
+    return frozenset(token for token in map(_token, normalized(text).split(" ")) if token is not None)
 
 
 def digests(text: str) -> frozenset[int]:
     """Return the stems of a text, each as 4 bytes: two of the words of an answer meet by chance once in a million."""
-    return frozenset(crc32(token.encode("utf-8", "surrogatepass")) for token in tokens(text))
+    return frozenset(digest for digest in map(_digest, set(normalized(text).split(" "))) if digest is not None)
+
+
+def _token(word: str) -> str | None:
+    """The stem of a word as it is written, in small letters; None where it does not count."""
+    bare = word.strip(_AROUND)
+    return stem(bare) if len(bare) >= _LEAST and bare not in _STOP else None
+
+
+@lru_cache(maxsize=1 << 14)
+def _digest(word: str) -> int | None:
+    """The 4 bytes of its stem. Remembered, since every answer is read once per subject and words come again."""
+    token = _token(word)
+    return None if token is None else crc32(token.encode("utf-8", "surrogatepass"))
 
 
 def stems(content: str, *, least_chars: int, most: int) -> Stems | None:
