@@ -71,8 +71,7 @@ def _read(topic: Topic, record: wire.SourceRecord, max_bytes: int) -> tuple[str,
     if record.value is None:
         if not key:
             raise Malformed("key", f"{topic.name}: a tombstone without a key")
-        # A primitive holds no slash, an identity may.
-        return (key.rpartition("/")[0] if topic.key == "identity/primitive" else key), key, None
+        return topic.identity_in(key), key, None
     decode(topic, record.value, max_bytes)
     value: dict[str, Any] = orjson.loads(record.value)
     identity = str(value["tool" if topic.key == "tool" else topic.identity_field])
