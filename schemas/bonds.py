@@ -9,19 +9,19 @@ from endocrine.schemas.vocabulary import BondEventType
 
 
 class Detection(Produced):
-    """An entrainment detection with its ULM vector."""
+    """An entrainment detection with its ULM vector. Of what it leaves out, the entry keeps its value."""
 
     identity: Identity
     phase: Annotated[str, Field(description="Phase of the bond, in the detector's words.")]
     risk_level: Annotated[
         str, Field(description="Risk of the bond, in the detector's words; it reaches no safety parameter.")
     ]
-    childhood_archetype: Annotated[str, Field(description="Archetype, in the detector's words.")]
-    egg_status: Annotated[str, Field(description="In the detector's words.")]
-    confidence: Annotated[Share, Field(description="The detector's confidence, 0 to 1.")]
-    signals: Annotated[list[Any], Field(description="What the detector saw, in its own form.")]
+    childhood_archetype: Annotated[str | None, Field(description="Archetype, in the detector's words.")] = None
+    egg_status: Annotated[str | None, Field(description="In the detector's words.")] = None
+    confidence: Annotated[Share | None, Field(description="The detector's confidence, 0 to 1.")] = None
+    signals: Annotated[list[Any] | None, Field(description="What the detector saw, in its own form.")] = None
     turn_count: Annotated[Count, Field(description="Turns that the detector has seen of the user.")]
-    ulm: Annotated[dict[str, float], Field(description="Node to activation.")]
+    ulm: Annotated[dict[str, Share], Field(description="Node to activation, 0 to 1.")]
     ts: Ts
 
 

@@ -18,7 +18,7 @@ observations: primitive value confidence window source evidence_ref? identity_re
 tool-calls: call_id audit_id identity tool arguments step ts
 tool-results: call_id audit_id identity tool status duration_ms args_summary output? ts
 feedback: identity target_action_id rating note? context_hash? tags? symbols? ts
-detections: identity phase risk_level childhood_archetype egg_status confidence signals turn_count ulm ts
+detections: identity phase risk_level childhood_archetype? egg_status? confidence? signals? turn_count ulm ts
 commands: kind identity by ts cap
 commands: kind identity by ts text
 commands: kind identity by ts

@@ -69,6 +69,8 @@ BAD = [
     ("card", "context_hash", "x" * 129, "context_hash"),
     ("detection", "ulm", [0.5], "ulm"),
     ("detection", "ulm.node", "high", "ulm.node"),
+    ("detection", "ulm.node", 1.0001, "ulm.node"),
+    ("detection", "ulm.node", -0.1, "ulm.node"),
     ("detection", "confidence", 2, "confidence"),
     ("detection", "turn_count", -1, "turn_count"),
     ("set cap", "cap", -1, "cap"),
