@@ -1,7 +1,7 @@
 """Readers of the read models, for the gateway and the console."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import orjson
 
@@ -11,6 +11,8 @@ from endocrine.schemas.bonds import Bond
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
+_SCANNED = 500
+"""Entries looked at together where only some are meant."""
 DEFAULT_EVENTS = 50
 """Bond events read where nothing else is asked for (rules 6)."""
 
@@ -26,6 +28,41 @@ async def bond_events(client: "Redis", user_id: str, limit: int = DEFAULT_EVENTS
     if limit < 1:
         raise ValueError(f"limit {limit}: expected 1 or more")
     return [orjson.loads(event) for event in await client.lrange(keys.bond_events(user_id), 0, limit - 1)]
+
+
+class Bonds(NamedTuple):
+    """Bond entries, the last updated first, and where the next page begins; None: there is none."""
+
+    entries: list[Bond]
+    next: tuple[int, bytes] | None
+
+
+async def bonds(
+    client: "Redis", limit: int, before: tuple[int, bytes] | None = None, *, phase: str | None, risk: str | None
+) -> Bonds:
+    """The bonds in this phase and of this risk level; None: whichever. Keys that are not ours are not among them."""
+    entries: list[Bond] = []
+    while True:
+        found = await page(client, keys.bonds_index(), _SCANNED if phase or risk else limit - len(entries), before)
+        stored: Any = await client.mget([keys.bond(user.decode()) for user in found.members]) if found.members else []
+        for user, content in zip(found.members, stored, strict=True):
+            one = None if content is None else Bond.model_validate_json(content)
+            if one is None or phase not in (None, one.phase) or risk not in (None, one.risk_level):
+                continue
+            entries.append(one)
+            if len(entries) == limit:
+                if user == found.members[-1]:
+                    return Bonds(entries, found.next)
+                score = await client.zscore(keys.bonds_index(), user)
+                return Bonds(entries, None if score is None else (int(score), user))
+        if found.next is None:
+            return Bonds(entries, None)
+        before = found.next
+
+
+async def foreign_keys(client: "Redis") -> int:
+    """How many keys of bonds the projection leaves alone, as it did not write them."""
+    return int(await cast(Any, client.scard(keys.foreign_keys())))
 
 
 async def attribution(client: "Redis", identity: str) -> dict[str, dict[str, Any]]:
