@@ -4,7 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from endocrine.schemas.base import AuditId, CallId, Count, Id, Identity, Produced, Ts
+from endocrine.schemas.base import AuditId, Bag, CallId, Count, Id, Identity, Produced, Ts
+from endocrine.schemas.bonds import TakenEvent
+
+MOST_PARTS = 100
+"""Parts of one import."""
 
 
 class Command(Produced):
@@ -27,6 +31,17 @@ class AddNote(Command):
 
     kind: Literal["add_note"]
     text: Annotated[str, Field(min_length=1, max_length=2000, description="The note; dated when it is added.")]
+
+
+class AdoptBond(Command):
+    """Take a bond entry of another ledger over, with its events: in parts, each with the entry."""
+
+    kind: Literal["adopt_bond"]
+    entry: Annotated[Bag, Field(description="The entry as it was stored; a partial or older form will do.")]
+    events: Annotated[list[TakenEvent], Field(max_length=200, description="Events of this part, oldest first.")]
+    part: Annotated[int, Field(ge=1, le=MOST_PARTS, description="Number of the part, from 1.")]
+    parts: Annotated[int, Field(ge=1, le=MOST_PARTS, description="How many there are; they come in order.")]
+    replace: Annotated[bool, Field(description="Take it though the ledger has an entry.")] = False
 
 
 class ReleaseLock(Command):
@@ -77,6 +92,6 @@ class Tick(Command):
 
 
 AnyCommand = Annotated[
-    SetCap | AddNote | ReleaseLock | Approve | Deny | ClearRisk | ApproveTurn | DenyTurn | Tick,
+    SetCap | AddNote | AdoptBond | ReleaseLock | Approve | Deny | ClearRisk | ApproveTurn | DenyTurn | Tick,
     Field(discriminator="kind"),
 ]

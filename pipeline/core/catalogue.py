@@ -222,7 +222,7 @@ _TOPICS = [
     ),
     Topic("attribution-changes", attribution.Change, "delete", "transitions and suspicions", "suspicion", ours=True),
     Topic("bonds", bonds.Bond, "compact", "bond entry per user", identity_field="user_id", coalesce=True),
-    Topic("bond-events", bonds.BondEvent, "delete", "a bond's life"),
+    Topic("bond-events", bonds.BondEvent, "delete", "a bond's life", "modulation", ours=True),
     Topic("audits", audits.Audit, "delete", "one bundle per turn", retention_ms=365 * DAY_MS, chained=True),
     Topic(
         "journal",

@@ -15,7 +15,7 @@ TOPICS = (
     "interactions", "modulations", "audits", "incidents", "tool-analytics",
 )  # fmt: skip
 """Topics that are projected, without prefix."""
-PROVED = ("modulations", "incidents")
+PROVED = ("modulations", "incidents", "bond-events")
 """Of these, the topics of which a record counts only with a valid seal, where the keys are known."""
 _EVENT_FIELDS = ("timestamp", "event_type", "detail", "data")
 """The form that dashboards know, rules 6; the identity is in the key."""

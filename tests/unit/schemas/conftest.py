@@ -127,6 +127,20 @@ GOOD: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "set cap": ("commands", {"kind": "set_cap", "identity": "ann", "by": "op", "ts": 1.0, "cap": 0}),
     "add note": ("commands", {"kind": "add_note", "identity": "ann", "by": "op", "ts": 1.0, "text": "n"}),
+    "adopt bond": (
+        "commands",
+        {
+            "kind": "adopt_bond",
+            "identity": "ann",
+            "by": "op",
+            "ts": 1.0,
+            "entry": {"phase": "bonded"},
+            "events": [{"timestamp": 1.0, "event_type": "ulm_spike", "detail": "d", "data": {}}],
+            "part": 1,
+            "parts": 1,
+            "replace": True,
+        },
+    ),
     "release lock": ("commands", {"kind": "release_lock", "identity": "ann", "by": "op", "ts": 1.0}),
     "approve": ("commands", {"kind": "approve", "identity": "ann", "by": "op", "ts": 1.0, "call_id": "c1"}),
     "deny": ("commands", {"kind": "deny", "identity": "ann", "by": "op", "ts": 1.0, "call_id": "c1"}),
@@ -258,6 +272,17 @@ GOOD: dict[str, tuple[str, dict[str, Any]]] = {
     "bond event": (
         "bond-events",
         {"identity": "ann", "timestamp": 1.0, "event_type": "ulm_spike", "detail": "d", "data": {"old": 0, "new": 1}},
+    ),
+    "import event": (
+        "bond-events",
+        {
+            "identity": "ann",
+            "timestamp": 1.0,
+            "event_type": "admin_action",
+            "detail": "d",
+            "data": {},
+            "imported": {"command": "c", "outcome": "taken", "cap": 40, "count": 3, "reset_at": 0.5},
+        },
     ),
     "policy": ("policies", {"digest": D, "policy": {}, "previous": None, "by": "op", "ts": 1.0}),
     "model request": (

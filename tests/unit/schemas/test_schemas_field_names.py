@@ -21,6 +21,7 @@ feedback: identity target_action_id rating note? context_hash? tags? symbols? ts
 detections: identity phase risk_level childhood_archetype? egg_status? confidence? signals? turn_count ulm ts
 commands: kind identity by ts cap
 commands: kind identity by ts text
+commands: kind identity by ts entry events part parts replace?
 commands: kind identity by ts
 commands: kind identity by ts call_id
 commands: kind identity by ts call_id
@@ -55,6 +56,7 @@ effect-starts: effect_id connector identity by ts
 """
 """Topics that ours have beyond the published ones."""
 ADDED = {
+    "bond-events": ["imported"],
     "style-tables": ["unknown_actions"],
     "attribution-states": ["capped"],
     "journal": ["refused", "forged"],
