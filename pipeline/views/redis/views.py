@@ -1,10 +1,12 @@
 """Readers of the read models, for the gateway and the console."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import orjson
 
+from endocrine.agents.bonds.entry import read_entry
 from endocrine.pipeline.views.redis import keys
 from endocrine.schemas.bonds import Bond
 
@@ -18,16 +20,26 @@ DEFAULT_EVENTS = 50
 
 
 async def bond(client: "Redis", user_id: str) -> Bond | None:
-    """The bond entry; fields that an older or partial form lacks have their defaults. None: there is none."""
-    stored = await client.get(keys.bond(user_id))
-    return None if stored is None else Bond.model_validate_json(stored)
+    """The bond entry; fields that an older or partial form lacks have their defaults. None: none can be read."""
+    return _entry(user_id, await client.get(keys.bond(user_id)))
+
+
+def _entry(user_id: str, stored: bytes | str | None) -> Bond | None:
+    try:  # another program may have written it
+        return Bond.model_validate(read_entry({**orjson.loads(stored or b"null"), "user_id": user_id}))
+    except (ValueError, TypeError):
+        return None
 
 
 async def bond_events(client: "Redis", user_id: str, limit: int = DEFAULT_EVENTS) -> list[dict[str, Any]]:
     """The last `limit` (>= 1) events, newest first."""
     if limit < 1:
         raise ValueError(f"limit {limit}: expected 1 or more")
-    return [orjson.loads(event) for event in await client.lrange(keys.bond_events(user_id), 0, limit - 1)]
+    found = []
+    for event in await client.lrange(keys.bond_events(user_id), 0, limit - 1):
+        with suppress(orjson.JSONDecodeError):  # another program may have written it
+            found.append(orjson.loads(event))
+    return found
 
 
 class Bonds(NamedTuple):
@@ -46,7 +58,7 @@ async def bonds(
         found = await page(client, keys.bonds_index(), _SCANNED if phase or risk else limit - len(entries), before)
         stored: Any = await client.mget([keys.bond(user.decode()) for user in found.members]) if found.members else []
         for user, content in zip(found.members, stored, strict=True):
-            one = None if content is None else Bond.model_validate_json(content)
+            one = _entry(user.decode(), content)
             if one is None or phase not in (None, one.phase) or risk not in (None, one.risk_level):
                 continue
             entries.append(one)

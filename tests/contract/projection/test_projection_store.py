@@ -168,6 +168,20 @@ async def test_taking_over_lets_the_topics_write_entry_and_events_once(server, r
         assert await store.positions(["bonds/0"]) == [3]
 
 
+@pytest.mark.parametrize("stored", [b"{", b"[]", b'"text"', b'{"daily_msg_cap":"many"}'])
+async def test_what_another_program_wrote_and_nobody_can_read_is_no_bond(server, redis_settings, stored):
+    await server.client.set("abl:ann", stored)
+    await server.client.rpush("abl:events:ann", "{", '{"timestamp":1}')
+    assert await views.bond(server.client, "ann") is None
+    assert await views.bond_events(server.client, "ann") == [{"timestamp": 1}]
+
+
+async def test_a_partial_form_of_another_program_is_read_with_defaults(server, redis_settings):
+    await server.client.set("abl:ann", b'{"phase":"bonded","last_updated":5,"mood":"odd"}')
+    read = await views.bond(server.client, "ann")
+    assert (read.user_id, read.phase, read.last_updated, read.risk_level) == ("ann", "bonded", 5.0, "low")
+
+
 async def test_bonds_are_listed_by_their_last_change_in_pages_and_filtered(server, redis_settings):
     users = [f"u{number}" for number in range(9)]
     await apply(redis_settings, *(entry(number, user, at=1000.25 + number) for number, user in enumerate(users)))
