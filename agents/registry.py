@@ -10,6 +10,7 @@ from endocrine.agents.feedback.agent import AGENT as FEEDBACK
 from endocrine.agents.gating.agent import AGENT as GATING
 from endocrine.agents.modulation.agent import AGENT as MODULATION
 from endocrine.agents.suspicion.agent import AGENT as SUSPICION
+from endocrine.agents.trust.agent import AGENT as TRUST
 
 AGENTS: tuple[Agent, ...] = (
     MODULATION,
@@ -21,4 +22,5 @@ AGENTS: tuple[Agent, ...] = (
     ANALYTICS,
     CONVERSATION,
     AUDIT,
+    TRUST,
 )

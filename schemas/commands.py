@@ -6,6 +6,7 @@ from pydantic import Field
 
 from endocrine.schemas.base import AuditId, Bag, CallId, Count, Id, Identity, Produced, Ts
 from endocrine.schemas.bonds import TakenEvent
+from endocrine.schemas.trusted_state import Category, Confidence, StateKey, StateSource, StateValue
 
 MOST_PARTS = 100
 """Parts of one import."""
@@ -91,7 +92,38 @@ class Tick(Command):
     kind: Literal["tick"]
 
 
+class StateSet(Command):
+    """State something about a subject: an entry of trusted state, or a new version of it."""
+
+    kind: Literal["state_set"]
+    category: Category
+    key: StateKey
+    value: StateValue
+    source: StateSource = ""
+    confidence: Confidence = 1.0
+
+
+class StateInvalidate(Command):
+    """End an entry of trusted state: it stays, superseded."""
+
+    kind: Literal["state_invalidate"]
+    category: Category
+    key: StateKey
+    reason: Annotated[str | None, Field(max_length=1000, description="Why.")] = None
+
+
 AnyCommand = Annotated[
-    SetCap | AddNote | AdoptBond | ReleaseLock | Approve | Deny | ClearRisk | ApproveTurn | DenyTurn | Tick,
+    SetCap
+    | AddNote
+    | AdoptBond
+    | ReleaseLock
+    | Approve
+    | Deny
+    | ClearRisk
+    | ApproveTurn
+    | DenyTurn
+    | Tick
+    | StateSet
+    | StateInvalidate,
     Field(discriminator="kind"),
 ]

@@ -28,6 +28,7 @@ from endocrine.agents.policy.sections import (
     TimeRules,
     Tools,
 )
+from endocrine.agents.trust.rules import TrustedStateRules
 
 
 class Document(Section):
@@ -57,6 +58,7 @@ class Document(Section):
     moderation: Annotated[ModerationRules, Field(description="Local moderation: rules and thresholds.")]
     models: Annotated[ModelRules, Field(description="What each model takes.")]
     analytics: Annotated[AnalyticsRules, Field(description="Figures per tool.")]
+    trusted_state: Annotated[TrustedStateRules, Field(description="What operators may state of a subject.")]
     primitives: Annotated[Primitives, Field(description="Kind of each known primitive.")]
 
 

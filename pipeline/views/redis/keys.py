@@ -31,6 +31,11 @@ def attribution(identity: str) -> str:
     return f"endocrine:attribution:{identity}"
 
 
+def trusted(subject: str) -> str:
+    """Hash: `category/key` -> the JSON entry of trusted state."""
+    return f"endocrine:trusted:{subject}"
+
+
 def style(identity: str) -> str:
     """String: the JSON style table."""
     return f"endocrine:style:{identity}"

@@ -89,6 +89,14 @@ async def style(client: "Redis", identity: str) -> dict[str, Any] | None:
     return None if stored is None else orjson.loads(stored)
 
 
+async def trusted(client: "Redis", subject: str, *, superseded: bool = False) -> list[dict[str, Any]]:
+    """Trusted state of a subject, sorted by category and key. superseded: what is not in force any more, too."""
+    stored: Any = await client.hgetall(keys.trusted(subject))
+    entries = [orjson.loads(content) for content in stored.values()]
+    found = [entry for entry in entries if superseded or entry["status"] == "active"]
+    return sorted(found, key=lambda entry: (entry["category"], entry["key"]))
+
+
 class Page(NamedTuple):
     """Members of a sorted set, newest first, and where the next page begins; None: there is none."""
 
