@@ -14,6 +14,7 @@ from endocrine.agents.memory.agent import AGENT as MEMORY
 from endocrine.agents.modulation.agent import AGENT as MODULATION
 from endocrine.agents.reflection.agent import AGENT as REFLECTION
 from endocrine.agents.suspicion.agent import AGENT as SUSPICION
+from endocrine.agents.trust.agent import AGENT as TRUST
 
 AGENTS: tuple[Agent, ...] = (
     MODULATION,
@@ -25,6 +26,7 @@ AGENTS: tuple[Agent, ...] = (
     ANALYTICS,
     CONVERSATION,
     AUDIT,
+    TRUST,
     CAPTURE,
     REFLECTION,
     MEMORY,

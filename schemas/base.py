@@ -14,7 +14,7 @@ Identity = Annotated[
 Subject = Annotated[
     str,
     StringConstraints(min_length=1, max_length=256),
-    Field(description="A canonical identity, or `project:` and a canonical project id; the record's key."),
+    Field(description="Whom or what it is about: a canonical identity, or `project:` and the id of a project."),
 ]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=256), Field(description="An id; 1 to 256 characters.")]
 Ts = Annotated[

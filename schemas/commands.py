@@ -4,8 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from endocrine.schemas.base import AuditId, CallId, Count, Id, Identity, Produced, Share, Ts
+from endocrine.schemas.base import AuditId, Bag, CallId, Count, Id, Identity, Produced, Share, Ts
+from endocrine.schemas.bonds import TakenEvent
 from endocrine.schemas.memory import ConflictId, Content, MemoryId, Remark, Slot, Type
+from endocrine.schemas.trusted_state import Category, Confidence, StateKey, StateSource, StateValue
+
+MOST_PARTS = 100
+"""Parts of one import."""
 
 
 class Command(Produced):
@@ -28,6 +33,17 @@ class AddNote(Command):
 
     kind: Literal["add_note"]
     text: Annotated[str, Field(min_length=1, max_length=2000, description="The note; dated when it is added.")]
+
+
+class AdoptBond(Command):
+    """Take a bond entry of another ledger over, with its events: in parts, each with the entry."""
+
+    kind: Literal["adopt_bond"]
+    entry: Annotated[Bag, Field(description="The entry as it was stored; a partial or older form will do.")]
+    events: Annotated[list[TakenEvent], Field(max_length=200, description="Events of this part, oldest first.")]
+    part: Annotated[int, Field(ge=1, le=MOST_PARTS, description="Number of the part, from 1.")]
+    parts: Annotated[int, Field(ge=1, le=MOST_PARTS, description="How many there are; they come in order.")]
+    replace: Annotated[bool, Field(description="Take it though the ledger has an entry.")] = False
 
 
 class ReleaseLock(Command):
@@ -75,6 +91,26 @@ class Tick(Command):
     """Event time passed: whatever of the identity waits for a deadline at or before `ts` meets it."""
 
     kind: Literal["tick"]
+
+
+class StateSet(Command):
+    """State something about a subject: an entry of trusted state, or a new version of it."""
+
+    kind: Literal["state_set"]
+    category: Category
+    key: StateKey
+    value: StateValue
+    source: StateSource = ""
+    confidence: Confidence = 1.0
+
+
+class StateInvalidate(Command):
+    """End an entry of trusted state: it stays, superseded."""
+
+    kind: Literal["state_invalidate"]
+    category: Category
+    key: StateKey
+    reason: Annotated[str | None, Field(max_length=1000, description="Why.")] = None
 
 
 class MemoryCreate(Command):
@@ -171,6 +207,7 @@ class ConflictResolve(Command):
 AnyCommand = Annotated[
     SetCap
     | AddNote
+    | AdoptBond
     | ReleaseLock
     | Approve
     | Deny
@@ -178,6 +215,8 @@ AnyCommand = Annotated[
     | ApproveTurn
     | DenyTurn
     | Tick
+    | StateSet
+    | StateInvalidate
     | MemoryCreate
     | MemoryUpdate
     | MemoryPromote

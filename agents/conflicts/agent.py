@@ -1,12 +1,13 @@
 """The conflicts agent: values of one slot that disagree (memory, section 6).
 
-It follows `memory-events` and tools' `facts`; each is a value for a slot. Where two values disagree it says so, in
+It follows `memory-events`, `state-events` and tools' `facts`; each is a value for a slot, and the slot of trusted state
+is its key. Where two values disagree it says so, in
 `conflicts` for views and in `conflict-marks` for the memories in it; it blocks no write and merges nothing. A person
 ends a conflict; orders then go to the memory agent. What has no slot is never compared.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from endocrine.agents._shared.memories import memory_id, value_digest
 from endocrine.agents._shared.subjects import finer
@@ -17,6 +18,7 @@ from endocrine.agents.contract import Output, State, Trigger, output_id
 from endocrine.schemas.commands import ConflictResolve
 from endocrine.schemas.conflicts import Fact
 from endocrine.schemas.memory import MemoryEvent
+from endocrine.schemas.trusted_state import StateEvent
 
 if TYPE_CHECKING:
     from endocrine.agents.policy.compiled import Policy
@@ -30,27 +32,28 @@ class Conflicts:
     """State key: the subject and the slot. State: `SlotState`."""
 
     name: str = "conflicts"
-    sources: tuple[str, ...] = ("memory-events", "facts", "commands")
+    sources: tuple[str, ...] = ("memory-events", "state-events", "facts", "commands")
     targets: tuple[str, ...] = ("conflicts", "conflict-events", "conflict-marks", "memory-orders")
 
     def key(self, trigger: Trigger) -> str:
         """Finer than the subject. What has no slot lies under a key that never has a state."""
-        value = trigger.value
-        own = trigger.topic != "commands" or isinstance(value, ConflictResolve)
-        return finer(trigger.identity, (value.slot or "") if own else "")
+        return finer(trigger.identity, _slot(trigger.value) or "")
 
     def process(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
         """Never raises Reject."""
         value, rules = trigger.value, policy.document.memory.conflicts
-        if not isinstance(value, ConflictResolve | Fact | MemoryEvent) or value.slot is None:
+        slot = _slot(value)
+        if slot is None:
             return state, []
         known: SlotState = EMPTY if state is None else state
         by = value.exporter if isinstance(value, Fact) else value.by
-        cause = Cause(trigger.identity, value.slot, trigger.id, by, value.ts)
+        cause = Cause(trigger.identity, slot, trigger.id, by, value.ts)
         if isinstance(value, ConflictResolve):
             after, outputs = resolve(known, value, cause, rules)
         elif isinstance(value, Fact):
             after, outputs = _fact(known, trigger, cause, policy)
+        elif isinstance(value, StateEvent):
+            after, outputs = _trusted(known, value, cause, policy)
         elif value.kind not in _IDLE:
             after, outputs = _memory(known, value, cause, policy)
         else:
@@ -59,6 +62,24 @@ class Conflicts:
 
 
 AGENT = Conflicts()
+
+
+def _slot(value: Any) -> str | None:
+    """The slot that a record is about; None for one that has none, or is not this agent's."""
+    if isinstance(value, StateEvent):
+        return value.key
+    return value.slot if isinstance(value, ConflictResolve | Fact | MemoryEvent) else None
+
+
+def _trusted(state: SlotState, event: StateEvent, cause: Cause, policy: "Policy") -> tuple[SlotState, list[Output]]:
+    """Operators stated the slot's value, or took that back. Nothing here ever writes it."""
+    name = f"state:{event.category}/{event.key}"
+    if event.kind in ("set", "updated") and event.new is not None:
+        member = Member("state", event.new, "active", event.ts)
+        return judge(with_member(state, name, member, policy.document.memory.conflicts), cause)
+    if event.kind == "invalidated" and name in state["members"]:
+        return judge(without_member(state, name), cause)
+    return state, []
 
 
 def _memory(state: SlotState, event: MemoryEvent, cause: Cause, policy: "Policy") -> tuple[SlotState, list[Output]]:

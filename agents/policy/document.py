@@ -29,6 +29,7 @@ from endocrine.agents.policy.sections import (
     TimeRules,
     Tools,
 )
+from endocrine.agents.trust.rules import TrustedStateRules
 
 
 class Document(Section):
@@ -58,6 +59,7 @@ class Document(Section):
     moderation: Annotated[ModerationRules, Field(description="Local moderation: rules and thresholds.")]
     models: Annotated[ModelRules, Field(description="What each model takes.")]
     analytics: Annotated[AnalyticsRules, Field(description="Figures per tool.")]
+    trusted_state: Annotated[TrustedStateRules, Field(description="What operators may state of a subject.")]
     primitives: Annotated[Primitives, Field(description="Kind of each known primitive.")]
     capture: Annotated[CapturedTurnRules, Field(description="Which closed turns memory reads.")]
     memory: Annotated[MemoryRules, Field(description="What is remembered, extracted, reinforced and compared.")]

@@ -37,6 +37,7 @@ COMMANDS = (
     "explain",
     "explain_signals",
     "incidents",
+    "bonds",
     "lag",
     "dlq",
     "export",

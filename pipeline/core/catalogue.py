@@ -30,6 +30,7 @@ from endocrine.schemas import (
     proofs,
     signals,
     tools,
+    trusted_state,
 )
 
 DAY_MS = 86_400_000
@@ -224,7 +225,28 @@ _TOPICS = [
     ),
     Topic("attribution-changes", attribution.Change, "delete", "transitions and suspicions", "suspicion", ours=True),
     Topic("bonds", bonds.Bond, "compact", "bond entry per user", identity_field="user_id", coalesce=True),
-    Topic("bond-events", bonds.BondEvent, "delete", "a bond's life"),
+    Topic("bond-events", bonds.BondEvent, "delete", "a bond's life", "modulation", ours=True),
+    Topic(
+        "trusted-states",
+        trusted_state.TrustedState,
+        "compact",
+        "what operators state about a project or an identity",
+        key="subject/category/key",
+        coalesce=True,
+        identity_field="subject",
+        takes_subjects=True,
+        ours=True,
+    ),
+    Topic(
+        "state-events",
+        trusted_state.StateEvent,
+        "delete",
+        "what commands did to trusted state",
+        "conflicts",
+        identity_field="subject",
+        takes_subjects=True,
+        ours=True,
+    ),
     Topic(
         "captured",
         memory.Captured,

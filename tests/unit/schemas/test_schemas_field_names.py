@@ -18,9 +18,12 @@ observations: primitive value confidence window source evidence_ref? identity_re
 tool-calls: call_id audit_id identity tool arguments step ts
 tool-results: call_id audit_id identity tool status duration_ms args_summary output? ts
 feedback: identity target_action_id rating note? context_hash? tags? symbols? ts
-detections: identity phase risk_level childhood_archetype egg_status confidence signals turn_count ulm ts
+detections: identity phase risk_level childhood_archetype? egg_status? confidence? signals? turn_count ulm ts
 commands: kind identity by ts cap
 commands: kind identity by ts text
+commands: kind identity by ts category key value source? confidence?
+commands: kind identity by ts category key reason?
+commands: kind identity by ts entry events part parts replace?
 commands: kind identity by ts
 commands: kind identity by ts call_id
 commands: kind identity by ts call_id
@@ -48,6 +51,8 @@ attribution-changes: kind identity primitives confidence ts
 bonds: user_id phase? prev_phase? archetype? phase_entered_at? turn_count? peak_nodes? risk_level? daily_msg_cap? \
 daily_msg_count? daily_msg_reset_at? egg_status? notes? last_updated?
 bond-events: identity timestamp event_type detail data
+trusted-states: subject category key value source confidence status entry_id version created_ts by ts
+state-events: kind subject category key old new reason entry_id version by ts
 policies: digest policy previous by ts
 model-requests: request_id audit_id identity step model messages tools parameters dropped deadline_ms ts
 model-chunks: request_id audit_id identity seq text ts
@@ -79,6 +84,7 @@ facts: exporter exporter_version exported_at subject slot value source_artifact 
 """
 """Topics that ours have beyond the published ones."""
 ADDED = {
+    "bond-events": ["imported"],
     "style-tables": ["unknown_actions"],
     "attribution-states": ["capped"],
     "journal": ["refused", "forged"],
