@@ -96,6 +96,15 @@ class MemoryHistory(History):
         value = {"exporter": self.rng.choice(["cad", "plm"]), "slot": slot, "value": self.rng.choice(VALUES)}
         return self._line("facts", {"subject": subject, **value, **told})
 
+    def state(self) -> Line:
+        subject, key = self.rng.choice(SUBJECTS), self.rng.choice(["pad_material", "finish"])
+        named = {"category": self.rng.choice(["requirement", "decision"]), "key": key}
+        self._dispute(subject, key, f"trust/in-{self.count}/0")
+        self.slotted.append(((subject, key), f"state:{named['category']}/{key}"))
+        if self.rng.random() < 0.4:
+            return self._command(subject, "state_invalidate", **named)
+        return self._command(subject, "state_set", **named, value=self.rng.choice(VALUES))
+
     def good(self) -> Line:
         makers = [
             *3 * [self.opened],
@@ -106,6 +115,7 @@ class MemoryHistory(History):
             self.reinforce,
             *3 * [self.resolve],
             *2 * [self.fact],
+            *2 * [self.state],
         ]
         return self.rng.choice(makers)()
 

@@ -11,6 +11,7 @@ from endocrine.agents.conflicts.agent import AGENT as CONFLICTS
 from endocrine.agents.memory.agent import AGENT as MEMORY
 from endocrine.agents.policy.compiled import Policy, compile_policy
 from endocrine.agents.reflection.agent import AGENT as REFLECTION
+from endocrine.agents.trust.agent import AGENT as TRUST
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.simulation import Simulation
 from endocrine.pipeline.core.sizes import Sizes
@@ -39,7 +40,7 @@ class Minds:
 
     def __init__(self, policy: Policy) -> None:
         self.simulation = Simulation(
-            (CAPTURE, REFLECTION, MEMORY, CONFLICTS), policy, version="0", sizes=Sizes(), partitions=4
+            (CAPTURE, REFLECTION, MEMORY, CONFLICTS, TRUST), policy, version="0", sizes=Sizes(), partitions=4
         )
         self.fed = 0
         self.ts = 1_000.0

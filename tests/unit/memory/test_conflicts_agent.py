@@ -289,6 +289,76 @@ def test_a_fact_about_a_slot_that_nobody_wrote_to_is_a_candidate_without_a_confl
     assert minds.conflicts == {}
 
 
+def state(minds, value, category="requirement"):
+    return minds.command("state_set", "project:p05", category=category, key="pad", value=value)
+
+
+def test_trusted_state_and_a_memory_that_differ_are_a_conflict_in_which_the_state_comes_first(minds, pad):
+    first = pad("PEEK")
+    state(minds, "steel")
+    conflict = minds.conflicts[SLOT]
+    assert [(one["layer"], one["id"]) for one in conflict["members"]] == [
+        ("state", "state:requirement/pad"),
+        ("memory", first),
+    ]
+    assert conflict["preferred"] == "state:requirement/pad"
+    assert minds.memories[first]["open_conflict"] == conflict["conflict_id"]
+    assert minds.status(first) == "active"
+
+
+def test_trusted_state_that_agrees_or_is_taken_back_is_no_conflict(minds, pad):
+    pad("PEEK")
+    state(minds, " Peek ")
+    assert minds.conflicts == {}
+    state(minds, "steel")
+    assert is_open(minds)
+    minds.command("state_invalidate", "project:p05", category="requirement", key="pad")
+    assert minds.conflicts[SLOT]["action"] == "vanished"
+    minds.command("state_invalidate", "project:p05", category="requirement", key="pad")
+    state(minds, "steel", category="nothing_of_the_kind")
+    assert minds.conflicts[SLOT]["action"] == "vanished"
+
+
+def test_a_candidate_against_trusted_state_is_not_promoted(minds, pad):
+    state(minds, "steel")
+    second = pad("PEEK", status="candidate")
+    assert minds.refusal(promote(minds, second)) == "open_conflict"
+
+
+def test_a_memory_does_not_win_over_trusted_state(minds, pad):
+    first = pad("PEEK")
+    state(minds, "steel")
+    assert minds.refusal(resolve(minds, "supersede_others", first), "conflict-events") == "state_wins"
+    assert is_open(minds)
+
+
+def test_a_memory_that_agrees_with_trusted_state_may_win_over_another(minds, pad):
+    first, second = pad("steel"), pad("PEEK")
+    state(minds, "steel")
+    resolve(minds, "supersede_others", first)
+    assert [minds.status(one) for one in (first, second)] == ["active", "superseded"]
+    assert minds.conflicts[SLOT]["status"] == "resolved"
+
+
+def test_trusted_state_wins_over_memories_and_takes_no_ones_place(minds, pad):
+    first, second = pad("PEEK"), pad("oak", status="candidate")
+    state(minds, "steel")
+    found = resolve(minds, "supersede_others", "state:requirement/pad")
+    assert [minds.status(one) for one in (first, second)] == ["superseded", "invalid"]
+    assert minds.memories[first]["superseded_by"] is None
+    assert not {"trusted-states", "state-events"} & set(found)
+
+
+def test_two_statements_of_one_slot_are_ended_by_their_operators_alone(minds):
+    state(minds, "steel")
+    state(minds, "PEEK", category="decision")
+    assert is_open(minds)
+    named = "state:decision/pad"
+    assert minds.refusal(resolve(minds, "supersede_others", named), "conflict-events") == "state_wins"
+    minds.command("state_invalidate", "project:p05", category="requirement", key="pad")
+    assert minds.conflicts[SLOT]["action"] == "vanished"
+
+
 def test_a_slot_with_too_many_members_says_so(minds_with):
     minds = minds_with(memory={"conflicts.members": 3})
     made = [

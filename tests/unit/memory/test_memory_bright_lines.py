@@ -57,6 +57,11 @@ def test_candidates_reach_the_memory_agent_and_nobody_else():
     assert [agent.name for agent in AGENTS if "candidates" in agent.sources] == ["memory"]
 
 
+def test_conflicts_follow_trusted_state_and_never_write_it():
+    assert [agent.name for agent in AGENTS if "state-events" in agent.sources] == ["conflicts"]
+    assert {agent.name for agent in AGENTS if {"trusted-states", "state-events"} & set(agent.targets)} == {"trust"}
+
+
 @pytest.mark.parametrize("topic", ["memories", "conflicts", "conflict-events"])
 def test_what_is_for_views_is_read_by_no_agent(topic):
     assert [agent.name for agent in AGENTS if topic in agent.sources] == []
