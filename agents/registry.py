@@ -4,12 +4,17 @@ from endocrine.agents.analytics.agent import AGENT as ANALYTICS
 from endocrine.agents.attribution.agent import AGENT as ATTRIBUTION
 from endocrine.agents.audit.agent import AGENT as AUDIT
 from endocrine.agents.bonds.agent import AGENT as BONDS
+from endocrine.agents.capture.agent import AGENT as CAPTURE
+from endocrine.agents.conflicts.agent import AGENT as CONFLICTS
 from endocrine.agents.contract import Agent
 from endocrine.agents.conversation.agent import AGENT as CONVERSATION
 from endocrine.agents.feedback.agent import AGENT as FEEDBACK
 from endocrine.agents.gating.agent import AGENT as GATING
+from endocrine.agents.memory.agent import AGENT as MEMORY
 from endocrine.agents.modulation.agent import AGENT as MODULATION
+from endocrine.agents.reflection.agent import AGENT as REFLECTION
 from endocrine.agents.suspicion.agent import AGENT as SUSPICION
+from endocrine.agents.trust.agent import AGENT as TRUST
 
 AGENTS: tuple[Agent, ...] = (
     MODULATION,
@@ -21,4 +26,9 @@ AGENTS: tuple[Agent, ...] = (
     ANALYTICS,
     CONVERSATION,
     AUDIT,
+    TRUST,
+    CAPTURE,
+    REFLECTION,
+    MEMORY,
+    CONFLICTS,
 )

@@ -11,6 +11,11 @@ Identity = Annotated[
         description="Canonical identity: the user or actor the event is about; the record's key. 1 to 256 characters."
     ),
 ]
+Subject = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=256),
+    Field(description="Whom or what it is about: a canonical identity, or `project:` and the id of a project."),
+]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=256), Field(description="An id; 1 to 256 characters.")]
 Ts = Annotated[
     float,

@@ -4,24 +4,24 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from endocrine.schemas.base import Bag, Count, Identity, Produced, Record, Share, Ts
-from endocrine.schemas.vocabulary import BondEventType
+from endocrine.schemas.base import Bag, Count, Id, Identity, Produced, Record, Share, Ts
+from endocrine.schemas.vocabulary import BondEventType, ImportOutcome
 
 
 class Detection(Produced):
-    """An entrainment detection with its ULM vector."""
+    """An entrainment detection with its ULM vector. Of what it leaves out, the entry keeps its value."""
 
     identity: Identity
     phase: Annotated[str, Field(description="Phase of the bond, in the detector's words.")]
     risk_level: Annotated[
         str, Field(description="Risk of the bond, in the detector's words; it reaches no safety parameter.")
     ]
-    childhood_archetype: Annotated[str, Field(description="Archetype, in the detector's words.")]
-    egg_status: Annotated[str, Field(description="In the detector's words.")]
-    confidence: Annotated[Share, Field(description="The detector's confidence, 0 to 1.")]
-    signals: Annotated[list[Any], Field(description="What the detector saw, in its own form.")]
+    childhood_archetype: Annotated[str | None, Field(description="Archetype, in the detector's words.")] = None
+    egg_status: Annotated[str | None, Field(description="In the detector's words.")] = None
+    confidence: Annotated[Share | None, Field(description="The detector's confidence, 0 to 1.")] = None
+    signals: Annotated[list[Any] | None, Field(description="What the detector saw, in its own form.")] = None
     turn_count: Annotated[Count, Field(description="Turns that the detector has seen of the user.")]
-    ulm: Annotated[dict[str, float], Field(description="Node to activation.")]
+    ulm: Annotated[dict[str, Share], Field(description="Node to activation, 0 to 1.")]
     ts: Ts
 
 
@@ -50,6 +50,30 @@ class Bond(Record):
     )
 
 
+class TakenEvent(Record):
+    """An event as dashboards know it: without the identity, which is in its key."""
+
+    timestamp: Ts
+    event_type: Annotated[BondEventType, Field(description="What happened.")]
+    detail: Annotated[str, Field(description="One line for a person.")]
+    data: Annotated[Bag, Field(description="Of a change: `{old, new}`; of a spike: the node and its activations.")]
+
+
+class Imported(Record):
+    """What an import of a bond led to."""
+
+    command: Annotated[Id, Field(description="Id of the `adopt_bond` command that it ended with.")]
+    outcome: Annotated[
+        ImportOutcome,
+        Field(description="`taken`; or why nothing was: an entry exists, it cannot be read, parts came out of order."),
+    ]
+    cap: Annotated[Count | None, Field(description="Of what was taken: messages per day; 0 means unlimited.")] = None
+    count: Annotated[Count | None, Field(description="Messages accepted since the last reset.")] = None
+    reset_at: Annotated[float | None, Field(description="When the count was last reset; seconds since 1970 UTC.")] = (
+        None
+    )
+
+
 class BondEvent(Record):
     """One event in a bond's life."""
 
@@ -58,3 +82,4 @@ class BondEvent(Record):
     event_type: Annotated[BondEventType, Field(description="What happened.")]
     detail: Annotated[str, Field(description="One line for a person.")]
     data: Annotated[Bag, Field(description="Of a change: `{old, new}`; of a spike: the node and its activations.")]
+    imported: Annotated[Imported | None, Field(description="Of the end of an import; left out of all others.")] = None

@@ -4,7 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from endocrine.schemas.base import AuditId, CallId, Count, Id, Identity, Produced, Ts
+from endocrine.schemas.base import AuditId, Bag, CallId, Count, Id, Identity, Produced, Share, Ts
+from endocrine.schemas.bonds import TakenEvent
+from endocrine.schemas.memory import ConflictId, Content, MemoryId, Remark, Slot, Type
+from endocrine.schemas.trusted_state import Category, Confidence, StateKey, StateSource, StateValue
+
+MOST_PARTS = 100
+"""Parts of one import."""
 
 
 class Command(Produced):
@@ -27,6 +33,17 @@ class AddNote(Command):
 
     kind: Literal["add_note"]
     text: Annotated[str, Field(min_length=1, max_length=2000, description="The note; dated when it is added.")]
+
+
+class AdoptBond(Command):
+    """Take a bond entry of another ledger over, with its events: in parts, each with the entry."""
+
+    kind: Literal["adopt_bond"]
+    entry: Annotated[Bag, Field(description="The entry as it was stored; a partial or older form will do.")]
+    events: Annotated[list[TakenEvent], Field(max_length=200, description="Events of this part, oldest first.")]
+    part: Annotated[int, Field(ge=1, le=MOST_PARTS, description="Number of the part, from 1.")]
+    parts: Annotated[int, Field(ge=1, le=MOST_PARTS, description="How many there are; they come in order.")]
+    replace: Annotated[bool, Field(description="Take it though the ledger has an entry.")] = False
 
 
 class ReleaseLock(Command):
@@ -76,7 +93,138 @@ class Tick(Command):
     kind: Literal["tick"]
 
 
+class StateSet(Command):
+    """State something about a subject: an entry of trusted state, or a new version of it."""
+
+    kind: Literal["state_set"]
+    category: Category
+    key: StateKey
+    value: StateValue
+    source: StateSource = ""
+    confidence: Confidence = 1.0
+
+
+class StateInvalidate(Command):
+    """End an entry of trusted state: it stays, superseded."""
+
+    kind: Literal["state_invalidate"]
+    category: Category
+    key: StateKey
+    reason: Annotated[str | None, Field(max_length=1000, description="Why.")] = None
+
+
+class MemoryCreate(Command):
+    """Write a memory of a subject."""
+
+    kind: Literal["memory_create"]
+    type: Type
+    content: Content
+    slot: Slot | None = None
+    status: Annotated[Literal["active", "candidate"], Field(description="active where left out.")] = "active"
+    confidence: Annotated[Share | None, Field(description="`memory.operator_confidence` where left out.")] = None
+
+
+class OfMemory(Command):
+    """What a command about one memory says."""
+
+    memory_id: MemoryId
+    reason: Remark | None = None
+
+
+class MemoryUpdate(OfMemory):
+    """Change the content or the confidence of a memory that is a candidate or active."""
+
+    kind: Literal["memory_update"]
+    content: Content | None = None
+    confidence: Annotated[Share | None, Field(description="Its new confidence.")] = None
+
+
+class MemoryPromote(OfMemory):
+    """Make a candidate active."""
+
+    kind: Literal["memory_promote"]
+
+
+class MemoryReject(OfMemory):
+    """Make a candidate invalid: what it says is not extracted again."""
+
+    kind: Literal["memory_reject"]
+
+
+class MemoryInvalidate(OfMemory):
+    """Make an active memory invalid."""
+
+    kind: Literal["memory_invalidate"]
+
+
+class MemorySupersede(OfMemory):
+    """Take an active memory out of force, because another says it better."""
+
+    kind: Literal["memory_supersede"]
+    superseded_by: MemoryId | None = None
+
+
+class OfAnswer(Command):
+    """What a command about the answer of a turn says."""
+
+    audit_id: AuditId
+    text: Annotated[str, Field(min_length=1, description="The answer.")]
+
+
+class MemoryExtract(OfAnswer):
+    """Extract candidates from an answer."""
+
+    kind: Literal["memory_extract"]
+    project: Annotated[
+        Id | None,
+        Field(description="Project of the turn: then personal types are its identity's, all others the project's."),
+    ] = None
+    turn_identity: Annotated[
+        Identity | None, Field(description="Whose turn it was, where the subject is its project.")
+    ] = None
+
+
+class MemoryReinforce(OfAnswer):
+    """Reinforce the memories that an answer agrees with."""
+
+    kind: Literal["memory_reinforce"]
+
+
+class ConflictResolve(Command):
+    """End an open conflict."""
+
+    kind: Literal["conflict_resolve"]
+    slot: Slot
+    conflict_id: ConflictId
+    action: Annotated[
+        Literal["supersede_others", "no_action", "dismiss"],
+        Field(description="supersede_others needs a winner; dismiss: the two are not about the same thing."),
+    ]
+    winner: Annotated[Id | None, Field(description="A member's id.")] = None
+    reason: Remark | None = None
+
+
 AnyCommand = Annotated[
-    SetCap | AddNote | ReleaseLock | Approve | Deny | ClearRisk | ApproveTurn | DenyTurn | Tick,
+    SetCap
+    | AddNote
+    | AdoptBond
+    | ReleaseLock
+    | Approve
+    | Deny
+    | ClearRisk
+    | ApproveTurn
+    | DenyTurn
+    | Tick
+    | StateSet
+    | StateInvalidate
+    | MemoryCreate
+    | MemoryUpdate
+    | MemoryPromote
+    | MemoryReject
+    | MemoryInvalidate
+    | MemorySupersede
+    | MemoryExtract
+    | MemoryReinforce
+    | ConflictResolve,
     Field(discriminator="kind"),
 ]

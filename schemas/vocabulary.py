@@ -60,4 +60,25 @@ ToolRunner = Literal["application"]
 ReplyStatus = Literal["ok", "error", "timeout", "refused"]
 Intent = Literal["affirm", "reject", "more_detail", "soften", "ground"]
 AttributionState = Literal["unknown", "stable", "drifting", "conflicted", "multi_actor"]
+ImportOutcome = Literal["taken", "exists", "unreadable", "too_many_nodes", "out_of_order"]
 BondEventType = Literal["phase_transition", "risk_change", "admin_action", "ulm_spike"]
+StateEventKind = Literal["set", "updated", "unchanged", "invalidated", "absent", "refused"]
+MemoryType = Literal["identity", "preference", "project", "episodic", "knowledge", "adaptation"]
+MemoryStatus = Literal["candidate", "active", "superseded", "invalid"]
+MemorySource = Literal["operator", "interaction", "import"]
+MemoryEventKind = Literal[
+    "created",
+    "promoted",
+    "rejected",
+    "superseded",
+    "invalidated",
+    "updated",
+    "reinforced",
+    "refused",
+    "dropped",
+]
+ConflictLayer = Literal["state", "tool", "entity", "memory"]
+"""In the order of authority. Raw text is never authoritative, and is no layer."""
+ConflictStatus = Literal["open", "resolved", "dismissed"]
+ConflictAction = Literal["supersede_others", "no_action", "dismiss", "vanished"]
+ConflictEventKind = Literal["opened", "changed", "resolved", "dismissed", "refused"]

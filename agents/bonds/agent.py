@@ -1,9 +1,11 @@
 """The bond ledger: one entry per user, and an event for each change worth one (rules, section 6).
 
-- A detection is compared with the entry: `phase_transition`, `risk_change`, then `ulm_spike` per node in order of name.
+- A detection is compared with the entry: `phase_transition`, `risk_change`, then `ulm_spike` per node in order of name,
+  for nodes that had a peak: the first sight of one sets its peak silently.
 - An admitted turn (revision 0 of its modulation) is one message of the day's counter; a refused one changes nothing. A
   held turn is counted with the revision that admits it. The day runs on a clock that never goes back.
-- `set_cap` and `add_note` are `admin_action` events; other commands are not the ledger's.
+- `set_cap` and `add_note` are `admin_action` events; `adopt_bond` takes an entry of another ledger over (adoption.py);
+  other commands are not the ledger's.
 - Outputs: the events, then the entry.
 - An event's data is `{old, new}`. Records apply in the order they arrive.
 """
@@ -12,12 +14,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from endocrine.agents._shared.clock import forward
+from endocrine.agents.bonds.adoption import adopt
 from endocrine.agents.bonds.cap import check_cap
 from endocrine.agents.bonds.entry import Entry, exceeds_by, note_line, ratchet, read_entry, touched
 from endocrine.agents.bonds.memory import BondState, new_state
 from endocrine.agents.contract import Output, Reject, State, Trigger
 from endocrine.schemas.bonds import Detection
-from endocrine.schemas.commands import AddNote, SetCap
+from endocrine.schemas.commands import AddNote, AdoptBond, SetCap
 from endocrine.schemas.modulations import Modulation
 from endocrine.schemas.vocabulary import BondEventType
 
@@ -42,8 +45,11 @@ class Bonds:
         value = trigger.value
         if trigger.topic == "modulations":
             return _modulation(state, trigger, policy)
-        if trigger.topic == "commands" and not isinstance(value, SetCap | AddNote):
+        if trigger.topic == "commands" and not isinstance(value, SetCap | AddNote | AdoptBond):
             return state, []
+        if isinstance(value, AdoptBond):
+            copied = state is not None and trigger.id in state["commands"]
+            return (state, []) if copied else adopt(state, trigger, policy)
         known: BondState = state or new_state(trigger.identity, value.ts)
         if trigger.topic == "commands" and trigger.id in known["commands"]:
             return state, []
@@ -70,11 +76,11 @@ def _detection(entry: Entry, trigger: Trigger, policy: "Policy") -> tuple[Entry,
     events: list[Output] = []
     after: Entry = {
         **entry,
-        "archetype": seen.childhood_archetype,
+        "archetype": entry["archetype"] if seen.childhood_archetype is None else seen.childhood_archetype,
         "turn_count": seen.turn_count,
         "peak_nodes": peaks,
         "risk_level": seen.risk_level,
-        "egg_status": seen.egg_status,
+        "egg_status": entry["egg_status"] if seen.egg_status is None else seen.egg_status,
     }
     if seen.phase != entry["phase"]:
         detail = f"phase {entry['phase']} -> {seen.phase}"
@@ -84,8 +90,8 @@ def _detection(entry: Entry, trigger: Trigger, policy: "Policy") -> tuple[Entry,
         detail = f"risk {entry['risk_level']} -> {seen.risk_level}"
         events.append(_event(trigger, "risk_change", detail, entry["risk_level"], seen.risk_level))
     for node, activation in sorted(seen.ulm.items()):
-        peak = entry["peak_nodes"].get(node, 0.0)
-        if exceeds_by(activation, peak, rules.spike):
+        peak = entry["peak_nodes"].get(node)
+        if peak is not None and exceeds_by(activation, peak, rules.spike):
             events.append(_event(trigger, "ulm_spike", f"{node} {peak} -> {activation}", peak, activation))
     return touched(after, seen.ts), events
 

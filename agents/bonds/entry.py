@@ -65,8 +65,8 @@ def exceeds_by(activation: float, peak: float, margin: float) -> bool:
 
 
 def ratchet(peaks: Mapping[str, float], ulm: Mapping[str, float]) -> dict[str, float]:
-    """The peaks after an ULM vector: none ever falls. A node not seen before has the peak 0.0."""
-    raised = {node: activation for node, activation in ulm.items() if activation > peaks.get(node, 0.0)}
+    """The peaks after an ULM vector: none ever falls. A node seen for the first time has its activation, 0.0 too."""
+    raised = {node: activation for node, activation in ulm.items() if node not in peaks or activation > peaks[node]}
     return {**peaks, **raised}
 
 

@@ -5,6 +5,16 @@ from typing import NotRequired, TypedDict
 from endocrine.agents.bonds.entry import Entry, new_entry
 
 
+class Adopting(TypedDict):
+    """An import of which some parts are still to come."""
+
+    entry: str
+    """Digest of the entry that all its parts name."""
+    parts: int
+    next: int
+    """Number of the part that comes next."""
+
+
 class BondState(TypedDict):
     """What is remembered of one identity."""
 
@@ -15,6 +25,7 @@ class BondState(TypedDict):
     """Latest event time of a message, seconds; absent before the first one."""
     held: NotRequired[list[str]]
     """audit_ids of turns that wait for a person, oldest first."""
+    adopting: NotRequired[Adopting]
 
 
 def new_state(user_id: str, ts: float) -> BondState:

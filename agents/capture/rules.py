@@ -1,4 +1,5 @@
-"""The rules of capture: what counts as a turn, and what a prompt's wording says (policy section `heuristics`)."""
+"""The rules of capture: what counts as a turn, what a prompt's wording says (policy section `heuristics`), and which
+turns memory reads (section `capture`)."""
 
 from functools import cached_property
 from typing import Annotated, Self
@@ -57,6 +58,16 @@ class CaptureRules(_Frozen):
     command_prefix: Annotated[Text, Field(description="A prompt that starts so, then a letter, is a slash command.")]
     max_response_chars: Annotated[int, Field(ge=1, description="Characters; a longer response is cut there.")]
     truncation_mark: Annotated[Text, Field(description="What stands at the end of a cut response.")]
+
+
+class CapturedTurnRules(_Frozen):
+    """The section `capture`: bounds of what is remembered of one identity's turns."""
+
+    open_turns: Annotated[
+        int, Field(ge=1, le=10_000, description="Turns that have not ended; of more the oldest is out.")
+    ]
+    open_s: Annotated[float, Field(gt=0, description="Seconds after its opening that a turn's end is waited for.")]
+    ended_remembered: Annotated[int, Field(ge=1, le=10_000, description="Ended turns, so that each is captured once.")]
 
 
 class HeuristicRules(_Frozen):

@@ -9,7 +9,7 @@ import ipaddress
 from collections.abc import Callable, Mapping
 from datetime import date
 
-from endocrine.agents.gating import linear
+from endocrine.agents._shared import linear
 
 _DAY_MINUTES = 24 * 60
 _TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)([.][0-9]+)?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"

@@ -15,8 +15,8 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
+from endocrine.agents._shared import linear
 from endocrine.agents.canonical import canonical_json
-from endocrine.agents.gating import linear
 from endocrine.agents.gating.formats import FORMATS
 
 MAX_STEPS = 50_000

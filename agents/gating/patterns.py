@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import SchemaError
 from pydantic import AfterValidator, Field
 
-from endocrine.agents.gating import linear
+from endocrine.agents._shared import linear
 from endocrine.agents.gating.formats import FORMATS
 from endocrine.agents.gating.json_schema import Schema
 

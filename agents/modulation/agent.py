@@ -16,6 +16,7 @@ from endocrine.agents.modulation.homeostat import admit
 from endocrine.agents.modulation.memory import RISK, Cap, Held, Memory, Turn
 from endocrine.agents.modulation.rules import Event
 from endocrine.agents.policy.compiled import Policy
+from endocrine.schemas.bonds import BondEvent
 from endocrine.schemas.commands import ApproveTurn, ClearRisk, DenyTurn, SetCap
 from endocrine.schemas.feedback import StyleTable
 from endocrine.schemas.interactions import Opened
@@ -31,7 +32,15 @@ class ModulationAgent:
     """Reads what bears on a turn; the only writer of `modulations`, so that revisions never collide."""
 
     name: str = "modulation"
-    sources: tuple[str, ...] = ("commands", "signals", "style-tables", "incidents", "tool-results", "interactions")
+    sources: tuple[str, ...] = (
+        "commands",
+        "bond-events",
+        "signals",
+        "style-tables",
+        "incidents",
+        "tool-results",
+        "interactions",
+    )
     targets: tuple[str, ...] = (turns.TARGET,)
 
     def key(self, trigger: Trigger) -> str:
@@ -44,6 +53,8 @@ class ModulationAgent:
         Raises Reject: `conflicting_turn` for a second opening of one turn with other content, `not_held` and
         `unknown_turn` for an operator's command about a turn that it cannot be about.
         """
+        if isinstance(trigger.value, BondEvent):
+            return _imported(state, trigger.value), []
         memory = Memory.restored(state)
         ended = _expired(memory, trigger, policy)
         if isinstance(trigger.value, ApproveTurn | DenyTurn) and _names_one_of(ended, trigger.value.audit_id):
@@ -52,6 +63,20 @@ class ModulationAgent:
         if outputs is None:
             return (memory.stored() if ended else state), ended
         return memory.stored(), [*ended, *outputs]
+
+
+def _imported(state: State, event: BondEvent) -> State:
+    """The state after an event of the ledger: an import brings the cap and the day's count, all others nothing.
+
+    A cap that an operator set at a later event time stays, whichever of the two is read first.
+    """
+    taken = event.imported
+    if taken is None or taken.cap is None or taken.count is None or taken.reset_at is None:
+        return state
+    memory = Memory.restored(state)
+    cap = memory.cap.per_day if memory.clocks.get("cap", 0.0) > event.timestamp else taken.cap
+    memory.cap = Cap(cap, taken.count, taken.reset_at)
+    return memory.stored()
 
 
 def _apply(memory: Memory, trigger: Trigger, policy: Policy) -> list[Output] | None:
@@ -72,6 +97,7 @@ def _apply(memory: Memory, trigger: Trigger, policy: Policy) -> list[Output] | N
         return []
     if isinstance(value, SetCap):
         memory.cap = memory.cap._replace(per_day=value.cap)
+        memory.clocks["cap"] = value.ts
         return []
     if isinstance(value, ApproveTurn | DenyTurn):
         return [_answer(memory, trigger.identity, value, policy)]

@@ -170,7 +170,7 @@ class Memory:
     """As `budgets`; a reading must not spend what other signals need."""
     clocks: dict[str, float] = field(default_factory=dict)
     """Event time that never goes back, by what it is for: turns, messages, tokens, signals, risk. Apart, so that no
-    kind of record moves the time of another kind."""
+    kind of record moves the time of another kind. And, as `cap`, when an operator last set the cap."""
     stress: Run | None = None
     style: Style | None = None
     """Of the latest style table."""

@@ -8,12 +8,13 @@ from endocrine.agents.analytics.rules import AnalyticsRules
 from endocrine.agents.attribution.rules import AttributionRules, Primitives
 from endocrine.agents.audit.rules import AuditRules
 from endocrine.agents.bonds.rules import BondRules
-from endocrine.agents.capture.rules import HeuristicRules
+from endocrine.agents.capture.rules import CapturedTurnRules, HeuristicRules
 from endocrine.agents.conversation.capabilities import ModelRules
 from endocrine.agents.conversation.rules import BudgetRules, ConversationRules
 from endocrine.agents.feedback.rules import FeedbackRules
 from endocrine.agents.gating.applications import Applications
 from endocrine.agents.gating.rules import GatingRules, ToolRegistry
+from endocrine.agents.memory.rules import MemoryRules
 from endocrine.agents.moderation.rules import ModerationRules
 from endocrine.agents.modulation.rules import HomeostatRules, ReviewRules
 from endocrine.agents.policy.sections import (
@@ -28,6 +29,7 @@ from endocrine.agents.policy.sections import (
     TimeRules,
     Tools,
 )
+from endocrine.agents.trust.rules import TrustedStateRules
 
 
 class Document(Section):
@@ -57,7 +59,10 @@ class Document(Section):
     moderation: Annotated[ModerationRules, Field(description="Local moderation: rules and thresholds.")]
     models: Annotated[ModelRules, Field(description="What each model takes.")]
     analytics: Annotated[AnalyticsRules, Field(description="Figures per tool.")]
+    trusted_state: Annotated[TrustedStateRules, Field(description="What operators may state of a subject.")]
     primitives: Annotated[Primitives, Field(description="Kind of each known primitive.")]
+    capture: Annotated[CapturedTurnRules, Field(description="Which closed turns memory reads.")]
+    memory: Annotated[MemoryRules, Field(description="What is remembered, extracted, reinforced and compared.")]
 
 
 def _annotation(name: str) -> Any:

@@ -1,11 +1,13 @@
 """What commands over a broker's topics have in common: where it is, times, progress, and failing with a sentence."""
 
 import asyncio
+import getpass
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, NoReturn, TypeVar
 
+import orjson
 import typer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from rich.console import Console
@@ -20,8 +22,10 @@ from endocrine.pipeline.process.seal_keys import KeyFileError
 from endocrine.pipeline.process.settings import Settings
 
 T = TypeVar("T")
-SOUND, BROKEN, CANNOT = 0, 1, 2
-"""Exit codes: as it should be, something was found, it could not be done."""
+SOUND, BROKEN, CANNOT, UNCONFIRMED = 0, 1, 2, 3
+"""Exit codes: as it should be, something was found, it could not be done, it was sent and not confirmed in time."""
+CONFIRM_S = 5.0
+"""Seconds that a command that writes waits for the event of what it caused."""
 
 Bootstrap = Annotated[
     str | None,
@@ -82,6 +86,57 @@ def on_broker(settings: Settings, work: Coroutine[Any, Any, T]) -> T:
         fail(str(error))
     except (KafkaError, OSError) as error:
         fail(broker_error(settings, error))
+
+
+By = Annotated[str | None, typer.Option(help="Who does it; by default the name you are logged in under.")]
+
+
+def operator(by: str | None) -> str:
+    """Who acts: as named, else the name of this login."""
+    return by or getpass.getuser()
+
+
+def commanded(settings: Settings, value: dict[str, Any], events: str) -> dict[str, Any]:
+    """Send a command and return the event that it causes on the topic `events`.
+
+    A dead letter of it ends the command with a sentence and exit code 1, no event within `CONFIRM_S` with code 3.
+    """
+    from endocrine.pipeline.data.commands import send
+    from endocrine.pipeline.data.ingest.produce import ProduceError
+
+    try:
+        caused = on_broker(settings, send(settings, value, events, CONFIRM_S))
+    except ProduceError as error:
+        fail(str(error))
+    if caused is None:
+        fail(f"sent, not confirmed: no event of {value['id']} within {CONFIRM_S:g} s; does a worker run?", UNCONFIRMED)
+    if caused.event is None:
+        fail(f"refused ({caused.refused}): {caused.message}", BROKEN)
+    return caused.event
+
+
+def from_views(work: Callable[[Any], Coroutine[Any, Any, T]], settings: Settings) -> T:
+    """What work gives of the Redis of the read models; where there is none, the command ends with exit code 2."""
+    from redis.exceptions import RedisError
+
+    from endocrine.pipeline.views.redis.store import connect
+
+    async def read() -> T:
+        async with connect(settings) as client:
+            return await work(client)
+
+    try:
+        return asyncio.run(read())
+    except ValueError as error:
+        fail(str(error))
+    except RedisError as error:
+        fail(f"no Redis answers at ENDOCRINE_REDIS_URL ({error}); start it, or set another URL")
+
+
+def print_json(value: Any) -> None:
+    """Print a value as one line of JSON."""
+    sys.stdout.buffer.write(orjson.dumps(value) + b"\n")
+    sys.stdout.flush()
 
 
 def broker_error(settings: Settings, error: Exception) -> str:

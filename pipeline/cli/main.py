@@ -36,6 +36,7 @@ COMMANDS = (
     "explain",
     "explain_signals",
     "incidents",
+    "bonds",
     "lag",
     "dlq",
     "export",

@@ -17,7 +17,7 @@ from endocrine.pipeline.core.dead_letters import dead_letter
 from endocrine.pipeline.core.decode import Malformed, decode
 from endocrine.pipeline.core.hash_chain import CHAIN_KEY, Chains
 from endocrine.pipeline.core.outputs import Outputs
-from endocrine.pipeline.core.partitioning import Places, canonical, partition_of, places
+from endocrine.pipeline.core.partitioning import Places, canonical, partition_of, places, reserved
 from endocrine.pipeline.core.producer_dedup import RECENT, conflicts
 from endocrine.pipeline.core.producer_dedup import token as token_of
 from endocrine.pipeline.core.records import (
@@ -41,6 +41,8 @@ from endocrine.pipeline.core.watermarks import Watermarks, mark_of
 
 UNSEALED = "unsealed"
 """Kind of a dead letter."""
+RESERVED_NAME = "reserved_name"
+"""Kind of a dead letter: the record would be about a subject that is nobody."""
 _START = (-1, 0)
 _FORWARDED = frozenset((ORIGIN, REKEYED_FROM, SEAL))
 """Headers of a record of ours that do not hold any more once it is forwarded."""
@@ -232,6 +234,12 @@ class Engine:
             else:
                 observed = getattr(value, described.identity_field)
                 named, ts = getattr(value, "id", None), getattr(value, "ts", 0.0)
+            if reserved(observed) and not described.takes_subjects:
+                raise Malformed(
+                    RESERVED_NAME,
+                    f"{topic}: {described.identity_field} begins with `project:` or `$`; expected the identity of a "
+                    "person or actor",
+                )
             appended = raw.timestamp / 1000 if raw.timestamp >= 0 else None
             if not sealed and appended is not None and ts > appended + ahead_s:
                 raise Malformed(

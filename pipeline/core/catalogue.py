@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+from endocrine.agents.canonical import canonical_json
 from endocrine.pipeline.core.dead_letter_topics import dead_letters_of
 from endocrine.schemas import (
     attribution,
@@ -18,20 +19,37 @@ from endocrine.schemas import (
     bonds,
     checkpoints,
     commands,
+    conflicts,
     dead_letters,
     effects,
     feedback,
     interactions,
+    memory,
     models,
     modulations,
     observations,
     proofs,
     signals,
     tools,
+    trusted_state,
 )
 
 DAY_MS = 86_400_000
-Key = Literal["identity", "identity/primitive", "tool", "digest", "agent/partition", "key id", "dead letter", "effect"]
+Key = Literal[
+    "identity",
+    "identity/primitive",
+    "subject/memory_id",
+    "subject/category/key",
+    "subject/slot",
+    "scope/name",
+    "a|b",
+    "tool",
+    "digest",
+    "agent/partition",
+    "key id",
+    "dead letter",
+    "effect",
+]
 
 
 @dataclass(frozen=True)
@@ -47,12 +65,18 @@ class Topic:
     """The agent that sends this topic's malformed records to its dead letters and its misfits to their place; None
     where no agent reads it."""
     key: Key = "identity"
-    """What the record's key is. `identity/primitive` lies on the identity's partition all the same."""
+    """What the record's key is. A key finer than the identity, or than the subject, lies on its partition all the same;
+    Read takes such a record for a misfit, so that no agent can have the topic as a source."""
     retention_ms: int = 30 * DAY_MS
     """Milliseconds, counted from the broker's append time; without effect on compacted topics."""
     coalesce: bool = False
     """Only the last record per key of a batch is spoken (compacted, read by no agent)."""
     identity_field: str = "identity"
+    """The field that says whose record it is: an identity, a subject (an identity or `project:` and a project's id),
+    or a token of ours (`$...`)."""
+    takes_subjects: bool = False
+    """Names that begin with `project:` or `$` are expected too. On any other topic, which is about people, Read makes
+    dead letters of them: `reserved_name`."""
     producer_dedup: bool = False
     """Readers recall recent ids of what others produce here, so that a producer's retry changes nothing. Not for
     observations: their series recognise copies by themselves."""
@@ -90,6 +114,15 @@ class Topic:
         """
         return _KEYS[self.key]
 
+    def identity_in(self, key: str) -> str:
+        """The identity or subject in a record's key, where no value says it: a tombstone's. The finer parts of a key
+        hold no slash, an identity may.
+
+        >>> CATALOGUE["attribution-states"].identity_in("ops/ann/motor.pace")
+        'ops/ann'
+        """
+        return key.rsplit("/", _FINER.get(self.key, 0))[0]
+
     @property
     def dead_letters(self) -> str:
         """Name of the topic of its dead letters."""
@@ -120,7 +153,15 @@ _TOPICS = [
     Topic(
         "detections", bonds.Detection, "delete", "entrainment detections with ULM vectors", "bonds", producer_dedup=True
     ),
-    Topic("commands", commands.AnyCommand, "delete", "operator commands", "bonds", producer_dedup=True),
+    Topic(
+        "commands",
+        commands.AnyCommand,
+        "delete",
+        "operator commands",
+        "bonds",
+        producer_dedup=True,
+        takes_subjects=True,
+    ),
     Topic(
         "policies",
         proofs.PublishedPolicy,
@@ -185,7 +226,133 @@ _TOPICS = [
     ),
     Topic("attribution-changes", attribution.Change, "delete", "transitions and suspicions", "suspicion", ours=True),
     Topic("bonds", bonds.Bond, "compact", "bond entry per user", identity_field="user_id", coalesce=True),
-    Topic("bond-events", bonds.BondEvent, "delete", "a bond's life"),
+    Topic("bond-events", bonds.BondEvent, "delete", "a bond's life", "modulation", ours=True),
+    Topic(
+        "trusted-states",
+        trusted_state.TrustedState,
+        "compact",
+        "what operators state about a project or an identity",
+        key="subject/category/key",
+        coalesce=True,
+        identity_field="subject",
+        takes_subjects=True,
+        ours=True,
+    ),
+    Topic(
+        "state-events",
+        trusted_state.StateEvent,
+        "delete",
+        "what commands did to trusted state",
+        "conflicts",
+        identity_field="subject",
+        takes_subjects=True,
+        ours=True,
+    ),
+    Topic(
+        "captured",
+        memory.Captured,
+        "delete",
+        "closed turns, as memory reads them",
+        "reflection",
+        retention_ms=7 * DAY_MS,
+        identity_field="subject",
+        takes_subjects=True,
+        ours=True,
+    ),
+    Topic(
+        "memories",
+        memory.Memory,
+        "compact",
+        "memories as they are",
+        key="subject/memory_id",
+        coalesce=True,
+        identity_field="subject",
+        takes_subjects=True,
+        ours=True,
+    ),
+    Topic(
+        "memory-events",
+        memory.MemoryEvent,
+        "delete",
+        "a memory's life",
+        "reflection",
+        identity_field="subject",
+        takes_subjects=True,
+        ours=True,
+    ),
+    Topic(
+        "candidates",
+        memory.Candidate,
+        "delete",
+        "what was extracted from answers, before it is a memory",
+        "memory",
+        retention_ms=7 * DAY_MS,
+        identity_field="subject",
+        takes_subjects=True,
+        ours=True,
+    ),
+    Topic(
+        "reinforcements",
+        memory.Reinforcement,
+        "delete",
+        "memories that an answer agrees with",
+        "memory",
+        retention_ms=7 * DAY_MS,
+        identity_field="subject",
+        takes_subjects=True,
+        ours=True,
+    ),
+    Topic(
+        "memory-orders",
+        memory.MemoryOrder,
+        "delete",
+        "what the end of a conflict, or a tool's fact, makes of a memory",
+        "memory",
+        retention_ms=7 * DAY_MS,
+        identity_field="subject",
+        takes_subjects=True,
+        ours=True,
+    ),
+    Topic(
+        "conflict-marks",
+        memory.ConflictMark,
+        "delete",
+        "which memories are in an open conflict",
+        "memory",
+        retention_ms=7 * DAY_MS,
+        identity_field="subject",
+        takes_subjects=True,
+        ours=True,
+    ),
+    Topic(
+        "conflicts",
+        conflicts.Conflict,
+        "compact",
+        "the latest conflict of each slot",
+        key="subject/slot",
+        coalesce=True,
+        identity_field="subject",
+        takes_subjects=True,
+        ours=True,
+    ),
+    Topic(
+        "conflict-events",
+        conflicts.ConflictEvent,
+        "delete",
+        "a conflict's life",
+        identity_field="subject",
+        takes_subjects=True,
+    ),
+    Topic(
+        "facts",
+        conflicts.Fact,
+        "delete",
+        "what tools export about a subject",
+        "conflicts",
+        identity_field="subject",
+        takes_subjects=True,
+        producer_dedup=True,
+    ),
     Topic("audits", audits.Audit, "delete", "one bundle per turn", retention_ms=365 * DAY_MS, chained=True),
     Topic(
         "journal",
@@ -217,6 +384,11 @@ CATALOGUE: Mapping[str, Topic] = {topic.name: topic for topic in _TOPICS}
 _KEYS: Mapping[str, Callable[[str, Mapping[str, Any]], str]] = {
     "identity": lambda identity, value: identity,
     "identity/primitive": lambda identity, value: f"{identity}/{value['primitive']}",
+    "subject/memory_id": lambda subject, value: f"{subject}/{value['memory_id']}",
+    "subject/category/key": lambda subject, value: f"{subject}/{value['category']}/{value['key']}",
+    "subject/slot": lambda subject, value: f"{subject}/{value['slot']}",
+    "scope/name": lambda identity, value: f"{value['scope']}/{value['name'].lower()}",
+    "a|b": lambda identity, value: canonical_json([value["a"], value["b"]]).decode(),
     "tool": lambda identity, value: str(value["tool"]),
     "digest": lambda identity, value: str(value["digest"]),
     "effect": lambda identity, value: str(value["effect_id"]),
@@ -224,3 +396,10 @@ _KEYS: Mapping[str, Callable[[str, Mapping[str, Any]], str]] = {
     "key id": lambda identity, value: str(value["key_id"]),
     "dead letter": lambda identity, value: f"{value['topic']}/{value['partition']}/{value['offset']}",
 }
+_FINER: Mapping[Key, int] = {
+    "identity/primitive": 1,
+    "subject/memory_id": 1,
+    "subject/category/key": 2,
+    "subject/slot": 1,
+}
+"""Parts after the identity or subject in a key."""

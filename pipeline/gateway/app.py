@@ -26,7 +26,7 @@ from endocrine.pipeline.gateway.lookback import Lookback
 from endocrine.pipeline.gateway.openapi import document
 from endocrine.pipeline.gateway.problems import Problem, Render, as_problem
 from endocrine.pipeline.gateway.rates import Rates
-from endocrine.pipeline.gateway.routes import calls, captures, commands, health, reads, streams, turns
+from endocrine.pipeline.gateway.routes import bonds, calls, captures, commands, health, reads, streams, turns
 from endocrine.pipeline.gateway.row import Row
 from endocrine.pipeline.gateway.settings import GatewaySettings
 from endocrine.pipeline.gateway.shared import Shared
@@ -40,6 +40,7 @@ ROWS: Sequence[Row] = (
     *calls.ROUTES,
     *captures.ROUTES,
     *commands.ROUTES,
+    *bonds.ROUTES,
     *reads.ROUTES,
     *streams.ROUTES,
 )

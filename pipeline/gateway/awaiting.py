@@ -36,11 +36,14 @@ AUTHORS: Mapping[str, bytes | None] = {
     "model-requests": b"conversation/",
     "model-replies": None,
     "model-chunks": None,
+    "bond-events": b"bonds/",
 }
 """Derived topics that are followed, with what `endocrine-origin` must begin with; None: a connector writes it. A sealed
 `interactions` record of another origin is an outsider's, forwarded to the partition where it belongs."""
 ANSWERED_SOURCES = ("interactions", "tool-calls", "tool-results", "commands")
 """Topics whose dead letters are followed: a record of ours that is refused is answered at once, not at the deadline."""
+OUTCOMES = ("bond-events",)
+"""Of the derived topics, those whose records are told apart by the record that caused them: what came of a command."""
 _HELD_MS = 5000
 """How long the broker may hold a fetch that finds nothing. Every fetch is of all partitions (a session of
 `endocrine.pipeline.kafka.fetch_sessions`), for what comes is read at once, and any record ends it."""
@@ -209,6 +212,9 @@ class Awaiting:
     def _take(self, topic: str, raw: Any, watches: list[Watch]) -> None:
         headers = dict(raw.headers)
         dead = holds_dead_letters(topic)
+        cause = _cause(headers.get(CE_ID)) if topic in OUTCOMES else None
+        if topic in OUTCOMES and not any(cause in watch.record_ids for watch in watches):
+            return
         if dead and not any(headers.get(CE_ID) in watch.record_ids for watch in watches):
             return
         author = None if dead else AUTHORS[topic]
@@ -225,6 +231,15 @@ class Awaiting:
                     watch.refuse(Refused(name, kind.decode("utf-8", "replace"), why.decode("utf-8", "replace")))
             return
         value = orjson.loads(raw.value)  # what is sealed is JSON of ours
+        if cause is not None:
+            for watch in watches:
+                watch.happened(cause, value, raw.timestamp / 1000, time.time())
+            return
         for watch in watches:
             if watch.audit_id in (None, value["audit_id"]):
                 watch.apply(topic, value, raw.timestamp / 1000, time.time())
+
+
+def _cause(ce_id: bytes | None) -> bytes:
+    """The id of the record that a derived one was caused by: the middle of `agent/id/ordinal`."""
+    return (ce_id or b"").partition(b"/")[2].rpartition(b"/")[0]

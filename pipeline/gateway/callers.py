@@ -9,7 +9,7 @@ from typing import Any, Literal
 from starlette.datastructures import URL
 from starlette.requests import Request
 
-from endocrine.pipeline.core.partitioning import canonical
+from endocrine.pipeline.core.partitioning import canonical, reserved
 from endocrine.pipeline.gateway.keys import SCOPES, KeyRing, Scope
 from endocrine.pipeline.gateway.problems import Problem
 from endocrine.pipeline.gateway.rates import Rates
@@ -18,7 +18,6 @@ IDENTITY = "endocrine-identity"
 """Header that may name the identity; UTF-8."""
 LOCAL = "local"
 """Client name of callers without a key."""
-_RESERVED = ("project:", "$")
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def checked_identity(named: Any, name: str = "identity") -> str:
     if not isinstance(named, str) or not 1 <= len(named.strip()) <= 256:
         got = f"a text of {len(named)} characters" if isinstance(named, str) else "no text"
         raise Problem("invalid", f"{name}: {got}; expected 1 to 256 characters", field=name)
-    if named.startswith(_RESERVED):
+    if reserved(named.strip()):
         raise Problem("invalid", f"{name}: reserved_name; expected none that begins with project: or $", field=name)
     return canonical(named.strip())
 

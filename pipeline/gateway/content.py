@@ -12,6 +12,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "scheduled-tasks": ("note", "when"),
     "bonds": ("notes",),
     "bond-events": ("detail", "data"),
+    "trusted-states": ("value",),
+    "state-events": ("old", "new", "reason"),
     "interactions": ("prompt", "context_pack", "messages", "application_tools", "response", "response_summary",
                      "memories_used", "chunks_used"),
     "tool-calls": ("arguments",),

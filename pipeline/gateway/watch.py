@@ -67,6 +67,8 @@ class Watch:
         """How the conversation agent closed the turn."""
         self.refused: dict[str, Refused] = {}
         """Dead letters by record id."""
+        self.outcomes: dict[str, list[Seen]] = {}
+        """What came of records of ours that are commands, by their ids."""
         self._news = asyncio.Event()
 
     @property
@@ -109,6 +111,12 @@ class Watch:
         elif topic == "interactions" and value["kind"] == "closed":
             self.closed = self.closed or seen
         self._news.set()
+
+    def happened(self, cause: bytes, value: Json, appended: float, received: float) -> None:
+        """Take in a proved record that the record with this id caused, where that is one of ours."""
+        if (name := self.record_ids.get(cause)) is not None:
+            self.outcomes.setdefault(name, []).append(Seen(value, appended, received))
+            self._news.set()
 
     def refuse(self, refused: Refused) -> None:
         """Take in a dead letter of a record of ours."""

@@ -10,6 +10,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 import histories
+import memory_histories
 from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.partitioning import partition_of
@@ -118,3 +119,12 @@ async def test_random_histories_give_the_same_bytes_from_simulate_and_from_the_w
     live, stamped = await worked(lines, small)
     assert live == simulated(stamped, small)
     assert any(topic.endswith(".dlq") for topic, _ in live), "the history holds no malformed record"
+
+
+async def test_memory_gives_the_same_bytes_from_simulate_and_from_the_worker(settings: Settings) -> None:
+    history = memory_histories.memory_history(random.Random(5), 150)
+    lines = moved([line for line in history if isinstance(line["value"], dict)])
+    small = settings.model_copy(update={"partitions": PARTITIONS})
+    live, stamped = await worked(lines, small)
+    assert live == simulated(stamped, small)
+    assert {"captured", "memories", "candidates", "reinforcements", "conflicts"} <= {topic for topic, _ in live}

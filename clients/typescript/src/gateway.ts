@@ -188,6 +188,48 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/bonds/{identity}/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                identity: string;
+            };
+            cookie?: never;
+        };
+        /**
+         * Whether a message would be within the identity's cap: advice, which writes nothing.
+         * @description Scope `read`.
+         */
+        get: operations["get_bonds_identity_check"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/bonds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Bonds, the last updated first; `foreign_keys` counts those of another program, which are not listed.
+         * @description Scope `read`.
+         */
+        get: operations["get_bonds"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/turns/{audit_id}": {
         parameters: {
             query?: never;
@@ -881,7 +923,7 @@ export interface components {
         };
         /**
          * DetectionRequest
-         * @description An entrainment detection with its ULM vector.
+         * @description An entrainment detection with its ULM vector. Of what it leaves out, the entry keeps its value.
          */
         DetectionRequest: {
             /**
@@ -906,24 +948,24 @@ export interface components {
             risk_level: string;
             /**
              * Childhood Archetype
-             * @description Archetype, in the detector's words.
+             * @default null
              */
-            childhood_archetype: string;
+            childhood_archetype?: (string | null) | null;
             /**
              * Egg Status
-             * @description In the detector's words.
+             * @default null
              */
-            egg_status: string;
+            egg_status?: (string | null) | null;
             /**
              * Confidence
-             * @description The detector's confidence, 0 to 1.
+             * @default null
              */
-            confidence: number;
+            confidence?: (number | null) | null;
             /**
              * Signals
-             * @description What the detector saw, in its own form.
+             * @default null
              */
-            signals: unknown[];
+            signals?: (unknown[] | null) | null;
             /**
              * Turn Count
              * @description Turns that the detector has seen of the user.
@@ -931,7 +973,7 @@ export interface components {
             turn_count: number;
             /**
              * Ulm
-             * @description Node to activation.
+             * @description Node to activation, 0 to 1.
              */
             ulm: {
                 [key: string]: number;
@@ -3104,6 +3146,168 @@ export interface operations {
                 };
             };
             /** @description The broker does not answer (`broker_away`); The broker did not take the record (`not_recorded`); Too many requests wait (`overloaded`) */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_bonds_identity_check: {
+        parameters: {
+            query?: {
+                /** @description Event time of the message: ISO 8601 (no zone: UTC) or seconds since 1970; now where left out. */
+                at?: string;
+            };
+            header?: never;
+            path: {
+                identity: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description No valid API key (`unauthorized`) */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key lacks a scope (`forbidden`); Without API keys only this machine may call (`not_loopback`); The API key speaks for another identity (`identity_not_allowed`) */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The record is not valid (`invalid`) */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key's rate is exceeded (`too_many_requests`) */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header block is too large (`headers_too_large`) */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The broker does not answer (`broker_away`); The read models cannot be read (`views_away`) */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_bonds: {
+        parameters: {
+            query?: {
+                /** @description In this phase. */
+                phase?: string;
+                /** @description Of this risk level. */
+                risk?: string;
+                /** @description How many, 1 to 500; 50 where left out. */
+                limit?: string;
+                /** @description `next` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description No valid API key (`unauthorized`) */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key lacks a scope (`forbidden`); Without API keys only this machine may call (`not_loopback`); The API key speaks for another identity (`identity_not_allowed`) */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The record is not valid (`invalid`) */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key's rate is exceeded (`too_many_requests`) */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header block is too large (`headers_too_large`) */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The broker does not answer (`broker_away`); The read models cannot be read (`views_away`) */
             503: {
                 headers: {
                     [name: string]: unknown;

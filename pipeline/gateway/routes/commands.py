@@ -81,6 +81,8 @@ def _seen_of(value: Json) -> Callable[[Watch], Json | None]:
         return decided
     if value["kind"] in ("approve_turn", "deny_turn", "clear_risk"):
         return lambda watch: watch.modulation
+    if value["kind"] in ("set_cap", "add_note"):
+        return lambda watch: next((seen.value for seen in watch.outcomes.get(value["id"], ())), None)
     return lambda watch: None
 
 

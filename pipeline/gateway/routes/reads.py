@@ -38,7 +38,7 @@ DEFAULT, MOST = 50, 500
 YEAR_10000 = 253_402_300_800
 LETTERS_S = 86_400.0
 """Dead letters are read from the broker: as shipped, those of a day."""
-_PAGE = (
+PAGE = (
     ("limit", f"How many, 1 to {MOST}; {DEFAULT} where left out."),
     ("cursor", "`next` of the page before."),
 )
@@ -82,7 +82,7 @@ def shown_cursor(place: tuple[int, bytes] | None) -> str | None:
     return None if place is None else base64.urlsafe_b64encode(b"%d/%b" % place).decode()
 
 
-def _in_reach(caller: Caller, identity: str | None) -> None:
+def in_reach(caller: Caller, identity: str | None) -> None:
     """Raises Problem, 403, where a key of one identity asks for another's."""
     if caller.identity_from == "fixed" and identity != caller.fixed_identity:
         raise Problem("identity_not_allowed", f"the key {caller.name!r} reads its own identity only")
@@ -96,7 +96,7 @@ async def turn(gateway: Gateway, request: Request, caller: Caller) -> Response:
     if found is None:
         raise Problem("not_found", "no such turn in the read models; they may be a moment behind")
     (shown,) = await _with_bodies(gateway, caller, [found])
-    _in_reach(caller, shown["identity"])
+    in_reach(caller, shown["identity"])
     return json_response(shown)
 
 
@@ -108,7 +108,7 @@ async def interactions(gateway: Gateway, request: Request, caller: Caller) -> Re
     if identity is not None and project is not None:
         raise Problem("invalid", "query project: expected it or identity, not both", field="project")
     identity = None if identity is None else checked_identity(identity)
-    _in_reach(caller, identity)
+    in_reach(caller, identity)
     redis = redis_of(gateway)
     page = await views.page(redis, keys.turns(identity, project), limit, before)
     found = await _with_bodies(gateway, caller, await views.turns(redis, page.members))
@@ -165,7 +165,7 @@ async def audit(gateway: Gateway, request: Request, caller: Caller) -> Response:
     if not bundles:
         raise Problem("not_found", "no such bundle; a turn gets one when it is closed and nothing of it is open")
     bundles.sort(key=lambda bundle: bundle["supplement"])
-    _in_reach(caller, bundles[0]["identity"])
+    in_reach(caller, bundles[0]["identity"])
     altered = [bundle["hash"] for bundle in bundles if link_hash(bundle) != bundle["hash"]]
     if "content" not in caller.scopes:
         bundles = [without_content("audits", bundle) for bundle in bundles]
@@ -196,7 +196,7 @@ async def _incidents(
     gateway: Gateway, caller: Caller, query: dict[str, str], limit: int
 ) -> tuple[list[Json], tuple[int, bytes] | None]:
     since, until, before = time_of(query, "since"), time_of(query, "until"), cursor_of(query)
-    _in_reach(caller, query.get("identity"))
+    in_reach(caller, query.get("identity"))
     if before is None and until is not None:
         before = int(until * 1000), b""
     redis, found = redis_of(gateway), list[Json]()
@@ -273,7 +273,7 @@ async def identity(gateway: Gateway, request: Request, caller: Caller) -> Respon
     """GET /v1/identities/{identity}."""
     checked_query(request)
     name = checked_identity(request.path_params["identity"])
-    _in_reach(caller, name)
+    in_reach(caller, name)
     redis = redis_of(gateway)
     bond = await views.bond(redis, name)
     page = await views.page(redis, keys.turns(name), DEFAULT)
@@ -301,7 +301,7 @@ async def bond(gateway: Gateway, request: Request, caller: Caller) -> Response:
     """GET /v1/bonds/{identity}."""
     checked_query(request)
     name = checked_identity(request.path_params["identity"])
-    _in_reach(caller, name)
+    in_reach(caller, name)
     found = await views.bond(redis_of(gateway), name)
     if found is None:
         raise Problem("not_found", "no bond of this identity")
@@ -313,7 +313,7 @@ async def bond_events(gateway: Gateway, request: Request, caller: Caller) -> Res
     """GET /v1/bonds/{identity}/events."""
     query = checked_query(request, "limit")
     name = checked_identity(request.path_params["identity"])
-    _in_reach(caller, name)
+    in_reach(caller, name)
     found = await views.bond_events(redis_of(gateway), name, number_of(query, "limit", DEFAULT, 1, MOST))
     shown = found if "content" in caller.scopes else [without_content("bond-events", one) for one in found]
     return json_response({"items": shown})
@@ -322,7 +322,7 @@ async def bond_events(gateway: Gateway, request: Request, caller: Caller) -> Res
 async def dead_letters(gateway: Gateway, request: Request, caller: Caller) -> Response:
     """GET /v1/dead-letters."""
     query = checked_query(request, "topic", "kind", "identity", "since", "until", "limit")
-    _in_reach(caller, query.get("identity"))
+    in_reach(caller, query.get("identity"))
     limit = number_of(query, "limit", DEFAULT, 1, MOST)
     try:
         topic = None if "topic" not in query else topic_name(query["topic"], gateway.settings.prefix)
@@ -371,7 +371,7 @@ ROUTES = [
         "Turns, newest first; what was said in them needs the scope `content`.",
         ("identity", "Of this identity."),
         ("project", "Of this project."),
-        *_PAGE,
+        *PAGE,
     ),
     _row(
         "/v1/audits/{audit_id}",
@@ -380,12 +380,12 @@ ROUTES = [
         ("format", "json or html."),
         missing=True,
     ),
-    _row("/v1/incidents", incidents, "Incidents, newest first.", *_FILTERS, *_PAGE, ("format", "json or csv.")),
+    _row("/v1/incidents", incidents, "Incidents, newest first.", *_FILTERS, *PAGE, ("format", "json or csv.")),
     _row("/v1/incidents/stats", incident_stats, "Incidents counted by kind, tool, reason and mode.", *_FILTERS),
     _row("/v1/tools", tools, "Tools of the registry, and whether flags let them be used."),
     _row("/v1/identities/{identity}", identity, "All that is held of an identity."),
     _row("/v1/analytics", analytics, "Figures per tool, over all partitions."),
-    _row("/v1/bonds/{identity}/events", bond_events, "What happened to it, newest first.", _PAGE[0]),
+    _row("/v1/bonds/{identity}/events", bond_events, "What happened to it, newest first.", PAGE[0]),
     _row("/v1/bonds/{identity}", bond, "The bond of an identity.", missing=True),
     _row(
         "/v1/dead-letters",
@@ -394,6 +394,6 @@ ROUTES = [
         ("topic", "Of this topic."),
         *(one for one in _FILTERS if one[0] in ("kind", "identity", "until")),
         ("since", "Appended from this time on; the last day where left out."),
-        _PAGE[0],
+        PAGE[0],
     ),
 ]

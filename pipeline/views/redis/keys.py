@@ -16,9 +16,24 @@ def bond_events(user_id: str) -> str:
     return f"abl:{EVENTS_PREFIX}{user_id}"
 
 
+def bonds_index() -> str:
+    """Sorted set by `last_updated` in milliseconds: the user ids of bond entries that are ours."""
+    return "endocrine:bonds:index"
+
+
+def foreign_keys() -> str:
+    """Set: keys of bonds that exist without a guard, so that the projection leaves them alone."""
+    return "endocrine:bonds:foreign"
+
+
 def attribution(identity: str) -> str:
     """Hash: primitive -> JSON attribution state."""
     return f"endocrine:attribution:{identity}"
+
+
+def trusted(subject: str) -> str:
+    """Hash: `category/key` -> the JSON entry of trusted state."""
+    return f"endocrine:trusted:{subject}"
 
 
 def style(identity: str) -> str:

@@ -7,20 +7,40 @@ The position of the batch's topic partition lies in Redis as well, and moves wit
 flush, the tail of its log after a crash), the position is lost with it, the next batch is answered `behind`, and the
 projection replays from there.
 
-    KEYS  positions, then per write: key, guard
+    KEYS  positions, index of bonds, foreign keys, then per write: key, guard
     ARGV  topic/partition, start, end, events kept, seconds a guard outlives its deleted key, members of a sorted set
           kept, seconds a view lives after its last write,
           then per write: verb, mark, offset, ordinal, field, value
     verbs set, hset (field), push; del, hdel (field);
+          bond, unbond (set and del of a bond entry, which is listed in the index under the score `field`);
           view (field of a hash that holds its own marks); list (a member, `field`, of a sorted set under the score
           `offset`; where `value` is not empty, it is the prefix of a key that goes with a member that falls out)
 
+A key under `abl:` that exists without its guard is somebody else's: no write touches it. It is put among the foreign
+keys (a set), and named in the answer when it is new there; `endocrine bonds import` takes it over. A guard that is
+about to expire is that of a deleted key: what exists beside it was made by others since.
+
 Every key is named in KEYS, but keys of one batch lie in many slots: one Redis (with replicas or sentinels), no cluster.
-Keys of the wrong type are left alone and named in the answer. Any other error stops the script; Redis refuses for want
-of memory or disk only before a script's first write, so that is all or nothing too.
+Keys of the wrong type are left alone. The answer: `applied` or `behind`, then `foreign` or `type` and the name of each
+key left alone. Any other error stops the script; Redis refuses for want of memory or disk only before a script's first
+write, so that is all or nothing too.
 """
 
 APPLY = r"""
+local function foreign(key, guard)
+  if string.sub(key, 1, 4) ~= 'abl:' then
+    return false
+  end
+  local lives = redis.call('TTL', guard)
+  if lives == -1 then
+    return false
+  end
+  if redis.call('EXISTS', key) == 1 then
+    return true
+  end
+  redis.call('SREM', KEYS[3], key)
+  return false
+end
 local stored = tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or '-1')
 if stored < tonumber(ARGV[2]) then
   return {'behind'}
@@ -29,7 +49,7 @@ local kept = tonumber(ARGV[4])
 local answer = {'applied'}
 local listed, lives = tonumber(ARGV[6]), tonumber(ARGV[7])
 local at = 8
-for i = 2, #KEYS, 2 do
+for i = 4, #KEYS, 2 do
   local key, guard = KEYS[i], KEYS[i + 1]
   local verb, mark, field, value = ARGV[at], ARGV[at + 1], ARGV[at + 4], ARGV[at + 5]
   local offset, ordinal = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
@@ -37,6 +57,7 @@ for i = 2, #KEYS, 2 do
   if verb == 'list' then
     local done = redis.pcall('ZADD', key, offset, field)
     if type(done) == 'table' and done.err then
+      answer[#answer + 1] = 'type'
       answer[#answer + 1] = key
     else
       local out = redis.call('ZRANGE', key, 0, -(listed + 1))
@@ -51,10 +72,16 @@ for i = 2, #KEYS, 2 do
   elseif verb == 'view' then
     local held = redis.pcall('HGET', key, '~' .. mark)
     if type(held) == 'table' and held.err then
+      answer[#answer + 1] = 'type'
       answer[#answer + 1] = key
     elseif offset > tonumber(held or '-1') then
       redis.call('HSET', key, field, value, '~' .. mark, ARGV[at - 4])
       redis.call('EXPIRE', key, lives)
+    end
+  elseif foreign(key, guard) then
+    if redis.call('SADD', KEYS[3], key) == 1 then
+      answer[#answer + 1] = 'foreign'
+      answer[#answer + 1] = key
     end
   else
   local seen = redis.call('HGET', guard, mark) or '-1 -1'
@@ -62,7 +89,7 @@ for i = 2, #KEYS, 2 do
   local seen_offset, seen_ordinal = tonumber(string.sub(seen, 1, space - 1)), tonumber(string.sub(seen, space + 1))
   if offset > seen_offset or (offset == seen_offset and ordinal > seen_ordinal) then
     local done
-    if verb == 'set' then
+    if verb == 'set' or verb == 'bond' then
       done = redis.pcall('SET', key, value)
     elseif verb == 'hset' then
       done = redis.pcall('HSET', key, field, value)
@@ -80,10 +107,15 @@ for i = 2, #KEYS, 2 do
       if string.sub(done.err, 1, 9) ~= 'WRONGTYPE' then
         return redis.error_reply(done.err)
       end
+      answer[#answer + 1] = 'type'
       answer[#answer + 1] = key
+    elseif verb == 'bond' then
+      redis.call('ZADD', KEYS[2], field, string.sub(key, 5))
+    elseif verb == 'unbond' then
+      redis.call('ZREM', KEYS[2], string.sub(key, 5))
     end
     redis.call('HSET', guard, mark, ARGV[at - 4] .. ' ' .. ARGV[at - 3])
-    if verb == 'set' or verb == 'hset' or verb == 'push' then
+    if verb == 'set' or verb == 'bond' or verb == 'hset' or verb == 'push' then
       redis.call('PERSIST', guard)
     elseif redis.call('EXISTS', key) == 0 then
       redis.call('EXPIRE', guard, ARGV[5])
@@ -95,4 +127,30 @@ if tonumber(ARGV[3]) > stored then
   redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 end
 return answer
+"""
+
+TAKE_OVER = r"""
+local taken = 0
+for i = 4, #KEYS, 2 do
+  local key, guard = KEYS[i], KEYS[i + 1]
+  if redis.call('TTL', guard) ~= -1 and redis.call('EXISTS', key) == 1 then
+    if redis.call('TYPE', key).ok == 'list' then
+      redis.call('DEL', key)
+    end
+    redis.call('DEL', guard)
+    redis.call('HSET', guard, ARGV[1], '-1 -1')
+    redis.call('SREM', KEYS[3], key)
+    taken = taken + 1
+  end
+end
+if taken > 0 then
+  redis.call('HDEL', KEYS[1], unpack(ARGV, 2))
+end
+return taken
+"""
+"""Makes foreign keys ours, in one step: guards are set, lists emptied, and positions taken back, so that the projection
+reads the topics again and writes entries and events as these say. Keys that are ours already stay as they are.
+
+    KEYS  as above
+    ARGV  a mark that no source has, then the `topic/partition` to be read again
 """

@@ -13,7 +13,7 @@ from stamina.instrumentation import RetryDetails, RetryHook, get_on_retry_hooks,
 
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.views.redis import keys
-from endocrine.pipeline.views.redis.script import APPLY
+from endocrine.pipeline.views.redis.script import APPLY, TAKE_OVER
 from endocrine.pipeline.views.redis.writes import Write
 
 NOTHING = -1
@@ -24,6 +24,12 @@ LISTED = 10_000
 """Members of a sorted set that are kept, the newest: turns of an identity or project, incidents."""
 VIEW_LIVES_S = 30 * 86_400
 """A view goes as long after its last write as the records that it was made of."""
+_TAKEN = "import"
+"""The mark of a guard under which nothing was applied yet."""
+_LEFT_ALONE = {
+    b"type": "read model not written: its key holds another type; delete it and run `endocrine project --rebuild`",
+    b"foreign": "foreign key left alone: it exists and we did not write it; `endocrine bonds import` takes it over",
+}
 _log = structlog.get_logger("endocrine.projection")
 
 
@@ -65,19 +71,15 @@ class Store:
 
     async def apply(self, batch: Batch) -> bool:
         """Apply a batch and move its position, all or nothing. False: Redis lost what it follows on; replay."""
-        names = [self._positions]
+        names = [self._positions, keys.bonds_index(), keys.foreign_keys()]
         arguments: list[Any] = [batch.source, batch.start, batch.end, self._events_kept, _GUARD_OUTLIVES_S]
         arguments += (LISTED, VIEW_LIVES_S)
         for write in batch.writes:
             names += (write.key, keys.guard(write.key))
             arguments += (write.verb, write.mark, write.offset, write.ordinal, write.field, write.value)
         answer = await self._wait_for(lambda: self._apply(keys=names, args=arguments))
-        for key in answer[1:]:
-            _log.warning(
-                "read model not written: its key holds another type; delete it and run `endocrine project --rebuild`",
-                key=key.decode(),
-                source=batch.source,
-            )
+        for why, key in zip(answer[1::2], answer[2::2], strict=True):
+            _log.warning(_LEFT_ALONE[why], key=key.decode(), source=batch.source)
         return bool(answer[0] == b"applied")
 
     async def positions(self, sources: Sequence[str]) -> list[int]:
@@ -118,6 +120,19 @@ def connect(settings: Settings) -> "redis.Redis":
     )
 
 
+async def take_over(settings: Settings, users: Sequence[str], sources: Sequence[str]) -> int:
+    """Make what is foreign among these users' entries and events ours: the projection, now if one runs, reads these
+    sources (`topic/partition`, the topics of their bonds) again and writes them as the topics say.
+
+    Returns the number of keys taken over. Raises RedisError.
+    """
+    names = [keys.positions(settings.group), keys.bonds_index(), keys.foreign_keys()]
+    for key in (made(user) for user in users for made in (keys.bond, keys.bond_events)):
+        names += (key, keys.guard(key))
+    async with connect(settings) as client:
+        return int(await client.register_script(TAKE_OVER)(keys=names, args=[_TAKEN, *sources]))
+
+
 async def clear(settings: Settings) -> int:
     """Delete what was projected, so that a projection fills it again from the topics, now if one runs.
 
@@ -128,6 +143,7 @@ async def clear(settings: Settings) -> int:
         async for guard in client.scan_iter(match=f"{keys.GUARD_PREFIX}*", count=1000):
             # Together: a guard without its key would keep the key from being filled again.
             deleted += await client.delete(guard, guard.removeprefix(keys.GUARD_PREFIX.encode())) == 2
+        await client.delete(keys.bonds_index())
         async for view in client.scan_iter(match=f"{keys.VIEW_PREFIX}*", count=1000):
             deleted += await client.delete(view)
         async for positions in client.scan_iter(match=keys.positions("*"), count=1000):

@@ -1,31 +1,80 @@
 """Readers of the read models, for the gateway and the console."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import orjson
 
+from endocrine.agents.bonds.entry import read_entry
 from endocrine.pipeline.views.redis import keys
 from endocrine.schemas.bonds import Bond
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
+_SCANNED = 500
+"""Entries looked at together where only some are meant."""
 DEFAULT_EVENTS = 50
 """Bond events read where nothing else is asked for (rules 6)."""
 
 
 async def bond(client: "Redis", user_id: str) -> Bond | None:
-    """The bond entry; fields that an older or partial form lacks have their defaults. None: there is none."""
-    stored = await client.get(keys.bond(user_id))
-    return None if stored is None else Bond.model_validate_json(stored)
+    """The bond entry; fields that an older or partial form lacks have their defaults. None: none can be read."""
+    return _entry(user_id, await client.get(keys.bond(user_id)))
+
+
+def _entry(user_id: str, stored: bytes | str | None) -> Bond | None:
+    try:  # another program may have written it
+        return Bond.model_validate(read_entry({**orjson.loads(stored or b"null"), "user_id": user_id}))
+    except (ValueError, TypeError):
+        return None
 
 
 async def bond_events(client: "Redis", user_id: str, limit: int = DEFAULT_EVENTS) -> list[dict[str, Any]]:
     """The last `limit` (>= 1) events, newest first."""
     if limit < 1:
         raise ValueError(f"limit {limit}: expected 1 or more")
-    return [orjson.loads(event) for event in await client.lrange(keys.bond_events(user_id), 0, limit - 1)]
+    found = []
+    for event in await client.lrange(keys.bond_events(user_id), 0, limit - 1):
+        with suppress(orjson.JSONDecodeError):  # another program may have written it
+            found.append(orjson.loads(event))
+    return found
+
+
+class Bonds(NamedTuple):
+    """Bond entries, the last updated first, and where the next page begins; None: there is none."""
+
+    entries: list[Bond]
+    next: tuple[int, bytes] | None
+
+
+async def bonds(
+    client: "Redis", limit: int, before: tuple[int, bytes] | None = None, *, phase: str | None, risk: str | None
+) -> Bonds:
+    """The bonds in this phase and of this risk level; None: whichever. Keys that are not ours are not among them."""
+    entries: list[Bond] = []
+    while True:
+        found = await page(client, keys.bonds_index(), _SCANNED if phase or risk else limit - len(entries), before)
+        stored: Any = await client.mget([keys.bond(user.decode()) for user in found.members]) if found.members else []
+        for user, content in zip(found.members, stored, strict=True):
+            one = _entry(user.decode(), content)
+            if one is None or phase not in (None, one.phase) or risk not in (None, one.risk_level):
+                continue
+            entries.append(one)
+            if len(entries) == limit:
+                if user == found.members[-1]:
+                    return Bonds(entries, found.next)
+                score = await client.zscore(keys.bonds_index(), user)
+                return Bonds(entries, None if score is None else (int(score), user))
+        if found.next is None:
+            return Bonds(entries, None)
+        before = found.next
+
+
+async def foreign_keys(client: "Redis") -> int:
+    """How many keys of bonds the projection leaves alone, as it did not write them."""
+    return int(await cast(Any, client.scard(keys.foreign_keys())))
 
 
 async def attribution(client: "Redis", identity: str) -> dict[str, dict[str, Any]]:
@@ -38,6 +87,14 @@ async def style(client: "Redis", identity: str) -> dict[str, Any] | None:
     """The feedback style table, or None."""
     stored = await client.get(keys.style(identity))
     return None if stored is None else orjson.loads(stored)
+
+
+async def trusted(client: "Redis", subject: str, *, superseded: bool = False) -> list[dict[str, Any]]:
+    """Trusted state of a subject, sorted by category and key. superseded: what is not in force any more, too."""
+    stored: Any = await client.hgetall(keys.trusted(subject))
+    entries = [orjson.loads(content) for content in stored.values()]
+    found = [entry for entry in entries if superseded or entry["status"] == "active"]
+    return sorted(found, key=lambda entry: (entry["category"], entry["key"]))
 
 
 class Page(NamedTuple):

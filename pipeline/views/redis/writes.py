@@ -9,16 +9,15 @@ from endocrine.pipeline.core import records as wire
 from endocrine.pipeline.core.catalogue import CATALOGUE, Topic
 from endocrine.pipeline.core.decode import Malformed, decode
 from endocrine.pipeline.views.redis import keys
-from endocrine.schemas.bonds import BondEvent
 
 TOPICS = (
     "bonds", "bond-events", "attribution-states", "style-tables",
-    "interactions", "modulations", "audits", "incidents", "tool-analytics",
+    "interactions", "modulations", "audits", "incidents", "tool-analytics", "trusted-states",
 )  # fmt: skip
 """Topics that are projected, without prefix."""
-PROVED = ("modulations", "incidents")
+PROVED = ("modulations", "incidents", "bond-events", "trusted-states")
 """Of these, the topics of which a record counts only with a valid seal, where the keys are known."""
-_EVENT_FIELDS = [name for name in BondEvent.model_fields if name != "identity"]
+_EVENT_FIELDS = ("timestamp", "event_type", "detail", "data")
 """The form that dashboards know, rules 6; the identity is in the key."""
 
 
@@ -56,7 +55,7 @@ def writes_of(
                 if write.verb in ("push", "list"):
                     events.append(write)
                 else:
-                    latest[write.key, write.field] = write
+                    latest[write.key, "" if write.verb == "bond" else write.field] = write
         except Malformed as malformed:
             skip(record, malformed)
     return [*events, *latest.values()]
@@ -71,8 +70,7 @@ def _read(topic: Topic, record: wire.SourceRecord, max_bytes: int) -> tuple[str,
     if record.value is None:
         if not key:
             raise Malformed("key", f"{topic.name}: a tombstone without a key")
-        # A primitive holds no slash, an identity may.
-        return (key.rpartition("/")[0] if topic.key == "identity/primitive" else key), key, None
+        return topic.identity_in(key), key, None
     decode(topic, record.value, max_bytes)
     value: dict[str, Any] = orjson.loads(record.value)
     identity = str(value["tool" if topic.key == "tool" else topic.identity_field])
@@ -90,10 +88,11 @@ def _bond(user: str, _: str, value: Any, source: str, record: wire.SourceRecord)
         )
     if record.value is None:
         return [
-            Write("del", keys.bond(user), source, record.offset),
+            Write("unbond", keys.bond(user), source, record.offset),
             Write("del", keys.bond_events(user), source, record.offset),
         ]
-    return [Write("set", keys.bond(user), source, record.offset, value=record.value)]
+    updated_ms = round(value.get("last_updated", 0.0) * 1000)
+    return [Write("bond", keys.bond(user), source, record.offset, 0, str(updated_ms), record.value)]
 
 
 def _bond_event(user: str, _: str, value: Any, source: str, record: wire.SourceRecord) -> list[Write]:
@@ -123,6 +122,13 @@ def _attribution(identity: str, key: str, value: Any, source: str, record: wire.
     # Primitives change apart from each other, so each has its own mark.
     mark = f"{source}#{primitive}"
     return [Write(verb, keys.attribution(identity), mark, record.offset, 0, primitive, record.value or b"")]
+
+
+def _trusted(subject: str, key: str, value: Any, source: str, record: wire.SourceRecord) -> list[Write]:
+    field = key[len(subject) + 1 :]
+    verb = "hdel" if record.value is None else "hset"
+    # Entries change apart from each other, so each has its own mark.
+    return [Write(verb, keys.trusted(subject), f"{source}#{field}", record.offset, 0, field, record.value or b"")]
 
 
 def _style(identity: str, _: str, value: Any, source: str, record: wire.SourceRecord) -> list[Write]:
@@ -199,6 +205,7 @@ _MAKERS: dict[str, _Maker] = {
     "bond-events": _bond_event,
     "attribution-states": _attribution,
     "style-tables": _style,
+    "trusted-states": _trusted,
     "interactions": _interaction,
     "modulations": _modulation,
     "audits": _audit,

@@ -4,9 +4,10 @@ import asyncio
 import random
 
 import pytest
+import structlog
 
 from endocrine.pipeline.views.redis import keys, views
-from endocrine.pipeline.views.redis.store import NOTHING, Batch, Store, clear
+from endocrine.pipeline.views.redis.store import NOTHING, Batch, Store, clear, take_over
 from endocrine.pipeline.views.redis.writes import Write
 
 
@@ -110,6 +111,98 @@ async def test_a_key_of_another_type_is_left_alone_and_its_neighbours_are_writte
     assert await server.client.get("abl:events:ann") == b"mine"
     assert await server.client.lrange("abl:events:bob", 0, -1) == [b"b"]
     assert await server.client.get("abl:ann") == b"x"
+
+
+def entry(offset, user="ann", at=1.0):
+    value = f'{{"user_id":"{user}","phase":"{"ab"[offset % 2]}","last_updated":{at}}}'
+    return Write("bond", f"abl:{user}", "bonds/0", offset, 0, str(round(at * 1000)), value.encode())
+
+
+async def test_a_key_without_its_guard_is_never_overwritten_and_is_named_once(server, redis_settings):
+    await server.client.set("abl:ann", "older")
+    await server.client.rpush("abl:events:ann", "old event")
+    with structlog.testing.capture_logs() as logs:
+        for offset in (1, 2):
+            bob = (entry(offset, "bob"), push(offset, f"e{offset}", key="abl:events:bob"))
+            assert await apply(redis_settings, entry(offset), push(offset, "a"), *bob)
+        await apply(
+            redis_settings, Write("unbond", "abl:ann", "bonds/0", 3), Write("del", "abl:events:ann", "bonds/0", 3)
+        )
+    assert await server.client.get("abl:ann") == b"older"
+    assert await server.client.lrange("abl:events:ann", 0, -1) == [b"old event"]
+    assert await server.client.lrange("abl:events:bob", 0, -1) == [b"e2", b"e1"]
+    assert await server.client.zrange(keys.bonds_index(), 0, -1) == [b"bob"]
+    assert await views.foreign_keys(server.client) == 2
+    assert [log["key"] for log in logs if "foreign" in log["event"]] == ["abl:ann", "abl:events:ann"]
+
+
+async def test_a_foreign_key_that_its_owner_deleted_is_ours_from_the_next_write_on(server, redis_settings):
+    await server.client.set("abl:ann", "older")
+    await apply(redis_settings, entry(1))
+    await server.client.delete("abl:ann")
+    await apply(redis_settings, entry(2))
+    assert await views.foreign_keys(server.client) == 0
+    assert await server.client.zrange(keys.bonds_index(), 0, -1) == [b"ann"]
+
+
+async def test_what_others_write_where_we_deleted_is_theirs(server, redis_settings):
+    await apply(redis_settings, entry(1))
+    await apply(redis_settings, Write("unbond", "abl:ann", "bonds/0", 2))
+    await server.client.set("abl:ann", "another program's")
+    await apply(redis_settings, entry(3))
+    assert await server.client.get("abl:ann") == b"another program's"
+
+
+async def test_taking_over_lets_the_topics_write_entry_and_events_once(server, redis_settings):
+    await server.client.set("abl:ann", "older")
+    await server.client.rpush("abl:events:ann", "old event")
+    written = (entry(1), push(1, "a"), push(1, "b", 1))
+    assert await apply(redis_settings, *written, end=3)
+    assert await take_over(redis_settings, ["ann", "nobody"], ["bonds/0"]) == 2
+    assert not await apply(redis_settings, entry(3), start=3, end=4)  # the projection is behind: it reads again
+    assert await apply(redis_settings, *written, end=3)
+    assert await server.client.get("abl:ann") == written[0].value
+    assert await server.client.lrange("abl:events:ann", 0, -1) == [b"b", b"a"]
+    assert (await views.foreign_keys(server.client), await take_over(redis_settings, ["ann"], ["bonds/0"])) == (0, 0)
+    async with Store(redis_settings) as store:
+        assert await store.positions(["bonds/0"]) == [3]
+
+
+@pytest.mark.parametrize("stored", [b"{", b"[]", b'"text"', b'{"daily_msg_cap":"many"}'])
+async def test_what_another_program_wrote_and_nobody_can_read_is_no_bond(server, redis_settings, stored):
+    await server.client.set("abl:ann", stored)
+    await server.client.rpush("abl:events:ann", "{", '{"timestamp":1}')
+    assert await views.bond(server.client, "ann") is None
+    assert await views.bond_events(server.client, "ann") == [{"timestamp": 1}]
+
+
+async def test_a_partial_form_of_another_program_is_read_with_defaults(server, redis_settings):
+    await server.client.set("abl:ann", b'{"phase":"bonded","last_updated":5,"mood":"odd"}')
+    read = await views.bond(server.client, "ann")
+    assert (read.user_id, read.phase, read.last_updated, read.risk_level) == ("ann", "bonded", 5.0, "low")
+
+
+async def test_bonds_are_listed_by_their_last_change_in_pages_and_filtered(server, redis_settings):
+    users = [f"u{number}" for number in range(9)]
+    await apply(redis_settings, *(entry(number, user, at=1000.25 + number) for number, user in enumerate(users)))
+    await apply(redis_settings, entry(20, "u0", at=5000.5))
+    newest_first = ["u0", *reversed(users[1:])]
+
+    async def walked(limit, **filters):
+        found, before = [], None
+        while True:
+            page = await views.bonds(server.client, limit, before, **({"phase": None, "risk": None} | filters))
+            assert len(page.entries) <= limit
+            found += [one.user_id for one in page.entries]
+            if (before := page.next) is None:
+                return found
+
+    for limit in (1, 2, 4, 9, 50):
+        assert await walked(limit) == newest_first
+        assert await walked(limit, phase="a") == ["u0", "u8", "u6", "u4", "u2"]
+        assert await walked(limit, risk="high") == []
+    await apply(redis_settings, Write("unbond", "abl:u8", "bonds/0", 30))
+    assert "u8" not in await walked(50)
 
 
 async def test_clearing_deletes_what_was_projected_and_nothing_else(server, redis_settings):

@@ -25,6 +25,7 @@ _WRITERS: Mapping[str, Sequence[str]] = {
     "model-chunks": (MODEL,),
     "effect-starts": (TOOLS,),
     "scheduled-tasks": (TOOLS,),
+    "facts": ("exporters of your tools",),
     "journal": (EVERY_AGENT,),
     "checkpoints": ("`endocrine audit checkpoint`",),
     "dlq-actions": ("`endocrine dlq`",),

@@ -14,6 +14,11 @@ from reference.shapes import Schema, shape
 KEYS = {
     "identity": "the identity",
     "identity/primitive": "identity and primitive, joined by a slash; on the identity's partition",
+    "subject/memory_id": "subject and id of the memory, joined by a slash; on the subject's partition",
+    "subject/category/key": "subject, category and key, joined by slashes; on the subject's partition",
+    "subject/slot": "subject and slot, joined by a slash; on the subject's partition",
+    "scope/name": "scope and name in lower case, joined by a slash; on the partition of `$registry`",
+    "a|b": "the two identities, sorted, as a JSON array; on the first one's partition",
     "tool": "canonical name of the tool",
     "digest": "digest of the policy",
     "agent/partition": "agent and partition number, joined by a slash",

@@ -162,6 +162,23 @@ def test_a_time_that_lies_too_far_after_the_append_time_is_a_dead_letter(ahead, 
     assert done.tally.prepared == (not dead)
 
 
+@pytest.mark.parametrize(
+    ("identity", "dead"),
+    [("project:p05", True), ("Project:p05", True), ("$registry", True), ("projects", False), ("pat$", False)],
+)
+def test_an_identity_that_is_a_reserved_name_is_a_dead_letter_that_does_not_repeat_it(identity, dead):
+    done = Reader().read((identity.encode(), opened(identity=identity), ()))
+    letters = [out for out in done.aside if out.topic.endswith(".dlq")]
+    assert [error_of(letter) for letter in letters] == (["reserved_name"] if dead else [])
+    assert not any(identity.encode() in dict(letter.own)["endocrine-error"] for letter in letters)
+
+
+def test_a_command_may_be_about_a_project():
+    command = {"kind": "tick", "identity": "project:p05", "by": "ops", "ts": 1.0}
+    done = Reader("bonds").read((b"project:p05", command, ()), topic="commands")
+    assert (done.tally.dead, [out.topic for out in done.aside if out.topic.endswith(".dlq")]) == (0, [])
+
+
 def test_where_no_broker_took_a_record_its_time_is_not_bounded():
     assert Reader().read((b"ann", opened(ts=2.5e11), ()), timestamp=-1).tally.prepared == 1
 

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from endocrine.agents.gating import linear
+from endocrine.agents._shared import linear
 from endocrine.agents.gating.formats import FORMATS
 from endocrine.agents.gating.json_schema import MAX_STEPS, Schema
 from endocrine.agents.gating.patterns import MAX_CHARS, MAX_DEPTH, Pattern, checked

@@ -157,6 +157,30 @@ def test_a_topic_that_is_read_has_an_owner_that_reads_it(topic):
     assert owner in readers if readers else owner is None
 
 
+def test_trusted_state_is_written_by_trust_alone_and_trust_reads_commands_alone(graph):
+    assert [agent.name for agent in AGENTS if {"trusted-states", "state-events"} & set(agent.targets)] == ["trust"]
+    assert [agent.sources for agent in AGENTS if agent.name == "trust"] == [("commands",)]
+    assert not [agent.name for agent in AGENTS if "commands" in agent.targets]
+    # Only its agent makes such records: no other module names the topic together with a way of writing it.
+    folder = Path(agents.__file__).parent.parent
+    named = {
+        path.relative_to(folder).as_posix()
+        for room in ("agents", "pipeline")
+        for path in (folder / room).rglob("*.py")
+        if "trusted-states" in path.read_text(encoding="utf-8")
+    }
+    assert named == TRUSTED_STATES
+
+
+TRUSTED_STATES = {
+    "agents/trust/agent.py",
+    "pipeline/core/catalogue.py",
+    "pipeline/gateway/content.py",
+    "pipeline/views/redis/writes.py",
+}
+"""Modules that name the topic: its writer, the catalogue, what of it is content, and the projection into Redis."""
+
+
 def test_modulation_alone_writes_modulations():
     assert [agent.name for agent in AGENTS if "modulations" in agent.targets] == ["modulation"]
 

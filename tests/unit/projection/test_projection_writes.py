@@ -57,7 +57,7 @@ def test_an_event_has_the_four_fields_that_dashboards_know():
 def test_the_entry_is_stored_byte_for_byte():
     sent = b'{ "user_id": "ann",\n "phase": "dormant" }'
     found, _ = writes("bonds", record("ann", sent))
-    assert found == [Write("set", "abl:ann", SOURCE, 5, 0, "", sent)]
+    assert found == [Write("bond", "abl:ann", SOURCE, 5, 0, "0", sent)]
 
 
 def test_of_several_states_in_a_run_the_last_alone_is_written_but_every_event():
@@ -76,7 +76,7 @@ def test_the_primitive_of_a_tombstone_is_what_follows_the_last_slash():
 
 def test_a_tombstone_of_a_bond_deletes_the_entry_and_its_events():
     found, _ = writes("bonds", record("ann", None))
-    assert [(write.verb, write.key) for write in found] == [("del", "abl:ann"), ("del", "abl:events:ann")]
+    assert [(write.verb, write.key) for write in found] == [("unbond", "abl:ann"), ("del", "abl:events:ann")]
 
 
 def test_a_user_whose_entry_would_lie_on_anothers_events_is_refused():

@@ -77,7 +77,7 @@ def test_under_a_rotated_key_it_is_proved_while_the_old_one_is_in_the_file_and_n
     assert (report.seals_checked, report.batches, report.seals_unknown > 150) == (0, 0, True)
 
 
-UNREAD = ("attribution-states", "bonds", "bond-events", "audits", "scheduled-tasks", "dlq-actions", "signals.dlq")
+UNREAD = ("attribution-states", "bonds", "audits", "scheduled-tasks", "dlq-actions", "signals.dlq")
 
 
 def test_what_a_stranger_writes_where_no_agent_reads_is_not_ours_under_the_key(recording: Recording) -> None:

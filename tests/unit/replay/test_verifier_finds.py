@@ -130,7 +130,7 @@ def test_each_harm_is_found_by_its_name(
 
 def test_identical_copies_are_no_finding_and_are_counted(honest: Logs) -> None:
     logs = copy(honest)
-    same_copy(busiest(logs, "bond-events"))  # nobody reads it: a copy elsewhere would be a record nobody has read
+    same_copy(busiest(logs, "bonds"))  # nobody reads it: a copy elsewhere would be a record nobody has read
     report = verify(logs)
     assert report.proved
     assert report.copies == 1
@@ -139,7 +139,7 @@ def test_identical_copies_are_no_finding_and_are_counted(honest: Logs) -> None:
 @pytest.mark.parametrize("missing", [False, True])
 def test_what_a_successor_says_again_is_counted_as_copies_and_hides_nothing(honest: Logs, missing: bool) -> None:
     logs = copy(honest)
-    log = busiest(logs, "bond-events")
+    log = busiest(logs, "attribution-states")
     again = log[len(log) // 3 : 2 * len(log) // 3]
     assert len(again) > 3
     if missing:

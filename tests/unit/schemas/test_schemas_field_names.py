@@ -18,9 +18,12 @@ observations: primitive value confidence window source evidence_ref? identity_re
 tool-calls: call_id audit_id identity tool arguments step ts
 tool-results: call_id audit_id identity tool status duration_ms args_summary output? ts
 feedback: identity target_action_id rating note? context_hash? tags? symbols? ts
-detections: identity phase risk_level childhood_archetype egg_status confidence signals turn_count ulm ts
+detections: identity phase risk_level childhood_archetype? egg_status? confidence? signals? turn_count ulm ts
 commands: kind identity by ts cap
 commands: kind identity by ts text
+commands: kind identity by ts category key value source? confidence?
+commands: kind identity by ts category key reason?
+commands: kind identity by ts entry events part parts replace?
 commands: kind identity by ts
 commands: kind identity by ts call_id
 commands: kind identity by ts call_id
@@ -28,6 +31,15 @@ commands: kind identity by ts audit_id?
 commands: kind identity by ts audit_id
 commands: kind identity by ts audit_id
 commands: kind identity by ts
+commands: kind identity by ts type content slot? status? confidence?
+commands: kind identity by ts memory_id reason? content? confidence?
+commands: kind identity by ts memory_id reason?
+commands: kind identity by ts memory_id reason?
+commands: kind identity by ts memory_id reason?
+commands: kind identity by ts memory_id reason? superseded_by?
+commands: kind identity by ts audit_id text project? turn_identity?
+commands: kind identity by ts audit_id text
+commands: kind identity by ts slot conflict_id action winner? reason?
 modulations: audit_id identity revision admitted refusal review mode parameters prompt_style signals lineage policy ts
 tool-decisions: call_id audit_id identity function tool decision reason incident_id policy ts
 incidents: incident_id kind audit_id identity attempted reason params_snapshot prompt_hmac policy ts
@@ -39,6 +51,8 @@ attribution-changes: kind identity primitives confidence ts
 bonds: user_id phase? prev_phase? archetype? phase_entered_at? turn_count? peak_nodes? risk_level? daily_msg_cap? \
 daily_msg_count? daily_msg_reset_at? egg_status? notes? last_updated?
 bond-events: identity timestamp event_type detail data
+trusted-states: subject category key value source confidence status entry_id version created_ts by ts
+state-events: kind subject category key old new reason entry_id version by ts
 policies: digest policy previous by ts
 model-requests: request_id audit_id identity step model messages tools parameters dropped deadline_ms ts
 model-chunks: request_id audit_id identity seq text ts
@@ -52,9 +66,25 @@ dlq-actions: action topic partition offset origin by reason ts
 """
 OWN = """
 effect-starts: effect_id connector identity by ts
+captured: subject identity interaction_id project session_id turn client response memories_used chunks_used \
+memory_write? finish? reinforce extract created_at ts
+memories: memory_id subject type content slot value status confidence strength reference_count last_referenced_at \
+source supersedes superseded_by open_conflict version created_ts by ts
+memory-events: kind subject memory_id type content slot value old_status new_status confidence_before \
+confidence_after interaction_id? matched? total? capped? reason by ts
+candidates: subject memory_id type content slot confidence strength source capped? by ts
+reinforcements: subject memory_id interaction_id matched total capped? by ts
+memory-orders: kind subject memory_id type content slot confidence source by ts
+memory-orders: kind subject memory_id supersedes conflict_id by ts
+memory-orders: kind subject memory_id superseded_by conflict_id by ts
+conflict-marks: subject memory_id conflict_id other_active by ts
+conflicts: conflict_id subject slot status members preferred action winner reason capped? opened_ts by ts
+conflict-events: kind subject slot conflict_id members action winner reason by ts
+facts: exporter exporter_version exported_at subject slot value source_artifact ts
 """
 """Topics that ours have beyond the published ones."""
 ADDED = {
+    "bond-events": ["imported"],
     "style-tables": ["unknown_actions"],
     "attribution-states": ["capped"],
     "journal": ["refused", "forged"],
@@ -126,6 +156,8 @@ NESTED = {
     "model-replies.tool_calls": "call_id tool arguments",
     "tool-analytics.modes": "strict balanced creative",
     "observations.window": "start_ts end_ts",
+    "memories.source": "kind interaction_id identities rule chunk exporter artifact",
+    "conflicts.members": "layer id value status since",
 }
 
 

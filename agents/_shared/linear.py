@@ -44,6 +44,21 @@ def fits(pattern: str, text: str) -> bool:
     return _compiled(pattern).fullmatch(_encodable(text)) is not None
 
 
+def groups(pattern: str) -> int:
+    """Return how many groups a pattern without `fault` captures."""
+    return int(_compiled(pattern).groups)
+
+
+def captured(pattern: str, text: str) -> str | None:
+    """Return what the first group of a pattern captures where it matches the whole text; None where it does not.
+
+    >>> captured("we use (.+)", "we use tea"), captured("we use (.+)", "so we use tea")
+    ('tea', None)
+    """
+    match = _compiled(pattern).fullmatch(_encodable(text))
+    return None if match is None else match.group(1)
+
+
 def work(pattern: str, text: str) -> int:
     """Return a measure of the longest time that a match may take: states of the pattern by characters."""
     return int(_compiled(pattern).programsize) * len(text)

@@ -1,0 +1,1 @@
+"""Memories: their lifecycle, one state per memory (memory, section 5)."""
