@@ -38,6 +38,7 @@ COMMANDS = (
     "explain_signals",
     "incidents",
     "bonds",
+    "trust",
     "lag",
     "dlq",
     "export",
