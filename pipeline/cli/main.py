@@ -37,6 +37,7 @@ COMMANDS = (
     "explain_signals",
     "incidents",
     "bonds",
+    "trust",
     "lag",
     "dlq",
     "export",

@@ -43,6 +43,32 @@ _INITIALS = "pP$"
 """What a reserved name begins with. Almost no other begins so, and every record's identity is looked at."""
 
 
+LONGEST_PROJECT = 200
+"""Characters of a project's id."""
+_LONGEST = 256
+
+
+def subject_of(name: str) -> str:
+    """The subject that a person named: an identity, or `project:` and the id of a project.
+
+    White space around names is cut. Raises ValueError, which says what was expected and not what was given.
+
+    >>> subject_of(" ann "), subject_of("Project: p05")
+    ('ann', 'project:p05')
+    """
+    text = name.strip()
+    if text[: len(PROJECT)].lower() == PROJECT:
+        project = text[len(PROJECT) :].strip()
+        if not 1 <= len(project) <= LONGEST_PROJECT:
+            raise ValueError(f"a project's id of {len(project)} characters; expected 1 to {LONGEST_PROJECT}")
+        return PROJECT + project
+    if not 1 <= len(text) <= _LONGEST:
+        raise ValueError(f"a name of {len(text)} characters; expected 1 to {_LONGEST}")
+    if reserved(text):
+        raise ValueError("reserved_name; expected an identity, or `project:` and the id of a project")
+    return canonical(text)
+
+
 def partition_of(identity: str, partitions: int) -> int:
     """The partition that Kafka's default partitioner (murmur2) gives this key.
 

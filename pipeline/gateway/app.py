@@ -26,7 +26,7 @@ from endocrine.pipeline.gateway.lookback import Lookback
 from endocrine.pipeline.gateway.openapi import document
 from endocrine.pipeline.gateway.problems import Problem, Render, as_problem
 from endocrine.pipeline.gateway.rates import Rates
-from endocrine.pipeline.gateway.routes import bonds, calls, captures, commands, health, reads, streams, turns
+from endocrine.pipeline.gateway.routes import bonds, calls, captures, commands, health, reads, streams, trusted, turns
 from endocrine.pipeline.gateway.row import Row
 from endocrine.pipeline.gateway.settings import GatewaySettings
 from endocrine.pipeline.gateway.shared import Shared
@@ -42,6 +42,7 @@ ROWS: Sequence[Row] = (
     *commands.ROUTES,
     *bonds.ROUTES,
     *reads.ROUTES,
+    *trusted.ROUTES,
     *streams.ROUTES,
 )
 _log = structlog.get_logger("endocrine.gateway")

@@ -12,6 +12,7 @@ from endocrine.pipeline.gateway.routes.commands import KINDS as COMMANDS
 from endocrine.pipeline.gateway.row import Row
 from endocrine.schemas.base import CallId, Count, Id, Identity, Ts
 from endocrine.schemas.bonds import Detection
+from endocrine.schemas.commands import StateSet
 from endocrine.schemas.feedback import FeedbackCard
 from endocrine.schemas.interactions import Closed, Opened
 from endocrine.schemas.modulations import Modulation
@@ -142,6 +143,7 @@ REQUESTS: dict[str, Any] = {
     "observations-request": Observation,
     "detections-request": request_model("DetectionRequest", Detection, _COMMON),
     "CommandRequest": CommandRequest,
+    "TrustedStateRequest": request_model("TrustedStateRequest", StateSet, ("by", "ts", "id"), ("kind", "identity")),
 }
 ANSWERS: dict[str, Any] = {one.__name__: one for one in (Problem, Recorded, Batch, Turn, Decision, Answer, Outcome)}
 

@@ -19,7 +19,7 @@ from endocrine.pipeline.gateway.state import Gateway
 from endocrine.pipeline.gateway.watch import Overloaded
 from endocrine.pipeline.kafka.topic_reader import NoSuchTopic
 
-_IDS = re.compile(r"\{(audit_id|identity)\}")
+_IDS = re.compile(r"\{(audit_id|identity|subject)\}")
 Handler = Callable[[Gateway, Request, Caller], Awaitable[Response]]
 
 

@@ -173,7 +173,13 @@ class History:
                 {"kind": "release_lock"},
             ]
         )
-        return self._line("commands", {**kind, "identity": self._who(), "by": "op"})
+        whom = self._who()
+        # Drawn apart, so that the rest of a history is what it was before there were such commands.
+        apart = random.Random(self.count)
+        if apart.random() < 0.5:
+            kind = apart.choice([_state_set, _state_invalidate, _adoption])(apart, self.ts)
+            whom = "project:p1" if kind["kind"] != "adopt_bond" and apart.random() < 0.5 else whom
+        return self._line("commands", {**kind, "identity": whom, "by": "op"})
 
     def malformed(self) -> Line:
         line = self.good()
@@ -238,3 +244,28 @@ def random_history(rng: random.Random, length: int, *, well_placed: tuple[str, .
     """
     history = History(rng, well_placed)
     return [history.next() for _ in range(length)]
+
+
+def _slot(rng: random.Random) -> Line:
+    return {"category": rng.choice(["status", "decision", "mood"]), "key": rng.choice(["k1", "k2"])}
+
+
+def _state_set(rng: random.Random, ts: float) -> Line:
+    return {"kind": "state_set", **_slot(rng), "value": rng.choice(["a", "b"])}
+
+
+def _state_invalidate(rng: random.Random, ts: float) -> Line:
+    return {"kind": "state_invalidate", **_slot(rng)}
+
+
+def _adoption(rng: random.Random, ts: float) -> Line:
+    parts = rng.randint(1, 2)
+    event = {"timestamp": 1.0, "event_type": "risk_change", "detail": "d", "data": {"old": "low", "new": "high"}}
+    return {
+        "kind": "adopt_bond",
+        "entry": {"phase": "bonded", "daily_msg_cap": rng.randint(0, 3), "daily_msg_reset_at": ts},
+        "events": [event] * rng.randint(0, 3),
+        "part": rng.randint(1, parts),
+        "parts": parts,
+        "replace": rng.random() < 0.5,
+    }

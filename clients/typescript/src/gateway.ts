@@ -460,6 +460,36 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/trusted/{subject}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                subject: string;
+            };
+            cookie?: never;
+        };
+        /**
+         * Trusted state of an identity, or of `project:` and a project's id: what is in force, by category and key.
+         * @description Scope `read`.
+         */
+        get: operations["get_trusted_subject"];
+        put?: never;
+        /**
+         * State something: 202, or 200 with the event within `wait` seconds; 409 where it is refused.
+         * @description Scope `operate`.
+         */
+        post: operations["post_trusted_subject"];
+        /**
+         * End an entry: 202, or 200 with the event within `wait` seconds; 404 where nothing is active there.
+         * @description Scope `operate`.
+         */
+        delete: operations["delete_trusted_subject"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/events": {
         parameters: {
             query?: never;
@@ -1695,6 +1725,52 @@ export interface components {
              * @default null
              */
             runner?: ("application" | null) | null;
+        };
+        /**
+         * TrustedStateRequest
+         * @description State something about a subject: an entry of trusted state, or a new version of it.
+         */
+        TrustedStateRequest: {
+            /**
+             * Id
+             * @default null
+             */
+            id?: (string | null) | null;
+            /**
+             * By
+             * @default null
+             */
+            by?: string | null;
+            /**
+             * Ts
+             * @default null
+             */
+            ts?: number | null;
+            /**
+             * Category
+             * @description What the entry is about; one of the policy's list (`trusted_state.categories`).
+             */
+            category: string;
+            /**
+             * Key
+             * @description Name of the entry within its category: 1 to 64 of a-z, 0-9, `_`, `.`, `-`.
+             */
+            key: string;
+            /**
+             * Value
+             * @description What is stated; 1 to 4,000 characters.
+             */
+            value: string;
+            /**
+             * Source
+             * @default null
+             */
+            source?: string | null;
+            /**
+             * Confidence
+             * @default null
+             */
+            confidence?: number | null;
         };
         /**
          * Turn
@@ -4233,12 +4309,354 @@ export interface operations {
             };
         };
     };
+    get_trusted_subject: {
+        parameters: {
+            query?: {
+                /** @description Of this category. */
+                category?: string;
+                /** @description true: what was superseded, too. */
+                all?: string;
+            };
+            header?: never;
+            path: {
+                subject: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description No valid API key (`unauthorized`) */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key lacks a scope (`forbidden`); Without API keys only this machine may call (`not_loopback`); The API key speaks for another identity (`identity_not_allowed`) */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The record is not valid (`invalid`) */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key's rate is exceeded (`too_many_requests`) */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header block is too large (`headers_too_large`) */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The broker does not answer (`broker_away`); The read models cannot be read (`views_away`) */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_trusted_subject: {
+        parameters: {
+            query?: {
+                /** @description Seconds to wait for the event, 0 to 30. */
+                wait?: string;
+            };
+            header?: {
+                /** @description A retry under the same key is the same record; another body under it is 422. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                subject: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TrustedStateRequest"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Outcome"];
+                };
+            };
+            /** @description On record. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Outcome"];
+                };
+            };
+            /** @description The request cannot be read (`bad_request`); The body is not JSON (`not_json`) */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key (`unauthorized`) */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key lacks a scope (`forbidden`); Without API keys only this machine may call (`not_loopback`); The API key speaks for another identity (`identity_not_allowed`) */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing (`not_found`) */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not come in time (`body_timeout`) */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It contradicts what is on record (`conflict`) */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large (`too_large`) */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type is not read (`unsupported_media_type`) */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The record is not valid (`invalid`); The idempotency key was used for another body (`idempotency_mismatch`) */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key's rate is exceeded (`too_many_requests`) */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header block is too large (`headers_too_large`) */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The broker does not answer (`broker_away`); The broker did not take the record (`not_recorded`); Too many requests wait (`overloaded`); The read models cannot be read (`views_away`) */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_trusted_subject: {
+        parameters: {
+            query?: {
+                /** @description Its category. */
+                category?: string;
+                /** @description Its key. */
+                key?: string;
+                /** @description Why. */
+                reason?: string;
+                /** @description Seconds to wait for the event, 0 to 30. */
+                wait?: string;
+            };
+            header?: never;
+            path: {
+                subject: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Outcome"];
+                };
+            };
+            /** @description On record. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Outcome"];
+                };
+            };
+            /** @description No valid API key (`unauthorized`) */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key lacks a scope (`forbidden`); Without API keys only this machine may call (`not_loopback`); The API key speaks for another identity (`identity_not_allowed`) */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing (`not_found`) */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It contradicts what is on record (`conflict`) */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The record is not valid (`invalid`) */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key's rate is exceeded (`too_many_requests`) */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header block is too large (`headers_too_large`) */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The broker does not answer (`broker_away`); The broker did not take the record (`not_recorded`); Too many requests wait (`overloaded`) */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_events: {
         parameters: {
             query?: {
                 /** @description Of this identity. */
                 identity?: string;
-                /** @description Topics, comma separated: attribution-changes, attribution-states, audits, bond-events, bonds, incidents, interactions, model-requests, modulations, style-tables, tool-analytics, tool-calls, tool-decisions. */
+                /** @description Topics, comma separated: attribution-changes, attribution-states, audits, bond-events, bonds, incidents, interactions, model-requests, modulations, state-events, style-tables, tool-analytics, tool-calls, tool-decisions, trusted-states. */
                 topic?: string;
             };
             header?: never;

@@ -176,9 +176,10 @@ TRUSTED_STATES = {
     "agents/trust/agent.py",
     "pipeline/core/catalogue.py",
     "pipeline/gateway/content.py",
+    "pipeline/gateway/routes/trusted.py",
     "pipeline/views/redis/writes.py",
 }
-"""Modules that name the topic: its writer, the catalogue, what of it is content, and the projection into Redis."""
+"""Modules that name the topic: its writer, the catalogue, what of it is content, and what reads it for people."""
 
 
 def test_modulation_alone_writes_modulations():

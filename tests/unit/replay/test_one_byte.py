@@ -39,7 +39,10 @@ def honest() -> Logs:
     good = {line["topic"]: line for line in lines if isinstance(line["value"], dict) and "ts" in line["value"]}
     bad = [{**line, "value": {**line["value"], "surplus": 1}} for line in good.values()]
     bad += [{"topic": topic, "key": "ann", "value": {}} for topic in ("modulations", "incidents", "style-tables")]
-    bad += [{"topic": topic, "key": "ann", "value": {}} for topic in ("attribution-changes", "tool-decisions")]
+    bad += [
+        {"topic": topic, "key": "ann", "value": {}}
+        for topic in ("attribution-changes", "tool-decisions", "bond-events")
+    ]
     recording.feed(lines + bad)
     recording.run(shipped_policy(), randomly(5))
     return recording.logs

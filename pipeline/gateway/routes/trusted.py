@@ -1,0 +1,164 @@
+"""Trusted state of a subject: what operators state about it. Read from the read models; written by commands alone.
+
+Writing fails closed: where the read models are away nobody can say whether the subject has room.
+"""
+
+import asyncio
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from endocrine.pipeline.core.partitioning import subject_of
+from endocrine.pipeline.gateway.answers import refusal
+from endocrine.pipeline.gateway.bodies import read_body
+from endocrine.pipeline.gateway.callers import Caller
+from endocrine.pipeline.gateway.content import without_content
+from endocrine.pipeline.gateway.idempotency import Slot
+from endocrine.pipeline.gateway.problems import Problem
+from endocrine.pipeline.gateway.records import checked, produced
+from endocrine.pipeline.gateway.routes.commands import MOST_WAIT_S
+from endocrine.pipeline.gateway.routes.reads import in_reach, redis_of
+from endocrine.pipeline.gateway.row import Row, checked_query, json_response, number_of
+from endocrine.pipeline.gateway.state import Gateway
+from endocrine.pipeline.gateway.watch import Watch
+from endocrine.pipeline.views.redis import views
+
+Json = dict[str, Any]
+_GIVEN = ("category", "key", "value", "source", "confidence", "by", "ts", "id")
+
+
+def _subject(request: Request, caller: Caller) -> str:
+    """The subject that the path names. Raises Problem, 422 or 403."""
+    try:
+        subject = subject_of(request.path_params["subject"])
+    except ValueError as error:
+        raise Problem("invalid", f"subject: {error}", field="subject") from None
+    in_reach(caller, subject)
+    return subject
+
+
+async def read(gateway: Gateway, request: Request, caller: Caller) -> Response:
+    """GET /v1/trusted/{subject}."""
+    query = checked_query(request, "category", "all")
+    if query.get("all", "false") not in ("true", "false"):
+        raise Problem("invalid", "query all: expected true or false", field="all")
+    subject = _subject(request, caller)
+    found = await views.trusted(redis_of(gateway), subject, superseded=query.get("all") == "true")
+    items = [entry for entry in found if query.get("category") in (None, entry["category"])]
+    if "content" not in caller.scopes:
+        items = [without_content("trusted-states", entry) for entry in items]
+    return json_response({"subject": subject, "items": items})
+
+
+async def write(gateway: Gateway, request: Request, caller: Caller) -> Response:
+    """POST /v1/trusted/{subject}."""
+    wait_s = number_of(checked_query(request, "wait"), "wait", 0, 0, MOST_WAIT_S)
+    subject = _subject(request, caller)
+    body = (await read_body(request, gateway.limits.body_bytes, gateway.limits.read_s)).one
+    if unknown := body.keys() - set(_GIVEN):
+        raise Problem("invalid", f"{len(unknown)} fields are not known; expected {', '.join(_GIVEN)}")
+    slot = await gateway.idempotency.begin(caller, request, body)
+    if slot.answer is not None:
+        return slot.answer
+    value = _command(caller, slot, subject, "state_set", body)
+    value = checked(gateway, "commands", value)
+    rules = gateway.policy.document.trusted_state
+    if value["category"] not in rules.categories:
+        raise Problem("invalid", f"category: expected one of {', '.join(rules.categories)}", field="category")
+    active = await views.trusted(redis_of(gateway), subject)
+    known = {(entry["category"], entry["key"]) for entry in active}
+    if len(known) >= rules.active and (value["category"], value["key"]) not in known:
+        detail = f"the subject has {len(known)} active entries; expected fewer than {rules.active}: invalidate some"
+        raise Problem("conflict", detail, more={"reason": "state_full"})
+    return await _sent(gateway, request, caller, slot, value, wait_s)
+
+
+async def end(gateway: Gateway, request: Request, caller: Caller) -> Response:
+    """DELETE /v1/trusted/{subject}."""
+    query = checked_query(request, "category", "key", "reason", "wait")
+    wait_s = number_of(query, "wait", 0, 0, MOST_WAIT_S)
+    subject = _subject(request, caller)
+    slot = await gateway.idempotency.begin(caller, request, query)
+    if slot.answer is not None:
+        return slot.answer
+    given = {name: text for name, text in query.items() if name != "wait"}
+    value = checked(gateway, "commands", _command(caller, slot, subject, "state_invalidate", given))
+    return await _sent(gateway, request, caller, slot, value, wait_s)
+
+
+def _command(caller: Caller, slot: Slot, subject: str, kind: str, given: Json) -> Json:
+    value = {**given, "kind": kind, "identity": subject}
+    value.setdefault("ts", slot.ts)
+    if slot.keyed or "id" not in value:
+        value["id"] = slot.id_of()
+    if caller.keyed or "by" not in value:
+        value["by"] = caller.name  # who acts is the key's to say
+    return value
+
+
+async def _sent(gateway: Gateway, request: Request, caller: Caller, slot: Slot, value: Json, wait_s: int) -> Response:
+    with gateway.awaiting.turn(value["identity"], None, record_ids=[value["id"]]) as watch:
+        await produced(gateway, request, "commands", value)
+        event = await _event(watch, value["id"], wait_s)
+    shown = event
+    if event is not None and "content" not in caller.scopes:
+        shown = without_content("state-events", event)
+    if event is not None and event["kind"] in ("refused", "absent"):
+        kind, detail = (
+            ("conflict", "refused") if event["kind"] == "refused" else ("not_found", "nothing is active there")
+        )
+        raise Problem(kind, detail, more={"reason": event["reason"] or event["kind"], "outcome": shown})
+    answer = json_response({"id": value["id"], "outcome": shown}, 202 if event is None else 200)
+    gateway.idempotency.finish(slot, answer)
+    return answer
+
+
+async def _event(watch: Watch, command: str, wait_s: int) -> Json | None:
+    """The event of a command, None where it does not come in time. Raises Problem for a dead letter."""
+    if not wait_s:
+        return None
+    try:
+        async with asyncio.timeout(wait_s):
+            await watch.until(lambda w: True if w.refused or command in w.outcomes else None)
+    except TimeoutError:
+        return None
+    for refused in watch.refused.values():
+        raise refusal(refused)
+    return watch.outcomes[command][0].value
+
+
+_WAIT = ("wait", f"Seconds to wait for the event, 0 to {MOST_WAIT_S}.")
+_WRITING = ("not_found", "conflict", "not_recorded", "overloaded", "identity_not_allowed")
+ROUTES = [
+    Row(
+        "GET",
+        "/v1/trusted/{subject}",
+        "read",
+        read,
+        "Trusted state of an identity, or of `project:` and a project's id: what is in force, by category and key.",
+        problems=("views_away", "identity_not_allowed"),
+        query=(("category", "Of this category."), ("all", "true: what was superseded, too.")),
+    ),
+    Row(
+        "POST",
+        "/v1/trusted/{subject}",
+        "operate",
+        write,
+        "State something: 202, or 200 with the event within `wait` seconds; 409 where it is refused.",
+        body="TrustedStateRequest",
+        answers={200: "Outcome", 202: "Outcome"},
+        problems=(*_WRITING, "views_away"),
+        query=(_WAIT,),
+    ),
+    Row(
+        "DELETE",
+        "/v1/trusted/{subject}",
+        "operate",
+        end,
+        "End an entry: 202, or 200 with the event within `wait` seconds; 404 where nothing is active there.",
+        answers={200: "Outcome", 202: "Outcome"},
+        problems=_WRITING,
+        query=(("category", "Its category."), ("key", "Its key."), ("reason", "Why."), _WAIT),
+    ),
+]
