@@ -6,7 +6,7 @@ from endocrine.agents.conversation.model_requests import ask_guardian, ask_moder
 from endocrine.agents.conversation.state import Judged, Turn
 from endocrine.agents.conversation.turn_context import TurnContext
 from endocrine.agents.moderation.local import Verdict, judge, judge_all, weigh
-from endocrine.agents.moderation.rules import Place
+from endocrine.agents.moderation.rules import JudgedText
 from endocrine.schemas.models import ModelReply
 
 
@@ -64,7 +64,7 @@ def take_verdict(context: TurnContext, audit_id: str, turn: Turn, reply: ModelRe
     if scores is None:
         _no_verdict(context, audit_id, turn)
         return
-    place: Place = "input" if what == "input" else "output"
+    place: JudgedText = "input" if what == "input" else "output"
     verdict = weigh(scores, (), place, context.preset(turn), context.policy.document.moderation)
     (_input if what == "input" else _output)(context, audit_id, turn, verdict)
 

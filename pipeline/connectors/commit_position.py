@@ -1,7 +1,7 @@
 """How far the requests of one partition are finished, without gaps."""
 
 
-class Front:
+class CommitPosition:
     """Offsets taken and finished; what may be committed is below everything unfinished. Pure.
 
     >>> front = Front()
@@ -37,6 +37,6 @@ class Front:
         return len(self._open)
 
     @property
-    def upto(self) -> int | None:
+    def next_offset(self) -> int | None:
         """The offset to commit: the lowest unfinished one, else the one after the last. None: nothing was taken."""
         return min(self._open) if self._open else self._next
