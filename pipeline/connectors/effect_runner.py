@@ -8,8 +8,9 @@ For who writes a connector: implement `Effect` and hand it to `EffectRunner`:
 An effect says which topic its requests lie on and which its answers go to, how each names the request (`request_id`,
 `answer_id`: the same text), whether it may run twice (`repeatable`), and runs one (`run`). What `run` returns is a list
 of `EffectRecord(topic, value)`: records of any topics, the answer LAST. They go, in that order, to the request's own
-partition under its identity, with `ce_id` = `<connector>/<request id>` (and `/<ordinal>` for those before the answer). A
-request must carry all that `run` needs. `run` should answer failures of the world itself (status error, timeout); what it
+partition under its identity, with `ce_id` = `<connector>/<request id>` (and `/<ordinal>` for those before the
+answer). A request must carry all that `run` needs. `run` should answer failures of the world itself (status error,
+timeout); what it
 raises all the same becomes `failed(request, error)`: an answer that says so. Times: an answer's `ts` is event time,
 `request.ts_now()`: the request's own `ts` plus what went by since the broker took it.
 
