@@ -4,10 +4,10 @@
 class CommitPosition:
     """Offsets taken and finished; what may be committed is below everything unfinished. Pure.
 
-    >>> front = Front()
-    >>> front.take(7), front.take(8), front.finish(8), front.upto
+    >>> position = CommitPosition()
+    >>> position.take(7), position.take(8), position.finish(8), position.next_offset
     (True, True, None, 7)
-    >>> front.finish(7), front.upto
+    >>> position.finish(7), position.next_offset
     (None, 9)
     """
 

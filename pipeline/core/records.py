@@ -48,7 +48,7 @@ def id_of(content: bytes | None) -> str | None:
 
     One that is longer than ids may be, or no UTF-8, is named by its digest: copies of it still share it.
 
-    >>> id_of(b"c1"), id_of(b""), id_of(b"\xff")
+    >>> id_of(b"c1"), id_of(b""), id_of(bytes([255]))
     ('c1', None, 'sha256-a8100ae6aa1940d0b663bb31cd466142ebbdbd5187131b92d93818987832eb89')
     """
     if not content:

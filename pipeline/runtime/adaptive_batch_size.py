@@ -21,11 +21,11 @@ class AdaptiveBatchSize:
     most: the largest batch. clock: seconds of processor time of this thread: on a busy machine a batch takes longer
     without costing more, and shorter ones would only make it busier.
 
-    >>> pace = Pace(2000)
-    >>> pace.limit
+    >>> size = AdaptiveBatchSize(2000)
+    >>> size.limit
     2000
-    >>> pace.took(100, 0.1)  # a millisecond each
-    >>> pace.limit
+    >>> size.took(100, 0.1)  # a millisecond each
+    >>> size.limit
     50
     """
 
