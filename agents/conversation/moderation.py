@@ -11,7 +11,7 @@ from endocrine.schemas.models import ModelReply
 
 
 def flag(context: TurnContext, audit_id: str, turn: Turn, verdict: Verdict) -> None:
-    """A flagged text: an incident, and the turn goes on only under a modulation that knows of it."""
+    """Report a flagged text as an incident; the turn goes on only under a modulation that knows of it."""
     context.incident("moderation", audit_id, turn, verdict.reason(), verdict.score)
     _require_risk(context, turn, verdict.score)
 
@@ -70,7 +70,7 @@ def take_verdict(context: TurnContext, audit_id: str, turn: Turn, reply: ModelRe
 
 
 def veto(context: TurnContext, audit_id: str, turn: Turn, names: list[str]) -> None:
-    """The first veto: asked once more, more strictly, under the revision it calls for. The second withholds."""
+    """Ask once more, more strictly, under the revision that the veto calls for; the second veto withholds."""
     score = context.rules.guardian.score
     context.incident("guardian_veto", audit_id, turn, ", ".join(names), score)
     if application.observed(turn):

@@ -27,7 +27,7 @@ def canonical(name: str) -> str:
 
 
 def partition_of(identity: str, partitions: int) -> int:
-    """The partition that Kafka's default partitioner (murmur2) gives this key.
+    """Return the partition that Kafka's default partitioner (murmur2) gives this key.
 
     >>> partition_of("ann", 4)
     2
@@ -36,7 +36,7 @@ def partition_of(identity: str, partitions: int) -> int:
 
 
 def places(partitions: int) -> Places:
-    """The partitions of identities on topics of so many."""
+    """Return the partitions of identities on topics of so many."""
     found = _places.get(partitions)
     if found is None:
         found = _places[partitions] = Places(partitions)

@@ -46,7 +46,7 @@ class _AgentState:
     batch: int = 0
 
     def stored(self, place: int) -> Callable[[str], bytes | None]:
-        """What is remembered under a key, for a record of this partition."""
+        """Return what is remembered under a key, for a record of this partition."""
         return lambda key: self.chains.get(place) if key == CHAIN_KEY else self.states.get((place, key))
 
 
@@ -61,7 +61,7 @@ class Derived(tuple[str, str | None, bytes | str | None, Mapping[str, str | None
         return holds_dead_letters(self[0])
 
     def line(self) -> bytes:
-        """The record as one JSON line, without the newline."""
+        """Return the record as one JSON line, without the newline."""
         topic, key, value, headers = self
         shown = orjson.Fragment(value) if isinstance(value, bytes) else value
         return orjson.dumps({"topic": topic, "key": key, "value": shown, "headers": headers})

@@ -44,7 +44,7 @@ class States:
         self._open: list[KeyState] = []
 
     def hold(self, name: str) -> KeyState:
-        """The state of a key, to be thought over and replaced."""
+        """Return the state of a key, to be thought over and replaced."""
         held = self._held.get(name)
         if held is None:
             held = self._held[name] = KeyState(self._stored(name))
@@ -62,7 +62,7 @@ class States:
         return held
 
     def changed(self) -> dict[str, bytes | None]:
-        """The new state of each key that has another one than before, by first touch; None is a tombstone."""
+        """Return the new state of each key that has another one than before, by first touch; None is a tombstone."""
         self._close()
         return {name: held.after for name, held in self._held.items() if held.after != held.before}
 

@@ -38,7 +38,7 @@ class AdaptiveBatchSize:
         self._cost_s = 0.0
 
     def took(self, records: int, seconds: float) -> None:
-        """Learn from a batch that was thought."""
+        """Learn from a batch that was processed."""
         if records < 1:
             return
         cost = seconds / records
