@@ -45,11 +45,11 @@ class Audit:
     targets: tuple[str, ...] = (TARGET,)
 
     def key(self, trigger: Trigger) -> str:
-        """One state per identity."""
+        """Return one state per identity."""
         return trigger.identity
 
     def process(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
-        """Never raises Reject: what other agents reject shows in their records, or in missing ones."""
+        """Collect. Never raises Reject: what other agents reject shows in their records, or in missing ones."""
         known: AuditState = memory.EMPTY if state is None else state
         turns = known["open"]
         rules, bundles = policy.document.audit, _Bundles(trigger.identity, known["audited"])

@@ -11,7 +11,7 @@ MODERATION = ("moderation", "guardian_veto")
 
 
 def bundle(identity: str, audit_id: str, turn: Turn, status: str, incomplete: list[str]) -> Json:
-    """The value of a record of `audits`, without `previous` and `hash`, which the engine adds."""
+    """Return the value of a record of `audits`, without `previous` and `hash`, which the engine adds."""
     modulation = turn["modulation"] or {}
     parameters = modulation.get("parameters")
     calls = sorted(

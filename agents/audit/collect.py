@@ -323,7 +323,7 @@ def _reply(turn: Turn, value: ModelReply, policy: "Policy") -> Turn | None:
 
 
 def sent(parameters: Mapping[str, Any], rules: AuditRules) -> Json:
-    """Parameters of a request that hold no text, in the order of the rules."""
+    """Return the parameters of a request that hold no text, in the order of the rules."""
     return {name: parameters[name] for name in rules.sent_parameters if _harmless(parameters, name, rules)}
 
 

@@ -148,12 +148,12 @@ def oldest(turns: dict[str, Turn]) -> str:
 
 
 def counted(omitted: dict[str, int], kind: str) -> dict[str, int]:
-    """One more of a kind that did not fit."""
+    """Return one more of a kind that did not fit."""
     return {**omitted, kind: omitted.get(kind, 0) + 1}
 
 
 def micros(ts: float) -> int:
-    """Event time in whole microseconds, so that a deadline is met exactly."""
+    """Return event time in whole microseconds, so that a deadline is met exactly."""
     return round(ts * 1e6)
 
 
@@ -190,7 +190,7 @@ def missing(turn: Turn) -> list[str]:
 
 
 def overdue(turn: Turn, ts: float, rules: AuditRules) -> bool:
-    """Whether what is missing was waited for long enough at event time `ts`; never while the turn is open."""
+    """Return whether what is missing was waited for long enough at event time `ts`; never while the turn is open."""
     if turn["supplement"]:
         began = turn["since"]
     elif turn["closed"] is not None:
@@ -203,6 +203,6 @@ def overdue(turn: Turn, ts: float, rules: AuditRules) -> bool:
 
 
 def is_refused(turn: Turn) -> bool:
-    """Whether the turn was refused for good; a held one still waits for a person."""
+    """Return whether the turn was refused for good; a held one still waits for a person."""
     modulation = turn["modulation"]
     return bool(modulation is not None and not modulation["admitted"] and modulation["refusal"] != "held")

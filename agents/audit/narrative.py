@@ -53,7 +53,7 @@ INTERVENTIONS = {"clear_risk": "cleared its alignment_risk", "approve_turn": "ap
 
 
 def headline(told: Json, said_mode: str | None) -> str:
-    """The modes of the turn up to its final one, in a few words: `balanced, strict from revision 1`.
+    """Return the modes of the turn up to its final one, in a few words: `balanced, strict from revision 1`.
 
     told: a bundle or a supplement. said_mode: for a supplement, the mode that was said before it; None: not known.
     """
@@ -66,7 +66,7 @@ def headline(told: Json, said_mode: str | None) -> str:
 
 
 def mode_history(revisions: Sequence[Json], last: str | None, before: str | None = None) -> str:
-    """Each mode with the revision that brought it. last: that of the last revision; before: one said before these."""
+    """Return each mode with the revision that brought it. last: that of the last revision; before: one before these."""
     words, mode = ([] if before is None else [before]), before
     for revision in sorted(revisions, key=lambda one: int(one["revision"])):
         if revision["mode"] != mode:
@@ -78,7 +78,7 @@ def mode_history(revisions: Sequence[Json], last: str | None, before: str | None
 
 
 def explained(told: Json, said_mode: str | None = None) -> str:
-    """The paragraph. told: a bundle, complete but for its explanation; said_mode: as `headline` takes it."""
+    """Return the paragraph. told: a bundle, complete but for its explanation; said_mode: as `headline` takes it."""
     sentences = [
         _correction(told, said_mode),
         _life(told),
@@ -94,7 +94,7 @@ def explained(told: Json, said_mode: str | None = None) -> str:
 
 
 def number(value: object) -> str:
-    """A value as a person writes it: numbers to four significant digits, lists with commas.
+    """Return a value as a person writes it: numbers to four significant digits, lists with commas.
 
     >>> number(0.31999999999999995), number(900), number(["retrieval", "browser"]), number([])
     ('0.32', '900', 'retrieval, browser', 'none')
@@ -107,7 +107,7 @@ def number(value: object) -> str:
 
 
 def moment(ts: float) -> str:
-    """Event time for a person, UTC, to the millisecond.
+    """Return event time for a person, UTC, to the millisecond.
 
     >>> moment(1767258004.25)
     '2026-01-01 09:00:04.250 UTC'

@@ -14,7 +14,7 @@ CARRY = "carry"
 
 
 def revised(value: Modulation, parameters: Json, before: Json | None) -> Json | None:
-    """Parameters that the revision changed; None where the revision before it was not seen."""
+    """Return the parameters that the revision changed; None where the revision before it was not seen."""
     if value.revision == 0:
         return {}
     if before is None or before["revision"] != value.revision - 1:
@@ -24,7 +24,7 @@ def revised(value: Modulation, parameters: Json, before: Json | None) -> Json | 
 
 
 def lineage_of(value: Modulation, before: Json | None, policy: "Policy") -> dict[str, list[Json]]:
-    """The lineage of each parameter from its default on: what was carried over is replaced by how it came about.
+    """Return the lineage of each parameter from its default on: what was carried over is replaced by how it came about.
 
     Expressions are those of the policy in force; null where the revision was made under another one.
     """

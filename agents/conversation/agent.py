@@ -41,11 +41,11 @@ class Conversation:
     targets: tuple[str, ...] = ("model-requests", "tool-calls", "interactions", "incidents")
 
     def key(self, trigger: Trigger) -> str:
-        """One state per identity: its budget is one."""
+        """Return one state per identity: its budget is one."""
         return trigger.identity
 
     def process(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
-        """The record first, then the deadlines that its time has reached."""
+        """Return the record first, then the deadlines that its time has reached."""
         context = TurnContext(EMPTY if state is None else state, trigger, policy)
         _take(context)
         expire(context)

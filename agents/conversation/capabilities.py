@@ -110,7 +110,7 @@ _TUNED = "ft:"
 
 
 def bare_name(model: str) -> str:
-    """A model's own name in lower case: without the path of a proxy, a cloud's vendor, and the mark of a fine-tune.
+    """Return a model's own name in lower case: without a proxy's path, a cloud's vendor, and the mark of a fine-tune.
 
     >>> bare_name("openrouter/anthropic/Claude-Opus-4.1"), bare_name("bedrock/us.anthropic.claude-sonnet-4-5")
     ('claude-opus-4.1', 'claude-sonnet-4-5')
@@ -145,17 +145,17 @@ class ModelRules(BaseModel):
         return self
 
     def of(self, model: str) -> Capabilities:
-        """What a model takes."""
+        """Return what a model takes."""
         given, bare = model.lower(), bare_name(model)
         return next(entry for entry in self.models if entry.pattern.match(given) or entry.pattern.match(bare))
 
     def api_of(self, model: str) -> Literal["responses", "chat"]:
-        """The API a model is asked through."""
+        """Return the API a model is asked through."""
         return self.prefixed_api if "/" in model else self.of(model).api
 
 
 def effort_word(effort: float) -> Literal["low", "medium", "high"]:
-    """The word for a reasoning effort (rules, section 2).
+    """Return the word for a reasoning effort (rules, section 2).
 
     >>> effort_word(0.33), effort_word(0.34), effort_word(0.67)
     ('low', 'medium', 'high')
@@ -166,7 +166,7 @@ def effort_word(effort: float) -> Literal["low", "medium", "high"]:
 def fitted(
     parameters: Mapping[str, Any], max_output_tokens: int, stop: list[str], takes: Capabilities
 ) -> tuple[dict[str, Any], list[str]]:
-    """(parameters for the model, names of those it does not take), both in a fixed order; effort in its own words."""
+    """Return (parameters for the model, names of those it does not take), in a fixed order; effort in its own words."""
     effort = effort_word(parameters["reasoning_effort"])
     wanted: dict[str, Any] = {
         "temperature": parameters["temperature"],

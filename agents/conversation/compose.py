@@ -58,7 +58,7 @@ def messages_of(turn: Turn, history: Sequence[Row], concise: bool, policy: "Poli
 
 
 def shown_to_model(message: Message) -> Message:
-    """The message without what is hidden in invisible characters: a model reads what people cannot see."""
+    """Return the message without what is hidden in invisible characters: a model reads what people cannot see."""
     content, calls = message.get("content"), message.get("tool_calls")
     seen = {**message, "content": visible(content)} if isinstance(content, str) else message
     if not calls:
@@ -68,12 +68,12 @@ def shown_to_model(message: Message) -> Message:
 
 
 def functions_of(allowlist: Sequence[str], policy: "Policy") -> list[Json]:
-    """The functions of the tools in force, in the allowlist's order, as chat completions names them."""
+    """Return the functions of the tools in force, in the allowlist's order, as chat completions names them."""
     return [{"type": "function", "function": function} for function in allowed_functions(allowlist, policy)]
 
 
 def exchange_of(content: str | None, calls: Sequence[Call], contents: Sequence[str]) -> list[Message]:
-    """The model's calls of one step and, in their order, the output of each."""
+    """Return the model's calls of one step and, in their order, the output of each."""
     asked = [
         {
             "id": call["short"],
@@ -90,19 +90,19 @@ def exchange_of(content: str | None, calls: Sequence[Call], contents: Sequence[s
 
 
 def framed(tool: str, status: str, output: str, words: Words) -> str:
-    """A tool's output as the model sees it: a JSON object that says it is data."""
+    """Return a tool's output as the model sees it: a JSON object that says it is data."""
     return orjson.dumps({"tool": tool, "status": status, "note": words.tool_output, "output": output}).decode()
 
 
 def text_of(output: Any) -> str:
-    """A tool's output as text: a string as it is, anything else as JSON."""
+    """Return a tool's output as text: a string as it is, anything else as JSON."""
     if output is None:
         return ""
     return output if isinstance(output, str) else orjson.dumps(output).decode()
 
 
 def snippets_of(output: Any) -> list[tuple[str, str]]:
-    """(source, text) of what the retrieval tool gave: a list, or an object with one; what does not fit is left out."""
+    """Return (source, text) of the retrieval tool's output, a list or an object with one; others are left out."""
     found = output
     if isinstance(output, Mapping):
         found = next((output[name] for name in ("snippets", "results", "hits") if name in output), None)

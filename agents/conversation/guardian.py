@@ -17,7 +17,7 @@ _MOST_NAMES = 8
 
 
 def broken_rules(answer: str, turn: Turn, policy: "Policy") -> list[str]:
-    """Names of the rules that an answer breaks; empty: no veto. Linear in the answer's length."""
+    """Return names of the rules that an answer breaks; empty: no veto. Linear in the answer's length."""
     rules = policy.document.conversation.guardian
     gap, chars = policy.document.moderation.gap, policy.document.moderation.chars
     text, mode = read(answer, chars), in_force(turn)["mode"]
@@ -41,7 +41,7 @@ def _share_a_run(one: Sequence[str], other: Sequence[str], length: int) -> bool:
 
 
 def verdict_of(content: str | None) -> list[str] | None:
-    """The rules named in a model's verdict, empty where it has no veto; None where it is no verdict."""
+    """Return the rules named in a model's verdict, empty where it has no veto; None where it is no verdict."""
     found = _object(content)
     if found is None or not isinstance(found.get("veto"), bool):
         return None
@@ -53,7 +53,7 @@ def verdict_of(content: str | None) -> list[str] | None:
 
 
 def scores_of(content: str | None) -> dict[str, float] | None:
-    """Category scores of a provider's moderation, `{"flagged": bool, "scores": {category: 0..1}}`; None: no verdict."""
+    """Return the scores of a moderation, `{"flagged": bool, "scores": {category: 0..1}}`; None: no verdict."""
     found = _object(content)
     scores = found.get("scores") if found is not None else None
     if not isinstance(scores, Mapping):

@@ -95,7 +95,7 @@ def ask_moderation(context: TurnContext, audit_id: str, turn: Turn, what: Judged
 
 
 def step_id(context: TurnContext, audit_id: str, turn: Turn) -> str:
-    """The request id of a turn's step: `audit_id/step`, `/again` where it is asked a second time after a veto, and
+    """Return the request id of a turn's step: `audit_id/step`, `/again` where it is a retry after a veto, and
     `/held-N` after the turn was held for the N-th time while the model was asked."""
     retry = "/again" if turn["again"] else ""
     held = f"/held-{turn['holds']}" if turn.get("holds") else ""

@@ -6,12 +6,12 @@ from endocrine.agents.conversation.model_requests import ask_guardian, ask_moder
 from endocrine.agents.conversation.state import Judged, Turn
 from endocrine.agents.conversation.turn_context import TurnContext
 from endocrine.agents.moderation.local import Verdict, judge, judge_all, weigh
-from endocrine.agents.moderation.rules import Place
+from endocrine.agents.moderation.rules import JudgedText
 from endocrine.schemas.models import ModelReply
 
 
 def flag(context: TurnContext, audit_id: str, turn: Turn, verdict: Verdict) -> None:
-    """A flagged text: an incident, and the turn goes on only under a modulation that knows of it."""
+    """Report a flagged text as an incident; the turn goes on only under a modulation that knows of it."""
     context.incident("moderation", audit_id, turn, verdict.reason(), verdict.score)
     _require_risk(context, turn, verdict.score)
 
@@ -64,13 +64,13 @@ def take_verdict(context: TurnContext, audit_id: str, turn: Turn, reply: ModelRe
     if scores is None:
         _no_verdict(context, audit_id, turn)
         return
-    place: Place = "input" if what == "input" else "output"
+    place: JudgedText = "input" if what == "input" else "output"
     verdict = weigh(scores, (), place, context.preset(turn), context.policy.document.moderation)
     (_input if what == "input" else _output)(context, audit_id, turn, verdict)
 
 
 def veto(context: TurnContext, audit_id: str, turn: Turn, names: list[str]) -> None:
-    """The first veto: asked once more, more strictly, under the revision it calls for. The second withholds."""
+    """Ask once more, more strictly, under the revision that the veto calls for; the second veto withholds."""
     score = context.rules.guardian.score
     context.incident("guardian_veto", audit_id, turn, ", ".join(names), score)
     if application.observed(turn):

@@ -23,7 +23,7 @@ _OPENED = re.compile(r"<(think|thinking)>|\[(THINK)\]", re.IGNORECASE)
 
 
 def visible(text: str) -> tuple[str, int]:
-    """(the text without reasoning, characters of reasoning left out). A text without any is returned as it is.
+    """Return (the text without reasoning, characters of reasoning left out); a text without any as it is.
 
     >>> visible("<think>A sum.</think>\\n\\nThe answer is 4.")
     ('The answer is 4.', 6)

@@ -155,7 +155,7 @@ def take_continuation(context: TurnContext, audit_id: str, turn: Turn, result: T
 
 
 def continuation_expired(context: TurnContext, turn: Turn) -> bool:
-    """Whether the application has not brought the results of its own tools in time."""
+    """Return whether the application has not brought the results of its own tools in time."""
     waited = [call for call in turn["calls"] if call.get("runner") and not settled(call)]
     return any(context.now >= call["until"] for call in waited)
 
@@ -178,12 +178,12 @@ def expire(context: TurnContext, turn: Turn) -> bool:
 
 
 def settled(call: Call) -> bool:
-    """Whether nothing more is waited for: denied, or allowed and come back."""
+    """Return whether nothing more is waited for: denied, or allowed and come back."""
     return call["decision"] == "denied" or (call["decision"] == "allowed" and call["result"] is not None)
 
 
 def take_snippets(context: TurnContext, turn: Turn) -> None:
-    """The retrieval is over, one way or another: keep what it gave."""
+    """Keep what the retrieval gave, now that it is over, one way or another."""
     result = turn["calls"][0]["result"] if turn["calls"][0]["decision"] == "allowed" else None
     found = [] if result is None else result.get("snippets", [])
     turn["snippets"] = found
@@ -192,7 +192,7 @@ def take_snippets(context: TurnContext, turn: Turn) -> None:
 
 
 def take_results(context: TurnContext, turn: Turn) -> None:
-    """All calls of a step are settled: their outputs become messages."""
+    """Add the outputs of a step's calls to the messages, now that all are settled."""
     words, contents = context.rules.words, []
     for call in turn["calls"]:
         name = call["tool"][:_SHOWN_NAME_CHARS]

@@ -37,8 +37,11 @@ def advance(context: TurnContext, audit_id: str, turn: Turn) -> None:
 
 
 def hold(context: TurnContext, turn: Turn) -> None:
-    """The turn waits for a person now. What the model made before, under looser parameters, is not used: the step is
-    asked again when a person has let the turn go on."""
+    """Make the turn wait for a person.
+
+    What the model made before, under looser parameters, is not used: the step is asked again when a person has let the
+    turn go on.
+    """
     expires = in_force(turn)["expires"]
     waits_until = context.now if expires is None else expires
     turn["until"] = max(turn["until"], waits_until + context.rules.waits.modulation_ms / 1000)
@@ -77,7 +80,7 @@ def take_reply(context: TurnContext, audit_id: str, turn: Turn, reply: ModelRepl
 
 
 def expire(context: TurnContext) -> None:
-    """Whatever of the identity waits for a deadline that event time has reached meets it, and fails closed."""
+    """End, failing closed, every wait of the identity whose deadline event time has reached."""
     for audit_id in list(context.state["turns"]):
         turn = context.turn(audit_id)
         if turn is None:
@@ -172,7 +175,7 @@ def _answered(context: TurnContext, audit_id: str, turn: Turn, reply: ModelReply
 
 
 def kind_of(error: str | None) -> str:
-    """The kind of an error, the text before the first colon; nothing else of it is shown to users.
+    """Return the kind of an error, the text before the first colon; nothing else of it is shown to users.
 
     >>> kind_of("http_500: <html>..."), kind_of("see http://10.0.0.1/"), kind_of(None)
     ('http_500', 'see http', 'unspecified')

@@ -44,11 +44,11 @@ class Gating:
     targets: tuple[str, ...] = ("tool-decisions", "incidents")
 
     def key(self, trigger: Trigger) -> str:
-        """One state per identity."""
+        """Return one state per identity."""
         return trigger.identity
 
     def process(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
-        """Raises Reject: too_many_waiting, inconsistent_modulation, nothing_to_approve, ambiguous_call."""
+        """Decide. Raises Reject: too_many_waiting, inconsistent_modulation, nothing_to_approve, ambiguous_call."""
         known: GatingState = {**memory.EMPTY, **(state or {})}
         known["clock"] = forward(known["clock"], trigger.value.ts)
         after, expired = approvals.expire(known, trigger, policy)

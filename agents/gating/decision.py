@@ -58,5 +58,5 @@ _REASONS: tuple[tuple[Reason, Callable[[Case], bool]], ...] = (
 
 
 def why_denied(case: Case) -> Reason | None:
-    """The one reason why a call is denied; None: it is allowed, once a person agrees where one must."""
+    """Return the one reason why a call is denied; None: it is allowed, once a person agrees where one must."""
     return next((reason for reason, holds in _REASONS if holds(case)), None)

@@ -76,7 +76,7 @@ def _checked_text(text: str, ignored: tuple[str, ...]) -> None:
 
 
 def parts(schema: Any, place: str = "$") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every object that is a schema within a valid one, with its place: itself first; what it holds as data is none."""
+    """Yield every object that is a schema within a valid one, with its place: itself first; data in it is none."""
     if not isinstance(schema, dict):
         return
     yield place, schema

@@ -34,7 +34,7 @@ class RateLimits(RateLimit):
     tools: Annotated[dict[Tool, RateLimit], Field(description="Canonical name to its own limit.")]
 
     def of(self, tool: str) -> RateLimit:
-        """The limit that holds for a tool."""
+        """Return the limit that holds for a tool."""
         return self.tools.get(tool, self)
 
 
@@ -248,5 +248,5 @@ class ToolRegistry(RootModel[dict[Tool, ToolSpec]]):
         return MappingProxyType({name: compiled(spec.arguments) for name, spec in self.root.items()})
 
     def flag(self, tool: Tool) -> str | None:
-        """The policy flag a canonical name of this registry hangs on, or None."""
+        """Return the policy flag a canonical name of this registry hangs on, or None."""
         return self.root[tool].flag

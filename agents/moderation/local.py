@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from endocrine.agents._shared.normalise import without_escapes
 from endocrine.agents.moderation.patterns import read
-from endocrine.agents.moderation.rules import ModerationRules, Place, Preset
+from endocrine.agents.moderation.rules import JudgedText, ModerationRules, Preset
 
 
 class Verdict(NamedTuple):
@@ -29,7 +29,7 @@ class Verdict(NamedTuple):
         return f"{shown} ({', '.join(self.rules)})" if self.rules else shown
 
 
-def judge(text: str, place: Place, preset: Preset, rules: ModerationRules) -> Verdict:
+def judge(text: str, place: JudgedText, preset: Preset, rules: ModerationRules) -> Verdict:
     """Hold a text against the local rules. Cost is linear in its length."""
     readings = [read(text, rules.chars)]
     if (unescaped := without_escapes(text[: rules.chars])) is not None:
@@ -41,7 +41,7 @@ def judge(text: str, place: Place, preset: Preset, rules: ModerationRules) -> Ve
     return weigh(scores, tuple(name for name, _ in fired), place, preset, rules)
 
 
-def judge_all(text: str, place: Place, preset: Preset, rules: ModerationRules) -> Verdict:
+def judge_all(text: str, place: JudgedText, preset: Preset, rules: ModerationRules) -> Verdict:
     """Hold a text of any length against the local rules, piece by piece; pieces overlap, so none hides a phrase."""
     stride = rules.chars - rules.chars // 10
     pieces = [text[at : at + rules.chars] for at in range(0, max(1, len(text) - rules.chars // 10), stride)]
@@ -57,7 +57,7 @@ def judge_all(text: str, place: Place, preset: Preset, rules: ModerationRules) -
 
 
 def weigh(
-    scores: Mapping[str, float], fired: tuple[str, ...], place: Place, preset: Preset, rules: ModerationRules
+    scores: Mapping[str, float], fired: tuple[str, ...], place: JudgedText, preset: Preset, rules: ModerationRules
 ) -> Verdict:
     """The verdict that scores come to; those of a category that no rule names are flagged, and block nowhere."""
     level = getattr(rules.presets, preset)

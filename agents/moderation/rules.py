@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, StringConstraints, model_validator
 from endocrine.agents.moderation.patterns import Matcher, compile_matcher, slots_of, variants
 from endocrine.schemas.base import STRICT
 
-Place = Literal["input", "tool_output", "output", "note"]
+JudgedText = Literal["input", "tool_output", "output", "note"]
 """Where a text comes from: the user, an untrusted tool, the model's final answer, a feedback note."""
 Preset = Literal["standard", "high"]
 """What a prompt style asks for (`prompt_styles.*.moderation_preset`)."""
@@ -103,7 +103,7 @@ class ModerationRules(BaseModel):
     gap: Annotated[int, Field(ge=1, le=10, description="Words that a `*` in a phrase stands for, at most.")]
     presets: Presets
     blocks: Annotated[
-        dict[Name, Annotated[tuple[Place, ...], Field(strict=False)]],
+        dict[Name, Annotated[tuple[JudgedText, ...], Field(strict=False)]],
         Field(description="By category, the places where a score at or above `block` stops the text."),
     ]
     rules: Annotated[dict[Name, Rule], Field(description="By the name that explanations give.")]

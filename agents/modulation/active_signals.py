@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from endocrine.agents.modulation import risk
-from endocrine.agents.modulation.memory import RISK, Held, Memory, Turn
+from endocrine.agents.modulation.memory import RISK, Accepted, Memory, Turn
 from endocrine.agents.modulation.rules import MemoryRules
 from endocrine.agents.modulation.stored import Listed
 from endocrine.agents.policy.compiled import Policy
 
 
-def for_opening(memory: Memory, audit_id: str, ts: float, rules: MemoryRules) -> tuple[list[Held], list[Listed]]:
+def for_opening(memory: Memory, audit_id: str, ts: float, rules: MemoryRules) -> tuple[list[Accepted], list[Listed]]:
     """The signals that count for a turn that opens, and everything looked at that does not, with its fate.
 
     What was listed leaves memory: suppressions and expired signals are shown once. A signal of a turn that is still
@@ -38,7 +38,7 @@ def for_opening(memory: Memory, audit_id: str, ts: float, rules: MemoryRules) ->
     return [*used, highest], [entry for entry in listed if entry not in refused]
 
 
-def for_revision(memory: Memory, audit_id: str, turn: Turn, rules: MemoryRules, *, risk_alone: bool) -> list[Held]:
+def for_revision(memory: Memory, audit_id: str, turn: Turn, rules: MemoryRules, *, risk_alone: bool) -> list[Accepted]:
     """The signals that count for an open turn now: those that made it, and those active for it that came since.
 
     risk_alone: the record at hand raised alignment_risk and nothing else, so of the others none is looked at anew: it
@@ -52,7 +52,7 @@ def for_revision(memory: Memory, audit_id: str, turn: Turn, rules: MemoryRules, 
     return used if highest is None else [*used, highest]
 
 
-def listing(policy: Policy, used: Iterable[Held], others: Iterable[Listed]) -> list[Listed]:
+def listing(policy: Policy, used: Iterable[Accepted], others: Iterable[Listed]) -> list[Listed]:
     """What a modulation lists: by weight, then time, the latest first; those used come first where not all fit."""
     limit = policy.document.homeostat.memory.listed
     entries = [*(signal.listed() for signal in used), *others][:limit]
@@ -63,15 +63,15 @@ def listing(policy: Policy, used: Iterable[Held], others: Iterable[Listed]) -> l
     return sorted(entries, key=order)
 
 
-def _take_own(memory: Memory, audit_id: str, rules: MemoryRules) -> list[Held]:
+def _take_own(memory: Memory, audit_id: str, rules: MemoryRules) -> list[Accepted]:
     """Take the one-turn signals of this turn out of memory; the next turn shows them as another turn's."""
     own, memory.one_turn = memory.own_and_others(memory.one_turn, audit_id, rules)
     return own
 
 
-def _one_per_name(signals: Iterable[Held]) -> list[Held]:
+def _one_per_name(signals: Iterable[Accepted]) -> list[Accepted]:
     """Of several of one name the latest; at equal time the highest; then by source, so that order does not matter."""
-    best: dict[str, Held] = {}
-    for signal in sorted(signals, key=Held.latest_first):
+    best: dict[str, Accepted] = {}
+    for signal in sorted(signals, key=Accepted.latest_first):
         best.setdefault(signal.name, signal)
     return list(best.values())

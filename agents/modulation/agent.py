@@ -13,7 +13,7 @@ from endocrine.agents.modulation import application, emitters, holds, risk
 from endocrine.agents.modulation import modulation_records as turns
 from endocrine.agents.modulation.combine import Style
 from endocrine.agents.modulation.homeostat import admit
-from endocrine.agents.modulation.memory import RISK, Cap, Held, Memory, Turn
+from endocrine.agents.modulation.memory import RISK, Accepted, Cap, Memory, Turn
 from endocrine.agents.modulation.rules import Event
 from endocrine.agents.policy.compiled import Policy
 from endocrine.schemas.bonds import BondEvent
@@ -204,11 +204,11 @@ def _within_cap(memory: Memory, ts: float, policy: Policy) -> bool:
     return check_cap(cap, count, reset_at, clock, day_s=policy.document.bonds.day_s).allowed
 
 
-def _inline(opened: Opened, policy: Policy) -> list[Held]:
+def _inline(opened: Opened, policy: Policy) -> list[Accepted]:
     """The signals a turn brings."""
     inline = policy.document.homeostat.inline
     return [
-        Held(
+        Accepted(
             signal.name,
             signal.level,
             inline.ttl_ms if signal.ttl_ms is None else signal.ttl_ms,
@@ -221,18 +221,20 @@ def _inline(opened: Opened, policy: Policy) -> list[Held]:
     ]
 
 
-def _worded(opened: Opened, policy: Policy) -> list[Held]:
+def _worded(opened: Opened, policy: Policy) -> list[Accepted]:
     """The signals that a turn's wording gives, where the policy says so and the turn brings none but alignment_risk."""
     words = policy.document.heuristics
     if not words.live or any(signal.name != RISK for signal in opened.signals or ()):
         return []
     read = signals_of(opened.prompt, words)
-    return [Held(name, level, words.ttl_ms, words.source, opened.audit_id, opened.ts, "used") for name, level in read]
+    return [
+        Accepted(name, level, words.ttl_ms, words.source, opened.audit_id, opened.ts, "used") for name, level in read
+    ]
 
 
 def _signal(memory: Memory, trigger: Trigger, given: EndocrineSignal, policy: Policy) -> list[Output]:
     """Take a signal in; one that names an open turn makes it settle again."""
-    signal = Held(given.name, given.level, given.ttl_ms, given.source, given.audit_id, given.ts, "used")
+    signal = Accepted(given.name, given.level, given.ttl_ms, given.source, given.audit_id, given.ts, "used")
     accepted = admit(memory, policy, signal, trigger.appended)
     turn = None if given.audit_id is None else memory.turns.get(given.audit_id)
     if not accepted or given.audit_id is None or turn is None:

@@ -1,7 +1,7 @@
 """Events that raise signals by themselves, as the policy declares them (rules, section 1)."""
 
 from endocrine.agents._shared.clock import forward
-from endocrine.agents.modulation.memory import Held, Memory, Spent, micros
+from endocrine.agents.modulation.memory import Accepted, Memory, Spent, micros
 from endocrine.agents.modulation.rules import Event
 from endocrine.agents.policy.compiled import Policy
 from endocrine.schemas.interactions import Closed
@@ -22,11 +22,11 @@ def event_of(record: Incident | ToolResult) -> Event | None:
     return "moderation_flag" if record.kind == "moderation" else None
 
 
-def raised(event: Event, audit_id: str | None, ts: float, score: float | None, policy: Policy) -> list[Held]:
+def raised(event: Event, audit_id: str | None, ts: float, score: float | None, policy: Policy) -> list[Accepted]:
     """Return the signals that an event raises, not yet tried against the homeostat."""
     highest = 1.0 if score is None else score
     return [
-        Held(
+        Accepted(
             emitter.signal,
             highest if isinstance(emitter.level, str) else emitter.level,
             emitter.ttl_ms,

@@ -10,7 +10,7 @@ source's budget is shown as such, and counts all the same where it is the highes
 
 from endocrine.agents._shared.clock import bounded, forward
 from endocrine.agents.modulation import risk
-from endocrine.agents.modulation.memory import RISK, Held, Memory, Run, micros
+from endocrine.agents.modulation.memory import RISK, Accepted, Memory, Run, micros
 from endocrine.agents.modulation.rules import BudgetRules, HomeostatRules, StabilizeRules
 from endocrine.agents.policy.compiled import Policy
 
@@ -18,7 +18,7 @@ OTHER_SOURCES = ""
 """Key of the budget that sources beyond the bound share; no source has an empty name."""
 
 
-def admit(memory: Memory, policy: Policy, signal: Held, appended: float | None = None) -> bool:
+def admit(memory: Memory, policy: Policy, signal: Accepted, appended: float | None = None) -> bool:
     """Accept a signal into memory, or keep its refusal for the next explanation. True when it may change a turn.
 
     appended: append time of the record it came with, seconds; None where that is not known.
@@ -44,7 +44,7 @@ def admit(memory: Memory, policy: Policy, signal: Held, appended: float | None =
     return True
 
 
-def _refusal(memory: Memory, signal: Held, policy: Policy, appended: float | None) -> str | None:
+def _refusal(memory: Memory, signal: Accepted, policy: Policy, appended: float | None) -> str | None:
     """The limit that the signal is over, as a fate; None: it is within all, and counted against its source's budget.
 
     A signal from before the last accepted one of its name comes within its cooldown: stepping back in time is no way
@@ -58,12 +58,12 @@ def _refusal(memory: Memory, signal: Held, policy: Policy, appended: float | Non
     return None if _spend(memory, signal, policy.document.homeostat.budget, appended) else "budget"
 
 
-def _claimed(signal: Held, policy: Policy, appended: float | None) -> float:
+def _claimed(signal: Accepted, policy: Policy, appended: float | None) -> float:
     """The signal's time for the cooldown of its name: one claimed ahead keeps others out for one cooldown at most."""
     return bounded(signal.ts, appended, policy.cooldowns_us[signal.name] / 1e6)
 
 
-def _spend(memory: Memory, signal: Held, rules: BudgetRules, appended: float | None) -> bool:
+def _spend(memory: Memory, signal: Accepted, rules: BudgetRules, appended: float | None) -> bool:
     """Count the signal against its source's budget; False when the window's budget is spent."""
     kind, budgets = ("risk", memory.risk_budgets) if signal.name == RISK else ("signals", memory.budgets)
     clock = forward(memory.clocks.get(kind), bounded(signal.ts, appended, rules.window_ms / 1000))
@@ -84,7 +84,7 @@ def _spend(memory: Memory, signal: Held, rules: BudgetRules, appended: float | N
     return True
 
 
-def _hold(memory: Memory, signal: Held, rules: HomeostatRules) -> None:
+def _hold(memory: Memory, signal: Accepted, rules: HomeostatRules) -> None:
     """Remember an accepted signal, and forget those of its name that can never count beside it."""
     if signal.name == RISK:
         risk.hold(memory, signal, rules.memory, memory.clocks.get("turns", 0.0))
@@ -96,7 +96,7 @@ def _hold(memory: Memory, signal: Held, rules: HomeostatRules) -> None:
                 memory.show_later(dropped.listed("other_turn"), rules.memory)
         memory.one_turn = kept[-rules.memory.one_turn_signals :]
         return
-    same_name = sorted([*memory.active.get(signal.name, []), signal], key=Held.latest_first)
+    same_name = sorted([*memory.active.get(signal.name, []), signal], key=Accepted.latest_first)
     kept, longest = [], -1
     for held in same_name:
         expiry = micros(held.ts) + held.ttl_ms * 1000
@@ -108,17 +108,19 @@ def _hold(memory: Memory, signal: Held, rules: HomeostatRules) -> None:
     memory.active[signal.name] = kept[: rules.memory.signals_per_name]
 
 
-def _counter(memory: Memory, signal: Held, rules: HomeostatRules) -> None:
+def _counter(memory: Memory, signal: Accepted, rules: HomeostatRules) -> None:
     """Follow the run of stress, and emit the counter-signal once when it is long enough."""
     memory.stress, emit = follow(memory.stress, signal, rules.stabilize)
     if emit:
         calm = rules.stabilize
         _hold(
-            memory, Held("stabilize", calm.level, calm.ttl_ms, calm.source, signal.audit_id, signal.ts, "used"), rules
+            memory,
+            Accepted("stabilize", calm.level, calm.ttl_ms, calm.source, signal.audit_id, signal.ts, "used"),
+            rules,
         )
 
 
-def follow(run: Run | None, signal: Held, rules: StabilizeRules) -> tuple[Run, bool]:
+def follow(run: Run | None, signal: Accepted, rules: StabilizeRules) -> tuple[Run, bool]:
     """The run after an accepted stress signal, and whether it calls for the counter-signal now.
 
     A signal from before the latest moment changes nothing: a run goes forward in event time.

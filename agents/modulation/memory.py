@@ -50,7 +50,7 @@ class Run(NamedTuple):
     armed: bool
 
 
-class Held(NamedTuple):
+class Accepted(NamedTuple):
     """An accepted signal."""
 
     name: str
@@ -105,7 +105,7 @@ class Turn:
     admitted: bool
     refusal: str | None
     """`held`: it waits for a person until `expires`."""
-    used: list[Held] = field(default_factory=list)
+    used: list[Accepted] = field(default_factory=list)
     """Signals that made its latest revision, at most one per name."""
     revision: int = 0
     parameters: dict[str, Any] = field(default_factory=dict)
@@ -142,16 +142,16 @@ class Turn:
     def restored(cls, stored: StoredTurn) -> "Turn":
         """Return the turn of JSON values."""
         fields = {name: value for name, value in stored.items() if name != "used"}
-        return cls(**cast(dict[str, Any], fields), used=[Held(*signal) for signal in stored["used"]])
+        return cls(**cast(dict[str, Any], fields), used=[Accepted(*signal) for signal in stored["used"]])
 
 
 @dataclass
 class Memory:
     """A working copy of the state; `stored` gives the new state, the old one stays as it was."""
 
-    active: dict[str, list[Held]] = field(default_factory=dict)
+    active: dict[str, list[Accepted]] = field(default_factory=dict)
     """Accepted signals with a time to live, by name."""
-    one_turn: list[Held] = field(default_factory=list)
+    one_turn: list[Accepted] = field(default_factory=list)
     """Accepted signals with ttl 0 whose turn was not opened yet, oldest first."""
     to_show: list[Listed] = field(default_factory=list)
     """Suppressed signals, and those of other turns, for the next turn's explanation."""
@@ -159,11 +159,11 @@ class Memory:
     """Event time of the latest accepted signal of each name."""
     budgets: dict[str, list[int]] = field(default_factory=dict)
     """Per source: [start of its window in microseconds, accepted in it]; alignment_risk apart, in `risk_budgets`."""
-    risk: list[Held] = field(default_factory=list)
+    risk: list[Accepted] = field(default_factory=list)
     """Readings of alignment_risk with a time to live; this and the next three: see `risk.py`."""
     risk_merged: bool = False
-    risk_waiting: list[Held] = field(default_factory=list)
-    risk_over: Held | None = None
+    risk_waiting: list[Accepted] = field(default_factory=list)
+    risk_over: Accepted | None = None
     risk_serial: int = 0
     """Readings so far."""
     risk_budgets: dict[str, list[int]] = field(default_factory=dict)
@@ -192,12 +192,12 @@ class Memory:
             state = _with_risk_apart(state)
         over = state["risk_over"]
         return cls(
-            active={name: [Held(*signal) for signal in signals] for name, signals in state["active"].items()},
-            one_turn=[Held(*signal) for signal in state["one_turn"]],
-            risk=[Held(*signal) for signal in state["risk"]],
+            active={name: [Accepted(*signal) for signal in signals] for name, signals in state["active"].items()},
+            one_turn=[Accepted(*signal) for signal in state["one_turn"]],
+            risk=[Accepted(*signal) for signal in state["risk"]],
             risk_merged=state["risk_merged"],
-            risk_waiting=[Held(*signal) for signal in state["risk_waiting"]],
-            risk_over=None if over is None else Held(*over),
+            risk_waiting=[Accepted(*signal) for signal in state["risk_waiting"]],
+            risk_over=None if over is None else Accepted(*over),
             risk_serial=state["risk_serial"],
             risk_budgets=dict(state["risk_budgets"]),
             clocks=dict(state["clocks"]),
@@ -246,7 +246,9 @@ class Memory:
         """Keep a signal for the next turn's explanation; the oldest goes where there are too many."""
         self.to_show = [*self.to_show, listed][-rules.suppressed :] if rules.suppressed else []
 
-    def own_and_others(self, kept: list[Held], audit_id: str, rules: MemoryRules) -> tuple[list[Held], list[Held]]:
+    def own_and_others(
+        self, kept: list[Accepted], audit_id: str, rules: MemoryRules
+    ) -> tuple[list[Accepted], list[Accepted]]:
         """Signals for this turn alone, and the rest; the next turn's explanation shows the first as another turn's."""
         own = [signal for signal in kept if signal.audit_id == audit_id]
         for signal in own:
@@ -275,8 +277,8 @@ class Memory:
 def _with_risk_apart(state: ModulationState) -> ModulationState:
     """Return a state that was stored before alignment_risk had a memory of its own, with one; none of it is lost."""
     active = {name: signals for name, signals in state["active"].items() if name != RISK}
-    readings = [Held(*signal) for signal in state["active"].get(RISK, ())]
-    one_turn = [Held(*signal) for signal in state["one_turn"]]
+    readings = [Accepted(*signal) for signal in state["active"].get(RISK, ())]
+    one_turn = [Accepted(*signal) for signal in state["one_turn"]]
     waiting = [signal for signal in one_turn if signal.name == RISK and signal.audit_id is not None]
     return {
         **state,

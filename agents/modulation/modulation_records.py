@@ -7,7 +7,7 @@ from endocrine.agents.contract import Output
 from endocrine.agents.modulation import application, holds
 from endocrine.agents.modulation.active_signals import listing
 from endocrine.agents.modulation.combine import Hold, Settled, Style, settle
-from endocrine.agents.modulation.memory import RISK, Held, Memory, Turn
+from endocrine.agents.modulation.memory import RISK, Accepted, Memory, Turn
 from endocrine.agents.modulation.stored import Listed
 from endocrine.agents.policy.compiled import Policy
 from endocrine.agents.policy.functions import functions_of
@@ -55,7 +55,7 @@ def revised(
     ts: float,
     *,
     always: bool = False,
-    cleared: Held | None = None,
+    cleared: Accepted | None = None,
 ) -> list[Output]:
     """Settle an open turn again, from `turn.used`: a new revision if it changes, or `always`; else nothing.
 
@@ -116,7 +116,7 @@ def _label(turn: Turn) -> str:
     return f"revision {turn.revision}"
 
 
-def _levels(used: list[Held]) -> dict[str, float]:
+def _levels(used: list[Accepted]) -> dict[str, float]:
     return {signal.name: signal.level for signal in used}
 
 

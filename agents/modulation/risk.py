@@ -13,14 +13,14 @@ whatever level, source, time and arrival, never makes less of those that are the
 from collections.abc import Iterable
 from math import ceil
 
-from endocrine.agents.modulation.memory import RISK, Held, Memory, Turn, micros
+from endocrine.agents.modulation.memory import RISK, Accepted, Memory, Turn, micros
 from endocrine.agents.modulation.rules import MemoryRules
 from endocrine.agents.modulation.stored import Listed
 
 _STEPS = 100
 
 
-def hold(memory: Memory, signal: Held, rules: MemoryRules, now: float) -> None:
+def hold(memory: Memory, signal: Accepted, rules: MemoryRules, now: float) -> None:
     """Remember a reading. now: the clock of the identity's turns, seconds of event time."""
     memory.risk_serial += 1
     signal = signal._replace(serial=memory.risk_serial)
@@ -32,7 +32,7 @@ def hold(memory: Memory, signal: Held, rules: MemoryRules, now: float) -> None:
     memory.risk = _by_level(readings) if memory.risk_merged else readings
 
 
-def for_opening(memory: Memory, audit_id: str, ts: float, rules: MemoryRules) -> tuple[Held | None, list[Listed]]:
+def for_opening(memory: Memory, audit_id: str, ts: float, rules: MemoryRules) -> tuple[Accepted | None, list[Listed]]:
     """The reading that counts for a turn that opens, and those that do not, with their fates.
 
     ts: event time of the turn. Readings that have ended are forgotten.
@@ -50,20 +50,20 @@ def for_opening(memory: Memory, audit_id: str, ts: float, rules: MemoryRules) ->
     return highest([*own, *memory.risk, *over]), listed
 
 
-def for_revision(memory: Memory, audit_id: str, turn: Turn, rules: MemoryRules) -> Held | None:
+def for_revision(memory: Memory, audit_id: str, turn: Turn, rules: MemoryRules) -> Accepted | None:
     """The reading that counts for an open turn now: never less than the one that counted before."""
     before = [signal for signal in turn.used if signal.name == RISK]
     since = [reading for reading in memory.risk if reading.serial > turn.cleared and reading.active_at(turn.ts)]
     return highest([*before, *_take_own(memory, audit_id, rules), *since])
 
 
-def clear(memory: Memory, audit_id: str | None, rules: MemoryRules) -> dict[str, Held]:
+def clear(memory: Memory, audit_id: str | None, rules: MemoryRules) -> dict[str, Accepted]:
     """End the readings in force, of one open turn or of the identity; those that counted, by the turn they counted for.
 
     What an operator cleared for the identity is shown in the next turn's explanation.
     """
     turns = memory.turns if audit_id is None else {audit_id: memory.turns[audit_id]}
-    counted: dict[str, Held] = {}
+    counted: dict[str, Accepted] = {}
     for name, turn in turns.items():
         reading = highest(signal for signal in turn.used if signal.name == RISK)
         if reading is not None:
@@ -78,12 +78,12 @@ def clear(memory: Memory, audit_id: str | None, rules: MemoryRules) -> dict[str,
     return counted
 
 
-def highest(readings: Iterable[Held]) -> Held | None:
+def highest(readings: Iterable[Accepted]) -> Accepted | None:
     """The reading of the highest level; of equal ones the latest; the rest makes arrival not matter."""
-    return min(readings, key=Held.highest_first, default=None)
+    return min(readings, key=Accepted.highest_first, default=None)
 
 
-def _wait(memory: Memory, signal: Held, rules: MemoryRules) -> None:
+def _wait(memory: Memory, signal: Accepted, rules: MemoryRules) -> None:
     """Keep a reading for the turn it names, until that opens."""
     if signal.audit_id is None or (signal.audit_id not in memory.turns and memory.known_content(signal.audit_id)):
         memory.show_later(signal.listed("other_turn"), rules)
@@ -97,24 +97,24 @@ def _wait(memory: Memory, signal: Held, rules: MemoryRules) -> None:
     memory.risk_waiting = readings[-rules.risk_signals :]
 
 
-def _take_own(memory: Memory, audit_id: str, rules: MemoryRules) -> list[Held]:
+def _take_own(memory: Memory, audit_id: str, rules: MemoryRules) -> list[Accepted]:
     """Take the readings for this turn alone out of memory; the next turn shows them as another turn's."""
     own, memory.risk_waiting = memory.own_and_others(memory.risk_waiting, audit_id, rules)
     return own
 
 
-def _by_level(readings: Iterable[Held]) -> list[Held]:
+def _by_level(readings: Iterable[Accepted]) -> list[Accepted]:
     """One reading per hundredth of the level, from the lowest; none counts for less, or for shorter, than before."""
-    joined: dict[int, Held] = {}
+    joined: dict[int, Accepted] = {}
     for reading in readings:
         step = ceil(reading.level * _STEPS)
         joined[step] = _joined(joined[step], reading) if step in joined else reading
     return [joined[step] for step in sorted(joined)]
 
 
-def _joined(one: Held, other: Held) -> Held:
+def _joined(one: Accepted, other: Accepted) -> Accepted:
     """The higher of two readings, with the later end and the later arrival of both."""
-    best = min(one, other, key=Held.highest_first)
+    best = min(one, other, key=Accepted.highest_first)
     return best._replace(
         until=max(one.until, other.until), serial=max(one.serial, other.serial), shown=one.shown and other.shown
     )

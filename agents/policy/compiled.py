@@ -69,12 +69,12 @@ def compile_policy(
     Traceback (most recent call last):
     endocrine.agents.policy.errors.PolicyError: colour: 'colour': unknown section, ...
     """
-    sections, mistakes, doubtful = _sections(resolved, valid or {})
-    mistakes.extend(cross_checks(sections, resolved, doubtful))
+    sections, errors, doubtful = _sections(resolved, valid or {})
+    errors.extend(cross_checks(sections, resolved, doubtful))
     compiled, found = _maps(sections, resolved)
-    mistakes.extend(found)
-    if mistakes:
-        raise PolicyError(mistakes)
+    errors.extend(found)
+    if errors:
+        raise PolicyError(errors)
     document = Document(**sections)
     plain = document.model_dump(mode="json")
     try:
@@ -108,24 +108,24 @@ def _sections(
     """Each section as far as it is valid, the mistakes of the others, and what a valid value stands in for."""
     sections: dict[str, Any] = {}
     doubtful: set[Path] = set()
-    mistakes = [
+    errors = [
         Mistake((str(name),), shown(name), "unknown section", f"one of {', '.join(SECTIONS)}")
         for name in resolved
         if name not in SECTIONS
     ]
     for name, adapter in SECTIONS.items():
         if name not in resolved:
-            mistakes.append(Mistake((name,), shown(name), "the section is missing", "the section"))
+            errors.append(Mistake((name,), shown(name), "the section is missing", "the section"))
             continue
         # Maps replace all maps: a shipped one that stands in for a malformed one would be checked as if it were given.
         salvaged = salvage(name, adapter, resolved[name], None if name == "maps" else valid.get(name))
-        mistakes.extend(salvaged.mistakes)
+        errors.extend(salvaged.errors)
         doubtful |= salvaged.doubtful
         if salvaged.value is not None:
             sections[name] = salvaged.value
         elif name == "maps":
             sections[name] = _valid_maps(resolved[name])
-    return sections, mistakes, frozenset(doubtful)
+    return sections, errors, frozenset(doubtful)
 
 
 def _valid_maps(given: Any) -> dict[str, dict[str, MapRule]]:
@@ -149,7 +149,7 @@ def _maps(
     weights = {rule.name: rule.weight for rule in sections.get("signals", ())}
     maps: Mapping[str, Mapping[str, MapRule]] = sections.get("maps", {})
     expressions: dict[tuple[str, str], Expression] = {}
-    mistakes: list[Mistake] = []
+    errors: list[Mistake] = []
     if "tools" not in sections:  # its mistakes are reported; which words a map may use is not known without it
         maps = {}
     for signal, name, rule in ((signal, name, rule) for signal, rules in maps.items() for name, rule in rules.items()):
@@ -160,10 +160,10 @@ def _maps(
             )
         except ExpressionError as error:
             wrong = error.wrong if error.text == text else f"at {shown(error.text)}: {error.wrong}"
-            mistakes.append(Mistake(path, shown(text), wrong, error.expected))
+            errors.append(Mistake(path, shown(text), wrong, error.expected))
             continue
         found = list(_faults(signal, parameter, rule, expression))
-        mistakes.extend(Mistake(path, shown(text), *fault) for fault in found)
+        errors.extend(Mistake(path, shown(text), *fault) for fault in found)
         if not found:
             expressions[signal, name] = expression
     evaluates = {key: _fitted(PARAMETERS[key[1]], expression) for key, expression in expressions.items()}
@@ -173,12 +173,12 @@ def _maps(
         if guard is None and isinstance(guarded, Mapping) and name in guarded:
             continue  # its guard is malformed, which is reported: how it would bound this map is not known
         for fault in _grid_faults(signal, name, expression, guard, tools):
-            mistakes.append(Mistake(("maps", signal, name), shown(expression.text), *fault))
+            errors.append(Mistake(("maps", signal, name), shown(expression.text), *fault))
     compiled = {
         (signal, name): CompiledMap(signal, weights.get(signal, 1.0), maps[signal][name].combine, evaluate)
         for (signal, name), evaluate in evaluates.items()
     }
-    return compiled, mistakes
+    return compiled, errors
 
 
 @lru_cache(maxsize=1024)

@@ -28,9 +28,9 @@ class Mistake(NamedTuple):
 class PolicyError(Exception):
     """A policy that is refused whole; `mistakes` holds all of them."""
 
-    def __init__(self, mistakes: Sequence[Mistake]) -> None:
-        super().__init__("\n".join(map(str, mistakes)))
-        self.mistakes = tuple(mistakes)
+    def __init__(self, errors: Sequence[Mistake]) -> None:
+        super().__init__("\n".join(map(str, errors)))
+        self.errors = tuple(errors)
 
 
 def shown(value: Any) -> str:

@@ -16,16 +16,16 @@ def lay_over(whole: Mapping[str, Any], partial: Mapping[str, Any]) -> tuple[dict
     Entries left out keep their value; `maps`, when given, replaces all maps; lists are replaced; signals go by
     their name. Unknown sections and keys are laid in as they are: `compile_policy` refuses them by name.
     """
-    result, mistakes = dict(whole), []
+    result, errors = dict(whole), []
     for section, value in partial.items():
         if section == "signals":
             result[section], found = _signals(whole.get(section, []), value)
-            mistakes.extend(found)
+            errors.extend(found)
         elif section == "maps":
             result[section] = value
         else:
             result[section] = _merged(whole.get(section), value, _TOOL_DEPTH if section == "tools" else None)
-    return result, mistakes
+    return result, errors
 
 
 def _merged(whole: Any, partial: Any, depth: int | None) -> Any:
@@ -44,18 +44,18 @@ def _signals(whole: list[dict[str, Any]], partial: Any) -> tuple[list[dict[str, 
             Mistake(("signals",), shown(partial), wrong, "a list of {name, weight, cooldown_ms, precedence}")
         ]
     result = {entry["name"]: entry for entry in whole}
-    mistakes, seen = [], set()
+    errors, seen = [], set()
     for number, entry in enumerate(partial):
         name = entry.get("name") if isinstance(entry, Mapping) else None
         path = ("signals", name if isinstance(name, str) else str(number))
         if not isinstance(entry, Mapping) or "name" not in entry:
             expected = "a mapping {name, weight, cooldown_ms, precedence}, with a space after each colon"
-            mistakes.append(Mistake(path, shown(entry), "not an entry of a signal", expected))
+            errors.append(Mistake(path, shown(entry), "not an entry of a signal", expected))
         elif name not in SIGNALS:
-            mistakes.append(Mistake(path, shown(name), "unknown signal", f"one of {', '.join(SIGNALS)}"))
+            errors.append(Mistake(path, shown(name), "unknown signal", f"one of {', '.join(SIGNALS)}"))
         elif name in seen:
-            mistakes.append(Mistake(path, shown(name), "the signal is listed twice", "one entry per signal"))
+            errors.append(Mistake(path, shown(name), "the signal is listed twice", "one entry per signal"))
         else:
             seen.add(name)
             result[name] = {**result.get(name, {}), **entry}
-    return list(result.values()), mistakes
+    return list(result.values()), errors

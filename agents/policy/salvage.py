@@ -19,7 +19,7 @@ class Salvaged(NamedTuple):
 
     value: Any
     """None: nothing is known of it."""
-    mistakes: list[Mistake]
+    errors: list[Mistake]
     doubtful: frozenset[Path]
     """What was replaced or left out. Nothing that depends on it may be called a mistake."""
 
@@ -29,18 +29,18 @@ def salvage(name: str, adapter: TypeAdapter[Any], given: Any, valid: Any) -> Sal
 
     valid: the section of a valid document; None: there is none, and a malformed section is given up.
     """
-    mistakes: list[Mistake] = []
+    errors: list[Mistake] = []
     doubtful: set[Path] = set()
     section = given
     for _ in range(_ROUNDS):
         try:
-            return Salvaged(adapter.validate_python(section), mistakes, frozenset(doubtful))
+            return Salvaged(adapter.validate_python(section), errors, frozenset(doubtful))
         except ValidationError as error:
             # A contradiction within what was repaired may be of our own making.
             found = [one for one in of_validation(name, error, section) if not touches(one.path, doubtful)]
-            mistakes += found
+            errors += found
             if valid is None:
-                return Salvaged(None, mistakes, frozenset({(name,), *(one.path for one in found)}))
+                return Salvaged(None, errors, frozenset({(name,), *(one.path for one in found)}))
             section = deepcopy(section)
             gone: list[tuple[Any, Any]] = []
             for detail in error.errors(include_url=False, include_context=False, include_input=False):
@@ -50,7 +50,7 @@ def salvage(name: str, adapter: TypeAdapter[Any], given: Any, valid: Any) -> Sal
             for container, step in sorted(gone, key=lambda one: one[1] if isinstance(one[1], int) else 0, reverse=True):
                 if isinstance(container, list) or step in container:
                     del container[step]
-    return Salvaged(None if valid is None else adapter.validate_python(valid), mistakes, frozenset({(name,)}))
+    return Salvaged(None if valid is None else adapter.validate_python(valid), errors, frozenset({(name,)}))
 
 
 def touches(path: Sequence[str], doubtful: frozenset[Path] | set[Path]) -> bool:

@@ -31,7 +31,7 @@ PublicKey = Annotated[
     list[Path] | None,
     typer.Option(help="File of public keys (PEM); may be given several times, one for each key used."),
 ]
-Kept = Annotated[
+CheckpointsOption = Annotated[
     list[Path] | None, typer.Option(help="File of checkpoints kept elsewhere (--output); may be given several times.")
 ]
 
@@ -118,7 +118,7 @@ def checkpoint(
 def verify(
     public_key: PublicKey = None,
     partition: Annotated[int | None, typer.Option(min=0, help="This partition alone.")] = None,
-    checkpoints: Kept = None,
+    checkpoints: CheckpointsOption = None,
     as_json: Json = False,
     bootstrap: Bootstrap = None,
 ) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from endocrine.pipeline.process.settings import Settings
 
 DEFAULT_SHOWN, MOST_SHOWN = 50, 500
-Place = Annotated[str, typer.Argument(metavar="TOPIC/PARTITION/OFFSET", help="As `dlq list` shows it.")]
+PlaceArgument = Annotated[str, typer.Argument(metavar="TOPIC/PARTITION/OFFSET", help="As `dlq list` shows it.")]
 MaybePlace = Annotated[
     str | None, typer.Argument(metavar="[TOPIC/PARTITION/OFFSET]", help="One dead letter, instead of filters.")
 ]
@@ -92,7 +92,7 @@ _COLUMNS = ("time", "place", "kind", "status", "bytes", "identity", "id")
 
 
 def show(
-    place: Place,
+    place: PlaceArgument,
     raw: Annotated[bool, typer.Option("--raw", help="Bytes and headers as they are, secrets included.")] = False,
     as_json: Json = False,
     bootstrap: Bootstrap = None,

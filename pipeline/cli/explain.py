@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from endocrine.pipeline.views.explain.find import Explained
 
 
-class Form(StrEnum):
+class OutputFormat(StrEnum):
     """How to show it."""
 
     text = "text"
@@ -31,7 +31,7 @@ At = Annotated[
         help="The turn of --identity in force at this event time: ISO 8601 (no zone: UTC), or seconds.",
     ),
 ]
-Format = Annotated[Form, typer.Option("--format", help="text, json or html.")]
+Format = Annotated[OutputFormat, typer.Option("--format", help="text, json or html.")]
 Output = Annotated[Path | None, typer.Option(help="Write to this file instead of printing.")]
 
 
@@ -44,7 +44,7 @@ def explain(
     audit_id: Turn = None,
     identity: Identity = None,
     at: At = None,
-    form: Format = Form.text,
+    form: Format = OutputFormat.text,
     output: Output = None,
     bootstrap: Bootstrap = None,
 ) -> None:
@@ -71,8 +71,8 @@ def explain(
         raise typer.Exit(BROKEN)
 
 
-def _put(found: "Explained", form: Form, output: Path | None) -> None:
-    if form is Form.text and output is None:
+def _put(found: "Explained", form: OutputFormat, output: Path | None) -> None:
+    if form is OutputFormat.text and output is None:
         from rich.console import Console
 
         from endocrine.pipeline.views.explain.text import FILE_WIDTH, show
@@ -90,10 +90,10 @@ def _put(found: "Explained", form: Form, output: Path | None) -> None:
         fail(f"{output}: cannot be written: {error.strerror}")
 
 
-def _written(found: "Explained", form: Form) -> bytes:
+def _written(found: "Explained", form: OutputFormat) -> bytes:
     from endocrine.pipeline.views.explain.html import as_html
     from endocrine.pipeline.views.explain.text import as_text
 
-    if form is Form.json:
+    if form is OutputFormat.json:
         return orjson.dumps(found.as_json(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-    return (as_html(found) if form is Form.html else as_text(found)).encode()
+    return (as_html(found) if form is OutputFormat.html else as_text(found)).encode()

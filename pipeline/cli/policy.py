@@ -31,7 +31,7 @@ def check(
     try:
         loaded = load_policy(file, os.environ)
     except PolicyFileError as error:
-        for mistake in error.mistakes:
+        for mistake in error.errors:
             typer.echo(mistake, err=True)
         raise typer.Exit(1) from None
     typer.echo(loaded.digest)

@@ -45,7 +45,7 @@ ResumeFile = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")]
 Rules = Annotated[Path, typer.Option("--policy", help="Policy file, laid over the shipped policy.")]
-Form = Annotated[
+FormatOption = Annotated[
     str | None, typer.Option("--format", metavar="FORM", help="text (sentences), json, csv or html. Default: text.")
 ]
 WhatIfJson = Annotated[bool, typer.Option("--json", help="The whole report as JSON: the same as --format json.")]
@@ -235,7 +235,7 @@ def what_if(
     since: Since = None,
     until: Until = None,
     identity: Identity = None,
-    form: Form = None,
+    form: FormatOption = None,
     output: Output = None,
     as_json: WhatIfJson = False,
     bootstrap: Bootstrap = None,

@@ -21,7 +21,7 @@ from endocrine.pipeline.replay.state_files import Snapshots
 At = Annotated[str, typer.Option(help=f"What the system knew then, by append time. {EXPECTED}.")]
 Name = Annotated[str | None, typer.Option("--agent", help="Only this agent's table.")]
 Identity = Annotated[str | None, typer.Option(help="Only states of this identity.")]
-Form = Annotated[str, typer.Option("--format", help="json (one object a line) or table.")]
+FormatOption = Annotated[str, typer.Option("--format", help="json (one object a line) or table.")]
 SnapshotDir = Annotated[
     Path | None, typer.Option("--snapshot", help="A snapshot, or a folder of snapshots, to begin from.")
 ]
@@ -36,7 +36,7 @@ def state(
     at: At = "now",
     agent: Name = None,
     identity: Identity = None,
-    form: Form = "table",
+    form: FormatOption = "table",
     snapshot: SnapshotDir = None,
     bootstrap: Bootstrap = None,
 ) -> None:

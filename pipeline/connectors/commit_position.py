@@ -1,13 +1,13 @@
 """How far the requests of one partition are finished, without gaps."""
 
 
-class Front:
+class CommitPosition:
     """Offsets taken and finished; what may be committed is below everything unfinished. Pure.
 
-    >>> front = Front()
-    >>> front.take(7), front.take(8), front.finish(8), front.upto
+    >>> position = CommitPosition()
+    >>> position.take(7), position.take(8), position.finish(8), position.next_offset
     (True, True, None, 7)
-    >>> front.finish(7), front.upto
+    >>> position.finish(7), position.next_offset
     (None, 9)
     """
 
@@ -37,6 +37,6 @@ class Front:
         return len(self._open)
 
     @property
-    def upto(self) -> int | None:
+    def next_offset(self) -> int | None:
         """The offset to commit: the lowest unfinished one, else the one after the last. None: nothing was taken."""
         return min(self._open) if self._open else self._next

@@ -13,7 +13,7 @@ LATEST_TS = 253_402_300_799.0
 """The last second that records may name (`endocrine.schemas.base.Ts`)."""
 
 
-class Said(NamedTuple):
+class EffectRecord(NamedTuple):
     """A record to produce."""
 
     topic: str
@@ -38,7 +38,7 @@ class Request:
     """Topic without prefix, partition and offset of the record because of which an agent of ours asked, by the sealed
     `endocrine-origin`; None: not named, or the seal is not checked."""
 
-    emit: Callable[[Said, str], Awaitable[None]] | None = None
+    emit: Callable[[EffectRecord, str], Awaitable[None]] | None = None
     """Puts a record that comes before the answer on record at once, under the effect's id and this ending of it; a
     runner gives it. None: nobody can take one."""
 
@@ -69,11 +69,11 @@ class Effect(Protocol):
         """Whether the effect may run twice without harm."""
         ...
 
-    async def run(self, request: Request) -> Sequence[Said]:
+    async def run(self, request: Request) -> Sequence[EffectRecord]:
         """Do it. May be cancelled at any await (revocation, stop)."""
         ...
 
-    def failed(self, request: Request, error: str) -> Sequence[Said]:
+    def failed(self, request: Request, error: str) -> Sequence[EffectRecord]:
         """The answer when it could not be done: `run` raised, or it was interrupted."""
         ...
 

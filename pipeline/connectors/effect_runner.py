@@ -7,9 +7,10 @@ For who writes a connector: implement `Effect` and hand it to `EffectRunner`:
 
 An effect says which topic its requests lie on and which its answers go to, how each names the request (`request_id`,
 `answer_id`: the same text), whether it may run twice (`repeatable`), and runs one (`run`). What `run` returns is a list
-of `Said(topic, value)`: records of any topics, the answer LAST. They go, in that order, to the request's own partition
-under its identity, with `ce_id` = `<connector>/<request id>` (and `/<ordinal>` for those before the answer). A request
-must carry all that `run` needs. `run` should answer failures of the world itself (status error, timeout); what it
+of `EffectRecord(topic, value)`: records of any topics, the answer LAST. They go, in that order, to the request's own
+partition under its identity, with `ce_id` = `<connector>/<request id>` (and `/<ordinal>` for those before the
+answer). A request must carry all that `run` needs. `run` should answer failures of the world itself (status error,
+timeout); what it
 raises all the same becomes `failed(request, error)`: an answer that says so. Times: an answer's `ts` is event time,
 `request.ts_now()`: the request's own `ts` plus what went by since the broker took it.
 
@@ -49,8 +50,8 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
-from endocrine.pipeline.connectors.commit_position import Front
-from endocrine.pipeline.connectors.contract import INTERRUPTED, Effect, Limits, Request, Said
+from endocrine.pipeline.connectors.commit_position import CommitPosition
+from endocrine.pipeline.connectors.contract import INTERRUPTED, Effect, EffectRecord, Limits, Request
 from endocrine.pipeline.connectors.readback import EffectLedger, StartMarks, read_back
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.records import CE_ID, SEAL, TRACEPARENT, SourceRecord, event_time, is_traceparent
@@ -64,7 +65,7 @@ from endocrine.pipeline.process.seal_keys import load_seals
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.views.metrics.registry import Metrics
 
-__all__ = ["INTERRUPTED", "Effect", "EffectRunner", "Limits", "Request", "Said"]
+__all__ = ["INTERRUPTED", "Effect", "EffectRecord", "EffectRunner", "Limits", "Request"]
 log = structlog.get_logger(__name__)
 _ID_CHARS = 240
 """Ids have at most 256 characters (endocrine.schemas.base); the rest is for ordinals."""
@@ -99,7 +100,7 @@ class EffectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
         self.ready = asyncio.Event()
         """Set when partitions were assigned for the first time."""
         self._stop = asyncio.Event()
-        self._held: dict[int, _Held] = {}
+        self._held: dict[int, _PartitionWork] = {}
         self._room = asyncio.Semaphore(self.limits.concurrency)
         self._requests = settings.prefix + effect.requests
         self._committed: dict[int, int] = {}
@@ -196,14 +197,14 @@ class EffectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
             fetched = await self._consumer.getmany(timeout_ms=self._pause_ms)
             for place, records in fetched.items():
                 # What is returned belongs to the assignment in force; a revocation from here on closes `held`.
-                held = self._held.setdefault(place.partition, _Held(place.partition))
+                held = self._held.setdefault(place.partition, _PartitionWork(place.partition))
                 held.arrived.extend(records)
                 held.reached = covered(records)[1]
             for held in list(self._held.values()):
                 await self._take(held)
             self._press()
 
-    async def _take(self, held: "_Held") -> None:
+    async def _take(self, held: "_PartitionWork") -> None:
         if held.arrived and held.known is None:
             # A partition that was ours before: what was on its way when its effect was cancelled is on record first.
             if flying := self._flying.get(held.partition):
@@ -211,14 +212,14 @@ class EffectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
             held.known = await read_back(
                 self.settings, self.effect, held.partition, held.arrived[0].timestamp, self._seals
             )
-        while held.arrived and held.front.waiting < self.limits.waiting and self._held.get(held.partition) is held:
+        while held.arrived and held.position.waiting < self.limits.waiting and self._held.get(held.partition) is held:
             raw = held.arrived.pop(0)
-            if held.front.take(raw.offset):
+            if held.position.take(raw.offset):
                 task = asyncio.create_task(self._one(held, raw))
                 held.tasks.add(task)
                 task.add_done_callback(held.tasks.discard)
         if not held.arrived:
-            held.front.reach(held.reached)
+            held.position.reach(held.reached)
 
     def _press(self) -> None:
         """Pause what is full; what was fetched meanwhile waits in `arrived`."""
@@ -230,7 +231,7 @@ class EffectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
 
     # ---- one request ----
 
-    async def _one(self, held: "_Held", raw: SourceRecord) -> None:
+    async def _one(self, held: "_PartitionWork", raw: SourceRecord) -> None:
         try:
             await self._effect(held, raw)
         except asyncio.CancelledError:
@@ -238,9 +239,9 @@ class EffectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
         except Exception as error:  # the broker does not take an answer, or an effect's own bookkeeping is broken
             self._fail(error)
         else:
-            held.front.finish(raw.offset)
+            held.position.finish(raw.offset)
 
-    async def _effect(self, held: "_Held", raw: SourceRecord) -> None:
+    async def _effect(self, held: "_PartitionWork", raw: SourceRecord) -> None:
         request = _read(raw, self.effect.requests, self._seals)
         effect_id = self.effect.request_id(request.value) if request else None
         assert held.known is not None
@@ -257,13 +258,13 @@ class EffectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
             held.known.forget(effect_id)
             raise
 
-    async def _emit(self, request: Request, effect_id: str, record: Said, ending: str) -> None:
+    async def _emit(self, request: Request, effect_id: str, record: EffectRecord, ending: str) -> None:
         """Send a record that comes before the answer, while the effect runs. Raises ValueError if it is unwritable."""
         if (why := _unwritable([record], self.settings.max_record_bytes)) is not None:
             raise ValueError(why)
         await self._say(request, record, f"{_short(f'{self.effect.name}/{effect_id}')}/{ending}")
 
-    async def _outcome(self, held: "_Held", request: Request, effect_id: str) -> Sequence[Said]:
+    async def _outcome(self, held: "_PartitionWork", request: Request, effect_id: str) -> Sequence[EffectRecord]:
         assert held.known is not None
         if not self.effect.repeatable(request.value):  # 2
             async with held.marking:
@@ -277,7 +278,7 @@ class EffectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
             log.warning("failed", connector=self.effect.name, effect=effect_id, error=fault(error))
             return self.effect.failed(request, f"internal_error: {type(error).__name__}")
 
-    def _writable(self, request: Request, said: Sequence[Said]) -> Sequence[Said]:
+    def _writable(self, request: Request, said: Sequence[EffectRecord]) -> Sequence[EffectRecord]:
         """The records, if each can be written; else the answer that says why not. Nothing where even that cannot be."""
         most = self.settings.max_record_bytes
         if (why := _unwritable(said, most)) is None:
@@ -300,11 +301,11 @@ class EffectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
             "by": self.id,
             "ts": request.ts_now(),
         }
-        offset = await self._say(request, Said("effect-starts", mark), f"{self.effect.name}/{effect_id}/start")
+        offset = await self._say(request, EffectRecord("effect-starts", mark), f"{self.effect.name}/{effect_id}/start")
         await marks.follow(offset, by=self.id)
         return effect_id not in marks.others
 
-    async def _say(self, request: Request, said: Said, record_id: str) -> int:
+    async def _say(self, request: Request, said: EffectRecord, record_id: str) -> int:
         """Send one record and wait until the broker has it; its offset."""
         topic = CATALOGUE[said.topic]
         headers: list[tuple[str, bytes]] = [
@@ -357,21 +358,25 @@ class EffectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _commit(self) -> None:
         ours = {place.partition for place in self._consumer.assignment()}
-        fronts = {number: held.front.upto for number, held in self._held.items() if number in ours}
+        offsets = {number: held.position.next_offset for number, held in self._held.items() if number in ours}
         news = {
-            number: upto for number, upto in fronts.items() if upto is not None and self._committed.get(number) != upto
+            number: next_offset
+            for number, next_offset in offsets.items()
+            if next_offset is not None and self._committed.get(number) != next_offset
         }
         if news:
-            await self._consumer.commit({TopicPartition(self._requests, number): upto for number, upto in news.items()})
+            await self._consumer.commit(
+                {TopicPartition(self._requests, number): next_offset for number, next_offset in news.items()}
+            )
             self._committed.update(news)
 
 
-class _Held:
+class _PartitionWork:
     """A partition while it is ours."""
 
     def __init__(self, partition: int) -> None:
         self.partition = partition
-        self.front = Front()
+        self.position = CommitPosition()
         self.known: EffectLedger | None = None
         """What is on record; None until it was read back."""
         self.arrived: list[SourceRecord] = []
@@ -413,7 +418,7 @@ def _read(raw: SourceRecord, topic: str, seals: Seals) -> Request | None:
     )
 
 
-def _unwritable(said: Sequence[Said], most_bytes: int) -> str | None:
+def _unwritable(said: Sequence[EffectRecord], most_bytes: int) -> str | None:
     """Why one of these records cannot be written; None where all can."""
     for record in said:
         try:

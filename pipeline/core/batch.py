@@ -107,7 +107,7 @@ class Engine:
     mark_of = staticmethod(mark_of)
 
     def common_headers(self, policy: Policy, partition: int, number: int) -> Headers:
-        """The headers that all derived records of a batch share."""
+        """Return the headers that all derived records of a batch share."""
         name = self.agent.name
         return (
             ("ce_source", f"endocrine/{name}".encode()),

@@ -54,7 +54,11 @@ Key = Literal[
 
 @dataclass(frozen=True)
 class Topic:
-    """One topic of the catalogue."""
+    """One topic of the catalogue.
+
+    >>> CATALOGUE["attribution-states"].key_of("ann", {"primitive": "motor.pace"})
+    'ann/motor.pace'
+    """
 
     name: str
     model: Any
@@ -107,11 +111,7 @@ class Topic:
 
     @cached_property
     def key_of(self) -> Callable[[str, Mapping[str, Any]], str]:
-        """The key of a derived record, from its identity and value.
-
-        >>> CATALOGUE["attribution-states"].key_of("ann", {"primitive": "motor.pace"})
-        'ann/motor.pace'
-        """
+        """The key of a derived record, from its identity and value."""
         return _KEYS[self.key]
 
     def identity_in(self, key: str) -> str:

@@ -17,7 +17,7 @@ CLAIM_HEADER = "claim"
 
 
 def state_key(key: str) -> bytes:
-    """The changelog key of a state.
+    """Return the changelog key of a state.
 
     >>> state_key("ann")
     b'sann'

@@ -39,7 +39,7 @@ class Checkpoint:
 
 
 def encode_checkpoint(checkpoint: Checkpoint) -> bytes:
-    """The head as bytes."""
+    """Return the head as bytes."""
     packed: bytes = msgpack.packb(
         [
             FORM,
@@ -56,7 +56,7 @@ def encode_checkpoint(checkpoint: Checkpoint) -> bytes:
 
 
 def decode_checkpoint(value: bytes) -> Checkpoint:
-    """The head from bytes. Raises ValueError when they are none of this form."""
+    """Return the head from bytes. Raises ValueError when they are none of this form."""
     try:
         form, epoch, batch, next_offsets, marks, common, outbox = msgpack.unpackb(value, use_list=False)
     except Exception as error:

@@ -31,7 +31,7 @@ MESSAGE_CHARS = 2000
 def dead_letter(
     agent: str, topic: str, raw: SourceRecord, kind: str, message: str, *, seals: Seals, sealed: bool, sizes: Sizes
 ) -> OutputRecord:
-    """The dead letter of a record. topic: its own, without prefix. sealed: the record carried a seal of ours."""
+    """Return the dead letter of a record. topic: its own, without prefix. sealed: the record carried a seal of ours."""
     place = f"{topic}/{raw.partition}/{raw.offset}"
     said: list[Header] = [
         (ERROR, message[:MESSAGE_CHARS].encode("utf-8", "replace")),

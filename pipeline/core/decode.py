@@ -34,7 +34,7 @@ class Malformed(Exception):
 
 
 def decode(topic: Topic, value: bytes | None, max_bytes: int) -> Any:
-    """The validated value of a record, an instance of the topic's model. Raises Malformed.
+    """Return the validated value of a record, an instance of the topic's model. Raises Malformed.
 
     max_bytes: a longer value is refused unread.
     """

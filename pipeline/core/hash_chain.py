@@ -23,7 +23,7 @@ class Chains:
         self.moved = False
 
     def linked(self, topic: str, content: Mapping[str, Any]) -> dict[str, Any]:
-        """The record with `previous` and `hash` at its end, now the chain's last."""
+        """Return the record with `previous` and `hash` at its end, now the chain's last."""
         record = {**content, "previous": self._ends.get(topic)}
         record["hash"] = self._ends[topic] = canonical_digest(record)
         self.moved = True
@@ -36,7 +36,7 @@ class Chains:
 
 
 def link_hash(record: Mapping[str, Any]) -> str:
-    """The hash that a record of a chained topic must carry.
+    """Return the hash that a record of a chained topic must carry.
 
     >>> first = Chains(None).linked("audits", {"audit_id": "a1"})
     >>> first["hash"] == link_hash(first), first["previous"]

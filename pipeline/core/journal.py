@@ -61,7 +61,7 @@ def journal_record(
     refused: str | None = None,
     forged: Sequence[tuple[str, int]] = (),
 ) -> OutputRecord:
-    """The batch's journal record, last in its outbox.
+    """Return the batch's journal record, last in its outbox.
 
     previous: SHA-256 of the previous one's bytes. refused: why nothing of the batch was thought, where that is so.
     forged: (topic, offset) of records that carried a seal that was none of ours.
@@ -93,7 +93,7 @@ def journal_record(
 
 
 def journal_entry(value: bytes | None) -> Mapping[str, Any] | None:
-    """A journal record's content; None of what somebody else wrote there."""
+    """Return a journal record's content; None of what somebody else wrote there."""
     try:
         return JournalEntry.model_validate_json(value or b"").model_dump()
     except ValidationError:

@@ -110,7 +110,7 @@ class Outputs(Generic[T]):
                 self._most = sys.maxsize
 
     def written(self) -> list[T]:
-        """The outputs, in trigger order."""
+        """Return the outputs, in trigger order."""
         self._write()
         return [out for out in self._written if out is not None]
 

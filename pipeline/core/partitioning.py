@@ -70,7 +70,7 @@ def subject_of(name: str) -> str:
 
 
 def partition_of(identity: str, partitions: int) -> int:
-    """The partition that Kafka's default partitioner (murmur2) gives this key.
+    """Return the partition that Kafka's default partitioner (murmur2) gives this key.
 
     >>> partition_of("ann", 4)
     2
@@ -79,7 +79,7 @@ def partition_of(identity: str, partitions: int) -> int:
 
 
 def places(partitions: int) -> Places:
-    """The partitions of identities on topics of so many."""
+    """Return the partitions of identities on topics of so many."""
     found = _places.get(partitions)
     if found is None:
         found = _places[partitions] = Places(partitions)

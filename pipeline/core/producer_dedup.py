@@ -20,7 +20,7 @@ _ID_LENGTH, _CONTENT_LENGTH = 12, 6
 
 
 def token(topic: str, name: str, raw: SourceRecord) -> str:
-    """The id's hash followed by the content's, in hexadecimal (48 and 24 bits).
+    """Return the id's hash followed by the content's, in hexadecimal (48 and 24 bits).
 
     An id is its identity's own: where one state holds several identities', equal ids of two are no conflict.
     """

@@ -44,11 +44,11 @@ LONGEST_ID = 256
 
 
 def id_of(content: bytes | None) -> str | None:
-    """The id that a header `ce_id` gives; None where it is null or empty.
+    """Return the id that a header `ce_id` gives; None where it is null or empty.
 
     One that is longer than ids may be, or no UTF-8, is named by its digest: copies of it still share it.
 
-    >>> id_of(b"c1"), id_of(b""), id_of(b"\xff")
+    >>> id_of(b"c1"), id_of(b""), id_of(bytes([255]))
     ('c1', None, 'sha256-a8100ae6aa1940d0b663bb31cd466142ebbdbd5187131b92d93818987832eb89')
     """
     if not content:
@@ -66,7 +66,7 @@ _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0
 
 
 def is_traceparent(content: bytes) -> bool:
-    """Whether a header `traceparent` is one of W3C Trace Context; others are ignored."""
+    """Return whether a header `traceparent` is one of W3C Trace Context; others are ignored."""
     return len(content) == 55 and _TRACEPARENT.fullmatch(content) is not None
 
 

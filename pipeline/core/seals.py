@@ -37,7 +37,7 @@ class Seals(Protocol):
         origin: bytes | None = None,
         rekeyed_from: bytes | None = None,
     ) -> bytes:
-        """The content of a record's `endocrine-seal`. topic: without prefix."""
+        """Return the content of a record's `endocrine-seal`. topic: without prefix."""
         ...
 
     def valid(self, topic: str, raw: SourceRecord, headers: Mapping[str, bytes | None]) -> bool:
@@ -46,7 +46,7 @@ class Seals(Protocol):
 
 
 def covered_topic(topic: str, headers: Mapping[str, bytes | None]) -> str:
-    """The topic as a seal covers it: of a dead letter, with whether the record that it holds was ours."""
+    """Return the topic as a seal covers it: of a dead letter, with whether the record that it holds was ours."""
     return f"{topic}/{WAS_SEALED}" if holds_dead_letters(topic) and WAS_SEALED in headers else topic
 
 
@@ -111,7 +111,7 @@ class KeyedSeals:
         return hmac.compare_digest(made, claimed)
 
     def knows(self, seal: bytes | None) -> bool:
-        """Whether a seal names one of these keys."""
+        """Return whether a seal names one of these keys."""
         return (seal or b"").partition(b":")[0] in self._secrets
 
     def _digest(

@@ -34,7 +34,7 @@ LATEST_S = 253402300799.0
 
 
 @dataclass
-class _Desk:
+class _AgentState:
     """One agent's engine and what it remembers."""
 
     engine: Engine
@@ -46,7 +46,7 @@ class _Desk:
     batch: int = 0
 
     def stored(self, place: int) -> Callable[[str], bytes | None]:
-        """What is remembered under a key, for a record of this partition."""
+        """Return what is remembered under a key, for a record of this partition."""
         return lambda key: self.chains.get(place) if key == CHAIN_KEY else self.states.get((place, key))
 
 
@@ -61,7 +61,7 @@ class Derived(tuple[str, str | None, bytes | str | None, Mapping[str, str | None
         return holds_dead_letters(self[0])
 
     def line(self) -> bytes:
-        """The record as one JSON line, without the newline."""
+        """Return the record as one JSON line, without the newline."""
         topic, key, value, headers = self
         shown = orjson.Fragment(value) if isinstance(value, bytes) else value
         return orjson.dumps({"topic": topic, "key": key, "value": shown, "headers": headers})
@@ -135,7 +135,7 @@ class Simulation:
         self.policy = policy
         self._partitions = partitions
         self._seals = seals or simulated_seals()
-        self._desks = [_Desk(Engine(agent, 1, version, sizes, self._seals)) for agent in agents]
+        self._agents = [_AgentState(Engine(agent, 1, version, sizes, self._seals)) for agent in agents]
         self._offsets: Counter[str] = Counter()
         self._appended_ms = NO_TIME
         """Append time of the line that is applied, and of all that it causes."""
@@ -188,21 +188,23 @@ class Simulation:
 
     def _apply(self, topic: str, raw: Fetched, derived: bool) -> Iterator[tuple[OutputRecord, Any]]:
         """What all agents say to one record. derived: an agent wrote it."""
-        for desk in self._desks:
-            if topic not in desk.engine.agent.sources:
+        for agent in self._agents:
+            if topic not in agent.engine.agent.sources:
                 continue
             place = partition_of(_text(raw.key or b""), self._partitions)
-            done = desk.engine.process([(topic, raw)], self.policy, desk.stored(place), desk.marks, partition=PARTITION)
+            done = agent.engine.process(
+                [(topic, raw)], self.policy, agent.stored(place), agent.marks, partition=PARTITION
+            )
             if chains := done.states.pop(CHAIN_KEY, None):
-                desk.chains[place] = chains
-            desk.batch += 1
-            desk.marks = done.marks
-            for key, state in done.states.items():
-                if state is None:
-                    desk.states.pop((place, key), None)
+                agent.chains[place] = chains
+            agent.batch += 1
+            agent.marks = done.marks
+            for key, stored in done.states.items():
+                if stored is None:
+                    agent.states.pop((place, key), None)
                 else:
-                    desk.states[place, key] = state
-            common = desk.engine.common_headers(self.policy, PARTITION, desk.batch)
+                    agent.states[place, key] = stored
+            common = agent.engine.common_headers(self.policy, PARTITION, agent.batch)
             for out in done.rejected_or_rerouted:
                 yield out, ()
             for out in done.outputs:

@@ -35,7 +35,7 @@ class Sizes(NamedTuple):
     """The largest record batch that a topic takes (`topic_message_bytes`)."""
 
     def room(self, topic: str) -> int:
-        """The largest record that a topic takes, alone in its batch. topic: without prefix.
+        """Return the largest record that a topic takes, alone in its batch. topic: without prefix.
 
         >>> Sizes().room("signals.dlq") - Sizes().room("signals")
         65536

@@ -22,7 +22,7 @@ def keep(states: MutableMapping[str, bytes], changed: Mapping[str, bytes | None]
             states[key] = state
 
 
-class Held:
+class KeyState:
     """A key's state while it is thought over. before, after: as bytes; `state` is decoded while it is open."""
 
     __slots__ = ("after", "before", "open", "recent", "state")
@@ -40,14 +40,14 @@ class States:
 
     def __init__(self, stored: Callable[[str], bytes | None], *, recalls: bool) -> None:
         self._stored, self._recalls = stored, recalls
-        self._held: dict[str, Held] = {}
-        self._open: list[Held] = []
+        self._held: dict[str, KeyState] = {}
+        self._open: list[KeyState] = []
 
-    def hold(self, name: str) -> Held:
-        """The state of a key, to be thought over and replaced."""
+    def hold(self, name: str) -> KeyState:
+        """Return the state of a key, to be thought over and replaced."""
         held = self._held.get(name)
         if held is None:
-            held = self._held[name] = Held(self._stored(name))
+            held = self._held[name] = KeyState(self._stored(name))
         elif held.open:
             return held
         if len(self._open) == OPEN:
@@ -62,7 +62,7 @@ class States:
         return held
 
     def changed(self) -> dict[str, bytes | None]:
-        """The new state of each key that has another one than before, by first touch; None is a tombstone."""
+        """Return the new state of each key that has another one than before, by first touch; None is a tombstone."""
         self._close()
         return {name: held.after for name, held in self._held.items() if held.after != held.before}
 

@@ -38,7 +38,7 @@ def parse_time(text: str, now: float | None = None) -> float:
 
 
 def show_time(seconds: float) -> str:
-    """The time in UTC, to the millisecond: `2026-03-01T14:05:30.250Z`; parse_time reads it back."""
+    """Return the time in UTC, to the millisecond: `2026-03-01T14:05:30.250Z`; parse_time reads it back."""
     # Counted in whole milliseconds: isoformat cuts off what a float lacks, and 0.751 would be shown as 0.750.
     when = _EPOCH + timedelta(milliseconds=round(seconds * 1000))
     return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -10,16 +10,16 @@ from aiokafka import TopicPartition
 from endocrine.pipeline.kafka import clients
 from endocrine.pipeline.process.settings import Settings
 
-Place = tuple[str, int, int]
+RecordPosition = tuple[str, int, int]
 """Topic without prefix, partition, offset."""
 _SILENCE_S = 5.0
 _AT_ONCE = asyncio.Semaphore(4)
 
 
-async def records_at(settings: Settings, places: Iterable[Place]) -> dict[Place, Any]:
+async def records_at(settings: Settings, places: Iterable[RecordPosition]) -> dict[RecordPosition, Any]:
     """The records that are still at these places. Raises KafkaError, TimeoutError."""
     wanted = list(dict.fromkeys(places))
-    found: dict[Place, Any] = {}
+    found: dict[RecordPosition, Any] = {}
     if not wanted:
         return found
     async with _AT_ONCE:
@@ -37,7 +37,7 @@ async def records_at(settings: Settings, places: Iterable[Place]) -> dict[Place,
             ]
             # One record of each partition at a time: a span for each.
             while there:
-                now: dict[TopicPartition, Place] = {}
+                now: dict[TopicPartition, RecordPosition] = {}
                 for place, part in there:
                     now.setdefault(part, place)
                 there = [(place, part) for place, part in there if now[part] != place]

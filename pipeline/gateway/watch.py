@@ -17,7 +17,7 @@ class Overloaded(Exception):
     """As many requests wait as may; the caller should come again later."""
 
 
-class Seen(NamedTuple):
+class ReceivedRecord(NamedTuple):
     """A derived record that arrived."""
 
     value: Json
@@ -50,20 +50,20 @@ class Watch:
         self.record_ids = {name.encode(): name for name in record_ids}
         self.asked: Json = {}
         """The record that was produced for it, where a retry is to be compared with it."""
-        self.modulations: dict[int, Seen] = {}
+        self.modulations: dict[int, ReceivedRecord] = {}
         """By revision."""
-        self.decisions: dict[tuple[str, str | None], Seen] = {}
+        self.decisions: dict[tuple[str, str | None], ReceivedRecord] = {}
         """The latest by call id and digest of the arguments; one that is final is never replaced by `pending`."""
-        self.requests: dict[str, Seen] = {}
+        self.requests: dict[str, ReceivedRecord] = {}
         """What the model was asked for, by request id, without conversation and functions. There is one only of a turn
         that was admitted, and whose prompt was judged."""
-        self.replies: dict[str, Seen] = {}
+        self.replies: dict[str, ReceivedRecord] = {}
         """Replies of the model by request id."""
         self.chunks: dict[str, dict[int, str]] = {}
         """Pieces of the model's text by request id and sequence number."""
         self.restarted: set[str] = set()
         """Request ids whose pieces began anew: a connector took over, and what came before is void."""
-        self.closed: Seen | None = None
+        self.closed: ReceivedRecord | None = None
         """How the conversation agent closed the turn."""
         self.refused: dict[str, Refused] = {}
         """Dead letters by record id."""
@@ -81,7 +81,7 @@ class Watch:
         """The modulation of the highest revision seen."""
         return None if self.revision is None else self.modulations[self.revision].value
 
-    def decision(self, call_id: str, arguments_digest: str | None) -> Seen | None:
+    def decision(self, call_id: str, arguments_digest: str | None) -> ReceivedRecord | None:
         """The decision on a call with these arguments (`endocrine.pipeline.gateway.calls.digest_of`), pending or final.
 
         A call of the same id with other arguments is another one, whoever made it.
@@ -90,7 +90,7 @@ class Watch:
 
     def apply(self, topic: str, value: Json, appended: float, received: float) -> None:
         """Take in a proved record of this turn. A copy does no harm."""
-        seen = Seen(value, appended, received)
+        seen = ReceivedRecord(value, appended, received)
         if topic == "modulations":
             self.modulations.setdefault(value["revision"], seen)
         elif topic == "tool-decisions":
@@ -100,7 +100,7 @@ class Watch:
                 self.decisions[call] = seen
         elif topic == "model-requests":
             kept = {name: value[name] for name in _OF_REQUESTS if name in value}
-            self.requests.setdefault(value["request_id"], Seen(kept, appended, received))
+            self.requests.setdefault(value["request_id"], ReceivedRecord(kept, appended, received))
         elif topic == "model-replies":
             self.replies.setdefault(value["request_id"], seen)
         elif topic == "model-chunks":

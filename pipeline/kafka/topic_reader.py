@@ -10,7 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from endocrine.pipeline.kafka.clients import introduce, read_until, reader
 from endocrine.pipeline.process.settings import Settings
 
-Place = tuple[str, int]
+PartitionKey = tuple[str, int]
 """Topic without prefix, and partition."""
 Batch = tuple[str, int, Sequence[Any]]
 """Topic without prefix, partition, and records of it in offset order."""
@@ -27,10 +27,10 @@ async def batches(
     partition: int | None = None,
     since: float | None = None,
     until: float | None = None,
-    starts: Mapping[Place, int] | None = None,
+    starts: Mapping[PartitionKey, int] | None = None,
     progress: Callable[[int, int], None] | None = None,
-    on_ends: Callable[[Mapping[Place, int]], None] | None = None,
-    on_skipped: Callable[[Place, int, int], None] | None = None,
+    on_ends: Callable[[Mapping[PartitionKey, int]], None] | None = None,
+    on_skipped: Callable[[PartitionKey, int, int], None] | None = None,
 ) -> AsyncGenerator[Batch, None]:
     """What stands on these topics (without prefix) at the call, batch by batch, each partition in offset order.
 
@@ -73,7 +73,9 @@ async def batches(
         await consumer.stop()
 
 
-async def _places(settings: Settings, topics: Iterable[str], partition: int | None) -> dict[TopicPartition, Place]:
+async def _places(
+    settings: Settings, topics: Iterable[str], partition: int | None
+) -> dict[TopicPartition, PartitionKey]:
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
     await admin.start()
     try:
@@ -83,7 +85,7 @@ async def _places(settings: Settings, topics: Iterable[str], partition: int | No
     finally:
         await admin.close()
     existing = {topic["topic"]: [part["partition"] for part in topic["partitions"]] for topic in found}
-    names: dict[TopicPartition, Place] = {}
+    names: dict[TopicPartition, PartitionKey] = {}
     for topic in topics:
         full = settings.prefix + topic
         numbers = sorted(existing.get(full, ()))

@@ -25,9 +25,9 @@ _WORDS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0":
 class PolicyFileError(Exception):
     """A policy that is refused. `mistakes`: one line each, `file:line: place: 'text': what is wrong, expected ...`."""
 
-    def __init__(self, mistakes: list[str]) -> None:
-        super().__init__("\n".join(mistakes))
-        self.mistakes = tuple(mistakes)
+    def __init__(self, errors: list[str]) -> None:
+        super().__init__("\n".join(errors))
+        self.errors = tuple(errors)
 
 
 def load_policy(
@@ -41,25 +41,25 @@ def load_policy(
     if path is None and not _flag_names(flags):
         return shipped_policy()
     whole, places = _shipped()
-    mistakes: list[str] = []
+    errors: list[str] = []
     overlay = {}
     if path is not None:
-        read = _read(path, mistakes)
+        read = _read(path, errors)
         overlay = read.value if isinstance(read.value, dict) else {}
         places = [(str(path), read.lines), *places]
     resolved, found = lay_over(whole, overlay)
-    mistakes.extend(_located(mistake, places) for mistake in found)
-    mistakes.extend(_lay_flags(resolved, flags or {}))
+    errors.extend(_located(mistake, places) for mistake in found)
+    errors.extend(_lay_flags(resolved, flags or {}))
     try:
         policy = compile_policy(resolved, prompt_keys or {}, valid=whole)
         if prompt_keys is not None:
             prompt_key(policy)
     except PolicyError as error:
-        mistakes.extend(_located(mistake, places) for mistake in error.mistakes)
+        errors.extend(_located(mistake, places) for mistake in error.errors)
     except PromptKeyMissing as error:
-        mistakes.append(str(error))
-    if mistakes:
-        raise PolicyFileError(list(dict.fromkeys(mistakes)))
+        errors.append(str(error))
+    if errors:
+        raise PolicyFileError(list(dict.fromkeys(errors)))
     return policy
 
 
@@ -70,7 +70,7 @@ def shipped_policy() -> Policy:
     try:
         return compile_policy(whole)
     except PolicyError as error:
-        raise PolicyFileError([_located(mistake, places) for mistake in error.mistakes]) from error
+        raise PolicyFileError([_located(mistake, places) for mistake in error.errors]) from error
 
 
 Places = list[tuple[str, dict[SomePath, int]]]
@@ -96,7 +96,7 @@ def _shipped() -> tuple[dict[str, Any], Places]:
     return whole, places
 
 
-def _read(path: Path, mistakes: list[str]) -> Read:
+def _read(path: Path, errors: list[str]) -> Read:
     """The file's content; what is wrong with it as a file goes to `mistakes`."""
     nothing = Read(None, {(): 1}, [])
     expected = f"a YAML mapping of sections such as maps, defaults, flags (all: {', '.join(SECTIONS)})"
@@ -104,23 +104,23 @@ def _read(path: Path, mistakes: list[str]) -> Read:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
-        mistakes.append(f"{path}: cannot be read ({error.strerror or error}), expected a policy file")
+        errors.append(f"{path}: cannot be read ({error.strerror or error}), expected a policy file")
         return nothing
     if len(content) > MAX_BYTES:
-        mistakes.append(f"{path}: larger than {MAX_BYTES} bytes, expected {expected}")
+        errors.append(f"{path}: larger than {MAX_BYTES} bytes, expected {expected}")
         return nothing
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        mistakes.append(f"{path}:{line}: byte {error.start} is no UTF-8 text, expected {expected}")
+        errors.append(f"{path}:{line}: byte {error.start} is no UTF-8 text, expected {expected}")
         return nothing
     read = read_yaml(text)
-    mistakes.extend(_line(str(path), one.line, one.path, one.text, one.wrong, one.expected) for one in read.problems)
+    errors.extend(_line(str(path), one.line, one.path, one.text, one.wrong, one.expected) for one in read.problems)
     if read.value is None and not read.problems:
-        mistakes.append(f"{path}:1: the file is empty, expected {expected}")
+        errors.append(f"{path}:1: the file is empty, expected {expected}")
     elif read.value is not None and not isinstance(read.value, dict):
-        mistakes.append(f"{path}:1: {shown(read.value)}: not a mapping, expected {expected}; a space after each colon")
+        errors.append(f"{path}:1: {shown(read.value)}: not a mapping, expected {expected}; a space after each colon")
     return read
 
 
@@ -130,7 +130,7 @@ def _flag_names(flags: Mapping[str, str] | None) -> list[str]:
 
 def _lay_flags(resolved: dict[str, Any], flags: Mapping[str, str]) -> list[str]:
     """Override flags in place; what is wrong with the environment's names and values."""
-    mistakes = []
+    errors = []
     values: dict[str, bool] = {}
     given = resolved.get("flags")
     flags_there = dict.fromkeys([*Flags.model_fields, *(given if isinstance(given, dict) else ())])
@@ -138,14 +138,14 @@ def _lay_flags(resolved: dict[str, Any], flags: Mapping[str, str]) -> list[str]:
         name, text = variable.removeprefix(FLAG_PREFIX), flags[variable]
         if name not in flags_there:
             known = ", ".join(FLAG_PREFIX + flag for flag in flags_there)
-            mistakes.append(f"environment: {variable}: {shown(text)}: unknown flag, expected one of {known}")
+            errors.append(f"environment: {variable}: {shown(text)}: unknown flag, expected one of {known}")
         elif text.strip().lower() not in _WORDS:
-            mistakes.append(f"environment: {variable}: {shown(text)}: not a switch, expected true or false")
+            errors.append(f"environment: {variable}: {shown(text)}: not a switch, expected true or false")
         else:
             values[name] = _WORDS[text.strip().lower()]
     if isinstance(resolved.get("flags"), dict):
         resolved["flags"] = {**resolved["flags"], **values}
-    return mistakes
+    return errors
 
 
 def _located(mistake: Mistake, places: Places) -> str:

@@ -9,7 +9,7 @@ import orjson
 from endocrine.pipeline.core.batch import Processed
 from endocrine.pipeline.core.dead_letter_topics import holds_dead_letters
 from endocrine.pipeline.core.records import ORIGIN, SEAL, Headers
-from endocrine.pipeline.replay.difference import Form, differences, form_of
+from endocrine.pipeline.replay.difference import Content, differences, form_of
 from endocrine.pipeline.replay.index_builder import Latest, key_digest
 from endocrine.pipeline.replay.output_streams import Index, OutputStream
 from endocrine.pipeline.replay.plan import Plan
@@ -18,10 +18,10 @@ from endocrine.pipeline.replay.record_log import RecordLog
 from endocrine.pipeline.replay.recorded_seals import RECORDED
 from endocrine.pipeline.replay.replayer import Replayer, ReplayError
 from endocrine.pipeline.replay.report import Report, Scope
-from endocrine.pipeline.replay.serialized import Place, Said, packed, unpacked
+from endocrine.pipeline.replay.serialized import PartitionKey, SerializedOutput, packed, unpacked
 from endocrine.schemas.proofs import JournalEntry
 
-Sink = Callable[[Said], None]
+Sink = Callable[[SerializedOutput], None]
 """Given each record that was made again."""
 _FIELDS = list(JournalEntry.model_fields)
 
@@ -42,34 +42,34 @@ class Comparison:
         self.report = report
         self._plan, self._processor, self._logs = plan, plan.processor, logs
         self._scope, self._whole, self._latest, self._sink = scope, scope.whole, latest, sink
-        self._lanes = {
+        self._streams = {
             place: OutputStream(index, (plan.processor, *place), logs[place], partial(self._copy, *place))
             for place in index.of(plan.processor)
         }
 
     # ---- while it runs ----
 
-    def batch(self, number: int, done: Processed[Said]) -> None:
+    def batch(self, number: int, done: Processed[SerializedOutput]) -> None:
         """What a batch says, in the order in which it was said."""
         for out in done.rejected_or_rerouted:
             self._compare(out[:2], packed(*out[2:5]), NO_BATCH, ordered=False)
         for place, body in self._out_of_step(done.outputs) if self._whole and self._sink is None else done.outputs:
             self._compare(place, body, NO_BATCH if holds_dead_letters(place[0]) else number, ordered=True)
 
-    def _out_of_step(self, outputs: Sequence[Said]) -> Sequence[Said]:
+    def _out_of_step(self, outputs: Sequence[SerializedOutput]) -> Sequence[SerializedOutput]:
         """Compares those that stand next on their lanes, many at once; returns the others."""
-        serialized: dict[Place, list[bytes]] = {}
+        serialized: dict[PartitionKey, list[bytes]] = {}
         for place, body in outputs:
             if (some := serialized.get(place)) is None:
                 serialized[place] = [body]
             else:
                 some.append(body)
-        taken: dict[Place, int] = {}
+        taken: dict[PartitionKey, int] = {}
         for place, some in serialized.items():
-            lane = self._lanes.get(place)
-            offsets = lane.take(some) if lane is not None else ()
-            if lane is not None and offsets:
-                lane.spoken = offsets[-1]
+            stream = self._streams.get(place)
+            offsets = stream.take(some) if stream is not None else ()
+            if stream is not None and offsets:
+                stream.spoken = offsets[-1]
             taken[place] = len(offsets)
         equal = sum(taken.values())
         self.report.compared += equal
@@ -99,7 +99,7 @@ class Comparison:
         if found != expected:
             self._differ("journal", raw.partition, named, expected, found, raw.offset)
 
-    def _compare(self, place: Place, body: bytes, batch: int, *, ordered: bool) -> None:
+    def _compare(self, place: PartitionKey, body: bytes, batch: int, *, ordered: bool) -> None:
         report = self.report
         form = key, _, headers = unpacked(body)
         if not (self._whole or self._scope.wants(place[0], key, dict(headers))):
@@ -107,29 +107,29 @@ class Comparison:
         report.compared += 1
         if self._sink is not None:
             self._sink((place, body))
-        lane = self._lanes.get(place)
-        if lane is None:
+        stream = self._streams.get(place)
+        if stream is None:
             self._absent(place, form, None, ordered)
             return
-        if there := lane.take([body]):
+        if there := stream.take([body]):
             offset = there[0]
         else:
             # Where a topic has lost records, a lane that is beyond the batch need not be searched.
-            found = lane.search(form) if lane.log.whole or not lane.is_past(batch) else None
+            found = stream.search(form) if stream.log.whole or not stream.is_past(batch) else None
             if found is None:
-                self._absent(place, form, lane, ordered)
+                self._absent(place, form, stream, ordered)
                 return
             offset = found.offset
-            stands = form_of(lane.log.at(offset))
+            stands = form_of(stream.log.at(offset))
             if stands != form:
                 self._differ(*place, called(place[0], headers), form, stands, offset)
                 return
         report.equal += 1
         if ordered:
-            if offset < lane.spoken:
+            if offset < stream.spoken:
                 told = f"{self._shown(*place, offset)} stands before what was thought earlier"
                 report.find("out of order", f"{self._processor}: {told}")
-            lane.spoken = offset
+            stream.spoken = offset
 
     # ---- once it has said all ----
 
@@ -139,8 +139,8 @@ class Comparison:
         why = str(broken) if broken is not None else None
         if why is None and plan.journal.broken is not None:
             why = f"{processor}: its journal has a gap: {plan.journal.broken}"
-        for (topic, partition), lane in self._lanes.items():
-            rest = lane.rest()
+        for (topic, partition), stream in self._streams.items():
+            rest = stream.rest()
             if why is not None:
                 report.not_verifiable[why] = report.not_verifiable.get(why, 0) + len(rest)
                 continue
@@ -160,21 +160,21 @@ class Comparison:
 
     # ---- findings ----
 
-    def _absent(self, place: Place, form: Form, lane: OutputStream | None, ordered: bool) -> None:
+    def _absent(self, place: PartitionKey, form: Content, stream: OutputStream | None, ordered: bool) -> None:
         topic, partition = place
         log, report = self._logs[place], self.report
         latest = self._latest.get(place, {}).get(key_digest(form[0]), -1)
-        if latest > (lane.spoken if lane is not None and ordered else -1):
+        if latest > (stream.spoken if stream is not None and ordered else -1):
             report.superseded += 1
-        elif log.start > 0 and (lane is None or lane.untouched):
+        elif log.start > 0 and (stream is None or stream.untouched):
             told = f"{topic}/{partition} begins at offset {log.start}: what was before is gone by retention"
             report.not_verifiable[told] = report.not_verifiable.get(told, 0) + 1
         else:
             name = called(topic, form[2])
-            kind = "said twice" if lane is not None and lane.said(name) else "missing"
+            kind = "said twice" if stream is not None and stream.said(name) else "missing"
             report.find(kind, f"{self._processor}: {topic}/{partition} {name}")
 
-    def _differ(self, topic: str, partition: int, name: str, expected: Form, found: Form, offset: int) -> None:
+    def _differ(self, topic: str, partition: int, name: str, expected: Content, found: Content, offset: int) -> None:
         processor = self._processor
         fields = differences(expected, found)
         cause = (dict(expected[2]).get(ORIGIN) or b"").decode("utf-8", "replace")
@@ -204,9 +204,9 @@ class Comparison:
 
     def dump(self) -> Any:
         """Where the lanes stand, for `load`."""
-        return [[*place, lane.dump()] for place, lane in self._lanes.items()]
+        return [[*place, stream.dump()] for place, stream in self._streams.items()]
 
     def load(self, dumped: Any) -> None:
         """Go on from what `dump` gave."""
-        for topic, partition, lane in dumped:
-            self._lanes[topic, partition].load(lane)
+        for topic, partition, stream in dumped:
+            self._streams[topic, partition].load(stream)

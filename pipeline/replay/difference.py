@@ -7,19 +7,19 @@ import orjson
 
 from endocrine.pipeline.core.records import Headers
 
-Form = tuple[bytes | None, bytes | None, Headers]
+Content = tuple[bytes | None, bytes | None, Headers]
 """Key, value and headers of a record: all that a reader of the topic can see of it but its offset and time."""
 ABSENT = "(absent)"
 MOST = 50
 """Differences told of one record; a value of another kind differs everywhere."""
 
 
-def form_of(raw: Any) -> Form:
+def form_of(raw: Any) -> Content:
     """What a reader sees of a record."""
     return raw.key, raw.value, tuple(map(tuple, raw.headers))
 
 
-def differences(expected: Form, found: Form) -> list[dict[str, Any]]:
+def differences(expected: Content, found: Content) -> list[dict[str, Any]]:
     """Objects with `path`, `expected` and `found`; empty for equal records. At most 50.
 
     >>> differences((b"a", b'{"x": [1, 2]}', ()), (b"a", b'{"x": [1, 3]}', ()))

@@ -12,7 +12,7 @@ from endocrine.pipeline.core.records import SEAL, Header, Headers
 from endocrine.pipeline.kafka.admin import TopicsError, ensure_topics
 from endocrine.pipeline.kafka.topic_layout import physical_topics
 from endocrine.pipeline.process.settings import Settings
-from endocrine.pipeline.replay.serialized import Said, unpacked
+from endocrine.pipeline.replay.serialized import SerializedOutput, unpacked
 
 _PREFIX = re.compile(r"[a-z0-9._-]+")
 
@@ -24,7 +24,7 @@ class RecordSink:
         self._file = file
         self.count = 0
 
-    def __call__(self, said: Said) -> None:
+    def __call__(self, said: SerializedOutput) -> None:
         """Keep one record."""
         self._file.write(msgpack.packb(said))
         self.count += 1

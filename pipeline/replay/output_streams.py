@@ -11,7 +11,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
-from endocrine.pipeline.replay.difference import Form
+from endocrine.pipeline.replay.difference import Content
 from endocrine.pipeline.replay.provenance import NO_BATCH, called
 from endocrine.pipeline.replay.read_ahead import AHEAD, read_ahead
 from endocrine.pipeline.replay.record_log import RecordLog, SerializedRecord
@@ -22,7 +22,7 @@ _CHUNK_BYTES = _RUN.size << 9
 RECENT = 20_000
 """Records known of what was said last on a lane: copies come from a successor that says its predecessor's last batch
 again. A copy that comes later than that is found out at the lane's end, by reading it once more."""
-Place = tuple[str, str, int]
+StreamKey = tuple[str, str, int]
 """Unit, topic, partition."""
 
 
@@ -33,7 +33,7 @@ class RecordRef(NamedTuple):
     digest: bytes
 
 
-def digest_of(form: Form) -> bytes:
+def digest_of(form: Content) -> bytes:
     """16 bytes that stand for a record's key, value and headers."""
     return _digest(packed(*form))
 
@@ -47,11 +47,11 @@ class Index:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._buffers: dict[Place, bytearray] = {}
-        self._chunks: dict[Place, list[tuple[int, int]]] = {}
+        self._buffers: dict[StreamKey, bytearray] = {}
+        self._chunks: dict[StreamKey, list[tuple[int, int]]] = {}
         self._size = 0
 
-    def add(self, place: Place, first: int, count: int, batch: int) -> None:
+    def add(self, place: StreamKey, first: int, count: int, batch: int) -> None:
         """Append `count` records of one batch, at offsets from `first` on, to a lane."""
         buffer = self._buffers.get(place)
         if buffer is None:
@@ -67,7 +67,7 @@ class Index:
             self._write(place, buffer)
         self._buffers.clear()
 
-    def _write(self, place: Place, buffer: bytearray) -> None:
+    def _write(self, place: StreamKey, buffer: bytearray) -> None:
         if buffer:
             self._file.seek(self._size)
             self._file.write(buffer)
@@ -79,7 +79,7 @@ class Index:
         """Topics and partitions on which a unit has written."""
         return [(topic, partition) for name, topic, partition in self._chunks if name == processor]
 
-    def read(self, place: Place) -> Iterator[tuple[int, int, int]]:
+    def read(self, place: StreamKey) -> Iterator[tuple[int, int, int]]:
         """The runs of a lane from its beginning: first offset, count and batch."""
         for begin, size in self._chunks.get(place, ()):
             self._file.seek(begin)
@@ -92,7 +92,9 @@ class OutputStream:
     log: of the lane's topic and partition. on_copy: told (first offset, offset, whether they are equal).
     """
 
-    def __init__(self, index: Index, place: Place, log: RecordLog, on_copy: Callable[[int, int, bool], None]) -> None:
+    def __init__(
+        self, index: Index, place: StreamKey, log: RecordLog, on_copy: Callable[[int, int, bool], None]
+    ) -> None:
         self.log = log
         self.spoken = -1
         """Offset of the last output found here: what is thought later must not stand before it."""
@@ -160,7 +162,7 @@ class OutputStream:
             self._said.extend(offsets)
         return offsets
 
-    def search(self, form: Form) -> RecordRef | None:
+    def search(self, form: Content) -> RecordRef | None:
         """The first copy of this record, or of another one of its name; None when there is none."""
         found = self._searched(digest_of(form), called(self._place[1], form[2]))
         if found is not None:

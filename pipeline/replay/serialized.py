@@ -10,11 +10,11 @@ from collections.abc import Callable
 import msgpack
 
 from endocrine.pipeline.core.records import Headers, OutputRecord
-from endocrine.pipeline.replay.difference import Form
+from endocrine.pipeline.replay.difference import Content
 
-Place = tuple[str, int]
+PartitionKey = tuple[str, int]
 """Topic and partition."""
-Said = tuple[Place, bytes]
+SerializedOutput = tuple[PartitionKey, bytes]
 """A record that was made again: its place and its body."""
 _pack = msgpack.Packer().pack
 _SHORT = [bytes([0x90 + size]) for size in range(16)]
@@ -27,7 +27,7 @@ def packed(key: bytes | None, value: bytes | None, headers: Headers) -> bytes:
     return body
 
 
-def unpacked(body: bytes) -> Form:
+def unpacked(body: bytes) -> Content:
     """Key, value and headers of a body."""
     items = msgpack.unpackb(body, use_list=False)
     return items[0], items[1], items[2:]
@@ -38,11 +38,11 @@ def ending(headers: Headers) -> bytes:
     return b"".join(map(_pack, map(tuple, headers)))
 
 
-def packing(common: Headers) -> Callable[[OutputRecord], Said]:
+def packing(common: Headers) -> Callable[[OutputRecord], SerializedOutput]:
     """Puts down the outputs of a batch, whose derived records share these last headers."""
     last, more = ending(common), 2 + len(common)
 
-    def said(out: OutputRecord) -> Said:
+    def said(out: OutputRecord) -> SerializedOutput:
         topic, partition, key, value, own, derived = out
         body: bytes = _pack((key, value, *own))
         if derived:

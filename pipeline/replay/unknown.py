@@ -17,7 +17,7 @@ from endocrine.pipeline.replay.history import Outside
 
 KEPT = 10_000
 LEFT_OUT, MISSING, SAID_AFTER = "result_left_out", "result_missing", "said_after"
-Said = Mapping[tuple[str, str], Mapping[str, Any]]
+ValuesByKey = Mapping[tuple[str, str], Mapping[str, Any]]
 
 
 class Unknowns:
@@ -56,7 +56,7 @@ class Unknowns:
             self._tell(SAID_AFTER, record, value)
         return True
 
-    def hear(self, ours: Said, theirs: Said) -> None:
+    def hear(self, ours: ValuesByKey, theirs: ValuesByKey) -> None:
         """Take in what the two worlds said to one record."""
         decided: set[str] = set()
         for said, latest in ((ours, self._ours), (theirs, self._theirs)):

@@ -30,11 +30,11 @@ COMPARED = ("modulations", "tool-decisions", "incidents")
 KEPT = 10_000
 """Changes told; more are only counted."""
 ALL = Scope()
-Place = tuple[str, str]
+TopicAndId = tuple[str, str]
 """Topic and id."""
 Decided = tuple[str, str | None, str, str | None]
-Said = dict[Place, dict[str, Any]]
-Waiting = dict[Place, tuple[int, dict[str, Any]]]
+ValuesByKey = dict[TopicAndId, dict[str, Any]]
+Waiting = dict[TopicAndId, tuple[int, dict[str, Any]]]
 """What one world said and the other has not, with the append time of its cause."""
 
 
@@ -130,7 +130,7 @@ def _in_force(force: InForce, record: Outside, policy_of: Callable[[str], Policy
         ) from None
 
 
-def _said(world: Simulation, record: Outside) -> Iterator[tuple[Place, dict[str, Any]]]:
+def _said(world: Simulation, record: Outside) -> Iterator[tuple[TopicAndId, dict[str, Any]]]:
     raw = record.raw
     for topic, _, value, headers in world.apply(record.topic, raw.key, raw.value, record.headers):
         named = headers.get(CE_ID)
@@ -138,9 +138,9 @@ def _said(world: Simulation, record: Outside) -> Iterator[tuple[Place, dict[str,
             yield (topic, named), orjson.loads(value)
 
 
-def _recorded(logs: Mapping[tuple[str, int], Any]) -> dict[Place, bytes]:
+def _recorded(logs: Mapping[tuple[str, int], Any]) -> dict[TopicAndId, bytes]:
     """Digests of what stands on the compared topics."""
-    recorded: dict[Place, bytes] = {}
+    recorded: dict[TopicAndId, bytes] = {}
     for (topic, _), log in logs.items():
         for raw in log if topic in COMPARED else ():
             origin = origin_of(topic, dict(raw.headers))
@@ -149,7 +149,7 @@ def _recorded(logs: Mapping[tuple[str, int], Any]) -> dict[Place, bytes]:
     return recorded
 
 
-def _against_the_record(found: WhatIf, said: Said, recorded: dict[Place, bytes]) -> None:
+def _against_the_record(found: WhatIf, said: ValuesByKey, recorded: dict[TopicAndId, bytes]) -> None:
     for place, value in said.items():
         if recorded.pop(place, None) == digest_of((None, orjson.dumps(value), ())):
             found.as_recorded += 1
@@ -158,7 +158,7 @@ def _against_the_record(found: WhatIf, said: Said, recorded: dict[Place, bytes])
 
 
 def _pair(
-    found: WhatIf, place: Place, ours: tuple[int, dict[str, Any]], theirs: tuple[int, dict[str, Any]], scope: Scope
+    found: WhatIf, place: TopicAndId, ours: tuple[int, dict[str, Any]], theirs: tuple[int, dict[str, Any]], scope: Scope
 ) -> None:
     fields = [
         {"path": one["path"], "recorded": one["expected"], "other": one["found"]}
@@ -192,7 +192,7 @@ def _count_change(found: WhatIf, topic: str, theirs: Mapping[str, Any], recorded
 
 def _tell(
     found: WhatIf,
-    place: Place,
+    place: TopicAndId,
     change: str,
     at: int,
     value: Mapping[str, Any],

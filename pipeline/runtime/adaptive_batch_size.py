@@ -21,11 +21,11 @@ class AdaptiveBatchSize:
     most: the largest batch. clock: seconds of processor time of this thread: on a busy machine a batch takes longer
     without costing more, and shorter ones would only make it busier.
 
-    >>> pace = Pace(2000)
-    >>> pace.limit
+    >>> size = AdaptiveBatchSize(2000)
+    >>> size.limit
     2000
-    >>> pace.took(100, 0.1)  # a millisecond each
-    >>> pace.limit
+    >>> size.took(100, 0.1)  # a millisecond each
+    >>> size.limit
     50
     """
 
@@ -38,7 +38,7 @@ class AdaptiveBatchSize:
         self._cost_s = 0.0
 
     def took(self, records: int, seconds: float) -> None:
-        """Learn from a batch that was thought."""
+        """Learn from a batch that was processed."""
         if records < 1:
             return
         cost = seconds / records

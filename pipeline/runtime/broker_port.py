@@ -29,11 +29,11 @@ class BrokerPort(Protocol):
         ...
 
     def changelog(self, start: int, end: int) -> AsyncIterator[Sequence[Entry]]:
-        """The changelog's records with start <= offset < end, in order, in lists of any size."""
+        """Return the changelog's records with start <= offset < end, in order, in lists of any size."""
         ...
 
     async def changelog_end(self) -> int:
-        """The offset that the next record of the changelog will get."""
+        """Return the offset that the next record of the changelog will get."""
         ...
 
     async def write_checkpoint(self, items: Sequence[tuple[bytes, bytes | None]], epoch: int) -> int:
@@ -48,7 +48,7 @@ class BrokerPort(Protocol):
         ...
 
     async def fetch(self, wait: bool) -> Sequence[Run]:
-        """What has been fetched since the last call; empty when nothing came for a while. wait: it may take longer.
+        """Return what was fetched since the last call; nothing when nothing came for a while. wait: it may take longer.
 
         Each topic begins at the offset that was sought or before it and skips no record: a processor that skipped an
         original would take its copy for new.
@@ -56,7 +56,7 @@ class BrokerPort(Protocol):
         ...
 
     def waiting(self) -> int:
-        """How many records `fetch` would give at once."""
+        """Return how many records `fetch` would give at once."""
         ...
 
     async def run_concurrently(self, writing: Coroutine[Any, Any, None], processing: Coroutine[Any, Any, T]) -> T:
@@ -68,8 +68,10 @@ class BrokerPort(Protocol):
         ...
 
     async def ends(self, topics: Sequence[str]) -> Mapping[str, int]:
-        """Per source topic, the offset below which all records of this partition can be read: where the topic ends, or
-        where its first open transaction begins."""
+        """Return, per source topic, the offset below which all records of this partition can be read.
+
+        That is where the topic ends, or where its first open transaction begins.
+        """
         ...
 
     async def seek(self, next_offsets: Mapping[str, int]) -> None:

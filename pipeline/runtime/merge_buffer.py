@@ -43,11 +43,11 @@ class MergeBuffer:
         return sum(map(len, self._waiting.values()))
 
     def quiet(self) -> list[str]:
-        """Source topics of which nothing waits."""
+        """Return the source topics of which nothing waits."""
         return [topic for topic in self._sources if not self._waiting[topic]]
 
     def take(self, limit: int) -> list[tuple[str, SourceRecord]]:
-        """The next records in reading order, at most `limit`.
+        """Return the next records in reading order, at most `limit`.
 
         Call it when every quiet topic is known to hold nothing more. Stops where a topic runs out that was not quiet,
         for its next record may come before those of the others.

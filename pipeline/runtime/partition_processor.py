@@ -129,7 +129,7 @@ class PartitionProcessor:
             await self.step()
 
     async def step(self) -> bool:
-        """One batch, or one look at the changelog's end when there is nothing to read. True if a batch was made."""
+        """Process one batch, or check the changelog's end when nothing can be read. Return whether a batch was made."""
         prepared, self._ready = self._ready or await self._process_next(), None
         if prepared is None:
             await self.changelog.check()

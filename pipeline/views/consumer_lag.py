@@ -18,31 +18,31 @@ class ConsumerLag:
 
     def __init__(self, agents: Iterable[Agent]) -> None:
         self.sources = {agent.name: agent.sources for agent in agents}
-        self._front: dict[tuple[str, Where], int] = {}
-        self._floor: dict[Where, int] = {}
+        self._derived: dict[tuple[str, Where], int] = {}
+        self._at_least: dict[Where, int] = {}
 
     def journal(self, entry: Mapping[str, Any]) -> None:
         """A batch was derived, and its outputs spoken before this entry."""
         for topic, first, count in entry["runs"]:
             key = entry["agent"], (topic, entry["partition"])
-            self._front[key] = max(self._front.get(key, 0), first + count)
+            self._derived[key] = max(self._derived.get(key, 0), first + count)
 
-    def floor(self, where: Where, offset: int) -> None:
+    def at_least(self, where: Where, offset: int) -> None:
         """Every agent is here at least: the group committed it, or the topic begins there."""
-        self._floor[where] = max(self._floor.get(where, 0), offset)
+        self._at_least[where] = max(self._at_least.get(where, 0), offset)
 
     def copy(self) -> "ConsumerLag":
         """As it is now."""
         other = ConsumerLag(())
         other.sources = self.sources
-        other._front, other._floor = dict(self._front), dict(self._floor)
+        other._derived, other._at_least = dict(self._derived), dict(self._at_least)
         return other
 
     def lag(self, ends: Mapping[Where, int]) -> dict[str, int]:
         """Records each agent has still to read, given the log ends of (some) source topics."""
         return {
             agent: sum(
-                max(0, end - max(self._front.get((agent, where), 0), self._floor.get(where, 0)))
+                max(0, end - max(self._derived.get((agent, where), 0), self._at_least.get(where, 0)))
                 for where, end in ends.items()
                 if where[0] in sources
             )

@@ -84,20 +84,20 @@ class Watch:
             if entry["batch"] > self._numbers.get(unit, 0):
                 self._numbers[unit] = entry["batch"]
                 self.batches += 1
-            fronts = self._fronts.setdefault(unit, {})
+            consumer_lag = self._fronts.setdefault(unit, {})
             for topic, first, count in entry["runs"]:
-                fronts[topic] = max(fronts.get(topic, 0), first + count)
+                consumer_lag[topic] = max(consumer_lag.get(topic, 0), first + count)
 
     def behind(self) -> list[tuple[str, str, int]]:
         """(unit, topic, records yet to be read), where there are any."""
         told = []
         for agent in AGENTS:
             for partition in range(self.settings.partitions):
-                fronts = self._fronts.get((agent.name, partition), {})
+                consumer_lag = self._fronts.get((agent.name, partition), {})
                 for topic in agent.sources:
                     place = TopicPartition(self.settings.prefix + topic, partition)
                     end, committed = self._ends.get(place, 0), self._committed.get(place)
-                    at = max(fronts.get(topic, 0), committed.offset if committed is not None else 0)
+                    at = max(consumer_lag.get(topic, 0), committed.offset if committed is not None else 0)
                     if end > at:
                         told.append((f"{agent.name}/{partition}", topic, end - at))
         return told

@@ -23,7 +23,7 @@ from running import at_rest, worker_in_process
 from sealing import sealed
 
 Records = list[tuple[str, dict[str, Any]]]
-Said = dict[str, list[dict[str, Any]]]
+Outputs = dict[str, list[dict[str, Any]]]
 GUIDE = {"source": "guide.md", "text": "The short guide comes first.", "score": 1.0}
 READ = ("model-requests", "tool-decisions", "modulations", "incidents", "interactions", "style-tables", "tool-calls")
 
@@ -76,18 +76,18 @@ def question(identity: str, audit_id: str, ts: float | None = None, **more: Any)
     return "interactions", {"id": f"opened {audit_id}", **value}
 
 
-Play = Callable[[World, Records, str, int], Awaitable[Said]]
+Play = Callable[[World, Records, str, int], Awaitable[Outputs]]
 """(world, inputs, topic to wait for, how many of it) -> what was said so far, by topic."""
 
 
 @pytest.fixture(params=["simulate", "worker"])
 async def play(request: pytest.FixtureRequest, settings: Settings) -> Any:
-    said: Said = defaultdict(list)
+    said: Outputs = defaultdict(list)
     settings = settings.model_copy(update={"partitions": 2})
     if request.param == "simulate":
         run = Simulation(AGENTS, shipped_policy(), version="test", sizes=settings.sizes, partitions=2)
 
-        async def simulated(world: World, inputs: Records, topic: str, count: int) -> Said:
+        async def simulated(world: World, inputs: Records, topic: str, count: int) -> Outputs:
             waiting = list(inputs)
             while waiting:
                 name, value = waiting.pop(0)
@@ -117,7 +117,7 @@ async def play(request: pytest.FixtureRequest, settings: Settings) -> Any:
             headers = sealed(settings, name, place, key, content) if ours else None
             await producer.send_and_wait(settings.prefix + name, content, key=key, partition=place, headers=headers)
 
-    async def worked(world: World, inputs: Records, topic: str, count: int) -> Said:
+    async def worked(world: World, inputs: Records, topic: str, count: int) -> Outputs:
         await send(inputs)
         async with asyncio.timeout(120):
             while len(said[topic]) < count:
@@ -148,7 +148,7 @@ async def play(request: pytest.FixtureRequest, settings: Settings) -> Any:
     assert report.compared > 5
 
 
-def answers(said: Said) -> list[dict[str, Any]]:
+def answers(said: Outputs) -> list[dict[str, Any]]:
     return [value for value in said["interactions"] if value["kind"] == "closed"]
 
 
@@ -233,7 +233,7 @@ def test_with_the_gate_dead_no_tool_runs_and_the_turn_ends_all_the_same() -> Non
             for name, reaction in world.react(derived[0], spoken):
                 feed(name, reaction)
 
-    said: Said = defaultdict(list)
+    said: Outputs = defaultdict(list)
     feed(*question("fay", "t1"))
     for ts in (time.time() + 100.0, time.time() + 200.0):
         feed("commands", {"kind": "tick", "identity": "fay", "by": "timekeeper", "ts": ts})

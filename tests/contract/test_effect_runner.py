@@ -8,7 +8,7 @@ import orjson
 from aiokafka.admin import AIOKafkaAdminClient
 
 from effects import answers, produce, running
-from endocrine.pipeline.connectors.contract import INTERRUPTED, Request, Said
+from endocrine.pipeline.connectors.contract import INTERRUPTED, EffectRecord, Request
 from endocrine.pipeline.kafka.admin import ensure_topics
 from endocrine.pipeline.process.settings import Settings
 
@@ -49,15 +49,15 @@ class Once:
     def repeatable(self, value: dict[str, Any]) -> bool:
         return False
 
-    async def run(self, request: Request) -> list[Said]:
+    async def run(self, request: Request) -> list[EffectRecord]:
         self.ran.append(request.value["request_id"])
         await self.going.wait()
         return self._reply(request, "ok", None)
 
-    def failed(self, request: Request, error: str) -> list[Said]:
+    def failed(self, request: Request, error: str) -> list[EffectRecord]:
         return self._reply(request, "error", error)
 
-    def _reply(self, request: Request, status: str, error: str | None) -> list[Said]:
+    def _reply(self, request: Request, status: str, error: str | None) -> list[EffectRecord]:
         value = {name: request.value[name] for name in ("request_id", "audit_id", "identity", "step")}
         reply = {
             **value,
@@ -71,7 +71,7 @@ class Once:
             "error": error,
             "ts": request.ts_now(),
         }
-        return [Said("model-replies", reply)]
+        return [EffectRecord("model-replies", reply)]
 
 
 async def test_what_must_not_run_twice_is_answered_as_interrupted_by_the_successor(

@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from effects import answers, produce, running
 from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.cli.replay import verified
-from endocrine.pipeline.connectors.contract import Request, Said
+from endocrine.pipeline.connectors.contract import EffectRecord, Request
 from endocrine.pipeline.connectors.deadlines import Waits
 from endocrine.pipeline.connectors.timers import Timekeeper
 from endocrine.pipeline.core.catalogue import CATALOGUE
@@ -227,13 +227,15 @@ class Echo:
     def repeatable(self, value: dict[str, Any]) -> bool:
         return False
 
-    async def run(self, request: Request) -> list[Said]:
+    async def run(self, request: Request) -> list[EffectRecord]:
         value = request.value
         reply = {"request_id": value["request_id"], "audit_id": value["audit_id"], "identity": value["identity"]}
         said = {"step": 1, "status": "ok", "content": "x", "tool_calls": [], "finish_reason": "stop", "usage": None}
-        return [Said("model-replies", {**reply, **said, "model": "m", "latency_ms": 1.0, "error": None, "ts": 1.0})]
+        return [
+            EffectRecord("model-replies", {**reply, **said, "model": "m", "latency_ms": 1.0, "error": None, "ts": 1.0})
+        ]
 
-    def failed(self, request: Request, error: str) -> list[Said]:
+    def failed(self, request: Request, error: str) -> list[EffectRecord]:
         raise AssertionError(error)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from endocrine.pipeline.connectors.contract import Request, Said
+from endocrine.pipeline.connectors.contract import EffectRecord, Request
 from endocrine.pipeline.connectors.tools.check import Entry
 from endocrine.pipeline.process.settings import Settings
 from running import WorkerChild
@@ -99,7 +99,7 @@ class ScriptedModel:
     def repeatable(self, value: dict[str, Any]) -> bool:
         return True
 
-    async def run(self, request: Request) -> list[Said]:
+    async def run(self, request: Request) -> list[EffectRecord]:
         self.asked.append(request.value)
         await asyncio.sleep(self.pause_s)
         first = request.value["step"] == 1
@@ -117,7 +117,7 @@ class ScriptedModel:
             "error": None,
             "ts": request.ts_now(),
         }
-        return [Said("model-replies", reply)]
+        return [EffectRecord("model-replies", reply)]
 
-    def failed(self, request: Request, error: str) -> list[Said]:
+    def failed(self, request: Request, error: str) -> list[EffectRecord]:
         raise AssertionError(error)

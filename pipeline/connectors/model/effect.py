@@ -10,7 +10,7 @@ import orjson
 import structlog
 
 from endocrine.agents.conversation.capabilities import ModelRules
-from endocrine.pipeline.connectors.contract import Request, Said
+from endocrine.pipeline.connectors.contract import EffectRecord, Request
 from endocrine.pipeline.connectors.model.account import Account, cost
 from endocrine.pipeline.connectors.model.ask import ask
 from endocrine.pipeline.connectors.model.breaker import Breaker
@@ -72,11 +72,11 @@ class ModelEffect:
         """Asking again costs money and harms nothing; where a reply is on record it is not done."""
         return True
 
-    def failed(self, request: Request, error: str) -> Sequence[Said]:
+    def failed(self, request: Request, error: str) -> Sequence[EffectRecord]:
         """The reply where something of ours broke."""
         return [self._reply(request, "error", None, error)]
 
-    async def run(self, request: Request) -> Sequence[Said]:
+    async def run(self, request: Request) -> Sequence[EffectRecord]:
         """Ask until there is a reply, a final refusal, or no time left."""
         value = request.value
         deadline = request.taken_at + value["deadline_ms"] / 1000 - request.age_s
@@ -119,7 +119,9 @@ class ModelEffect:
 
         async def send(seq: int, text: str) -> None:
             chunk = {name: value[name] for name in ("request_id", "audit_id", "identity")}
-            await emit(Said("model-chunks", chunk | {"seq": seq, "text": text, "ts": request.ts_now()}), f"chunk-{seq}")
+            await emit(
+                EffectRecord("model-chunks", chunk | {"seq": seq, "text": text, "ts": request.ts_now()}), f"chunk-{seq}"
+            )
 
         return Chunks(send)
 
@@ -156,7 +158,9 @@ class ModelEffect:
         )
         return own if after_s is None else after_s + 0.25 * own
 
-    def _reply(self, request: Request, status: str, outcome: Outcome | None, error: str | None, tries: int = 0) -> Said:
+    def _reply(
+        self, request: Request, status: str, outcome: Outcome | None, error: str | None, tries: int = 0
+    ) -> EffectRecord:
         value = request.value
         entry = self._rules.of(value["model"])
         latency_ms = round((time.monotonic() - request.taken_at) * 1000, 3)
@@ -197,7 +201,7 @@ class ModelEffect:
             "reasoning_chars": outcome.reasoning_chars if outcome and outcome.reasoning_chars else None,
             "ts": request.ts_now(),
         }
-        return Said(self.answers, self._bounded(reply))
+        return EffectRecord(self.answers, self._bounded(reply))
 
     def _bounded(self, reply: dict[str, Any]) -> dict[str, Any]:
         """The reply; without what the provider said where its record would be larger than the topic takes."""

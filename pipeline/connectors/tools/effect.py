@@ -17,7 +17,7 @@ import structlog
 from endocrine.agents._shared.arguments import judged_arguments
 from endocrine.agents._shared.summaries import summary_of
 from endocrine.agents.policy.compiled import Policy
-from endocrine.pipeline.connectors.contract import INTERRUPTED, Request, Said
+from endocrine.pipeline.connectors.contract import INTERRUPTED, EffectRecord, Request
 from endocrine.pipeline.connectors.tools.calls import CallKey, Calls, Found
 from endocrine.pipeline.connectors.tools.handler import Answer, Call, Degraded, Handler, ToolError
 from endocrine.pipeline.connectors.tools.registry import unhandled
@@ -91,7 +91,7 @@ class ToolEffect:
         spec = self._policy.document.tools.root.get(value["tool"])
         return spec is None or spec.idempotent
 
-    async def run(self, request: Request) -> Sequence[Said]:
+    async def run(self, request: Request) -> Sequence[EffectRecord]:
         """The handler's records, and the result; nothing where the call is an application's own to run."""
         decision, began = request.value, time.monotonic()
         key = CallKey.of_decision(decision)
@@ -118,7 +118,7 @@ class ToolEffect:
             return [self._result(request, "timeout", {"error": "the tool did not answer in time"}, began)]
         return [*answer.records, self._result(request, "ok", output, began)]
 
-    def failed(self, request: Request, error: str) -> Sequence[Said]:
+    def failed(self, request: Request, error: str) -> Sequence[EffectRecord]:
         """What is told of a fault is its kind: its text may hold what nobody should see."""
         told = error if error == INTERRUPTED else error.partition(":")[0]
         return [self._result(request, "error", self._shown_error({"error": told}), None)]
@@ -200,7 +200,7 @@ class ToolEffect:
     def _shown_error(self, output: Any) -> Any:
         return shown_error(output, self._policy.document.gating, self._settings.output_chars, self._most_bytes)
 
-    def _result(self, request: Request, status: str, output: Any, began: float | None) -> Said:
+    def _result(self, request: Request, status: str, output: Any, began: float | None) -> EffectRecord:
         decision = request.value
         key = CallKey.of_decision(decision)
         found = None if key is None else self._calls.known(key)
@@ -215,7 +215,7 @@ class ToolEffect:
             "output": output,
             "ts": request.ts_now(),
         }
-        return Said("tool-results", result)
+        return EffectRecord("tool-results", result)
 
 
 def call_name(value: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from endocrine.pipeline.connectors.contract import Said
+from endocrine.pipeline.connectors.contract import EffectRecord
 
 
 class ToolError(Exception):
@@ -48,7 +48,7 @@ class Answer(NamedTuple):
 
     output: Any
     """JSON value; redacted and cut before it is said."""
-    records: Sequence[Said] = ()
+    records: Sequence[EffectRecord] = ()
     """Records said before the result; equal for equal calls, so that a copy is a copy."""
 
 

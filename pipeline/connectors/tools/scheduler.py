@@ -1,6 +1,6 @@
 """The scheduler: remembers a task as a record."""
 
-from endocrine.pipeline.connectors.contract import Said
+from endocrine.pipeline.connectors.contract import EffectRecord
 from endocrine.pipeline.connectors.tools.handler import Answer, Call, ToolError
 
 MAX_CHARS = 2000
@@ -24,7 +24,7 @@ class Scheduler:
             "note": note,
             "ts": call.ts,
         }
-        return Answer({"scheduled": when}, [Said("scheduled-tasks", task)])
+        return Answer({"scheduled": when}, [EffectRecord("scheduled-tasks", task)])
 
     async def close(self) -> None:
         """Nothing is held."""

@@ -6,7 +6,7 @@ branch from `current_node` up to the root is what the person sees, and all that 
 
 from typing import Any, BinaryIO
 
-from endocrine.pipeline.data.ingest.chatgpt_message import Document, Said, read_message
+from endocrine.pipeline.data.ingest.chatgpt_message import Document, Message, read_message
 from endocrine.pipeline.data.ingest.conversations import branch_to, conversations, latest_leaf, session_of
 from endocrine.pipeline.data.ingest.dialogue import Dialogue
 from endocrine.pipeline.data.ingest.model import Noted, Options, Pieces, Refused
@@ -50,9 +50,9 @@ def _node(where: str, source_id: str, node: Any, dialogue: Dialogue) -> Pieces:
     message = node.get("message") if isinstance(node, dict) else node
     if isinstance(node, dict) and message is None:
         return
-    said: Said | Document | None = None
+    said: Message | Document | None = None
     for piece in read_message(where, message):
-        if isinstance(piece, Said | Document):
+        if isinstance(piece, Message | Document):
             said = piece
         else:
             yield piece

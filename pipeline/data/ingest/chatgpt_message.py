@@ -25,7 +25,7 @@ NON_TEXT_PARTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Message:
     """A message of the chat."""
 
     by_user: bool
@@ -42,8 +42,8 @@ class Document:
     ts: float | None
 
 
-def read_message(where: str, message: Any) -> Iterator[Said | Document | Noted | Skipped | Refused]:
-    """Yield what there is to say of a message; of `Said` and `Document` at most one."""
+def read_message(where: str, message: Any) -> Iterator[Message | Document | Noted | Skipped | Refused]:
+    """Yield what there is to say of a message; of `Message` and `Document` at most one."""
     content = message.get("content") if isinstance(message, dict) else None
     role = object_or_empty(message.get("author")).get("role") if isinstance(message, dict) else None
     if not isinstance(role, str) or not isinstance(content, dict):
@@ -69,7 +69,7 @@ def read_message(where: str, message: Any) -> Iterator[Said | Document | Noted |
         yield from _said(where, role == "user", message, content, metadata)
 
 
-def _said(where: str, by_user: bool, message: Any, content: Any, metadata: Any) -> Iterator[Said | Noted | Refused]:
+def _said(where: str, by_user: bool, message: Any, content: Any, metadata: Any) -> Iterator[Message | Noted | Refused]:
     parts = content.get("parts")
     parts = [content.get("text")] if parts is None else [parts] if isinstance(parts, str) else parts
     if not isinstance(parts, list):
@@ -91,7 +91,7 @@ def _said(where: str, by_user: bool, message: Any, content: Any, metadata: Any) 
     model = metadata.get("model_slug")
     if text or by_user:
         ts = parse_time(message.get("create_time"))
-        yield Said(by_user, text, ts, model if isinstance(model, str) else None)
+        yield Message(by_user, text, ts, model if isinstance(model, str) else None)
 
 
 def _transcription(part: Any) -> str | None:

@@ -11,7 +11,7 @@ from endocrine.pipeline.gateway.lookback import WINDOW_S
 from endocrine.pipeline.gateway.openai.port import PassedCall, PassedTurn
 from endocrine.pipeline.gateway.openai_port.rounds import Rounds, request_of
 from endocrine.pipeline.gateway.state import Gateway
-from endocrine.pipeline.gateway.watch import Seen, Watch
+from endocrine.pipeline.gateway.watch import ReceivedRecord, Watch
 
 PREFIX = "oa-"
 """What ids of turns of this door begin with."""
@@ -25,7 +25,7 @@ class KnownTurn:
     """A turn with calls that were passed on."""
 
     calls: tuple[PassedCall, ...]
-    modulation: Seen | None
+    modulation: ReceivedRecord | None
 
     @property
     def rounds(self) -> int:

@@ -19,7 +19,7 @@ from endocrine.pipeline.gateway.openai.port import (
     TurnEvent,
     Usage,
 )
-from endocrine.pipeline.gateway.watch import Seen, Watch
+from endocrine.pipeline.gateway.watch import ReceivedRecord, Watch
 
 Json = dict[str, Any]
 _VERDICTS = ("/guardian", "/moderation")
@@ -60,11 +60,11 @@ class Rounds:
     _decided: set[tuple[str, str]] = field(default_factory=set)
     _restarted: set[str] = field(default_factory=set)
 
-    def requests(self) -> list[Seen]:
+    def requests(self) -> list[ReceivedRecord]:
         """Requests for the answer that are not over, oldest first."""
         return [seen for _, seen in self._current(self.watch.requests)]
 
-    def replies(self) -> list[tuple[int, str, Seen]]:
+    def replies(self) -> list[tuple[int, str, ReceivedRecord]]:
         """(round, request id, reply) of those that are not over, oldest first."""
         found = self._current(self.watch.replies)
         return [(number, request_id, seen) for number, (request_id, seen) in enumerate(found, self.first)]
@@ -85,7 +85,7 @@ class Rounds:
                 yield Replied(request_id, number, content, calls, usage_of(seen.value.get("usage")))
             yield from self._decisions(request_id, seen)
 
-    def calls(self, request_id: str, reply: Seen) -> list[tuple[ReplyCall, Decided | None]]:
+    def calls(self, request_id: str, reply: ReceivedRecord) -> list[tuple[ReplyCall, Decided | None]]:
         """The calls of a reply under the ids that the conversation agent gives them, each with its decision so far."""
         document = self.policy.document
         most_own, own = document.conversation.limits.calls_per_step, 0
@@ -122,7 +122,7 @@ class Rounds:
 
     # ---- parts ----
 
-    def _current(self, by_request: dict[str, Seen]) -> list[tuple[str, Seen]]:
+    def _current(self, by_request: dict[str, ReceivedRecord]) -> list[tuple[str, ReceivedRecord]]:
         found = sorted(
             ((name, seen) for name, seen in by_request.items() if is_answer(name)), key=lambda one: one[1].appended
         )
@@ -138,7 +138,7 @@ class Rounds:
             self._chunks[request_id] = seq + 1
             yield TextChunk(request_id, seq, chunks[seq])
 
-    def _decisions(self, request_id: str, reply: Seen) -> Iterator[TurnEvent]:
+    def _decisions(self, request_id: str, reply: ReceivedRecord) -> Iterator[TurnEvent]:
         for call, decided in self.calls(request_id, reply):
             if decided is not None and (call.call_id, decided.decision) not in self._decided:
                 self._decided.add((call.call_id, decided.decision))

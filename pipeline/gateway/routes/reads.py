@@ -22,7 +22,7 @@ from endocrine.pipeline.data.dead_letters.broker import look
 from endocrine.pipeline.data.dead_letters.select import Filter, topic_name
 from endocrine.pipeline.gateway.callers import Caller, checked_identity
 from endocrine.pipeline.gateway.content import without_content
-from endocrine.pipeline.gateway.places import Place, records_at
+from endocrine.pipeline.gateway.places import RecordPosition, records_at
 from endocrine.pipeline.gateway.problems import Problem
 from endocrine.pipeline.gateway.row import Row, checked_query, json_response, number_of
 from endocrine.pipeline.gateway.state import Gateway
@@ -117,7 +117,7 @@ async def interactions(gateway: Gateway, request: Request, caller: Caller) -> Re
 
 async def _with_bodies(gateway: Gateway, caller: Caller, found: list[Json]) -> list[Json]:
     """The turns as they are shown; with what was said, read from Kafka, for callers with the scope `content`."""
-    places: dict[Place, Json] = {}
+    places: dict[RecordPosition, Json] = {}
     for one in found:
         for kind in ("opened", "closed"):
             if kind in one:
@@ -157,7 +157,7 @@ async def audit(gateway: Gateway, request: Request, caller: Caller) -> Response:
     if query.get("format", "json") not in ("json", "html"):
         raise Problem("invalid", "query format: expected json or html", field="format")
     parts = await views.turn(redis_of(gateway), request.path_params["audit_id"]) or {}
-    places: list[Place] = [
+    places: list[RecordPosition] = [
         ("audits", *cast(tuple[int, int], part["at"])) for name, part in parts.items() if name.startswith("audit/")
     ]
     raws = await records_at(gateway.settings, places)

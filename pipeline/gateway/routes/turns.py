@@ -19,7 +19,7 @@ from endocrine.pipeline.gateway.records import DOOR, checked, filled, produced, 
 from endocrine.pipeline.gateway.row import Row, json_response
 from endocrine.pipeline.gateway.sse import event, stream
 from endocrine.pipeline.gateway.state import Gateway
-from endocrine.pipeline.gateway.watch import Seen, Watch
+from endocrine.pipeline.gateway.watch import ReceivedRecord, Watch
 from endocrine.schemas.interactions import Opened
 
 _log = structlog.get_logger("endocrine.gateway")
@@ -121,7 +121,7 @@ async def _answered(gateway: Gateway, caller: Caller, watch: Watch, slot: Slot, 
     return json_response(whole, 200, headers)
 
 
-def settled(watch: Watch) -> Seen | None:
+def settled(watch: Watch) -> ReceivedRecord | None:
     """What ends the waiting for an answer: its closing, or that the turn waits for a person."""
     if watch.closed is not None:
         return watch.closed

@@ -27,7 +27,7 @@ _FLAGGED = 0.5
 
 
 @dataclass(frozen=True)
-class Seen:
+class ReceivedRequest:
     """A request that came in."""
 
     api: str
@@ -57,7 +57,7 @@ class ScriptedServer:
     """
 
     def __init__(self, script: Script, *, port: int = 0, api_key: str | None = None) -> None:
-        self.seen: deque[Seen] = deque(maxlen=_KEPT)
+        self.seen: deque[ReceivedRequest] = deque(maxlen=_KEPT)
         self._script = script
         self._port = port
         self._key = api_key
@@ -103,7 +103,7 @@ class ScriptedServer:
 
     async def _moderations(self, request: web.Request) -> web.Response:
         body = await request.json()
-        self.seen.append(Seen("moderations", body, request.headers.get("authorization", "")))
+        self.seen.append(ReceivedRequest("moderations", body, request.headers.get("authorization", "")))
         found = {"self-harm": 0.0, "violence": 0.0} | scores(self._script, str(body.get("input")))
         flagged = {name: score >= _FLAGGED for name, score in found.items()}
         result = {"flagged": any(flagged.values()), "categories": flagged, "category_scores": found}
@@ -121,7 +121,7 @@ class ScriptedServer:
         except ValueError:
             return self._error(400, "the body is no JSON", "invalid_json")
         authorization = request.headers.get("authorization", "")
-        self.seen.append(Seen(api.name, body, authorization))
+        self.seen.append(ReceivedRequest(api.name, body, authorization))
         if self._key is not None and authorization != f"Bearer {self._key}":
             return self._error(401, "wrong key", "invalid_api_key")
         asked = api.asked(body)

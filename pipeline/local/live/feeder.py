@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.data import scenario
 from endocrine.pipeline.data.ingest.produce import message
-from endocrine.pipeline.local.live.folder import Place
+from endocrine.pipeline.local.live.folder import FeedPosition
 from endocrine.pipeline.process.settings import Settings
 
 RESUMED_S = 600.0
@@ -36,7 +36,7 @@ class Feeder:
         rounds: int,
         note: Callable[[str], None],
         before: Callable[[int], Awaitable[None]] | None = None,
-        place: Place | None = None,
+        place: FeedPosition | None = None,
     ) -> None:
         self.story = sum(1 for _ in scenario.lines())
         """Lines of one round."""

@@ -44,7 +44,7 @@ def emptied(folder: Path) -> None:
     folder.mkdir(parents=True)
 
 
-class Place:
+class FeedPosition:
     """Where the feed goes on after a restart: how many lines of the endless story were sent, per broker.
 
     Kept in `feed.json`. A file that cannot be read counts as none: the story begins again.

@@ -26,7 +26,7 @@ from endocrine.pipeline.kafka.members import evict
 from endocrine.pipeline.local import stack as local_stack
 from endocrine.pipeline.local.live.display import face
 from endocrine.pipeline.local.live.feeder import Feeder
-from endocrine.pipeline.local.live.folder import Place, emptied, held
+from endocrine.pipeline.local.live.folder import FeedPosition, emptied, held
 from endocrine.pipeline.local.live.status import Rate, Status
 from endocrine.pipeline.local.live.summary import summary
 from endocrine.pipeline.local.live.totals import Totals
@@ -263,7 +263,7 @@ class Session:
         place = None
         if not self._plan.demo:
             kafka = self._plan.bootstrap
-            place = Place(self._folder, f"{kafka} {self._settings.prefix}" if kafka else "local")
+            place = FeedPosition(self._folder, f"{kafka} {self._settings.prefix}" if kafka else "local")
         return Feeder(
             self._settings,
             pace=self._plan.pace,
@@ -311,7 +311,7 @@ class Session:
             status.derived = self._totals.records.total()
             status.dead = self._totals.dead.total()
             status.fed_rate, status.derived_rate = fed.at(now, status.fed), derived.at(now, status.derived)
-            status.lag = watcher.fronts.lag(watcher.ends)
+            status.lag = watcher.consumer_lag.lag(watcher.ends)
             if status.note and now - self._noted_at > FRESH_S:
                 status.note = ""
             if stack and (died := stack.died()):

@@ -47,7 +47,7 @@ class Watcher:
 
     def __init__(self, settings: Settings, agents: Iterable[Agent], deliver: Callable[[Event], None], *, whole: bool):
         agents = tuple(agents)
-        self.fronts = ConsumerLag(agents)
+        self.consumer_lag = ConsumerLag(agents)
         self.ends: dict[Where, int] = {}
         """Log ends of the topics that agents read, as last asked for."""
         self._sources = sorted({topic for agent in agents for topic in agent.sources})
@@ -79,7 +79,7 @@ class Watcher:
             kept = HISTORY.get(self._name(place), 0)
             self._reader.seek(place, begins[place] if self._whole else max(begins[place], self._began[place] - kept))
         for place, offset in (await self._asker.beginning_offsets(self._places(self._sources))).items():
-            self.fronts.floor((self._name(place), place.partition), offset)
+            self.consumer_lag.at_least((self._name(place), place.partition), offset)
         await self._look()
 
     async def stop(self) -> None:
@@ -99,7 +99,7 @@ class Watcher:
         """Return when nothing is left to derive (in this partition): all that was acknowledged before is through."""
         places = self._places(self._sources, partition)
         while True:
-            before = self.fronts.copy()
+            before = self.consumer_lag.copy()
             self._moved.clear()
             ends = await self._ends(places)
             if before.settled(ends):
@@ -133,7 +133,7 @@ class Watcher:
                 name = record.topic.removeprefix(self._settings.prefix)
                 if name == "journal":
                     if (entry := journal_entry(record.value)) is not None:
-                        self.fronts.journal(entry)
+                        self.consumer_lag.journal(entry)
                 elif event := event_of(name, record, self._whole or record.offset >= self._began[place]):
                     self._deliver(event)
             self._delivered |= {place: covered(part)[1] for place, part in fetched.items()}
@@ -155,7 +155,7 @@ class Watcher:
         with suppress(GroupCoordinatorNotAvailableError):  # a node that has just started
             committed = await self._admin.list_consumer_group_offsets(self._settings.group)
         for place, found in committed.items():
-            self.fronts.floor((self._name(place), place.partition), found.offset)
+            self.consumer_lag.at_least((self._name(place), place.partition), found.offset)
         self.ends = await self._ends(self._places(self._sources))
 
     async def _ends(self, places: list[TopicPartition]) -> dict[Where, int]:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.core.records import SEAL, event_time
 from endocrine.pipeline.core.seals import KeyedSeals
-from endocrine.pipeline.kafka.topic_reader import Place, batches
+from endocrine.pipeline.kafka.topic_reader import PartitionKey, batches
 from endocrine.pipeline.process.seal_keys import KeyFileError, known_seals
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.replay.audit_chain.checkpoint import TOPIC, Book, pins_of, sign
@@ -79,7 +79,7 @@ async def checkpoint(
     if book.findings:
         raise Unsound(book.findings)
     pins = pins_of([last] if last else [])
-    starts: dict[Place, int] = {}
+    starts: dict[PartitionKey, int] = {}
     for (topic, number, _), found in pins.items():
         starts[topic, number] = min(found[0].offset, starts.get((topic, number), found[0].offset))
     seen = await _followed(settings, lambda: Verification(pins, skipped=bool(last)), starts=starts, progress=progress)
@@ -115,7 +115,7 @@ def _is_ours(seals: KeyedSeals | None, topic: str, raw: Any) -> bool:
 
 
 async def _follow(settings: Settings, seen: Verification, ours: Callable[[str, Any], bool], **how: Any) -> None:
-    ends: dict[Place, int] = {}
+    ends: dict[PartitionKey, int] = {}
     async with aclosing(batches(settings, TOPICS, on_ends=ends.update, on_skipped=seen.skip, **how)) as found:
         async for topic, _, records in found:
             for raw in records:

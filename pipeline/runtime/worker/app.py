@@ -25,7 +25,7 @@ class EndocrineApp(faust.App):
 
 
 def build_app(settings: Settings, body: ProcessorManager, *, worker_id: str) -> EndocrineApp:
-    """The application, wired; nothing is started. worker_id: unique per process, names it in the assignment."""
+    """Return the application, wired; nothing is started. worker_id: unique per process, names it in the assignment."""
     datadir = settings.data_dir / "faust" / worker_id
     datadir.mkdir(parents=True, exist_ok=True)
     app = EndocrineApp(

@@ -22,7 +22,7 @@ class EndOffsets:
         self._asking: asyncio.Task[None] | None = None
 
     async def of(self, places: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
-        """The offset that the next record of each partition will get. Raises aiokafka's KafkaError."""
+        """Return the offset that the next record of each partition will get. Raises aiokafka's KafkaError."""
         asked = tuple(places)
         self._wanted.update(asked)
         if self._answer is None:

@@ -17,7 +17,7 @@ class FailureFuse:
     def blown(self, read: int, failed: int) -> bool:
         """Count a batch; True when the share is exceeded over a full window.
 
-        >>> fuse = Fuse(0.5, 100)
+        >>> fuse = FailureFuse(0.5, 100)
         >>> fuse.blown(40, 40), fuse.blown(40, 40), fuse.blown(40, 40)
         (False, False, True)
         """

@@ -88,7 +88,7 @@ class Broker:
 
     @asynccontextmanager
     async def reader(self) -> AsyncIterator[AIOKafkaConsumer]:
-        """A reader of our own for a while."""
+        """Return a reader of our own for a while."""
         reader = await self._readers.get()
         try:
             yield reader
@@ -138,7 +138,7 @@ class Broker:
                 raise Fatal(f"{topic}/{partition}: could not be sent: {error!r}") from error
 
     async def ends(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
-        """The offset that the next record of each partition will get."""
+        """Return the offset that the next record of each partition will get."""
         try:
             return await self._ends.of(partitions)
         except KafkaError as error:
@@ -232,7 +232,7 @@ class KafkaBrokerPort:
                     await asyncio.wait((write,))
 
     async def fetch(self, wait: bool) -> Sequence[Run]:
-        """What has arrived; waits for it until the next look at the topics' ends, or half a second."""
+        """Return what has arrived; waits for it until the next look at the topics' ends, or half a second."""
         if not self._arrived:
             self._news.clear()
             try:
@@ -308,7 +308,7 @@ class KafkaBrokerPort:
         self.moved = True
 
     def done(self, topic: str) -> int:
-        """The offset that may be committed to the group: all below it is done with, or holds no record.
+        """Return the offset that may be committed to the group: all below it is done with, or holds no record.
 
         So the lag that displays show comes to 0 where a transaction's marker is the last of a topic.
         """
@@ -333,12 +333,12 @@ class KafkaBrokerPort:
             yield entries_of(fetched)
 
     async def changelog_end(self) -> int:
-        """The offset that the changelog's next record will get."""
+        """Return the offset that the changelog's next record will get."""
         place = TopicPartition(self._log, self._partition)
         return (await self._broker.ends([place]))[place]
 
     async def write_checkpoint(self, items: Sequence[tuple[bytes, bytes | None]], epoch: int) -> int:
-        """One batch; every record carries our claim."""
+        """Return one batch; every record carries our claim."""
         headers = [(CLAIM_HEADER, b"%d" % epoch)]
         return await self._broker.append(self._log, self._partition, [(key, value, headers) for key, value in items])
 

@@ -88,7 +88,7 @@ class Worker:
                 metrics.stop()
 
     def loops(self) -> dict[str, asyncio.AbstractEventLoop]:
-        """The event loops of this process, by what runs in them."""
+        """Return the event loops of this process, by what runs in them."""
         found = {"worker": asyncio.get_running_loop()}
         thread = getattr(self.body.consumer, "_thread", None) if self.body is not None else None
         if thread is not None:

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 
 def awaits(task: "asyncio.Task[Any]") -> Iterator[str]:
-    """One line a frame, outermost first, of what this task has suspended in."""
+    """Return one line a frame, outermost first, of what this task has suspended in."""
     waits: Any = task.get_coro()
     while waits is not None:
         frame = _first(waits, "cr_frame", "gi_frame", "ag_frame")

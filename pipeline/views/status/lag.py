@@ -30,14 +30,14 @@ class LagRow(NamedTuple):
     """The same by topic, where there are any."""
 
 
-def lag_rows(fronts: ConsumerLag, ends: dict[Where, int]) -> list[LagRow]:
+def lag_rows(consumer_lag: ConsumerLag, ends: dict[Where, int]) -> list[LagRow]:
     """The rows of all agents and partitions, in the order of the agents. Pure."""
     partitions = sorted({partition for _, partition in ends})
     rows = []
-    for agent, sources in fronts.sources.items():
+    for agent, sources in consumer_lag.sources.items():
         for partition in partitions:
             here = {topic: end for (topic, number), end in ends.items() if number == partition and topic in sources}
-            topics = {topic: fronts.lag({(topic, partition): end})[agent] for topic, end in here.items()}
+            topics = {topic: consumer_lag.lag({(topic, partition): end})[agent] for topic, end in here.items()}
             rows.append(LagRow(agent, partition, sum(topics.values()), {t: n for t, n in topics.items() if n}))
     return rows
 
@@ -48,7 +48,7 @@ async def read_lag(settings: Settings, agents: Iterable[Agent]) -> list[LagRow]:
     Raises aiokafka's KafkaError when the broker does not answer, TimeoutError when it gives no records.
     """
     agents = tuple(agents)
-    fronts = ConsumerLag(agents)
+    consumer_lag = ConsumerLag(agents)
     sources = sorted({topic for agent in agents for topic in agent.sources})
     admin, consumer = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap), reader(settings)
     try:
@@ -61,9 +61,9 @@ async def read_lag(settings: Settings, agents: Iterable[Agent]) -> list[LagRow]:
         begins = await consumer.beginning_offsets([*places, *journal])
         committed = await admin.list_consumer_group_offsets(settings.group)
         for place in places:
-            fronts.floor(_where(settings, place), begins[place])
+            consumer_lag.at_least(_where(settings, place), begins[place])
         for place, found in committed.items():
-            fronts.floor(_where(settings, place), found.offset)
+            consumer_lag.at_least(_where(settings, place), found.offset)
         spans = {place: (max(begins[place], ends[place] - JOURNAL_TAIL), ends[place]) for place in journal}
         pieces: AsyncGenerator[dict[TopicPartition, Span], None] = read_until(consumer, spans)
         async with aclosing(pieces) as found_pieces:
@@ -71,11 +71,11 @@ async def read_lag(settings: Settings, agents: Iterable[Agent]) -> list[LagRow]:
                 for records in piece.values():
                     for record in records:
                         if (entry := journal_entry(record.value)) is not None:
-                            fronts.journal(entry)
+                            consumer_lag.journal(entry)
     finally:
         await consumer.stop()
         await admin.close()
-    return lag_rows(fronts, {_where(settings, place): ends[place] for place in places})
+    return lag_rows(consumer_lag, {_where(settings, place): ends[place] for place in places})
 
 
 def _where(settings: Settings, place: TopicPartition) -> Where:

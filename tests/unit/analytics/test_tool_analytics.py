@@ -96,8 +96,8 @@ class Desk:
 
 
 def _policy(partial):
-    resolved, mistakes = lay_over(shipped_policy().resolved, partial)
-    assert mistakes == []
+    resolved, errors = lay_over(shipped_policy().resolved, partial)
+    assert errors == []
     return compile_policy(resolved)
 
 

@@ -194,8 +194,8 @@ def policy():
     def make(prompt_keys: PromptKeys | None = None, **sections: dict[str, Any]) -> Policy:
         if not sections:
             return shipped_policy()
-        resolved, mistakes = lay_over(shipped_policy().resolved, sections)
-        assert not mistakes
+        resolved, errors = lay_over(shipped_policy().resolved, sections)
+        assert not errors
         return compile_policy(resolved, prompt_keys or {})
 
     return make

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from endocrine.pipeline.connectors.commit_position import Front
+from endocrine.pipeline.connectors.commit_position import CommitPosition
 from endocrine.pipeline.connectors.model.breaker import Breaker
 from endocrine.pipeline.connectors.model.settings import ModelSettings, missing_key
 from endocrine.pipeline.connectors.readback import REMEMBERED, EffectLedger, StartMarks
@@ -15,26 +15,26 @@ from endocrine.pipeline.process.settings import Settings
 @given(st.permutations(range(20)), st.integers(0, 20))
 @settings(max_examples=100)
 def test_what_is_committed_is_below_everything_unfinished(order: list[int], count: int) -> None:
-    front, finished = Front(), set()
+    position, finished = CommitPosition(), set()
     for offset in range(20):
-        assert front.take(100 + offset)
+        assert position.take(100 + offset)
     for offset in order[:count]:
-        front.finish(100 + offset)
+        position.finish(100 + offset)
         finished.add(offset)
-        assert front.upto is not None
-        assert set(range(front.upto - 100)) <= finished
+        assert position.next_offset is not None
+        assert set(range(position.next_offset - 100)) <= finished
     lowest = min(set(range(20)) - finished, default=20)
-    assert front.upto == 100 + lowest
+    assert position.next_offset == 100 + lowest
 
 
 def test_an_offset_is_taken_once() -> None:
-    front = Front()
-    assert front.upto is None
-    assert front.take(5)
-    front.finish(5)
-    assert not front.take(5)
-    assert front.take(9)  # compaction and transactions leave holes
-    assert (front.upto, front.waiting) == (9, 1)
+    position = CommitPosition()
+    assert position.next_offset is None
+    assert position.take(5)
+    position.finish(5)
+    assert not position.take(5)
+    assert position.take(9)  # compaction and transactions leave holes
+    assert (position.next_offset, position.waiting) == (9, 1)
 
 
 def known(*answered: str) -> EffectLedger:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from endocrine.pipeline.connectors.contract import Request, Said
+from endocrine.pipeline.connectors.contract import EffectRecord, Request
 from endocrine.pipeline.connectors.effect_runner import EffectRunner, _kinds
 from endocrine.pipeline.connectors.model.effect import ModelEffect
 from endocrine.pipeline.connectors.model.settings import ModelSettings
@@ -36,14 +36,14 @@ def runner() -> EffectRunner:
 )
 def test_an_answer_that_no_topic_takes_becomes_an_error(runner: EffectRunner, content: Any, kind: str) -> None:
     request = Request(VALUE, "ann", 0, 0, 0.0)
-    (said,) = runner._writable(request, [Said("model-replies", {"content": content})])
+    (said,) = runner._writable(request, [EffectRecord("model-replies", {"content": content})])
     CATALOGUE["model-replies"].validate(said.value)
     assert said.value["status"] == "error"
     assert said.value["error"].startswith(f"{kind}: ")
 
 
 def test_an_answer_that_fits_is_left_alone(runner: EffectRunner) -> None:
-    said = [Said("model-replies", {"content": "yes"})]
+    said = [EffectRecord("model-replies", {"content": "yes"})]
     assert runner._writable(Request(VALUE, "ann", 0, 0, 0.0), said) == said
 
 

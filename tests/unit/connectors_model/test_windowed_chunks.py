@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from endocrine.agents.conversation.capabilities import ReplyBounds
 from endocrine.agents.conversation.reasoning import visible
-from endocrine.pipeline.connectors.contract import Request, Said
+from endocrine.pipeline.connectors.contract import EffectRecord, Request
 from endocrine.pipeline.connectors.model import effect as effect_module
 from endocrine.pipeline.connectors.model.chunks import Chunks, sure_text
 from endocrine.pipeline.connectors.model.effect import ModelEffect
@@ -123,10 +123,10 @@ def effect(monkeypatch: pytest.MonkeyPatch) -> Any:
     return made
 
 
-def run(effect: Any, **more: Any) -> tuple[list[Said], dict[str, Any]]:
-    said: list[Said] = []
+def run(effect: Any, **more: Any) -> tuple[list[EffectRecord], dict[str, Any]]:
+    said: list[EffectRecord] = []
 
-    async def emit(record: Said, ending: str) -> None:
+    async def emit(record: EffectRecord, ending: str) -> None:
         assert ending == f"chunk-{record.value['seq']}"
         CATALOGUE[record.topic].validate(json.loads(json.dumps(record.value)))
         said.append(record)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from endocrine.pipeline.connectors import effect_runner as effects
-from endocrine.pipeline.connectors.contract import Request, Said
+from endocrine.pipeline.connectors.contract import EffectRecord, Request
 from endocrine.pipeline.connectors.effect_runner import EffectRunner
 from endocrine.pipeline.core.records import Fetched
 from endocrine.pipeline.process.settings import Settings
@@ -51,7 +51,9 @@ async def test_a_partition_that_comes_back_is_read_back_after_what_was_under_way
         return SimpleNamespace()
 
     monkeypatch.setattr(effects, "read_back", read_back)
-    saying = asyncio.create_task(runner._say(Request(TASK, "ann", 3, 0, 0.0), Said("scheduled-tasks", TASK), "id"))
+    saying = asyncio.create_task(
+        runner._say(Request(TASK, "ann", 3, 0, 0.0), EffectRecord("scheduled-tasks", TASK), "id")
+    )
     await asyncio.sleep(0)
     saying.cancel()
     await asyncio.wait([saying])
@@ -76,7 +78,9 @@ async def test_an_answer_that_fails_after_its_effect_was_cancelled_holds_up_nobo
         return SimpleNamespace()
 
     monkeypatch.setattr(effects, "read_back", read_back)
-    saying = asyncio.create_task(runner._say(Request(TASK, "ann", 3, 0, 0.0), Said("scheduled-tasks", TASK), "id"))
+    saying = asyncio.create_task(
+        runner._say(Request(TASK, "ann", 3, 0, 0.0), EffectRecord("scheduled-tasks", TASK), "id")
+    )
     await asyncio.sleep(0)
     saying.cancel()
     await asyncio.wait([saying])
@@ -85,4 +89,4 @@ async def test_an_answer_that_fails_after_its_effect_was_cancelled_holds_up_nobo
     runner._held[3].arrived = [Fetched(3, 0, 1000, b"ann", b"{}")]
     await asyncio.wait_for(runner._take(runner._held[3]), 5)
     await asyncio.gather(*runner._held[3].tasks)
-    assert runner._held[3].front.upto == 1
+    assert runner._held[3].position.next_offset == 1

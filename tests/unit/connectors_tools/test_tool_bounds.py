@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from endocrine.pipeline.connectors.contract import LATEST_TS, Request, Said
+from endocrine.pipeline.connectors.contract import LATEST_TS, EffectRecord, Request
 from endocrine.pipeline.connectors.effect_runner import EffectRunner, _read
 from endocrine.pipeline.connectors.readback import _marked
 from endocrine.pipeline.connectors.tools.browser import Browser
@@ -295,8 +295,8 @@ for _ in range(400):
 @pytest.mark.parametrize("case", UNWRITABLE)
 async def test_what_cannot_be_written_is_answered_with_an_error_instead(case):
     request = Request({"ts": 1.0}, "ann", 0, 0, 0.0)
-    said = [Said("scheduled-tasks", {"a": 1}), Said("tool-results", {"output": UNWRITABLE[case]})]
-    runner = EffectRunner(Settings(), Loud(lambda error: [Said("tool-results", {"error": error})]))
+    said = [EffectRecord("scheduled-tasks", {"a": 1}), EffectRecord("tool-results", {"output": UNWRITABLE[case]})]
+    runner = EffectRunner(Settings(), Loud(lambda error: [EffectRecord("tool-results", {"error": error})]))
     (instead,) = runner._writable(request, said)
     assert "tool-results record" in instead.value["error"]
     assert EffectRunner(Settings(), Loud(lambda error: said))._writable(request, said) == ()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from endocrine.pipeline.connectors.contract import INTERRUPTED, Said
+from endocrine.pipeline.connectors.contract import INTERRUPTED, EffectRecord
 from endocrine.pipeline.connectors.tools.calls import MAX_SHARING, CallKey, Found, HeldCalls
 from endocrine.pipeline.connectors.tools.check import Entry, repeated_results, unallowed_results, unanswered_calls
 from endocrine.pipeline.connectors.tools.effect import call_name
@@ -247,7 +247,7 @@ async def test_a_scheduled_task_is_a_record_that_hangs_on_the_call_alone(make_ef
     first, _ = await effect.run(a_request(call, "scheduler"))
     again, _ = await effect.run(a_request(call, "scheduler", age_s=5.0))
     task = {"call_id": "c1", "audit_id": "turn", "identity": "ann", "when": "noon", "note": "call Eve", "ts": 1000.0}
-    assert first == again == Said("scheduled-tasks", task)
+    assert first == again == EffectRecord("scheduled-tasks", task)
     CATALOGUE["scheduled-tasks"].validate(task)
     long = a_call("schedule_task", {"when": "noon", "note": "x" * 2001}, call_id="c2")
     calls.add(long)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from endocrine.pipeline.local.live.folder import InUse, Place, emptied, held
+from endocrine.pipeline.local.live.folder import FeedPosition, InUse, emptied, held
 from endocrine.pipeline.local.live.status import Rate
 from endocrine.pipeline.local.live.worker import environment
 from endocrine.pipeline.process.settings import Settings
@@ -52,17 +52,17 @@ def test_a_demo_begins_with_an_empty_folder(tmp_path):
 
 
 def test_the_feed_goes_on_where_it_was_per_broker(tmp_path):
-    Place(tmp_path, "local").write(244, 5.5)
-    Place(tmp_path, "127.0.0.1:9092 endocrine.").write(3, 6.5)
-    assert Place(tmp_path, "local").read() == 244
-    assert Place(tmp_path, "local").began() == 5.5
-    assert Place(tmp_path, "other").read() == 0
+    FeedPosition(tmp_path, "local").write(244, 5.5)
+    FeedPosition(tmp_path, "127.0.0.1:9092 endocrine.").write(3, 6.5)
+    assert FeedPosition(tmp_path, "local").read() == 244
+    assert FeedPosition(tmp_path, "local").began() == 5.5
+    assert FeedPosition(tmp_path, "other").read() == 0
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"local": "x"}', '{"local": -1}'])
 def test_a_damaged_place_begins_the_story_again(tmp_path, content):
     (tmp_path / "feed.json").write_text(content)
-    place = Place(tmp_path, "local")
+    place = FeedPosition(tmp_path, "local")
     assert place.read() == 0
     place.write(1, 7.5)
     assert place.read() == 1

@@ -13,8 +13,8 @@ from endocrine.pipeline.views.text_width import fit
 
 
 @pytest.fixture
-def board(make):
-    board = ViewState()
+def view(make):
+    view = ViewState()
     for event in (
         make.turn("ann-turn-1"),
         make.turn("eve-turn-1", "eve", mode="strict", tool_allowlist=[]),
@@ -30,23 +30,23 @@ def board(make):
         make.bond_event("phase forming -> bonded", "gus"),
         make.dead(),
     ):
-        board.apply(event)
-    return board
+        view.apply(event)
+    return view
 
 
-def drawn(board, width, height, **status):
-    return [line.plain for line in screen(board, Status("run", **status), width, height)]
+def drawn(view, width, height, **status):
+    return [line.plain for line in screen(view, Status("run", **status), width, height)]
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (100, 30), (140, 40), (200, 60), (81, 25), (40, 10), (20, 5)])
-def test_the_view_has_exactly_the_size_of_the_terminal(board, width, height):
-    lines = drawn(board, width, height)
+def test_the_view_has_exactly_the_size_of_the_terminal(view, width, height):
+    lines = drawn(view, width, height)
     assert len(lines) == height
     assert {cell_len(line) for line in lines} == {width}
 
 
-def test_at_80_by_24_everything_that_matters_can_be_read(board):
-    text = "\n".join(drawn(board, 80, 24, lag={"gating": 2, "bonds": 0}, bootstrap="127.0.0.1:1"))
+def test_at_80_by_24_everything_that_matters_can_be_read(view):
+    text = "\n".join(drawn(view, 80, 24, lag={"gating": 2, "bonds": 0}, bootstrap="127.0.0.1:1"))
     for said in ("ann-turn-1", " strict ", "none", "rate_limited", "retrieval+browser", "! not_in_allowlist"):
         assert said in text, said
     for said in ("drift_lock", "LOCKED", "SUSPECTED", "multi_actor", "3/3", "lag 2 (gating 2)", "Ctrl-C ends it"):
@@ -54,14 +54,14 @@ def test_at_80_by_24_everything_that_matters_can_be_read(board):
     assert "dead letter: feedback.dlq: rating: 7" in text
 
 
-def test_at_80_by_24_there_is_a_legend_and_dead_letters_are_counted_whatever_the_lag(board):
+def test_at_80_by_24_there_is_a_legend_and_dead_letters_are_counted_whatever_the_lag(view):
     lag = {"modulation": 30, "conversation": 20, "audit": 10, "attribution": 7}
-    lines = drawn(board, 80, 24, lag=lag, dead=7, fed=1234, derived=98765)
+    lines = drawn(view, 80, 24, lag=lag, dead=7, fed=1234, derived=98765)
     assert "✓ allowed  ✗ denied  … waits for a person  ! incident" in lines[-2]
     assert "dead letters 7 · lag 67" in lines[1]
-    wide = drawn(board, 110, 24, lag=lag, dead=7, fed=1234, derived=98765)[1]
+    wide = drawn(view, 110, 24, lag=lag, dead=7, fed=1234, derived=98765)[1]
     assert "lag 67 (modulation 30, 3 more)" in wide
-    assert "why: signals used" in drawn(board, 140, 40)[-2]
+    assert "why: signals used" in drawn(view, 140, 40)[-2]
 
 
 def test_why_goes_on_below_between_words(make):
@@ -70,47 +70,47 @@ def test_why_goes_on_below_between_words(make):
         {"name": name, "level": 0.7, "source": "x", "ts": 1.0, "fate": "used"} for name in ("alignment_risk", "stress")
     ]
     event.value["review"] = "suggested"
-    board = ViewState()
-    board.apply(event)
-    rows = [line[-15:].strip() for line in drawn(board, 80, 24)[4:7]]
+    view = ViewState()
+    view.apply(event)
+    rows = [line[-15:].strip() for line in drawn(view, 80, 24)[4:7]]
     assert rows == ["review,", "alignment_risk", "0.7, stress 0…"]
 
 
-def test_a_long_note_takes_the_foot_broken_between_words(board):
+def test_a_long_note_takes_the_foot_broken_between_words(view):
     note = "read models stopped: no Redis answers at ENDOCRINE_REDIS_URL; start it, or set another URL"
-    foot = drawn(board, 80, 24, note=note)[-2:]
+    foot = drawn(view, 80, 24, note=note)[-2:]
     assert [line.strip() for line in foot] == [
         "read models stopped: no Redis answers at ENDOCRINE_REDIS_URL; start it, or set",
         "another URL",
     ]
 
 
-def test_a_blocked_tool_is_one_row_not_two(board):
-    assert len([row for row in board.tools if row.get("kind") == "tool_blocked"]) == 0
+def test_a_blocked_tool_is_one_row_not_two(view):
+    assert len([row for row in view.tools if row.get("kind") == "tool_blocked"]) == 0
 
 
 def test_the_newest_turn_stands_first_and_an_older_revision_changes_nothing(make):
-    board = ViewState()
+    view = ViewState()
     for event in (make.turn("t1", revision=1, mode="strict"), make.turn("t2"), make.turn("t1")):
-        board.apply(event)
-    assert [row["audit_id"] for row in reversed(board.turns.values())] == ["t2", "t1"]
-    assert board.turns["t1"]["mode"] == "strict"
+        view.apply(event)
+    assert [row["audit_id"] for row in reversed(view.turns.values())] == ["t2", "t1"]
+    assert view.turns["t1"]["mode"] == "strict"
 
 
 def test_what_was_erased_is_no_longer_shown(make):
-    board = ViewState()
+    view = ViewState()
     for event in (make.bond("ann"), make.style("ann"), make.gone("bonds", "ann"), make.gone("style-tables", "ann")):
-        board.apply(event)
-    assert board.bonds == board.styles == {}
+        view.apply(event)
+    assert view.bonds == view.styles == {}
 
 
 def test_a_board_keeps_no_more_than_a_terminal_shows(make):
-    board = ViewState()
+    view = ViewState()
     for number in range(3 * ROWS):
-        board.apply(make.turn(f"t{number}"))
-        board.apply(make.decision())
-        board.apply(make.bond(f"u{number}"))
-    assert (len(board.turns), len(board.tools), len(board.bonds)) == (ROWS, ROWS, ROWS)
+        view.apply(make.turn(f"t{number}"))
+        view.apply(make.decision())
+        view.apply(make.bond(f"u{number}"))
+    assert (len(view.turns), len(view.tools), len(view.bonds)) == (ROWS, ROWS, ROWS)
 
 
 @settings(max_examples=60)
@@ -121,10 +121,10 @@ def test_a_board_keeps_no_more_than_a_terminal_shows(make):
     height=st.integers(4, 50),
 )
 def test_no_text_from_a_topic_breaks_the_view(name, note, width, height):
-    board = ViewState()
+    view = ViewState()
     value = {"user_id": name, "phase": name, "risk_level": name, "peak_nodes": {}, "daily_msg_cap": 0}
-    board.apply(Event("bonds", name, "id", value | {"daily_msg_count": 1}, True))
-    lines = [line.plain for line in screen(board, Status("run", note=note), width, height)]
+    view.apply(Event("bonds", name, "id", value | {"daily_msg_count": 1}, True))
+    lines = [line.plain for line in screen(view, Status("run", note=note), width, height)]
     assert len(lines) == height
     assert {cell_len(line) for line in lines} == {width}
     assert all(line.isprintable() for line in lines)

@@ -108,8 +108,8 @@ def policy_with() -> Callable[[dict[str, Any]], Policy]:
     """The shipped policy with a partial document laid over it."""
 
     def make(partial: dict[str, Any]) -> Policy:
-        resolved, mistakes = lay_over(shipped_policy().resolved, partial)
-        assert mistakes == []
+        resolved, errors = lay_over(shipped_policy().resolved, partial)
+        assert errors == []
         return compile_policy(resolved)
 
     return make

@@ -22,8 +22,8 @@ def compiled(shipped: Policy) -> Callable[[dict[str, Any]], Policy]:
     """The shipped policy with a partial document laid over it, compiled."""
 
     def make(partial: dict[str, Any]) -> Policy:
-        resolved, mistakes = lay_over(shipped.resolved, partial)
-        assert mistakes == []
+        resolved, errors = lay_over(shipped.resolved, partial)
+        assert errors == []
         return compile_policy(resolved)
 
     return make
@@ -37,7 +37,7 @@ def refused(compiled: Callable[[dict[str, Any]], Policy]) -> Callable[[dict[str,
         try:
             compiled(partial)
         except PolicyError as error:
-            return [str(mistake) for mistake in error.mistakes]
+            return [str(mistake) for mistake in error.errors]
         return []
 
     return make
@@ -53,7 +53,7 @@ def file_mistakes(tmp_path: Path) -> Callable[[str | bytes], list[str]]:
         try:
             load_policy(path)
         except PolicyFileError as error:
-            return [mistake.replace(f"{tmp_path}/", "") for mistake in error.mistakes]
+            return [mistake.replace(f"{tmp_path}/", "") for mistake in error.errors]
         return []
 
     return check

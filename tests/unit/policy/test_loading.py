@@ -246,7 +246,7 @@ def test_a_tool_of_the_policy_that_the_registry_lacks_is_an_error(shipped):
     tools = {name: spec for name, spec in shipped.resolved["tools"].items() if name != "browser"}
     with pytest.raises(PolicyError) as error:
         compile_policy({**shipped.resolved, "tools": tools})
-    places = {".".join(mistake.path) for mistake in error.value.mistakes}
+    places = {".".join(mistake.path) for mistake in error.value.errors}
     assert places == {"bounds.tool_allowlist", "defaults.tool_allowlist", "maps.alignment_risk.tool_allowlist"}
 
 
@@ -277,5 +277,5 @@ def test_two_signals_of_equal_precedence_go_by_weight(compiled):
     "signals", [{"stress": {}}, ["stress"], [{"weight": 1}], [{"name": "hunger"}], [{"name": "stress"}] * 2]
 )
 def test_a_malformed_list_of_signals_is_a_mistake(shipped, signals):
-    _, mistakes = lay_over(shipped.resolved, {"signals": signals})
-    assert len(mistakes) == 1
+    _, errors = lay_over(shipped.resolved, {"signals": signals})
+    assert len(errors) == 1

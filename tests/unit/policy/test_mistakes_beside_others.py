@@ -52,19 +52,19 @@ def merged(one, other):
     return result
 
 
-def mistakes(shipped, partial):
+def errors(shipped, partial):
     resolved, found = lay_over(shipped.resolved, partial)
     try:
         compile_policy(resolved, valid=shipped.resolved)
     except PolicyError as error:
-        found = [*found, *error.mistakes]
+        found = [*found, *error.errors]
     # Of an unknown word the whole list of words is shown, which a tool beside it makes longer.
     return {(one.path, one.text, one.wrong) for one in found}
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_one_fault_is_one_mistake_or_those_of_one_place(shipped, name):
-    found = mistakes(shipped, ALL[name])
+    found = errors(shipped, ALL[name])
     assert len({path for path, _, _ in found}) == 1, found
 
 
@@ -80,8 +80,8 @@ def overlap(one, other):
     [pair for pair in combinations(ALL, 2) if not overlap(ALL[pair[0]], ALL[pair[1]])],
 )
 def test_two_faults_are_the_mistakes_of_both_and_no_others(shipped, one, other):
-    found = mistakes(shipped, merged(ALL[one], ALL[other]))
-    assert found == mistakes(shipped, ALL[one]) | mistakes(shipped, ALL[other])
+    found = errors(shipped, merged(ALL[one], ALL[other]))
+    assert found == errors(shipped, ALL[one]) | errors(shipped, ALL[other])
 
 
 def test_all_faults_at_once_are_all_found(shipped):
@@ -89,12 +89,12 @@ def test_all_faults_at_once_are_all_found(shipped):
     for partial in ALL.values():
         if not overlap(together, partial):
             together = merged(together, partial)
-            expected |= mistakes(shipped, partial)
+            expected |= errors(shipped, partial)
     assert len(expected) >= 14
-    assert mistakes(shipped, together) == expected
+    assert errors(shipped, together) == expected
 
 
 def test_a_contradiction_that_a_stand_in_would_make_is_not_reported(shipped):
     """`defaults` lies within the range that was meant and outside the shipped one that stands in for it."""
     narrow = {"bounds": {"temperature": [0, "0.1"]}, "defaults": {"temperature": 1.7}}
-    assert {path for path, _, _ in mistakes(shipped, narrow)} == {("bounds", "temperature", "1")}
+    assert {path for path, _, _ in errors(shipped, narrow)} == {("bounds", "temperature", "1")}

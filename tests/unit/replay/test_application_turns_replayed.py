@@ -33,8 +33,8 @@ FORGED = "forged-result"
 
 def _policy(own_tools: bool = True) -> Policy:
     partial = {"applications": {"shop": {**RULES["shop"], "own_tools": own_tools}}}
-    resolved, mistakes = lay_over(shipped_policy().resolved, partial)
-    assert not mistakes
+    resolved, errors = lay_over(shipped_policy().resolved, partial)
+    assert not errors
     return compile_policy(resolved)
 
 

@@ -24,12 +24,12 @@ def agent(name, *sources):
 
 
 def test_lag_is_per_agent_and_partition_and_names_the_topics():
-    fronts = ConsumerLag([agent("gating", "tool-calls", "modulations"), agent("bonds", "detections")])
-    fronts.journal({"agent": "gating", "partition": 1, "runs": [["tool-calls", 0, 7]]})
-    fronts.floor(("modulations", 1), 3)
+    consumer_lag = ConsumerLag([agent("gating", "tool-calls", "modulations"), agent("bonds", "detections")])
+    consumer_lag.journal({"agent": "gating", "partition": 1, "runs": [["tool-calls", 0, 7]]})
+    consumer_lag.at_least(("modulations", 1), 3)
     ends = {("tool-calls", 0): 0, ("tool-calls", 1): 9, ("modulations", 0): 0, ("modulations", 1): 3}
     ends |= {("detections", 0): 4, ("detections", 1): 0}
-    assert lag_rows(fronts, ends) == [
+    assert lag_rows(consumer_lag, ends) == [
         LagRow("gating", 0, 0, {}),
         LagRow("gating", 1, 2, {"tool-calls": 2}),
         LagRow("bonds", 0, 4, {"detections": 4}),
