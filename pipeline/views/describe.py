@@ -72,6 +72,12 @@ def _bond_event(value: dict[str, Any]) -> str:
     return f"bond          {value['identity']} {value['event_type']}: {value['detail']}"
 
 
+def _state_event(value: dict[str, Any]) -> str:
+    """Without the values: they may be long, and are content."""
+    because = f" ({value['reason']})" if value["kind"] == "refused" else ""
+    return f"trusted       {value['subject']} [{value['category']}] {value['key']}: {value['kind']}{because}"
+
+
 _LINES = {
     "modulations": _turn,
     "tool-decisions": _decision,
@@ -79,4 +85,5 @@ _LINES = {
     "style-tables": _style,
     "attribution-changes": _change,
     "bond-events": _bond_event,
+    "state-events": _state_event,
 }

@@ -1,5 +1,19 @@
 /** What must not run, thrown. Nothing else is thrown by a client; captures never throw. */
 
+/** What an operator asked was refused, or could not be confirmed. */
+export class Refused extends Error {
+  override readonly name = "Refused";
+
+  /** reason: a word; `unavailable` where nobody answered. outcome: the event that says it, where there is one. */
+  constructor(
+    message: string,
+    readonly reason: string,
+    readonly outcome: unknown = undefined,
+  ) {
+    super(message);
+  }
+}
+
 /** A turn or a tool call must not run. */
 export class NotAllowed extends Error {
   override readonly name: string = "NotAllowed";

@@ -2,11 +2,13 @@
 import { Connection, type Settings } from "./connection.js";
 import { type Counts, kept } from "./delivery.js";
 import type { components } from "./gateway.js";
+import { Operations } from "./operations.js";
 import { type Opening, Turn } from "./turn.js";
 
 export type { Decision, Modulation } from "./answer.js";
 export type { ToolCall } from "./calls.js";
-export { Denied, NotAllowed, NotDecided, Pending } from "./errors.js";
+export { Denied, NotAllowed, NotDecided, Pending, Refused } from "./errors.js";
+export type { BondQuery, Operations, Unavailable } from "./operations.js";
 export { type FunctionTool, Parameters, openaiTools } from "./parameters.js";
 export type { components, paths } from "./gateway.js";
 export type { Counts, Opening, Settings, Turn };
@@ -17,9 +19,12 @@ type Signal = components["schemas"]["SignalRequest"];
  * there. They return false where even that failed, which is counted and warned of. */
 export class Endocrine {
   private readonly connection: Connection;
+  /** What operators read and write: bonds and trusted state. */
+  readonly operate: Operations;
 
   constructor(settings: Settings = {}) {
     this.connection = new Connection(settings);
+    this.operate = new Operations(this.connection);
   }
 
   /** What became of captures, in this process. */

@@ -10,7 +10,7 @@ from endocrine.pipeline.views.describe import described
 from endocrine.pipeline.views.event import Event
 from endocrine.pipeline.views.text_width import clean
 
-DECISIONS = ("modulations", "tool-decisions", "incidents", "attribution-changes", "bond-events")
+DECISIONS = ("modulations", "tool-decisions", "incidents", "attribution-changes", "bond-events", "state-events")
 """Topics whose records are decisions, and so sentences; and every dead letter."""
 _COUNTED = ("used", "capped", "clamped")
 _SHOWN = 4

@@ -1,8 +1,15 @@
 """Taking over entries of another ledger: what is taken, what is refused, and what the message counter makes of it."""
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.core.simulation import Simulation
+from endocrine.pipeline.core.sizes import Sizes
+from endocrine.pipeline.process.policy_files import shipped_policy
+from endocrine.pipeline.views.explain.sentences import sentence
 
 OLD = {"phase": "bonded", "daily_msg_cap": 40, "daily_msg_count": 39, "daily_msg_reset_at": 1000, "notes": ["n"] * 30}
 
@@ -107,3 +114,24 @@ def test_an_import_ends_once_whatever_messages_come_between_its_parts(make_ledge
     ]
     assert [value["imported"]["outcome"] for value in said if "imported" in value] == ["taken"]
     assert ledger.state["entry"]["daily_msg_count"] == 39 + sum(messages.count(part) for part in range(parts))
+
+
+def test_with_all_agents_the_cap_that_was_taken_over_refuses_a_turn_and_state_is_a_sentence():
+    lines = [
+        ("commands", {"kind": "adopt_bond", "by": "op", "part": 1, "parts": 1, "events": [], "ts": 1000.0,
+                      "entry": {"daily_msg_cap": 40, "daily_msg_count": 39, "daily_msg_reset_at": 1000.0}}),
+        *(("interactions", {"kind": "opened", "audit_id": f"t{n}", "session_id": "s", "turn": n, "client": "c",
+                            "prompt": "Which rivers?", "ts": 1001.0 + n}) for n in range(2)),
+        ("commands", {"kind": "state_set", "by": "op", "category": "fact", "key": "k", "value": "v", "ts": 1003.0}),
+    ]  # fmt: skip
+    sizes = Sizes(value=1 << 20, headers=1 << 16, topic=1 << 21)
+    simulation = Simulation(AGENTS, shipped_policy(), version="1", sizes=sizes, partitions=4)
+    said = [
+        (derived[0], orjson.loads(derived[2]))
+        for topic, value in lines
+        for derived in simulation.feed(orjson.dumps({"topic": topic, "value": {"identity": "ann", **value}}))
+    ]
+    assert [value["admitted"] for topic, value in said if topic == "modulations"] == [True, False]
+    assert [value["daily_msg_count"] for topic, value in said if topic == "bonds"] == [39, 40]
+    told = [sentence(topic, value, {}) for topic, value in said if topic == "state-events"]
+    assert told == ["trusted ann [fact] k: set."]

@@ -10,6 +10,7 @@ import httpx
 from endocrine_client.core import Core, opening
 from endocrine_client.delivery import headers_of
 from endocrine_client.flows import Block, Flow, Send, Wait
+from endocrine_client.operations import Operation, Operations
 from endocrine_client.protocol import Answer, Decision, answer_of
 from endocrine_client.turn import TurnState
 
@@ -51,7 +52,7 @@ class Turn(TurnState):
         return await asyncio.to_thread(self._capture_result, decision, output, status, duration_ms)
 
 
-class Endocrine(Core):
+class Endocrine(Operations, Core):
     """An async client of a gateway (arguments: `Core`). `async with` begins sending, and ends it.
 
     Captures (`rate`, `signal`, the end of a turn) never raise and return at once: they are kept on disk and sent from
@@ -122,6 +123,22 @@ class Endocrine(Core):
     async def flush(self, within_s: float = 10.0) -> bool:
         """Send what is kept. True: the gateway has all of it. Never raises."""
         return await asyncio.to_thread(self._delivery.deliver, within_s)
+
+    async def _operate(self, operation: Operation[T]) -> T:
+        try:
+            sending = self._http.request(
+                operation.method,
+                operation.path,
+                params=operation.query,
+                content=operation.content,
+                headers=operation.headers,
+                timeout=None,
+            )
+            response = await asyncio.wait_for(sending, operation.within_s)
+            answer = answer_of(response.status_code, response.content, response.headers)
+        except Exception as error:  # whatever it is: no answer
+            answer = Answer(0, {}, {}, type(error).__name__)
+        return operation.meant(answer)
 
     async def _run(self, flow: Flow[T]) -> T:
         result: Any = None

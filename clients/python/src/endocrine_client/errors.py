@@ -1,6 +1,7 @@
 """What a program must not do, raised.
 
     EndocrineError
+    ├── Refused             what an operator asked was not done: `reason` says why
     └── NotAllowed          the turn or the tool call must not run
         ├── Denied          decided: `reason` says why
         ├── Pending         a person must agree first, until `expires` at the latest
@@ -12,6 +13,17 @@ Nothing else is raised by a client that is used as its signatures say: captures 
 
 class EndocrineError(Exception):
     """Every error of this package."""
+
+
+class Refused(EndocrineError):
+    """What an operator asked was refused, or could not be confirmed.
+
+    reason: a word; `unavailable` where nobody answered. outcome: the event that says it, where there is one.
+    """
+
+    def __init__(self, message: str, *, reason: str, outcome: object = None) -> None:
+        super().__init__(message)
+        self.message, self.reason, self.outcome = message, reason, outcome
 
 
 class NotAllowed(EndocrineError):

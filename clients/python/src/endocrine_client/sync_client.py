@@ -10,7 +10,8 @@ import httpx
 from endocrine_client.core import Core, opening
 from endocrine_client.delivery import post
 from endocrine_client.flows import Block, Flow, Send, Wait
-from endocrine_client.protocol import Decision
+from endocrine_client.operations import Operation, Operations
+from endocrine_client.protocol import Answer, Decision, answer_of
 from endocrine_client.turn import TurnState
 
 T = TypeVar("T")
@@ -47,7 +48,7 @@ class SyncTurn(TurnState):
         return self._capture_result(decision, output, status, duration_ms)
 
 
-class SyncEndocrine(Core):
+class SyncEndocrine(Operations, Core):
     """A blocking client of a gateway (arguments: `Core`); may be shared by threads. Otherwise as `Endocrine`."""
 
     def __enter__(self) -> "SyncEndocrine":
@@ -118,6 +119,21 @@ class SyncEndocrine(Core):
     def flush(self, within_s: float = 10.0) -> bool:
         """As `Endocrine.flush`."""
         return self._delivery.deliver(within_s)
+
+    def _operate(self, operation: Operation[T]) -> T:
+        try:
+            response = self._http.request(
+                operation.method,
+                operation.path,
+                params=operation.query,
+                content=operation.content,
+                headers=operation.headers,
+                timeout=httpx.Timeout(operation.within_s),
+            )
+            answer = answer_of(response.status_code, response.content, response.headers)
+        except Exception as error:  # whatever it is: no answer
+            answer = Answer(0, {}, {}, type(error).__name__)
+        return operation.meant(answer)
 
     def _run(self, flow: Flow[T]) -> T:
         result: Any = None

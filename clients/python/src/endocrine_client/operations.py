@@ -1,0 +1,138 @@
+"""What operators read and write: bonds and trusted state. Pure: requests, and what their answers mean.
+
+Reads fail open: where the gateway is away they give `UNAVAILABLE`. Writes fail closed: what is not confirmed is raised.
+"""
+
+import json
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, NamedTuple, TypeVar
+from urllib.parse import quote
+
+from endocrine_client.errors import Refused
+from endocrine_client.protocol import Answer
+
+Json = dict[str, Any]
+UNAVAILABLE: Mapping[str, Any] = {"status": "unavailable", "fail_open": True}
+"""What a read gives where the gateway, or its read models, cannot be asked."""
+READ_S = 10.0
+"""Seconds that a read may take."""
+MARGIN_S = 5.0
+"""Seconds that a write may take beside the wait for its event."""
+T = TypeVar("T")
+
+
+class Operation(NamedTuple, Generic[T]):
+    """One request of an operator, and what its answer means."""
+
+    method: str
+    path: str
+    query: Json
+    content: bytes | None
+    headers: Json
+    within_s: float
+    meant: Callable[[Answer], T]
+
+
+def reading(path: str, **query: Any) -> Operation[Json]:
+    """A read; parameters that are None are left out."""
+    given = {name: value for name, value in query.items() if value is not None}
+    return Operation("GET", path, given, None, {}, READ_S, _read)
+
+
+def writing(path: str, wait_s: int, value: Json, *, method: str = "POST") -> Operation[Json]:
+    """A write that waits for its event; fields that are None are left out. Raises ValueError: no JSON."""
+    given = {name: part for name, part in value.items() if part is not None}
+    headers, query, content = {"idempotency-key": uuid.uuid4().hex}, {"wait": wait_s}, None
+    if method == "DELETE":
+        query |= given
+    else:
+        content = json.dumps(given, allow_nan=False, ensure_ascii=False).encode()
+        headers["content-type"] = "application/json"
+    return Operation(method, path, query, content, headers, wait_s + MARGIN_S, _written)
+
+
+def named(begin: str, name: str, end: str = "") -> str:
+    """A path with a name in it, which may hold any character."""
+    return f"{begin}/{quote(name, safe='')}{end}"
+
+
+def _read(answer: Answer) -> Json:
+    if answer.status == 200:
+        return answer.value
+    if answer.status == 0 or answer.status >= 500 or answer.status in (408, 429):
+        return dict(UNAVAILABLE)
+    raise _refused(answer)
+
+
+def _written(answer: Answer) -> Json:
+    if answer.status in (200, 202):
+        return answer.value
+    raise _refused(answer)
+
+
+def _refused(answer: Answer) -> Refused:
+    reason = answer.value.get("reason") or answer.kind or "unavailable"
+    detail = answer.value.get("detail")
+    message = str(answer) + (f": {detail}" if isinstance(detail, str) else "")
+    return Refused(message, reason=str(reason), outcome=answer.value.get("outcome"))
+
+
+class Operations:
+    """The operations of both clients; `_operate` sends one, each client in its way."""
+
+    def _operate(self, operation: Operation[Json]) -> Any:
+        raise NotImplementedError
+
+    def bonds(
+        self, *, phase: str | None = None, risk: str | None = None, limit: int | None = None, cursor: str | None = None
+    ) -> Any:
+        """Bonds, the last updated first: `items`, `next`, `foreign_keys`; `UNAVAILABLE` where they cannot be read."""
+        return self._operate(reading("/v1/bonds", phase=phase, risk=risk, limit=limit, cursor=cursor))
+
+    def bond(self, identity: str) -> Any:
+        """The bond of an identity. Raises Refused, reason `not_found`, where there is none."""
+        return self._operate(reading(named("/v1/bonds", identity)))
+
+    def bond_events(self, identity: str, *, limit: int | None = None) -> Any:
+        """What happened to it, newest first: `items`."""
+        return self._operate(reading(named("/v1/bonds", identity, "/events"), limit=limit))
+
+    def bond_check(self, identity: str, *, at: float | None = None) -> Any:
+        """Whether a message would be within the cap: `allowed`, `remaining`, `resets_at`. Advice: it writes nothing."""
+        return self._operate(reading(named("/v1/bonds", identity, "/check"), at=at))
+
+    def set_cap(self, identity: str, cap: int, *, wait_s: int = 5) -> Any:
+        """Set the daily message cap, 0 unlimited: `id`, and `outcome`, the event; None where none came in time."""
+        return self._operate(writing("/v1/commands/cap", wait_s, {"identity": identity, "cap": cap}))
+
+    def add_note(self, identity: str, text: str, *, wait_s: int = 5) -> Any:
+        """Add a note to a bond; as `set_cap`."""
+        return self._operate(writing("/v1/commands/note", wait_s, {"identity": identity, "text": text}))
+
+    def trusted_state(self, subject: str, *, category: str | None = None, everything: bool = False) -> Any:
+        """What is stated about an identity, or `project:` and a project's id: `items`. everything: superseded, too."""
+        given = "true" if everything else None
+        return self._operate(reading(named("/v1/trusted", subject), category=category, all=given))
+
+    def state_set(
+        self,
+        subject: str,
+        category: str,
+        key: str,
+        value: str,
+        *,
+        source: str | None = None,
+        confidence: float | None = None,
+        wait_s: int = 5,
+    ) -> Any:
+        """State something: `id`, and `outcome`, the event; None where none came in time. Raises Refused."""
+        said = {"category": category, "key": key, "value": value, "source": source, "confidence": confidence}
+        return self._operate(writing(named("/v1/trusted", subject), wait_s, said))
+
+    def state_invalidate(
+        self, subject: str, category: str, key: str, *, reason: str | None = None, wait_s: int = 5
+    ) -> Any:
+        """End an entry; as `state_set`. Raises Refused, reason `absent`, where nothing is active there."""
+        said = {"category": category, "key": key, "reason": reason}
+        return self._operate(writing(named("/v1/trusted", subject), wait_s, said, method="DELETE"))
