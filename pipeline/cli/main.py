@@ -38,6 +38,8 @@ COMMANDS = (
     "explain_signals",
     "incidents",
     "bonds",
+    "memory",
+    "conflicts",
     "lag",
     "dlq",
     "export",
