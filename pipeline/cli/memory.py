@@ -1,4 +1,4 @@
-"""`endocrine memory create|list|show|update|queue|promote|reject|supersede|invalidate`: what is remembered."""
+"""`endocrine memory ...`: what is remembered of people and projects, its review and its lifecycle."""
 
 import sys
 from typing import Annotated, Any
@@ -7,6 +7,7 @@ import typer
 
 from endocrine.pipeline.cli.common import BROKEN, Bootstrap, By, Json, fail, from_views, print_json, settings_of
 from endocrine.pipeline.cli.group import command_group
+from endocrine.pipeline.cli.memory_answers import extract, reinforce
 from endocrine.pipeline.cli.subjects import Limit, Reason, Subject, ended, named, sent
 from endocrine.pipeline.cli.tables import print_table
 
@@ -25,6 +26,8 @@ def register(app: typer.Typer) -> None:
         ("show", show),
         ("update", update),
         ("queue", queue),
+        ("extract", extract),
+        ("reinforce", reinforce),
         ("promote", promote),
         ("reject", reject),
         ("supersede", supersede),

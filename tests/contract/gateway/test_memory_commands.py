@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import time
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from endocrine.pipeline.cli import conflicts, memory
+from endocrine.pipeline.data.ingest.produce import produce
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -76,6 +78,37 @@ async def test_a_conflict_is_listed_and_ended_by_a_winner(who, call, eventually)
     assert shown["superseded_by"] == ids[1]
     await eventually(lambda: call("conflicts", "list", project), lambda got: got[1]["items"] == [])
     assert (await call("conflicts", "list", project, "--all"))[1]["items"][0]["action"] == "supersede_others"
+
+
+async def test_an_answer_is_previewed_then_made_candidates_of_and_reinforces(who, call, door, eventually):
+    project, turn = f"project:{who}", f"turn-{who}"
+    text = "## Decision: pad_material: GF-PTFE\nI prefer rebase-based workflows."
+    told = {"audit_id": turn, "identity": who}
+    opened = {"session_id": "s", "turn": 0, "client": "test", "prompt": "What now, then?", "project": who}
+    lines = [
+        {"kind": "opened", **told, **opened, "ts": time.time()},
+        {"kind": "closed", **told, "response": text, "reinforce": False, "ts": time.time()},
+    ]
+    await produce([{"topic": "interactions", "value": value} for value in lines], door.settings)
+    _, preview = await eventually(lambda: call("memory", "extract", turn), lambda got: got[0] == 0)
+    assert [(one["subject"], one["type"], one["slot"]) for one in preview["items"]] == [
+        (who, "preference", None),
+        (project, "adaptation", "pad_material"),
+    ]
+    assert preview["persisted"] is False
+    assert (await call("memory", "queue", who))[1]["items"] == []
+    assert (await call("memory", "extract", turn, "--persist"))[1]["persisted"] is True
+    found = {}
+    for subject in (who, project):
+        _, queue = await eventually(lambda: call("memory", "queue", subject), lambda got: len(got[1]["items"]) == 1)  # noqa: B023
+        (found[subject],) = queue["items"]
+        assert found[subject]["source"]["identities"] == [who]
+    mine = found[who]["memory_id"]
+    await call("memory", "promote", who, mine)
+    assert (await call("memory", "reinforce", turn)) == (0, {"sent": [who, project]})
+    _, shown = await eventually(lambda: call("memory", "show", who, mine), lambda got: got[1]["reference_count"] == 1)
+    assert shown["confidence"] == 0.52
+    assert (await call("memory", "extract", "never-opened"))[0] == 1
 
 
 @pytest.mark.parametrize(
