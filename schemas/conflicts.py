@@ -1,6 +1,6 @@
 """Topics `facts`, `conflicts` and `conflict-events`: values that disagree about one slot of a subject."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
@@ -39,7 +39,7 @@ class Member(Record):
     layer: Annotated[ConflictLayer, Field(description="Whose value it is; in the order of authority.")]
     id: MemberId
     value: Annotated[str, Field(description="Its value.")]
-    status: Annotated[str, Field(pattern="^(active|candidate)$", description="active or candidate.")]
+    status: Annotated[Literal["active", "candidate"], Field(description="active or candidate.")]
     since: Ts
 
 

@@ -38,6 +38,8 @@ COMMANDS = (
     "incidents",
     "bonds",
     "trust",
+    "memory",
+    "conflicts",
     "lag",
     "dlq",
     "export",

@@ -5,7 +5,7 @@ from typing import Any
 Json = dict[str, Any]
 FREE = frozenset(
     ("modulations", "tool-decisions", "incidents", "attribution-states", "attribution-changes", "tool-analytics",
-     "scheduled-tasks", "style-tables")
+     "scheduled-tasks", "style-tables", "reinforcements", "conflict-marks")
 )  # fmt: skip
 """Topics without content. Of `scheduled-tasks` the note is one."""
 FIELDS: dict[str, tuple[str, ...]] = {
@@ -14,6 +14,10 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "bond-events": ("detail", "data"),
     "trusted-states": ("value",),
     "state-events": ("old", "new", "reason"),
+    "memories": ("content", "value"),
+    "memory-events": ("content", "value", "reason"),
+    "conflicts": ("members", "reason"),
+    "conflict-events": ("members", "reason"),
     "interactions": ("prompt", "context_pack", "messages", "application_tools", "response", "response_summary",
                      "memories_used", "chunks_used"),
     "tool-calls": ("arguments",),

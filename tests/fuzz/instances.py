@@ -80,7 +80,8 @@ class Instances:
     def _string(self, schema: Schema, name: str) -> str:
         pattern = schema.get("pattern", "")
         if "{" in pattern and "0-9a-f" in pattern:
-            return "".join(self._rng.choices(_HEX, k=int(pattern.rpartition("{")[2].partition("}")[0].split(",")[-1])))
+            digits = int(pattern.rpartition("{")[2].partition("}")[0].split(",")[-1])
+            return pattern.partition("[")[0].removeprefix("^") + "".join(self._rng.choices(_HEX, k=digits))
         text = self._text(name)
         least, most = schema.get("minLength", 0), schema.get("maxLength", max(_LONGEST, len(text)))
         return text.ljust(least, "x")[:most]

@@ -36,6 +36,16 @@ def trusted(subject: str) -> str:
     return f"endocrine:trusted:{subject}"
 
 
+def memories(subject: str) -> str:
+    """Hash: memory_id -> the JSON memory."""
+    return f"endocrine:memories:{subject}"
+
+
+def conflicts(subject: str) -> str:
+    """Hash: slot -> the JSON of its latest conflict."""
+    return f"endocrine:conflicts:{subject}"
+
+
 def style(identity: str) -> str:
     """String: the JSON style table."""
     return f"endocrine:style:{identity}"

@@ -97,6 +97,29 @@ async def trusted(client: "Redis", subject: str, *, superseded: bool = False) ->
     return sorted(found, key=lambda entry: (entry["category"], entry["key"]))
 
 
+async def memories(
+    client: "Redis", subject: str, *, status: str | None = None, type: str | None = None
+) -> list[dict[str, Any]]:
+    """Memories of a subject, the oldest first. status, type: only such; None: whichever."""
+    stored: Any = await client.hgetall(keys.memories(subject))
+    entries = [orjson.loads(content) for content in stored.values()]
+    found = [one for one in entries if status in (None, one["status"]) and type in (None, one["type"])]
+    return sorted(found, key=lambda one: (one["created_ts"], one["memory_id"]))
+
+
+async def memory(client: "Redis", subject: str, memory_id: str) -> dict[str, Any] | None:
+    """One memory; None where there is none."""
+    stored: Any = await cast(Any, client.hget(keys.memories(subject), memory_id))
+    return None if stored is None else cast(dict[str, Any], orjson.loads(stored))
+
+
+async def conflicts(client: "Redis", subject: str, *, status: str | None = None) -> list[dict[str, Any]]:
+    """The latest conflict of each slot of a subject, by slot. status: only such; None: whichever."""
+    stored: Any = await client.hgetall(keys.conflicts(subject))
+    entries = [orjson.loads(content) for content in stored.values()]
+    return sorted((one for one in entries if status in (None, one["status"])), key=lambda one: str(one["slot"]))
+
+
 class Page(NamedTuple):
     """Members of a sorted set, newest first, and where the next page begins; None: there is none."""
 

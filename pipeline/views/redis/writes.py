@@ -13,9 +13,10 @@ from endocrine.pipeline.views.redis import keys
 TOPICS = (
     "bonds", "bond-events", "attribution-states", "style-tables",
     "interactions", "modulations", "audits", "incidents", "tool-analytics", "trusted-states",
+    "memories", "conflicts",
 )  # fmt: skip
 """Topics that are projected, without prefix."""
-PROVED = ("modulations", "incidents", "bond-events", "trusted-states")
+PROVED = ("modulations", "incidents", "bond-events", "trusted-states", "memories", "conflicts")
 """Of these, the topics of which a record counts only with a valid seal, where the keys are known."""
 _EVENT_FIELDS = ("timestamp", "event_type", "detail", "data")
 """The form that dashboards know, rules 6; the identity is in the key."""
@@ -124,11 +125,16 @@ def _attribution(identity: str, key: str, value: Any, source: str, record: wire.
     return [Write(verb, keys.attribution(identity), mark, record.offset, 0, primitive, record.value or b"")]
 
 
-def _trusted(subject: str, key: str, value: Any, source: str, record: wire.SourceRecord) -> list[Write]:
-    field = key[len(subject) + 1 :]
-    verb = "hdel" if record.value is None else "hset"
-    # Entries change apart from each other, so each has its own mark.
-    return [Write(verb, keys.trusted(subject), f"{source}#{field}", record.offset, 0, field, record.value or b"")]
+def _of_subject(place: Callable[[str], str]) -> "_Maker":
+    """Writes of records that are kept in one hash per subject, under what their key has after it."""
+
+    def make(subject: str, key: str, value: Any, source: str, record: wire.SourceRecord) -> list[Write]:
+        field = key[len(subject) + 1 :]
+        verb = "hdel" if record.value is None else "hset"
+        # They change apart from each other, so each has its own mark.
+        return [Write(verb, place(subject), f"{source}#{field}", record.offset, 0, field, record.value or b"")]
+
+    return make
 
 
 def _style(identity: str, _: str, value: Any, source: str, record: wire.SourceRecord) -> list[Write]:
@@ -205,7 +211,9 @@ _MAKERS: dict[str, _Maker] = {
     "bond-events": _bond_event,
     "attribution-states": _attribution,
     "style-tables": _style,
-    "trusted-states": _trusted,
+    "trusted-states": _of_subject(keys.trusted),
+    "memories": _of_subject(keys.memories),
+    "conflicts": _of_subject(keys.conflicts),
     "interactions": _interaction,
     "modulations": _modulation,
     "audits": _audit,

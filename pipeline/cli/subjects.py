@@ -1,0 +1,61 @@
+"""What commands about a subject share: its name, sending them, and showing what came of it."""
+
+import time
+import uuid
+from typing import TYPE_CHECKING, Annotated, Any
+
+import orjson
+import typer
+
+from endocrine.pipeline.cli.common import BROKEN, commanded, fail, operator, print_json
+
+if TYPE_CHECKING:
+    from endocrine.pipeline.process.settings import Settings
+
+Subject = Annotated[str, typer.Argument(metavar="SUBJECT", help="An identity, or `project:` and a project's id.")]
+Reason = Annotated[str | None, typer.Option(help="Why, for people.")]
+Limit = Annotated[int, typer.Option(min=1, max=500, help="Rows shown.")]
+
+
+def named(subject: str) -> str:
+    """The subject as it is keyed."""
+    from endocrine.pipeline.core.partitioning import canonical
+
+    name = canonical(subject.strip())
+    if not name:
+        fail("SUBJECT is empty; expected an identity, or `project:` and a project's id")
+    return name
+
+
+def sent(settings: "Settings", subject: str, command: dict[str, Any], by: str | None, events: str) -> dict[str, Any]:
+    """Send a command about a subject; return the event that it causes on the topic `events`.
+
+    What is left out (None) is not sent. A command that is refused, by its form or by what is there, ends with exit
+    code 1 or 2 and a sentence.
+    """
+    from endocrine.pipeline.core.catalogue import CATALOGUE
+    from endocrine.pipeline.core.decode import Malformed, decode
+
+    given = {name: value for name, value in command.items() if value is not None}
+    value = {
+        **given,
+        "id": f"operator-{uuid.uuid4().hex}",
+        "identity": named(subject),
+        "by": operator(by),
+        "ts": time.time(),
+    }
+    try:
+        decode(CATALOGUE["commands"], orjson.dumps(value), settings.max_record_bytes)
+    except Malformed as malformed:
+        fail(str(malformed))
+    return commanded(settings, value, events)
+
+
+def ended(event: dict[str, Any], line: str, *, as_json: bool) -> None:
+    """Show what came of a command: as JSON, or as a line. A refusal ends with exit code 1."""
+    if as_json:
+        print_json(event)
+        raise typer.Exit(BROKEN if event["kind"] == "refused" else 0)
+    if event["kind"] == "refused":
+        fail(f"refused: {event['reason']}", BROKEN)
+    print(line)
