@@ -1,4 +1,4 @@
-"""What moderation or the guardian found must be in the modulation that the model is asked under: which risk is enough."""
+"""What moderation or the guardian found must be in the modulation that the model is asked under."""
 
 import pytest
 
