@@ -4,54 +4,59 @@ import json
 import math
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from sample import has_tests
+from sample import META, function_of, tested
 
 KILLED = "killed"
 _STATES = {0: "survived", 1: KILLED, 3: KILLED, 5: "no test", 33: "no test", None: "not run"}
 """By exit code of pytest and mutmut. What ran out of time or ended its process was noticed, too."""
 
 
-def write(
-    work: Path, mutants: Mapping[str, Sequence[str]], chosen: Mapping[str, Sequence[str]], *, seed: int, sample: int
-) -> str:
-    """Write `score.md` and `survivors.diff`; return the score."""
+def note(work: Path, package: str, names: Sequence[str], chosen: Sequence[str], how: str) -> None:
+    """Write what became of the chosen mutants of one package: `result.json` and `survivors.diff` in its copy."""
     codes: dict[str, int | None] = {}
-    for meta in (work / "mutants/src/endocrine").rglob("*.py.meta"):
+    for meta in (work / META).rglob("*.py.meta"):
         codes |= json.loads(meta.read_text())["exit_code_by_key"]
-    lines = ["| package | mutants | run | killed | survived | no test | score |", "|---|---|---|---|---|---|---|"]
-    left: list[tuple[str, str]] = []
-    total, score, variance = sum(map(len, mutants.values())), 0.0, 0.0
-    killed_in_all = run_in_all = 0
-    for package, names in sorted(chosen.items()):
-        states = {name: _state(work, name, codes.get(name)) for name in names}
-        left += [(name, state) for name, state in states.items() if state in ("survived", "no test")]
-        found = list(states.values())
-        killed, run = found.count(KILLED), len(found) - found.count("not run")
-        killed_in_all, run_in_all = killed_in_all + killed, run_in_all + run
-        size = len(mutants[package])
-        rate = killed / run if run else 0.0
-        likely = (killed + 1) / (run + 2)
-        score += rate * size / total
-        variance += (size / total) ** 2 * likely * (1 - likely) / max(1, run) * (1 - run / size)
-        counts = f"{size} | {run} | {killed} | {found.count('survived')} | {found.count('no test')}"
-        lines.append(f"| {package} | {counts} | {100 * rate:.0f} % |")
-    error = 100 * 1.96 * math.sqrt(variance)
-    which = f"a sample of {run_in_all} (asked for {sample}, seed {seed})" if sample else "every mutant"
-    summary = f"Score {100 * score:.1f} %, sampling error {error:.1f} points (95 %)"
-    lines += ["", f"{summary}: {killed_in_all} killed in {which} of {total}."]
-    text = "\n".join(lines) + "\n"
-    (work / "score.md").write_text(text)
+    reached = tested(work)
+    states = {
+        name: _STATES.get(codes.get(name), KILLED) if function_of(name) in reached else "no test" for name in chosen
+    }
+    counts = Counter(states.values())
+    result = {"package": package, "mutants": len(names), "how": how, "run": len(chosen) - counts["not run"], **counts}
+    (work / "result.json").write_text(json.dumps(result))
+    left = [(name, state) for name, state in states.items() if state in ("survived", "no test")]
     (work / "survivors.diff").write_text("\n".join(_shown(work, name, state) for name, state in left))
-    return f"{text}{len(left)} survivors: {work / 'survivors.diff'}"
 
 
-def _state(work: Path, name: str, code: int | None) -> str:
-    if not has_tests(work, name):
-        return "no test"
-    return _STATES.get(code, KILLED)
+def score(folder: Path) -> str:
+    """The table of all packages that were run, as Markdown, with the score over them; also written to `score.md`."""
+    results = [json.loads(file.read_text()) for file in sorted(folder.glob("*/result.json"))]
+    lines = ["| package | mutants | run | killed | survived | no test | score |", "|---|---|---|---|---|---|---|"]
+    total, score, variance = sum(one["mutants"] for one in results), 0.0, 0.0
+    for one in results:
+        killed, run, size = one.get(KILLED, 0), one["run"], one["mutants"]
+        counts = f"{size} | {run} | {killed} | {one.get('survived', 0)} | {one.get('no test', 0)}"
+        lines.append(f"| {one['package']} | {counts} | {100 * killed / max(1, run):.0f} % |")
+        score += killed / max(1, run) * size / max(1, total)
+        variance += (size / max(1, total)) ** 2 * _variance(one)
+    error = 100 * 1.96 * math.sqrt(variance)
+    how = ", ".join(sorted({one["how"] for one in results}))
+    run = sum(one["run"] for one in results)
+    lines += ["", f"Score {100 * score:.1f} %, sampling error {error:.1f} points (95 %): {run} of {total} run, {how}."]
+    text = "\n".join(lines) + "\n"
+    (folder / "score.md").write_text(text)
+    return text
+
+
+def _variance(result: dict[str, Any]) -> float:
+    """Of a package's share killed, as a sample without putting back; two are added, so that none has no error."""
+    run, size = result["run"], result["mutants"]
+    likely = (result.get(KILLED, 0) + 1) / (run + 2)
+    return float(likely * (1 - likely) / max(1, run) * (1 - run / max(1, size)))
 
 
 def _shown(work: Path, name: str, state: str) -> str:

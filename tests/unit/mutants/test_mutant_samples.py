@@ -7,12 +7,12 @@ from random import Random
 import pytest
 import report
 import sample
+import tree
 
-MUTANTS = {
-    "agents/gating": [f"endocrine.agents.gating.a.x_f__mutmut_{n}" for n in range(900)],
-    "agents/bonds": [f"endocrine.agents.bonds.a.x_f__mutmut_{n}" for n in range(90)],
-    "agents/one": [f"endocrine.agents.one.a.x_f__mutmut_{n}" for n in range(3)],
-}
+ROOT = Path(__file__).resolve().parents[3]
+FUNCTION = "endocrine.agents.gating.a.x_f"
+NAMES = [f"{FUNCTION}__mutmut_{n}" for n in range(8)]
+OTHER = "endocrine.agents.gating.a.x_g__mutmut_1"
 
 
 def put(work: Path, codes: dict[str, int | None], tested: list[str]) -> None:
@@ -24,31 +24,45 @@ def put(work: Path, codes: dict[str, int | None], tested: list[str]) -> None:
     (work / "mutants/mutmut-stats.json").write_text(json.dumps(reached))
 
 
-def test_a_sample_takes_of_each_package_by_its_share_and_of_a_small_one_enough() -> None:
-    chosen = sample.choose(MUTANTS, 100, Random(3))
-    assert {package: len(names) for package, names in chosen.items()} == {
-        "agents/gating": 91,
-        "agents/bonds": 9,
-        "agents/one": 3,
+def test_a_sample_takes_of_each_package_by_its_lines_and_of_a_small_one_enough() -> None:
+    assert sample.shares({"agents/gating": 900, "agents/bonds": 95, "agents/one": 5}, 100) == {
+        "agents/gating": 90,
+        "agents/bonds": 10,
+        "agents/one": 5,
     }
-    assert all(set(names) <= set(MUTANTS[package]) for package, names in chosen.items())
-    assert chosen == sample.choose(MUTANTS, 100, Random(3))
-    assert chosen != sample.choose(MUTANTS, 100, Random(4))
+    assert sample.shares({"agents/gating": 900}, 0) == {"agents/gating": 0}
 
 
-@pytest.mark.parametrize("size", [0, 10_000])
-def test_without_a_sample_every_mutant_is_chosen(size: int) -> None:
-    assert sample.choose(MUTANTS, size, Random(1)) == MUTANTS
+def test_the_same_seed_chooses_the_same_mutants() -> None:
+    chosen = sample.choose(NAMES, 3, Random(3))
+    assert chosen == sample.choose(NAMES, 3, Random(3)) != sample.choose(NAMES, 3, Random(4))
+    assert len(chosen) == 3
+    assert set(chosen) <= set(NAMES)
 
 
-def test_the_score_counts_what_no_test_reaches_as_alive_and_what_ended_its_process_as_killed(tmp_path: Path) -> None:
-    names = MUTANTS["agents/gating"][:8]
-    other = "endocrine.agents.gating.a.x_g__mutmut_1"
-    codes = dict(zip(names, [1, 1, 3, 0, 36, -9, 1, 1], strict=True))
-    put(tmp_path, {**codes, other: None}, ["endocrine.agents.gating.a.x_f"])
-    mutants = sample.mutants_by_package(tmp_path, "agents/ga")
-    assert mutants == {"agents/gating": sorted([*names, other])}
-    text = report.write(tmp_path, mutants, mutants, seed=1, sample=0)
+@pytest.mark.parametrize("size", [0, 8, 10_000])
+def test_without_a_sample_or_with_one_as_large_every_mutant_is_chosen(size: int) -> None:
+    assert sample.choose(NAMES, size, Random(1)) == NAMES
+
+
+def test_the_score_counts_what_no_test_reaches_as_alive_and_what_ended_its_process_as_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "_shown", lambda work, name, state: f"{state} {name}")
+    work = tmp_path / "agents-gating"
+    put(work, {**dict(zip(NAMES, [1, 1, 3, 0, 36, -9, 1, 1], strict=True)), OTHER: None}, [FUNCTION])
+    names = sample.mutants(work)
+    assert names == sorted([*NAMES, OTHER])
+    report.note(work, "agents/gating", names, names, "every mutant")
+    text = report.score(tmp_path)
     assert "| agents/gating | 9 | 9 | 7 | 1 | 1 | 78 % |" in text
-    assert "Score 77.8 %, sampling error 0.0 points (95 %): 7 killed in every mutant of 9." in text
-    assert sample.mutants_by_package(tmp_path, "pipeline") == {}
+    assert "Score 77.8 %, sampling error 0.0 points (95 %): 9 of 9 run, every mutant." in text
+    assert (work / "survivors.diff").read_text() == f"survived {NAMES[3]}\nno test {OTHER}"
+
+
+def test_every_package_of_agents_and_core_is_mutated_by_tests_that_are_there() -> None:
+    packages = tree.packages(ROOT)
+    assert {"agents", "agents/gating", "agents/_shared", "pipeline/core"} <= set(packages)
+    for package in packages:
+        for folder in tree.TESTS.get(package, (Path(package).name,)):
+            assert (ROOT / "tests" / "unit" / folder).is_dir(), package
