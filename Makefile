@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev shell run demo up down test test-slow test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns client-ts clients-test check format measure docs recording kafka-lock bench bench-quick bench-replay bench-seals clean bench-gateway
+.PHONY: help install install-dev shell run demo up down test test-slow test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns client-ts clients-test check format measure docs recording kafka-lock mutants bench bench-quick bench-replay bench-seals clean bench-gateway
 
 # The folder of the environment, and the Python it is made with (3.11 or newer; by default one that is found).
 VENV ?= .venv
@@ -14,8 +14,12 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 CHAOS_ARGS ?=
 FUZZ_ARGS ?=
+MUTANTS_ARGS ?=
 MINUTES ?= 10
 SECONDS ?= 60
+SAMPLE ?= 0
+SEED ?= 1
+ONLY ?=
 TURNS_ARGS ?=
 N ?=
 
@@ -80,6 +84,9 @@ fuzz-quick: $(VENV)/.runtime ## the same for ten seconds
 
 fuzz-code: $(VENV)/.fuzz ## coverage-guided fuzzing of what reads strangers' bytes, SECONDS (default 60) for each reader
 	@exec $(BIN)/python tests/fuzz/targets.py --seconds $(SECONDS) $(FUZZ_ARGS)
+
+mutants: $(VENV)/.mutants ## mutation score of agents/ and pipeline/core: SAMPLE=400 SEED=1 ONLY=agents/gating; without SAMPLE all, in hours
+	@exec nice $(BIN)/python tests/mutants/main.py --sample $(SAMPLE) --seed $(SEED) --only "$(ONLY)" $(MUTANTS_ARGS)
 
 turns: $(VENV)/.runtime ## 200 turns at once with a slow model: none lost, and what other decisions wait (under a minute)
 	@exec $(BIN)/python tests/load/turns.py $(TURNS_ARGS)
@@ -147,6 +154,11 @@ $(VENV)/.dev: requirements-dev.lock clients/python/pyproject.toml $(VENV)/.runti
 $(VENV)/.fuzz: requirements-fuzz.lock $(VENV)/.runtime
 	@echo "installing the fuzzer into $(VENV) ..."
 	@$(PIP) install --require-hashes -r requirements-fuzz.lock
+	@touch $@
+
+$(VENV)/.mutants: requirements-mutants.lock $(VENV)/.dev
+	@echo "installing the mutation tool into $(VENV) ..."
+	@$(PIP) install --require-hashes -r requirements-mutants.lock
 	@touch $@
 
 # An environment of its own: LangChain asks for other versions than requirements-dev.lock has.

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from endocrine.agents.capture.heuristics import signals_of
+from endocrine.agents.capture.patterns import compile_words
 from endocrine.agents.capture.rules import HeuristicRules
 
 NAMES = ["ambiguity", "urgency", "novelty", "trust"]
@@ -96,3 +97,11 @@ def test_a_cue_that_is_not_one_is_refused(rules, cue):
 
 def test_the_rules_survive_their_way_through_json(rules):
     assert HeuristicRules.model_validate(rules.model_dump(mode="json")) == rules
+
+
+def test_of_phrases_that_begin_alike_the_longest_is_counted():
+    count = compile_words(["sort", "sort of", "of a kind", "x y", "x  y z"])
+    assert count("sort of a kind") == 1
+    assert count("Sort, of a  kind") == 2
+    assert count("x y z") == 1
+    assert count("resort sorts") == 0

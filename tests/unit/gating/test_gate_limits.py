@@ -97,6 +97,13 @@ def test_a_success_ends_a_run_of_failures(limited):
     assert browse(limited, 101.0) is None
 
 
+def test_a_breaker_counts_no_further_than_its_bound_however_long_a_tool_fails(limited):
+    for n in range(6):
+        browse(limited, 100.0 + 40 * n)
+        limited.result(status="error", ts=101.0 + 40 * n)
+    assert limited.state["circuits"]["browser"][0] == 2
+
+
 def test_the_breaker_of_one_tool_is_not_that_of_another(limited):
     for _ in range(2):
         limited.result(tool="retrieval", status="error", ts=100.0)

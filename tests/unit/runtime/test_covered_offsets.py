@@ -79,6 +79,35 @@ async def test_what_was_fetched_beyond_a_gap_waits_until_the_gap_was_read(port):
     assert runs[-1].next_offset == 7
 
 
+@pytest.mark.parametrize(("hole", "after"), [(3, 4), (3, 9)], ids=["one offset", "six offsets"])
+@pytest.mark.parametrize("earlier", [True, False], ids=["in a fetch", "at its beginning"])
+async def test_a_hole_in_a_fetch_is_read_again_and_nothing_that_was_delivered_is(port, hole, after, earlier):
+    missed = [raw(offset) for offset in range(hole, after)]
+    one = port(broker := Broker([raw(2), *missed, raw(after)]))
+    await one.seek({"in": 2 if earlier else hole})
+    if earlier:
+        one.arrive("in", [raw(2)], 2, hole)
+    one.arrive("in", [raw(after)], after, after + 1)
+    runs = await one.fetch(wait=False)
+    assert broker.asked == [(hole, after)]
+    handed = [record.offset for run in runs for record in run.records]
+    assert handed == [*([2] if earlier else []), *range(hole, after), after]
+    await one.commit({"in": after + 1})
+    assert one.done("in") == after + 1
+    one.arrive("in", [raw(after + 1)], after + 1, after + 2)
+    await one.fetch(wait=False)
+    assert broker.asked == [(hole, after)], "a hole that was filled is not read a second time"
+
+
+async def test_a_hole_whose_records_are_gone_is_passed_once(port):
+    one = port(broker := Broker())
+    await one.seek({"in": 0})
+    one.arrive("in", [raw(3)], 3, 4)
+    runs = await one.fetch(wait=False)
+    assert [(len(run.records), run.next_offset) for run in runs] == [(0, 3), (1, 4)]
+    assert broker.asked == [(0, 3)]
+
+
 async def test_where_nothing_arrives_markers_at_the_end_are_passed_too(port):
     one = port(Broker(end=4))
     await one.seek({"in": 2})

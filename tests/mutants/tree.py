@@ -1,0 +1,126 @@
+"""The copy of the project that is mutated: `src/endocrine/agents` and so on, as imports name them."""
+
+import filecmp
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+FOLDERS = ("agents", "config", "pipeline", "schemas")
+BESIDE = ("config", "docs")
+"""Folders that tests read by their place in the repository."""
+TESTS = {
+    "agents": ("policy", "engine"),
+    "agents/_shared": ("redaction", "moderation", "gating"),
+    "agents/audit": ("audit", "explain"),
+    "agents/moderation": ("moderation", "conversation"),
+    "pipeline/core": ("engine", "runtime", "schemas", "auditchain"),
+}
+"""Folders of tests/unit whose tests are run for a package; that of its own name for every other one."""
+_LEFT_OUT = ("tests/unit/redaction/test_canaries.py::test_a_log_line_shows_no_secret_and_a_fault_no_text",)
+"""Tests of where an exception was raised: in the copy that is in mutmut's own function."""
+_CONFIG = """
+[tool.mutmut]
+source_paths = ["src"]
+only_mutate = ["src/endocrine/{package}/*"]
+do_not_mutate = [{deeper}]
+pytest_add_cli_args = ["--hypothesis-seed=0"{left_out}]
+pytest_add_cli_args_test_selection = [{tests}]
+timeout_multiplier = 3.0
+timeout_constant = 3.0
+also_copy = [{beside}]
+track_dependencies = false
+use_git_change_detection = false
+on_dependency_change = "ignore"
+"""
+_PROFILE = """
+
+# Of the copy alone: properties try fewer examples, and that one fails is enough, the smallest is not asked for.
+from hypothesis import Phase  # noqa: E402
+
+_make = settings.__init__
+
+
+def _quick(self, *given, **named):  # type: ignore[no-untyped-def]
+    if "max_examples" in named:
+        named["max_examples"] = min(named["max_examples"], EXAMPLES)
+    _make(self, *given, **named)
+
+
+settings.__init__ = _quick
+settings.register_profile(
+    "mutants",
+    settings.get_profile("endocrine"),
+    max_examples=EXAMPLES,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
+)
+settings.load_profile("mutants")
+# mutmut 3.7 reads an attribute that pytest 9.2 has no more.
+pytest.Item._nodeid = property(lambda item: item.nodeid)
+"""
+EXAMPLES = 20
+"""Of a property, for each mutant: properties over whole histories take seconds with all of theirs."""
+
+
+def packages(root: Path) -> dict[str, int]:
+    """Every package that is mutated, with its lines of code."""
+    folders = [root / "agents", *sorted((root / "agents").iterdir()), root / "pipeline" / "core"]
+    return {
+        str(folder.relative_to(root)): sum(len(file.read_text().splitlines()) for file in folder.glob("*.py"))
+        for folder in folders
+        if (folder / "__init__.py").exists()
+    }
+
+
+def make(root: Path, work: Path, package: str) -> None:
+    """Bring the copy for one package up to date. Unchanged files keep their times: mutmut keeps their mutants."""
+    source = work / "src" / "endocrine"
+    for folder in FOLDERS:
+        _copy(root / folder, source / folder)
+    for file in (root / "pipeline" / "public").iterdir():
+        if file.is_file():
+            _put(file.read_bytes(), source / file.name)
+    names = TESTS.get(package, (Path(package).name,))
+    tests = [f"tests/unit/{name}" for name in names if (root / "tests" / "unit" / name).is_dir()]
+    for folder in ("tests/data", "tests/support", *BESIDE, *tests):
+        _copy(root / folder, work / folder)
+    profile = _PROFILE.replace("EXAMPLES", str(EXAMPLES))
+    _put(((root / "tests" / "conftest.py").read_text() + profile).encode(), work / "tests" / "conftest.py")
+    deeper = ["src/endocrine/agents/*/*"] if package == "agents" else []
+    left_out = [f"--deselect={test}" for test in _LEFT_OUT]
+    config = (
+        _CONFIG.replace("{tests}", _listed(tests))
+        .replace("{beside}", _listed(BESIDE))
+        .replace("{package}", package)
+        .replace("{deeper}", _listed(deeper))
+        .replace("{left_out}", "".join(f", {json.dumps(one)}" for one in left_out))
+    )
+    _put(((root / "pyproject.toml").read_text() + config).encode(), work / "pyproject.toml")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(json.dumps, names))
+
+
+def _copy(origin: Path, target: Path) -> None:
+    wanted = {file.relative_to(origin): file for file in _files(origin)}
+    for name in [file.relative_to(target) for file in _files(target)]:
+        if name not in wanted:
+            (target / name).unlink()
+    for name, file in wanted.items():
+        place = target / name
+        if not place.exists() or not filecmp.cmp(file, place, shallow=False):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, place)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for file in folder.rglob("*"):
+        if file.is_file() and "__pycache__" not in file.parts and "types" not in file.parts:
+            yield file
+
+
+def _put(content: bytes, place: Path) -> None:
+    if not place.exists() or place.read_bytes() != content:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
