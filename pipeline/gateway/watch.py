@@ -67,7 +67,7 @@ class Watch:
         """How the conversation agent closed the turn."""
         self.refused: dict[str, Refused] = {}
         """Dead letters by record id."""
-        self.outcomes: dict[str, list[Seen]] = {}
+        self.outcomes: dict[str, list[ReceivedRecord]] = {}
         """What came of records of ours that are commands, by their ids."""
         self._news = asyncio.Event()
 
@@ -115,7 +115,7 @@ class Watch:
     def happened(self, cause: bytes, value: Json, appended: float, received: float) -> None:
         """Take in a proved record that the record with this id caused, where that is one of ours."""
         if (name := self.record_ids.get(cause)) is not None:
-            self.outcomes.setdefault(name, []).append(Seen(value, appended, received))
+            self.outcomes.setdefault(name, []).append(ReceivedRecord(value, appended, received))
             self._news.set()
 
     def refuse(self, refused: Refused) -> None:
