@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev shell run demo up down test test-slow test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns client-ts clients-test check format measure docs recording kafka-lock bench bench-quick bench-replay bench-seals clean bench-gateway
+.PHONY: help install install-dev shell run demo up down test test-slow test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns client-ts clients-test schemathesis check format measure docs recording kafka-lock bench bench-quick bench-replay bench-seals clean bench-gateway
 
 # The folder of the environment, and the Python it is made with (3.11 or newer; by default one that is found).
 VENV ?= .venv
@@ -81,6 +81,9 @@ fuzz-quick: $(VENV)/.runtime ## the same for ten seconds
 fuzz-code: $(VENV)/.fuzz ## coverage-guided fuzzing of what reads strangers' bytes, SECONDS (default 60) for each reader
 	@exec $(BIN)/python tests/fuzz/targets.py --seconds $(SECONDS) $(FUZZ_ARGS)
 
+schemathesis: $(VENV)/.schemathesis ## the gateway's own OpenAPI document against it for MINUTES (default 10), by schemathesis
+	@PYTHONPATH=tests/support $(BIN)/python tests/schemathesis/main.py $(VENV)/schemathesis/bin/schemathesis --seconds $$((60 * $(MINUTES))) $(FUZZ_ARGS)
+
 turns: $(VENV)/.runtime ## 200 turns at once with a slow model: none lost, and what other decisions wait (under a minute)
 	@exec $(BIN)/python tests/load/turns.py $(TURNS_ARGS)
 
@@ -147,6 +150,13 @@ $(VENV)/.dev: requirements-dev.lock clients/python/pyproject.toml $(VENV)/.runti
 $(VENV)/.fuzz: requirements-fuzz.lock $(VENV)/.runtime
 	@echo "installing the fuzzer into $(VENV) ..."
 	@$(PIP) install --require-hashes -r requirements-fuzz.lock
+	@touch $@
+
+# An environment of its own: it brings a Hypothesis of its own choice.
+$(VENV)/.schemathesis: requirements-schemathesis.lock $(VENV)/.dev
+	@echo "installing schemathesis into $(VENV)/schemathesis ..."
+	@$(BIN)/python -m venv $(VENV)/schemathesis
+	@$(VENV)/schemathesis/bin/python -m pip --disable-pip-version-check --no-input -q install --require-hashes -r $<
 	@touch $@
 
 # An environment of its own: LangChain asks for other versions than requirements-dev.lock has.

@@ -16,9 +16,13 @@ from endocrine.pipeline.gateway.rates import Rates
 
 IDENTITY = "endocrine-identity"
 """Header that may name the identity; UTF-8."""
+ALIASES = ("identity", "user_id", "user")
+"""Names that a body may use for its identity, beside the record's own."""
 LOCAL = "local"
 """Client name of callers without a key."""
 _RESERVED = ("project:", "$")
+IDENTITY_SCHEMA = {"type": "string", "minLength": 1, "maxLength": 256, "pattern": r"^(?!project:|\$)\s*\S"}
+"""What `checked_identity` accepts, as JSON Schema."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Caller:
 
     def identity(self, request: Request, body: dict[str, Any], name: str = "identity") -> str:
         """The canonical identity of a request. name: its field in the record. Raises Problem: 403 or 422."""
-        named = body.get(name, body.get("identity", body.get("user_id", body.get("user"))))
+        named = _named_once(body, name)
         header = _header_text(request)
         if self.identity_from == "fixed":
             if named not in (None, self.fixed_identity) or header not in (None, self.fixed_identity):
@@ -57,6 +61,15 @@ class Caller:
         else:
             named = header if named is None else named
         return checked_identity(named, name)
+
+
+def _named_once(body: dict[str, Any], name: str) -> Any:
+    """The identity that a body names, under whichever of its names. Raises Problem, 422, where they differ."""
+    found = [(one, body[one]) for one in dict.fromkeys((name, *ALIASES)) if body.get(one) is not None]
+    for one, named in found[1:]:
+        if named != found[0][1]:
+            raise Problem("invalid", f"{one}: another identity than {found[0][0]}; expected one of them", field=one)
+    return found[0][1] if found else None
 
 
 def checked_identity(named: Any, name: str = "identity") -> str:
