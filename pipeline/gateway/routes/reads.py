@@ -98,6 +98,13 @@ def shown_cursor(place: tuple[int, bytes] | None) -> str | None:
     return None if place is None else f"{place[0]}.{base64.urlsafe_b64encode(place[1]).decode()}"
 
 
+def _identity_of(caller: Caller, query: dict[str, str]) -> str | None:
+    """The canonical identity of the query; None where it names none. Raises Problem, 422 or 403."""
+    identity = None if "identity" not in query else checked_identity(query["identity"])
+    _in_reach(caller, identity)
+    return identity
+
+
 def _in_reach(caller: Caller, identity: str | None) -> None:
     """Raises Problem, 403, where a key of one identity asks for another's."""
     if caller.identity_from == "fixed" and identity != caller.fixed_identity:
@@ -120,11 +127,9 @@ async def interactions(gateway: Gateway, request: Request, caller: Caller) -> Re
     """GET /v1/interactions."""
     query = checked_query(request, "identity", "project", "limit", "cursor")
     limit, before = number_of(query, "limit", DEFAULT, 1, MOST), cursor_of(query)
-    identity, project = query.get("identity"), query.get("project")
+    identity, project = _identity_of(caller, query), query.get("project")
     if identity is not None and project is not None:
         raise Problem("invalid", "query project: expected it or identity, not both", field="project")
-    identity = None if identity is None else checked_identity(identity)
-    _in_reach(caller, identity)
     redis = redis_of(gateway)
     page = await views.page(redis, keys_of(gateway).turns(identity, project), limit, before)
     found = await _with_bodies(gateway, caller, await views.turns(redis, keys_of(gateway), page.members))
@@ -212,7 +217,7 @@ async def _incidents(
     gateway: Gateway, caller: Caller, query: dict[str, str], limit: int
 ) -> tuple[list[Json], tuple[int, bytes] | None]:
     since, until, before = time_of(query, "since"), time_of(query, "until"), cursor_of(query)
-    _in_reach(caller, query.get("identity"))
+    identity = _identity_of(caller, query)
     if before is None and until is not None:
         before = int(until * 1000), b""
     redis, found = redis_of(gateway), list[Json]()
@@ -222,7 +227,7 @@ async def _incidents(
             one = orjson.loads(member)
             if since is not None and one["ts"] < since:
                 continue
-            if _matches(one, query):
+            if identity in (None, one["identity"]) and _matches(one, query):
                 found.append(one)
                 if len(found) == limit:
                     score = await redis.zscore(keys_of(gateway).incidents(), member)
@@ -237,7 +242,6 @@ def _matches(one: Json, query: dict[str, str]) -> bool:
         query.get("kind") in (None, one["kind"])
         and query.get("tool") in (None, one["attempted"])
         and query.get("mode") in (None, one["params_snapshot"]["mode"])
-        and query.get("identity") in (None, one["identity"])
     )
 
 
@@ -338,14 +342,17 @@ async def bond_events(gateway: Gateway, request: Request, caller: Caller) -> Res
 async def dead_letters(gateway: Gateway, request: Request, caller: Caller) -> Response:
     """GET /v1/dead-letters."""
     query = checked_query(request, "topic", "kind", "identity", "since", "until", "limit")
-    _in_reach(caller, query.get("identity"))
+    identity = query.get("identity")  # as it was sent: that it is not canonical may be why it was refused
+    if identity is not None and not 1 <= len(identity) <= 256:
+        raise Problem("invalid", "query identity: expected 1 to 256 characters", field="identity")
+    _in_reach(caller, identity)
     limit = number_of(query, "limit", DEFAULT, 1, MOST)
     try:
         topic = None if "topic" not in query else topic_name(query["topic"], gateway.settings.prefix)
     except ValueError:
         raise Problem("invalid", "query topic: no topic with dead letters", field="topic") from None
     since = time_of(query, "since")
-    meant = Filter(topic, query.get("kind"), query.get("identity"))
+    meant = Filter(topic, query.get("kind"), identity)
     since = time.time() - LETTERS_S if since is None else since
     found = await look(gateway.settings, meant, since=since, until=time_of(query, "until"))
     items = [
@@ -428,7 +435,8 @@ ROUTES = [
         dead_letters,
         "Records that could not be processed, newest first, without their bodies.",
         Query("topic", "Of this topic.", {"type": "string", "enum": [one.removesuffix(SUFFIX) for one in LETTERS]}),
-        *(one for one in _FILTERS if one.name in ("kind", "identity", "until")),
+        *(one for one in _FILTERS if one.name in ("kind", "until")),
+        Query("identity", "Of this identity, as it was sent.", {"type": "string", "minLength": 1, "maxLength": 256}),
         Query("since", "Appended from this time on; the last day where left out.", _TIME),
         _PAGE[0],
     ),
