@@ -21,7 +21,10 @@ ALIASES = ("identity", "user_id", "user")
 LOCAL = "local"
 """Client name of callers without a key."""
 _RESERVED = ("project:", "$")
-IDENTITY_SCHEMA = {"type": "string", "minLength": 1, "maxLength": 256, "pattern": r"^(?!project:|\$)\s*\S"}
+_SPACE = r"\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+_NAMES = rf"^(?!project:|\$)[\s\S]*[^{_SPACE}]"
+"""Something is left without what `str.strip` takes away."""
+IDENTITY_SCHEMA = {"type": "string", "minLength": 1, "maxLength": 256, "pattern": _NAMES}
 """What `checked_identity` accepts, as JSON Schema."""
 
 
@@ -45,6 +48,8 @@ class Caller:
         """The canonical identity of a request. name: its field in the record. Raises Problem: 403 or 422."""
         named = _named_once(body, name)
         header = _header_text(request)
+        if header is not None:  # wrong where it is not used, too
+            checked_identity(header, f"header {IDENTITY}")
         if self.identity_from == "fixed":
             if named not in (None, self.fixed_identity) or header not in (None, self.fixed_identity):
                 raise Problem(

@@ -65,8 +65,7 @@ async def run(given: argparse.Namespace) -> int:
         async with whole(Path(folder)) as door:
             command = [
                 given.program, "--config-file", str(CONFIG), "run", f"{door.url}/openapi.json",
-                "--header", f"Authorization: Bearer {door.secret}",
-                "--header", "endocrine-identity: somebody", "--max-time", str(given.seconds), *given.more,
+                "--header", f"Authorization: Bearer {door.secret}", "--max-time", str(given.seconds), *given.more,
             ]  # fmt: skip
             process = await asyncio.create_subprocess_exec(
                 *command, cwd=folder, env={**os.environ, "PYTHONPATH": str(CONFIG.parent)}

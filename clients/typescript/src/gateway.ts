@@ -5128,10 +5128,10 @@ export interface operations {
                 topic?: "interactions" | "signals" | "observations" | "tool-calls" | "tool-results" | "feedback" | "detections" | "commands" | "model-requests" | "model-replies" | "modulations" | "tool-decisions" | "incidents" | "style-tables" | "attribution-changes";
                 /** @description Of this kind. */
                 kind?: string;
-                /** @description Of this identity. */
-                identity?: string;
                 /** @description Appended before this time. */
                 until?: number | string;
+                /** @description Of this identity, as it was sent. */
+                identity?: string;
                 /** @description Appended from this time on; the last day where left out. */
                 since?: number | string;
                 /** @description How many; 50 where left out. */

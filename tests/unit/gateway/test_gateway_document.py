@@ -3,9 +3,12 @@
 import jsonschema
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from endocrine.pipeline.gateway.app import ROWS
+from endocrine.pipeline.gateway.callers import IDENTITY_SCHEMA, checked_identity
 from endocrine.pipeline.gateway.openai.chat_request import NEUTRAL as CHAT_NEUTRAL
 from endocrine.pipeline.gateway.openai.chat_request import parse_chat
 from endocrine.pipeline.gateway.openai.described import described
@@ -14,6 +17,7 @@ from endocrine.pipeline.gateway.openai.refusals import Refused
 from endocrine.pipeline.gateway.openai.responses_request import NEUTRAL as RESPONSES_NEUTRAL
 from endocrine.pipeline.gateway.openai.responses_request import parse_responses
 from endocrine.pipeline.gateway.openapi import document
+from endocrine.pipeline.gateway.problems import Problem
 
 DOCUMENT = document(ROWS, "0", [described()])
 SCHEMAS = DOCUMENT["components"]["schemas"]
@@ -107,3 +111,14 @@ def _taken(parse, content):
     except Refused:
         return False
     return True
+
+
+@given(st.text(max_size=5) | st.sampled_from(["\x1c", "\x85 ", "\u3000", " a ", "\na", "project:a", "$", "a$"]))
+def test_an_identity_is_accepted_where_the_document_says_so(named):
+    schema = jsonschema.Draft202012Validator(IDENTITY_SCHEMA)
+    try:
+        checked_identity(named)
+    except Problem:
+        assert not schema.is_valid(named)
+    else:
+        assert schema.is_valid(named)

@@ -56,3 +56,10 @@ def test_a_key_that_takes_the_identity_from_the_body_takes_it_from_nowhere_else(
         with pytest.raises(Problem) as caught:
             record(given, caller=caller, **headers)
         assert caught.value.kind == "invalid"
+
+
+def test_a_header_that_is_no_identity_is_refused_where_the_body_names_one_too():
+    assert record({"identity": "ann"}, endocrine_identity="bob")["identity"] == "ann"
+    with pytest.raises(Problem) as caught:
+        record({"identity": "ann"}, endocrine_identity="x" * 257)
+    assert caught.value.kind == "invalid"
