@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev shell run demo up down test test-slow test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns client-ts clients-test check format measure docs recording kafka-lock mutants bench bench-quick bench-replay bench-seals clean bench-gateway
+.PHONY: help install install-dev shell run demo up down test test-slow test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns client-ts clients-test schemathesis check format measure docs recording kafka-lock mutants bench bench-quick bench-replay bench-seals clean bench-gateway
 
 # The folder of the environment, and the Python it is made with (3.11 or newer; by default one that is found).
 VENV ?= .venv
@@ -87,6 +87,8 @@ fuzz-code: $(VENV)/.fuzz ## coverage-guided fuzzing of what reads strangers' byt
 
 mutants: $(VENV)/.mutants ## mutation score of agents/ and pipeline/core: SAMPLE=400 SEED=1 ONLY=agents/gating; without SAMPLE all, in hours
 	@exec nice $(BIN)/python tests/mutants/main.py --sample $(SAMPLE) --seed $(SEED) --only "$(ONLY)" $(MUTANTS_ARGS)
+schemathesis: $(VENV)/.schemathesis ## the gateway's own OpenAPI document against it for MINUTES (default 10), by schemathesis
+	@PYTHONPATH=tests/support $(BIN)/python tests/schemathesis/main.py $(VENV)/schemathesis/bin/schemathesis --seconds $$((60 * $(MINUTES))) $(FUZZ_ARGS)
 
 turns: $(VENV)/.runtime ## 200 turns at once with a slow model: none lost, and what other decisions wait (under a minute)
 	@exec $(BIN)/python tests/load/turns.py $(TURNS_ARGS)
@@ -159,6 +161,11 @@ $(VENV)/.fuzz: requirements-fuzz.lock $(VENV)/.runtime
 $(VENV)/.mutants: requirements-mutants.lock $(VENV)/.dev
 	@echo "installing the mutation tool into $(VENV) ..."
 	@$(PIP) install --require-hashes -r requirements-mutants.lock
+# An environment of its own: it brings a Hypothesis of its own choice.
+$(VENV)/.schemathesis: requirements-schemathesis.lock $(VENV)/.dev
+	@echo "installing schemathesis into $(VENV)/schemathesis ..."
+	@$(BIN)/python -m venv $(VENV)/schemathesis
+	@$(VENV)/schemathesis/bin/python -m pip --disable-pip-version-check --no-input -q install --require-hashes -r $<
 	@touch $@
 
 # An environment of its own: LangChain asks for other versions than requirements-dev.lock has.

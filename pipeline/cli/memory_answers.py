@@ -97,8 +97,9 @@ def _answer(settings: "Settings", audit_id: str) -> Answer:
     """The answer, from the place on its topic that the read model names."""
     from endocrine.pipeline.gateway.places import records_at
     from endocrine.pipeline.views.redis import views
+    from endocrine.pipeline.views.redis.keys import ViewKeys
 
-    turn = from_views(lambda client: views.turn(client, audit_id), settings)
+    turn = from_views(lambda client: views.turn(client, ViewKeys(settings.prefix), audit_id), settings)
     if turn is None or "closed" not in turn:
         what = "no turn" if turn is None else "no end of turn"
         fail(f"{what} {audit_id!r} in the read models; a view may be a moment behind", BROKEN)

@@ -23,7 +23,7 @@ from endocrine.pipeline.gateway.guard import Guard
 from endocrine.pipeline.gateway.idempotency import Idempotency
 from endocrine.pipeline.gateway.keys import FILE, KeyRing
 from endocrine.pipeline.gateway.lookback import Lookback
-from endocrine.pipeline.gateway.openapi import document
+from endocrine.pipeline.gateway.openapi import Described, document
 from endocrine.pipeline.gateway.problems import Problem, Render, as_problem
 from endocrine.pipeline.gateway.rates import Rates
 from endocrine.pipeline.gateway.routes import bonds, calls, captures, commands, health, reads, streams, trusted, turns
@@ -63,7 +63,7 @@ async def connected(
         if settings.redis_url is not None:
             redis = connect(settings)
             ending.push_async_callback(redis.aclose)
-        shared = Shared(redis)
+        shared = Shared(redis, settings.prefix)
         awaiting = Awaiting(settings, seals, most=limits.waiting, ack_s=limits.ack_s)
         await ending.enter_async_context(awaiting)
         events = Broadcast(settings, seals)
@@ -83,9 +83,17 @@ async def connected(
         )
 
 
-def application(gateway: Gateway, more: Sequence[BaseRoute] = (), render: Render = as_problem) -> Guard:
-    """The ASGI application. more: routes of other doors. render: how problems are answered, theirs too."""
-    made = partial(document, ROWS, gateway.version)
+def application(
+    gateway: Gateway,
+    more: Sequence[BaseRoute] = (),
+    render: Render = as_problem,
+    described: Sequence[Described] = (),
+) -> Guard:
+    """The ASGI application. more: routes of other doors. described: what the OpenAPI document says of those.
+
+    render: how problems are answered, theirs too.
+    """
+    made = partial(document, ROWS, gateway.version, described)
     routes = [*(row.route(gateway) for row in ROWS), *health.routes(gateway, made), *more]
     handlers = {
         Problem: partial(_problem, render),

@@ -16,8 +16,15 @@ from endocrine.pipeline.gateway.rates import Rates
 
 IDENTITY = "endocrine-identity"
 """Header that may name the identity; UTF-8."""
+ALIASES = ("identity", "user_id", "user")
+"""Names that a body may use for its identity, beside the record's own."""
 LOCAL = "local"
 """Client name of callers without a key."""
+_SPACE = r"\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+_NAMES = rf"^(?!project:|\$)[\s\S]*[^{_SPACE}]"
+"""Something is left without what `str.strip` takes away."""
+IDENTITY_SCHEMA = {"type": "string", "minLength": 1, "maxLength": 256, "pattern": _NAMES}
+"""What `checked_identity` accepts, as JSON Schema."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +45,10 @@ class Caller:
 
     def identity(self, request: Request, body: dict[str, Any], name: str = "identity") -> str:
         """The canonical identity of a request. name: its field in the record. Raises Problem: 403 or 422."""
-        named = body.get(name, body.get("identity", body.get("user_id", body.get("user"))))
+        named = _named_once(body, name)
         header = _header_text(request)
+        if header is not None:  # wrong where it is not used, too
+            checked_identity(header, f"header {IDENTITY}")
         if self.identity_from == "fixed":
             if named not in (None, self.fixed_identity) or header not in (None, self.fixed_identity):
                 raise Problem(
@@ -56,6 +65,15 @@ class Caller:
         else:
             named = header if named is None else named
         return checked_identity(named, name)
+
+
+def _named_once(body: dict[str, Any], name: str) -> Any:
+    """The identity that a body names, under whichever of its names. Raises Problem, 422, where they differ."""
+    found = [(one, body[one]) for one in dict.fromkeys((name, *ALIASES)) if body.get(one) is not None]
+    for one, named in found[1:]:
+        if named != found[0][1]:
+            raise Problem("invalid", f"{one}: another identity than {found[0][0]}; expected one of them", field=one)
+    return found[0][1] if found else None
 
 
 def checked_identity(named: Any, name: str = "identity") -> str:

@@ -112,7 +112,7 @@ class Idempotency:
 
     async def _remember(self, name: str, mine: dict[str, Any]) -> dict[str, Any] | None:
         """What Redis knows of the key; None where this is the first try, or Redis is away."""
-        place = f"endocrine:gateway:idempotency:{name}"
+        place = self._shared.key("idempotency", name)
 
         async def known(redis: Any) -> Any:
             return None if await redis.set(place, orjson.dumps(mine), nx=True, ex=KEPT_S) else await redis.get(place)

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field, create_model
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import models_json_schema
 
+from endocrine.pipeline.gateway.callers import IDENTITY, IDENTITY_SCHEMA
 from endocrine.pipeline.gateway.problems import CONTENT_TYPE, KINDS
 from endocrine.pipeline.gateway.routes.commands import KINDS as COMMANDS
 from endocrine.pipeline.gateway.row import Row
@@ -25,6 +26,15 @@ EVERY_ROW = ("unauthorized", "forbidden", "not_loopback", "too_many_requests", "
 EVERY_BODY = ("bad_request", "not_json", "body_timeout", "too_large", "unsupported_media_type", "invalid",
               "idempotency_mismatch")  # fmt: skip
 _ALL = {"title": "JSON", "description": "A JSON object."}
+
+
+NamedIdentity = Annotated[
+    Identity,
+    Field(
+        description="Whom it is about; where left out, the header `endocrine-identity` names it.",
+        json_schema_extra={"pattern": IDENTITY_SCHEMA["pattern"]},
+    ),
+]
 
 
 class Problem(BaseModel):
@@ -98,7 +108,7 @@ class Outcome(BaseModel):
 class CommandRequest(BaseModel):
     """A command; its kind is in the path."""
 
-    identity: Identity
+    identity: NamedIdentity | None = None
     call_id: Annotated[CallId | None, Field(description="approve, deny.")] = None
     audit_id: Annotated[Id | None, Field(description="approve-turn, deny-turn, clear-risk.")] = None
     cap: Annotated[Count | None, Field(description="cap: messages per day; 0: unlimited.")] = None
@@ -113,7 +123,7 @@ def request_model(name: str, model: type[BaseModel], optional: Iterable[str], wi
     for field, info in model.model_fields.items():
         if field in left:
             continue
-        kind: Any = _annotated(info)
+        kind: Any = NamedIdentity if field == "identity" else _annotated(info)
         if field in may or not info.is_required():
             fields[field] = (Optional[kind], None)  # noqa: UP045 - a type made at run time
         else:
@@ -131,9 +141,7 @@ REQUESTS: dict[str, Any] = {
     "TurnRequest": request_model(
         "TurnRequest", Opened, (*_COMMON, "audit_id", "session_id", "turn", "client"), ("kind", "door", "enforce")
     ),
-    "CloseRequest": request_model(
-        "CloseRequest", Closed, (*_COMMON, "audit_id"), ("kind", "finish", "door", "enforce")
-    ),
+    "CloseRequest": request_model("CloseRequest", Closed, _COMMON, ("kind", "audit_id", "finish", "door", "enforce")),
     "tool-calls-request": request_model("ToolCallRequest", ToolCall, (*_COMMON, "step")),
     "tool-results-request": request_model(
         "ToolResultRequest", ToolResult, (*_COMMON, "args_summary", "duration_ms", "output")
@@ -148,7 +156,11 @@ REQUESTS: dict[str, Any] = {
 ANSWERS: dict[str, Any] = {one.__name__: one for one in (Problem, Recorded, Batch, Turn, Decision, Answer, Outcome)}
 
 
-def document(rows: Iterable[Row], version: str) -> dict[str, Any]:
+Described = tuple[Mapping[str, Any], Mapping[str, Any]]
+"""Paths and schemas of another door."""
+
+
+def document(rows: Iterable[Row], version: str, others: Iterable[Described] = ()) -> dict[str, Any]:
     """The whole document."""
     refs, schemas = _schemas()
     paths: dict[str, dict[str, Any]] = {}
@@ -161,6 +173,9 @@ def document(rows: Iterable[Row], version: str) -> dict[str, Any]:
         names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
         if names:
             item["parameters"] = [_parameter(name) for name in names]
+    for more_paths, more_schemas in others:
+        paths |= more_paths
+        schemas |= more_schemas
     return {
         "openapi": "3.1.0",
         "info": {
@@ -173,7 +188,7 @@ def document(rows: Iterable[Row], version: str) -> dict[str, Any]:
         "security": [{"bearer": []}, {"key": []}],
         "paths": paths,
         "components": {
-            "schemas": schemas,
+            "schemas": dict(sorted(schemas.items())),
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
@@ -204,9 +219,19 @@ def _schemas() -> tuple[dict[str, str], dict[str, Any]]:
         schema = TypeAdapter(models[name]).json_schema(ref_template=REF)
         schemas |= schema.pop("$defs", {})
         title = models[name].__name__
+        _fills(schema, "identity_ref", "ts", "id", "v")
         schemas[title] = schema
         refs[name] = REF.format(model=title)
-    return refs, dict(sorted(schemas.items()))
+    return refs, schemas
+
+
+def _fills(schema: dict[str, Any], identity: str, *names: str) -> None:
+    """Say in a record's schema what a request may leave out, its identity and these, or give as null."""
+    found = schema["properties"]
+    found[identity] = {**IDENTITY_SCHEMA, "description": "Whom it is of; `identity` is taken too, or the header."}
+    for name in (identity, *names):
+        found[name] = {"anyOf": [found[name], {"type": "null"}]}
+    schema["required"] = [name for name in schema["required"] if name not in (identity, *names)]
 
 
 def _operation(row: Row, refs: Mapping[str, str]) -> dict[str, Any]:
@@ -215,12 +240,12 @@ def _operation(row: Row, refs: Mapping[str, str]) -> dict[str, Any]:
         "summary": row.summary,
         "description": f"Scope `{row.scope}`.",
         "parameters": [
-            {"name": name, "in": "query", "required": False, "description": about, "schema": {"type": "string"}}
-            for name, about in row.query
+            {"name": one.name, "in": "query", "required": False, "description": one.about, "schema": dict(one.schema)}
+            for one in row.query
         ],
     }
     if row.method == "POST":
-        operation["parameters"].append(_IDEMPOTENCY)
+        operation["parameters"] += [_IDEMPOTENCY, _IDENTITY]
     if row.body is not None:
         one = {"$ref": refs[row.body]}
         schema: Any = {"oneOf": [one, {"type": "array", "items": one, "minItems": 1}]} if row.batch else one
@@ -245,7 +270,7 @@ def _responses(row: Row, refs: Mapping[str, str]) -> dict[str, Any]:
                                                                 {"$ref": refs["Batch"]}]}}  # fmt: skip
         if row.path == "/v1/turns" and status == 200:
             content["text/event-stream"] = {"schema": {"type": "string"}}
-        if dict(row.query).get("format"):
+        if any(one.name == "format" for one in row.query):
             content |= {"text/html": {"schema": {"type": "string"}}, "text/csv": {"schema": {"type": "string"}}}
         responses[str(status)] = {"description": "Done." if status != 202 else "On record.", "content": content}
     kinds = [*EVERY_ROW, *row.problems, *(EVERY_BODY if row.body else ("invalid",))]
@@ -267,8 +292,19 @@ _IDEMPOTENCY = {
 }
 
 
+_IDENTITY = {
+    "name": IDENTITY,
+    "in": "header",
+    "required": False,
+    "description": "The identity of the request, where the body names none. UTF-8.",
+    "schema": IDENTITY_SCHEMA,
+}
+
+
 def _parameter(name: str) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": "string", "minLength": 1}
+    if name == "identity":
+        schema = dict(IDENTITY_SCHEMA)
     if name == "kind":
         schema["enum"] = list(COMMANDS)
     return {"name": name, "in": "path", "required": True, "schema": schema}

@@ -47,7 +47,7 @@ class Rates:
 
     async def take(self, name: str, rate: float, burst: int) -> float:
         """Take one token of this key's bucket; seconds to wait where there is none, else 0."""
-        place = f"endocrine:gateway:rate:{name}"
+        place = self._shared.key("rate", name)
         wait: Any = await self._shared.ask(lambda redis: redis.eval(_SCRIPT, 1, place, rate, burst))
         if wait is not None:
             return float(wait)

@@ -9,12 +9,13 @@ from starlette.requests import Request
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.decode import Malformed, decode
 from endocrine.pipeline.gateway.awaiting import Acknowledged, NotRecorded
-from endocrine.pipeline.gateway.callers import Caller
+from endocrine.pipeline.gateway.callers import ALIASES, Caller
 from endocrine.pipeline.gateway.idempotency import Slot
 from endocrine.pipeline.gateway.problems import Problem
 from endocrine.pipeline.gateway.state import Gateway
 
 DOOR = "http"
+MAX_ID_CHARS = 256
 
 
 def filled(
@@ -22,17 +23,26 @@ def filled(
 ) -> dict[str, Any]:
     """The record's value: the caller's identity, id and time where it names none. Raises Problem.
 
-    Under an idempotency key the key names the id.
+    A member that is null is left out. Under an idempotency key the key names the id.
     """
+    given = {name: part for name, part in given.items() if part is not None}
     identity_field = CATALOGUE[topic].identity_field
-    value = {name: part for name, part in given.items() if name not in ("user_id", "user")}
+    value = {name: part for name, part in given.items() if name not in ALIASES[1:]}
     if identity_field != "identity":
         value.pop("identity", None)
     value[identity_field] = caller.identity(request, given, identity_field)
     value.setdefault("ts", slot.ts)
     if slot.keyed or "id" not in value:
+        _checked_id(value.get("id", "none"))
         value["id"] = slot.id_of(index)
     return value
+
+
+def _checked_id(given: Any) -> None:
+    """What is replaced must be right all the same: else a fault of the caller shows only without the key."""
+    if not isinstance(given, str) or not 1 <= len(given) <= MAX_ID_CHARS:
+        got = f"a text of {len(given)} characters" if isinstance(given, str) else "no text"
+        raise Problem("invalid", f"id: {got}; expected 1 to {MAX_ID_CHARS} characters", field="id")
 
 
 def checked(gateway: Gateway, topic: str, value: dict[str, Any]) -> dict[str, Any]:

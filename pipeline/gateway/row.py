@@ -1,13 +1,14 @@
 """One row of the gateway's table: method, path, scope, what it takes and gives; and the call that serves it."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from aiokafka.errors import KafkaError
 from redis.exceptions import RedisError
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -20,7 +21,30 @@ from endocrine.pipeline.gateway.watch import Overloaded
 from endocrine.pipeline.kafka.topic_reader import NoSuchTopic
 
 _IDS = re.compile(r"\{(audit_id|identity|subject)\}")
+
+
+class IdConvertor(PathConvertor):
+    """An id in a path: it may hold slashes, and line ends, which Starlette's own `path` does not take."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("id", IdConvertor())
 Handler = Callable[[Gateway, Request, Caller], Awaitable[Response]]
+
+
+class Query(NamedTuple):
+    """One parameter of a query."""
+
+    name: str
+    about: str
+    schema: Mapping[str, Any] = {"type": "string"}
+    """JSON Schema of what is accepted, as the document says it; the handler checks it."""
+
+
+def whole_number(least: int, most: int) -> dict[str, Any]:
+    """The schema of what `number_of` accepts."""
+    return {"type": "integer", "minimum": least, "maximum": most}
 
 
 @dataclass(frozen=True)
@@ -40,8 +64,7 @@ class Row:
     """Statuses that are no problem, with the schema of the body; empty: any JSON."""
     problems: tuple[str, ...] = ()
     """Kinds of problems beside those that every row may answer."""
-    query: tuple[tuple[str, str], ...] = ()
-    """Query parameters with their meaning."""
+    query: tuple[Query, ...] = ()
 
     def route(self, gateway: Gateway) -> Route:
         """The row as Starlette takes it."""
@@ -62,8 +85,7 @@ class Row:
             except TimeoutError:
                 raise Problem("broker_away", "no answer in time", headers={"retry-after": "2"}) from None
 
-        # Ids may hold slashes.
-        return Route(_IDS.sub(r"{\1:path}", self.path), serve, methods=[self.method])
+        return Route(_IDS.sub(r"{\1:id}", self.path), serve, methods=[self.method])
 
 
 def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -53,6 +53,7 @@ def main(settings: Settings, limits: GatewaySettings, told_ready: Callable[[str]
             file=sys.stderr,
         )
         return UNUSABLE
+    raise_open_files()
     try:
         listener = _listener(limits.host, limits.port)
     except OSError as error:
@@ -99,6 +100,17 @@ def main(settings: Settings, limits: GatewaySettings, told_ready: Callable[[str]
     finally:
         listener.close()
     return 0
+
+
+def raise_open_files() -> None:
+    """Let this process open as many files as it may: a stream that is open is one, and shells allow 1024."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    with contextlib.suppress(ValueError, OSError):
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _listener(host: str, port: int) -> socket.socket:

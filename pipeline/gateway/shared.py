@@ -19,12 +19,17 @@ _AWAY_S = 5.0
 
 
 class Shared:
-    """One Redis, or none. Requests go on without it."""
+    """One Redis, or none. Requests go on without it. prefix: of the deployment's topics, so that keys are its own."""
 
-    def __init__(self, redis: "Redis | None", clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, redis: "Redis | None", prefix: str = "", clock: Callable[[], float] = time.monotonic) -> None:
         self._redis = redis
+        self._prefix = prefix
         self._clock = clock
         self._away_until = -math.inf
+
+    def key(self, kind: str, name: str) -> str:
+        """The key of something of this deployment."""
+        return f"endocrine:gateway:{kind}:{self._prefix}:{name}"
 
     async def ask(self, question: "Callable[[Any], Awaitable[T]]") -> T | None:
         """What `question(redis)` gives; None where Redis is absent or away."""

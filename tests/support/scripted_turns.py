@@ -206,7 +206,8 @@ def standard_port(make: Callable[..., ScriptedPort] = ScriptedPort) -> ScriptedP
     """A port with a script for each row of the specification's table."""
     scopes = frozenset({"capture", "read"})
     forbidden = ReplyCall("call_evil", FORBIDDEN, {"path": "/forbidden-argument"})
-    one, two = weather("Bonn", "call_1"), weather("Köln", "call_2")
+    another = ReplyCall("call_evil_2", FORBIDDEN, {"path": "/forbidden-argument"})
+    one, two, three = weather("Bonn", "call_1"), weather("Köln", "call_2"), weather("Bonn", "call_3")
     tools = (
         Replied("r1", 1, None, (one, forbidden, two)),
         allowed(two),
@@ -229,13 +230,23 @@ def standard_port(make: Callable[..., ScriptedPort] = ScriptedPort) -> ScriptedP
             "late failure": (Refused("model_error", audit_id="turn-x"),),
             "broken": (RuntimeError("a bug, with private words"),),
             "weather": tools,
-            "all denied": (Replied("r1", 1, None, (forbidden,)), denied(forbidden), closed("Then without.")),
+            "allowed tool": (Replied("r1", 1, None, (three,)), allowed(three)),
+            "forbidden tool": (Replied("r1", 1, None, (forbidden,)), denied(forbidden), closed("Then without.")),
+            "all denied": (
+                Replied("r1", 1, None, (forbidden, another)),
+                denied(another),
+                denied(forbidden),
+                closed("Then without."),
+            ),
             "windowed": (
                 *chunks("All is well. " * 40 + "The key is SECRET now.", 7),
                 closed(SENTENCE, "output_blocked"),
             ),
         },
-        then={"weather": (closed("It rains in Bonn, not in Köln."),)},
+        then={
+            "weather": (closed("It rains in Bonn, not in Köln."),),
+            "allowed tool": (closed("It rains in Bonn."),),
+        },
         callers={
             "good": Caller("shop", scopes, identity="shop-key"),
             "watch": Caller("watcher", scopes, enforce=False),

@@ -595,6 +595,88 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/openai/v1/chat/completions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A chat completion, as OpenAI has it.
+         * @description Scope `capture`. docs/openai.md says what is served and refused.
+         */
+        post: operations["create_chat_completion"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/openai/v1/responses": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A response, as OpenAI has it; nothing is stored.
+         * @description Scope `capture`. docs/openai.md says what is served and refused.
+         */
+        post: operations["create_response"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/openai/v1/models": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Models that the key may use.
+         * @description Scope `read`.
+         */
+        get: operations["list_models"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/openai/v1/models/{model}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                model: string;
+            };
+            cookie?: never;
+        };
+        /**
+         * One of them.
+         * @description Scope `read`.
+         */
+        get: operations["get_model"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -752,6 +834,544 @@ export interface components {
              */
             error?: components["schemas"]["Problem"] | null;
         };
+        /** ChatAssistant */
+        ChatAssistant: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            role: "assistant";
+            /**
+             * Content
+             * @default null
+             */
+            content?: string | (components["schemas"]["ChatTextPart"] | components["schemas"]["ChatRefusalPart"] | components["schemas"]["ChatImagePart"] | components["schemas"]["ChatInputImagePart"])[] | null;
+            /**
+             * Refusal
+             * @default null
+             */
+            refusal?: string | null;
+            /**
+             * Name
+             * @default null
+             */
+            name?: string | null;
+            /**
+             * Tool Calls
+             * @default null
+             */
+            tool_calls?: components["schemas"]["ChatToolCall"][] | null;
+            /**
+             * Function Call
+             * @default null
+             */
+            function_call?: null;
+            /**
+             * Audio
+             * @default null
+             */
+            audio?: null;
+            /**
+             * Annotations
+             * @default null
+             */
+            annotations?: unknown[] | null;
+            /**
+             * Parsed
+             * @default null
+             */
+            parsed?: unknown;
+            /**
+             * Reasoning Content
+             * @default null
+             */
+            reasoning_content?: string | null;
+        };
+        /** ChatCalledFunction */
+        ChatCalledFunction: {
+            /** Name */
+            name: string;
+            /** Arguments */
+            arguments: string;
+            /**
+             * Parsed Arguments
+             * @default null
+             */
+            parsed_arguments?: unknown;
+        };
+        /** ChatChoice */
+        ChatChoice: {
+            /**
+             * Type
+             * @constant
+             */
+            type: "function";
+            function: components["schemas"]["ChatNamed"];
+        };
+        ChatCompletion: {
+            id: string;
+            /** @constant */
+            object: "chat.completion";
+            created: number;
+            model: string;
+            choices: {
+                index: number;
+                message: {
+                    /** @constant */
+                    role: "assistant";
+                    content: string | null;
+                    refusal?: null;
+                    tool_calls?: {
+                        id: string;
+                        /** @constant */
+                        type: "function";
+                        function: {
+                            name: string;
+                            arguments: string;
+                        };
+                    }[];
+                };
+                finish_reason: string;
+            }[];
+            usage: {
+                prompt_tokens: number;
+                completion_tokens: number;
+                total_tokens: number;
+            };
+            /** @description What was decided: the turn's audit_id, mode, denied calls. */
+            endocrine: Record<string, never>;
+        };
+        /** ChatDeclaredFunction */
+        ChatDeclaredFunction: {
+            /**
+             * Type
+             * @constant
+             */
+            type: "function";
+            function: components["schemas"]["ChatFunction"];
+        };
+        /**
+         * ChatFunction
+         * @description A function's definition, as both APIs have it.
+         */
+        ChatFunction: {
+            /** Name */
+            name: string;
+            /**
+             * Description
+             * @default null
+             */
+            description?: string | null;
+            /**
+             * Parameters
+             * @default null
+             */
+            parameters?: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Strict
+             * @default null
+             */
+            strict?: boolean | null;
+        };
+        /**
+         * ChatImagePart
+         * @description An image of a chat completion.
+         */
+        ChatImagePart: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "image_url";
+            image_url: components["schemas"]["ChatImageUrl"];
+            /**
+             * Prompt Cache Breakpoint
+             * @default null
+             */
+            prompt_cache_breakpoint?: unknown;
+        };
+        /**
+         * ChatImageUrl
+         * @description Where an image is.
+         */
+        ChatImageUrl: {
+            /** Url */
+            url: string;
+            /**
+             * Detail
+             * @default null
+             */
+            detail?: ("auto" | "low" | "high" | "original") | null;
+        };
+        /**
+         * ChatInputImagePart
+         * @description An image of the Responses API.
+         */
+        ChatInputImagePart: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "input_image";
+            /**
+             * Image Url
+             * @default null
+             */
+            image_url?: string | null;
+            /**
+             * File Id
+             * @default null
+             */
+            file_id?: null;
+            /**
+             * Detail
+             * @default null
+             */
+            detail?: ("auto" | "low" | "high" | "original") | null;
+            /**
+             * Prompt Cache Breakpoint
+             * @default null
+             */
+            prompt_cache_breakpoint?: unknown;
+        };
+        /** ChatInputMessage */
+        ChatInputMessage: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            role: "developer" | "system" | "user";
+            /** Content */
+            content: string | (components["schemas"]["ChatTextPart"] | components["schemas"]["ChatRefusalPart"] | components["schemas"]["ChatImagePart"] | components["schemas"]["ChatInputImagePart"])[];
+            /**
+             * Name
+             * @default null
+             */
+            name?: string | null;
+        };
+        /**
+         * ChatNamed
+         * @description A function by its name.
+         */
+        ChatNamed: {
+            /** Name */
+            name: string;
+        };
+        /**
+         * ChatRefusalPart
+         * @description A model's refusal that the application sends again as history.
+         */
+        ChatRefusalPart: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "refusal";
+            /** Refusal */
+            refusal: string;
+        };
+        /**
+         * ChatRequest
+         * @description As OpenAI has it; docs/openai.md says what is left out.
+         */
+        ChatRequest: {
+            /** Model */
+            model: string;
+            /** Messages */
+            messages: (components["schemas"]["ChatInputMessage"] | components["schemas"]["ChatAssistant"] | components["schemas"]["ChatTool"])[];
+            /**
+             * Tools
+             * @default null
+             */
+            tools?: components["schemas"]["ChatDeclaredFunction"][] | null;
+            /**
+             * Tool Choice
+             * @default null
+             */
+            tool_choice?: ("none" | "auto" | "required") | components["schemas"]["ChatChoice"] | null;
+            /**
+             * Parallel Tool Calls
+             * @default null
+             */
+            parallel_tool_calls?: boolean | null;
+            /** @default null */
+            response_format?: components["schemas"]["ChatResponseFormat"] | null;
+            /**
+             * Temperature
+             * @default null
+             */
+            temperature?: number | null;
+            /**
+             * Top P
+             * @default null
+             */
+            top_p?: number | null;
+            /**
+             * Max Tokens
+             * @default null
+             */
+            max_tokens?: number | null;
+            /**
+             * Max Completion Tokens
+             * @default null
+             */
+            max_completion_tokens?: number | null;
+            /**
+             * Stop
+             * @default null
+             */
+            stop?: string | string[] | null;
+            /**
+             * Seed
+             * @default null
+             */
+            seed?: number | null;
+            /**
+             * Reasoning Effort
+             * @default null
+             */
+            reasoning_effort?: ("none" | "minimal" | "low" | "medium" | "high" | "xhigh" | "max") | null;
+            /**
+             * Stream
+             * @default null
+             */
+            stream?: boolean | null;
+            /** @default null */
+            stream_options?: components["schemas"]["ChatStreamOptions"] | null;
+            /**
+             * User
+             * @default null
+             */
+            user?: string | null;
+            /**
+             * Safety Identifier
+             * @default null
+             */
+            safety_identifier?: string | null;
+            /**
+             * Metadata
+             * @default null
+             */
+            metadata?: {
+                [key: string]: string;
+            } | null;
+            /**
+             * Prompt Cache Key
+             * @default null
+             */
+            prompt_cache_key?: string | null;
+            /**
+             * Prompt Cache Retention
+             * @default null
+             */
+            prompt_cache_retention?: string | null;
+            /**
+             * Prompt Cache Options
+             * @default null
+             */
+            prompt_cache_options?: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * @description Not supported; accepted where it changes nothing.
+             * @enum {unknown}
+             */
+            n?: null | 1;
+            /**
+             * @description Not supported; accepted where it changes nothing.
+             * @enum {unknown}
+             */
+            store?: null | false;
+            /**
+             * @description Not supported; accepted where it changes nothing.
+             * @enum {unknown}
+             */
+            logprobs?: null | false;
+            /**
+             * @description Not supported; accepted where it changes nothing.
+             * @enum {unknown}
+             */
+            top_logprobs?: null | 0;
+            /**
+             * @description Not supported; accepted where it changes nothing.
+             * @enum {unknown}
+             */
+            frequency_penalty?: null | 0 | 0;
+            /**
+             * @description Not supported; accepted where it changes nothing.
+             * @enum {unknown}
+             */
+            presence_penalty?: null | 0 | 0;
+            /**
+             * @description Not supported; accepted where it changes nothing.
+             * @enum {unknown}
+             */
+            logit_bias?: null | Record<string, never>;
+            /**
+             * @description Not supported; accepted where it changes nothing.
+             * @enum {unknown}
+             */
+            modalities?: null | [
+                "text"
+            ];
+            /**
+             * @description Not supported; accepted where it changes nothing.
+             * @enum {unknown}
+             */
+            service_tier?: null | "auto" | "default";
+            /**
+             * @description Not supported; accepted where it changes nothing.
+             * @enum {unknown}
+             */
+            verbosity?: null | "medium";
+            /**
+             * @description Not supported; accepted where it changes nothing.
+             * @enum {unknown}
+             */
+            audio?: null;
+            /**
+             * @description Not supported; accepted where it changes nothing.
+             * @enum {unknown}
+             */
+            prediction?: null;
+            /**
+             * @description Not supported; accepted where it changes nothing.
+             * @enum {unknown}
+             */
+            web_search_options?: null;
+            /**
+             * @description Not supported; accepted where it changes nothing.
+             * @enum {unknown}
+             */
+            moderation?: null;
+            /**
+             * @description Not supported; accepted where it changes nothing.
+             * @enum {unknown}
+             */
+            functions?: null | never[];
+            /**
+             * @description Not supported; accepted where it changes nothing.
+             * @enum {unknown}
+             */
+            function_call?: null;
+        };
+        /** ChatResponseFormat */
+        ChatResponseFormat: {
+            /**
+             * Type
+             * @enum {string}
+             */
+            type: "text" | "json_object" | "json_schema";
+            /** @default null */
+            json_schema?: components["schemas"]["ChatSchemaFormat"] | null;
+        };
+        /** ChatSchemaFormat */
+        ChatSchemaFormat: {
+            /** Name */
+            name: string;
+            /**
+             * Description
+             * @default null
+             */
+            description?: string | null;
+            /**
+             * Schema
+             * @default null
+             */
+            schema?: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Strict
+             * @default null
+             */
+            strict?: boolean | null;
+        };
+        /**
+         * ChatStreamOptions
+         * @description Options of a stream. Obfuscation is padding that we never add.
+         */
+        ChatStreamOptions: {
+            /**
+             * Include Usage
+             * @default null
+             */
+            include_usage?: boolean | null;
+            /**
+             * Include Obfuscation
+             * @default null
+             */
+            include_obfuscation?: boolean | null;
+        };
+        /**
+         * ChatTextPart
+         * @description Text, of either API.
+         */
+        ChatTextPart: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "input_text" | "output_text" | "text";
+            /** Text */
+            text: string;
+            /**
+             * Annotations
+             * @default null
+             */
+            annotations?: unknown[] | null;
+            /**
+             * Parsed
+             * @default null
+             */
+            parsed?: unknown;
+            /**
+             * Logprobs
+             * @default null
+             */
+            logprobs?: unknown[] | null;
+            /**
+             * Prompt Cache Breakpoint
+             * @default null
+             */
+            prompt_cache_breakpoint?: unknown;
+        };
+        /** ChatTool */
+        ChatTool: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            role: "tool";
+            /** Content */
+            content: string | (components["schemas"]["ChatTextPart"] | components["schemas"]["ChatRefusalPart"] | components["schemas"]["ChatImagePart"] | components["schemas"]["ChatInputImagePart"])[];
+            /** Tool Call Id */
+            tool_call_id: string;
+            /**
+             * Name
+             * @default null
+             */
+            name?: string | null;
+        };
+        /** ChatToolCall */
+        ChatToolCall: {
+            /** Id */
+            id: string;
+            /**
+             * Type
+             * @default function
+             * @constant
+             */
+            type?: "function";
+            function: components["schemas"]["ChatCalledFunction"];
+            /**
+             * Index
+             * @default null
+             */
+            index?: number | null;
+        };
         /**
          * CloseRequest
          * @description A turn ends.
@@ -762,11 +1382,6 @@ export interface components {
              * @default null
              */
             id?: (string | null) | null;
-            /**
-             * Audit Id
-             * @default null
-             */
-            audit_id?: string | null;
             /**
              * Identity
              * @default null
@@ -817,9 +1432,9 @@ export interface components {
         CommandRequest: {
             /**
              * Identity
-             * @description Canonical identity: the user or actor the event is about; the record's key. 1 to 256 characters.
+             * @default null
              */
-            identity: string;
+            identity?: string | null;
             /**
              * Call Id
              * @description approve, deny.
@@ -1176,6 +1791,11 @@ export interface components {
              */
             name?: string | null;
         };
+        ModelList: {
+            /** @constant */
+            object: "list";
+            data: components["schemas"]["OpenAIModel"][];
+        };
         /**
          * Modulation
          * @description One revision of a turn's parameters.
@@ -1299,26 +1919,41 @@ export interface components {
              * @description Pointer to evidence, never the evidence.
              */
             evidence_ref?: string | null;
-            /**
-             * Identity Ref
-             * @description Opaque identity; the record's key.
-             */
-            identity_ref: string;
-            /**
-             * Ts
-             * @description Emission time, seconds since 1970.
-             */
-            ts: number;
-            /**
-             * Id
-             * @description Id given by the sensor; copies share it.
-             */
+            identity_ref?: string | null;
+            ts?: number | null;
+            id?: string | null;
+            v?: number | null;
+        };
+        OpenAIError: {
+            error: {
+                message: string;
+                type: string;
+                param: string | null;
+                code: string;
+            };
+        };
+        OpenAIModel: {
             id: string;
-            /**
-             * V
-             * @description Envelope version.
-             */
-            v: number;
+            /** @constant */
+            object: "model";
+            created?: number;
+            owned_by?: string;
+        };
+        OpenAIResponse: {
+            id: string;
+            /** @constant */
+            object: "response";
+            created_at: number;
+            /** @constant */
+            status: "completed";
+            model: string;
+            output: {
+                id: string;
+                type: string;
+            }[];
+            metadata: {
+                [key: string]: string;
+            };
         };
         /**
          * Outcome
@@ -1447,6 +2082,532 @@ export interface components {
              * @default null
              */
             audit_id?: string | null;
+        };
+        /** ResponsesCallItem */
+        ResponsesCallItem: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "function_call";
+            /** Call Id */
+            call_id: string;
+            /** Name */
+            name: string;
+            /** Arguments */
+            arguments: string;
+            /**
+             * Parsed Arguments
+             * @default null
+             */
+            parsed_arguments?: unknown;
+            /**
+             * Id
+             * @default null
+             */
+            id?: string | null;
+            /**
+             * Status
+             * @default null
+             */
+            status?: ("in_progress" | "completed" | "incomplete") | null;
+            /**
+             * Namespace
+             * @default null
+             */
+            namespace?: null;
+            /**
+             * Caller
+             * @default null
+             */
+            caller?: {
+                [key: string]: unknown;
+            } | null;
+        };
+        /** ResponsesChoice */
+        ResponsesChoice: {
+            /**
+             * Type
+             * @constant
+             */
+            type: "function";
+            /** Name */
+            name: string;
+        };
+        /** ResponsesDeclaredFunction */
+        ResponsesDeclaredFunction: {
+            /** Name */
+            name: string;
+            /**
+             * Description
+             * @default null
+             */
+            description?: string | null;
+            /**
+             * Parameters
+             * @default null
+             */
+            parameters?: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Strict
+             * @default null
+             */
+            strict?: boolean | null;
+            /**
+             * Type
+             * @constant
+             */
+            type: "function";
+            /**
+             * Defer Loading
+             * @default null
+             */
+            defer_loading?: false | null;
+        };
+        /** ResponsesFormat */
+        ResponsesFormat: {
+            /**
+             * Type
+             * @enum {string}
+             */
+            type: "text" | "json_object" | "json_schema";
+            /**
+             * Name
+             * @default null
+             */
+            name?: string | null;
+            /**
+             * Description
+             * @default null
+             */
+            description?: string | null;
+            /**
+             * Schema
+             * @default null
+             */
+            schema?: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Strict
+             * @default null
+             */
+            strict?: boolean | null;
+        };
+        /**
+         * ResponsesImagePart
+         * @description An image of a chat completion.
+         */
+        ResponsesImagePart: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "image_url";
+            image_url: components["schemas"]["ResponsesImageUrl"];
+            /**
+             * Prompt Cache Breakpoint
+             * @default null
+             */
+            prompt_cache_breakpoint?: unknown;
+        };
+        /**
+         * ResponsesImageUrl
+         * @description Where an image is.
+         */
+        ResponsesImageUrl: {
+            /** Url */
+            url: string;
+            /**
+             * Detail
+             * @default null
+             */
+            detail?: ("auto" | "low" | "high" | "original") | null;
+        };
+        /**
+         * ResponsesInputImagePart
+         * @description An image of the Responses API.
+         */
+        ResponsesInputImagePart: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "input_image";
+            /**
+             * Image Url
+             * @default null
+             */
+            image_url?: string | null;
+            /**
+             * File Id
+             * @default null
+             */
+            file_id?: null;
+            /**
+             * Detail
+             * @default null
+             */
+            detail?: ("auto" | "low" | "high" | "original") | null;
+            /**
+             * Prompt Cache Breakpoint
+             * @default null
+             */
+            prompt_cache_breakpoint?: unknown;
+        };
+        /** ResponsesMessageItem */
+        ResponsesMessageItem: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "message";
+            /**
+             * Role
+             * @enum {string}
+             */
+            role: "system" | "developer" | "user" | "assistant";
+            /** Content */
+            content: string | (components["schemas"]["ResponsesTextPart"] | components["schemas"]["ResponsesRefusalPart"] | components["schemas"]["ResponsesImagePart"] | components["schemas"]["ResponsesInputImagePart"])[];
+            /**
+             * Id
+             * @default null
+             */
+            id?: string | null;
+            /**
+             * Status
+             * @default null
+             */
+            status?: ("in_progress" | "completed" | "incomplete") | null;
+            /**
+             * Phase
+             * @default null
+             */
+            phase?: string | null;
+        };
+        /** ResponsesOutputItem */
+        ResponsesOutputItem: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "function_call_output";
+            /** Call Id */
+            call_id: string;
+            /** Output */
+            output: string | (components["schemas"]["ResponsesTextPart"] | components["schemas"]["ResponsesRefusalPart"] | components["schemas"]["ResponsesImagePart"] | components["schemas"]["ResponsesInputImagePart"])[];
+            /**
+             * Id
+             * @default null
+             */
+            id?: string | null;
+            /**
+             * Status
+             * @default null
+             */
+            status?: ("in_progress" | "completed" | "incomplete") | null;
+            /**
+             * Caller
+             * @default null
+             */
+            caller?: {
+                [key: string]: unknown;
+            } | null;
+        };
+        /** ResponsesReasoning */
+        ResponsesReasoning: {
+            /**
+             * Effort
+             * @default null
+             */
+            effort?: ("none" | "minimal" | "low" | "medium" | "high" | "xhigh" | "max") | null;
+            /**
+             * Summary
+             * @default null
+             */
+            summary?: string | null;
+            /**
+             * Generate Summary
+             * @default null
+             */
+            generate_summary?: string | null;
+        };
+        /**
+         * ResponsesReasoningItem
+         * @description Reasoning of another server's answer; ours have none, and it is left out.
+         */
+        ResponsesReasoningItem: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "reasoning";
+            /**
+             * Id
+             * @default null
+             */
+            id?: string | null;
+            /**
+             * Summary
+             * @default null
+             */
+            summary?: unknown[] | null;
+            /**
+             * Content
+             * @default null
+             */
+            content?: unknown[] | null;
+            /**
+             * Encrypted Content
+             * @default null
+             */
+            encrypted_content?: string | null;
+            /**
+             * Status
+             * @default null
+             */
+            status?: ("in_progress" | "completed" | "incomplete") | null;
+        };
+        /**
+         * ResponsesRefusalPart
+         * @description A model's refusal that the application sends again as history.
+         */
+        ResponsesRefusalPart: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "refusal";
+            /** Refusal */
+            refusal: string;
+        };
+        /**
+         * ResponsesRequest
+         * @description As OpenAI has it; docs/openai.md says what is left out.
+         */
+        ResponsesRequest: {
+            /** Model */
+            model: string;
+            /** Input */
+            input: string | (components["schemas"]["ResponsesMessageItem"] | components["schemas"]["ResponsesCallItem"] | components["schemas"]["ResponsesOutputItem"] | components["schemas"]["ResponsesReasoningItem"])[];
+            /**
+             * Instructions
+             * @default null
+             */
+            instructions?: string | null;
+            /**
+             * Tools
+             * @default null
+             */
+            tools?: components["schemas"]["ResponsesDeclaredFunction"][] | null;
+            /**
+             * Tool Choice
+             * @default null
+             */
+            tool_choice?: ("none" | "auto" | "required") | components["schemas"]["ResponsesChoice"] | null;
+            /**
+             * Parallel Tool Calls
+             * @default null
+             */
+            parallel_tool_calls?: boolean | null;
+            /** @default null */
+            text?: components["schemas"]["ResponsesText"] | null;
+            /** @default null */
+            reasoning?: components["schemas"]["ResponsesReasoning"] | null;
+            /**
+             * Temperature
+             * @default null
+             */
+            temperature?: number | null;
+            /**
+             * Top P
+             * @default null
+             */
+            top_p?: number | null;
+            /**
+             * Max Output Tokens
+             * @default null
+             */
+            max_output_tokens?: number | null;
+            /**
+             * Stream
+             * @default null
+             */
+            stream?: boolean | null;
+            /** @default null */
+            stream_options?: components["schemas"]["ResponsesStreamOptions"] | null;
+            /**
+             * User
+             * @default null
+             */
+            user?: string | null;
+            /**
+             * Safety Identifier
+             * @default null
+             */
+            safety_identifier?: string | null;
+            /**
+             * Metadata
+             * @default null
+             */
+            metadata?: {
+                [key: string]: string;
+            } | null;
+            /**
+             * Prompt Cache Key
+             * @default null
+             */
+            prompt_cache_key?: string | null;
+            /**
+             * Prompt Cache Retention
+             * @default null
+             */
+            prompt_cache_retention?: string | null;
+            /**
+             * Prompt Cache Options
+             * @default null
+             */
+            prompt_cache_options?: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * @description Not supported; accepted where it changes nothing.
+             * @enum {unknown}
+             */
+            previous_response_id?: null;
+            /**
+             * @description Not supported; accepted where it changes nothing.
+             * @enum {unknown}
+             */
+            conversation?: null;
+            /**
+             * @description Not supported; accepted where it changes nothing.
+             * @enum {unknown}
+             */
+            store?: null | false;
+            /**
+             * @description Not supported; accepted where it changes nothing.
+             * @enum {unknown}
+             */
+            background?: null | false;
+            /**
+             * @description Not supported; accepted where it changes nothing.
+             * @enum {unknown}
+             */
+            background_options?: null;
+            /**
+             * @description Not supported; accepted where it changes nothing.
+             * @enum {unknown}
+             */
+            prompt?: null;
+            /**
+             * @description Not supported; accepted where it changes nothing.
+             * @enum {unknown}
+             */
+            truncation?: null | "disabled";
+            /**
+             * @description Not supported; accepted where it changes nothing.
+             * @enum {unknown}
+             */
+            top_logprobs?: null | 0;
+            /**
+             * @description Not supported; accepted where it changes nothing.
+             * @enum {unknown}
+             */
+            max_tool_calls?: null;
+            /**
+             * @description Not supported; accepted where it changes nothing.
+             * @enum {unknown}
+             */
+            service_tier?: null | "auto" | "default";
+            /**
+             * @description Not supported; accepted where it changes nothing.
+             * @enum {unknown}
+             */
+            include?: null | never[] | [
+                "reasoning.encrypted_content"
+            ];
+            /**
+             * @description Not supported; accepted where it changes nothing.
+             * @enum {unknown}
+             */
+            context_management?: null | never[];
+            /**
+             * @description Not supported; accepted where it changes nothing.
+             * @enum {unknown}
+             */
+            moderation?: null;
+            /**
+             * @description Not supported; accepted where it changes nothing.
+             * @enum {unknown}
+             */
+            image?: null;
+            /**
+             * @description Not supported; accepted where it changes nothing.
+             * @enum {unknown}
+             */
+            access_programs?: null;
+        };
+        /**
+         * ResponsesStreamOptions
+         * @description Options of a stream. Obfuscation is padding that we never add.
+         */
+        ResponsesStreamOptions: {
+            /**
+             * Include Usage
+             * @default null
+             */
+            include_usage?: boolean | null;
+            /**
+             * Include Obfuscation
+             * @default null
+             */
+            include_obfuscation?: boolean | null;
+        };
+        /** ResponsesText */
+        ResponsesText: {
+            /** @default null */
+            format?: components["schemas"]["ResponsesFormat"] | null;
+            /**
+             * Verbosity
+             * @default null
+             */
+            verbosity?: "medium" | null;
+        };
+        /**
+         * ResponsesTextPart
+         * @description Text, of either API.
+         */
+        ResponsesTextPart: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "input_text" | "output_text" | "text";
+            /** Text */
+            text: string;
+            /**
+             * Annotations
+             * @default null
+             */
+            annotations?: unknown[] | null;
+            /**
+             * Parsed
+             * @default null
+             */
+            parsed?: unknown;
+            /**
+             * Logprobs
+             * @default null
+             */
+            logprobs?: unknown[] | null;
+            /**
+             * Prompt Cache Breakpoint
+             * @default null
+             */
+            prompt_cache_breakpoint?: unknown;
         };
         /**
          * SignalRequest
@@ -2030,6 +3191,8 @@ export interface operations {
             header?: {
                 /** @description A retry under the same key is the same record; another body under it is 422. */
                 "Idempotency-Key"?: string;
+                /** @description The identity of the request, where the body names none. UTF-8. */
+                "endocrine-identity"?: string;
             };
             path?: never;
             cookie?: never;
@@ -2193,6 +3356,8 @@ export interface operations {
             header?: {
                 /** @description A retry under the same key is the same record; another body under it is 422. */
                 "Idempotency-Key"?: string;
+                /** @description The identity of the request, where the body names none. UTF-8. */
+                "endocrine-identity"?: string;
             };
             path: {
                 audit_id: string;
@@ -2312,6 +3477,8 @@ export interface operations {
             header?: {
                 /** @description A retry under the same key is the same record; another body under it is 422. */
                 "Idempotency-Key"?: string;
+                /** @description The identity of the request, where the body names none. UTF-8. */
+                "endocrine-identity"?: string;
             };
             path?: never;
             cookie?: never;
@@ -2449,6 +3616,8 @@ export interface operations {
             header?: {
                 /** @description A retry under the same key is the same record; another body under it is 422. */
                 "Idempotency-Key"?: string;
+                /** @description The identity of the request, where the body names none. UTF-8. */
+                "endocrine-identity"?: string;
             };
             path?: never;
             cookie?: never;
@@ -2577,6 +3746,8 @@ export interface operations {
             header?: {
                 /** @description A retry under the same key is the same record; another body under it is 422. */
                 "Idempotency-Key"?: string;
+                /** @description The identity of the request, where the body names none. UTF-8. */
+                "endocrine-identity"?: string;
             };
             path?: never;
             cookie?: never;
@@ -2705,6 +3876,8 @@ export interface operations {
             header?: {
                 /** @description A retry under the same key is the same record; another body under it is 422. */
                 "Idempotency-Key"?: string;
+                /** @description The identity of the request, where the body names none. UTF-8. */
+                "endocrine-identity"?: string;
             };
             path?: never;
             cookie?: never;
@@ -2833,6 +4006,8 @@ export interface operations {
             header?: {
                 /** @description A retry under the same key is the same record; another body under it is 422. */
                 "Idempotency-Key"?: string;
+                /** @description The identity of the request, where the body names none. UTF-8. */
+                "endocrine-identity"?: string;
             };
             path?: never;
             cookie?: never;
@@ -2961,6 +4136,8 @@ export interface operations {
             header?: {
                 /** @description A retry under the same key is the same record; another body under it is 422. */
                 "Idempotency-Key"?: string;
+                /** @description The identity of the request, where the body names none. UTF-8. */
+                "endocrine-identity"?: string;
             };
             path?: never;
             cookie?: never;
@@ -3086,12 +4263,14 @@ export interface operations {
     post_commands_kind: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the outcome, 0 to 30. */
-                wait?: string;
+                /** @description Seconds to wait for the outcome. */
+                wait?: number;
             };
             header?: {
                 /** @description A retry under the same key is the same record; another body under it is 422. */
                 "Idempotency-Key"?: string;
+                /** @description The identity of the request, where the body names none. UTF-8. */
+                "endocrine-identity"?: string;
             };
             path: {
                 kind: "approve" | "deny" | "approve-turn" | "deny-turn" | "cap" | "note" | "release" | "clear-risk";
@@ -3484,10 +4663,10 @@ export interface operations {
             query?: {
                 /** @description Of this identity. */
                 identity?: string;
-                /** @description Of this project. */
+                /** @description Of this project; not beside `identity`. */
                 project?: string;
-                /** @description How many, 1 to 500; 50 where left out. */
-                limit?: string;
+                /** @description How many; 50 where left out. */
+                limit?: number;
                 /** @description `next` of the page before. */
                 cursor?: string;
             };
@@ -3565,8 +4744,8 @@ export interface operations {
     get_audits_audit_id: {
         parameters: {
             query?: {
-                /** @description json or html. */
-                format?: string;
+                /** @description As what. */
+                format?: "json" | "html";
             };
             header?: never;
             path: {
@@ -3664,15 +4843,15 @@ export interface operations {
                 /** @description Of this identity. */
                 identity?: string;
                 /** @description From this event time on: ISO 8601 (no zone: UTC) or seconds since 1970. */
-                since?: string;
+                since?: number | string;
                 /** @description Appended before this time. */
-                until?: string;
-                /** @description How many, 1 to 500; 50 where left out. */
-                limit?: string;
+                until?: number | string;
+                /** @description How many; 50 where left out. */
+                limit?: number;
                 /** @description `next` of the page before. */
                 cursor?: string;
-                /** @description json or csv. */
-                format?: string;
+                /** @description As what. */
+                format?: "json" | "csv";
             };
             header?: never;
             path?: never;
@@ -3759,9 +4938,9 @@ export interface operations {
                 /** @description Of this identity. */
                 identity?: string;
                 /** @description From this event time on: ISO 8601 (no zone: UTC) or seconds since 1970. */
-                since?: string;
+                since?: number | string;
                 /** @description Appended before this time. */
-                until?: string;
+                until?: number | string;
             };
             header?: never;
             path?: never;
@@ -4061,8 +5240,8 @@ export interface operations {
     get_bonds_identity_events: {
         parameters: {
             query?: {
-                /** @description How many, 1 to 500; 50 where left out. */
-                limit?: string;
+                /** @description How many; 50 where left out. */
+                limit?: number;
             };
             header?: never;
             path: {
@@ -4226,17 +5405,17 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description Of this topic. */
-                topic?: string;
+                topic?: "interactions" | "signals" | "observations" | "tool-calls" | "tool-results" | "feedback" | "detections" | "commands" | "model-requests" | "model-replies" | "modulations" | "tool-decisions" | "incidents" | "style-tables" | "attribution-changes";
                 /** @description Of this kind. */
                 kind?: string;
-                /** @description Of this identity. */
-                identity?: string;
                 /** @description Appended before this time. */
-                until?: string;
+                until?: number | string;
+                /** @description Of this identity, as it was sent. */
+                identity?: string;
                 /** @description Appended from this time on; the last day where left out. */
-                since?: string;
-                /** @description How many, 1 to 500; 50 where left out. */
-                limit?: string;
+                since?: number | string;
+                /** @description How many; 50 where left out. */
+                limit?: number;
             };
             header?: never;
             path?: never;
@@ -4817,6 +5996,409 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+        };
+    };
+    create_chat_completion: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A retry under the same key is the same turn; another body under it is 422. */
+                "Idempotency-Key"?: string;
+                /** @description Whom the turn is for. */
+                "endocrine-identity"?: string;
+                /** @description The conversation; without it, its first messages name it. */
+                "endocrine-session"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChatRequest"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChatCompletion"];
+                    "text/event-stream": string;
+                };
+            };
+            /** @description `invalid_json`, `invalid_value`, `missing_required_parameter`, `unknown_parameter`, `unsupported_parameter`, `invalid_function_parameters`, `tool_name_taken`, `unknown_tool_call`, `missing_tool_result`, `duplicate_tool_result`, `context_length_exceeded`, `content_policy_violation` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `invalid_api_key` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `insufficient_scope`, `turn_denied` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `model_not_found` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `request_timeout` */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `request_too_large` */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `idempotency_key_reused` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `rate_limited`, `insufficient_quota`, `model_rate_limited` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `headers_too_large` */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `model_error` */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `decision_timeout`, `overloaded` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `model_timeout` */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+        };
+    };
+    create_response: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A retry under the same key is the same turn; another body under it is 422. */
+                "Idempotency-Key"?: string;
+                /** @description Whom the turn is for. */
+                "endocrine-identity"?: string;
+                /** @description The conversation; without it, its first messages name it. */
+                "endocrine-session"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ResponsesRequest"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIResponse"];
+                    "text/event-stream": string;
+                };
+            };
+            /** @description `invalid_json`, `invalid_value`, `missing_required_parameter`, `unknown_parameter`, `unsupported_parameter`, `invalid_function_parameters`, `tool_name_taken`, `unknown_tool_call`, `missing_tool_result`, `duplicate_tool_result`, `context_length_exceeded`, `content_policy_violation` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `invalid_api_key` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `insufficient_scope`, `turn_denied` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `model_not_found` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `request_timeout` */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `request_too_large` */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `idempotency_key_reused` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `rate_limited`, `insufficient_quota`, `model_rate_limited` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `headers_too_large` */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `model_error` */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `decision_timeout`, `overloaded` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `model_timeout` */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+        };
+    };
+    list_models: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelList"];
+                };
+            };
+            /** @description `invalid_api_key` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `insufficient_scope` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `rate_limited` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `headers_too_large` */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+        };
+    };
+    get_model: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIModel"];
+                };
+            };
+            /** @description `invalid_api_key` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `insufficient_scope` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `model_not_found` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `rate_limited` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description `headers_too_large` */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
             };
         };
     };

@@ -63,7 +63,7 @@ class _ToolCall(Body):
     index: int | None = None
 
 
-class _Told(Body):
+class _InputMessage(Body):
     role: Literal["system", "developer", "user"]
     content: str | Parts
     name: str | None = None
@@ -113,10 +113,12 @@ class _ResponseFormat(Body):
     json_schema: _SchemaFormat | None = None
 
 
-class _ChatRequest(Body):
+class ChatRequest(Body):
+    """What is asked. Members that ask for nothing (NEUTRAL) are taken away before it is read."""
+
     model: ModelName
     messages: Annotated[
-        list[Annotated[_Told | _Assistant | _Tool, Field(discriminator="role")]],
+        list[Annotated[_InputMessage | _Assistant | _Tool, Field(discriminator="role")]],
         Field(min_length=1, max_length=MAX_MESSAGES),
     ]
     tools: list[_DeclaredFunction] | None = None
@@ -144,7 +146,7 @@ def parse_chat(data: bytes) -> ParsedRequest:
     """The request in a body. Raises Refused."""
     body = without_neutral(parsed_object(data), NEUTRAL)
     hosted(body.get("tools"))
-    request = read(_ChatRequest, body)
+    request = read(ChatRequest, body)
     functions = tuple((f"tools[{n}].function", tool.function) for n, tool in enumerate(request.tools or ()))
     options = request.stream_options
     return ParsedRequest(
@@ -159,7 +161,7 @@ def parse_chat(data: bytes) -> ParsedRequest:
     )
 
 
-def _conversation(request: _ChatRequest) -> Conversation:
+def _conversation(request: ChatRequest) -> Conversation:
     images: list[Image] = []
     messages: list[Message] = []
     for number, one in enumerate(request.messages):
@@ -180,7 +182,7 @@ def _conversation(request: _ChatRequest) -> Conversation:
     return Conversation(tuple(messages), tuple(images))
 
 
-def _asked(request: _ChatRequest, body: dict[str, Any], functions: tuple[tuple[str, Function], ...]) -> dict[str, Any]:
+def _asked(request: ChatRequest, body: dict[str, Any], functions: tuple[tuple[str, Function], ...]) -> dict[str, Any]:
     limits = [most for most in (request.max_tokens, request.max_completion_tokens) if most is not None]
     choice = request.tool_choice
     return without_absent(
@@ -198,7 +200,7 @@ def _asked(request: _ChatRequest, body: dict[str, Any], functions: tuple[tuple[s
     )
 
 
-def _format(request: _ChatRequest, body: dict[str, Any]) -> dict[str, Any] | None:
+def _format(request: ChatRequest, body: dict[str, Any]) -> dict[str, Any] | None:
     found = request.response_format
     if found is None or found.type == "text":
         return None

@@ -78,7 +78,8 @@ def text_of(content: str | Sequence[Part] | None, place: str, images: list[Image
         elif isinstance(part, RefusalPart):
             texts.append(part.refusal)
         elif images is None:
-            raise Refused("unsupported_parameter", "Images are accepted in user messages.", param=f"{place}[{number}]")
+            message = f"'{place}[{number}]': images are not supported in this message."
+            raise Refused("unsupported_parameter", message, param=f"{place}[{number}]")
         else:
             url = part.image_url.url if isinstance(part, ImagePart) else part.image_url
             images.append(image_of(url, f"{place}[{number}].image_url"))
@@ -90,9 +91,9 @@ def image_of(url: str | None, place: str) -> Image:
     """The image in a data URL. Raises Refused: another address would be fetched by nobody, so its bytes are unknown."""
     head, comma, data = (url or "").partition(",")
     if not comma or not head.startswith("data:") or not head.endswith(";base64"):
-        raise Refused("unsupported_parameter", f"'{place}': expected a data URL in base64.", param=place)
+        raise Refused("unsupported_parameter", f"'{place}': images at other addresses are not supported.", param=place)
     try:
         content = base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError):
         raise Refused("invalid_value", f"'{place}': the data is not base64.", param=place) from None
-    return Image(hashlib.sha256(content).hexdigest(), head[len("data:") : -len(";base64")], content)
+    return Image(hashlib.sha256(content).hexdigest(), head[len("data:") : -len(";base64")], content, place)

@@ -47,6 +47,8 @@ class Image:
     """SHA-256 in hexadecimal."""
     media_type: str
     data: bytes
+    place: str = ""
+    """Where in the request it is: `messages[0].content[1]`."""
 
 
 @dataclass(frozen=True)

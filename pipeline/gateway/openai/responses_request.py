@@ -124,7 +124,9 @@ class _Reasoning(Body):
     """Summaries are an extra that a model may leave out; ours are always left out."""
 
 
-class _ResponsesRequest(Body):
+class ResponsesRequest(Body):
+    """What is asked. Members that ask for nothing (NEUTRAL) are taken away before it is read."""
+
     model: ModelName
     input: (
         str
@@ -157,7 +159,7 @@ def parse_responses(data: bytes) -> ParsedRequest:
     body = without_neutral(parsed_object(data), NEUTRAL)
     hosted(body.get("tools"))
     body = _with_types(body)
-    request = read(_ResponsesRequest, body)
+    request = read(ResponsesRequest, body)
     functions = tuple((f"tools[{number}]", tool) for number, tool in enumerate(request.tools or ()))
     return ParsedRequest(
         model=request.model,
@@ -212,7 +214,7 @@ def _kind(item: Any) -> Any:
     return item.get("type") if isinstance(item, dict) else None
 
 
-def _conversation(request: _ResponsesRequest) -> Conversation:
+def _conversation(request: ResponsesRequest) -> Conversation:
     images: list[Image] = []
     messages = [Message("developer", request.instructions, place="instructions")] if request.instructions else []
     if isinstance(request.input, str):
@@ -239,7 +241,7 @@ def _conversation(request: _ResponsesRequest) -> Conversation:
     return Conversation(tuple(messages), tuple(images))
 
 
-def _asked(request: _ResponsesRequest, functions: tuple[tuple[str, Function], ...]) -> dict[str, Any]:
+def _asked(request: ResponsesRequest, functions: tuple[tuple[str, Function], ...]) -> dict[str, Any]:
     choice = request.tool_choice
     return without_absent(
         {
@@ -254,7 +256,7 @@ def _asked(request: _ResponsesRequest, functions: tuple[tuple[str, Function], ..
     )
 
 
-def _format(request: _ResponsesRequest) -> dict[str, Any] | None:
+def _format(request: ResponsesRequest) -> dict[str, Any] | None:
     """`text.format` in the form of chat completions, which records have."""
     found = request.text.format if request.text else None
     if found is None or found.type == "text":

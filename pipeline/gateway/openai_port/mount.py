@@ -5,6 +5,7 @@ import uuid
 
 from endocrine.pipeline.gateway.app import application
 from endocrine.pipeline.gateway.guard import Guard
+from endocrine.pipeline.gateway.openai.described import described
 from endocrine.pipeline.gateway.openai.endpoint import Endpoint, Limits
 from endocrine.pipeline.gateway.openai_port.port import GatewayPort
 from endocrine.pipeline.gateway.openai_port.refusing import render
@@ -16,4 +17,4 @@ def whole_application(gateway: Gateway) -> Guard:
     bounds = gateway.limits
     limits = Limits(body_bytes=bounds.body_bytes, header_bytes=bounds.header_bytes, read_s=bounds.read_s)
     endpoint = Endpoint(GatewayPort(gateway), time.time, lambda: uuid.uuid4().hex, limits)
-    return application(gateway, endpoint.routes(), render)
+    return application(gateway, endpoint.routes(), render, [described()])

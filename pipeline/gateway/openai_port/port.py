@@ -45,7 +45,7 @@ _SOURCES: Mapping[str, Literal["any", "header", "user", "fixed"]] = {
     "user": "user",
     "fixed": "fixed",
 }
-_IMAGES = "Images are not passed to the model: its requests are records, which hold none."
+_IMAGES = "'{place}': images are not supported. A model's requests are records, which hold no images; send text."
 
 
 class GatewayPort:
@@ -148,7 +148,8 @@ class GatewayPort:
 
     def _without_images(self, request: TurnRequest) -> None:
         if request.images:
-            raise Refused("unsupported_parameter", _IMAGES)
+            place = request.images[0].place
+            raise Refused("unsupported_parameter", _IMAGES.format(place=place), param=place)
 
     def _watch(self, ending: ExitStack, identity: str, audit_id: str, record_ids: Sequence[str]) -> Watch:
         return ending.enter_context(self._gateway.awaiting.turn(identity, audit_id, record_ids=record_ids))

@@ -16,13 +16,14 @@ from endocrine.pipeline.gateway.routes.reads import (
     DEFAULT,
     MOST,
     PAGE,
+    TIME,
     cursor_of,
     in_reach,
     redis_of,
     shown_cursor,
     time_of,
 )
-from endocrine.pipeline.gateway.row import Row, checked_query, json_response, number_of
+from endocrine.pipeline.gateway.row import Query, Row, checked_query, json_response, number_of
 from endocrine.pipeline.gateway.state import Gateway
 from endocrine.pipeline.views.redis import views
 
@@ -77,7 +78,11 @@ ROUTES = [
         "Whether a message would be within the identity's cap: advice, which writes nothing.",
         problems=("views_away", "identity_not_allowed"),
         query=(
-            ("at", "Event time of the message: ISO 8601 (no zone: UTC) or seconds since 1970; now where left out."),
+            Query(
+                "at",
+                "Event time of the message: ISO 8601 (no zone: UTC) or seconds since 1970; now where left out.",
+                TIME,
+            ),
         ),
     ),
     Row(
@@ -87,6 +92,6 @@ ROUTES = [
         bonds,
         "Bonds, the last updated first; `foreign_keys` counts those of another program, which are not listed.",
         problems=("views_away", "identity_not_allowed"),
-        query=(("phase", "In this phase."), ("risk", "Of this risk level."), *PAGE),
+        query=(Query("phase", "In this phase."), Query("risk", "Of this risk level."), *PAGE),
     ),
 ]

@@ -12,7 +12,7 @@ from endocrine.pipeline.gateway.bodies import read_body
 from endocrine.pipeline.gateway.callers import Caller
 from endocrine.pipeline.gateway.problems import Problem
 from endocrine.pipeline.gateway.records import checked, filled, produced
-from endocrine.pipeline.gateway.row import Row, checked_query, json_response, number_of
+from endocrine.pipeline.gateway.row import Query, Row, checked_query, json_response, number_of, whole_number
 from endocrine.pipeline.gateway.state import Gateway
 from endocrine.pipeline.gateway.watch import Watch
 
@@ -41,6 +41,8 @@ async def command(gateway: Gateway, request: Request, caller: Caller) -> Respons
     slot = await gateway.idempotency.begin(caller, request, body)
     if slot.answer is not None:
         return slot.answer
+    if body.get("kind") not in (None, kind):
+        raise Problem("invalid", "kind: another than that of the path", field="kind")
     value = filled("commands", body, request, caller, slot) | {"kind": kind}
     if caller.keyed or "by" not in value:
         value["by"] = caller.name  # who acts is the key's to say
@@ -96,6 +98,6 @@ ROUTES = [
         body="CommandRequest",
         answers={200: "Outcome", 202: "Outcome"},
         problems=("not_found", "conflict", "not_recorded", "overloaded"),
-        query=(("wait", f"Seconds to wait for the outcome, 0 to {MOST_WAIT_S}."),),
+        query=(Query("wait", "Seconds to wait for the outcome.", whole_number(0, MOST_WAIT_S)),),
     )
 ]

@@ -6,8 +6,10 @@ Read models are Redis's: while it is away these answer 503, and nothing else cha
 import base64
 import csv
 import io
+import re
 import time
 from collections import Counter
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 import orjson
@@ -19,16 +21,18 @@ from endocrine.pipeline.core.dead_letter_topics import source_of
 from endocrine.pipeline.core.hash_chain import link_hash
 from endocrine.pipeline.core.time_format import parse_time
 from endocrine.pipeline.data.dead_letters.broker import look
+from endocrine.pipeline.data.dead_letters.letters import TOPICS as LETTERS
 from endocrine.pipeline.data.dead_letters.select import Filter, topic_name
-from endocrine.pipeline.gateway.callers import Caller, checked_identity
+from endocrine.pipeline.gateway.callers import IDENTITY_SCHEMA, Caller, checked_identity
 from endocrine.pipeline.gateway.content import without_content
 from endocrine.pipeline.gateway.places import RecordPosition, records_at
 from endocrine.pipeline.gateway.problems import Problem
-from endocrine.pipeline.gateway.row import Row, checked_query, json_response, number_of
+from endocrine.pipeline.gateway.row import Query, Row, checked_query, json_response, number_of, whole_number
 from endocrine.pipeline.gateway.state import Gateway
 from endocrine.pipeline.views.explain.find import Explained
 from endocrine.pipeline.views.explain.html import as_html
-from endocrine.pipeline.views.redis import keys, views
+from endocrine.pipeline.views.redis import views
+from endocrine.pipeline.views.redis.keys import ViewKeys
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -38,9 +42,10 @@ DEFAULT, MOST = 50, 500
 YEAR_10000 = 253_402_300_800
 LETTERS_S = 86_400.0
 """Dead letters are read from the broker: as shipped, those of a day."""
+_CURSOR = r"^[0-9]{1,18}\.([A-Za-z0-9_-]{4})*([A-Za-z0-9_-]{2}==|[A-Za-z0-9_-]{3}=)?$"
 PAGE = (
-    ("limit", f"How many, 1 to {MOST}; {DEFAULT} where left out."),
-    ("cursor", "`next` of the page before."),
+    Query("limit", f"How many; {DEFAULT} where left out.", whole_number(1, MOST)),
+    Query("cursor", "`next` of the page before.", {"type": "string", "pattern": _CURSOR}),
 )
 
 
@@ -51,18 +56,30 @@ def redis_of(gateway: Gateway) -> "Redis":
     return gateway.redis
 
 
+def keys_of(gateway: Gateway) -> ViewKeys:
+    """Names of this deployment's views."""
+    return ViewKeys(gateway.settings.prefix)
+
+
 def time_of(query: dict[str, str], name: str) -> float | None:
     """A time of the query, seconds since 1970. Raises Problem, 422."""
     text = query.get(name)
+    if text is None:
+        return None
     try:
-        found = None if text is None else parse_time(text)
-        if found is not None and not 0 <= found < YEAR_10000:
-            raise ValueError
-        return found
-    except (ValueError, OverflowError):
+        return 0.0 if _before_1970(text) else parse_time(text)
+    except ValueError:
         raise Problem(
             "invalid", f"query {name}: no time; expected ISO 8601 or seconds since 1970", field=name
         ) from None
+
+
+def _before_1970(text: str) -> bool:
+    """Whether it is a date before all there is."""
+    try:
+        return datetime.fromisoformat(text).year < 1970
+    except ValueError:
+        return False
 
 
 def cursor_of(query: dict[str, str]) -> tuple[int, bytes] | None:
@@ -70,16 +87,22 @@ def cursor_of(query: dict[str, str]) -> tuple[int, bytes] | None:
     text = query.get("cursor")
     if text is None:
         return None
-    try:
-        score, _, member = base64.urlsafe_b64decode(text.encode("ascii")).partition(b"/")
-        return int(score[:18]), member
-    except ValueError:
-        raise Problem("invalid", "query cursor: not one of a page before", field="cursor") from None
+    if not re.fullmatch(_CURSOR, text):
+        raise Problem("invalid", "query cursor: not one of a page before", field="cursor")
+    score, _, member = text.partition(".")
+    return int(score), base64.urlsafe_b64decode(member)
 
 
 def shown_cursor(place: tuple[int, bytes] | None) -> str | None:
     """A place as a cursor."""
-    return None if place is None else base64.urlsafe_b64encode(b"%d/%b" % place).decode()
+    return None if place is None else f"{place[0]}.{base64.urlsafe_b64encode(place[1]).decode()}"
+
+
+def _identity_of(caller: Caller, query: dict[str, str]) -> str | None:
+    """The canonical identity of the query; None where it names none. Raises Problem, 422 or 403."""
+    identity = None if "identity" not in query else checked_identity(query["identity"])
+    in_reach(caller, identity)
+    return identity
 
 
 def in_reach(caller: Caller, identity: str | None) -> None:
@@ -92,7 +115,7 @@ async def turn(gateway: Gateway, request: Request, caller: Caller) -> Response:
     """GET /v1/turns/{audit_id}."""
     checked_query(request)
     audit_id = request.path_params["audit_id"]
-    found = await views.turn(redis_of(gateway), audit_id)
+    found = await views.turn(redis_of(gateway), keys_of(gateway), audit_id)
     if found is None:
         raise Problem("not_found", "no such turn in the read models; they may be a moment behind")
     (shown,) = await _with_bodies(gateway, caller, [found])
@@ -104,14 +127,12 @@ async def interactions(gateway: Gateway, request: Request, caller: Caller) -> Re
     """GET /v1/interactions."""
     query = checked_query(request, "identity", "project", "limit", "cursor")
     limit, before = number_of(query, "limit", DEFAULT, 1, MOST), cursor_of(query)
-    identity, project = query.get("identity"), query.get("project")
+    identity, project = _identity_of(caller, query), query.get("project")
     if identity is not None and project is not None:
         raise Problem("invalid", "query project: expected it or identity, not both", field="project")
-    identity = None if identity is None else checked_identity(identity)
-    in_reach(caller, identity)
     redis = redis_of(gateway)
-    page = await views.page(redis, keys.turns(identity, project), limit, before)
-    found = await _with_bodies(gateway, caller, await views.turns(redis, page.members))
+    page = await views.page(redis, keys_of(gateway).turns(identity, project), limit, before)
+    found = await _with_bodies(gateway, caller, await views.turns(redis, keys_of(gateway), page.members))
     return json_response({"items": found, "next": shown_cursor(page.next)})
 
 
@@ -156,7 +177,7 @@ async def audit(gateway: Gateway, request: Request, caller: Caller) -> Response:
     query = checked_query(request, "format")
     if query.get("format", "json") not in ("json", "html"):
         raise Problem("invalid", "query format: expected json or html", field="format")
-    parts = await views.turn(redis_of(gateway), request.path_params["audit_id"]) or {}
+    parts = await views.turn(redis_of(gateway), keys_of(gateway), request.path_params["audit_id"]) or {}
     places: list[RecordPosition] = [
         ("audits", *cast(tuple[int, int], part["at"])) for name, part in parts.items() if name.startswith("audit/")
     ]
@@ -196,20 +217,20 @@ async def _incidents(
     gateway: Gateway, caller: Caller, query: dict[str, str], limit: int
 ) -> tuple[list[Json], tuple[int, bytes] | None]:
     since, until, before = time_of(query, "since"), time_of(query, "until"), cursor_of(query)
-    in_reach(caller, query.get("identity"))
+    identity = _identity_of(caller, query)
     if before is None and until is not None:
         before = int(until * 1000), b""
     redis, found = redis_of(gateway), list[Json]()
     while True:
-        page = await views.page(redis, keys.incidents(), MOST, before)
+        page = await views.page(redis, keys_of(gateway).incidents(), MOST, before)
         for member in page.members:
             one = orjson.loads(member)
             if since is not None and one["ts"] < since:
                 continue
-            if _matches(one, query):
+            if identity in (None, one["identity"]) and _matches(one, query):
                 found.append(one)
                 if len(found) == limit:
-                    score = await redis.zscore(keys.incidents(), member)
+                    score = await redis.zscore(keys_of(gateway).incidents(), member)
                     return found, None if score is None else (int(score), member)
         if page.next is None:
             return found, None
@@ -221,7 +242,6 @@ def _matches(one: Json, query: dict[str, str]) -> bool:
         query.get("kind") in (None, one["kind"])
         and query.get("tool") in (None, one["attempted"])
         and query.get("mode") in (None, one["params_snapshot"]["mode"])
-        and query.get("identity") in (None, one["identity"])
     )
 
 
@@ -276,7 +296,7 @@ async def identity(gateway: Gateway, request: Request, caller: Caller) -> Respon
     in_reach(caller, name)
     redis = redis_of(gateway)
     bond = await views.bond(redis, name)
-    page = await views.page(redis, keys.turns(name), DEFAULT)
+    page = await views.page(redis, keys_of(gateway).turns(name), DEFAULT)
     shown = None if bond is None else bond.model_dump()
     if shown is not None and "content" not in caller.scopes:
         shown = without_content("bonds", shown)
@@ -286,7 +306,7 @@ async def identity(gateway: Gateway, request: Request, caller: Caller) -> Respon
             "style": await views.style(redis, name),
             "attribution": await views.attribution(redis, name),
             "bond": shown,
-            "turns": [_shown_turn(one) for one in await views.turns(redis, page.members)],
+            "turns": [_shown_turn(one) for one in await views.turns(redis, keys_of(gateway), page.members)],
         }
     )
 
@@ -294,7 +314,7 @@ async def identity(gateway: Gateway, request: Request, caller: Caller) -> Respon
 async def analytics(gateway: Gateway, request: Request, caller: Caller) -> Response:
     """GET /v1/analytics."""
     checked_query(request)
-    return json_response({"items": await views.analytics(redis_of(gateway))})
+    return json_response({"items": await views.analytics(redis_of(gateway), keys_of(gateway))})
 
 
 async def bond(gateway: Gateway, request: Request, caller: Caller) -> Response:
@@ -322,14 +342,17 @@ async def bond_events(gateway: Gateway, request: Request, caller: Caller) -> Res
 async def dead_letters(gateway: Gateway, request: Request, caller: Caller) -> Response:
     """GET /v1/dead-letters."""
     query = checked_query(request, "topic", "kind", "identity", "since", "until", "limit")
-    in_reach(caller, query.get("identity"))
+    identity = query.get("identity")  # as it was sent: that it is not canonical may be why it was refused
+    if identity is not None and not 1 <= len(identity) <= 256:
+        raise Problem("invalid", "query identity: expected 1 to 256 characters", field="identity")
+    in_reach(caller, identity)
     limit = number_of(query, "limit", DEFAULT, 1, MOST)
     try:
         topic = None if "topic" not in query else topic_name(query["topic"], gateway.settings.prefix)
     except ValueError:
         raise Problem("invalid", "query topic: no topic with dead letters", field="topic") from None
     since = time_of(query, "since")
-    meant = Filter(topic, query.get("kind"), query.get("identity"))
+    meant = Filter(topic, query.get("kind"), identity)
     since = time.time() - LETTERS_S if since is None else since
     found = await look(gateway.settings, meant, since=since, until=time_of(query, "until"))
     items = [
@@ -348,17 +371,30 @@ async def dead_letters(gateway: Gateway, request: Request, caller: Caller) -> Re
     return json_response({"items": items, "total": len(found)})
 
 
+TIME = {
+    "anyOf": [
+        # Eight digits may be a date without dashes: `parse_time` refuses them.
+        {
+            "type": "number",
+            "minimum": 0,
+            "exclusiveMaximum": YEAR_10000,
+            "not": {"type": "integer", "minimum": 10_000_000, "maximum": 99_999_999},
+        },
+        {"type": "string", "format": "date-time"},
+    ]
+}
+_OF_IDENTITY = Query("identity", "Of this identity.", IDENTITY_SCHEMA)
 _FILTERS = (
-    ("kind", "Of this kind."),
-    ("tool", "For this function that a model asked for."),
-    ("mode", "In this safety mode."),
-    ("identity", "Of this identity."),
-    ("since", "From this event time on: ISO 8601 (no zone: UTC) or seconds since 1970."),
-    ("until", "Appended before this time."),
+    Query("kind", "Of this kind."),
+    Query("tool", "For this function that a model asked for."),
+    Query("mode", "In this safety mode."),
+    _OF_IDENTITY,
+    Query("since", "From this event time on: ISO 8601 (no zone: UTC) or seconds since 1970.", TIME),
+    Query("until", "Appended before this time.", TIME),
 )
 
 
-def _row(path: str, handler: Any, summary: str, *query: tuple[str, str], missing: bool = False) -> Row:
+def _row(path: str, handler: Any, summary: str, *query: Query, missing: bool = False) -> Row:
     problems = ("views_away", *(("not_found",) if missing else ()), "identity_not_allowed")
     return Row("GET", path, "read", handler, summary, problems=problems, query=query)
 
@@ -369,18 +405,25 @@ ROUTES = [
         "/v1/interactions",
         interactions,
         "Turns, newest first; what was said in them needs the scope `content`.",
-        ("identity", "Of this identity."),
-        ("project", "Of this project."),
+        _OF_IDENTITY,
+        Query("project", "Of this project; not beside `identity`."),
         *PAGE,
     ),
     _row(
         "/v1/audits/{audit_id}",
         audit,
         "The audit bundle of a turn, with its supplements.",
-        ("format", "json or html."),
+        Query("format", "As what.", {"type": "string", "enum": ["json", "html"]}),
         missing=True,
     ),
-    _row("/v1/incidents", incidents, "Incidents, newest first.", *_FILTERS, *PAGE, ("format", "json or csv.")),
+    _row(
+        "/v1/incidents",
+        incidents,
+        "Incidents, newest first.",
+        *_FILTERS,
+        *PAGE,
+        Query("format", "As what.", {"type": "string", "enum": ["json", "csv"]}),
+    ),
     _row("/v1/incidents/stats", incident_stats, "Incidents counted by kind, tool, reason and mode.", *_FILTERS),
     _row("/v1/tools", tools, "Tools of the registry, and whether flags let them be used."),
     _row("/v1/identities/{identity}", identity, "All that is held of an identity."),
@@ -391,9 +434,10 @@ ROUTES = [
         "/v1/dead-letters",
         dead_letters,
         "Records that could not be processed, newest first, without their bodies.",
-        ("topic", "Of this topic."),
-        *(one for one in _FILTERS if one[0] in ("kind", "identity", "until")),
-        ("since", "Appended from this time on; the last day where left out."),
+        Query("topic", "Of this topic.", {"type": "string", "enum": [source_of(one) for one in LETTERS]}),
+        *(one for one in _FILTERS if one.name in ("kind", "until")),
+        Query("identity", "Of this identity, as it was sent.", {"type": "string", "minLength": 1, "maxLength": 256}),
+        Query("since", "Appended from this time on; the last day where left out.", TIME),
         PAGE[0],
     ),
 ]

@@ -7,10 +7,10 @@ from aiokafka.errors import KafkaError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from endocrine.pipeline.gateway.callers import Caller, checked_identity
+from endocrine.pipeline.gateway.callers import IDENTITY_SCHEMA, Caller, checked_identity
 from endocrine.pipeline.gateway.events import TOPICS, Listener, parse_position
 from endocrine.pipeline.gateway.problems import Problem
-from endocrine.pipeline.gateway.row import Row, checked_query
+from endocrine.pipeline.gateway.row import Query, Row, checked_query
 from endocrine.pipeline.gateway.sse import event, stream
 from endocrine.pipeline.gateway.state import Gateway
 
@@ -50,6 +50,8 @@ async def _guarded(pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes,
         await pieces.aclose()
 
 
+_ONE = "|".join(TOPICS)
+_TOPICS_SCHEMA = {"type": "string", "pattern": f"^({_ONE})(,({_ONE}))*$"}
 ROUTES = [
     Row(
         "GET",
@@ -59,6 +61,9 @@ ROUTES = [
         "Derived records as they come, as server-sent events; resumable by `Last-Event-ID`.",
         answers={200: "text/event-stream"},
         problems=("identity_not_allowed", "overloaded"),
-        query=(("identity", "Of this identity."), ("topic", f"Topics, comma separated: {', '.join(TOPICS)}.")),
+        query=(
+            Query("identity", "Of this identity.", IDENTITY_SCHEMA),
+            Query("topic", f"Topics, comma separated: {', '.join(TOPICS)}.", _TOPICS_SCHEMA),
+        ),
     )
 ]

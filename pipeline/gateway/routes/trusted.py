@@ -19,7 +19,7 @@ from endocrine.pipeline.gateway.problems import Problem
 from endocrine.pipeline.gateway.records import checked, produced
 from endocrine.pipeline.gateway.routes.commands import MOST_WAIT_S
 from endocrine.pipeline.gateway.routes.reads import in_reach, redis_of
-from endocrine.pipeline.gateway.row import Row, checked_query, json_response, number_of
+from endocrine.pipeline.gateway.row import Query, Row, checked_query, json_response, number_of, whole_number
 from endocrine.pipeline.gateway.state import Gateway
 from endocrine.pipeline.gateway.watch import Watch
 from endocrine.pipeline.views.redis import views
@@ -128,7 +128,7 @@ async def _event(watch: Watch, command: str, wait_s: int) -> Json | None:
     return watch.outcomes[command][0].value
 
 
-_WAIT = ("wait", f"Seconds to wait for the event, 0 to {MOST_WAIT_S}.")
+_WAIT = Query("wait", "Seconds to wait for the event.", whole_number(0, MOST_WAIT_S))
 _WRITING = ("not_found", "conflict", "not_recorded", "overloaded", "identity_not_allowed")
 ROUTES = [
     Row(
@@ -138,7 +138,10 @@ ROUTES = [
         read,
         "Trusted state of an identity, or of `project:` and a project's id: what is in force, by category and key.",
         problems=("views_away", "identity_not_allowed"),
-        query=(("category", "Of this category."), ("all", "true: what was superseded, too.")),
+        query=(
+            Query("category", "Of this category."),
+            Query("all", "What was superseded, too.", {"type": "string", "enum": ["true", "false"]}),
+        ),
     ),
     Row(
         "POST",
@@ -159,6 +162,6 @@ ROUTES = [
         "End an entry: 202, or 200 with the event within `wait` seconds; 404 where nothing is active there.",
         answers={200: "Outcome", 202: "Outcome"},
         problems=_WRITING,
-        query=(("category", "Its category."), ("key", "Its key."), ("reason", "Why."), _WAIT),
+        query=(Query("category", "Its category."), Query("key", "Its key."), Query("reason", "Why."), _WAIT),
     ),
 ]

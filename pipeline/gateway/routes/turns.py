@@ -190,7 +190,7 @@ async def close_turn(gateway: Gateway, request: Request, caller: Caller) -> Resp
     if slot.answer is not None:
         return slot.answer
     audit_id = request.path_params["audit_id"]
-    if body.get("audit_id", audit_id) != audit_id:
+    if body.get("audit_id") not in (None, audit_id):
         raise Problem("invalid", "audit_id: another than that of the path", field="audit_id")
     value = {"kind": "closed"} | filled("interactions", body, request, caller, slot) | {"audit_id": audit_id}
     if value["kind"] != "closed":

@@ -1,9 +1,12 @@
 """Names of the keys in Redis. The first two are older than this project and read by other programs: never renamed."""
 
+from dataclasses import dataclass
+
 EVENTS_PREFIX = "events:"
 GUARD_PREFIX = "endocrine:guard:"
 VIEW_PREFIX = "endocrine:view:"
-TURN_PREFIX = f"{VIEW_PREFIX}turn:"
+SHIPPED = "endocrine."
+"""Prefix of topics as shipped (`endocrine.pipeline.process.settings`)."""
 
 
 def bond(user_id: str) -> str:
@@ -59,26 +62,44 @@ def guard(key: str) -> str:
     return key if key.startswith(VIEW_PREFIX) else GUARD_PREFIX + key
 
 
-def turn(audit_id: str) -> str:
-    """Hash: what is known of a turn by part: `opened`, `closed`, `modulation`, `audit/<supplement>`; no content."""
-    return f"{TURN_PREFIX}{audit_id}"
+@dataclass(frozen=True)
+class ViewKeys:
+    """Names of the views of one deployment. prefix: of its topics; the shipped one is left out."""
 
+    prefix: str
 
-def turns(identity: str | None = None, project: str | None = None) -> str:
-    """Sorted set by append time: audit ids of an identity, of a project, or of all."""
-    if identity is not None:
-        return f"{VIEW_PREFIX}turns:identity:{identity}"
-    return f"{VIEW_PREFIX}turns" if project is None else f"{VIEW_PREFIX}turns:project:{project}"
+    @classmethod
+    def of_source(cls, source: str, topic: str) -> "ViewKeys":
+        """Those of the deployment that a `topic/partition` with its prefix belongs to. topic: without prefix."""
+        return cls(source.rpartition("/")[0].removesuffix(topic))
 
+    @property
+    def turn_prefix(self) -> str:
+        """What the key of every turn begins with."""
+        return f"{self._view}turn:"
 
-def incidents() -> str:
-    """Sorted set by append time: the JSON incidents, byte for byte the topic's."""
-    return f"{VIEW_PREFIX}incidents"
+    def turn(self, audit_id: str) -> str:
+        """Hash: what is known of a turn by part: `opened`, `closed`, `modulation`, `audit/<supplement>`; no content."""
+        return self.turn_prefix + audit_id
 
+    def turns(self, identity: str | None = None, project: str | None = None) -> str:
+        """Sorted set by append time: audit ids of an identity, of a project, or of all."""
+        if identity is not None:
+            return f"{self._view}turns:identity:{identity}"
+        return f"{self._view}turns" if project is None else f"{self._view}turns:project:{project}"
 
-def analytics() -> str:
-    """Hash: `tool/partition` -> the JSON figures of that partition."""
-    return f"{VIEW_PREFIX}analytics"
+    def incidents(self) -> str:
+        """Sorted set by append time: the JSON incidents, byte for byte the topic's."""
+        return f"{self._view}incidents"
+
+    def analytics(self) -> str:
+        """Hash: `tool/partition` -> the JSON figures of that partition."""
+        return f"{self._view}analytics"
+
+    @property
+    def _view(self) -> str:
+        # A colon is in no prefix: no deployment's keys are another's.
+        return VIEW_PREFIX if self.prefix == SHIPPED else f"{VIEW_PREFIX}{self.prefix}:"
 
 
 def positions(group: str) -> str:

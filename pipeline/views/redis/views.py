@@ -8,6 +8,7 @@ import orjson
 
 from endocrine.agents.bonds.entry import read_entry
 from endocrine.pipeline.views.redis import keys
+from endocrine.pipeline.views.redis.keys import ViewKeys
 from endocrine.schemas.bonds import Bond
 
 if TYPE_CHECKING:
@@ -146,9 +147,9 @@ async def page(client: "Redis", key: str, limit: int, before: tuple[int, bytes] 
             return Page(members, None)
 
 
-async def turn(client: "Redis", audit_id: str) -> dict[str, Any] | None:
+async def turn(client: "Redis", named: ViewKeys, audit_id: str) -> dict[str, Any] | None:
     """What is known of a turn, by part; None: nothing. Parts of another identity under the same id are left out."""
-    stored: Any = await client.hgetall(keys.turn(audit_id))
+    stored: Any = await client.hgetall(named.turn(audit_id))
     parts = {name.decode(): orjson.loads(part) for name, part in stored.items() if not name.startswith(b"~")}
     if not parts:
         return None
@@ -156,16 +157,16 @@ async def turn(client: "Redis", audit_id: str) -> dict[str, Any] | None:
     return {name: part for name, part in sorted(parts.items()) if part["identity"] == whose}
 
 
-async def turns(client: "Redis", audit_ids: Sequence[bytes]) -> list[dict[str, Any]]:
+async def turns(client: "Redis", named: ViewKeys, audit_ids: Sequence[bytes]) -> list[dict[str, Any]]:
     """What is known of these turns, in their order; those that went meanwhile are left out."""
-    found = [await turn(client, audit_id.decode()) for audit_id in audit_ids]
+    found = [await turn(client, named, audit_id.decode()) for audit_id in audit_ids]
     return [one for one in found if one is not None]
 
 
-async def analytics(client: "Redis") -> list[dict[str, Any]]:
+async def analytics(client: "Redis", named: ViewKeys) -> list[dict[str, Any]]:
     """Figures per tool over all partitions: counts are sums; p50 is the mean of the partitions' medians by their
     results, p95 the highest of theirs: an upper bound."""
-    stored: Any = await client.hgetall(keys.analytics())
+    stored: Any = await client.hgetall(named.analytics())
     by_tool: dict[str, list[dict[str, Any]]] = {}
     for place in sorted(name for name in stored if not name.startswith(b"~")):
         by_tool.setdefault(place.decode().rpartition("/")[0], []).append(orjson.loads(stored[place]))

@@ -9,6 +9,7 @@ from endocrine.pipeline.core import records as wire
 from endocrine.pipeline.core.catalogue import CATALOGUE, Topic
 from endocrine.pipeline.core.decode import Malformed, decode
 from endocrine.pipeline.views.redis import keys
+from endocrine.pipeline.views.redis.keys import ViewKeys
 
 TOPICS = (
     "bonds", "bond-events", "attribution-states", "style-tables",
@@ -150,13 +151,14 @@ def _interaction(identity: str, _: str, value: Any, source: str, record: wire.So
     known = {name: value[name] for name in _SHOWN[kind] if value.get(name) is not None}
     known["chars"] = len(value["prompt" if kind == "opened" else "response"])
     known["at"] = [record.partition, record.offset]
-    writes = [_part(audit_id, kind, known, source, record)]
+    views = ViewKeys.of_source(source, "interactions")
+    writes = [_part(views, audit_id, kind, known, source, record)]
     if kind == "opened":
         at, project = max(0, record.timestamp), value.get("project")
-        writes.append(_listed(keys.turns(identity), at, audit_id, keys.TURN_PREFIX))
-        writes.append(_listed(keys.turns(), at, audit_id))
+        writes.append(_listed(views.turns(identity), at, audit_id, views.turn_prefix))
+        writes.append(_listed(views.turns(), at, audit_id))
         if project:
-            writes.append(_listed(keys.turns(project=project), at, audit_id))
+            writes.append(_listed(views.turns(project=project), at, audit_id))
     return writes
 
 
@@ -167,8 +169,8 @@ _SHOWN = {
 }  # fmt: skip
 
 
-def _part(audit_id: str, part: str, value: Any, source: str, record: wire.SourceRecord) -> Write:
-    return Write("view", keys.turn(audit_id), f"{source}#{part}", record.offset, 0, part, orjson.dumps(value))
+def _part(views: ViewKeys, audit_id: str, part: str, value: Any, source: str, record: wire.SourceRecord) -> Write:
+    return Write("view", views.turn(audit_id), f"{source}#{part}", record.offset, 0, part, orjson.dumps(value))
 
 
 def _listed(key: str, at_ms: int, member: str | bytes, owns: str = "") -> Write:
@@ -181,7 +183,7 @@ def _modulation(identity: str, _: str, value: Any, source: str, record: wire.Sou
     if record.value is None:
         return []
     known = {name: part for name, part in value.items() if name not in ("lineage", "functions")}
-    return [_part(value["audit_id"], "modulation", known, source, record)]
+    return [_part(ViewKeys.of_source(source, "modulations"), value["audit_id"], "modulation", known, source, record)]
 
 
 def _audit(identity: str, _: str, value: Any, source: str, record: wire.SourceRecord) -> list[Write]:
@@ -189,20 +191,23 @@ def _audit(identity: str, _: str, value: Any, source: str, record: wire.SourceRe
         return []
     known = {name: value.get(name) for name in ("identity", "status", "headline", "supplement", "ts")}
     known["at"] = [record.partition, record.offset]
-    return [_part(value["audit_id"], f"audit/{value['supplement']}", known, source, record)]
+    views = ViewKeys.of_source(source, "audits")
+    return [_part(views, value["audit_id"], f"audit/{value['supplement']}", known, source, record)]
 
 
 def _incident(identity: str, _: str, value: Any, source: str, record: wire.SourceRecord) -> list[Write]:
     if record.value is None:
         return []
-    return [_listed(keys.incidents(), max(0, record.timestamp), record.value)]
+    views = ViewKeys.of_source(source, "incidents")
+    return [_listed(views.incidents(), max(0, record.timestamp), record.value)]
 
 
 def _analytics(tool: str, _: str, value: Any, source: str, record: wire.SourceRecord) -> list[Write]:
     if record.value is None:
         return []
     place = f"{tool}/{record.partition}"
-    return [Write("view", keys.analytics(), f"{source}#{place}", record.offset, 0, place, record.value)]
+    views = ViewKeys.of_source(source, "tool-analytics")
+    return [Write("view", views.analytics(), f"{source}#{place}", record.offset, 0, place, record.value)]
 
 
 _Maker = Callable[[str, str, Any, str, wire.SourceRecord], list[Write]]

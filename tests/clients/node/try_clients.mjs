@@ -1,5 +1,6 @@
 // openai-node, AI SDK and LangChain against the endpoint: one line for each mode; the exit status says whether all are
 // right. Argument: the base URL that tests/clients/serve.py prints. Packages: `npm ci` in this folder.
+import { writeFileSync } from "node:fs";
 import { createOpenAI } from "@ai-sdk/openai";
 import { AIMessage, HumanMessage, ToolMessage } from "@langchain/core/messages";
 import { tool as langchainTool } from "@langchain/core/tools";
@@ -12,6 +13,8 @@ const baseURL = process.argv[2];
 const HELLO = "Hello, wörld. ".repeat(20);
 const ROWS = [
   ["hello", HELLO],
+  ["allowed tool", "It rains in Bonn."],
+  ["forbidden tool", "Then without."],
   ["weather", "It rains in Bonn, not in Köln."],
   ["all denied", "Then without."],
   ["withheld", "This answer is withheld."],
@@ -23,6 +26,13 @@ const ROWS = [
   ["late failure", "raises model_error"],
 ];
 let wrong = 0;
+const shown = {}; // client, case, mode
+const MOST_CHARS = 40; // as in tests/support/openai_shown.py
+
+function textShown(text) {
+  const found = [...String(text)];
+  return `"${found.length <= MOST_CHARS ? text : `${found.slice(0, MOST_CHARS - 1).join("").trimEnd()}…`}"`;
+}
 
 function codeOf(error) {
   for (let one = error; one; one = one.cause ?? one.lastError ?? one.error) {
@@ -33,14 +43,19 @@ function codeOf(error) {
   return `${error?.name}: ${error?.message}`.slice(0, 120);
 }
 
-async function rows(name, ask) {
+async function rows(client, mode, ask) {
+  const name = `${client} ${mode}`;
   for (const [prompt, expected] of ROWS) {
-    let found;
+    let found, seen;
     try {
       found = await ask(prompt);
+      seen = textShown(found);
     } catch (error) {
       found = `raises ${codeOf(error)}`;
+      const named = error?.name && error.name !== "Error" ? error.name : error?.constructor?.name;
+      seen = `${named} ${codeOf(error)}`;
     }
+    ((shown[client] ??= {})[prompt] ??= {})[mode] = seen;
     const right = found === expected;
     wrong += right ? 0 : 1;
     console.log(`${right ? "ok   " : "WRONG"} ${name}: ${prompt}: ${JSON.stringify(found)?.slice(0, 90)}`);
@@ -53,7 +68,7 @@ async function openaiNode() {
   const client = new OpenAI({ baseURL, apiKey: "good", maxRetries: 0 });
   const tools = [{ type: "function", function: { name: "weather", parameters } }];
   for (const stream of [false, true]) {
-    await rows(`openai-node chat ${stream ? "stream" : "whole"}`, async (prompt) => {
+    await rows("openai-node", `chat ${stream ? "stream" : "whole"}`, async (prompt) => {
       const messages = [{ role: "user", content: prompt }];
       for (;;) {
         const request = { model: "small", messages, tools };
@@ -67,7 +82,7 @@ async function openaiNode() {
         }
       }
     });
-    await rows(`openai-node responses ${stream ? "stream" : "whole"}`, async (prompt) => {
+    await rows("openai-node", `responses ${stream ? "stream" : "whole"}`, async (prompt) => {
       const input = [{ role: "user", content: prompt }];
       for (;;) {
         const request = { model: "small", input, tools: [{ type: "function", name: "weather", parameters, strict: false }] };
@@ -99,8 +114,8 @@ async function aiSdk() {
       maxRetries: 0,
       providerOptions: { openai: { store: false } },
     };
-    await rows(`ai-sdk ${api} whole`, async (prompt) => (await generateText({ ...options, prompt })).text);
-    await rows(`ai-sdk ${api} stream`, async (prompt) => {
+    await rows("ai-sdk", `${api} whole`, async (prompt) => (await generateText({ ...options, prompt })).text);
+    await rows("ai-sdk", `${api} stream`, async (prompt) => {
       let text = "";
       for await (const part of streamText({ ...options, prompt, onError() {} }).fullStream) {
         if (part.type === "error") throw part.error;
@@ -126,7 +141,7 @@ async function langchain() {
       configuration: { baseURL },
     }).bindTools([weather]);
     for (const stream of [false, true]) {
-      await rows(`langchain-js ${useResponsesApi ? "responses" : "chat"} ${stream ? "stream" : "whole"}`, async (prompt) => {
+      await rows("langchain-js", `${useResponsesApi ? "responses" : "chat"} ${stream ? "stream" : "whole"}`, async (prompt) => {
         const messages = [new HumanMessage(prompt)];
         for (;;) {
           let answer;
@@ -153,5 +168,6 @@ async function langchain() {
 await openaiNode();
 await aiSdk();
 await langchain();
+if (process.argv[3]) writeFileSync(process.argv[3], JSON.stringify(shown));
 console.log(`${wrong} wrong`);
 process.exit(wrong ? 1 : 0);

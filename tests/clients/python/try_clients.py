@@ -1,17 +1,22 @@
 """OpenAI Agents SDK and LangChain against the endpoint: prints one line for each mode, and fails where one is wrong.
 
-Arguments: the base URL that tests/clients/serve.py prints. Packages: requirements.txt, in an environment of their own.
+Arguments: the base URL that tests/clients/serve.py prints, and a file for what was shown, as JSON. Packages:
+requirements.txt, in an environment of their own.
 """
 
 import asyncio
+import json
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
+
+sys.path.append(str(Path(__file__).parents[2] / "support"))  # after the standard library, whose names it shares
 
 from langchain_core.messages import HumanMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
-from openai import APIError, AsyncOpenAI
+from openai import APIError, AsyncOpenAI, OpenAI
 
 from agents import (
     Agent,
@@ -23,6 +28,7 @@ from agents import (
     function_tool,
     set_tracing_disabled,
 )
+from openai_shown import CASES, modes_of_openai, text_shown
 
 SENTENCE = "This answer is withheld."
 HELLO = "Hello, wörld. " * 20
@@ -42,22 +48,27 @@ def weather_of_langchain(city: str) -> str:
 
 
 class Results:
-    """What was tried."""
+    """What was tried, and what was shown: client, case, mode."""
 
     def __init__(self) -> None:
         self.wrong = 0
+        self.shown: dict[str, dict[str, dict[str, str]]] = {}
 
-    async def check(self, name: str, run: Callable[[], Awaitable[Any]], expected: Any) -> None:
+    async def check(
+        self, client: str, mode: str, prompt: str, run: Callable[[], Awaitable[Any]], expected: str
+    ) -> None:
         """Compare what a mode gives, or the code of the error that it raises."""
         try:
             found = await run()
+            shown = text_shown(found)
         except APIError as error:
-            found = f"raises {error.code}"
+            found, shown = f"raises {error.code}", f"{type(error).__name__} {error.code}"
         except Exception as error:
-            found = f"raises {type(error).__name__}: {error}"[:200]
+            found = shown = f"raises {type(error).__name__}: {error}"[:200]
         right = found == expected
         self.wrong += not right
-        print(f"{'ok   ' if right else 'WRONG'} {name}: {str(found)[:80]!r}", flush=True)
+        self.shown.setdefault(client, {}).setdefault(prompt, {})[mode] = shown
+        print(f"{'ok   ' if right else 'WRONG'} {client} {mode}: {prompt}: {str(found)[:80]!r}", flush=True)
 
 
 async def agents_sdk(base_url: str, results: Results) -> None:
@@ -81,7 +92,7 @@ async def agents_sdk(base_url: str, results: Results) -> None:
             return run.final_output
 
         for mode, ask in (("whole", whole), ("stream", streamed)):
-            await modes(f"agents-sdk {api} {mode}", ask, results)
+            await modes("agents-sdk", f"{api} {mode}", ask, results)
 
 
 async def langchain(base_url: str, results: Results) -> None:
@@ -105,7 +116,7 @@ async def langchain(base_url: str, results: Results) -> None:
             return await loop(prompt, joined)
 
         for mode, ask in (("whole", whole), ("stream", streamed)):
-            await modes(f"langchain {api} {mode}", ask, results)
+            await modes("langchain", f"{api} {mode}", ask, results)
 
 
 async def loop(prompt: str, ask: Callable[[list[Any]], Awaitable[Any]]) -> Any:
@@ -117,31 +128,40 @@ async def loop(prompt: str, ask: Callable[[list[Any]], Awaitable[Any]]) -> Any:
     return answer.text
 
 
-async def modes(name: str, ask: Callable[[str], Awaitable[Any]], results: Results) -> None:
+EXPECTED = {
+    "hello": HELLO,
+    "allowed tool": "It rains in Bonn.",
+    "forbidden tool": "Then without.",
+    "weather": RAIN,
+    "all denied": "Then without.",
+    "withheld": SENTENCE,
+    "blocked prompt": "raises content_policy_violation",
+    "budget": "raises insufficient_quota",
+    "rate": "raises rate_limited",
+    "no decision": "raises decision_timeout",
+    "model error": "raises model_error",
+    "late failure": "raises model_error",
+}
+
+
+async def modes(client: str, mode: str, ask: Callable[[str], Awaitable[Any]], results: Results) -> None:
     """Every row of the table in one mode of one client."""
-    for prompt, expected in (
-        ("hello", HELLO),
-        ("weather", RAIN),
-        ("all denied", "Then without."),
-        ("withheld", SENTENCE),
-        ("blocked prompt", "raises content_policy_violation"),
-        ("budget", "raises insufficient_quota"),
-        ("no decision", "raises decision_timeout"),
-        ("rate", "raises rate_limited"),
-        ("model error", "raises model_error"),
-        ("late failure", "raises model_error"),
-    ):
-        await results.check(f"{name}: {prompt}", lambda prompt=prompt: ask(prompt), expected)
+    for prompt in CASES:
+        await results.check(client, mode, prompt, lambda prompt=prompt: ask(prompt), EXPECTED[prompt])
 
 
-async def main(base_url: str) -> int:
+async def main(base_url: str, file: str | None = None) -> int:
     """Exit status: 0 where all is right."""
     results = Results()
+    client = OpenAI(base_url=base_url, api_key="good", max_retries=0)
+    results.shown["openai-python"] = {prompt: modes_of_openai(client, prompt) for prompt in CASES}
     await agents_sdk(base_url, results)
     await langchain(base_url, results)
+    if file is not None:
+        Path(file).write_text(json.dumps(results.shown))  # noqa: ASYNC240 - the end of it all
     print(f"{results.wrong} wrong")
     return int(results.wrong > 0)
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main(sys.argv[1])))
+    sys.exit(asyncio.run(main(*sys.argv[1:])))

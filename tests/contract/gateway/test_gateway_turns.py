@@ -92,7 +92,7 @@ async def test_a_retry_at_another_gateway_has_the_answer_of_the_first(door, who,
     async with door.client(**key) as client:
         first = await client.post("/v1/turns", json=turn(who))
         # As another gateway: nothing remembered in process, and without Redis nothing at all.
-        other = Idempotency(Shared(gateway.redis if shared else None))
+        other = Idempotency(Shared(gateway.redis if shared else None, door.settings.prefix))
         object.__setattr__(gateway, "idempotency", other)
         again = await client.post("/v1/turns", json=turn(who))
         assert again.status_code == 201, again.text

@@ -2,10 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.gateway.app import ROWS
+from endocrine.pipeline.gateway.openai.described import described
 from endocrine.pipeline.gateway.openapi import document
+from openai_shown import load, table
 from reference.limits import limit_parts
 from reference.markdown import replace_part
 from reference.records import records_page
@@ -22,10 +25,19 @@ def pages(root: Path) -> dict[str, str]:
         "docs/reference/records.md": records_page(AGENTS),
         "docs/reference/settings.md": settings_page(),
         # What the types of the TypeScript client are generated from (`make client-ts`).
-        "clients/typescript/openapi.json": json.dumps(document(ROWS, "0"), indent=1, ensure_ascii=False) + "\n",
+        "clients/typescript/openapi.json": _json(document(ROWS, "0", [described()])),
     }
-    for name, parts in {"docs/signals.md": signal_parts(), "docs/limits.md": limit_parts()}.items():
+    in_part = {
+        "docs/signals.md": signal_parts(),
+        "docs/limits.md": limit_parts(),
+        "docs/openai.md": {"clients": table(load())},
+    }
+    for name, parts in in_part.items():
         made[name] = (root / name).read_text(encoding="utf-8")
         for part, lines in parts.items():
             made[name] = replace_part(made[name], part, lines)
     return made
+
+
+def _json(document: Any) -> str:
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
