@@ -9,6 +9,7 @@ from endocrine.agents.conversation.agent import AGENT as CONVERSATION
 from endocrine.agents.feedback.agent import AGENT as FEEDBACK
 from endocrine.agents.gating.agent import AGENT as GATING
 from endocrine.agents.modulation.agent import AGENT as MODULATION
+from endocrine.agents.names.agent import AGENT as REGISTRY
 from endocrine.agents.suspicion.agent import AGENT as SUSPICION
 
 AGENTS: tuple[Agent, ...] = (
@@ -21,4 +22,5 @@ AGENTS: tuple[Agent, ...] = (
     ANALYTICS,
     CONVERSATION,
     AUDIT,
+    REGISTRY,
 )

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from endocrine.schemas.base import AuditId, CallId, Count, Id, Identity, Produced, Ts
+from endocrine.schemas.names import Description, EffectiveFrom, RegisteredId, Roots, Scope
 
 
 class Command(Produced):
@@ -76,7 +77,43 @@ class Tick(Command):
     kind: Literal["tick"]
 
 
+class RegistryCommand(Produced):
+    """What every command to the registry of names says. All lie under one identity: one partition, one order."""
+
+    identity: Annotated[Literal["$registry"], Field(description="The registry itself.")]
+    scope: Scope
+    name: Annotated[Id, Field(description="The name; compared without regard to case.")]
+    effective_from: EffectiveFrom
+    by: Annotated[Id, Field(description="The operator.")]
+    ts: Ts
+
+
+class RegisterName(RegistryCommand):
+    """Register an id (`name` is `registered_id`), or a name as an alias of one."""
+
+    kind: Literal["register_name"]
+    registered_id: RegisteredId
+    description: Description = None
+    roots: Roots = None
+
+
+class ReleaseName(RegistryCommand):
+    """Release an alias; an id is never released."""
+
+    kind: Literal["release_name"]
+
+
 AnyCommand = Annotated[
-    SetCap | AddNote | ReleaseLock | Approve | Deny | ClearRisk | ApproveTurn | DenyTurn | Tick,
+    SetCap
+    | AddNote
+    | ReleaseLock
+    | Approve
+    | Deny
+    | ClearRisk
+    | ApproveTurn
+    | DenyTurn
+    | Tick
+    | RegisterName
+    | ReleaseName,
     Field(discriminator="kind"),
 ]

@@ -113,8 +113,9 @@ async def test_the_scenario_gives_the_same_bytes_from_simulate_and_from_the_work
 async def test_random_histories_give_the_same_bytes_from_simulate_and_from_the_worker(
     settings: Settings, seed: int
 ) -> None:
-    lines = moved(histories.random_history(random.Random(seed), 120))
+    lines = moved(histories.with_names(random.Random(seed), histories.random_history(random.Random(seed), 120)))
     small = settings.model_copy(update={"partitions": PARTITIONS})
     live, stamped = await worked(lines, small)
     assert live == simulated(stamped, small)
     assert any(topic.endswith(".dlq") for topic, _ in live), "the history holds no malformed record"
+    assert any(topic == "registry-events" for topic, _ in live), "the history registers no name"

@@ -175,6 +175,15 @@ class History:
         )
         return self._line("commands", {**kind, "identity": self._who(), "by": "op"})
 
+    def naming(self) -> Line:
+        """A command to the registry of names: few names, so that they collide."""
+        name = self.rng.choice(["p05", "P05", "p05-billing", "billing", "x"])
+        common = {"identity": "$registry", "scope": "project", "name": name, "effective_from": self.ts, "by": "op"}
+        if self.rng.random() < 0.3:
+            return self._line("commands", {**common, "kind": "release_name"})
+        registered_id = self.rng.choice([name, "p05-billing"])
+        return self._line("commands", {**common, "kind": "register_name", "registered_id": registered_id})
+
     def malformed(self) -> Line:
         line = self.good()
         value = line["value"]
@@ -238,3 +247,17 @@ def random_history(rng: random.Random, length: int, *, well_placed: tuple[str, .
     """
     history = History(rng, well_placed)
     return [history.next() for _ in range(length)]
+
+
+def with_names(rng: random.Random, lines: Sequence[Line]) -> list[Line]:
+    """The lines, with commands to the registry of names between them, one for about every ten."""
+    names, found = History(rng), list[Line]()
+    for line in lines:
+        found.append(line)
+        if rng.random() < 0.1:
+            names.count += 1
+            names.ts += 1.0
+            naming = names.naming()
+            naming["value"]["id"] = f"name-{names.count if rng.random() < 0.9 else names.count - 1}"
+            found.append(naming)
+    return found
