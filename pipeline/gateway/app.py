@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from endocrine.agents.policy.compiled import Policy
+from endocrine.pipeline.core.name_table import NameTable
 from endocrine.pipeline.core.seals import Seals
 from endocrine.pipeline.gateway.awaiting import Awaiting
 from endocrine.pipeline.gateway.callers import Doorkeeper
@@ -31,6 +32,7 @@ from endocrine.pipeline.gateway.row import Row
 from endocrine.pipeline.gateway.settings import GatewaySettings
 from endocrine.pipeline.gateway.shared import Shared
 from endocrine.pipeline.gateway.state import Gateway
+from endocrine.pipeline.kafka.name_reader import NameFollower
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.process.version import code_version
 from endocrine.pipeline.views.redis.store import connect
@@ -55,7 +57,10 @@ def key_file(settings: Settings, limits: GatewaySettings) -> Path:
 async def connected(
     settings: Settings, limits: GatewaySettings, policy: Policy, seals: Seals, keys: KeyRing
 ) -> AsyncIterator[Gateway]:
-    """A gateway that reads at the ends of the derived topics. Raises KafkaError where no broker answers."""
+    """A gateway that reads at the ends of the derived topics and knows the registry of names.
+
+    Raises KafkaError where no broker answers, NoSuchTopic where the registry's topic does not exist.
+    """
     async with AsyncExitStack() as ending:
         redis = None
         if settings.redis_url is not None:
@@ -64,6 +69,8 @@ async def connected(
         shared = Shared(redis)
         awaiting = Awaiting(settings, seals, most=limits.waiting, ack_s=limits.ack_s)
         await ending.enter_async_context(awaiting)
+        names = NameTable()
+        await ending.enter_async_context(NameFollower(settings, seals, names))
         events = Broadcast(settings, seals)
         ending.push_async_callback(events.close)
         yield Gateway(
@@ -71,10 +78,11 @@ async def connected(
             limits,
             awaiting,
             Lookback(settings, seals),
-            Doorkeeper(keys, Rates(shared)),
+            Doorkeeper(keys, Rates(shared), names),
             Idempotency(shared),
             redis,
             events,
+            names,
             policy,
             code_version(settings.build),
             os.environ.get("ENDOCRINE_BUILT"),

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from endocrine.agents.policy.compiled import Policy
+from endocrine.pipeline.core.name_table import NameTable
 from endocrine.pipeline.gateway.awaiting import Awaiting
 from endocrine.pipeline.gateway.callers import Doorkeeper
 from endocrine.pipeline.gateway.idempotency import Idempotency
@@ -31,6 +32,8 @@ class Gateway:
     redis: "Redis | None"
     """Of the read models; None: reads answer 503."""
     events: "Broadcast"
+    names: NameTable
+    """The registry of names; every name that comes in is resolved here."""
     policy: Policy
     version: str
     built: str | None = None

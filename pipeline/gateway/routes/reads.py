@@ -19,7 +19,7 @@ from endocrine.pipeline.core.hash_chain import link_hash
 from endocrine.pipeline.core.time_format import parse_time
 from endocrine.pipeline.data.dead_letters.broker import look
 from endocrine.pipeline.data.dead_letters.select import Filter, topic_name
-from endocrine.pipeline.gateway.callers import Caller, checked_identity
+from endocrine.pipeline.gateway.callers import Caller, checked_identity, checked_project
 from endocrine.pipeline.gateway.content import without_content
 from endocrine.pipeline.gateway.places import Place, records_at
 from endocrine.pipeline.gateway.problems import Problem
@@ -83,8 +83,15 @@ def shown_cursor(place: tuple[int, bytes] | None) -> str | None:
 
 def _in_reach(caller: Caller, identity: str | None) -> None:
     """Raises Problem, 403, where a key of one identity asks for another's."""
-    if caller.identity_from == "fixed" and identity != caller.fixed_identity:
+    if caller.identity_from == "fixed" and not caller.owns(identity):
         raise Problem("identity_not_allowed", f"the key {caller.name!r} reads its own identity only")
+
+
+def _resolved(gateway: Gateway, query: dict[str, str]) -> dict[str, str]:
+    """The query with its identity, where it names one, resolved. Raises Problem, 422."""
+    if "identity" not in query:
+        return query
+    return query | {"identity": checked_identity(gateway.names, query["identity"])}
 
 
 async def turn(gateway: Gateway, request: Request, caller: Caller) -> Response:
@@ -106,7 +113,8 @@ async def interactions(gateway: Gateway, request: Request, caller: Caller) -> Re
     identity, project = query.get("identity"), query.get("project")
     if identity is not None and project is not None:
         raise Problem("invalid", "query project: expected it or identity, not both", field="project")
-    identity = None if identity is None else checked_identity(identity)
+    identity = None if identity is None else checked_identity(gateway.names, identity)
+    project = checked_project(gateway.names, project)
     _in_reach(caller, identity)
     redis = redis_of(gateway)
     page = await views.page(redis, keys.turns(identity, project), limit, before)
@@ -195,6 +203,7 @@ async def _incidents(
     gateway: Gateway, caller: Caller, query: dict[str, str], limit: int
 ) -> tuple[list[Json], tuple[int, bytes] | None]:
     since, until, before = time_of(query, "since"), time_of(query, "until"), cursor_of(query)
+    query = _resolved(gateway, query)
     _in_reach(caller, query.get("identity"))
     if before is None and until is not None:
         before = int(until * 1000), b""
@@ -271,7 +280,7 @@ async def tools(gateway: Gateway, request: Request, caller: Caller) -> Response:
 async def identity(gateway: Gateway, request: Request, caller: Caller) -> Response:
     """GET /v1/identities/{identity}."""
     checked_query(request)
-    name = checked_identity(request.path_params["identity"])
+    name = checked_identity(gateway.names, request.path_params["identity"])
     _in_reach(caller, name)
     redis = redis_of(gateway)
     bond = await views.bond(redis, name)
@@ -299,7 +308,7 @@ async def analytics(gateway: Gateway, request: Request, caller: Caller) -> Respo
 async def bond(gateway: Gateway, request: Request, caller: Caller) -> Response:
     """GET /v1/bonds/{identity}."""
     checked_query(request)
-    name = checked_identity(request.path_params["identity"])
+    name = checked_identity(gateway.names, request.path_params["identity"])
     _in_reach(caller, name)
     found = await views.bond(redis_of(gateway), name)
     if found is None:
@@ -311,7 +320,7 @@ async def bond(gateway: Gateway, request: Request, caller: Caller) -> Response:
 async def bond_events(gateway: Gateway, request: Request, caller: Caller) -> Response:
     """GET /v1/bonds/{identity}/events."""
     query = checked_query(request, "limit")
-    name = checked_identity(request.path_params["identity"])
+    name = checked_identity(gateway.names, request.path_params["identity"])
     _in_reach(caller, name)
     found = await views.bond_events(redis_of(gateway), name, number_of(query, "limit", DEFAULT, 1, MOST))
     shown = found if "content" in caller.scopes else [without_content("bond-events", one) for one in found]
@@ -321,6 +330,7 @@ async def bond_events(gateway: Gateway, request: Request, caller: Caller) -> Res
 async def dead_letters(gateway: Gateway, request: Request, caller: Caller) -> Response:
     """GET /v1/dead-letters."""
     query = checked_query(request, "topic", "kind", "identity", "since", "until", "limit")
+    query = _resolved(gateway, query)
     _in_reach(caller, query.get("identity"))
     limit = number_of(query, "limit", DEFAULT, 1, MOST)
     try:
