@@ -12,7 +12,7 @@ from endocrine.pipeline.process.version import code_version
 
 ORDER = (
     "run", "demo", "up", "down", "status", "chat", "simulate", "ingest", "policy",
-    "explain", "explain-signals", "incidents", "lag", "state", "replay", "snapshot", "audit", "dlq", "export",
+    "explain", "explain-signals", "incidents", "lag", "state", "replay", "snapshot", "audit", "dlq", "export", "names",
     "topics", "schemas", "worker", "connect", "gateway", "keys", "hook", "project", "views", "seal-key", "prompt-key",
 )  # fmt: skip
 """Commands as help lists them: first what one tries first. Others follow."""

@@ -39,6 +39,7 @@ COMMANDS = (
     "incidents",
     "lag",
     "dlq",
+    "names",
     "export",
 )
 

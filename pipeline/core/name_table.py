@@ -22,6 +22,9 @@ _EXPECTED: Mapping[Fault, str] = {
 }
 
 
+_NAMED = ("name", "registered_id")
+
+
 class NameFault(ValueError):
     """What was given is no name of its scope. The message says what was expected, never the name."""
 
@@ -66,6 +69,41 @@ class NameTable:
         if cut[: len(PROJECT)].lower() == PROJECT:
             return PROJECT + self._resolved("project", cut[len(PROJECT) :])
         return cut if cut.startswith("$") else self.identity(cut)
+
+    def holds(self, command: Mapping[str, Any]) -> bool:
+        """Whether a command would change nothing: the agent `registry` has no outcome for it then."""
+        entry = self.entries.get((command["scope"], command["name"].lower()))
+        if entry is None:
+            return False
+        if command["kind"] == "release_name":
+            return entry["kind"] == "alias" and entry["released_from"] is not None
+        new = {name: command[name] for name in ("description", "roots") if command.get(name) is not None}
+        held = entry["released_from"] is None and entry["registered_id"] == command["registered_id"]
+        return held and {**entry, **new} == entry
+
+    def is_registered(self, scope: str, registered_id: str) -> bool:
+        """Whether this is a registered id, in this very case."""
+        entry = self.entries.get((scope, registered_id.lower()))
+        return entry is not None and entry["kind"] == "id" and entry["registered_id"] == registered_id
+
+    def shows(self, event: Mapping[str, Any]) -> bool:
+        """Whether the table has what an event of topic `registry-events` says."""
+        if event["kind"] == "refused":
+            return True
+        entry = self.entries.get((event["scope"], event["name"].lower()))
+        holder = None if entry is None or entry["released_from"] is not None else entry["registered_id"]
+        return bool(holder == (None if event["kind"] == "released" else event["wanted"]))
+
+    def faults(self) -> list[dict[str, str]]:
+        """Aliases that count as unregistered, since what they name is an alias itself, or not registered."""
+        found = []
+        for (scope, _), entry in sorted(self.entries.items()):
+            if entry["kind"] == "alias" and entry["released_from"] is None:
+                target = self.entries.get((scope, entry["registered_id"].lower()))
+                if target is None or target["kind"] != "id":
+                    fault = "alias_of_unregistered" if target is None else "alias_of_alias"
+                    found.append({"fault": fault, "scope": scope, **{key: entry[key] for key in _NAMED}})
+        return found
 
     def line(self, line: Mapping[str, Any]) -> Mapping[str, Any]:
         """A record `{"topic", "value", "key"?}` with its names resolved; a key of its own that was the name follows.

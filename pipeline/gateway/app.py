@@ -28,6 +28,7 @@ from endocrine.pipeline.gateway.openapi import document
 from endocrine.pipeline.gateway.problems import Problem, Render, as_problem
 from endocrine.pipeline.gateway.rates import Rates
 from endocrine.pipeline.gateway.routes import calls, captures, commands, health, reads, streams, turns
+from endocrine.pipeline.gateway.routes import names as name_routes
 from endocrine.pipeline.gateway.row import Row
 from endocrine.pipeline.gateway.settings import GatewaySettings
 from endocrine.pipeline.gateway.shared import Shared
@@ -42,6 +43,7 @@ ROWS: Sequence[Row] = (
     *calls.ROUTES,
     *captures.ROUTES,
     *commands.ROUTES,
+    *name_routes.ROUTES,
     *reads.ROUTES,
     *streams.ROUTES,
 )
@@ -70,7 +72,7 @@ async def connected(
         awaiting = Awaiting(settings, seals, most=limits.waiting, ack_s=limits.ack_s)
         await ending.enter_async_context(awaiting)
         names = NameTable()
-        await ending.enter_async_context(NameFollower(settings, seals, names))
+        registry = await ending.enter_async_context(NameFollower(settings, seals, names))
         events = Broadcast(settings, seals)
         ending.push_async_callback(events.close)
         yield Gateway(
@@ -83,6 +85,7 @@ async def connected(
             redis,
             events,
             names,
+            registry,
             policy,
             code_version(settings.build),
             os.environ.get("ENDOCRINE_BUILT"),

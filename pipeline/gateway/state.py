@@ -11,6 +11,7 @@ from endocrine.pipeline.gateway.idempotency import Idempotency
 from endocrine.pipeline.gateway.lookback import Lookback
 from endocrine.pipeline.gateway.metrics import GatewayMetrics
 from endocrine.pipeline.gateway.settings import GatewaySettings
+from endocrine.pipeline.kafka.name_reader import NameFollower
 from endocrine.pipeline.process.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class Gateway:
     events: "Broadcast"
     names: NameTable
     """The registry of names; every name that comes in is resolved here."""
+    registry: NameFollower
+    """What keeps `names` up to date, and sees what becomes of commands to the registry."""
     policy: Policy
     version: str
     built: str | None = None
