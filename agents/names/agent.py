@@ -69,6 +69,8 @@ AGENT = Registry()
 def _register(known: NameState | None, trigger: Trigger, command: RegisterName) -> tuple[State, list[Output]]:
     is_id = command.name == command.registered_id
     holder = None if known is None or known["released_from"] is not None else known
+    if holder is not None and holder["registered_id"] == command.registered_id:
+        return _again(holder, trigger, command)
     if not _is_valid(command):
         return known, [_event(trigger, "refused", holder, "invalid")]
     if holder is None:
@@ -85,11 +87,16 @@ def _register(known: NameState | None, trigger: Trigger, command: RegisterName) 
             "ts": command.ts,
         }
         return registered, _changed(trigger, registered, "registered", None)
-    if holder["registered_id"] != command.registered_id:
-        return known, [_event(trigger, "refused", holder, "taken")]
+    return known, [_event(trigger, "refused", holder, "taken")]
+
+
+def _again(holder: NameState, trigger: Trigger, command: RegisterName) -> tuple[State, list[Output]]:
+    """A name that means this id already."""
     after = cast(NameState, {**holder, **_described(command)})
     if after == holder:
-        return known, []
+        return holder, []
+    if holder["kind"] == "alias":
+        return holder, [_event(trigger, "refused", holder, "invalid")]
     after = {**after, "by": command.by, "ts": command.ts}
     return after, _changed(trigger, after, "registered", holder)
 

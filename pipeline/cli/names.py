@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import orjson
 import typer
 
+from endocrine.pipeline.cli import names_rekey
 from endocrine.pipeline.cli.common import BROKEN, Bootstrap, Json, fail, on_broker, registered_names, settings_of
 from endocrine.pipeline.cli.group import command_group
 from endocrine.pipeline.cli.tables import print_table
@@ -38,6 +39,7 @@ def register(app: typer.Typer) -> None:
     group.command("detect")(detect)
     group.command("check")(check)
     group.command("import")(import_names)
+    group.add_typer(names_rekey.group(), name="rekey")
     app.add_typer(group, name="names")
 
 

@@ -86,6 +86,14 @@ class NameTable:
         entry = self.entries.get((scope, registered_id.lower()))
         return entry is not None and entry["kind"] == "id" and entry["registered_id"] == registered_id
 
+    def is_known(self, scope: str, name: str) -> bool:
+        """Whether a name is a registered id or an alias of one, in any case."""
+        entry = self.entries.get((scope, name.lower()))
+        if entry is None or entry["released_from"] is not None:
+            return False
+        target = self.entries.get((scope, entry["registered_id"].lower()))
+        return target is not None and target["kind"] == "id"
+
     def shows(self, event: Mapping[str, Any]) -> bool:
         """Whether the table has what an event of topic `registry-events` says."""
         if event["kind"] == "refused":

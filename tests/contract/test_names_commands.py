@@ -6,16 +6,18 @@ import json
 import orjson
 import pytest
 import typer
+from aiokafka import AIOKafkaConsumer
 from typer.testing import CliRunner
 
 from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.cli import ingest as ingest_command
 from endocrine.pipeline.cli import names as names_command
 from endocrine.pipeline.cli import state as state_command
+from endocrine.pipeline.data.ingest.produce import produce
 from endocrine.pipeline.kafka.admin import ensure_topics
 from endocrine.pipeline.kafka.topic_reader import batches
 from endocrine.pipeline.process.policy_files import shipped_policy
-from running import worker_in_process
+from running import at_rest, worker_in_process
 
 app = typer.Typer()
 for module in (names_command, ingest_command, state_command):
@@ -35,6 +37,40 @@ async def command(*words):
     """In a thread of this process: two dozen commands, and each process would take a second to start."""
     done = await asyncio.to_thread(CliRunner().invoke, app, words)
     return done.exit_code, done.stdout, done.stderr
+
+
+async def test_a_rekey_is_planned_from_what_agents_remember_and_nothing_is_moved(small):
+    await ensure_topics(small, [agent.name for agent in AGENTS])
+    consumer = AIOKafkaConsumer(bootstrap_servers=small.bootstrap)
+    await consumer.start()
+    try:
+        async with worker_in_process(small, AGENTS, shipped_policy()) as worker:
+            caps = [("old", 3), ("Ann", 5)]
+            common = {"kind": "set_cap", "by": "op", "ts": 1.0}
+            lines = [{"topic": "commands", "value": {**common, "identity": name, "cap": cap}} for name, cap in caps]
+            await produce(lines, small)
+            await at_rest(worker, consumer)
+            registered = ("names", "register", "Ann", "--scope", "identity")
+            code, out, err = await command(*registered)
+            assert code == 0, err
+            plan = ("names", "rekey", "plan", "OLD")
+            assert (await command(*plan))[0] == 1, "the name is not registered"
+            code, out, err = await command(*registered, "--alias", "old")
+            assert (code, out) == (0, "unchanged: identity Ann\nregistered: identity old\n"), err
+            code, out, err = await command(*plan, "--json")
+            report = json.loads(out)
+            assert (code, report["agents"]["bonds"], report["subjects"]) == (1, "collision", ["old"]), err
+            assert "COLLISION bonds old: daily_msg_cap REFUSED" in (await command(*plan))[1]
+            await produce([{"topic": "commands", "value": {**common, "identity": "old", "cap": 5, "ts": 2.0}}], small)
+            await at_rest(worker, consumer)
+            assert (await command(*plan))[0] == 0
+            code, _, err = await command("names", "rekey", "apply", "old")
+            assert (code, "nothing was changed: bonds" in err) == (1, True), err
+            assert json.loads((await command(*plan, "--json"))[1])["subjects"] == ["old"]
+            assert (await command("names", "rekey", "apply", "Ann"))[0] == 1
+            assert (await command("names", "rekey", "apply", "Ann", "--allow-empty"))[:2] == (0, "nothing to plan\n")
+    finally:
+        await consumer.stop()
 
 
 async def test_names_are_registered_shown_released_and_used(small, tmp_path):

@@ -23,6 +23,7 @@ def test_a_name_registered_again_for_the_same_id_changes_nothing(registry):
     registry.register("p05", "p05-billing")
     assert registry.register("p05-billing") is None
     assert registry.register("P05", "p05-billing") is None
+    assert registry.register("P05-BILLING", "p05-billing") is None, "the id itself, in another case"
 
 
 def test_a_name_of_another_id_is_refused_and_names_its_holder(registry):
