@@ -11,7 +11,7 @@ What must not run is raised (`Denied`, `Pending`, `NotDecided`); captures never 
 from endocrine_client.calls import ToolCall
 from endocrine_client.client import Endocrine, Turn
 from endocrine_client.delivery import Counts
-from endocrine_client.errors import Denied, EndocrineError, NotAllowed, NotDecided, Pending
+from endocrine_client.errors import Denied, EndocrineError, NameNotTaken, NotAllowed, NotDecided, Pending
 from endocrine_client.parameters import Functions, Parameters
 from endocrine_client.protocol import Decision, Modulation
 from endocrine_client.sync_client import SyncEndocrine, SyncTurn
@@ -25,6 +25,7 @@ __all__ = [
     "EndocrineError",
     "Functions",
     "Modulation",
+    "NameNotTaken",
     "NotAllowed",
     "NotDecided",
     "Parameters",
