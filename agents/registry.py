@@ -12,6 +12,7 @@ from endocrine.agents.feedback.agent import AGENT as FEEDBACK
 from endocrine.agents.gating.agent import AGENT as GATING
 from endocrine.agents.memory.agent import AGENT as MEMORY
 from endocrine.agents.modulation.agent import AGENT as MODULATION
+from endocrine.agents.names.agent import AGENT as REGISTRY
 from endocrine.agents.reflection.agent import AGENT as REFLECTION
 from endocrine.agents.suspicion.agent import AGENT as SUSPICION
 from endocrine.agents.trust.agent import AGENT as TRUST
@@ -31,4 +32,5 @@ AGENTS: tuple[Agent, ...] = (
     REFLECTION,
     MEMORY,
     CONFLICTS,
+    REGISTRY,
 )

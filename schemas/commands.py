@@ -7,6 +7,7 @@ from pydantic import Field
 from endocrine.schemas.base import AuditId, Bag, CallId, Count, Id, Identity, Produced, Share, Ts
 from endocrine.schemas.bonds import TakenEvent
 from endocrine.schemas.memory import ConflictId, Content, MemoryId, Remark, Slot, Type
+from endocrine.schemas.names import Description, EffectiveFrom, RegisteredId, Roots, Scope
 from endocrine.schemas.trusted_state import Category, Confidence, StateKey, StateSource, StateValue
 
 MOST_PARTS = 100
@@ -204,6 +205,32 @@ class ConflictResolve(Command):
     reason: Remark | None = None
 
 
+class RegistryCommand(Produced):
+    """What every command to the registry of names says. All lie under one identity: one partition, one order."""
+
+    identity: Annotated[Literal["$registry"], Field(description="The registry itself.")]
+    scope: Scope
+    name: Annotated[Id, Field(description="The name; compared without regard to case.")]
+    effective_from: EffectiveFrom
+    by: Annotated[Id, Field(description="The operator.")]
+    ts: Ts
+
+
+class RegisterName(RegistryCommand):
+    """Register an id (`name` is `registered_id`), or a name as an alias of one."""
+
+    kind: Literal["register_name"]
+    registered_id: RegisteredId
+    description: Description = None
+    roots: Roots = None
+
+
+class ReleaseName(RegistryCommand):
+    """Release an alias; an id is never released."""
+
+    kind: Literal["release_name"]
+
+
 AnyCommand = Annotated[
     SetCap
     | AddNote
@@ -225,6 +252,8 @@ AnyCommand = Annotated[
     | MemorySupersede
     | MemoryExtract
     | MemoryReinforce
-    | ConflictResolve,
+    | ConflictResolve
+    | RegisterName
+    | ReleaseName,
     Field(discriminator="kind"),
 ]

@@ -33,7 +33,9 @@ class Opened(Produced):
     session_id: Annotated[Id, Field(description="Conversation that the turn belongs to.")]
     turn: Annotated[Count, Field(description="Number of the turn in its session, from 0.")]
     client: Annotated[Id, Field(description="Program that opened the turn.")]
-    project: Annotated[Id | None, Field(description="Project that the turn belongs to, for listings.")] = None
+    project: Annotated[
+        str | None, Field(max_length=256, description="Project that the turn belongs to; empty or left out: none.")
+    ] = None
     model: Annotated[
         Id | None, Field(description="Model to be asked; `models.default_model` of the policy where left out.")
     ] = None

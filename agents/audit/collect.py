@@ -100,7 +100,7 @@ def _interaction(turn: Turn, value: Opened | Closed, policy: "Policy") -> Turn |
         "session_id": value.session_id,
         "turn": value.turn,
         "client": value.client,
-        "project": value.project,
+        "project": value.project or None,
         "model": value.model,
         "prompt_chars": len(value.prompt),
         "prompt_hmac": prompt_hmac(value.prompt, policy),

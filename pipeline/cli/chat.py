@@ -45,6 +45,7 @@ def _chat(
 ) -> int:
     from aiokafka.errors import KafkaError
 
+    from endocrine.pipeline.core.name_table import NameFault, NameTable
     from endocrine.pipeline.kafka.admin import TopicsError
     from endocrine.pipeline.local.chat.conversation import NoAnswer
     from endocrine.pipeline.local.chat.session import session
@@ -57,6 +58,11 @@ def _chat(
     from endocrine.pipeline.process.subprocesses import BrokerError
 
     set_up_logs("ERROR")
+    try:
+        NameTable().identity(identity)
+    except NameFault as fault:
+        print(f"error: --identity: {fault}", file=sys.stderr)
+        return 2
     settings = Settings() if demo else settings_of(bootstrap)
     try:
         load_policy(settings.policy, os.environ)

@@ -5,7 +5,7 @@ import getpass
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import orjson
 import typer
@@ -20,6 +20,9 @@ from endocrine.pipeline.local.broker_location import locate
 from endocrine.pipeline.process.logs import set_up_logs
 from endocrine.pipeline.process.seal_keys import KeyFileError
 from endocrine.pipeline.process.settings import Settings
+
+if TYPE_CHECKING:
+    from endocrine.pipeline.core.name_table import NameTable
 
 T = TypeVar("T")
 SOUND, BROKEN, CANNOT, UNCONFIRMED = 0, 1, 2, 3
@@ -59,6 +62,29 @@ def settings_of(bootstrap: str | None) -> Settings:
     location = locate(bootstrap)
     print(location, file=sys.stderr, flush=True)
     return location.settings
+
+
+def whose(settings: Settings, identity: str | None) -> str | None:
+    """The subject that `--identity` names: aliases and other cases of a registered id are that id.
+
+    Ends the command where it is no name, or where the registry of names cannot be read.
+    """
+    from endocrine.pipeline.core.name_table import NameFault
+
+    if identity is None:
+        return None
+    try:
+        return on_broker(settings, registered_names(settings)).subject(identity)
+    except NameFault as fault:
+        fail(f"--identity: {fault}")
+
+
+async def registered_names(settings: Settings) -> "NameTable":
+    """The registry of names as it is now. With a seal key, records that are not ours do not count."""
+    from endocrine.pipeline.kafka.name_reader import read_names
+    from endocrine.pipeline.process.seal_keys import known_seals
+
+    return await read_names(settings, known_seals(settings))
 
 
 def fail(message: str, code: int = CANNOT) -> NoReturn:

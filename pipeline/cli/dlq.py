@@ -20,6 +20,7 @@ from endocrine.pipeline.cli.common import (
     on_broker,
     settings_of,
     time_of,
+    whose,
 )
 from endocrine.pipeline.cli.group import command_group
 from endocrine.pipeline.cli.tables import print_table
@@ -181,7 +182,8 @@ def _filter(
     from endocrine.pipeline.data.dead_letters.select import Filter, topic_name
 
     try:
-        return Filter(None if topic is None else topic_name(topic, settings.prefix), kind, identity, id_)
+        name = None if topic is None else topic_name(topic, settings.prefix)
+        return Filter(name, kind, whose(settings, identity), id_)
     except ValueError as error:
         fail(str(error))
 

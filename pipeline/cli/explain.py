@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import orjson
 import typer
 
-from endocrine.pipeline.cli.common import BROKEN, Bootstrap, fail, on_broker, settings_of, time_of
+from endocrine.pipeline.cli.common import BROKEN, Bootstrap, fail, on_broker, settings_of, time_of, whose
 
 if TYPE_CHECKING:
     from endocrine.pipeline.views.explain.find import Explained
@@ -57,6 +57,7 @@ def explain(
 
     ts = time_of(at)
     settings = settings_of(bootstrap)
+    identity = whose(settings, identity)
     try:
         if audit_id is not None and ts is None:
             found = on_broker(settings, by_audit_id(settings, audit_id, identity))

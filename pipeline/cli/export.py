@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from endocrine.pipeline.cli.common import Bootstrap, Since, Until, bar, fail, on_broker, settings_of, time_of
+from endocrine.pipeline.cli.common import Bootstrap, Since, Until, bar, fail, on_broker, settings_of, time_of, whose
 
 Topic = Annotated[
     str, typer.Argument(metavar="TOPIC", help="A topic of the catalogue or its dead letters (TOPIC.dlq); no prefix.")
@@ -64,7 +64,7 @@ def export(
         if suffix not in ("parquet", "csv", "jsonl"):
             fail(f"{output}: its name tells no format; expected --format parquet, csv or jsonl")
         form = suffix  # type: ignore[assignment]
-    choice = Choice(name, latest, after, before, identity, partition)
+    choice = Choice(name, latest, after, before, whose(settings, identity), partition)
     try:
         with bar(f"{name}") as progress:
             work = exported(settings, choice, str(form), output, force=force, progress=progress)

@@ -5,7 +5,18 @@ from typing import Annotated
 import orjson
 import typer
 
-from endocrine.pipeline.cli.common import Bootstrap, Json, Since, Until, bar, fail, on_broker, settings_of, time_of
+from endocrine.pipeline.cli.common import (
+    Bootstrap,
+    Json,
+    Since,
+    Until,
+    bar,
+    fail,
+    on_broker,
+    settings_of,
+    time_of,
+    whose,
+)
 from endocrine.pipeline.cli.tables import print_table
 
 DEFAULT_SHOWN, MOST_SHOWN = 50, 500
@@ -44,6 +55,7 @@ def incidents(
         fail(f"--kind: a text of {len(kind)} characters; expected one of {', '.join(get_args(IncidentKind))}")
     after, before = time_of(since), time_of(until)
     settings = settings_of(bootstrap)
+    identity = whose(settings, identity)
     with bar("incidents") as progress:
         work = read_incidents(
             settings,

@@ -11,15 +11,18 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Annotated, Any, BinaryIO, Literal, cast
 
 import orjson
 import typer
+from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from endocrine.pipeline.cli.common import Bootstrap, settings_of
+from endocrine.pipeline.cli.common import Bootstrap, broker_error, registered_names, settings_of
+from endocrine.pipeline.core.name_table import NameFault, NameTable
 from endocrine.pipeline.data.ingest.model import Options, Record, Refused, Tally
 from endocrine.pipeline.data.ingest.produce import ProduceError, produce
 from endocrine.pipeline.data.ingest.recognise import AUTO
@@ -27,14 +30,13 @@ from endocrine.pipeline.data.ingest.run import ANY_FORMAT, FORMATS, Stopped, ing
 from endocrine.pipeline.data.ingest.source import Source, Unusable, open_sources
 from endocrine.pipeline.data.ingest.text import DEFAULT_START_TS
 from endocrine.pipeline.data.ingest.values import END_OF_TIME
+from endocrine.pipeline.process.seal_keys import KeyFileError
 from endocrine.pipeline.process.settings import Settings
 
 SHOWN_REFUSALS = 1000
 """Refusals printed one by one on stderr; more are only counted."""
 BAR_AFTER_S = 1.0
 """Seconds of work after which a progress bar is shown."""
-MAX_NAME = 256
-"""Characters of an identity or a project."""
 FormatName = Literal[
     "jsonl", "behave-jsonl", "chatgpt-export", "claude-export", "claude-transcript", "otel-genai", "text", "auto"
 ]
@@ -92,6 +94,18 @@ def _ingest(
         sources = open_sources(file)
     except (Unusable, ValueError) as error:
         return _fail(2, str(error))
+    names = NameTable()
+    if not dry_run:
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # our message says it once, and better
+        try:
+            names = asyncio.run(registered_names(settings))
+        except (KafkaError, OSError) as error:
+            return _fail(3, broker_error(settings, error))
+        except KeyFileError as error:
+            return _fail(2, str(error))
+        # Before ids are made of it: an alias gives the records that its id gives.
+        whose = None if options.identity is None else names.identity(options.identity)
+        options = replace(options, identity=whose, project=names.project(options.project))
     code = 0
     with _Bar() as bar:
         reporter = _Reporter(tally, bar)
@@ -104,7 +118,7 @@ def _ingest(
             if dry_run:
                 _print(records)
             else:
-                _produce(records, settings, tally, bar)
+                _produce(records, names, settings, tally, bar, reporter, strict=strict)
         except Stopped:
             code = 1
         except BrokenPipeError:
@@ -141,28 +155,45 @@ def _options(
 ) -> Options:
     if identity is not None and format_name != AUTO and not FORMATS[format_name].takes_identity:
         raise ValueError(f"--identity: records of format {format_name} name their own identity; leave it out")
-    for option, given in (("--identity", identity), ("--project", project)):
-        if given is not None and not 1 <= len(given.strip()) <= MAX_NAME:
-            raise ValueError(f"{option}: has {len(given.strip())} characters; expected 1 to {MAX_NAME}")
     if start_ts is not None and not 0 <= start_ts < END_OF_TIME:
         raise ValueError(f"--start-ts: {start_ts} is out of range; expected seconds since 1970, before the year 10000")
     start = DEFAULT_START_TS if start_ts is None else start_ts
-    names = (name and name.strip() for name in (identity, project))
-    whose, project_id = names
+    try:
+        whose = None if identity is None else NameTable().identity(identity)
+    except NameFault as fault:
+        raise ValueError(f"--identity: {fault}") from None
+    try:
+        project_id = NameTable().project(project)
+    except NameFault as fault:
+        raise ValueError(f"--project: {fault}") from None
     return Options(whose, shipped_rules(), start, settings.max_record_bytes, project_id)
 
 
-def _produce(records: Iterable[Record], settings: Settings, tally: Tally, bar: "_Bar") -> None:
-    """Produce the records; what the tally counts as written is then what the broker acknowledged."""
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # our message says it once, and better
+def _produce(
+    records: Iterable[Record],
+    names: NameTable,
+    settings: Settings,
+    tally: Tally,
+    bar: "_Bar",
+    refuse: Callable[[Refused], None],
+    *,
+    strict: bool,
+) -> None:
+    """Produce the records under their registered names; written is then what the broker acknowledged."""
     written = Tally()
 
     def acknowledged(line: Mapping[str, Any]) -> None:
         written.wrote(line["topic"], line["value"])
 
-    def lines() -> Iterator[dict[str, Any]]:
+    def lines() -> Iterator[Mapping[str, Any]]:
         for record in records:
-            yield record.line()
+            try:
+                yield names.line(record.line())
+            except NameFault as fault:
+                tally.refused += 1
+                refuse(Refused(record.where, f"a name: {fault}"))
+                if strict:
+                    raise Stopped from None
 
     try:
         asyncio.run(produce(lines(), settings, lambda count: bar.show("produced", count, None), acknowledged))

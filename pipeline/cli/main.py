@@ -42,6 +42,7 @@ COMMANDS = (
     "conflicts",
     "lag",
     "dlq",
+    "names",
     "export",
 )
 

@@ -12,7 +12,7 @@ import orjson
 import typer
 
 from endocrine.pipeline.cli.collected import milliseconds, temp_dir, user_errors
-from endocrine.pipeline.cli.common import Bootstrap, bars, fail, prompt_keys_of, settings_of
+from endocrine.pipeline.cli.common import Bootstrap, bars, fail, prompt_keys_of, settings_of, whose
 from endocrine.pipeline.cli.group import command_group
 from endocrine.pipeline.core.seals import KeyedSeals
 from endocrine.pipeline.core.time_format import EXPECTED
@@ -87,7 +87,7 @@ def verify(
     set_up_logs("ERROR")
     keep_memory()
     settings = settings_of(bootstrap)
-    scope = _scope(since, until, identity, topic)
+    scope = _scope(since, until, whose(settings, identity), topic)
     if to_topics is not None and resume is not None:
         fail("--to-topics with --resume: what was made before the stop would be missing; give one of them")
     with user_errors(settings):
@@ -253,7 +253,7 @@ def what_if(
     set_up_logs("ERROR")
     keep_memory()
     settings = settings_of(bootstrap)
-    scope = _scope(since, until, identity, None)
+    scope = _scope(since, until, whose(settings, identity), None)
     if as_json and form not in (None, "json"):
         fail(f"--json with --format {form}; expected one of them")
     form = "json" if as_json else form or "text"

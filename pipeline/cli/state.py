@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from endocrine.pipeline.cli.collected import milliseconds, temp_dir, user_errors
-from endocrine.pipeline.cli.common import Bootstrap, bars, fail, prompt_keys_of, settings_of
+from endocrine.pipeline.cli.common import Bootstrap, bars, fail, prompt_keys_of, settings_of, whose
 from endocrine.pipeline.core.time_format import EXPECTED
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.replay.logs import read_history
@@ -57,6 +57,7 @@ def state(
         fail(f"--agent {agent}: there is no such agent; expected one of {', '.join(known)}")
     if form not in ("json", "table"):
         fail(f"--format {form}: expected json or table")
+    identity = whose(settings, identity)
     with user_errors(settings):
         problems = asyncio.run(_show(settings, moment, agent, identity, form, snapshot))
     for problem in problems:

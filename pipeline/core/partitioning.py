@@ -2,11 +2,10 @@
 
 from aiokafka.partitioner import murmur2
 
+from endocrine.agents.names.rules import PROJECT, RESERVED, reserved
+
+__all__ = ["PROJECT", "RESERVED", "Places", "canonical", "partition_of", "places", "reserved"]
 _MOST = 100_000
-PROJECT = "project:"
-"""Begins the subject of a project; its id follows."""
-RESERVED = (PROJECT, "$")
-"""No identity of a person begins so, in any case: the first are subjects of projects, the others our own names."""
 
 
 class Places(dict[str, int]):
@@ -28,19 +27,6 @@ _places: dict[int, Places] = {}
 def canonical(name: str) -> str:
     """The canonical form of an identity. Aliases come with the identity registry; until then a name is itself."""
     return name
-
-
-def reserved(name: str) -> bool:
-    """Whether a name is refused as an identity of people's topics.
-
-    >>> reserved("Project:p05"), reserved("$registry"), reserved("projects"), reserved("pat")
-    (True, True, False, False)
-    """
-    return name[:1] in _INITIALS and name[: len(PROJECT)].lower().startswith(RESERVED)
-
-
-_INITIALS = "pP$"
-"""What a reserved name begins with. Almost no other begins so, and every record's identity is looked at."""
 
 
 LONGEST_PROJECT = 200

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from endocrine.agents.policy.compiled import Policy
+from endocrine.pipeline.core.name_table import NameTable
 from endocrine.pipeline.core.seals import Seals
 from endocrine.pipeline.gateway.awaiting import Awaiting
 from endocrine.pipeline.gateway.callers import Doorkeeper
@@ -27,10 +28,12 @@ from endocrine.pipeline.gateway.openapi import Described, document
 from endocrine.pipeline.gateway.problems import Problem, Render, as_problem
 from endocrine.pipeline.gateway.rates import Rates
 from endocrine.pipeline.gateway.routes import bonds, calls, captures, commands, health, reads, streams, trusted, turns
+from endocrine.pipeline.gateway.routes import names as name_routes
 from endocrine.pipeline.gateway.row import Row
 from endocrine.pipeline.gateway.settings import GatewaySettings
 from endocrine.pipeline.gateway.shared import Shared
 from endocrine.pipeline.gateway.state import Gateway
+from endocrine.pipeline.kafka.name_reader import NameFollower
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.process.version import code_version
 from endocrine.pipeline.views.redis.store import connect
@@ -41,6 +44,7 @@ ROWS: Sequence[Row] = (
     *captures.ROUTES,
     *commands.ROUTES,
     *bonds.ROUTES,
+    *name_routes.ROUTES,
     *reads.ROUTES,
     *trusted.ROUTES,
     *streams.ROUTES,
@@ -57,7 +61,10 @@ def key_file(settings: Settings, limits: GatewaySettings) -> Path:
 async def connected(
     settings: Settings, limits: GatewaySettings, policy: Policy, seals: Seals, keys: KeyRing
 ) -> AsyncIterator[Gateway]:
-    """A gateway that reads at the ends of the derived topics. Raises KafkaError where no broker answers."""
+    """A gateway that reads at the ends of the derived topics and knows the registry of names.
+
+    Raises KafkaError where no broker answers, NoSuchTopic where the registry's topic does not exist.
+    """
     async with AsyncExitStack() as ending:
         redis = None
         if settings.redis_url is not None:
@@ -66,6 +73,8 @@ async def connected(
         shared = Shared(redis, settings.prefix)
         awaiting = Awaiting(settings, seals, most=limits.waiting, ack_s=limits.ack_s)
         await ending.enter_async_context(awaiting)
+        names = NameTable()
+        registry = await ending.enter_async_context(NameFollower(settings, seals, names))
         events = Broadcast(settings, seals)
         ending.push_async_callback(events.close)
         yield Gateway(
@@ -73,10 +82,12 @@ async def connected(
             limits,
             awaiting,
             Lookback(settings, seals),
-            Doorkeeper(keys, Rates(shared)),
+            Doorkeeper(keys, Rates(shared), names),
             Idempotency(shared),
             redis,
             events,
+            names,
+            registry,
             policy,
             code_version(settings.build),
             os.environ.get("ENDOCRINE_BUILT"),

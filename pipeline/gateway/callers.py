@@ -9,7 +9,7 @@ from typing import Any, Literal
 from starlette.datastructures import URL
 from starlette.requests import Request
 
-from endocrine.pipeline.core.partitioning import canonical, reserved
+from endocrine.pipeline.core.name_table import NameFault, NameTable
 from endocrine.pipeline.gateway.keys import SCOPES, KeyRing, Scope
 from endocrine.pipeline.gateway.problems import Problem
 from endocrine.pipeline.gateway.rates import Rates
@@ -37,6 +37,8 @@ class Caller:
     identity_from: Literal["body", "header", "user", "fixed"] = "body"
     fixed_identity: str | None = None
     keyed: bool = field(default=True)
+    names: NameTable = field(default_factory=NameTable, compare=False)
+    """Every identity that the client names is resolved here."""
 
     def require(self, scope: Scope) -> None:
         """Raises Problem, 403, where the key lacks the scope."""
@@ -48,15 +50,15 @@ class Caller:
         named = _named_once(body, name)
         header = _header_text(request)
         if header is not None:  # wrong where it is not used, too
-            checked_identity(header, f"header {IDENTITY}")
+            checked_identity(self.names, header, f"header {IDENTITY}")
         if self.identity_from == "fixed":
-            if named not in (None, self.fixed_identity) or header not in (None, self.fixed_identity):
+            if any(given is not None and not self.owns(given) for given in (named, header)):
                 raise Problem(
                     "identity_not_allowed", f"{name}: the key {self.name!r} has an identity of its own", field=name
                 )
             named = self.fixed_identity
         elif self.identity_from == "header":
-            if header is None or named not in (None, header):
+            if header is None or (named is not None and self._resolved(named) != self._resolved(header)):
                 raise Problem("invalid", f"header {IDENTITY}: expected the one identity of the request", field=name)
             named = header
         elif self.identity_from == "user":
@@ -64,7 +66,17 @@ class Caller:
                 raise Problem("invalid", f"header {IDENTITY}: expected none; the key takes it from the body")
         else:
             named = header if named is None else named
-        return checked_identity(named, name)
+        return checked_identity(self.names, named, name)
+
+    def owns(self, named: Any) -> bool:
+        """Whether a name, an alias or another case of it too, is the identity that the key has of its own."""
+        return bool(self._resolved(named) == self._resolved(self.fixed_identity))
+
+    def _resolved(self, named: Any) -> Any:
+        try:
+            return self.names.identity(named) if isinstance(named, str) else named
+        except NameFault:
+            return named
 
 
 def _named_once(body: dict[str, Any], name: str) -> Any:
@@ -76,22 +88,35 @@ def _named_once(body: dict[str, Any], name: str) -> Any:
     return found[0][1] if found else None
 
 
-def checked_identity(named: Any, name: str = "identity") -> str:
-    """The canonical form of an identity that a caller named. Raises Problem, 422."""
-    if not isinstance(named, str) or not 1 <= len(named.strip()) <= 256:
-        got = f"a text of {len(named)} characters" if isinstance(named, str) else "no text"
-        raise Problem("invalid", f"{name}: {got}; expected 1 to 256 characters", field=name)
-    if reserved(named.strip()):
-        raise Problem("invalid", f"{name}: reserved_name; expected none that begins with project: or $", field=name)
-    return canonical(named.strip())
+def checked_identity(names: NameTable, named: Any, name: str = "identity") -> str:
+    """The registered id of an identity that a caller named; an unregistered name is itself. Raises Problem, 422."""
+    if not isinstance(named, str):
+        raise Problem("invalid", f"{name}: no text; expected 1 to 256 characters", field=name)
+    try:
+        return names.identity(named)
+    except NameFault as fault:
+        raise Problem("invalid", f"{name}: {fault}", field=name) from None
+
+
+def checked_project(names: NameTable, named: Any, name: str = "project") -> str | None:
+    """The same of a project; None where there is none, also for an empty name. Raises Problem, 422."""
+    if named is None:
+        return None
+    if not isinstance(named, str):
+        raise Problem("invalid", f"{name}: no text; expected 1 to 200 characters", field=name)
+    try:
+        return names.project(named)
+    except NameFault as fault:
+        raise Problem("invalid", f"{name}: {fault}", field=name) from None
 
 
 class Doorkeeper:
-    """Checks keys and rates."""
+    """Checks keys and rates. names: given to every caller."""
 
-    def __init__(self, keys: KeyRing, rates: Rates) -> None:
+    def __init__(self, keys: KeyRing, rates: Rates, names: NameTable) -> None:
         self._keys = keys
         self._rates = rates
+        self._names = names
 
     async def caller(self, request: Request, scope: Scope) -> Caller:
         """Who calls, with this scope. Raises Problem: 401, 403 or 429."""
@@ -104,7 +129,7 @@ class Doorkeeper:
         self._keys.refresh()
         if not self._keys.configured:
             _only_this_machine(request)
-            return Caller(LOCAL, keyed=False)
+            return Caller(LOCAL, keyed=False, names=self._names)
         key = self._keys.find(_secret(request))
         if key is None:
             raise Problem("unauthorized", "no valid API key; expected `Authorization: Bearer KEY`", headers=_CHALLENGE)
@@ -114,7 +139,14 @@ class Doorkeeper:
             raise Problem(
                 "too_many_requests", f"the key {key.name!r} may ask {key.rate:g} times a second", headers=after
             )
-        return Caller(key.name, frozenset(key.scopes), key.mode == "enforce", key.identity, key.fixed_identity)
+        return Caller(
+            key.name,
+            frozenset(key.scopes),
+            key.mode == "enforce",
+            key.identity,
+            key.fixed_identity,
+            names=self._names,
+        )
 
 
 _CHALLENGE = {"www-authenticate": 'Bearer realm="endocrine"'}

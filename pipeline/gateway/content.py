@@ -5,7 +5,7 @@ from typing import Any
 Json = dict[str, Any]
 FREE = frozenset(
     ("modulations", "tool-decisions", "incidents", "attribution-states", "attribution-changes", "tool-analytics",
-     "scheduled-tasks", "style-tables", "reinforcements", "conflict-marks")
+     "scheduled-tasks", "style-tables", "reinforcements", "conflict-marks", "registry-events")
 )  # fmt: skip
 """Topics without content. Of `scheduled-tasks` the note is one."""
 FIELDS: dict[str, tuple[str, ...]] = {
@@ -26,6 +26,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "model-replies": ("content", "tool_calls"),
     "model-requests": ("messages", "tools"),
     "model-chunks": ("text",),
+    "registry": ("description", "roots"),
     "audits": (),
 }  # fmt: skip
 """Fields of other topics that are content; a topic named in neither is content as a whole."""

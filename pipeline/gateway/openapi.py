@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 document, made from the rows and the very models of the topics."""
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any, Literal, Optional
 
 from pydantic import BaseModel, Field, create_model
 from pydantic.fields import FieldInfo
@@ -17,6 +17,7 @@ from endocrine.schemas.commands import StateSet
 from endocrine.schemas.feedback import FeedbackCard
 from endocrine.schemas.interactions import Closed, Opened
 from endocrine.schemas.modulations import Modulation
+from endocrine.schemas.names import Description, RegisteredName, Roots, Scope
 from endocrine.schemas.observations import Observation
 from endocrine.schemas.signals import EndocrineSignal
 from endocrine.schemas.tools import ToolCall, ToolDecision, ToolResult
@@ -116,6 +117,30 @@ class CommandRequest(BaseModel):
     ts: Ts | None = None
 
 
+class NameRequest(BaseModel):
+    """A command to the registry of names."""
+
+    kind: Annotated[
+        Literal["register_name", "release_name"], Field(description="release_name: an alias is free again.")
+    ] = "register_name"
+    scope: Scope
+    name: Annotated[Id, Field(description="The name; compared without regard to case.")]
+    registered_id: Annotated[
+        Id | None, Field(description="The id that the name means; left out: the name is an id itself.")
+    ] = None
+    description: Description = None
+    roots: Roots = None
+    by: Annotated[Id | None, Field(description="The operator; a key's name goes first.")] = None
+    ts: Ts | None = None
+
+
+class Names(BaseModel):
+    """Names of the registry, by scope and name."""
+
+    items: list[RegisteredName]
+    next: Annotated[str | None, Field(description="The next page's cursor; null: there is none.")]
+
+
 def request_model(name: str, model: type[BaseModel], optional: Iterable[str], without: Iterable[str] = ()) -> Any:
     """The model of a request: a topic's, where the door fills in some fields."""
     may, left = set(optional), set(without)
@@ -152,8 +177,10 @@ REQUESTS: dict[str, Any] = {
     "detections-request": request_model("DetectionRequest", Detection, _COMMON),
     "CommandRequest": CommandRequest,
     "TrustedStateRequest": request_model("TrustedStateRequest", StateSet, ("by", "ts", "id"), ("kind", "identity")),
+    "NameRequest": NameRequest,
 }
-ANSWERS: dict[str, Any] = {one.__name__: one for one in (Problem, Recorded, Batch, Turn, Decision, Answer, Outcome)}
+_ANSWERS = (Problem, Recorded, Batch, Turn, Decision, Answer, Outcome, Names)
+ANSWERS: dict[str, Any] = {one.__name__: one for one in _ANSWERS}
 
 
 Described = tuple[Mapping[str, Any], Mapping[str, Any]]

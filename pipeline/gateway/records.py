@@ -9,7 +9,7 @@ from starlette.requests import Request
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.decode import Malformed, decode
 from endocrine.pipeline.gateway.awaiting import Acknowledged, NotRecorded
-from endocrine.pipeline.gateway.callers import ALIASES, Caller
+from endocrine.pipeline.gateway.callers import ALIASES, Caller, checked_project
 from endocrine.pipeline.gateway.idempotency import Slot
 from endocrine.pipeline.gateway.problems import Problem
 from endocrine.pipeline.gateway.state import Gateway
@@ -31,6 +31,8 @@ def filled(
     if identity_field != "identity":
         value.pop("identity", None)
     value[identity_field] = caller.identity(request, given, identity_field)
+    if topic == "interactions" and "project" in value:
+        value["project"] = checked_project(caller.names, value["project"])
     value.setdefault("ts", slot.ts)
     if slot.keyed or "id" not in value:
         _checked_id(value.get("id", "none"))

@@ -4,12 +4,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from endocrine.agents.policy.compiled import Policy
+from endocrine.pipeline.core.name_table import NameTable
 from endocrine.pipeline.gateway.awaiting import Awaiting
 from endocrine.pipeline.gateway.callers import Doorkeeper
 from endocrine.pipeline.gateway.idempotency import Idempotency
 from endocrine.pipeline.gateway.lookback import Lookback
 from endocrine.pipeline.gateway.metrics import GatewayMetrics
 from endocrine.pipeline.gateway.settings import GatewaySettings
+from endocrine.pipeline.kafka.name_reader import NameFollower
 from endocrine.pipeline.process.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,6 +33,10 @@ class Gateway:
     redis: "Redis | None"
     """Of the read models; None: reads answer 503."""
     events: "Broadcast"
+    names: NameTable
+    """The registry of names; every name that comes in is resolved here."""
+    registry: NameFollower
+    """What keeps `names` up to date, and sees what becomes of commands to the registry."""
     policy: Policy
     version: str
     built: str | None = None

@@ -114,7 +114,7 @@ async def test_the_scenario_gives_the_same_bytes_from_simulate_and_from_the_work
 async def test_random_histories_give_the_same_bytes_from_simulate_and_from_the_worker(
     settings: Settings, seed: int
 ) -> None:
-    lines = moved(histories.random_history(random.Random(seed), 120))
+    lines = moved(histories.with_names(random.Random(seed), histories.random_history(random.Random(seed), 120)))
     small = settings.model_copy(update={"partitions": PARTITIONS})
     live, stamped = await worked(lines, small)
     assert live == simulated(stamped, small)
@@ -128,3 +128,4 @@ async def test_memory_gives_the_same_bytes_from_simulate_and_from_the_worker(set
     live, stamped = await worked(lines, small)
     assert live == simulated(stamped, small)
     assert {"captured", "memories", "candidates", "reinforcements", "conflicts"} <= {topic for topic, _ in live}
+    assert any(topic == "registry-events" for topic, _ in live), "the history registers no name"

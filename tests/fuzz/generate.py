@@ -162,7 +162,8 @@ class Generator:
     def _instance(self, topic: str, kind: str) -> Hostile:
         value = self._instances.of(topic)
         described = CATALOGUE[topic]
-        if described.identity_field in value:
+        # `$registry` stays: commands to the registry of names are no person's.
+        if not str(value.get(described.identity_field, "$")).startswith("$"):
             value[described.identity_field] = self.rng.choice(_PEOPLE)
         if isinstance(value.get("ts"), float | int):
             value["ts"] = round(self._crowd.ts, 3)

@@ -181,6 +181,15 @@ class History:
             whom = "project:p1" if kind["kind"] != "adopt_bond" and apart.random() < 0.5 else whom
         return self._line("commands", {**kind, "identity": whom, "by": "op"})
 
+    def naming(self) -> Line:
+        """A command to the registry of names: few names, so that they collide."""
+        name = self.rng.choice(["p05", "P05", "p05-billing", "billing", "x"])
+        common = {"identity": "$registry", "scope": "project", "name": name, "effective_from": self.ts, "by": "op"}
+        if self.rng.random() < 0.3:
+            return self._line("commands", {**common, "kind": "release_name"})
+        registered_id = self.rng.choice([name, "p05-billing"])
+        return self._line("commands", {**common, "kind": "register_name", "registered_id": registered_id})
+
     def malformed(self) -> Line:
         line = self.good()
         value = line["value"]
@@ -269,3 +278,17 @@ def _adoption(rng: random.Random, ts: float) -> Line:
         "parts": parts,
         "replace": rng.random() < 0.5,
     }
+
+
+def with_names(rng: random.Random, lines: Sequence[Line]) -> list[Line]:
+    """The lines, with commands to the registry of names between them, one for about every ten."""
+    names, found = History(rng), list[Line]()
+    for line in lines:
+        found.append(line)
+        if rng.random() < 0.1:
+            names.count += 1
+            names.ts += 1.0
+            naming = names.naming()
+            naming["value"]["id"] = f"name-{names.count if rng.random() < 0.9 else names.count - 1}"
+            found.append(naming)
+    return found

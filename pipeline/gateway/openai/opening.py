@@ -37,6 +37,9 @@ def turn_request(
         "enforce": caller.enforce,
         "door": "openai",
     }
+    project = _header(headers, "endocrine-project")
+    if project is not None:
+        opened["project"] = project
     key = _header(headers, "idempotency-key")
     return TurnRequest(opened, conversation.images, key, body_digest, would)
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from endocrine.agents.moderation.local import judge_all
 from endocrine.pipeline.gateway.awaiting import Acknowledged, NotRecorded
-from endocrine.pipeline.gateway.callers import checked_identity
+from endocrine.pipeline.gateway.callers import checked_identity, checked_project
 from endocrine.pipeline.gateway.idempotency import Slot
 from endocrine.pipeline.gateway.openai.port import (
     ApplicationRules,
@@ -88,8 +88,10 @@ class GatewayPort:
         async with self._refusing():
             slot = await self._slot(caller, request)
             audit_id = PREFIX + slot.seed[:SEED_CHARS]
-            identity = checked_identity(request.opened["identity"])
-            value = {**request.opened, "identity": identity, "audit_id": audit_id, "id": slot.id_of(), "ts": slot.ts}
+            identity = checked_identity(self._gateway.names, request.opened["identity"])
+            project = checked_project(self._gateway.names, request.opened.get("project"))
+            named = {"identity": identity} | ({} if project is None else {"project": project})
+            value = {**request.opened, **named, "audit_id": audit_id, "id": slot.id_of(), "ts": slot.ts}
             value = checked(self._gateway, "interactions", value)
             with ExitStack() as ending:
                 watch = self._watch(ending, identity, audit_id, [value["id"]])
@@ -106,13 +108,15 @@ class GatewayPort:
             return None
         async with self._refusing():
             async with asyncio.timeout(self._gateway.limits.decision_s):
-                return await self._turns.passed(checked_identity(identity), call_ids[-1], not caller.enforce)
+                whose = checked_identity(self._gateway.names, identity)
+                return await self._turns.passed(whose, call_ids[-1], not caller.enforce)
         raise AssertionError("unreachable")
 
     async def resume(self, caller: Caller, continuation: Continuation) -> GatewayTurn:
         """See TurnPort."""
         async with self._refusing():
-            identity, audit_id = checked_identity(continuation.identity), continuation.audit_id
+            identity = checked_identity(self._gateway.names, continuation.identity)
+            audit_id = continuation.audit_id
             results, request = continuation.results, continuation.request
             self._without_images(request)
             name = "results " + hashlib.sha256("\0".join(one.call_id for one in results).encode()).hexdigest()

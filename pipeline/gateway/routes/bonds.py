@@ -47,7 +47,7 @@ async def check(gateway: Gateway, request: Request, caller: Caller) -> Response:
     """GET /v1/bonds/{identity}/check."""
     query = checked_query(request, "at")
     at = time_of(query, "at")
-    name = checked_identity(request.path_params["identity"])
+    name = checked_identity(gateway.names, request.path_params["identity"])
     in_reach(caller, name)
     entry = await views.bond(redis_of(gateway), name)
     cap, count, reset_at = (0, 0, 0.0)

@@ -23,7 +23,7 @@ from endocrine.pipeline.core.time_format import parse_time
 from endocrine.pipeline.data.dead_letters.broker import look
 from endocrine.pipeline.data.dead_letters.letters import TOPICS as LETTERS
 from endocrine.pipeline.data.dead_letters.select import Filter, topic_name
-from endocrine.pipeline.gateway.callers import IDENTITY_SCHEMA, Caller, checked_identity
+from endocrine.pipeline.gateway.callers import IDENTITY_SCHEMA, Caller, checked_identity, checked_project
 from endocrine.pipeline.gateway.content import without_content
 from endocrine.pipeline.gateway.places import RecordPosition, records_at
 from endocrine.pipeline.gateway.problems import Problem
@@ -98,16 +98,16 @@ def shown_cursor(place: tuple[int, bytes] | None) -> str | None:
     return None if place is None else f"{place[0]}.{base64.urlsafe_b64encode(place[1]).decode()}"
 
 
-def _identity_of(caller: Caller, query: dict[str, str]) -> str | None:
+def _identity_of(gateway: Gateway, caller: Caller, query: dict[str, str]) -> str | None:
     """The canonical identity of the query; None where it names none. Raises Problem, 422 or 403."""
-    identity = None if "identity" not in query else checked_identity(query["identity"])
+    identity = None if "identity" not in query else checked_identity(gateway.names, query["identity"])
     in_reach(caller, identity)
     return identity
 
 
 def in_reach(caller: Caller, identity: str | None) -> None:
     """Raises Problem, 403, where a key of one identity asks for another's."""
-    if caller.identity_from == "fixed" and identity != caller.fixed_identity:
+    if caller.identity_from == "fixed" and not caller.owns(identity):
         raise Problem("identity_not_allowed", f"the key {caller.name!r} reads its own identity only")
 
 
@@ -127,9 +127,10 @@ async def interactions(gateway: Gateway, request: Request, caller: Caller) -> Re
     """GET /v1/interactions."""
     query = checked_query(request, "identity", "project", "limit", "cursor")
     limit, before = number_of(query, "limit", DEFAULT, 1, MOST), cursor_of(query)
-    identity, project = _identity_of(caller, query), query.get("project")
+    identity, project = _identity_of(gateway, caller, query), query.get("project")
     if identity is not None and project is not None:
         raise Problem("invalid", "query project: expected it or identity, not both", field="project")
+    project = checked_project(gateway.names, project)
     redis = redis_of(gateway)
     page = await views.page(redis, keys_of(gateway).turns(identity, project), limit, before)
     found = await _with_bodies(gateway, caller, await views.turns(redis, keys_of(gateway), page.members))
@@ -217,7 +218,7 @@ async def _incidents(
     gateway: Gateway, caller: Caller, query: dict[str, str], limit: int
 ) -> tuple[list[Json], tuple[int, bytes] | None]:
     since, until, before = time_of(query, "since"), time_of(query, "until"), cursor_of(query)
-    identity = _identity_of(caller, query)
+    identity = _identity_of(gateway, caller, query)
     if before is None and until is not None:
         before = int(until * 1000), b""
     redis, found = redis_of(gateway), list[Json]()
@@ -292,7 +293,7 @@ async def tools(gateway: Gateway, request: Request, caller: Caller) -> Response:
 async def identity(gateway: Gateway, request: Request, caller: Caller) -> Response:
     """GET /v1/identities/{identity}."""
     checked_query(request)
-    name = checked_identity(request.path_params["identity"])
+    name = checked_identity(gateway.names, request.path_params["identity"])
     in_reach(caller, name)
     redis = redis_of(gateway)
     bond = await views.bond(redis, name)
@@ -320,7 +321,7 @@ async def analytics(gateway: Gateway, request: Request, caller: Caller) -> Respo
 async def bond(gateway: Gateway, request: Request, caller: Caller) -> Response:
     """GET /v1/bonds/{identity}."""
     checked_query(request)
-    name = checked_identity(request.path_params["identity"])
+    name = checked_identity(gateway.names, request.path_params["identity"])
     in_reach(caller, name)
     found = await views.bond(redis_of(gateway), name)
     if found is None:
@@ -332,7 +333,7 @@ async def bond(gateway: Gateway, request: Request, caller: Caller) -> Response:
 async def bond_events(gateway: Gateway, request: Request, caller: Caller) -> Response:
     """GET /v1/bonds/{identity}/events."""
     query = checked_query(request, "limit")
-    name = checked_identity(request.path_params["identity"])
+    name = checked_identity(gateway.names, request.path_params["identity"])
     in_reach(caller, name)
     found = await views.bond_events(redis_of(gateway), name, number_of(query, "limit", DEFAULT, 1, MOST))
     shown = found if "content" in caller.scopes else [without_content("bond-events", one) for one in found]

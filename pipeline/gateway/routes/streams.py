@@ -20,8 +20,8 @@ _log = structlog.get_logger("endocrine.gateway")
 async def events(gateway: Gateway, request: Request, caller: Caller) -> Response:
     """GET /v1/events."""
     query = checked_query(request, "identity", "topic")
-    identity = None if "identity" not in query else checked_identity(query["identity"])
-    if caller.identity_from == "fixed" and identity != caller.fixed_identity:
+    identity = None if "identity" not in query else checked_identity(gateway.names, query["identity"])
+    if caller.identity_from == "fixed" and not caller.owns(identity):
         raise Problem("identity_not_allowed", f"the key {caller.name!r} reads its own identity only")
     topics = frozenset(query["topic"].split(",")) if "topic" in query else frozenset(TOPICS)
     if not topics <= frozenset(TOPICS):

@@ -28,10 +28,10 @@ Json = dict[str, Any]
 _GIVEN = ("category", "key", "value", "source", "confidence", "by", "ts", "id")
 
 
-def _subject(request: Request, caller: Caller) -> str:
+def _subject(gateway: Gateway, request: Request, caller: Caller) -> str:
     """The subject that the path names. Raises Problem, 422 or 403."""
     try:
-        subject = subject_of(request.path_params["subject"])
+        subject = gateway.names.subject(subject_of(request.path_params["subject"]))
     except ValueError as error:
         raise Problem("invalid", f"subject: {error}", field="subject") from None
     in_reach(caller, subject)
@@ -43,7 +43,7 @@ async def read(gateway: Gateway, request: Request, caller: Caller) -> Response:
     query = checked_query(request, "category", "all")
     if query.get("all", "false") not in ("true", "false"):
         raise Problem("invalid", "query all: expected true or false", field="all")
-    subject = _subject(request, caller)
+    subject = _subject(gateway, request, caller)
     found = await views.trusted(redis_of(gateway), subject, superseded=query.get("all") == "true")
     items = [entry for entry in found if query.get("category") in (None, entry["category"])]
     if "content" not in caller.scopes:
@@ -54,7 +54,7 @@ async def read(gateway: Gateway, request: Request, caller: Caller) -> Response:
 async def write(gateway: Gateway, request: Request, caller: Caller) -> Response:
     """POST /v1/trusted/{subject}."""
     wait_s = number_of(checked_query(request, "wait"), "wait", 0, 0, MOST_WAIT_S)
-    subject = _subject(request, caller)
+    subject = _subject(gateway, request, caller)
     body = (await read_body(request, gateway.limits.body_bytes, gateway.limits.read_s)).one
     if unknown := body.keys() - set(_GIVEN):
         raise Problem("invalid", f"{len(unknown)} fields are not known; expected {', '.join(_GIVEN)}")
@@ -78,7 +78,7 @@ async def end(gateway: Gateway, request: Request, caller: Caller) -> Response:
     """DELETE /v1/trusted/{subject}."""
     query = checked_query(request, "category", "key", "reason", "wait")
     wait_s = number_of(query, "wait", 0, 0, MOST_WAIT_S)
-    subject = _subject(request, caller)
+    subject = _subject(gateway, request, caller)
     slot = await gateway.idempotency.begin(caller, request, query)
     if slot.answer is not None:
         return slot.answer

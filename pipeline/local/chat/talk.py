@@ -11,7 +11,9 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.data.ingest.produce import message
 from endocrine.pipeline.kafka import clients
+from endocrine.pipeline.kafka.name_reader import read_names
 from endocrine.pipeline.local.chat.turn import TOPICS, Turn
+from endocrine.pipeline.process.seal_keys import known_seals
 from endocrine.pipeline.process.settings import Settings
 
 BY = "chat"
@@ -28,12 +30,15 @@ class Talk:
         self._model = model
         self._session = f"chat-{uuid.uuid4().hex[:12]}"
         self._turn = 0
-        self._partition = partition_of(identity, settings.partitions)
+        self._partition = 0
         self._producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap, enable_idempotence=True)
         self._consumer = clients.consumer(settings, group_id=None, fetch_max_wait_ms=_POLL_MS)
 
     async def start(self) -> None:
-        """Connect, and read from now on."""
+        """Connect, and read from now on. Raises NameFault where the identity is no name."""
+        names = await read_names(self._settings, known_seals(self._settings))
+        self.identity = names.identity(self.identity)
+        self._partition = partition_of(self.identity, self._settings.partitions)
         await self._producer.start()
         await self._consumer.start()
         prefix = self._settings.prefix

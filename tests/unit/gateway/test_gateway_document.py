@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from endocrine.pipeline.core.name_table import NameTable
 from endocrine.pipeline.gateway.app import ROWS
 from endocrine.pipeline.gateway.callers import IDENTITY_SCHEMA, checked_identity
 from endocrine.pipeline.gateway.openai.chat_request import NEUTRAL as CHAT_NEUTRAL
@@ -117,7 +118,7 @@ def _taken(parse, content):
 def test_an_identity_is_accepted_where_the_document_says_so(named):
     schema = jsonschema.Draft202012Validator(IDENTITY_SCHEMA)
     try:
-        checked_identity(named)
+        checked_identity(NameTable(), named)
     except Problem:
         assert not schema.is_valid(named)
     else:

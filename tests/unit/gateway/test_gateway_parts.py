@@ -7,6 +7,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
+from endocrine.pipeline.core.name_table import NameTable
 from endocrine.pipeline.gateway import keys
 from endocrine.pipeline.gateway.callers import Caller, checked_identity, is_loopback
 from endocrine.pipeline.gateway.content import without_content
@@ -159,7 +160,7 @@ async def test_requests_without_a_key_are_each_their_own():
 @pytest.mark.parametrize("named", ["", " ", "x" * 257, 7, None, "project:p", "$registry"])
 def test_an_identity_that_is_none_is_refused(named):
     with pytest.raises(Problem) as refused:
-        checked_identity(named)
+        checked_identity(NameTable(), named)
     assert refused.value.status == 422
 
 

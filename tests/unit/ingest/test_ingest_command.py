@@ -45,8 +45,10 @@ def test_standard_input_is_read_by_its_dash(run, data):
     ("arguments", "code", "said"),
     [
         (["nowhere.txt", "--format", "text"], 2, "nowhere.txt: no such file"),
-        (["-", "--project", "x" * 300], 2, "--project: has 300 characters; expected 1 to 256"),
-        (["-", "--format", "text", "--identity", " "], 2, "--identity: has 0 characters; expected 1 to 256"),
+        (["-", "--project", "x" * 300], 2, "--project: 300 characters; expected 1 to 200"),
+        (["-", "--format", "text", "--identity", " "], 2, "--identity: empty; expected 1 to 256 characters"),
+        (["-", "--format", "text", "--identity", "Project:x"], 2, "--identity: reserved_name"),
+        (["-", "--format", "text", "--identity", "$registry"], 2, "--identity: reserved_name"),
         (["-", "--format", "jsonl", "--identity", "x"], 2, "name their own identity"),
         (["-", "--format", "text", "--start-ts", "-5"], 2, "--start-ts: -5.0 is out of range"),
         (["-", "--format", "nope"], 2, "nope"),

@@ -8,8 +8,10 @@ import typer
 from aiokafka.errors import KafkaError
 from typer.testing import CliRunner
 
+from endocrine.pipeline.cli import ingest as command
 from endocrine.pipeline.cli.ingest import register
 from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.name_table import NameTable
 from endocrine.pipeline.data.ingest import produce as module
 
 
@@ -18,6 +20,7 @@ class Producer:
 
     takes = 10**9
     sent = None
+    names = None
 
     def __init__(self, **_):
         pass
@@ -44,7 +47,13 @@ def broker(monkeypatch):
         return frozenset(f"endocrine.{name}" for name in CATALOGUE)
 
     monkeypatch.setattr(module, "AIOKafkaProducer", Producer)
+
+    async def registered_names(_):
+        return Producer.names
+
     monkeypatch.setattr(module, "_topics", topics)
+    monkeypatch.setattr(command, "registered_names", registered_names)
+    monkeypatch.setattr(Producer, "names", NameTable())
     monkeypatch.setattr(Producer, "sent", [])
     return Producer
 
@@ -131,3 +140,46 @@ def test_strict_counts_what_came_out_before_it_stopped(run, data):
     result = run("-", "--format", "claude-transcript", "--dry-run", "--strict", input=source)
     assert (result.exit_code, result.stdout) == (1, "")
     assert last(result).startswith("ingest: turns 0, records 0, ")
+
+
+def registered(*names):
+    """A table of ids and aliases of identities and projects."""
+    table = NameTable()
+    for scope, name, registered_id in names:
+        kind = "id" if name == registered_id else "alias"
+        value = {"scope": scope, "name": name, "registered_id": registered_id, "kind": kind, "description": None}
+        value |= {"roots": None, "effective_from": 1.0, "released_from": None, "by": "op", "ts": 1.0}
+        table.apply(f"{scope}/{name.lower()}".encode(), orjson.dumps(value))
+    return table
+
+
+NAMES = registered(
+    ("identity", "Ann", "Ann"), ("identity", "a.s.", "Ann"), ("project", "p05-x", "p05-x"), ("project", "p05", "p05-x")
+)
+
+
+def test_an_alias_gives_the_very_records_that_its_id_gives(run, data, broker, monkeypatch):
+    monkeypatch.setattr(Producer, "names", NAMES)
+    sent = {}
+    for identity, project in (("Ann", "p05-x"), ("A.S.", "P05"), ("bob", "other"), ("ann", None)):
+        broker.sent.clear()
+        assert (
+            run(data / "chat.txt", "--identity", identity, *(["--project", project] if project else [])).exit_code == 0
+        )
+        sent[identity] = [(key, value) for _, key, value, _ in broker.sent]
+    assert sent["Ann"] == sent["A.S."]
+    assert {key for key, _ in sent["Ann"]} == {key for key, _ in sent["ann"]} == {b"Ann"}
+    assert {key for key, _ in sent["bob"]} == {b"bob"}
+    assert {value.get("project") for _, value in sent["A.S."]} == {"p05-x", None}
+    assert {value.get("project") for _, value in sent["bob"]} == {"other", None}
+
+
+def test_records_that_name_their_own_identity_are_resolved_and_reserved_names_refused(run, broker, monkeypatch):
+    monkeypatch.setattr(Producer, "names", NAMES)
+    about = {"name": "stress", "level": 0.5, "ttl_ms": 1, "source": "s", "ts": 1.0}
+    lines = [{"topic": "signals", "value": {"identity": name, **about}} for name in ("A.S.", "bob", "project:x", "ANN")]
+    result = run("-", "--format", "jsonl", input=b"\n".join(map(orjson.dumps, lines)))
+    assert [key for _, key, _, _ in broker.sent] == [b"Ann", b"bob", b"Ann"]
+    assert "reserved_name" in result.stderr
+    assert last(result) == "ingest: turns 0, records 3, skipped 0, refused 1"
+    assert run("-", "--format", "jsonl", "--strict", input=orjson.dumps(lines[2])).exit_code == 1

@@ -35,7 +35,8 @@ def model_lines(number: int) -> list[dict[str, Any]]:
 def honest() -> Logs:
     recording, rng = Recording(), random.Random(5)
     recording.publish(shipped_policy())
-    lines = histories.random_history(rng, 240) + [line for n in range(6) for line in model_lines(n)]
+    lines = histories.with_names(random.Random(6), histories.random_history(rng, 240))
+    lines += [line for n in range(6) for line in model_lines(n)]
     good = {line["topic"]: line for line in lines if isinstance(line["value"], dict) and "ts" in line["value"]}
     bad = [{**line, "value": {**line["value"], "surplus": 1}} for line in good.values()]
     bad += [{"topic": topic, "key": "ann", "value": {}} for topic in ("modulations", "incidents", "style-tables")]
@@ -83,6 +84,11 @@ def names(report: Report, topic: str, raw: Fetched) -> bool:
     if any(int(first) <= raw.offset <= int(last) for first, last in ranges):
         return True
     told_id = dict(raw.headers).get("ce_id", b"?").decode()
+    if topic == "journal":  # the record of a batch is named by its agent, partition and batch
+        entry = f"{(raw.key or b'').decode(errors='replace')}: "
+        number = re.search(rb'"batch":(\d+)', raw.value or b"")
+        if number and any(line.startswith(entry) and f"batch {int(number[1])}:" in line for line in text.splitlines()):
+            return True
     return any(place in line and (f"at offset {raw.offset}" in line or told_id in line) for line in text.splitlines())
 
 

@@ -14,7 +14,7 @@ def bounds(schema, name=None):
         for item in schema:
             yield from bounds(item, name)
     elif isinstance(schema, dict):
-        if name in NAMES and schema.get("type") == "string":
+        if name in NAMES and schema.get("type") == "string" and "const" not in schema:
             yield name, schema.get("maxLength")
         for key, value in schema.get("properties", {}).items():
             yield from bounds(value, key)

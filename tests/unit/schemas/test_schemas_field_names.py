@@ -40,6 +40,8 @@ commands: kind identity by ts memory_id reason? superseded_by?
 commands: kind identity by ts audit_id text project? turn_identity?
 commands: kind identity by ts audit_id text
 commands: kind identity by ts slot conflict_id action winner? reason?
+commands: kind identity scope name registered_id description? roots? effective_from by ts
+commands: kind identity scope name effective_from by ts
 modulations: audit_id identity revision admitted refusal review mode parameters prompt_style signals lineage policy ts
 tool-decisions: call_id audit_id identity function tool decision reason incident_id policy ts
 incidents: incident_id kind audit_id identity attempted reason params_snapshot prompt_hmac policy ts
@@ -61,6 +63,8 @@ scheduled-tasks: call_id audit_id identity when note ts
 tool-analytics: tool window_s count ok error blocked p50_ms p95_ms modes ts
 journal: agent partition batch runs inputs previous policy version claim
 audits: identity audit_id ts previous hash
+registry: scope name registered_id kind description roots effective_from released_from by ts
+registry-events: kind scope name wanted holder reason by ts
 checkpoints: key_id number previous ts audits journal signature
 dlq-actions: action topic partition offset origin by reason ts
 """
@@ -87,6 +91,7 @@ ADDED = {
     "bond-events": ["imported"],
     "style-tables": ["unknown_actions"],
     "attribution-states": ["capped"],
+    "registry-events": ["identity", "command_id"],
     "journal": ["refused", "forged"],
     "audits": [
         "supplement",

@@ -12,7 +12,7 @@ or raised (`Refused`); what they read is `{"status": "unavailable", "fail_open":
 from endocrine_client.calls import ToolCall
 from endocrine_client.client import Endocrine, Turn
 from endocrine_client.delivery import Counts
-from endocrine_client.errors import Denied, EndocrineError, NotAllowed, NotDecided, Pending, Refused
+from endocrine_client.errors import Denied, EndocrineError, NameNotTaken, NotAllowed, NotDecided, Pending, Refused
 from endocrine_client.parameters import Functions, Parameters
 from endocrine_client.protocol import Decision, Modulation
 from endocrine_client.sync_client import SyncEndocrine, SyncTurn
@@ -26,6 +26,7 @@ __all__ = [
     "EndocrineError",
     "Functions",
     "Modulation",
+    "NameNotTaken",
     "NotAllowed",
     "NotDecided",
     "Parameters",

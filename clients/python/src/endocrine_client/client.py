@@ -7,11 +7,12 @@ from typing import Any, Literal, TypeVar
 
 import httpx
 
+from endocrine_client import names
 from endocrine_client.core import Core, opening
 from endocrine_client.delivery import headers_of
 from endocrine_client.flows import Block, Flow, Send, Wait
 from endocrine_client.operations import Operation, Operations
-from endocrine_client.protocol import Answer, Decision, answer_of
+from endocrine_client.protocol import Answer, Decision, Json, answer_of
 from endocrine_client.turn import TurnState
 
 T = TypeVar("T")
@@ -119,6 +120,14 @@ class Endocrine(Operations, Core):
     ) -> bool:
         """Record a signal, 0 to 1, that counts for ttl_ms of event time (800 where left out). Never raises."""
         return await asyncio.to_thread(self._signal, identity, name, level, ttl_ms, source, turn)
+
+    async def register_name(self, scope: names.Scope, name: str, registered_id: str | None = None) -> Json:
+        """Register an id, or a name as an alias of a registered id; the outcome. Raises NameNotTaken."""
+        return await self._run(names.command("register_name", scope, name, registered_id))
+
+    async def release_name(self, scope: names.Scope, name: str) -> Json:
+        """Release an alias; the outcome. Raises NameNotTaken."""
+        return await self._run(names.command("release_name", scope, name, None))
 
     async def flush(self, within_s: float = 10.0) -> bool:
         """Send what is kept. True: the gateway has all of it. Never raises."""

@@ -2,12 +2,14 @@
 
     EndocrineError
     ├── Refused             what an operator asked was not done: `reason` says why
+    ├── NameNotTaken        the registry of names refused a command, or it is not known whether it took it
     └── NotAllowed          the turn or the tool call must not run
         ├── Denied          decided: `reason` says why
         ├── Pending         a person must agree first, until `expires` at the latest
         └── NotDecided      nobody decided in time, or the answer could not be understood
 
-Nothing else is raised by a client that is used as its signatures say: captures never raise.
+Nothing else is raised by a client that is used as its signatures say: captures never raise, what an operator asks for
+(`register_name`, `release_name`) always says where it failed.
 """
 
 
@@ -24,6 +26,14 @@ class Refused(EndocrineError):
     def __init__(self, message: str, *, reason: str, outcome: object = None) -> None:
         super().__init__(message)
         self.message, self.reason, self.outcome = message, reason, outcome
+
+
+class NameNotTaken(EndocrineError):
+    """The registry of names did not take a command. reason: taken, is_an_id, unknown, invalid; None: not known."""
+
+    def __init__(self, message: str, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class NotAllowed(EndocrineError):

@@ -7,11 +7,12 @@ from typing import Any, Literal, TypeVar
 
 import httpx
 
+from endocrine_client import names
 from endocrine_client.core import Core, opening
 from endocrine_client.delivery import post
 from endocrine_client.flows import Block, Flow, Send, Wait
 from endocrine_client.operations import Operation, Operations
-from endocrine_client.protocol import Answer, Decision, answer_of
+from endocrine_client.protocol import Answer, Decision, Json, answer_of
 from endocrine_client.turn import TurnState
 
 T = TypeVar("T")
@@ -115,6 +116,14 @@ class SyncEndocrine(Operations, Core):
     ) -> bool:
         """As `Endocrine.signal`."""
         return self._signal(identity, name, level, ttl_ms, source, turn)
+
+    def register_name(self, scope: names.Scope, name: str, registered_id: str | None = None) -> Json:
+        """Register an id, or a name as an alias of a registered id; the outcome. Raises NameNotTaken."""
+        return self._run(names.command("register_name", scope, name, registered_id))
+
+    def release_name(self, scope: names.Scope, name: str) -> Json:
+        """Release an alias; the outcome. Raises NameNotTaken."""
+        return self._run(names.command("release_name", scope, name, None))
 
     def flush(self, within_s: float = 10.0) -> bool:
         """As `Endocrine.flush`."""

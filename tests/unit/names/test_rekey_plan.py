@@ -1,0 +1,138 @@
+"""The plan of a re-key: what lies under an alias, and what would become of it under the id."""
+
+import copy
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.core.name_table import NameTable
+from endocrine.pipeline.data.rekey_plan import BY_SUBJECT, FINER, merged_notes, plan_of
+
+
+@pytest.fixture(scope="module")
+def table():
+    made = NameTable()
+    for scope, name, registered_id in (
+        ("identity", "Ann", "Ann"),
+        ("identity", "a.s.", "Ann"),
+        ("project", "p05-x", "p05-x"),
+        ("project", "p05", "p05-x"),
+    ):
+        value = {"scope": scope, "name": name, "registered_id": registered_id, "description": None, "roots": None}
+        value |= {"kind": "id" if name == registered_id else "alias", "effective_from": 1.0, "released_from": None}
+        made.apply(f"{scope}/{name}".encode(), orjson.dumps({**value, "by": "op", "ts": 1.0}))
+    return made
+
+
+def bond(cap=0, notes=()):
+    return {"entry": {"daily_msg_cap": cap, "notes": list(notes)}, "commands": []}
+
+
+def cards(*stamps):
+    return {"cards": [[ts, "k", 5, True, {}] for ts in stamps], "locked": False}
+
+
+def plan(table, states, alias="a.s.", scope="identity", **bounds):
+    most = {"notes_kept": 20, "cards_kept": 200, "max_record_bytes": 10**6, **bounds}
+    return plan_of(table, scope, alias, states, **most)
+
+
+def test_nothing_under_the_alias_is_an_empty_plan(table):
+    found = plan(table, {"bonds": {"Ann": bond(), "a.s.x": bond(), "bob": bond()}})
+    assert (found.is_empty, found.refused, set(found.agents.values())) == (True, False, {"nothing"})
+
+
+def test_what_the_id_has_not_is_taken_and_what_both_have_is_merged(table):
+    states = {
+        "bonds": {"A.S.": bond(cap=3)},
+        "feedback": {"A.S.": cards(1.0), "Ann": cards(2.0)},
+        "attribution": {"A.S./m.x": [1], "A.S./m.y": [1], "Ann/m.x": [2], "A.S./deep/m.x": [3]},
+    }
+    found = plan(table, states)
+    assert found.subjects == ["A.S."]
+    assert found.agents["bonds"] == "taken"
+    assert found.agents["feedback"] == found.agents["attribution"] == "merged"
+    assert (found.taken, found.merged, found.drops, found.refused) == (2, 2, [], False)
+
+
+def test_two_caps_that_differ_collide_and_refuse_all(table):
+    states = {"bonds": {"a.s.": bond(cap=3), "Ann": bond(cap=5)}, "feedback": {"a.s.": cards(1.0)}}
+    found = plan(table, states)
+    assert found.refused
+    [collision] = found.collisions
+    assert (collision["old"]["daily_msg_cap"], collision["new"]["daily_msg_cap"]) == (3, 5)
+    for old, new in ((0, 5), (3, 0), (4, 4)):
+        assert not plan(table, {"bonds": {"a.s.": bond(cap=old), "Ann": bond(cap=new)}}).refused
+
+
+def test_keys_that_differ_in_case_only_are_an_integrity_error(table):
+    found = plan(table, {"bonds": {"A.S.": bond()}, "gating": {"a.S.": {"turns": {}}}})
+    assert [one["fault"] for one in found.integrity_errors] == ["keys_differ_in_case_only"]
+    assert found.refused
+
+
+def test_an_open_turn_refuses_and_what_does_not_move_is_named(table):
+    states = {"gating": {"a.s.": {"turns": {"t1": {}}}}, "audit": {"a.s.": {"open": {"t2": {}}, "audited": []}}}
+    found = plan(table, states)
+    assert (found.open_turns, found.refused) == (["t1", "t2"], True)
+    found = plan(table, {"modulation": {"a.s.": {"turns": {}, "budgets": {"stress": [1, 2]}}}})
+    assert (found.open_turns, found.refused, found.agents["modulation"]) == ([], False, "dropped")
+    assert found.drops[0]["record"]["budgets"] == {"stress": [1, 2]}
+
+
+def test_what_a_bound_pushes_out_is_named(table):
+    states = {
+        "bonds": {"a.s.": bond(notes=["2026-01-01 10:00 a"]), "Ann": bond(notes=["2026-01-02 10:00 b"])},
+        "feedback": {"a.s.": cards(1.0, 4.0), "Ann": cards(2.0, 3.0)},
+    }
+    found = plan(table, states, notes_kept=1, cards_kept=3)
+    assert [one["record"] for one in found.drops] == ["2026-01-01 10:00 a", [1.0, "k", 5, True, {}]]
+
+
+def test_a_state_that_fits_into_no_record_refuses(table):
+    found = plan(table, {"attribution": {"a.s./x": ["y" * 200]}}, max_record_bytes=100)
+    assert [one["fault"] for one in found.integrity_errors] == ["too_large"]
+
+
+def test_a_project_lies_under_its_subject_and_an_id_in_another_case_is_planned_too(table):
+    assert plan(table, {"bonds": {"project:P05": bond(), "p05": bond()}}, "p05", "project").subjects == ["project:P05"]
+    assert plan(table, {"bonds": {"ANN": bond(), "Ann": bond()}}, "ann").subjects == ["ANN"]
+
+
+def test_every_agent_with_states_of_subjects_is_planned():
+    # An agent that is added must be put into the plan, or said here to have no states of subjects.
+    without = {"analytics", "registry"}
+    assert {agent.name for agent in AGENTS} - without == {*BY_SUBJECT, *FINER}
+
+
+KEYS = st.sampled_from(["a.s.", "A.S.", "Ann", "bob"])
+BONDS = st.builds(bond, st.integers(0, 2), st.lists(st.sampled_from(["2026-01-01 10:00 a", "2026-01-02 10:00 b"])))
+
+
+@settings(max_examples=150)
+@given(st.dictionaries(KEYS, BONDS), st.dictionaries(KEYS.map("{}/x".format), st.lists(st.integers(0, 9), max_size=3)))
+def test_a_plan_changes_nothing_and_counts_each_state_once(table, bonds, series):
+    states = {"bonds": bonds, "attribution": series}
+    before = copy.deepcopy(states)
+    found = plan(table, states, notes_kept=2)
+    assert states == before
+    assert found.as_json() == plan(table, states, notes_kept=2).as_json()
+    old = [key for key in [*bonds, *series] if key.lower().startswith("a.s.")]
+    assert found.taken + found.merged + len(found.collisions) == len(old)
+    assert found.is_empty == (not old)
+    assert orjson.loads(orjson.dumps(found.as_json()))["counts"]["subjects"] == len(found.subjects)
+
+
+NOTES = st.lists(st.integers(0, 30).map("2026-01-{:02} 10:00 x".format), max_size=8).map(sorted)
+
+
+@given(NOTES, NOTES, st.integers(1, 8))
+def test_no_note_is_lost_and_the_latest_are_kept(old, new, most):
+    kept, dropped = merged_notes(old, new, most)
+    assert sorted([*kept, *dropped]) == sorted([*old, *new])
+    assert len(kept) == min(most, len(old) + len(new))
+    assert kept == sorted(kept)
+    assert not dropped or not kept or max(dropped) <= min(kept)
