@@ -54,7 +54,7 @@ class Minds:
         self.fed += 1
         self.ts += 1.0
         value = {"ts": self.ts, **value}
-        if topic not in ("modulations",):
+        if not CATALOGUE[topic].ours:
             value = {"id": f"in-{self.fed}", **value}
         found: dict[str, list[Json]] = {}
         for name, key, body, _ in self.simulation.feed(orjson.dumps({"topic": topic, "value": value})):

@@ -261,6 +261,14 @@ def test_a_tools_fact_that_differs_becomes_a_candidate_and_the_active_value_stay
     assert minds.refusal(promote(minds, made["memory_id"])) == "open_conflict"
 
 
+def test_a_facts_memory_that_is_created_after_its_mark_is_marked_again(minds, pad):
+    pad("PEEK")
+    found = fact(minds, "steel")
+    (created,) = found["memory-events"]
+    of_it = [mark for mark in found["conflict-marks"] if mark["memory_id"] == created["memory_id"]]
+    assert [mark["conflict_id"] for mark in of_it] == 2 * [minds.conflicts[SLOT]["conflict_id"]]
+
+
 def test_a_fact_with_the_same_value_only_moves_its_time(minds, pad):
     pad("PEEK")
     fact(minds, "steel")

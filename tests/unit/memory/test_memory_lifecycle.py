@@ -164,6 +164,14 @@ def test_the_last_turns_that_reinforced_a_memory_are_remembered(minds_with):
     assert minds.memories[made]["reference_count"] == 4
 
 
+@pytest.mark.parametrize("status", ["candidate", "superseded", "invalid"])
+def test_a_reinforcement_that_comes_late_changes_only_an_active_memory(minds, in_status, status):
+    made = in_status(status)
+    told = {"subject": "ann", "interaction_id": "t1", "matched": 7, "total": 7, "by": "matcher-1"}
+    assert minds.feed("reinforcements", memory_id=made, **told) == {}
+    assert minds.memories[made]["reference_count"] == 0
+
+
 def test_the_time_of_the_last_reference_never_goes_back(minds):
     made = minds.create()
     for audit_id, ts in (("t1", 50.0), ("t2", 40.0)):
