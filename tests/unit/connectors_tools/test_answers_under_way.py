@@ -59,7 +59,7 @@ async def test_a_partition_that_comes_back_is_read_back_after_what_was_under_way
     await asyncio.wait([saying])
     assert saying.cancelled()
 
-    runner._held[3] = effects._Held(3)
+    runner._held[3] = effects._PartitionWork(3)
     runner._held[3].arrived = [Fetched(3, 0, 1000, b"ann", b"{}")]
     taking = asyncio.create_task(runner._take(runner._held[3]))
     await asyncio.sleep(0.01)
@@ -85,7 +85,7 @@ async def test_an_answer_that_fails_after_its_effect_was_cancelled_holds_up_nobo
     saying.cancel()
     await asyncio.wait([saying])
     runner._producer.landed.set_exception(OSError("gone"))
-    runner._held[3] = effects._Held(3)
+    runner._held[3] = effects._PartitionWork(3)
     runner._held[3].arrived = [Fetched(3, 0, 1000, b"ann", b"{}")]
     await asyncio.wait_for(runner._take(runner._held[3]), 5)
     await asyncio.gather(*runner._held[3].tasks)
