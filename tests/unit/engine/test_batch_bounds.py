@@ -3,6 +3,7 @@
 import orjson
 import pytest
 
+from endocrine.agents.contract import Output
 from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.core.batch import Engine
 from endocrine.pipeline.core.partitioning import partition_of
@@ -12,6 +13,7 @@ from endocrine.pipeline.core.sizes import OUTPUT_HEADERS, Sizes, headers_bytes
 from endocrine.pipeline.process.policy_files import shipped_policy
 
 PARTITION = partition_of("ann", 4)
+OTHER = next(name for name in ("bob", "cy", "dee", "eve") if partition_of(name, 4) != PARTITION)
 OPENED = {
     "kind": "opened", "audit_id": "t1", "identity": "ann", "session_id": "s", "turn": 0, "client": "c",
     "prompt": "Hello?", "ts": 1000.0,
@@ -116,3 +118,21 @@ def test_a_second_copy_of_a_sealed_record_changes_nothing_by_its_id_or_by_its_or
     assert (done.tally.prepared, done.tally.copies) == (1, 1)
     assert len(done.outputs) == 1
     assert bool(done.marks) is (origin is not None)
+
+
+class Telling(Failing):
+    """The modulation agent, which writes about its own identity and about another one."""
+
+    def process(self, state, trigger, policy):
+        return state, [Output("modulations", name, {"identity": name}) for name in ("ann", OTHER)]
+
+
+def test_an_output_about_another_identity_lies_on_its_partition_under_its_key():
+    own, other = processed(agent=Telling()).outputs
+    assert partition_of(OTHER, 4) != PARTITION
+    for out, name, place in ((own, "ann", PARTITION), (other, OTHER, partition_of(OTHER, 4))):
+        assert (out.topic, out.partition, out.key) == ("modulations", place, name.encode())
+        headers = dict(out.own)
+        assert headers["ce_subject"] == name.encode()
+        assert simulated_seals().valid("modulations", Fetched(place, 0, 0, out.key, out.value, out.own), headers)
+    assert [dict(out.own)[ORIGIN].rpartition(b"/")[2] for out in (own, other)] == [b"0", b"1"]
