@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev shell run demo up down test test-slow test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns client-ts clients-test schemathesis check format measure docs recording kafka-lock mutants bench bench-quick bench-replay bench-seals clean bench-gateway
+.PHONY: help install install-dev shell run demo up down test test-slow test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns client-ts clients-test schemathesis check format measure docs recording kafka-lock mutants bench bench-quick bench-replay bench-seals clean bench-gateway bench-streams
 
 # The folder of the environment, and the Python it is made with (3.11 or newer; by default one that is found).
 VENV ?= .venv
@@ -130,6 +130,9 @@ bench-seals: $(VENV)/.runtime ## what seals cost, as a ratio in one run, with no
 
 bench-gateway: $(VENV)/.runtime ## what the gateway costs beside a bare Starlette app, at 20 and 200 requests a second (a minute and a half)
 	@$(BIN)/python -m bench.gateway $(BENCH_ARGS)
+
+bench-streams: $(VENV)/.runtime ## 10,000 open streams on one gateway: memory of each, and that each gets an event (two minutes)
+	@$(BIN)/python -m bench.streams $(BENCH_ARGS)
 
 bench-replay: $(VENV)/.runtime ## how fast replay proves, on one core, with no broker (a minute)
 	@$(BIN)/python -m bench.replay $(BENCH_ARGS)

@@ -34,6 +34,8 @@ QUEUED = 1000
 SLACK_S = 2.0
 """Append times of partitions differ a little: who resumes may get events of so many seconds twice, and loses none."""
 _HOLD_MS = 100
+_RECENT = 64
+"""Events that are kept as they were sent: proved and written once, not once for each of thousands of streams."""
 _log = structlog.get_logger("endocrine.gateway")
 
 
@@ -81,6 +83,7 @@ class Broadcast:
         self._seals = seals
         self._names = {settings.prefix + topic: topic for topic in TOPICS}
         self._listeners: set[Listener] = set()
+        self._recent: dict[tuple[Position, bool], tuple[str | None, bytes]] = {}
         self._reading: asyncio.Task[None] | None = None
         self._placed = asyncio.Event()
         self._lock = asyncio.Lock()
@@ -125,11 +128,24 @@ class Broadcast:
                 reading.cancel()
 
     def _event(self, listener: Listener, topic: str, raw: Any) -> bytes | None:
-        value = self._value(topic, raw)
-        if value is None or not listener.wants(topic, str(value.get(CATALOGUE[topic].identity_field, ""))):
-            return None
-        shown = value if listener.content else without_content(topic, value)
-        return event(topic, shown, str(Position(topic, raw.partition, raw.offset)))
+        identity, sent = self._encoded(topic, raw, listener.content)
+        return sent if identity is not None and listener.wants(topic, identity) else None
+
+    def _encoded(self, topic: str, raw: Any, content: bool) -> tuple[str | None, bytes]:
+        """(identity, the event); once for all streams that take it soon after each other. None: not of ours."""
+        place = Position(topic, raw.partition, raw.offset), content
+        known = self._recent.get(place)
+        if known is None:
+            value = self._value(topic, raw)
+            if value is None:
+                known = None, b""
+            else:
+                shown = value if content else without_content(topic, value)
+                known = str(value.get(CATALOGUE[topic].identity_field, "")), event(topic, shown, str(place[0]))
+            self._recent[place] = known
+            if len(self._recent) > _RECENT:
+                del self._recent[next(iter(self._recent))]
+        return known
 
     def _value(self, topic: str, raw: Any) -> dict[str, Any] | None:
         """The record's value; None of what is not derived by us, and of tombstones."""

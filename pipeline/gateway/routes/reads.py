@@ -43,6 +43,7 @@ YEAR_10000 = 253_402_300_800
 LETTERS_S = 86_400.0
 """Dead letters are read from the broker: as shipped, those of a day."""
 _CURSOR = r"^[0-9]{1,18}\.([A-Za-z0-9_-]{4})*([A-Za-z0-9_-]{2}==|[A-Za-z0-9_-]{3}=)?$"
+_EXPONENT = re.compile(r"[0-9]+(\.[0-9]+)?[eE][+-]?[0-9]+")
 PAGE = (
     Query("limit", f"How many; {DEFAULT} where left out.", whole_number(1, MOST)),
     Query("cursor", "`next` of the page before.", {"type": "string", "pattern": _CURSOR}),
@@ -67,7 +68,8 @@ def time_of(query: dict[str, str], name: str) -> float | None:
     if text is None:
         return None
     try:
-        return 0.0 if _before_1970(text) else parse_time(text)
+        # A number with an exponent is one of JSON; people do not write times so.
+        return 0.0 if _before_1970(text) else parse_time(f"{float(text):f}" if _EXPONENT.fullmatch(text) else text)
     except ValueError:
         raise Problem(
             "invalid", f"query {name}: no time; expected ISO 8601 or seconds since 1970", field=name

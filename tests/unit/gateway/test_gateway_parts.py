@@ -192,3 +192,30 @@ def test_every_kind_of_problem_that_a_row_names_is_a_kind():
 
     assert {kind for row in ROWS for kind in row.problems} <= set(KINDS)
     assert document(ROWS, "1")["openapi"] == "3.1.0"
+
+
+def test_an_event_is_proved_once_for_all_streams_and_what_is_content_stays_apart(tmp_path):
+    from types import SimpleNamespace
+
+    from endocrine.pipeline.gateway.events import _RECENT, Broadcast, Listener
+    from endocrine.pipeline.process.settings import Settings
+
+    proved = []
+    seals = SimpleNamespace(valid=lambda topic, raw, headers: proved.append(raw.offset) or True)
+    events = Broadcast(Settings(data_dir=tmp_path), seals)
+
+    def record(offset):
+        value = b'{"identity": "ann", "audit_id": "a", "prompt": "private", "kind": "opened"}'
+        return SimpleNamespace(partition=0, offset=offset, value=value, headers=[("endocrine-origin", b"x/1")])
+
+    topics = frozenset(["interactions"])
+    ann, all_of_it = Listener(topics, "ann", False), Listener(topics, None, True)
+    bob = Listener(topics, "bob", True)
+    for _ in range(3):
+        assert b"private" not in events._event(ann, "interactions", record(7))
+        assert b"private" in events._event(all_of_it, "interactions", record(7))
+        assert events._event(bob, "interactions", record(7)) is None
+    assert len(proved) <= 2
+    for offset in range(8, 8 + 2 * _RECENT):
+        events._event(ann, "interactions", record(offset))
+    assert len(events._recent) == _RECENT

@@ -19,7 +19,14 @@ from endocrine.pipeline.views.redis.keys import ViewKeys
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("1853-05-01T21:57:19.25+10:14", 0.0), ("1970-01-01T00:00:07Z", 7.0), ("7.5", 7.5), ("0", 0.0)],
+    [
+        ("1853-05-01T21:57:19.25+10:14", 0.0),
+        ("1970-01-01T00:00:07Z", 7.0),
+        ("7.5", 7.5),
+        ("1.03e-124", 0.0),
+        ("1.5e9", 1.5e9),
+        ("0", 0.0),
+    ],
 )
 def test_a_date_before_1970_is_before_all_there_is(text, seconds):
     assert time_of({"since": text}, "since") == seconds
