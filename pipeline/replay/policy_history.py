@@ -1,6 +1,7 @@
 """Published policies: each must be what its digest says."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -11,6 +12,7 @@ from endocrine.agents._shared.prompt_keys import PromptKeyMissing, PromptKeys, p
 from endocrine.agents.policy.compiled import Policy, compile_policy
 from endocrine.agents.policy.digest import canonical_digest
 from endocrine.agents.policy.errors import PolicyError
+from endocrine.pipeline.process.policy_files import shipped_policy
 from endocrine.pipeline.replay.record_log import RecordLog
 from endocrine.schemas.proofs import PublishedPolicy
 
@@ -42,8 +44,9 @@ def _wrong(raw: Any) -> str | None:
 class PolicyHistory:
     """Published policies by digest, compiled when asked for.
 
-    prompt_keys: the keys of prompt hashes that the policies name. Raises KeyError for what was not published as such,
-    and for a policy whose key is not there: its records cannot be made again.
+    A policy of a version that did not have a section yet is compiled with that section as shipped now: what was decided
+    under it knew nothing of the section. prompt_keys: the keys of prompt hashes that the policies name. Raises KeyError
+    for what was not published as such, and for a policy whose key is not there: its records cannot be made again.
     """
 
     def __init__(self, logs: Mapping[tuple[str, int], Any], prompt_keys: PromptKeys | None = None) -> None:
@@ -62,7 +65,7 @@ class PolicyHistory:
             if digest not in self._documents:
                 raise KeyError("it was never published, or is not as published")
             try:
-                policy = compile_policy(self._documents[digest], self._prompt_keys)
+                policy = _compiled(self._documents[digest], self._prompt_keys)
                 prompt_key(policy)
             except PromptKeyMissing as error:
                 raise KeyError(str(error)) from None
@@ -72,3 +75,13 @@ class PolicyHistory:
                 raise KeyError(f"this code reads it as {policy.digest}")
             self._compiled[digest] = policy
         return self._compiled[digest]
+
+
+def _compiled(published: Mapping[str, Any], prompt_keys: PromptKeys) -> Policy:
+    """Compile a published document; its digest is that of what was published. Raises PolicyError."""
+    missing = {name: section for name, section in shipped_policy().resolved.items() if name not in published}
+    policy = compile_policy({**published, **missing}, prompt_keys)
+    if not missing:
+        return policy
+    digest = canonical_digest({name: section for name, section in policy.resolved.items() if name in published})
+    return replace(policy, digest=digest)
