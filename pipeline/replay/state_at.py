@@ -1,4 +1,4 @@
-"""Time travel: what agents remembered at a moment, made again from the topics."""
+"""The states of agents at a moment, made again from the topics."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -67,7 +67,7 @@ class Traveller:
                 plan = plan_processor(agent, partition, journal, self._logs, near, self._snapshots)
                 if plan.broken is None and plan.start.batch > plan.last:
                     plan.broken = ReplayError(
-                        "not verifiable", f"{journal.processor}: {plan.start.told} is later than asked for"
+                        "not verifiable", f"{journal.processor}: {plan.start.origin} is later than asked for"
                     )
                 if plan.broken is not None:
                     self._problem(plan.broken.kind, str(plan.broken))
@@ -79,7 +79,7 @@ class Traveller:
                 except ReplayError as error:
                     self._problem(error.kind, str(error))
                     continue
-                self.starts[run.name] = run.batch, plan.start.told
+                self.starts[run.name] = run.batch, plan.start.origin
                 yield from self._shown(run, identity)
 
     def _run(self, agent: Agent, partition: int, start: StartingPoint) -> Replayer:
@@ -112,8 +112,8 @@ class Traveller:
                 continue
             yield Remembered(run.agent.name, run.partition, key, _plain(stored, recalls))
 
-    def _problem(self, kind: str, told: str) -> None:
-        self.problems.append(f"{kind}: {told}")
+    def _problem(self, kind: str, detail: str) -> None:
+        self.problems.append(f"{kind}: {detail}")
 
 
 def _plain(stored: bytes, recalls: bool) -> Any:
