@@ -36,7 +36,7 @@ class Recording:
         self.logs: Logs = {(topic, n): [] for topic in verified_topics() for n in range(PARTITIONS)}
         self.clock_ms = 1_000_000
         self.states: dict[str, dict[str, bytes]] = defaultdict(dict)
-        self.marks: dict[str, Any] = defaultdict(dict)
+        self.watermarks: dict[str, Any] = defaultdict(dict)
         self.next_offsets: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
         self.batches: dict[str, int] = defaultdict(int)
         self.previous: dict[str, str | None] = defaultdict(lambda: None)
@@ -84,8 +84,8 @@ class Recording:
         if not records:
             return any(next_offsets[topic] < len(self.logs[topic, n]) for topic in engine.agent.sources)
         self.batches[processor] += 1
-        done = engine.process(records, policy, states.get, self.marks[processor], partition=n)
-        self.marks[processor] = done.marks
+        done = engine.process(records, policy, states.get, self.watermarks[processor], partition=n)
+        self.watermarks[processor] = done.watermarks
         keep(states, done.states)
         journal = journal_record(
             engine.agent.name,

@@ -25,7 +25,7 @@ from endocrine.pipeline.core.records import (
     id_of,
 )
 from endocrine.pipeline.core.seals import KeyedSeals
-from endocrine.pipeline.core.watermarks import mark_of
+from endocrine.pipeline.core.watermarks import watermark_of
 from endocrine.pipeline.runtime.broker_port import Run
 from endocrine.pipeline.runtime.changelog_owner import ChangelogOwner
 from endocrine.pipeline.runtime.errors import Fenced
@@ -182,24 +182,24 @@ class NoDerivedMarks(Engine):
     """Copies of derived records are not recognised."""
 
     @staticmethod
-    def mark_of(topic: str, headers: Mapping[str, bytes | None]) -> Watermark:
-        return mark_of(topic, headers) if REKEYED_FROM in headers else None
+    def watermark_of(topic: str, headers: Mapping[str, bytes | None]) -> Watermark:
+        return watermark_of(topic, headers) if REKEYED_FROM in headers else None
 
 
 class SharedMarks(Engine):
     """One mark for all topics of an origin."""
 
     @staticmethod
-    def mark_of(topic: str, headers: Mapping[str, bytes | None]) -> Watermark:
-        return mark_of(topic if REKEYED_FROM in headers else "any", headers)
+    def watermark_of(topic: str, headers: Mapping[str, bytes | None]) -> Watermark:
+        return watermark_of(topic if REKEYED_FROM in headers else "any", headers)
 
 
 class NoRekeyedMarks(Engine):
     """Copies of re-keyed records are not recognised."""
 
     @staticmethod
-    def mark_of(topic: str, headers: Mapping[str, bytes | None]) -> Watermark:
-        return None if REKEYED_FROM in headers else mark_of(topic, headers)
+    def watermark_of(topic: str, headers: Mapping[str, bytes | None]) -> Watermark:
+        return None if REKEYED_FROM in headers else watermark_of(topic, headers)
 
 
 class RekeyBeforeMark(Engine):

@@ -177,7 +177,7 @@ def _check_unit(world: World, agent: Toy, partition: int, first: dict[Spelled, i
     recorder = _Recorder(agent)
     engine = design.engine(recorder, PARTITIONS, "sim", SIZES, SEALS, CATALOGUE)
     states: dict[str, bytes] = {}
-    marks: Watermarks = {}
+    watermarks: Watermarks = {}
     order: dict[tuple[str, int], list[int]] = defaultdict(list)
     for number, entry in enumerate(entries, 1):
         records = []
@@ -191,8 +191,8 @@ def _check_unit(world: World, agent: Toy, partition: int, first: dict[Spelled, i
         refused = entry.get("refused") if design.journal_refusals else None
         if refused is not None:
             history.prepared[agent.name] += [(topic, _id(raw)) for topic, raw in records if raw.value != b"{"]
-        done = engine.process(records, rules, states.get, marks, partition=partition, refuse=refused)
-        marks = done.marks
+        done = engine.process(records, rules, states.get, watermarks, partition=partition, refuse=refused)
+        watermarks = done.watermarks
         keep(states, done.states)
         common = engine.common_headers(rules, partition, number)
         for out in done.rejected_or_rerouted:

@@ -64,7 +64,7 @@ def test_a_zombie_that_remembers_is_fenced_before_it_speaks(world):
     world.until(zombie, "claims at")  # it has read and thought, and stands before Remember
     owner = world.life()
     world.rest(owner)
-    with pytest.raises(Fenced, match="claimed anew at 1; ours is 0"):
+    with pytest.raises(Fenced, match="owned anew from 1; ours is 0"):
         world.rest(zombie)
     world.rest(owner)
     owner.close()
@@ -146,7 +146,7 @@ def test_a_head_beyond_the_topics_end_is_fatal_and_says_what_to_do(world):
 
 def test_a_head_of_another_form_is_fatal(world):
     world.log.append([(CHECKPOINT_KEY, b"\x97\x63\x00\x00\x80\x80\x90\x90")], epoch=0)
-    with pytest.raises(Fatal, match=r"echo/0: head of form 99; expected 1"):
+    with pytest.raises(Fatal, match=r"echo/0: checkpoint of form 99; expected 1"):
         world.rest(world.life())
 
 
@@ -238,7 +238,7 @@ def test_a_copy_of_a_derived_record_is_dropped_and_journaled(world):
     life.close()
     assert world.said() == ["echo/d/0"]
     assert [entry["runs"] for entry in world.values("journal")] == [[["also", 0, 1]], [["also", 1, 1]]]
-    assert checkpoints(world)[-1].marks == {"also<up/src/0": (5, 0)}
+    assert checkpoints(world)[-1].watermarks == {"also<up/src/0": (5, 0)}
 
 
 def test_topics_are_read_by_append_time_and_a_quiet_one_is_waited_for(world):
