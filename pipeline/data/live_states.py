@@ -1,4 +1,4 @@
-"""What agents remember now, read from their changelogs."""
+"""The agents' states now, read from their changelogs."""
 
 import tempfile
 from collections.abc import Callable, Mapping
