@@ -80,7 +80,7 @@ class Audited(NamedTuple):
 
 
 class AuditState(TypedDict):
-    """What is remembered of one identity."""
+    """The state of one identity."""
 
     open: dict[str, Turn]
     """Turns without their bundle, and late facts of those that have one; oldest first."""

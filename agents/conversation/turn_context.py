@@ -34,7 +34,7 @@ class TurnContext:
 
     @property
     def changed(self) -> bool:
-        """Return whether there is anything new to remember."""
+        """Return whether the state has changed."""
         return self.state != self.before
 
     def produce(self, topic: str, value: Json) -> None:
@@ -47,7 +47,7 @@ class TurnContext:
         return None if turn is None else {**turn}
 
     def put(self, audit_id: str, turn: Turn) -> None:
-        """Remember a turn as it is now."""
+        """Keep a turn as it is now."""
         self.state["turns"] = {**self.state["turns"], audit_id: turn}
 
     def is_open(self, audit_id: str) -> bool:
@@ -128,7 +128,7 @@ class TurnContext:
         if given is not None and given["door"] is not None:
             value["door"] = given["door"]
         value["ts"] = self.now
-        if answered and not application.messages_of(turn):  # who gives the conversation remembers it
+        if answered and not application.messages_of(turn):  # who gives the conversation keeps it
             state = self.state
             state["serial"] += 1
             entry = Answered(state["serial"], turn["prompt"], response)

@@ -1,6 +1,6 @@
 """Which calls were taken, so that none is decided twice and what was decided stays decided (rules, section 4).
 
-A call is remembered as long as its turn is open, and for `stale_s` after it was taken: by then a copy of it is stale.
+A call is kept as long as its turn is open, and for `stale_s` after it was taken: by then a copy of it is stale.
 There is room for `calls_remembered`. Beyond it a call is denied and the turn takes no further ones (`crowded`), because
 what was denied once is never allowed later. A turn that opens within `stale_s` of such a denial of a turn that was not
 open begins so.
@@ -40,7 +40,7 @@ def digests_of(call: ToolCall, rules: GatingRules) -> tuple[str, str]:
 
 
 def content_of(state: GatingState, which: str) -> str | None:
-    """Return the content of a remembered call; None for one that is not remembered."""
+    """Return the content of a kept call; None for one that is not kept."""
     known = state["calls"].get(which)
     return None if known is None else Remembered(*known).content if isinstance(known, list) else known
 
@@ -88,7 +88,7 @@ def _still_needed(state: GatingState, seen: float, rules: GatingRules) -> dict[s
 
 
 def _tag(audit_id: str) -> str:
-    """Eight digits: two turns with one tag make calls be remembered for longer, no more."""
+    """Eight digits: two turns with one tag make calls be kept for longer, no more."""
     return _digest(audit_id)[:8]
 
 

@@ -137,7 +137,7 @@ class Engine:
         """
         done: Processed[T] = Processed(watermarks=dict(watermarks))
         done.tally.read = len(records)
-        states = States(stored, recalls=self._recalls)
+        states = States(stored, deduplicated=self._deduplicated)
         chains = Chains(stored(CHAIN_KEY)) if self._chained else None
         produced = Outputs(self.agent, self.catalogue, self.partitions, chains, form, self.seals)
         ahead_s = policy.document.time.ahead_s
@@ -191,7 +191,7 @@ class Engine:
         return places(self.partitions)
 
     @cached_property
-    def _recalls(self) -> bool:
+    def _deduplicated(self) -> bool:
         return any(self.catalogue[topic].producer_dedup for topic in self.agent.sources)
 
     def _reject(

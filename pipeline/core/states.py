@@ -38,8 +38,8 @@ class KeyState:
 class States:
     """States of one batch. stored: of a key before it, as bytes. recalls: recent ids are beside the state."""
 
-    def __init__(self, stored: Callable[[str], bytes | None], *, recalls: bool) -> None:
-        self._stored, self._recalls = stored, recalls
+    def __init__(self, stored: Callable[[str], bytes | None], *, deduplicated: bool) -> None:
+        self._stored, self._deduplicated = stored, deduplicated
         self._held: dict[str, KeyState] = {}
         self._open: list[KeyState] = []
 
@@ -53,7 +53,7 @@ class States:
         if len(self._open) == OPEN:
             self._close()
         now = held.after
-        if self._recalls:
+        if self._deduplicated:
             held.state, held.recent = unpack(now)
         else:
             held.state, held.recent = (None if now is None else orjson.loads(now)), []
@@ -69,7 +69,7 @@ class States:
     def _close(self) -> None:
         """Encode what is open."""
         for held in self._open:
-            if self._recalls:
+            if self._deduplicated:
                 held.after = pack(held.state, held.recent)
             else:
                 held.after = None if held.state is None else exact(held.state)

@@ -105,16 +105,16 @@ class Traveller:
         run.process(records, entry, policy, lambda out: None)
 
     def _shown(self, run: Replayer, identity: str | None) -> Iterator[Remembered]:
-        recalls = any(CATALOGUE[topic].producer_dedup for topic in run.agent.sources)
+        deduplicated = any(CATALOGUE[topic].producer_dedup for topic in run.agent.sources)
         for key, stored in sorted(run.states.items()):
             # A key finer than the identity begins with it (architecture, section 2).
             if key == CHAIN_KEY or (identity is not None and key != identity and not key.startswith(identity + "/")):
                 continue
-            yield Remembered(run.agent.name, run.partition, key, _plain(stored, recalls))
+            yield Remembered(run.agent.name, run.partition, key, _plain(stored, deduplicated))
 
     def _problem(self, kind: str, detail: str) -> None:
         self.problems.append(f"{kind}: {detail}")
 
 
-def _plain(stored: bytes, recalls: bool) -> Any:
-    return unpack(stored)[0] if recalls else orjson.loads(stored)
+def _plain(stored: bytes, deduplicated: bool) -> Any:
+    return unpack(stored)[0] if deduplicated else orjson.loads(stored)

@@ -91,7 +91,7 @@ class Operations:
         return self._operate(reading("/v1/bonds", phase=phase, risk=risk, limit=limit, cursor=cursor))
 
     def bond(self, identity: str) -> Any:
-        """The bond of an identity. Raises Refused, reason `not_found`, where there is none."""
+        """The bond of an identity. Raises Refused, reason `not_found`, without one."""
         return self._operate(reading(named("/v1/bonds", identity)))
 
     def bond_events(self, identity: str, *, limit: int | None = None) -> Any:
