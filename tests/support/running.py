@@ -35,7 +35,7 @@ async def worker_in_process(settings: Settings, agents: Sequence[Agent], policy:
 
 
 async def at_rest(worker: Worker, consumer: AIOKafkaConsumer, *, patience_s: float = 180) -> None:
-    """Return when every unit has remembered all that stands on its topics."""
+    """Return when every unit has checkpointed all that is on its topics."""
     manager = worker.manager
     assert manager is not None
     prefix, agents = worker.settings.prefix, manager.agents.values()
