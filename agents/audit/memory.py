@@ -121,7 +121,7 @@ def find(audited: list[Row], audit_id: str) -> Audited | None:
     return None if at is None else Audited(*audited[at])
 
 
-def remembered(audited: list[Row], audit_id: str, turn: Turn, rules: AuditRules) -> list[Row]:
+def with_audited(audited: list[Row], audit_id: str, turn: Turn, rules: AuditRules) -> list[Row]:
     """Return `audited` after a bundle or a supplement was produced."""
     modulation = turn["modulation"]
     mode = turn.get("said_mode") if modulation is None else modulation["mode"]

@@ -116,7 +116,7 @@ def chars_of(turn: Turn, limits: Limits) -> int:
     return len(turn["prompt"]) + len(turn["context"] or "") + limits.exchange_chars + theirs
 
 
-def remembered(
+def with_entry(
     sessions: Mapping[str, list[Row]], session: str, answered: Answered, limits: Limits
 ) -> dict[str, list[Row]]:
     """Return the sessions after a turn was answered: bounded in sessions, turns, characters; the oldest goes first."""

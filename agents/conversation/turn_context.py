@@ -7,7 +7,7 @@ from endocrine.agents._shared.prompt_keys import prompt_hmac
 from endocrine.agents._shared.summaries import base_id
 from endocrine.agents.contract import Output, Trigger, output_id
 from endocrine.agents.conversation import application, budget
-from endocrine.agents.conversation.memory import chars_of, in_force, remembered, without
+from endocrine.agents.conversation.memory import chars_of, in_force, with_entry, without
 from endocrine.agents.conversation.state import Answered, ConversationState, Json, Turn
 from endocrine.agents.moderation.rules import Preset
 from endocrine.schemas.models import ModelReply
@@ -132,7 +132,7 @@ class TurnContext:
             state = self.state
             state["serial"] += 1
             entry = Answered(state["serial"], turn["prompt"], response)
-            state["sessions"] = remembered(state["sessions"], turn["session"], entry, self.rules.limits)
+            state["sessions"] = with_entry(state["sessions"], turn["session"], entry, self.rules.limits)
         self.retire(audit_id, turn)
         self.produce("interactions", value)
 

@@ -92,7 +92,7 @@ class GatingState(TypedDict):
     closed: list[str]
     """Recently closed turns, oldest first."""
     calls: dict[str, Row | str]
-    """`calls.Remembered` by digest of the call, oldest first; in states of earlier versions its content alone."""
+    """`calls.KnownCall` by digest of the call, oldest first; in states of earlier versions its content alone."""
     pending: list[PendingCall]
     """Calls that wait for a person, oldest first."""
     rates: dict[str, Row]

@@ -84,7 +84,7 @@ class Processed(Generic[T]):
     watermarks: Watermarks = field(default_factory=dict)
     """All watermarks, brought up to date."""
     forged: list[tuple[str, int]] = field(default_factory=list)
-    """(topic, offset) of each record whose seal is none of ours: on record in the journal, for replay without keys."""
+    """(topic, offset) of each record whose seal is not ours: on record in the journal, for replay without keys."""
     largest: int = 0
     """Bytes of the longest output, at most."""
     tally: Tally = field(default_factory=Tally)

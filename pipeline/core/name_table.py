@@ -56,7 +56,7 @@ class NameTable:
         return self._resolved("identity", name)
 
     def project(self, name: str | None) -> str | None:
-        """The same of a project; None where there is none, also for an empty name."""
+        """The same of a project; None without one, also for an empty name."""
         return None if name is None or not name.strip() else self._resolved("project", name)
 
     def subject(self, name: str) -> str:

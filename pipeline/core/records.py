@@ -15,7 +15,7 @@ Headers = Sequence[Header]
 CE_ID = "ce_id"
 TRACEPARENT = "traceparent"
 ORIGIN = "endocrine-origin"
-"""`agent/topic/partition/offset/ordinal`: who wrote this, because of which record, as its how-manieth output."""
+"""`agent/topic/partition/offset/ordinal`: who wrote this, because of which record, the index of this output."""
 CUT = "endocrine-cut"
 """`agent/partition/batch`: the batch this was decided in."""
 POLICY = "endocrine-policy"

@@ -163,7 +163,7 @@ class OutputStream:
         return offsets
 
     def search(self, form: Content) -> RecordRef | None:
-        """Return the first copy of this record, or of another one of its name; None when there is none."""
+        """Return the first copy of this record, or of another one of its name; None when both are missing."""
         found = self._searched(digest_of(form), called(self._place[1], form[2]))
         if found is not None:
             self._note(found)

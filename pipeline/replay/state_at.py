@@ -21,7 +21,7 @@ from endocrine.pipeline.replay.report import Scope
 from endocrine.pipeline.replay.state_files import Snapshots
 
 
-class Remembered(NamedTuple):
+class KeyState(NamedTuple):
     """One state of one agent."""
 
     agent: str
@@ -50,7 +50,7 @@ class Traveller:
         self._policy_of, self._partitions, self._sizes = policy_of, partitions, sizes
         self._snapshots = snapshots or Snapshots()
 
-    def states(self, agents: Sequence[Agent], at_ms: int | None, identity: str | None = None) -> Iterator[Remembered]:
+    def states(self, agents: Sequence[Agent], at_ms: int | None, identity: str | None = None) -> Iterator[KeyState]:
         """States after the last batch whose journal record was appended at or before that moment; of now without one.
 
         identity: only states of this one's life.
@@ -104,13 +104,13 @@ class Traveller:
             ) from None
         run.process(records, entry, policy, lambda out: None)
 
-    def _shown(self, run: Replayer, identity: str | None) -> Iterator[Remembered]:
+    def _shown(self, run: Replayer, identity: str | None) -> Iterator[KeyState]:
         deduplicated = any(CATALOGUE[topic].producer_dedup for topic in run.agent.sources)
         for key, stored in sorted(run.states.items()):
             # A key finer than the identity begins with it (architecture, section 2).
             if key == CHAIN_KEY or (identity is not None and key != identity and not key.startswith(identity + "/")):
                 continue
-            yield Remembered(run.agent.name, run.partition, key, _plain(stored, deduplicated))
+            yield KeyState(run.agent.name, run.partition, key, _plain(stored, deduplicated))
 
     def _problem(self, kind: str, detail: str) -> None:
         self.problems.append(f"{kind}: {detail}")

@@ -63,7 +63,7 @@ class Break:
     expected: str
     found: str
     timestamp: int = 0
-    """Append time of the record, milliseconds since 1970; 0 where there is none."""
+    """Append time of the record, milliseconds since 1970; 0 without one."""
 
     def __str__(self) -> str:
         place = f"{self.topic}/{self.partition}" + ("" if self.offset is None else f"/{self.offset}")

@@ -61,13 +61,13 @@ async def read_incidents(
     return found
 
 
-_REMEMBERED = 50_000
+_KEPT = 50_000
 """Ids of incidents that are known again; a copy of an older one, which only a crash leaves, would count twice."""
 
 
 def _note_seen(seen: dict[str, None], name: str) -> None:
     seen[name] = None
-    if len(seen) > _REMEMBERED:
+    if len(seen) > _KEPT:
         del seen[next(iter(seen))]
 
 
