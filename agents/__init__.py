@@ -1,4 +1,4 @@
-"""The thoughts: pure functions and state machines, one package per agent.
+"""The decisions: pure functions and state machines, one package per agent.
 
 They import schemas only: no Faust, Kafka, Redis, clock, randomness or I/O. Time comes in records.
 """

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from endocrine.agents.policy.compiled import Policy
 
 State = Any
-"""What an agent remembers under one key: JSON values only (dict, list, str, int, float, bool, None inside).
+"""An agent's state under one key: JSON values only (dict, list, str, int, float, bool, None inside).
 
-`None` as the whole state means nothing is remembered: a new key, or a finished one (its tombstone is written).
+`None` as the whole state means that there is no state: a new key, or a finished one (its tombstone is written).
 """
 
 

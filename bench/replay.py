@@ -80,7 +80,7 @@ class Recorder:
         self._engine = Engine(agent, PARTITIONS, "bench", SIZES, simulated_seals())
         self._policy = shipped_policy()
         self._states: list[dict[str, bytes]] = [{} for _ in range(PARTITIONS)]
-        self._marks: list[Any] = [{} for _ in range(PARTITIONS)]
+        self._watermarks: list[Any] = [{} for _ in range(PARTITIONS)]
         self._previous: list[str | None] = [None] * PARTITIONS
         self._numbers = [0] * PARTITIONS
         self._clock = APPENDED_MS
@@ -105,8 +105,8 @@ class Recorder:
     def _batch(self, n: int, records: Sequence[tuple[str, Fetched]]) -> None:
         engine, states = self._engine, self._states[n]
         self._numbers[n] += 1
-        done = engine.process(records, self._policy, states.get, self._marks[n], partition=n)
-        self._marks[n] = done.marks
+        done = engine.process(records, self._policy, states.get, self._watermarks[n], partition=n)
+        self._watermarks[n] = done.watermarks
         keep(states, done.states)
         journal = journal_record(
             engine.agent.name,
@@ -138,14 +138,14 @@ def measure(agent: Agent, inputs: Iterable[Made], folder: Path) -> tuple[Report,
     recorder = Recorder(agent, folder)
     recorder.take(inputs)
     policy = shipped_policy()
-    with (folder / "lanes").open("w+b") as spool:
+    with (folder / "lanes").open("w+b") as index_file:
         indexed: list[float] = []
         verifier = Verifier(
             recorder.logs,
             {policy.digest: policy}.__getitem__,
             partitions=PARTITIONS,
             sizes=SIZES,
-            spool=spool,
+            index_file=index_file,
             progress=lambda unit: indexed.append(time.process_time()),
         )
         gc.collect()  # of what made the history

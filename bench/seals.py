@@ -86,14 +86,14 @@ def seconds(agent: Agent, records: Records, seals: Seals) -> float:
     for n in range(PARTITIONS):
         own = [pair for pair in records if pair[1].partition == n]
         states: dict[str, bytes] = {}
-        marks: Any = {}
+        watermarks: Any = {}
         for start in range(0, len(own), BATCH):
             some = own[start : start + BATCH]
             begun = time.process_time()
-            done = engine.process(some, policy, states.get, marks, partition=n)
+            done = engine.process(some, policy, states.get, watermarks, partition=n)
             spent += time.process_time() - begun
             assert not done.tally.dead, "inputs came out as dead letters"
-            marks = done.marks
+            watermarks = done.watermarks
             keep(states, done.states)
     return spent
 

@@ -28,7 +28,7 @@ class GivenCall(Record):
 class Message(Record):
     """One message of a conversation."""
 
-    role: Annotated[Literal["system", "developer", "user", "assistant", "tool"], Field(description="Who speaks.")]
+    role: Annotated[Literal["system", "developer", "user", "assistant", "tool"], Field(description="Its author.")]
     content: Annotated[str | None, Field(description="Text; parts of a message joined, an image as a note of it.")] = (
         None
     )
@@ -36,7 +36,7 @@ class Message(Record):
         list[GivenCall] | None, Field(max_length=1024, description="Calls of an assistant's message.")
     ] = None
     tool_call_id: Annotated[Id | None, Field(description="Id of the call that a tool's message answers.")] = None
-    name: Annotated[str | None, Field(max_length=256, description="Name of who speaks.")] = None
+    name: Annotated[str | None, Field(max_length=256, description="Name of the author.")] = None
 
 
 class ApplicationFunction(Record):

@@ -14,7 +14,7 @@ class State(Record):
     identity: Identity
     primitive: Annotated[str, Field(description="What was measured.")]
     state: Annotated[AttributionState, Field(description="State after the last observation.")]
-    current_value: Annotated[Any, Field(description="Value that stands for the series: label, number, hash or object.")]
+    current_value: Annotated[Any, Field(description="Value that represents the series: label, number, hash or object.")]
     confidence: Annotated[Share, Field(description="Confidence in the state, 0 to 1; never certainty.")]
     observation_count: Annotated[Count, Field(description="Observations so far.")]
     last_change_ts: Annotated[float, Field(description="When the state last changed; seconds since 1970-01-01 UTC.")]
@@ -35,7 +35,7 @@ class StateChanged(Record):
     primitive: Annotated[str, Field(description="What was measured.")]
     old_state: Annotated[AttributionState, Field(description="State before.")]
     new_state: Annotated[AttributionState, Field(description="State after.")]
-    current_value: Annotated[Any, Field(description="Value that stands for the series.")]
+    current_value: Annotated[Any, Field(description="Value that represents the series.")]
     confidence: Annotated[Share, Field(description="Confidence in the new state, 0 to 1.")]
     observation_count: Annotated[Count, Field(description="Observations so far.")]
     ts: Annotated[

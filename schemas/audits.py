@@ -57,8 +57,8 @@ class Closing(Record):
 
     ts: Ts
     response_chars: Annotated[Count, Field(description="Characters.")]
-    memories_used: Annotated[Count, Field(description="How many memories the answer was made with.")]
-    chunks_used: Annotated[Count, Field(description="How many snippets the answer was made with.")]
+    memories_used: Annotated[Count, Field(description="Number of memories that the answer was made with.")]
+    chunks_used: Annotated[Count, Field(description="Number of snippets that the answer was made with.")]
 
 
 class AuditedSignal(WeighedSignal):
@@ -99,7 +99,7 @@ class UsedTool(Record):
     """A tool call that was not denied."""
 
     call_id: CallId
-    function: Annotated[Text | None, Field(description="As the model said it.")]
+    function: Annotated[Text | None, Field(description="As the model wrote it.")]
     tool: Annotated[str | None, Field(max_length=256, description="Canonical name.")]
     step: Annotated[Count | None, Field(description="Model step that asked, from 1.")]
     decision: Annotated[Decision | None, Field(description="allowed, pending; null where none was seen.")]
@@ -148,7 +148,7 @@ class Intervention(Record):
 
 
 class Verdict(Record):
-    """What moderation or a guardian said: an incident of kind `moderation` or `guardian_veto`."""
+    """The finding of moderation or of a guardian: an incident of kind `moderation` or `guardian_veto`."""
 
     incident_id: IncidentId
     kind: Annotated[IncidentKind, Field(description="Who judged: moderation, or a guardian.")]
@@ -157,7 +157,7 @@ class Verdict(Record):
 
 
 class ModelCall(Record):
-    """A call to a language model: what was asked for and what came of it, without any message."""
+    """A call to a language model: the request and its result, without any message."""
 
     request_id: RequestId
     step: Annotated[Count, Field(description="Model step of the turn, from 1.")]
@@ -180,7 +180,7 @@ class Budget(Record):
 
     max_output_tokens: Annotated[int | None, Field(description="Of the last revision. Tokens.")]
     replies: Annotated[Usage, Field(description="Sum over the replies seen.")]
-    closed: Annotated[Usage | None, Field(description="As the application said on closing.")]
+    closed: Annotated[Usage | None, Field(description="As the application reported on closing.")]
 
 
 class StepLatency(Record):
@@ -226,7 +226,7 @@ Status = Literal["closed", "refused", "abandoned", "unopened", "supplement"]
 
 
 class Audit(Record):
-    """The bundle of a turn, said once; what came later is said in supplements under the same audit_id.
+    """The bundle of a turn, produced once; what came later is in supplements under the same audit_id.
 
     status: `closed`; `refused` (not admitted); `abandoned` (never closed, and too many turns after it); `unopened`
     (talked about, never opened); `supplement` (late facts alone, number `supplement` from 1).
@@ -244,7 +244,7 @@ class Audit(Record):
             description="The turn's modes up to the final one; of a supplement, what it corrects. Null: not written."
         ),
     ] = None
-    explanation: Annotated[str, Field(description="One paragraph in plain words.")]
+    explanation: Annotated[str, Field(description="One paragraph in plain English.")]
     opened: Annotated[Opening | None, Field(description="How the turn was opened; null where that was not seen.")]
     closed: Annotated[Closing | None, Field(description="How the turn was closed; null where that was not seen.")]
     admitted: Annotated[
@@ -271,7 +271,7 @@ class Audit(Record):
         dict[str, list[str]],
         Field(description="Ids (`ce_id`) of the records it is made of, by topic; their headers hold version and cut."),
     ]
-    omitted: Annotated[dict[str, Count], Field(description="How many of a kind did not fit into the bounds.")]
+    omitted: Annotated[dict[str, Count], Field(description="Number of each kind that did not fit into the bounds.")]
     interventions: Annotated[
         list[Intervention], Field(default_factory=list, description="What operators did about the turn.")
     ]

@@ -1,4 +1,4 @@
-"""Topic `checkpoints`: where the audit chains and the journal stood, signed (docs/audit-chain.md)."""
+"""Topic `checkpoints`: the ends of the audit chains and of the journal, signed (docs/audit-chain.md)."""
 
 from typing import Annotated
 

@@ -43,7 +43,7 @@ class AdoptBond(Command):
     entry: Annotated[Bag, Field(description="The entry as it was stored; a partial or older form will do.")]
     events: Annotated[list[TakenEvent], Field(max_length=200, description="Events of this part, oldest first.")]
     part: Annotated[int, Field(ge=1, le=MOST_PARTS, description="Number of the part, from 1.")]
-    parts: Annotated[int, Field(ge=1, le=MOST_PARTS, description="How many there are; they come in order.")]
+    parts: Annotated[int, Field(ge=1, le=MOST_PARTS, description="Their number; they come in order.")]
     replace: Annotated[bool, Field(description="Take it though the ledger has an entry.")] = False
 
 

@@ -81,7 +81,7 @@ class Closed(Produced):
     reinforce: Annotated[bool | None, Field(description="Whether what was used may be reinforced.")] = None
     usage: Annotated[Usage | None, Field(description="Tokens spent on the turn.")] = None
     memory_write: Annotated[
-        Share | None, Field(description="Strength with which the turn may be remembered, 0 to 1.")
+        Share | None, Field(description="Strength with which the turn may become a memory, 0 to 1.")
     ] = None
     finish: Annotated[Finish | None, Field(description="How a turn that we answered ended; absent on others.")] = None
     enforce: Enforce = None

@@ -24,7 +24,7 @@ MemoryId = Annotated[
 Content = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=2000),
-    Field(description="What is remembered; 1 to 2,000 characters, white space around it not counted."),
+    Field(description="Content of the memory; 1 to 2,000 characters, white space around it not counted."),
 ]
 Slot = Annotated[
     str,
@@ -37,7 +37,7 @@ ConflictId = Annotated[
     Field(description="Id of the conflict: `c-` and 24 hexadecimal digits of the SHA-256 of what opened it."),
 ]
 Remark = Annotated[str, StringConstraints(max_length=2000), Field(description="Why, for people.")]
-Type = Annotated[MemoryType, Field(description="What kind of thing is remembered.")]
+Type = Annotated[MemoryType, Field(description="Kind of memory.")]
 By = Annotated[Id, Field(description="Who or what did it: an operator, or a program and its version.")]
 
 
@@ -54,7 +54,7 @@ class Captured(Record):
     response: Annotated[str, Field(description="The answer that the user got.")]
     memories_used: Annotated[list[Any] | None, Field(description="Memories that the answer was made with.")]
     chunks_used: Annotated[list[Any] | None, Field(description="Snippets that the answer was made with.")]
-    memory_write: Annotated[Share | None, Field(description="Strength with which it may be remembered.")] = None
+    memory_write: Annotated[Share | None, Field(description="Strength with which it may become a memory.")] = None
     finish: Annotated[Finish | None, Field(description="How a turn that we answered ended; absent on others.")] = None
     reinforce: Annotated[bool, Field(description="Whether memories that the answer agrees with are reinforced.")]
     extract: Annotated[bool, Field(description="Whether candidates are extracted from the answer.")]
@@ -117,7 +117,7 @@ class MemoryEvent(Record):
     interaction_id: Annotated[Id | None, Field(description="Turn that caused it.")] = None
     matched: Annotated[Count | None, Field(description="Of a reinforcement: its words found in the answer.")] = None
     total: Annotated[Count | None, Field(description="Of a reinforcement: its words.")] = None
-    capped: Annotated[bool, Field(description="True: not all that this depends on is remembered; else absent.")] = False
+    capped: Annotated[bool, Field(description="True: not all that this depends on is kept; else absent.")] = False
     reason: Annotated[str | None, Field(description="Why: a person's words, or the name of a refusal.")]
     by: By
     ts: Ts

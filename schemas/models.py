@@ -65,21 +65,21 @@ class RepliedCall(Record):
     """A tool call in a reply."""
 
     call_id: CallId
-    tool: Annotated[str, Field(description="Function name as the model said it.")]
+    tool: Annotated[str, Field(description="Function name as the model wrote it.")]
     arguments: Annotated[
         Bag | str, Field(description="An object, or the text that the model wrote where it is no object.")
     ]
 
 
 class ModelReply(Produced):
-    """What came of a request."""
+    """The result of a request."""
 
     request_id: RequestId
     audit_id: AuditId
     identity: Identity
     step: Annotated[Count, Field(description="Model step of the turn, from 1.")]
     status: Annotated[ReplyStatus, Field(description="How the call ended (docs/models.md).")]
-    content: Annotated[str | None, Field(description="The answer, without reasoning; null where there is none.")]
+    content: Annotated[str | None, Field(description="The answer, without reasoning; null without one.")]
     tool_calls: Annotated[list[RepliedCall], Field(description="Tools that the model asks for; empty: none.")]
     finish_reason: Annotated[
         str | None, Field(description="Why the model stopped: stop, tool_calls, length; null where it did not answer.")

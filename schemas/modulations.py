@@ -24,7 +24,7 @@ class Parameters(Record):
     ]
     retrieval_k: Annotated[int, Field(ge=2, le=10, description="Snippets.")]
     planner_beam: Annotated[int, Field(ge=1, le=6, description="Plans considered side by side.")]
-    memory_write: Annotated[float, Field(ge=0.1, le=1, description="Strength with which the turn may be remembered.")]
+    memory_write: Annotated[float, Field(ge=0.1, le=1, description="Strength with which the turn may become a memory.")]
     safety_mode: Annotated[Mode, Field(description="Safety mode; the same as the record's `mode`.")]
     tool_allowlist: Annotated[list[Tool], Field(description="Tools that the turn may use, canonical names.")]
 

@@ -21,9 +21,10 @@ class JournalEntry(Record):
     previous: Annotated[Digest | None, Field(description="SHA-256 of the previous journal record's bytes.")]
     policy: PolicyDigest
     version: Annotated[str, Field(description="Code version and build of the worker.")]
-    claim: Annotated[int, Field(ge=-1, description="Changelog offset of the writer's claim.")]
+    claim: Annotated[int, Field(ge=-1, description="The writer's epoch: changelog offset of its epoch record.")]
     refused: Annotated[
-        str | None, Field(description="Why the batch's one record was not thought: what it causes fits into no batch.")
+        str | None,
+        Field(description="Why the batch's one record was not processed: its outputs fit no batch."),
     ] = None
     forged: Annotated[
         list[Annotated[list[Any], Field(min_length=2, max_length=2)]] | None,

@@ -32,7 +32,7 @@ class ToolCall(Produced):
     call_id: CallId
     audit_id: AuditId
     identity: Identity
-    tool: Annotated[str, Field(max_length=256, description="Function name as the model said it.")]
+    tool: Annotated[str, Field(max_length=256, description="Function name as the model wrote it.")]
     arguments: Annotated[Bag | str, Field(description="An object, or a string that should be JSON.")]
     step: Annotated[Count, Field(description="Number of the model step that asked, from 1.")]
     ts: Ts
@@ -40,7 +40,7 @@ class ToolCall(Produced):
 
 
 class ToolResult(Produced):
-    """What came of an allowed call."""
+    """The result of an allowed call."""
 
     call_id: CallId
     audit_id: AuditId
@@ -64,7 +64,7 @@ class ToolDecision(Record):
     call_id: CallId
     audit_id: AuditId
     identity: Identity
-    function: Annotated[str, Field(description="Function name as the model said it.")]
+    function: Annotated[str, Field(description="Function name as the model wrote it.")]
     tool: Annotated[
         str | None, Field(description="Canonical name; null for an unknown function, and for one of the application.")
     ]
@@ -116,7 +116,7 @@ class Incident(Record):
 
 
 class ScheduledTask(Record):
-    """What the scheduler tool was asked to remember."""
+    """A task given to the scheduler tool."""
 
     call_id: CallId
     audit_id: AuditId

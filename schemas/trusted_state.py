@@ -20,7 +20,9 @@ StateKey = Annotated[
 StateValue = Annotated[
     str, StringConstraints(min_length=1, max_length=4000), Field(description="What is stated; 1 to 4,000 characters.")
 ]
-StateSource = Annotated[str, StringConstraints(max_length=256), Field(description="Where it is from; empty: not said.")]
+StateSource = Annotated[
+    str, StringConstraints(max_length=256), Field(description="Where it is from; empty: not given.")
+]
 Confidence = Annotated[Share, Field(description="How sure the operator is, 0 to 1.")]
 
 
@@ -50,8 +52,8 @@ class StateEvent(Record):
     key: StateKey
     old: Annotated[str | None, Field(description="The value that was in force; null: none.")]
     new: Annotated[str | None, Field(description="The value that is in force; null: none.")]
-    reason: Annotated[str | None, Field(description="Why it was refused, or invalidated; null: not said.")]
-    entry_id: Annotated[Id | None, Field(description="Id of the entry; null where there is none.")]
+    reason: Annotated[str | None, Field(description="Why it was refused, or invalidated; null: not given.")]
+    entry_id: Annotated[Id | None, Field(description="Id of the entry; null without one.")]
     version: Annotated[int | None, Field(ge=1, description="Its version after it; null where there is no entry.")]
     by: Annotated[Id, Field(description="The operator.")]
     ts: Ts

@@ -53,7 +53,7 @@ def read_json(text: str, depth: int) -> Any:
 
 
 def read_text(text: str) -> str | None:
-    """The text that a JSON string stands for; None where the text is not exactly one JSON string."""
+    """Return the text of a JSON string; None where the text is not exactly one JSON string."""
     try:
         value = orjson.loads(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a find must be besides its shape. Each takes a find and gives how many of its characters count; 0: none.
+"""What a find must be besides its shape. Each takes a find and gives the number of its characters that count; 0: none.
 
 Checksums: Luhn (ISO/IEC 7812-1) and mod 97 (ISO 13616), with the lengths of the IBAN registry.
 """
@@ -87,7 +87,7 @@ def user_and_password(text: str) -> int:
 
 
 def userinfo(text: str) -> int:
-    """What stands before the `@` of a web address, but for the names that say nothing."""
+    """What comes before the `@` of a web address, but for the names that say nothing."""
     return 0 if text in ("", "git", "hg", "svn", "anonymous") else len(text)
 
 

@@ -29,8 +29,8 @@ def fault(pattern: str) -> str | None:
     except UnicodeEncodeError:
         return "it holds half of a surrogate pair"
     except re2.error as error:
-        told = error.args[0]
-        return told.decode("utf-8", "replace") if isinstance(told, bytes) else str(told)
+        message = error.args[0]
+        return message.decode("utf-8", "replace") if isinstance(message, bytes) else str(message)
     return None
 
 
@@ -45,7 +45,7 @@ def fits(pattern: str, text: str) -> bool:
 
 
 def groups(pattern: str) -> int:
-    """Return how many groups a pattern without `fault` captures."""
+    """Return the number of groups that a pattern without `fault` captures."""
     return int(_compiled(pattern).groups)
 
 

@@ -18,18 +18,18 @@ def normalized(text: str) -> str:
 
 
 def digest_of(*fields: str) -> str:
-    """Return 8 bytes, in hexadecimal, that stand for fields which are too long for a state."""
+    """Return 8 bytes, in hexadecimal, that replace fields which are too long for a state."""
     text = "\0".join(fields)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def content_digest(type_: str, content: str) -> str:
-    """Return what stands for a type and a normalized content."""
+    """Return the digest of a type and a normalized content."""
     return digest_of(type_, normalized(content))
 
 
 def value_digest(value: str) -> str:
-    """Return what stands for a normalized value."""
+    """Return the digest of a normalized value."""
     return digest_of(normalized(value))
 
 

@@ -79,7 +79,7 @@ def hidden_in(text: str) -> list[str]:
 
 
 def without_escapes(text: str) -> str | None:
-    r"""The text with what escapes of JSON, of HTML and of web addresses stand for; None where it holds none.
+    r"""The text with escapes of JSON, of HTML and of web addresses resolved; None where it holds none.
 
     A model reads through all of them; a tool's output comes as JSON, in which the end of a line is written so.
 

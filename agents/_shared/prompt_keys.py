@@ -1,7 +1,7 @@
 """The key of prompt hashes: the policy names it by its fingerprint, and never holds it.
 
 Incidents and audits carry a keyed hash of the prompt (rules, section 4). Published policies lie on a topic, so the key
-itself comes to the policy in force from a file beside the seal keys (endocrine.pipeline.process.prompt_keys).
+itself gets into the policy in force from a file beside the seal keys (endocrine.pipeline.process.prompt_keys).
 """
 
 import hashlib

@@ -111,12 +111,12 @@ def _redact(value: Any, words: tuple[str, ...], depth: int, *, values: bool) -> 
 def _object(value: Mapping[str, Any], words: tuple[str, ...], depth: int, *, values: bool) -> dict[str, Any]:
     shown: dict[str, Any] = {}
     for name, inner in value.items():
-        told, hidden = _name(name, words, values)
+        shown_name, hidden = _name(name, words, values)
         count = 1
-        while told in shown:  # two names that become one: no entry is lost
+        while shown_name in shown:  # two names that become one: no entry is lost
             count += 1
-            told = f"{REDACTED} {count}"
-        shown[told] = REDACTED if hidden else _redact(inner, words, depth, values=values)
+            shown_name = f"{REDACTED} {count}"
+        shown[shown_name] = REDACTED if hidden else _redact(inner, words, depth, values=values)
     named = next((value[name] for name in _NAMES if isinstance(value.get(name), str)), None)
     if values and named is not None and _name(named, words, False)[1]:
         return {name: REDACTED if name in _VALUES else inner for name, inner in shown.items()}

@@ -16,7 +16,7 @@ import re2
 from endocrine.agents._shared import checks
 
 Kind = Literal["token", "private_key", "credential", "contact", "number", "named"]
-"""token: a key by its own shape; private_key; credential: a secret by what stands beside it; contact: e-mail address or
+"""token: a key by its own shape; private_key; credential: a secret by what is beside it; contact: e-mail address or
 telephone number; number: card or account; named: the value of a name that says secret."""
 
 
@@ -30,7 +30,7 @@ class Shape(NamedTuple):
     kind: Kind
     pattern: str
     check: Callable[[str], int] | None = None
-    """How many characters of the find count, from its beginning; 0: it is none."""
+    """The number of characters of the find that count, from its beginning; 0: nothing was found."""
 
 
 class Find(NamedTuple):
@@ -42,7 +42,7 @@ class Find(NamedTuple):
 
 
 _L = r"(?:^|[^A-Za-z0-9])"
-"""What stands before a token: no letter and no digit, so that `task-` holds no `sk-`."""
+"""What comes before a token: no letter and no digit, so that `task-` holds no `sk-`."""
 _Q = r"""\\*["'`]?"""
 """A quotation mark, escaped or not, or none."""
 _VALUE = r"""(?:\\*"(?:[^"\\]|\\[^"])*|\\*'[^'\r\n]*|`[^`\r\n]*|[\[{][^\]}]*[\]}]?|[^\s&;#,"'`<>()]+)"""

@@ -6,7 +6,7 @@ MOST_PROJECT = 200
 
 
 def project_subject(project: str | None) -> str | None:
-    """Return the subject of a project; None where there is none: absent, empty, or longer than an id may be.
+    """Return the subject of a project; None without one: absent, empty, or longer than an id may be.
 
     >>> project_subject("p05"), project_subject(""), project_subject(None)
     ('project:p05', None, None)

@@ -1,4 +1,4 @@
-"""What is said about a call in results and audits: its arguments, summarised (rules, section 4)."""
+"""What results and audits contain about a call: its arguments, summarised (rules, section 4)."""
 
 import hashlib
 from typing import TYPE_CHECKING
@@ -29,7 +29,7 @@ def retrieval_id(audit_id: str) -> str:
 
 
 def hides_prompt(audit_id: str, call_id: str, policy: "Policy") -> bool:
-    """Whether the call's query is the user's prompt, which the policy keeps out of what is said about turns."""
+    """Whether the call's query is the user's prompt, which the policy keeps out of the records of turns."""
     return call_id == retrieval_id(audit_id) and not policy.document.audit.include_prompt
 
 

@@ -7,7 +7,7 @@ do not add, their greatest is an upper bound (docs/tools.md).
 
 It is the one agent whose key is coarser than the identity. That is sound because nothing is decided from it, and
 state never moves between partitions. What one identity claims in `ts` moves nobody else's figures (rules, section 10):
-an event counts from its append time; where there is none (`simulate`), each identity has a clock of its own. A record's
+an event counts from its append time; where it has none (`simulate`), each identity has a clock of its own. A record's
 `ts` is that of what it follows from.
 """
 

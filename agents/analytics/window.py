@@ -37,7 +37,7 @@ class Window(TypedDict):
 
 
 class AnalyticsState(TypedDict):
-    """What is remembered of one partition."""
+    """The state of one partition."""
 
     clocks: dict[str, float]
     tools: dict[str, Window]

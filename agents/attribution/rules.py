@@ -55,7 +55,7 @@ class SuspicionRules(_Section):
 
     least_primitives: Annotated[int, Field(ge=2)]
     confidence: Annotated[float, Field(ge=0, le=1)]
-    most: Annotated[int, Field(ge=2, le=10_000, description="Primitives remembered per identity.")]
+    most: Annotated[int, Field(ge=2, le=10_000, description="Primitives kept per identity.")]
 
 
 class AttributionRules(_Section):

@@ -103,7 +103,7 @@ class _Bundles:
         turn = turns[name]
         value = bundle(self.identity, name, turn, _status(turn), incomplete)
         self.outputs.append(Output(TARGET, self.identity, value))
-        self.audited = memory.remembered(self.audited, name, turn, policy.document.audit)
+        self.audited = memory.with_audited(self.audited, name, turn, policy.document.audit)
         return {other: kept for other, kept in turns.items() if other != name}
 
 

@@ -80,7 +80,7 @@ class Audited(NamedTuple):
 
 
 class AuditState(TypedDict):
-    """What is remembered of one identity."""
+    """The state of one identity."""
 
     open: dict[str, Turn]
     """Turns without their bundle, and late facts of those that have one; oldest first."""
@@ -121,7 +121,7 @@ def find(audited: list[Row], audit_id: str) -> Audited | None:
     return None if at is None else Audited(*audited[at])
 
 
-def remembered(audited: list[Row], audit_id: str, turn: Turn, rules: AuditRules) -> list[Row]:
+def with_audited(audited: list[Row], audit_id: str, turn: Turn, rules: AuditRules) -> list[Row]:
     """Return `audited` after a bundle or a supplement was produced."""
     modulation = turn["modulation"]
     mode = turn.get("said_mode") if modulation is None else modulation["mode"]

@@ -1,4 +1,4 @@
-"""A bundle in one paragraph of plain words: the same bundle, the same words."""
+"""A bundle in one paragraph of plain English: the same bundle, the same text."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -48,48 +48,48 @@ CAUSES = {
 CORRECTION = "Correction:"
 """How a supplement begins that gives another mode than the bundle."""
 SHOWN = 4
-"""How many of a kind the paragraph names one by one."""
+"""The number of a kind that the paragraph names one by one."""
 INTERVENTIONS = {"clear_risk": "cleared its alignment_risk", "approve_turn": "approved it", "deny_turn": "denied it"}
 
 
-def headline(told: Json, said_mode: str | None) -> str:
-    """Return the modes of the turn up to its final one, in a few words: `balanced, strict from revision 1`.
+def headline(bundle: Json, bundle_mode: str | None) -> str:
+    """Return the modes of the turn up to its final one, in short: `balanced, strict from revision 1`.
 
-    told: a bundle or a supplement. said_mode: for a supplement, the mode that was said before it; None: not known.
+    bundle: a bundle or a supplement. bundle_mode: for a supplement, the mode that its bundle gave; None: not known.
     """
-    if told["refusal"] is not None and not told["admitted"] and told["refusal"] != "held":
-        return f"not admitted, {told['refusal']}"
-    modes = mode_history(told["revisions"], told["mode"], said_mode)
-    if told["supplement"]:
+    if bundle["refusal"] is not None and not bundle["admitted"] and bundle["refusal"] != "held":
+        return f"not admitted, {bundle['refusal']}"
+    modes = mode_history(bundle["revisions"], bundle["mode"], bundle_mode)
+    if bundle["supplement"]:
         return modes or "its mode did not change"
     return modes or "no parameters were seen"
 
 
 def mode_history(revisions: Sequence[Json], last: str | None, before: str | None = None) -> str:
     """Return each mode with the revision that brought it. last: that of the last revision; before: one before these."""
-    words, mode = ([] if before is None else [before]), before
+    phrases, mode = ([] if before is None else [before]), before
     for revision in sorted(revisions, key=lambda one: int(one["revision"])):
         if revision["mode"] != mode:
             mode = revision["mode"]
-            words.append(mode if revision["revision"] == 0 else f"{mode} from revision {revision['revision']}")
+            phrases.append(mode if revision["revision"] == 0 else f"{mode} from revision {revision['revision']}")
     if last is not None and last != mode:
-        words.append(f"{last} in the end")  # of many revisions, not all are kept
-    return ", ".join(words)
+        phrases.append(f"{last} in the end")  # of many revisions, not all are kept
+    return ", ".join(phrases)
 
 
-def explained(told: Json, said_mode: str | None = None) -> str:
-    """Return the paragraph. told: a bundle, complete but for its explanation; said_mode: as `headline` takes it."""
+def explained(bundle: Json, bundle_mode: str | None = None) -> str:
+    """Return the paragraph. bundle: a bundle, complete but for its explanation; bundle_mode: as `headline` takes it."""
     sentences = [
-        _correction(told, said_mode),
-        _life(told),
-        _way(told),
-        _outcome(told),
-        _causes(told),
-        _signals(told),
-        _changes(told),
-        _operators(told),
+        _correction(bundle, bundle_mode),
+        _life(bundle),
+        _way(bundle),
+        _outcome(bundle),
+        _causes(bundle),
+        _signals(bundle),
+        _changes(bundle),
+        _operators(bundle),
     ]
-    sentences += [_tools(told), _blocked(told), _events(told), _spent(told), _gaps(told)]
+    sentences += [_tools(bundle), _blocked(bundle), _events(bundle), _spent(bundle), _gaps(bundle)]
     return " ".join(sentence for sentence in sentences if sentence)
 
 
@@ -115,29 +115,29 @@ def moment(ts: float) -> str:
     return f"{(_EPOCH + timedelta(milliseconds=round(ts * 1000))).isoformat(' ', 'milliseconds')[:-6]} UTC"
 
 
-def _correction(told: Json, said_mode: str | None) -> str:
+def _correction(bundle: Json, bundle_mode: str | None) -> str:
     """What comes first in a supplement: that the turn's mode was not the one its bundle gave."""
-    if not told["supplement"] or told["mode"] in (None, said_mode):
+    if not bundle["supplement"] or bundle["mode"] in (None, bundle_mode):
         return ""
-    last = told["revisions"][-1]["revision"] if told["revisions"] else "a later one"
-    before = "was written before that was known" if said_mode is None else f"gave its mode as {said_mode}"
-    return f"{CORRECTION} this turn was {told['mode']} in the end (revision {last}); its bundle {before}."
+    last = bundle["revisions"][-1]["revision"] if bundle["revisions"] else "a later one"
+    before = "was written before that was known" if bundle_mode is None else f"gave its mode as {bundle_mode}"
+    return f"{CORRECTION} this turn was {bundle['mode']} in the end (revision {last}); its bundle {before}."
 
 
-def _life(told: Json) -> str:
-    name, opened, closed = told["audit_id"], told["opened"], told["closed"]
-    if told["supplement"]:
-        after = f"after its bundle (supplement {told['supplement']})"
-        return f"What became known of turn {name} of {told['identity']} {after}."
+def _life(bundle: Json) -> str:
+    name, opened, closed = bundle["audit_id"], bundle["opened"], bundle["closed"]
+    if bundle["supplement"]:
+        after = f"after its bundle (supplement {bundle['supplement']})"
+        return f"What became known of turn {name} of {bundle['identity']} {after}."
     if opened is None:
-        begin = f"Turn {name} of {told['identity']} was never seen opened"
+        begin = f"Turn {name} of {bundle['identity']} was never seen opened"
     else:
         begin = (
-            f"Turn {name} of {told['identity']} (turn {opened['turn']} of session {opened['session_id']}, client "
+            f"Turn {name} of {bundle['identity']} (turn {opened['turn']} of session {opened['session_id']}, client "
             f"{opened['client']}) was opened at {moment(opened['ts'])}"
         )
     if closed is None:
-        ends = {"refused": " and refused", "abandoned": " and never seen closed"}.get(told["status"], "")
+        ends = {"refused": " and refused", "abandoned": " and never seen closed"}.get(bundle["status"], "")
     elif opened is None:
         ends = f" but closed at {moment(closed['ts'])}"
     else:
@@ -145,132 +145,138 @@ def _life(told: Json) -> str:
     return f"{begin}{ends}."
 
 
-def _way(told: Json) -> str:
+def _way(bundle: Json) -> str:
     """How far the rules reached: of a turn that was observed, or whose answer left while it came."""
-    words = []
-    if told["enforce"] is False:
-        words.append("It was observed: all was decided and recorded, and nothing changed on the way.")
-    if told["stream"] == "windowed":
-        words.append("Its answer left while it came, before the whole was judged, so no veto was possible.")
-    return " ".join(words)
+    phrases = []
+    if bundle["enforce"] is False:
+        phrases.append("It was observed: all was decided and recorded, and nothing changed on the way.")
+    if bundle["stream"] == "windowed":
+        phrases.append("Its answer left while it came, before the whole was judged, so no veto was possible.")
+    return " ".join(phrases)
 
 
-def _outcome(told: Json) -> str:
-    parameters = told["parameters"]
+def _outcome(bundle: Json) -> str:
+    parameters = bundle["parameters"]
     if parameters is None:
-        return "" if told["supplement"] else "No parameters were seen for it."
-    if told["refusal"]:
-        return f"It was not admitted, because {REASONS[told['refusal']]}."
-    review = " A person should look at it." if told["review"] == "suggested" else ""
+        return "" if bundle["supplement"] else "No parameters were seen for it."
+    if bundle["refusal"]:
+        return f"It was not admitted, because {REASONS[bundle['refusal']]}."
+    review = " A person should look at it." if bundle["review"] == "suggested" else ""
     allowed = number(parameters["tool_allowlist"])
     return (
-        f"It ran in {told['mode']} mode: temperature {number(parameters['temperature'])}, at most "
+        f"It ran in {bundle['mode']} mode: temperature {number(parameters['temperature'])}, at most "
         f"{parameters['max_output_tokens']} output tokens, tools allowed: {allowed}.{review}"
     )
 
 
-def _signals(told: Json) -> str:
-    used = [_signal(one) for one in told["signals"] if one["fate"] in COUNTED]
-    others = [_signal(one) + " " + FATES[one["fate"]] for one in told["signals"] if one["fate"] != "used"]
-    words = []
+def _signals(bundle: Json) -> str:
+    used = [_signal(one) for one in bundle["signals"] if one["fate"] in COUNTED]
+    others = [_signal(one) + " " + FATES[one["fate"]] for one in bundle["signals"] if one["fate"] != "used"]
+    phrases = []
     if used:
-        words.append(f"It was shaped by {_listed(list(dict.fromkeys(used)))}.")
-    elif told["parameters"] is not None and not told["supplement"]:
-        words.append("No signal counted for it.")
+        phrases.append(f"It was shaped by {_listed(list(dict.fromkeys(used)))}.")
+    elif bundle["parameters"] is not None and not bundle["supplement"]:
+        phrases.append("No signal counted for it.")
     if others:
-        words.append(f"Of the signals, {_listed(others)}.")
-    return " ".join(words)
+        phrases.append(f"Of the signals, {_listed(others)}.")
+    return " ".join(phrases)
 
 
 def _signal(one: Json) -> str:
     return f"{one['name']} {number(one['level'])}"
 
 
-def _causes(told: Json) -> str:
+def _causes(bundle: Json) -> str:
     """What set the mode and the allowlist, the two that hold a turn; the lineage has the rest."""
     effects: dict[str, list[str]] = {}
     for parameter, effect in (("safety_mode", "made the turn {}"), ("tool_allowlist", "set its tools to {}")):
-        last = next((step for step in reversed(told["lineage"].get(parameter, [])) if step["from"] != step["to"]), None)
+        last = next(
+            (step for step in reversed(bundle["lineage"].get(parameter, [])) if step["from"] != step["to"]), None
+        )
         if last is not None and last["step"] != "default":
             who = CAUSES.get(last["step"], last["by"])
             effects.setdefault(who, []).append(effect.format(number(last["to"])))
-    words = _listed([f"{who} {_listed(what)}" for who, what in effects.items()]) if effects else ""
-    return f"That is because {words}." if words else ""
+    phrases = _listed([f"{who} {_listed(what)}" for who, what in effects.items()]) if effects else ""
+    return f"That is because {phrases}." if phrases else ""
 
 
-def _changes(told: Json) -> str:
-    words = []
-    for revision in told["revisions"]:
+def _changes(bundle: Json) -> str:
+    phrases = []
+    for revision in bundle["revisions"]:
         if revision["revision"] == 0:
             continue
         changed = revision["changed"]
         what = "" if changed is None else f", changing {_listed(list(changed))}" if changed else ""
-        words.append(f"revision {revision['revision']} ({revision['mode']}){what}")
-    return f"It was settled again while it was open: {_listed(words)}." if words else ""
+        phrases.append(f"revision {revision['revision']} ({revision['mode']}){what}")
+    return f"It was settled again while it was open: {_listed(phrases)}." if phrases else ""
 
 
-def _operators(told: Json) -> str:
-    words = [
-        f"operator {one['by']} {INTERVENTIONS[one['kind']]} at {moment(one['ts'])}" for one in told["interventions"]
+def _operators(bundle: Json) -> str:
+    phrases = [
+        f"operator {one['by']} {INTERVENTIONS[one['kind']]} at {moment(one['ts'])}" for one in bundle["interventions"]
     ]
-    return f"A person stepped in: {_listed(words)}." if words else ""
+    return f"A person stepped in: {_listed(phrases)}." if phrases else ""
 
 
-def _tools(told: Json) -> str:
-    words = []
-    for call in told["tools"]:
+def _tools(bundle: Json) -> str:
+    phrases = []
+    for call in bundle["tools"]:
         name = call["tool"] or call["function"] or call["call_id"]
         if call["status"] is None:
-            words.append(f"{name} ({'no result seen' if call['decision'] == 'allowed' else 'not decided'})")
+            phrases.append(f"{name} ({'no result seen' if call['decision'] == 'allowed' else 'not decided'})")
         else:
-            words.append(f"{name} ({call['status']} in {number(call['duration_ms'])} ms)")
-    used = f"Tools used: {_listed(words)}." if words else ""
-    broken = f"Left alone because they kept failing: {_listed(told['degraded'])}." if told["degraded"] else ""
+            phrases.append(f"{name} ({call['status']} in {number(call['duration_ms'])} ms)")
+    used = f"Tools used: {_listed(phrases)}." if phrases else ""
+    broken = f"Left alone because they kept failing: {_listed(bundle['degraded'])}." if bundle["degraded"] else ""
     return " ".join(text for text in (used, broken) if text)
 
 
-def _blocked(told: Json) -> str:
-    words = [f"{call['function'] or call['call_id']}, because {REASONS[call['reason']]}" for call in told["blocked"]]
-    passed = told["enforce"] is False
+def _blocked(bundle: Json) -> str:
+    phrases = [
+        f"{call['function'] or call['call_id']}, because {REASONS[call['reason']]}" for call in bundle["blocked"]
+    ]
+    passed = bundle["enforce"] is False
     ran = [
         call["call_id"]
-        for call in told["blocked"]
+        for call in bundle["blocked"]
         if call["executed"] is not None and not (passed and call["tool"] is None)
     ]
     warning = f" Yet a result came for {_listed(ran)}, which must not be." if ran else ""
-    return f"Tool calls denied: {_listed(words)}.{warning}" if words else ""
+    return f"Tool calls denied: {_listed(phrases)}.{warning}" if phrases else ""
 
 
-def _events(told: Json) -> str:
-    kinds = [one["kind"].replace("_", " ") for one in (*told["incidents"], *told["moderation"])]
+def _events(bundle: Json) -> str:
+    kinds = [one["kind"].replace("_", " ") for one in (*bundle["incidents"], *bundle["moderation"])]
     if not kinds:
         return ""
     return f"Incidents: {_listed([f'{kinds.count(kind)} {kind}' for kind in dict.fromkeys(kinds)])}."
 
 
-def _spent(told: Json) -> str:
-    budget, words = told["budget"], []
-    spent = budget["closed"] or (budget["replies"] if told["models"] else None)
+def _spent(bundle: Json) -> str:
+    budget, phrases = bundle["budget"], []
+    spent = budget["closed"] or (budget["replies"] if bundle["models"] else None)
     if spent is not None:
-        words.append(f"It took {spent['input_tokens']} tokens in and {spent['output_tokens']} out.")
-    if told["dropped"]:
-        words.append(f"The model does not take {_listed(told['dropped'])}; so that was not sent.")
-    return " ".join(words)
+        phrases.append(f"It took {spent['input_tokens']} tokens in and {spent['output_tokens']} out.")
+    if bundle["dropped"]:
+        phrases.append(f"The model does not take {_listed(bundle['dropped'])}; so that was not sent.")
+    return " ".join(phrases)
 
 
-def _gaps(told: Json) -> str:
-    words = [f"Not seen in time: {_listed(told['incomplete'])}."] if told["incomplete"] else []
-    if told["omitted"]:
-        words.append(f"Too many to keep: {_listed([f'{count} {kind}' for kind, count in told['omitted'].items()])}.")
-    return " ".join(words)
+def _gaps(bundle: Json) -> str:
+    phrases = [f"Not seen in time: {_listed(bundle['incomplete'])}."] if bundle["incomplete"] else []
+    if bundle["omitted"]:
+        phrases.append(
+            f"Too many to keep: {_listed([f'{count} {kind}' for kind, count in bundle['omitted'].items()])}."
+        )
+    return " ".join(phrases)
 
 
-def _listed(words: list[str]) -> str:
+def _listed(phrases: list[str]) -> str:
     """Words with commas and `and`; only the first few by name.
 
     >>> _listed(["a"]), _listed(["a", "b"]), _listed(list("abcdef"))
     ('a', 'a and b', 'a, b, c, d and 2 more')
     """
-    if len(words) > SHOWN + 1:
-        words = [*words[:SHOWN], f"{len(words) - SHOWN} more"]
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+    if len(phrases) > SHOWN + 1:
+        phrases = [*phrases[:SHOWN], f"{len(phrases) - SHOWN} more"]
+    return phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])} and {phrases[-1]}"

@@ -32,14 +32,14 @@ def lineage_of(value: Modulation, before: Json | None, policy: "Policy") -> dict
     same = value.policy == policy.digest
     lineage: dict[str, list[Json]] = {}
     for name, steps in value.lineage.items():
-        told = [_told(name, step, policy if same else None) for step in steps]
-        if follows and before is not None and told and told[0]["step"] == CARRY:
-            told = [*before["lineage"].get(name, ()), *told[1:]]
-        lineage[name] = told
+        steps_shown = [_lineage_step(name, step, policy if same else None) for step in steps]
+        if follows and before is not None and steps_shown and steps_shown[0]["step"] == CARRY:
+            steps_shown = [*before["lineage"].get(name, ()), *steps_shown[1:]]
+        lineage[name] = steps_shown
     return lineage
 
 
-def _told(parameter: str, step: Step, policy: "Policy | None") -> Json:
+def _lineage_step(parameter: str, step: Step, policy: "Policy | None") -> Json:
     expression = None
     if policy is not None and step.step in MAPPED:
         rules: Any = policy.document.maps

@@ -1,4 +1,4 @@
-"""The `audit` section of the policy: what a bundle holds, and the bounds of what is remembered until it is said."""
+"""The `audit` section of the policy: what a bundle holds, and the bounds of what is kept until it is produced."""
 
 from typing import Annotated
 
@@ -25,7 +25,7 @@ class AuditRules(BaseModel):
     ]
     word_chars: Annotated[int, Field(ge=1, le=64, description="Longer words as such a parameter are not shown.")]
     open_turns: Annotated[Bound, Field(description="Turns without their bundle, per identity.")]
-    audited_turns: Annotated[Bound, Field(description="Turns with their bundle that are remembered, per identity.")]
+    audited_turns: Annotated[Bound, Field(description="Turns with their bundle that are kept, per identity.")]
     calls: Annotated[Bound, Field(description="Tool calls per turn.")]
     incidents: Annotated[Bound, Field(description="Incidents per turn.")]
     requests: Annotated[Bound, Field(description="Model requests per turn.")]

@@ -16,7 +16,7 @@ class Adopting(TypedDict):
 
 
 class BondState(TypedDict):
-    """What is remembered of one identity."""
+    """The state of one identity."""
 
     entry: Entry
     commands: list[str]

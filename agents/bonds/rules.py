@@ -16,5 +16,5 @@ class BondRules(BaseModel):
     spike: Annotated[float, Field(gt=0, description="A node that exceeds its peak by this or more is a ulm_spike.")]
     notes_kept: Annotated[int, Field(ge=1, le=20, description="Notes an entry keeps, the newest.")]
     nodes_kept: Annotated[int, Field(ge=1, description="Most nodes an entry may hold peaks of; bounds memory.")]
-    held_remembered: Annotated[int, Field(ge=1, description="Turns that wait for a person, remembered until counted.")]
-    commands_remembered: Annotated[int, Field(ge=1, description="Command ids remembered, so that a copy acts once.")]
+    held_remembered: Annotated[int, Field(ge=1, description="Turns that wait for a person, kept until counted.")]
+    commands_remembered: Annotated[int, Field(ge=1, description="Command ids kept, so that a copy acts once.")]

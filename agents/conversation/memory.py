@@ -110,13 +110,13 @@ def new_turn(
 
 
 def chars_of(turn: Turn, limits: Limits) -> int:
-    """Return the characters that an open turn may come to hold."""
+    """Return the characters that an open turn may hold at most."""
     application = turn.get("application")
     theirs = 0 if application is None else application["chars"] + application["granted"]
     return len(turn["prompt"]) + len(turn["context"] or "") + limits.exchange_chars + theirs
 
 
-def remembered(
+def with_entry(
     sessions: Mapping[str, list[Row]], session: str, answered: Answered, limits: Limits
 ) -> dict[str, list[Row]]:
     """Return the sessions after a turn was answered: bounded in sessions, turns, characters; the oldest goes first."""

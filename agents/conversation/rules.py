@@ -29,7 +29,7 @@ class Limits(BaseModel):
     context_chars: Chars
     answer_chars: Chars
     sessions: Most
-    history_turns: Annotated[int, Field(ge=0, le=1024, description="Turns of one session that are remembered.")]
+    history_turns: Annotated[int, Field(ge=0, le=1024, description="Turns of one session that are kept.")]
     history_chars: Chars
     calls_per_step: Most
     arguments_chars: Chars
@@ -140,7 +140,7 @@ class ConversationRules(BaseModel):
     guardian: Guardian
     words: Words
     closings: Annotated[
-        dict[str, Text], Field(description="What the user is told where there is no answer, by `finish`.")
+        dict[str, Text], Field(description="The text for the user where there is no answer, by `finish`.")
     ]
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""What the conversation remembers of one identity, as it is stored: JSON values of bounded size.
+"""The conversation's state of one identity, as it is stored: JSON values of bounded size.
 
 The keys are the contract of the changelog. Where code has another name for a value than its key, the field says it.
 """
@@ -174,7 +174,7 @@ class Budget(TypedDict):
 
 
 class ConversationState(TypedDict):
-    """What is remembered of one identity."""
+    """The state of one identity."""
 
     now: float
     """Event time of the latest record that changed anything, seconds."""

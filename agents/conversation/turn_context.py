@@ -7,7 +7,7 @@ from endocrine.agents._shared.prompt_keys import prompt_hmac
 from endocrine.agents._shared.summaries import base_id
 from endocrine.agents.contract import Output, Trigger, output_id
 from endocrine.agents.conversation import application, budget
-from endocrine.agents.conversation.memory import chars_of, in_force, remembered, without
+from endocrine.agents.conversation.memory import chars_of, in_force, with_entry, without
 from endocrine.agents.conversation.state import Answered, ConversationState, Json, Turn
 from endocrine.agents.moderation.rules import Preset
 from endocrine.schemas.models import ModelReply
@@ -34,7 +34,7 @@ class TurnContext:
 
     @property
     def changed(self) -> bool:
-        """Return whether there is anything new to remember."""
+        """Return whether the state has changed."""
         return self.state != self.before
 
     def produce(self, topic: str, value: Json) -> None:
@@ -47,7 +47,7 @@ class TurnContext:
         return None if turn is None else {**turn}
 
     def put(self, audit_id: str, turn: Turn) -> None:
-        """Remember a turn as it is now."""
+        """Keep a turn as it is now."""
         self.state["turns"] = {**self.state["turns"], audit_id: turn}
 
     def is_open(self, audit_id: str) -> bool:
@@ -128,11 +128,11 @@ class TurnContext:
         if given is not None and given["door"] is not None:
             value["door"] = given["door"]
         value["ts"] = self.now
-        if answered and not application.messages_of(turn):  # who gives the conversation remembers it
+        if answered and not application.messages_of(turn):  # who gives the conversation keeps it
             state = self.state
             state["serial"] += 1
             entry = Answered(state["serial"], turn["prompt"], response)
-            state["sessions"] = remembered(state["sessions"], turn["session"], entry, self.rules.limits)
+            state["sessions"] = with_entry(state["sessions"], turn["session"], entry, self.rules.limits)
         self.retire(audit_id, turn)
         self.produce("interactions", value)
 

@@ -17,7 +17,7 @@ HELD = "held"
 
 
 def advance(context: TurnContext, audit_id: str, turn: Turn) -> None:
-    """Go on with a turn until it waits for something or has ended; remember it where it is still open."""
+    """Go on with a turn until it waits for something or has ended; keep it where it is still open."""
     while context.is_open(audit_id) and not _waits(context, turn):
         phase = turn["phase"]
         if phase == "opening":

@@ -49,7 +49,7 @@ class Turn(TypedDict):
 
 
 class FeedbackState(TypedDict):
-    """What is remembered of one identity."""
+    """The state of one identity."""
 
     cards: list[Row]
     """`Card`s that count, by event time, equal times by arrival."""

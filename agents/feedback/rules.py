@@ -26,7 +26,7 @@ class Drift(BaseModel):
     window_s: Annotated[float, Field(gt=0, description="Seconds of event time; both ends belong to the window.")]
     high_rating: Annotated[int, Field(ge=1, le=5, description="This or more, on a turn with an incident, diverges.")]
     low_rating: Annotated[int, Field(ge=1, le=5, description="This or less, on a strict turn, diverges.")]
-    cards_kept: Annotated[int, Field(ge=1, description="Diverging cards remembered, the latest; bounds memory.")]
+    cards_kept: Annotated[int, Field(ge=1, description="Diverging cards kept, the latest; bounds memory.")]
 
     @model_validator(mode="after")
     def _can_fire(self) -> Self:
@@ -50,8 +50,8 @@ class FeedbackRules(BaseModel):
     memory_write: Annotated[Nudge, Field(description="Of the positive part of d only.")]
     verbosity: Nudge
     drift: Drift
-    turns_kept: Annotated[int, Field(ge=1, description="Recent turns whose mode and incidents are remembered.")]
-    commands_remembered: Annotated[int, Field(ge=1, description="Command ids remembered, so that a copy acts once.")]
+    turns_kept: Annotated[int, Field(ge=1, description="Recent turns whose mode and incidents are kept.")]
+    commands_remembered: Annotated[int, Field(ge=1, description="Command ids kept, so that a copy acts once.")]
 
     @model_validator(mode="after")
     def _within_the_schema(self) -> Self:

@@ -182,7 +182,7 @@ def _call(state: GatingState, trigger: Trigger, ordinal: int, policy: "Policy") 
     if taken is not None:
         pending = pending_call(call, state, policy, "conflicting_call")
         return state, decide(state, call.audit_id, pending, trigger, ordinal, policy)[1]
-    state, has_room = calls.remembered(state, which, content, call.audit_id, at, rules)
+    state, has_room = calls.with_call(state, which, content, call.audit_id, at, rules)
     barred: Reason | None = None if has_room else "rate_limited"
     if trigger.appended is not None and trigger.appended - call.ts > rules.stale_s:
         barred = "stale_call"

@@ -1,6 +1,6 @@
 """Which calls were taken, so that none is decided twice and what was decided stays decided (rules, section 4).
 
-A call is remembered as long as its turn is open, and for `stale_s` after it was taken: by then a copy of it is stale.
+A call is kept as long as its turn is open, and for `stale_s` after it was taken: by then a copy of it is stale.
 There is room for `calls_remembered`. Beyond it a call is denied and the turn takes no further ones (`crowded`), because
 what was denied once is never allowed later. A turn that opens within `stale_s` of such a denial of a turn that was not
 open begins so.
@@ -17,7 +17,7 @@ from endocrine.agents.gating.rules import GatingRules
 from endocrine.schemas.tools import ToolCall
 
 
-class Remembered(NamedTuple):
+class KnownCall(NamedTuple):
     """A call that was taken: short digests of its content and its turn."""
 
     content: str
@@ -40,12 +40,12 @@ def digests_of(call: ToolCall, rules: GatingRules) -> tuple[str, str]:
 
 
 def content_of(state: GatingState, which: str) -> str | None:
-    """Return the content of a remembered call; None for one that is not remembered."""
+    """Return the content of a kept call; None for one that is not kept."""
     known = state["calls"].get(which)
-    return None if known is None else Remembered(*known).content if isinstance(known, list) else known
+    return None if known is None else KnownCall(*known).content if isinstance(known, list) else known
 
 
-def remembered(
+def with_call(
     state: GatingState, which: str, content: str, audit_id: str, at: Moment, rules: GatingRules
 ) -> tuple[GatingState, bool]:
     """Return the state with one more call, and True; without it, its turn crowded, and False where there is no room."""
@@ -54,7 +54,7 @@ def remembered(
     if len(calls) >= rules.calls_remembered:
         calls = _still_needed(state, seen, rules)
     if len(calls) < rules.calls_remembered and not (turn is not None and turn.get("crowded", False)):
-        return {**state, "calls": {**calls, which: list(Remembered(content, round(seen), _tag(audit_id)))}}, True
+        return {**state, "calls": {**calls, which: list(KnownCall(content, round(seen), _tag(audit_id)))}}, True
     if turn is None:
         return {**state, "blind": seen}, False
     return {**state, "turns": {**state["turns"], audit_id: {**turn, "crowded": True}}}, False
@@ -81,14 +81,14 @@ def _still_needed(state: GatingState, seen: float, rules: GatingRules) -> dict[s
     def needed(entry: Row | str) -> bool:
         if not isinstance(entry, list):
             return False
-        call = Remembered(*entry)
+        call = KnownCall(*entry)
         return call.turn in open_turns or seen - call.seen <= rules.stale_s
 
     return {which: entry for which, entry in state["calls"].items() if needed(entry)}
 
 
 def _tag(audit_id: str) -> str:
-    """Eight digits: two turns with one tag make calls be remembered for longer, no more."""
+    """Eight digits: two turns with one tag make calls be kept for longer, no more."""
     return _digest(audit_id)[:8]
 
 

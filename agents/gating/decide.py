@@ -27,10 +27,10 @@ NAME = "gating"
 
 
 def pending_call(call: ToolCall, state: GatingState, policy: "Policy", barred: Reason | None = None) -> PendingCall:
-    """Return what is remembered of a call until it is decided; its arguments are judged here, once.
+    """Return what is kept of a call until it is decided; its arguments are judged here, once.
 
     barred: conflicting_call or stale_call, which hold whatever its turn is; rate_limited where there was no room to
-    remember it.
+    keep it.
     """
     registry, rules = policy.document.tools, policy.document.gating
     tool = registry.by_function.get(call.tool)

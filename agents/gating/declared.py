@@ -45,7 +45,7 @@ def _text(schema: Mapping[str, Any]) -> str:
 
 @lru_cache(maxsize=512)
 def _compiled(text: str) -> tuple[Schema | None, str | None]:
-    """The validator of a schema, or why there is none."""
+    """The validator of a schema, or why it has no validator."""
     schema = json.loads(text)
     try:
         checked(schema, local_references=True, ignored=(*_ANNOTATIONS, "format"))

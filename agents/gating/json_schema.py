@@ -110,7 +110,7 @@ def _unique_items(validator: Any, wanted: Any, value: Any, schema: Any) -> Itera
 
 
 def _written(value: Any) -> bytes:
-    """The same for values that are equal as JSON, where 1 and 1.0 are one number and true is none."""
+    """The same for values that are equal as JSON, where 1 and 1.0 are one number and true is not a number."""
     try:
         return canonical_json(value)
     except (rfc8785.CanonicalizationError, UnicodeEncodeError):

@@ -81,10 +81,10 @@ class Turn(TypedDict):
 
 
 class GatingState(TypedDict):
-    """What is remembered of one identity."""
+    """The state of one identity."""
 
     clock: float | None
-    """The identity's clock (`agents._shared.clock`), moved by every record since there was anything to remember."""
+    """The identity's clock (`agents._shared.clock`), moved by every record since there was a state."""
     turns: dict[str, Turn]
     """Open turns by audit_id, oldest first."""
     early: dict[str, EffectiveModulation]
@@ -92,7 +92,7 @@ class GatingState(TypedDict):
     closed: list[str]
     """Recently closed turns, oldest first."""
     calls: dict[str, Row | str]
-    """`calls.Remembered` by digest of the call, oldest first; in states of earlier versions its content alone."""
+    """`calls.KnownCall` by digest of the call, oldest first; in states of earlier versions its content alone."""
     pending: list[PendingCall]
     """Calls that wait for a person, oldest first."""
     rates: dict[str, Row]
@@ -102,7 +102,7 @@ class GatingState(TypedDict):
     met: dict[str, Moment | float]
     """When a rule that reaches over turns was last met, by its name."""
     blind: NotRequired[float]
-    """When a call of a turn that is not open was last denied without being remembered, seconds."""
+    """When a call of a turn that is not open was last denied without being kept, seconds."""
     declared: NotRequired[dict[str, Json]]
     """Schemas by function name, by digest of what open turns declare."""
 

@@ -1,4 +1,4 @@
-"""What a decision says to a person (`message`): why, and what to do. Never a word of what the call itself says."""
+"""What a decision says to a person (`message`): why, and what to do. Never any of the call's own content."""
 
 from collections.abc import Mapping
 

@@ -42,7 +42,7 @@ def compiled(schema: Mapping[str, Any] | bool) -> Schema:
 
 
 def checked(schema: Any, *, local_references: bool = False, ignored: tuple[str, ...] = ()) -> Any:
-    """Return the schema as it is. Raises ValueError for what is none, or asks for what is not run, with its place.
+    """Return the schema as it is. Raises ValueError for what is no schema, or asks for what is not run, with its place.
 
     local_references: the caller sees to `$ref`. ignored: keywords that are not asserted, whatever they say.
     """
@@ -76,7 +76,7 @@ def _checked_text(text: str, ignored: tuple[str, ...]) -> None:
 
 
 def parts(schema: Any, place: str = "$") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield every object that is a schema within a valid one, with its place: itself first; data in it is none."""
+    """Yield every object that is a schema within a valid one, with its place: itself first; data in it is not."""
     if not isinstance(schema, dict):
         return
     yield place, schema
@@ -101,7 +101,7 @@ def _runs(place: str, pattern: str) -> None:
 
 
 def _bounded(schema: Any) -> str:
-    """The schema as compact JSON. Raises ValueError where it is none, or too deep or too long."""
+    """The schema as compact JSON. Raises ValueError where it is no schema, or too deep or too long."""
     level, depth = [schema], 0
     while level := [part for part in level if isinstance(part, (dict, list))]:
         depth += 1

@@ -15,7 +15,7 @@ from endocrine.schemas.vocabulary import Tool
 
 _Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
 _MOST_TOOLS = 64
-"""The gate remembers rates and breakers per tool: its memory of one identity stays bounded."""
+"""The gate keeps rates and breakers per tool: its memory of one identity stays bounded."""
 Seconds = Annotated[float, Field(gt=0, le=31_536_000, description="Seconds of event time, at most a year.")]
 
 
@@ -48,7 +48,7 @@ class CircuitRules(BaseModel):
 
 
 class FirstCall(BaseModel):
-    """What a sequence begins with: an allowed call, or what came of it."""
+    """What a sequence begins with: an allowed call, or its result."""
 
     model_config = STRICT
 
@@ -107,18 +107,18 @@ class GatingRules(BaseModel):
 
     step_limit: Annotated[int, Field(ge=1, description="Model steps; a call of a later step is denied, step_limit.")]
     arguments_depth: Annotated[int, Field(ge=1, le=64, description="Deeper arguments are invalid.")]
-    open_turns: Annotated[int, Field(ge=1, description="Open turns remembered per identity; the oldest is closed.")]
+    open_turns: Annotated[int, Field(ge=1, description="Open turns kept per identity; the oldest is closed.")]
     answered_turns: Annotated[
         int, Field(ge=1, description="Open turns that we answer ourselves (`respond`), beside those.")
     ]
-    closed_turns: Annotated[int, Field(ge=1, description="Recently closed turns remembered per identity.")]
+    closed_turns: Annotated[int, Field(ge=1, description="Recently closed turns kept per identity.")]
     early_modulations: Annotated[
-        int, Field(ge=1, description="Modulations remembered per identity whose turn was not seen opened yet.")
+        int, Field(ge=1, description="Modulations kept per identity whose turn was not seen opened yet.")
     ]
     waiting_calls: Annotated[int, Field(ge=1, description="Calls of one turn that may wait for its first modulation.")]
     calls_remembered: Annotated[
         int,
-        Field(ge=1, le=16_384, description="Calls remembered per identity; while there is no room, more are denied."),
+        Field(ge=1, le=16_384, description="Calls kept per identity; while there is no room, more are denied."),
     ]
     stale_s: Annotated[Seconds, Field(description="A call appended longer after its ts is denied, stale_call.")]
     burst: Annotated[
@@ -187,7 +187,7 @@ class ToolSpec(BaseModel):
     function: Annotated[
         str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$"), Field(description="Function name models see.")
     ]
-    description: Annotated[str, Field(min_length=1, max_length=1024, description="What models are told it does.")]
+    description: Annotated[str, Field(min_length=1, max_length=1024, description="Description for the models.")]
     flag: Annotated[str | None, Field(min_length=1, description="Policy flag that must be true; null: always on.")]
     connector: Annotated[_Name, Field(description="What runs it; the executor knows the names.")]
     idempotent: Annotated[bool, Field(description="True: running it twice for one call id does no harm.")]
@@ -212,7 +212,7 @@ class ToolSpec(BaseModel):
 
     @cached_property
     def needs_person(self) -> Schema:
-        """Compiled `approval.when`; never holds where there is none."""
+        """Compiled `approval.when`; never holds without an expression."""
         return compiled(False if self.approval is None else self.approval.when)
 
 

@@ -2,7 +2,7 @@
 
 A first call whose result is not known yet counts as met for calls of a later model step: the model may have seen the
 result before the gate did. It does not count for calls of its own step, which cannot depend on its result.
-What cannot be judged within bounds counts as a match, and what cannot be remembered (a turn with too many results
+What cannot be judged within bounds counts as a match, and what cannot be kept (a turn with too many results
 outstanding, a turn that closes before its results) counts as met: a rule errs to the strict side.
 """
 

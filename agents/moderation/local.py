@@ -59,7 +59,7 @@ def judge_all(text: str, place: JudgedText, preset: Preset, rules: ModerationRul
 def weigh(
     scores: Mapping[str, float], fired: tuple[str, ...], place: JudgedText, preset: Preset, rules: ModerationRules
 ) -> Verdict:
-    """The verdict that scores come to; those of a category that no rule names are flagged, and block nowhere."""
+    """Return the verdict on scores; those of a category that no rule names are flagged, and block nowhere."""
     level = getattr(rules.presets, preset)
     ordered = {category: scores[category] for category in sorted(scores) if scores[category] > 0}
     flagged = any(score >= level.flag for score in ordered.values())

@@ -1,7 +1,7 @@
 """Finding phrases, marks, runs and secrets in a text: patterns of configuration cannot explode.
 
 A phrase is words with single spaces: `tell|show me * your|the system? prompt`. A slot's words are alternatives, those
-of a slot that ends with `?` may be left out, and `*` stands for up to `gap` words of any kind. Words are compared as
+of a slot that ends with `?` may be left out, and `*` matches up to `gap` words of any kind. Words are compared as
 they read (agents._shared.normalise), in any case; words that are s p a c e d out are joined, and long runs of letters
 are searched for phrases written without spaces. Marks are
 plain substrings of the text as it reads, runs a prefix and what follows, both in their own case; secrets are the shapes
@@ -34,7 +34,7 @@ _SIGN = re.compile(r"(?<=[a-z])[@$!|](?=[a-z])|(?<![^\W_])\|(?=[a-z]{2})|(?<=[a-
 _MASKED = re.compile(
     r"[A-Za-z][0134578@$!|]{1,2}[A-Za-z]|(?<![^\W_])[013457|][A-Za-z]{2}|[a-z]I[A-Za-z]?|[a-z]-\n[a-z]"
 )
-"""What gives away that digits or signs may stand for letters: cheap, and rare in other texts."""
+"""What gives away that digits or signs may replace letters: cheap, and rare in other texts."""
 _RUN_TOGETHER = 12
 """Letters of a word that may be a whole phrase without spaces."""
 _MOST_VARIANTS = 16
@@ -53,7 +53,7 @@ class Text(NamedTuple):
     runs: frozenset[str]
     """The words among `joined` that were spaced out."""
     masked: Sequence[str]
-    """Its words by `_unmasked`, where digits or signs stand for letters in one of them; else empty."""
+    """Its words by `_unmasked`, where digits or signs replace letters in one of them; else empty."""
     long_words: str
     """Words so long that they may be several, with spaces between them."""
 
@@ -225,7 +225,8 @@ def _phrase_ends(words: Sequence[str], slots: Slots, gap: int) -> set[int]:
 
 
 def _together(phrases: Sequence[Slots]) -> Any:
-    """The phrases as one pattern without spaces (RE2: linear); None where none is long enough not to be one word."""
+    """The phrases as one pattern without spaces (RE2: linear); None where all are so short that they could be one
+    word."""
     parts = []
     for slots in phrases:
         if sum(min(map(len, slot)) for slot in slots if slot is not None) < _RUN_TOGETHER:

@@ -100,7 +100,7 @@ class ModerationRules(BaseModel):
         Field(description="remote: verdicts on input and final output come as replies to requests, beside the rules."),
     ]
     chars: Annotated[int, Field(ge=100, le=1_000_000, description="Characters of a text that are looked at, at most.")]
-    gap: Annotated[int, Field(ge=1, le=10, description="Words that a `*` in a phrase stands for, at most.")]
+    gap: Annotated[int, Field(ge=1, le=10, description="Words that a `*` in a phrase matches, at most.")]
     presets: Presets
     blocks: Annotated[
         dict[Name, Annotated[tuple[JudgedText, ...], Field(strict=False)]],

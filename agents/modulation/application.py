@@ -2,7 +2,7 @@
 
 The application declares functions on opening; those that the policy lists for its client, whose schemas the gate can
 hold arguments against, and whose names no tool of ours on offer has, may be allowed. Which of them are in force is a
-matter of the mode alone, so that nothing but the mode has to be remembered to hold a turn to it.
+matter of the mode alone, so that nothing but the mode has to be kept to hold a turn to it.
 """
 
 from typing import Any

@@ -85,7 +85,7 @@ def _spend(memory: Memory, signal: Accepted, rules: BudgetRules, appended: float
 
 
 def _hold(memory: Memory, signal: Accepted, rules: HomeostatRules) -> None:
-    """Remember an accepted signal, and forget those of its name that can never count beside it."""
+    """Keep an accepted signal, and forget those of its name that can never count beside it."""
     if signal.name == RISK:
         risk.hold(memory, signal, rules.memory, memory.clocks.get("turns", 0.0))
         return

@@ -1,4 +1,4 @@
-"""What is remembered of one identity; bounded, and JSON values when stored."""
+"""The state of one identity; bounded, and JSON values when stored."""
 
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast

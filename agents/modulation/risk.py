@@ -1,11 +1,11 @@
-"""What is remembered of alignment_risk, which may only tighten (rules, section 1).
+"""The state of alignment_risk, which may only tighten (rules, section 1).
 
 The highest reading in force counts, whatever its source and time. A reading leaves by its time to live or by the
 operator's `clear_risk`, never for lack of room: beyond a bound, readings are joined upwards. So one more reading, of
 whatever level, source, time and arrival, never makes less of those that are there:
 
 - `risk` holds each reading with a time to live. Beyond the bound it holds one per hundredth of the level, with the
-  highest level and the latest end of those it stands for, until all have ended.
+  highest level and the latest end of those it replaces, until all have ended.
 - `risk_waiting` holds the readings with ttl 0 whose turn was not opened yet, one per turn. Those beyond the bound are
   joined in `risk_over`, which counts for every turn that opens until its end.
 """
@@ -21,7 +21,7 @@ _STEPS = 100
 
 
 def hold(memory: Memory, signal: Accepted, rules: MemoryRules, now: float) -> None:
-    """Remember a reading. now: the clock of the identity's turns, seconds of event time."""
+    """Keep a reading. now: the clock of the identity's turns, seconds of event time."""
     memory.risk_serial += 1
     signal = signal._replace(serial=memory.risk_serial)
     if signal.ttl_ms == 0:

@@ -1,4 +1,4 @@
-"""The `homeostat` section of the policy: limits on signals and on what is remembered of turns (rules, section 1)."""
+"""The `homeostat` section of the policy: limits on signals and on what is kept of turns (rules, section 1)."""
 
 from typing import Annotated, Literal
 
@@ -9,7 +9,8 @@ from endocrine.schemas.vocabulary import Signal
 
 Event = Literal["guardian_veto", "moderation_flag", "tool_failure", "budget_near"]
 """What may raise a signal by itself: an incident of the guardian or of moderation, a tool result that is no success, a
-turn that opens while most of the identity's token budget is spent. A blocked tool is none: it tightens its turn."""
+turn that opens while most of the identity's token budget is spent. A blocked tool is no such risk: it tightens its
+turn."""
 
 
 class _Section(BaseModel):
@@ -24,7 +25,7 @@ class InlineRules(_Section):
 
 
 class BudgetRules(_Section):
-    """How many signals one source may have accepted."""
+    """The number of signals that one source may have accepted."""
 
     signals: Annotated[int, Field(ge=1, description="Accepted signals per identity, source and window.")]
     window_ms: Annotated[int, Field(ge=1, le=2**40, description="Milliseconds, from the window's first signal on.")]
@@ -66,7 +67,7 @@ class Emitter(_Section):
 
 
 class MemoryRules(_Section):
-    """How much is remembered per identity; beyond it the oldest goes."""
+    """Bounds of the state per identity; beyond it the oldest goes."""
 
     open_turns: Annotated[int, Field(ge=1, le=1024, description="Open turns; the oldest one above it is closed.")]
     answered_turns: Annotated[

@@ -29,8 +29,8 @@ def explain(audit_id: str, modulations: Iterable[Mapping[str, Any]]) -> list[str
         elif record["refusal"] is not None:
             lines.append(f"{head}: the turn is refused, {record['refusal']}")
         for signal in record["signals"]:
-            told = f"{signal['name']} {signal['level']:g} from {signal['source']} at {signal['ts']}"
-            lines.append(f"{head}: {told}: {_FATES[signal['fate']]}")
+            described = f"{signal['name']} {signal['level']:g} from {signal['source']} at {signal['ts']}"
+            lines.append(f"{head}: {described}: {_FATES[signal['fate']]}")
         for name, steps in record["lineage"].items():
             moved = [step for step in steps[1:] if step["from"] != step["to"]]
             if moved:

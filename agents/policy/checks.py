@@ -22,7 +22,7 @@ def cross_checks(
 ) -> Iterator[Mistake]:
     """Mistakes between sections; those that are missing here were malformed and are reported already.
 
-    given: the sections as they were given, malformed entries too. doubtful: places where a valid value stands in for a
+    given: the sections as they were given, malformed entries too. doubtful: places where a valid value replaces a
     malformed one; nothing that depends on them is called a mistake.
     """
     registry = frozenset(names_given(given, "tools"))
@@ -83,7 +83,7 @@ def _agreements(
             sound = [name for name in PARAMETERS if name not in {mistake.path[1] for mistake in wrong}]
             sound = [name for name in sound if not touches(("bounds", name), doubtful)]
             if "tools" in sections and not set(sections["defaults"].tool_allowlist) <= registry:
-                sound = [name for name in sound if name != "tool_allowlist"]  # said of the registry below
+                sound = [name for name in sound if name != "tool_allowlist"]  # reported of the registry below
             yield from _defaults(sections["bounds"], sections["defaults"], sound)
     if "tools" in sections:
         for name in sections["tools"].root:

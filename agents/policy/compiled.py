@@ -63,7 +63,7 @@ def compile_policy(
     """Compile a resolved document (all sections). Raises PolicyError with every mistake found.
 
     prompt_keys: where the key that the document names for prompt hashes may be; `prompt_key` there asks whether it was.
-    valid: a document that compiles. With it, what is malformed hides no mistake beside it: its values stand in there.
+    valid: a document that compiles. With it, what is malformed hides no mistake beside it: its values are used there.
 
     >>> compile_policy({"colour": "red"})
     Traceback (most recent call last):
@@ -105,7 +105,7 @@ def compile_policy(
 def _sections(
     resolved: Mapping[str, Any], valid: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[Mistake], frozenset[Path]]:
-    """Each section as far as it is valid, the mistakes of the others, and what a valid value stands in for."""
+    """Each section as far as it is valid, the mistakes of the others, and what a valid value replaces."""
     sections: dict[str, Any] = {}
     doubtful: set[Path] = set()
     errors = [
@@ -117,7 +117,7 @@ def _sections(
         if name not in resolved:
             errors.append(Mistake((name,), shown(name), "the section is missing", "the section"))
             continue
-        # Maps replace all maps: a shipped one that stands in for a malformed one would be checked as if it were given.
+        # Maps replace all maps: a shipped one that replaces a malformed one would be checked as if it were given.
         salvaged = salvage(name, adapter, resolved[name], None if name == "maps" else valid.get(name))
         errors.extend(salvaged.errors)
         doubtful |= salvaged.doubtful
@@ -185,7 +185,7 @@ def _maps(
 def _grid_faults(
     signal: str, name: str, expression: Expression, guard: Expression | None, tools: tuple[str, ...]
 ) -> tuple[tuple[str, str], ...]:
-    """What is wrong with a map on the grid. Remembered: most maps of a changed policy are as they were before."""
+    """What is wrong with a map on the grid. Cached: most maps of a changed policy are as they were before."""
     parameter = PARAMETERS[name]
     first = None if guard is None else _fitted(parameter, guard)
     return tuple(faults(signal, parameter, _fitted(parameter, expression), expression.names, first, tools))

@@ -52,7 +52,7 @@ class Document(Section):
     gating: Annotated[GatingRules, Field(description="The gate's constants.")]
     budget: Annotated[BudgetRules, Field(description="Tokens that one identity may spend.")]
     bonds: Annotated[BondRules, Field(description="The bond ledger's constants.")]
-    audit: Annotated[AuditRules, Field(description="What a turn's audit bundle holds and remembers.")]
+    audit: Annotated[AuditRules, Field(description="What a turn's audit bundle holds, and the bounds of what is kept.")]
     tools: Annotated[ToolRegistry, Field(description="The tool registry.")]
     applications: Annotated[Applications, Field(description="What turns of each client may have of its own.")]
     conversation: Annotated[ConversationRules, Field(description="The conversation agent's constants and sentences.")]
@@ -62,7 +62,7 @@ class Document(Section):
     trusted_state: Annotated[TrustedStateRules, Field(description="What operators may state of a subject.")]
     primitives: Annotated[Primitives, Field(description="Kind of each known primitive.")]
     capture: Annotated[CapturedTurnRules, Field(description="Which closed turns memory reads.")]
-    memory: Annotated[MemoryRules, Field(description="What is remembered, extracted, reinforced and compared.")]
+    memory: Annotated[MemoryRules, Field(description="What is kept as memory, extracted, reinforced and compared.")]
 
 
 def _annotation(name: str) -> Any:

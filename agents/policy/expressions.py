@@ -1,6 +1,6 @@
 """The expressions of the maps: checked against a whitelist, then compiled once to closures.
 
-What may stand in one: numbers, `x`, `current`, names of signals, words (modes and tools) bare or quoted, lists of
+What one may contain: numbers, `x`, `current`, names of signals, words (modes and tools) bare or quoted, lists of
 tools, `+ - * /`, `min max round`, comparisons, `and or not`, one-line conditionals. `0.85x` means `0.85*x`, as the
 rules write it. Everything else is refused here, when the policy loads. While the tree is walked the kind and range
 of each part is worked out, so that at run time nothing can fail, divide by zero or leave its type, for any levels.
@@ -91,8 +91,8 @@ _ALLOWED = (
 def compile_expression(text: str, current: Shape, signals: frozenset[str], words: frozenset[str]) -> Expression:
     """Check and compile one expression.
 
-    current: what the value so far may be. signals: names that stand for a level. words: names that stand for
-    themselves. Raises ExpressionError, which names the offending text.
+    current: what the value so far may be. signals: names of levels. words: names that are their own
+    value. Raises ExpressionError, which names the offending text.
     """
     if len(text) > MAX_LENGTH:
         raise ExpressionError(text, f"{len(text)} characters long", f"at most {MAX_LENGTH}")

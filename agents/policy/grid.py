@@ -27,7 +27,7 @@ def faults(
 
     - it fails, or its value is not of the parameter's kind;
     - it is a tightening signal's and loosens a safety parameter as its own level rises (where the value so far is the
-      loosest as it stands, elsewhere as the guard leaves it);
+      loosest as it is, elsewhere as the guard leaves it);
     - it loosens a safety parameter as alignment_risk rises, or as the value so far tightens: either would let a
       rising alignment_risk, or a nudge that tightens, loosen the end result.
     """

@@ -27,7 +27,7 @@ class Salvaged(NamedTuple):
 def salvage(name: str, adapter: TypeAdapter[Any], given: Any, valid: Any) -> Salvaged:
     """Put the valid document's value wherever `given` is malformed; leave out entries that the valid one lacks.
 
-    valid: the section of a valid document; None: there is none, and a malformed section is given up.
+    valid: the section of a valid document; None: there is no such section, and a malformed section is given up.
     """
     errors: list[Mistake] = []
     doubtful: set[Path] = set()
@@ -96,7 +96,7 @@ def _repaired(section: Any, valid: Any, steps: Sequence[Any], gone: list[tuple[A
 
 
 def _get(container: Any, step: Any, like: Any = None) -> Any:
-    """An entry, None where there is none. An entry of a list goes by the name that `like` has."""
+    """An entry, None where it is missing. An entry of a list goes by the name that `like` has."""
     if isinstance(container, Mapping):
         return container.get(step)
     if not isinstance(container, list):

@@ -20,7 +20,7 @@ class SignalRules(Section):
     name: RegulatedSignal
     weight: Annotated[float, Field(gt=0, le=1, description="Orders explanations; weight under weighted_mean.")]
     cooldown_ms: Annotated[int, Field(ge=0, le=2**40, description="Milliseconds of event time.")]
-    precedence: Annotated[float, Field(gt=0, le=1000, description="1 is the strongest; a fraction stands between.")]
+    precedence: Annotated[float, Field(gt=0, le=1000, description="1 is the strongest; a fraction lies between.")]
 
 
 Signals = Annotated[tuple[SignalRules, ...], Field(strict=False)]
@@ -122,7 +122,7 @@ SystemBase = Annotated[str, StringConstraints(max_length=8000)]
 
 
 class PromptStyle(Section):
-    """How the model is spoken to in one mode."""
+    """The instructions to the model in one mode."""
 
     system_preamble: Annotated[str, StringConstraints(min_length=1, max_length=8000)]
     moderation_preset: Literal["high", "standard"]

@@ -2,7 +2,7 @@
 
 It keeps the set of primitives in multi_actor, and produces a record whenever that set changes and holds at least
 `suspicion.least_primitives`. Falling below re-arms it: the same set, reached again, is produced again. A repeated
-transition changes no set and produces nothing. At most `suspicion.most` primitives are remembered; one more is left
+transition changes no set and produces nothing. At most `suspicion.most` primitives are kept; one more is left
 out until it next enters multi_actor, which shows by the length of `primitives`.
 """
 

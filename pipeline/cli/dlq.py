@@ -100,7 +100,7 @@ def show(
 ) -> None:
     """One dead letter: why it was refused, its headers and value, and what was done with it. Redacted unless --raw."""
     from endocrine.pipeline.core.records import ERROR, ERROR_KIND, ORIGIN
-    from endocrine.pipeline.data.dead_letters.show import told as telling
+    from endocrine.pipeline.data.dead_letters.show import summary as telling
     from endocrine.pipeline.process.policy_files import shipped_policy
 
     settings = settings_of(bootstrap)

@@ -163,7 +163,7 @@ async def verified(
             batches=titled("proving, batches"),
             scope=replace(scope, live_ms=live_ms),
             snapshots=snapshots,
-            spool=stack.enter_context((folder / "lanes").open("w+b")),
+            index_file=stack.enter_context((folder / "lanes").open("w+b")),
             resume=note,
             sink=kept,
             seals=seals,

@@ -37,7 +37,7 @@ from endocrine.pipeline.core.records import (
 from endocrine.pipeline.core.seals import Seals
 from endocrine.pipeline.core.sizes import OUTPUT_HEADERS, Sizes, headers_bytes
 from endocrine.pipeline.core.states import States
-from endocrine.pipeline.core.watermarks import Watermarks, mark_of
+from endocrine.pipeline.core.watermarks import Watermarks, watermark_of
 
 UNSEALED = "unsealed"
 """Kind of a dead letter."""
@@ -73,18 +73,18 @@ class Tally:
 
 @dataclass(slots=True)
 class Processed(Generic[T]):
-    """What a batch comes to. Of its outputs it holds what was asked for: the records, or what stands for them."""
+    """The result of a batch. Of its outputs it holds what was asked for: the records, or their serialized forms."""
 
     rejected_or_rerouted: list[OutputRecord] = field(default_factory=list)
-    """Dead letters by bytes and re-keyed records: spoken in Read, by the topic's owner only."""
+    """Dead letters by bytes and re-keyed records: serialized and produced by the topic's owner only."""
     outputs: list[T] = field(default_factory=list)
-    """What the agent says, in trigger order."""
+    """The agent's outputs, in trigger order."""
     states: dict[str, bytes | None] = field(default_factory=dict)
     """New state of each key that changed; None is a tombstone."""
-    marks: Watermarks = field(default_factory=dict)
-    """All marks, brought up to date."""
+    watermarks: Watermarks = field(default_factory=dict)
+    """All watermarks, brought up to date."""
     forged: list[tuple[str, int]] = field(default_factory=list)
-    """(topic, offset) of each record whose seal is none of ours: on record in the journal, for replay without keys."""
+    """(topic, offset) of each record whose seal is not ours: on record in the journal, for replay without keys."""
     largest: int = 0
     """Bytes of the longest output, at most."""
     tally: Tally = field(default_factory=Tally)
@@ -104,7 +104,7 @@ class Engine:
     sizes: Sizes
     seals: Seals
     catalogue: Mapping[str, Topic] = field(default_factory=lambda: CATALOGUE)
-    mark_of = staticmethod(mark_of)
+    watermark_of = staticmethod(watermark_of)
 
     def common_headers(self, policy: Policy, partition: int, number: int) -> Headers:
         """Return the headers that all derived records of a batch share."""
@@ -123,7 +123,7 @@ class Engine:
         records: Sequence[tuple[str, SourceRecord]],
         policy: Policy,
         stored: Callable[[str], bytes | None],
-        marks: Mapping[str, tuple[int, int]],
+        watermarks: Mapping[str, tuple[int, int]],
         *,
         partition: int,
         refuse: str | None = None,
@@ -131,15 +131,15 @@ class Engine:
     ) -> Processed[T]:
         """Read and process `records`, pairs of topic and raw record in the order read.
 
-        stored: the state of a key before the batch, as bytes. refuse: when given, no record is thought, each is
+        stored: the state of a key before the batch, as bytes. refuse: when given, no record is processed, each is
         rejected with this message (a single record whose outputs do not fit into a batch). form: what is kept of each
         output; it is asked while the output is in the processor's cache, which at the end of a large batch it is not.
         """
-        done: Processed[T] = Processed(marks=dict(marks))
+        done: Processed[T] = Processed(watermarks=dict(watermarks))
         done.tally.read = len(records)
-        states = States(stored, recalls=self._recalls)
+        states = States(stored, deduplicated=self._deduplicated)
         chains = Chains(stored(CHAIN_KEY)) if self._chained else None
-        said = Outputs(self.agent, self.catalogue, self.partitions, chains, form, self.seals)
+        produced = Outputs(self.agent, self.catalogue, self.partitions, chains, form, self.seals)
         ahead_s = policy.document.time.ahead_s
         read, key_of, hold, process = self._read, self.agent.key, states.hold, self.agent.process
         prepared = 0
@@ -159,13 +159,13 @@ class Engine:
                 if token and conflicts(token, held.recent):
                     raise Reject("conflicting_id", f"{topic}: id {trigger.id!r} was used before with other content")
             except Reject as reject:
-                self._reject(topic, raw, reject.kind, str(reject), done, said)
+                self._reject(topic, raw, reject.kind, str(reject), done, produced)
                 continue
             except Exception as error:
                 # Deterministic code failed on this record and would fail again: poison. The fuse stops a worker
                 # whose agent fails on everything. The error's own text may hold content.
-                told = f"{self.agent.name} failed: {type(error).__name__} at {_place_of(error)}"
-                self._reject(topic, raw, "agent_error", told, done, said)
+                detail = f"{self.agent.name} failed: {type(error).__name__} at {_place_of(error)}"
+                self._reject(topic, raw, "agent_error", detail, done, produced)
                 continue
             held.state = after
             if after is None:
@@ -173,11 +173,11 @@ class Engine:
             elif token:
                 held.recent = [*held.recent[1 - RECENT :], token]
             if outputs:
-                said.add(topic, raw, trigger, headers, outputs)
+                produced.add(topic, raw, trigger, headers, outputs)
         done.tally.prepared = prepared
         done.states = states.changed()
-        done.outputs = said.written()
-        done.largest = said.largest + OUTPUT_HEADERS if said.largest else 0
+        done.outputs = produced.written()
+        done.largest = produced.largest + OUTPUT_HEADERS if produced.largest else 0
         if chains is not None and chains.moved:
             done.states[CHAIN_KEY] = chains.state
         return done
@@ -191,16 +191,16 @@ class Engine:
         return places(self.partitions)
 
     @cached_property
-    def _recalls(self) -> bool:
+    def _deduplicated(self) -> bool:
         return any(self.catalogue[topic].producer_dedup for topic in self.agent.sources)
 
     def _reject(
-        self, topic: str, raw: SourceRecord, kind: str, message: str, done: Processed[Any], said: Outputs[Any]
+        self, topic: str, raw: SourceRecord, kind: str, message: str, done: Processed[Any], produced: Outputs[Any]
     ) -> None:
-        """A dead letter by state is an output like any other: it is remembered before it is spoken."""
+        """A dead letter by state is an output like any other: it is checkpointed before it is produced."""
         done.tally.rejected += 1
         done.tally.failed += kind == "agent_error"
-        said.add_dead(self._dead_letter(topic, raw, kind, message, self._is_sealed(topic, raw)))
+        produced.add_dead(self._dead_letter(topic, raw, kind, message, self._is_sealed(topic, raw)))
 
     def _read(
         self, topic: str, raw: SourceRecord, done: Processed[Any], ahead_s: float
@@ -210,21 +210,21 @@ class Engine:
         described = self.catalogue[topic]
         own, content = raw.headers, raw.value
         headers = dict(own) if own else None
-        sealed, mark = False, None
+        sealed, watermark = False, None
         if headers:
             if SEAL in headers:
                 sealed = self.seals.valid(topic, raw, headers)
                 if not sealed:
                     done.forged.append((topic, raw.offset))
             if sealed:
-                mark = self.mark_of(topic, headers)
-                if mark is not None and done.marks.get(mark[0], _START) >= mark[1]:
+                watermark = self.watermark_of(topic, headers)
+                if watermark is not None and done.watermarks.get(watermark[0], _START) >= watermark[1]:
                     done.tally.copies += 1
                     return None, None, None
             elif any(name.startswith(OURS) for name in headers):
-                headers = {name: said for name, said in headers.items() if not name.startswith(OURS)}
+                headers = {name: content for name, content in headers.items() if not name.startswith(OURS)}
         if content is None and described.cleanup == "compact":
-            return None, None, None  # a tombstone: the key was erased, nothing to think about
+            return None, None, None  # a tombstone: the key was erased, nothing to process
         try:
             if not sealed:
                 self._check_foreign(described, own)
@@ -252,8 +252,8 @@ class Engine:
                 done.tally.unsealed += 1
             self._set_aside_dead(topic, raw, error.kind, str(error), done, sealed)
             return None, None, None
-        if mark is not None:
-            done.marks[mark[0]] = mark[1]
+        if watermark is not None:
+            done.watermarks[watermark[0]] = watermark[1]
         identity = canonical(observed)
         if named is None and headers:
             named = id_of(headers.get(CE_ID))
@@ -331,7 +331,7 @@ class Engine:
 
 
 def _place_of(error: Exception) -> str:
-    """Where an exception was raised, as `module:line`: it says enough to find the fault, and nothing of the record."""
+    """Where an exception was raised, as `module:line`: it is enough to find the fault, and nothing of the record."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -67,17 +67,17 @@ class Topic:
     cleanup: Literal["delete", "compact"]
     summary: str
     owner: str | None = None
-    """The agent that sends this topic's malformed records to its dead letters and its misfits to their place; None
-    where no agent reads it."""
+    """The agent that sends this topic's malformed records to its dead letters and its misrouted records to their place;
+    None where no agent reads it."""
     key: Key = "identity"
     """What the record's key is. A key finer than the identity, or than the subject, lies on its partition all the same;
-    Read takes such a record for a misfit, so that no agent can have the topic as a source."""
+    Read takes such a record for a misrouted one, so that no agent can have the topic as a source."""
     retention_ms: int = 30 * DAY_MS
     """Milliseconds, counted from the broker's append time; without effect on compacted topics."""
     coalesce: bool = False
-    """Only the last record per key of a batch is spoken (compacted, read by no agent)."""
+    """Only the last record per key of a batch is produced (compacted, read by no agent)."""
     identity_field: str = "identity"
-    """The field that says whose record it is: an identity, a subject (an identity or `project:` and a project's id),
+    """The field that names whose record it is: an identity, a subject (an identity or `project:` and a project's id),
     or a token of ours (`$...`)."""
     takes_subjects: bool = False
     """Names that begin with `project:` or `$` are expected too. On any other topic, which is about people, Read makes
@@ -107,7 +107,7 @@ class Topic:
 
     @cached_property
     def ce_type_header(self) -> tuple[str, bytes]:
-        """The header that says it."""
+        """The header that holds it."""
         return "ce_type", self.ce_type
 
     @cached_property
@@ -116,7 +116,7 @@ class Topic:
         return _KEYS[self.key]
 
     def identity_in(self, key: str) -> str:
-        """The identity or subject in a record's key, where no value says it: a tombstone's. The finer parts of a key
+        """The identity or subject in a record's key, where no value holds it: a tombstone's. The finer parts of a key
         hold no slash, an identity may.
 
         >>> CATALOGUE["attribution-states"].identity_in("ops/ann/motor.pace")
@@ -149,7 +149,7 @@ _TOPICS = [
         identity_field="identity_ref",
     ),
     Topic("tool-calls", tools.ToolCall, "delete", "what a model asks for", "gating", producer_dedup=True),
-    Topic("tool-results", tools.ToolResult, "delete", "what came of a tool call", "gating", producer_dedup=True),
+    Topic("tool-results", tools.ToolResult, "delete", "results of tool calls", "gating", producer_dedup=True),
     Topic("feedback", feedback.FeedbackCard, "delete", "feedback cards", "feedback", producer_dedup=True),
     Topic(
         "detections", bonds.Detection, "delete", "entrainment detections with ULM vectors", "bonds", producer_dedup=True
@@ -386,7 +386,7 @@ _TOPICS = [
         "checkpoints",
         checkpoints.Checkpoint,
         "delete",
-        "where the audit chains and the journal stood, signed",
+        "the ends of the audit chains and of the journal, signed",
         key="key id",
         retention_ms=3650 * DAY_MS,
     ),

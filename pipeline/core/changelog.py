@@ -1,8 +1,8 @@
 """The format of a changelog partition: its keys, and which of its records are void.
 
-Keys: `c` a claim, `h` the checkpoint, `s` + state key a state. Each record but a claim carries in the header `epoch`
-the offset of its writer's claim. A record whose claim is older than the latest claim before it is void: a zombie wrote
-it.
+Keys: `c` an epoch record, `h` the checkpoint, `s` + state key a state. Every other record carries in the header `epoch`
+the offset of its writer's epoch record. A record whose epoch is older than the latest one before it is void: a zombie
+wrote it.
 """
 
 from collections.abc import Iterable
@@ -32,11 +32,12 @@ class Entry(NamedTuple):
     key: bytes
     value: bytes | None
     epoch: int
-    """Offset of the writer's claim; of a claim record, its own offset."""
+    """The writer's epoch: the offset of its epoch record, which for that record is its own offset."""
 
 
-def claim_of(headers: Headers) -> int:
-    """The claim a record was written under; -1, older than any, where it names none: then no processor wrote it."""
+def epoch_of(headers: Headers) -> int:
+    """Return the epoch that a record was written under; -1, older than any, where it names none: then no processor
+    wrote it."""
     for name, content in headers:
         if name == CLAIM_HEADER and content is not None:
             with suppress(ValueError):
@@ -47,7 +48,7 @@ def claim_of(headers: Headers) -> int:
 def entries_of(records: Iterable[Any]) -> list[Entry]:
     """Records of a changelog, as fetched. None of ours is without a key: those are passed over."""
     return [
-        Entry(raw.offset, raw.key, raw.value, raw.offset if raw.key == EPOCH_KEY else claim_of(raw.headers))
+        Entry(raw.offset, raw.key, raw.value, raw.offset if raw.key == EPOCH_KEY else epoch_of(raw.headers))
         for raw in records
         if raw.key is not None
     ]
@@ -68,12 +69,12 @@ class KeyValues(Protocol):
 
 
 class Recovered:
-    """Applies changelog records in offset order, honouring claims."""
+    """Applies changelog records in offset order, without void ones."""
 
     def __init__(self, store: KeyValues) -> None:
         self.store = store
         self.epoch = -1
-        """The latest claim seen."""
+        """The latest epoch seen."""
         self.void: set[bytes] = set()
         """Keys whose last record is void: the value in the store must be written again."""
 

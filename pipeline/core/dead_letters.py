@@ -24,7 +24,7 @@ from endocrine.pipeline.core.seals import Seals, covered_topic
 from endocrine.pipeline.core.sizes import EXCERPT_BYTES, Sizes, headers_bytes, record_bytes
 
 REPLACED = frozenset((ERROR, ERROR_KIND, ORIGIN, SEAL, CUT_SHORT, WAS_SEALED))
-"""Headers of ours that a dead letter has itself: what the record said under these names is not kept."""
+"""Headers of ours that a dead letter has itself: what the record held under these names is not kept."""
 MESSAGE_CHARS = 2000
 
 
@@ -33,7 +33,7 @@ def dead_letter(
 ) -> OutputRecord:
     """Return the dead letter of a record. topic: its own, without prefix. sealed: the record carried a seal of ours."""
     place = f"{topic}/{raw.partition}/{raw.offset}"
-    said: list[Header] = [
+    written: list[Header] = [
         (ERROR, message[:MESSAGE_CHARS].encode("utf-8", "replace")),
         (ERROR_KIND, kind.encode()),
         (ORIGIN, f"{agent}/{place}/0".encode()),
@@ -43,18 +43,18 @@ def dead_letter(
     key, value, kept = raw.key, raw.value, own
     if headers_bytes(own) > sizes.headers:
         kept = _within(own, sizes.headers)
-    whole = record_bytes(key, value, [*kept, *said]) <= sizes.room(target)
+    whole = record_bytes(key, value, [*kept, *written]) <= sizes.room(target)
     if not whole:
         key, value = _excerpt(key), _excerpt(value)
     if not whole or kept is not own:
-        said.append((CUT_SHORT, _lengths(raw, own)))
+        written.append((CUT_SHORT, _lengths(raw, own)))
     elif sealed:  # what was cut short is no record of ours any more
-        said.append((WAS_SEALED, b"true"))
-    marks = dict(kept)
-    ids = (marks.get(CE_ID), said[2][1], marks.get(REKEYED_FROM))
-    covered = covered_topic(target, dict(said))
-    said.append((SEAL, seals.seal(covered, raw.partition, key, value, *ids)))
-    return OutputRecord(target, raw.partition, key, value, (*kept, *said), False)
+        written.append((WAS_SEALED, b"true"))
+    own_headers = dict(kept)
+    ids = (own_headers.get(CE_ID), written[2][1], own_headers.get(REKEYED_FROM))
+    covered = covered_topic(target, dict(written))
+    written.append((SEAL, seals.seal(covered, raw.partition, key, value, *ids)))
+    return OutputRecord(target, raw.partition, key, value, (*kept, *written), False)
 
 
 def _within(headers: list[Header], most: int) -> list[Header]:

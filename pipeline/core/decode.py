@@ -1,4 +1,4 @@
-"""What can be said of a record by its bytes alone."""
+"""What is judged of a record by its bytes alone."""
 
 import json
 import re
@@ -25,7 +25,7 @@ _ENVELOPE = frozenset(("specversion", "type", "source"))
 class Malformed(Exception):
     """The record is poison by its bytes alone: to the dead letters with it, naming what is wrong and where.
 
-    The message names topic, field, kind of value and length, never what the record says.
+    The message names topic, field, kind of value and length, never the record's content.
     """
 
     def __init__(self, kind: str, message: str) -> None:

@@ -1,7 +1,7 @@
 """The hash chain of a topic: every record names the hash of the one before it on its partition.
 
 The hash is SHA-256 over the record's canonical JSON (RFC 8785) without the field `hash` itself; `previous` is part of
-it. Where the chain stands is remembered with the states of the batch, so it is as sure as they are.
+it. The chain's end is stored with the states of the batch, so it is as sure as they are.
 """
 
 from collections.abc import Mapping
@@ -12,11 +12,11 @@ import orjson
 from endocrine.agents.policy.digest import canonical_digest
 
 CHAIN_KEY = ""
-"""State key under which the chains' ends stand. No agent's key is empty: identities have at least one character."""
+"""State key of the chains' ends. No agent's key is empty: identities have at least one character."""
 
 
 class Chains:
-    """The chains of one unit, by topic. before: what stood under CHAIN_KEY."""
+    """The chains of one unit, by topic. before: the value under CHAIN_KEY."""
 
     def __init__(self, before: bytes | None) -> None:
         self._ends: dict[str, str] = {} if before is None else orjson.loads(before)
@@ -31,7 +31,7 @@ class Chains:
 
     @property
     def state(self) -> bytes:
-        """What stands under CHAIN_KEY from now on."""
+        """The value under CHAIN_KEY from now on."""
         return orjson.dumps(self._ends)
 
 

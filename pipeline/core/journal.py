@@ -35,15 +35,15 @@ def _sized(part: bytes | None) -> bytes:
 def runs_of(records: Iterable[tuple[str, SourceRecord]]) -> list[list[str | int]]:
     """[topic, first offset, count] in the order read; offsets within a run follow each other."""
     runs: list[list[str | int]] = []
-    topic, following = "", -1
+    topic, next_offset = "", -1
     run: list[Any] = []
     for name, raw in records:
-        if name == topic and raw.offset == following:
+        if name == topic and raw.offset == next_offset:
             run[2] += 1
         else:
             topic, run = name, [name, raw.offset, 1]
             runs.append(run)
-        following = raw.offset + 1
+        next_offset = raw.offset + 1
     return runs
 
 
@@ -63,7 +63,7 @@ def journal_record(
 ) -> OutputRecord:
     """Return the batch's journal record, last in its outbox.
 
-    previous: SHA-256 of the previous one's bytes. refused: why nothing of the batch was thought, where that is so.
+    previous: SHA-256 of the previous one's bytes. refused: why nothing of the batch was processed, where that is so.
     forged: (topic, offset) of records that carried a seal that was none of ours.
     """
     entry: dict[str, Any] = {

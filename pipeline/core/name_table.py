@@ -26,7 +26,7 @@ _NAMED = ("name", "registered_id")
 
 
 class NameFault(ValueError):
-    """What was given is no name of its scope. The message says what was expected, never the name."""
+    """What was given is no name of its scope. The message names what was expected, never the name."""
 
     def __init__(self, fault: Fault, message: str) -> None:
         super().__init__(message)
@@ -56,7 +56,7 @@ class NameTable:
         return self._resolved("identity", name)
 
     def project(self, name: str | None) -> str | None:
-        """The same of a project; None where there is none, also for an empty name."""
+        """The same of a project; None without one, also for an empty name."""
         return None if name is None or not name.strip() else self._resolved("project", name)
 
     def subject(self, name: str) -> str:
@@ -95,7 +95,7 @@ class NameTable:
         return target is not None and target["kind"] == "id"
 
     def shows(self, event: Mapping[str, Any]) -> bool:
-        """Whether the table has what an event of topic `registry-events` says."""
+        """Whether the table has the content of an event of topic `registry-events`."""
         if event["kind"] == "refused":
             return True
         entry = self.entries.get((event["scope"], event["name"].lower()))

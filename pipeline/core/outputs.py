@@ -1,4 +1,4 @@
-"""What an agent says over a batch, written as records: of a coalescing topic only the last per key."""
+"""An agent's outputs over a batch, written as records: of a coalescing topic only the last per key."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -115,7 +115,7 @@ class Outputs(Generic[T]):
         return [out for out in self._written if out is not None]
 
     def _supersede(self, target: str, key: str) -> None:
-        """Forget what was said of a key before."""
+        """Forget the earlier output of a key."""
         place, ahead = (target, key), len(self._written)
         before = self._latest.get(place)
         if before is not None:
@@ -139,13 +139,13 @@ class Outputs(Generic[T]):
             topic, raw, named, owner, ts, trace = cause
             if cause is not last:
                 last = cause
-                told = event_time(ts)
-                when = () if told is None else (("ce_time", told.encode()),)
+                time = event_time(ts)
+                when = () if time is None else (("ce_time", time.encode()),)
                 if trace is not None:
                     when = (*when, (TRACEPARENT, trace))
                 place, offset = raw.partition, raw.offset
             ours = identity == owner
-            subject = raw.key if ours else identity.encode()  # a record that is thought lies under its identity
+            subject = raw.key if ours else identity.encode()  # a record that is processed lies under its identity
             ce_id = f"{name}/{named}/{ordinal}".encode()
             origin = f"{name}/{topic}/{place}/{offset}/{ordinal}".encode()
             own: tuple[tuple[str, bytes], ...] = (

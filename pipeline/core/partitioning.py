@@ -9,7 +9,7 @@ _MOST = 100_000
 
 
 class Places(dict[str, int]):
-    """Partition of each identity, remembered: every record is asked for its own, and the hash takes microseconds."""
+    """Partition of each identity, cached: every record is asked for its own, and the hash takes microseconds."""
 
     def __init__(self, partitions: int) -> None:
         self._partitions = partitions
@@ -37,7 +37,7 @@ _LONGEST = 256
 def subject_of(name: str) -> str:
     """The subject that a person named: an identity, or `project:` and the id of a project.
 
-    White space around names is cut. Raises ValueError, which says what was expected and not what was given.
+    White space around names is cut. Raises ValueError, which names what was expected and not what was given.
 
     >>> subject_of(" ann "), subject_of("Project: p05")
     ('ann', 'project:p05')

@@ -1,7 +1,7 @@
 """Recent ids: a producer that retries writes one record twice, and the second must change nothing.
 
-Marks recognise copies of what we wrote ourselves; they cannot know a foreign producer's retries, which lie at new
-offsets with the id repeated. So beside the state of a key stand short hashes of the last ids applied to it, with a hash
+Watermarks recognise copies of what we wrote ourselves; they cannot know a foreign producer's retries, which lie at new
+offsets with the id repeated. So beside the state of a key are short hashes of the last ids applied to it, with a hash
 of the content: the same id with the same content is a copy, with other content a conflict.
 """
 
@@ -15,7 +15,7 @@ from endocrine.pipeline.core.compact_json import exact
 from endocrine.pipeline.core.records import SourceRecord
 
 RECENT = 32
-"""Ids remembered per key: retries come within seconds of the first try, and memory per key stays constant."""
+"""Ids kept per key: retries come within seconds of the first try, and memory per key stays constant."""
 _ID_LENGTH, _CONTENT_LENGTH = 12, 6
 
 

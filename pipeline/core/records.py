@@ -1,4 +1,4 @@
-"""Records as bytes: what was fetched, and what is to be spoken."""
+"""Records as bytes: what was fetched, and what is to be produced."""
 
 import hashlib
 import re
@@ -15,13 +15,13 @@ Headers = Sequence[Header]
 CE_ID = "ce_id"
 TRACEPARENT = "traceparent"
 ORIGIN = "endocrine-origin"
-"""`agent/topic/partition/offset/ordinal`: who wrote this, because of which record, as its how-manieth output."""
+"""`agent/topic/partition/offset/ordinal`: who wrote this, because of which record, the index of this output."""
 CUT = "endocrine-cut"
 """`agent/partition/batch`: the batch this was decided in."""
 POLICY = "endocrine-policy"
 VERSION = "endocrine-version"
 REKEYED_FROM = "endocrine-rekeyed-from"
-"""`topic/partition/offset` of a misfit's first copy."""
+"""`topic/partition/offset` of a misrouted record's first copy."""
 SEAL = "endocrine-seal"
 """`key id:digest`: proof that a worker or connector of ours wrote the record (endocrine.pipeline.core.seals)."""
 OURS = "endocrine-"
@@ -102,7 +102,7 @@ class Fetched(NamedTuple):
 
 
 class OutputRecord(NamedTuple):
-    """A record to be spoken. Its headers are `own` followed by the batch's common ones where `derived`."""
+    """A record to be produced. Its headers are `own` followed by the batch's common ones where `derived`."""
 
     topic: str
     """Without prefix."""

@@ -35,23 +35,23 @@ LATEST_S = 253402300799.0
 
 @dataclass
 class _AgentState:
-    """One agent's engine and what it remembers."""
+    """One agent's engine and its states."""
 
     engine: Engine
     states: dict[tuple[int, str], bytes] = field(default_factory=dict)
     """By the partition that the record would lie on, and the key."""
     chains: dict[int, bytes] = field(default_factory=dict)
     """By partition."""
-    marks: Watermarks = field(default_factory=dict)
+    watermarks: Watermarks = field(default_factory=dict)
     batch: int = 0
 
     def stored(self, place: int) -> Callable[[str], bytes | None]:
-        """Return what is remembered under a key, for a record of this partition."""
+        """Return the state under a key, for a record of this partition."""
         return lambda key: self.chains.get(place) if key == CHAIN_KEY else self.states.get((place, key))
 
 
 class Derived(tuple[str, str | None, bytes | str | None, Mapping[str, str | None]]):
-    """topic, key, value (JSON bytes; text where it is none), headers."""
+    """topic, key, value (JSON bytes; text where it is not JSON), headers."""
 
     __slots__ = ()
 
@@ -96,8 +96,8 @@ def parse_line(text: bytes) -> tuple[str, str | None, bytes, dict[str, str], int
         raise BadLine(topic, f"unknown topic {topic!r}; expected one of {', '.join(CATALOGUE)}")
     unknown = set(line) - {"topic", "key", "value", "headers", "timestamp"}
     if unknown or "value" not in line:
-        told = f"unknown fields {sorted(unknown)}" if unknown else "no value"
-        raise BadLine(topic, f"{told}; expected topic, value, and optionally key, headers, timestamp")
+        problem = f"unknown fields {sorted(unknown)}" if unknown else "no value"
+        raise BadLine(topic, f"{problem}; expected topic, value, and optionally key, headers, timestamp")
     key, headers = line.get("key"), line.get("headers") or {}
     when = line.get("timestamp")
     if when is not None and (type(when) not in (int, float) or not 0 <= when <= LATEST_S):
@@ -119,7 +119,7 @@ class Simulation:
     version: code version put on derived records. sizes: what is read at most. partitions: how many hash chains a
     chained topic has, as on a broker with so many of them. seals: under a key that everybody knows, by default.
 
-    Whoever feeds a simulation stands for our connectors too: a record of theirs (`CONNECTED`) needs no seal.
+    Whoever feeds a simulation takes the place of our connectors too: a record of theirs (`CONNECTED`) needs no seal.
     """
 
     def __init__(
@@ -156,25 +156,26 @@ class Simulation:
     def apply(
         self, topic: str, key: bytes | None, value: bytes | None, headers: Any, shown: bytes = b""
     ) -> Iterator[Derived]:
-        """Apply one record as it stands on a topic; yield what arises, in order. shown: of it, as a dead letter."""
+        """Apply one record as it is on a topic; yield what arises, in order. shown: of it, as a dead letter."""
         given = self._append(topic, key, value, self._sealed(topic, key, value, headers))
         waiting = deque([(topic, given, shown, False)])
         while waiting:
             topic, raw, shown, derived = waiting.popleft()
             for out, common in self._apply(topic, raw, derived):
-                merged = {name: None if told is None else _text(told) for name, told in (*out.own, *common)}
-                said: bytes | str | None = out.value
+                merged = {name: None if content is None else _text(content) for name, content in (*out.own, *common)}
+                content: bytes | str | None = out.value
                 if holds_dead_letters(out.topic):
-                    said = _text(shown)
+                    content = _text(shown)
                 yield_it = out.topic != topic or out.derived
                 if yield_it:
-                    yield Derived((out.topic, None if out.key is None else _text(out.key), said, merged))
+                    yield Derived((out.topic, None if out.key is None else _text(out.key), content, merged))
                 if not holds_dead_letters(out.topic):
                     again = self._append(out.topic, out.key, out.value, (*out.own, *common))
                     waiting.append((out.topic, again, out.value or b"", out.derived))
 
     def _sealed(self, topic: str, key: bytes | None, value: bytes | None, headers: Any) -> Any:
-        """The headers of a record that comes in, sealed where it stands for one of our own and brings no seal."""
+        """The headers of a record that comes in, sealed where it takes the place of one of our own and brings no
+        seal."""
         own = dict(headers)
         if SEAL in own or not (CATALOGUE[topic].ours or topic in CONNECTED):
             return headers
@@ -193,12 +194,12 @@ class Simulation:
                 continue
             place = partition_of(_text(raw.key or b""), self._partitions)
             done = agent.engine.process(
-                [(topic, raw)], self.policy, agent.stored(place), agent.marks, partition=PARTITION
+                [(topic, raw)], self.policy, agent.stored(place), agent.watermarks, partition=PARTITION
             )
             if chains := done.states.pop(CHAIN_KEY, None):
                 agent.chains[place] = chains
             agent.batch += 1
-            agent.marks = done.marks
+            agent.watermarks = done.watermarks
             for key, stored in done.states.items():
                 if stored is None:
                     agent.states.pop((place, key), None)

@@ -1,4 +1,4 @@
-"""The states of a batch's keys: decoded while they are thought over, bytes before and after."""
+"""The states of a batch's keys: decoded while they are processed, bytes before and after."""
 
 from collections.abc import Callable, Mapping, MutableMapping
 
@@ -23,7 +23,7 @@ def keep(states: MutableMapping[str, bytes], changed: Mapping[str, bytes | None]
 
 
 class KeyState:
-    """A key's state while it is thought over. before, after: as bytes; `state` is decoded while it is open."""
+    """A key's state while it is processed. before, after: as bytes; `state` is decoded while it is open."""
 
     __slots__ = ("after", "before", "open", "recent", "state")
 
@@ -36,15 +36,15 @@ class KeyState:
 
 
 class States:
-    """States of one batch. stored: of a key before it, as bytes. recalls: recent ids stand beside the state."""
+    """States of one batch. stored: of a key before it, as bytes. recalls: recent ids are beside the state."""
 
-    def __init__(self, stored: Callable[[str], bytes | None], *, recalls: bool) -> None:
-        self._stored, self._recalls = stored, recalls
+    def __init__(self, stored: Callable[[str], bytes | None], *, deduplicated: bool) -> None:
+        self._stored, self._deduplicated = stored, deduplicated
         self._held: dict[str, KeyState] = {}
         self._open: list[KeyState] = []
 
     def hold(self, name: str) -> KeyState:
-        """Return the state of a key, to be thought over and replaced."""
+        """Return the state of a key, to be processed and replaced."""
         held = self._held.get(name)
         if held is None:
             held = self._held[name] = KeyState(self._stored(name))
@@ -53,7 +53,7 @@ class States:
         if len(self._open) == OPEN:
             self._close()
         now = held.after
-        if self._recalls:
+        if self._deduplicated:
             held.state, held.recent = unpack(now)
         else:
             held.state, held.recent = (None if now is None else orjson.loads(now)), []
@@ -69,7 +69,7 @@ class States:
     def _close(self) -> None:
         """Encode what is open."""
         for held in self._open:
-            if self._recalls:
+            if self._deduplicated:
                 held.after = pack(held.state, held.recent)
             else:
                 held.after = None if held.state is None else exact(held.state)

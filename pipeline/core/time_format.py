@@ -1,6 +1,6 @@
 """Times as a person writes them on a command line. Every command that takes a time reads it here.
 
-By the broker's append time, unless a command says otherwise: what the system knew then.
+By the broker's append time, unless a command names another time: what the system knew then.
 """
 
 import time
@@ -21,15 +21,15 @@ def parse_time(text: str, now: float | None = None) -> float:
     >>> parse_time("1970-01-02"), parse_time("1970-01-01T01:00+01:00"), parse_time("12.5")
     (86400.0, 0.0, 12.5)
     """
-    told = text.strip()
-    if told == "now":
+    given = text.strip()
+    if given == "now":
         return time.time() if now is None else now
-    if len(told) == 8 and told.isascii() and told.isdigit():
+    if len(given) == 8 and given.isascii() and given.isdigit():
         raise ValueError(f"{text!r} may be a date or seconds; write a date with dashes. Expected {EXPECTED}")
     try:
-        seconds = _number(told)
+        seconds = _number(given)
         if seconds is None:
-            seconds = _written(told)
+            seconds = _written(given)
     except (ValueError, OverflowError):
         raise ValueError(f"{text!r} is no time; expected {EXPECTED}") from None
     if not 0 <= seconds < LATEST_S:
@@ -44,15 +44,15 @@ def show_time(seconds: float) -> str:
     return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _number(told: str) -> float | None:
+def _number(given: str) -> float | None:
     # float() would also take "nan", "1_000" and "infinity": a slip of the hand, not a time.
-    digits = told.removeprefix("-").replace(".", "", 1)
-    return float(told) if digits.isascii() and digits.isdigit() else None
+    digits = given.removeprefix("-").replace(".", "", 1)
+    return float(given) if digits.isascii() and digits.isdigit() else None
 
 
-def _written(told: str) -> float:
-    if "T" not in told and " " not in told:
-        day = date.fromisoformat(told)
+def _written(given: str) -> float:
+    if "T" not in given and " " not in given:
+        day = date.fromisoformat(given)
         return datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
-    when = datetime.fromisoformat(told)
+    when = datetime.fromisoformat(given)
     return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()

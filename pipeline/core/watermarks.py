@@ -1,8 +1,8 @@
-"""High-water marks: how Read knows a copy of a derived or re-keyed record that it has already applied.
+"""Watermarks: how Read knows a copy of a derived or re-keyed record that it has already applied.
 
 Outputs are produced at least once, so copies lie at new offsets. Each origin partition is applied in order, Checkpoint
 is one batch and Produce keeps trigger order: so a record whose (origin offset, ordinal) is not above the highest one
-applied from the same origin is a copy. Marks are bounded by topics times partitions.
+applied from the same origin is a copy. Watermarks are bounded by topics times partitions.
 """
 
 import re
@@ -31,12 +31,12 @@ def origin_of(headers: Mapping[str, bytes | None]) -> tuple[str, int, int] | Non
     return topic, int(partition), int(found[2])
 
 
-def mark_of(topic: str, headers: Mapping[str, bytes | None]) -> tuple[str, tuple[int, int]] | None:
-    """Which mark a record is held against, and its height; None for one that has no origin.
+def watermark_of(topic: str, headers: Mapping[str, bytes | None]) -> tuple[str, tuple[int, int]] | None:
+    """Return the watermark that a record is compared with, and its height; None for one that has no origin.
 
     Ask it of sealed records only: anybody else's headers say nothing. Offsets lie below 2**63, as Kafka's do.
 
-    >>> mark_of("modulations", {"endocrine-origin": b"modulation/interactions/3/17/0"})
+    >>> watermark_of("modulations", {"endocrine-origin": b"modulation/interactions/3/17/0"})
     ('modulations<modulation/interactions/3', (17, 0))
     """
     moved = headers.get(REKEYED_FROM)

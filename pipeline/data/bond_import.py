@@ -91,7 +91,7 @@ async def scan(client: "Redis", report: Report) -> AsyncIterator[Found]:
 
 
 async def _entry(client: "Redis", user: str) -> Json | None:
-    """The entry as stored; None where it is none, or no record could name its user."""
+    """The entry as stored; None where it is no entry, or no record could name its user."""
     if not 1 <= len(user) <= 256 or reserved(user):
         return None
     try:
@@ -104,7 +104,7 @@ async def _entry(client: "Redis", user: str) -> Json | None:
 
 
 async def _events(client: "Redis", user: str) -> tuple[list[Json], int]:
-    """Events of a list that is not ours, oldest first, and how many could not be read."""
+    """Events of a list that is not ours, oldest first, and the number that could not be read."""
     key = keys.bond_events(user)
     if await client.ttl(keys.guard(key)) == -1:
         return [], 0
@@ -132,7 +132,7 @@ def commands(found: Found, *, by: str, replace: bool, now: float) -> list[Json]:
     cut = [found.events[first : first + PART_EVENTS] for first in range(0, len(found.events), PART_EVENTS)] or [[]]
     made = []
     for number, events in enumerate(cut, 1):
-        said = {
+        event = {
             "kind": "adopt_bond",
             "identity": canonical(found.user),
             "entry": found.entry,
@@ -141,8 +141,8 @@ def commands(found: Found, *, by: str, replace: bool, now: float) -> list[Json]:
             "parts": len(cut),
             "replace": replace,
         }
-        digest = hashlib.sha256(canonical_json(said)).hexdigest()
-        made.append({**said, "id": f"import-{digest}", "by": by, "ts": now})
+        digest = hashlib.sha256(canonical_json(event)).hexdigest()
+        made.append({**event, "id": f"import-{digest}", "by": by, "ts": now})
     return made
 
 

@@ -1,4 +1,4 @@
-"""What agents remember now, read from their changelogs."""
+"""The agents' states now, read from their changelogs."""
 
 import tempfile
 from collections.abc import Callable, Mapping
@@ -25,9 +25,9 @@ async def live_states(
         manifest = await take_snapshot(settings, folder, list(agents), version="", progress=progress)
         for unit, about in manifest["units"].items():
             agent = agents[unit.rpartition("/")[0]]
-            recalls = any(CATALOGUE[topic].producer_dedup for topic in agent.sources)
+            deduplicated = any(CATALOGUE[topic].producer_dedup for topic in agent.sources)
             for key, stored in read_states(folder, about):
-                state = unpack(stored)[0] if recalls else orjson.loads(stored)
+                state = unpack(stored)[0] if deduplicated else orjson.loads(stored)
                 if state is not None:
                     found[agent.name][key] = state
     return found

@@ -130,7 +130,7 @@ async def sent(
 
 
 def project_of(table: NameTable, path: str) -> str | None:
-    """The project whose root holds a path: the longest, compared by component; None where there is none.
+    """The project whose root holds a path: the longest, compared by component; None without one.
 
     >>> project_of(NameTable(), "/work/atlas")
     """

@@ -1,6 +1,6 @@
 """The bundled scenario: a finite story for the demo, and the same story round after round for a feed without end.
 
-The data lies in config/scenario.jsonl, one `{"topic", "value"}` per line, told in docs/scenario.md.
+The data lies in config/scenario.jsonl, one `{"topic", "value"}` per line, described in docs/scenario.md.
 """
 
 import itertools
@@ -46,8 +46,8 @@ def round_of(identifier: str) -> int | None:
     >>> round_of("ann-turn-1.r2"), round_of("ann-turn-1"), round_of("mine.r2")
     (2, 0, None)
     """
-    name, mark, number = identifier.rpartition(".r")
-    if mark and number.isascii() and number.isdigit() and name in _ids():
+    name, separator, number = identifier.rpartition(".r")
+    if separator and number.isascii() and number.isdigit() and name in _ids():
         return int(number)
     return 0 if identifier in _ids() else None
 

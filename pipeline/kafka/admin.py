@@ -1,6 +1,7 @@
-"""Topics on the broker: create what is missing, refuse a wrong partition count, mend configs, describe.
+"""Topics on the broker: create what is missing, refuse a wrong partition count, repair configs, describe.
 
-Everything is created explicitly before a worker joins: placement, order, marks and ids hang on the partition count.
+Everything is created explicitly before a worker joins: placement, order, watermarks and ids hang on the partition
+count.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ _TOPIC_OVERRIDE = 1
 
 
 class TopicsError(RuntimeError):
-    """The broker cannot be reached, or its topics are not as they must be. The message says what to do."""
+    """The broker cannot be reached, or its topics are not as they must be. The message names what to do."""
 
 
 class BrokerAway(TopicsError):
@@ -38,7 +39,7 @@ class Report:
     created: list[str]
     existing: list[str]
     warnings: list[str] = field(default_factory=list)
-    """Configs that differed: mended, or why not."""
+    """Configs that differed: repaired, or why not."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class TopicState:
 
     @property
     def problem(self) -> str | None:
-        """What is wrong with it, in a few words."""
+        """What is wrong with it, in short."""
         if self.partitions is None:
             return "missing"
         if self.partitions != self.topic.partitions:
@@ -64,7 +65,7 @@ class TopicState:
 
 
 async def ensure_topics(settings: Settings, agent_names: Iterable[str], timeout_s: float = 60.0) -> Report:
-    """Make every topic stand as declared. Safe to repeat, and to run in several workers at once.
+    """Make every topic as declared. Safe to repeat, and to run in several workers at once.
 
     Creates what is missing and waits for leaders; sets configs that differ, where the broker allows. Raises TopicsError
     when the broker is not reached, refuses, or holds a topic with another partition count.
@@ -80,7 +81,7 @@ async def ensure_topics(settings: Settings, agent_names: Iterable[str], timeout_
         await _wait_for_leaders(admin, wanted, settings, deadline)
         # What another worker created a moment ago, or what metadata did not show yet, is among these.
         existing = [name for name in wanted if name not in created]
-        warnings = await _mend(admin, [wanted[name] for name in existing], deadline)
+        warnings = await _repair_configs(admin, [wanted[name] for name in existing], deadline)
     return Report(created, existing, warnings)
 
 
@@ -172,8 +173,8 @@ async def _create(admin: AIOKafkaAdminClient, topics: list[PhysicalTopic], deadl
             elif error in (NotControllerError, RequestTimedOutError) and time.monotonic() < deadline:
                 retry.append(name)
             elif error is not TopicAlreadyExistsError:
-                said = (message and message[0]) or error.__name__
-                raise TopicsError(f"the broker refuses to create topic {name}: {said}")
+                reason = (message and message[0]) or error.__name__
+                raise TopicsError(f"the broker refuses to create topic {name}: {reason}")
         left = [topic for topic in left if topic.name in retry]
         if left:
             await asyncio.sleep(_POLL_S)
@@ -213,10 +214,10 @@ def _differing(topic: PhysicalTopic, configs: Mapping[str, tuple[str, bool]]) ->
     }
 
 
-async def _mend(admin: AIOKafkaAdminClient, topics: list[PhysicalTopic], deadline: float) -> list[str]:
+async def _repair_configs(admin: AIOKafkaAdminClient, topics: list[PhysicalTopic], deadline: float) -> list[str]:
     configs = await _configs(admin, [topic.name for topic in topics])
     warnings = [f"{topic.name}: its configs may not be read" for topic in topics if topic.name not in configs]
-    mended = []
+    repaired = []
     for topic in topics:
         current = configs.get(topic.name, {})
         if not (differing := _differing(topic, current)):
@@ -229,11 +230,11 @@ async def _mend(admin: AIOKafkaAdminClient, topics: list[PhysicalTopic], deadlin
             for code, message, *_ in answer.resources:
                 how = "set" if code == 0 else f"the broker refuses ({message or for_code(code).__name__}); set by hand"
                 warnings.append(f"{topic.name}: {how}: {changes}")
-                mended += [topic] * (code == 0)
+                repaired += [topic] * (code == 0)
     # In force a moment after the answer: a worker must not start before, on create time or too small a batch.
-    while mended and time.monotonic() < deadline:
-        configs = await _configs(admin, [topic.name for topic in mended])
-        mended = [topic for topic in mended if _differing(topic, configs.get(topic.name, {}))]
+    while repaired and time.monotonic() < deadline:
+        configs = await _configs(admin, [topic.name for topic in repaired])
+        repaired = [topic for topic in repaired if _differing(topic, configs.get(topic.name, {}))]
         await asyncio.sleep(_POLL_S)
     return warnings
 

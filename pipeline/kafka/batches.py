@@ -111,8 +111,8 @@ def records_of(raw: bytes, header: BatchHeader) -> Iterator[Parsed | Damaged]:
             if size < 0 or begin + size > len(raw):
                 raise ValueError
         except (ValueError, IndexError):
-            told = f"record {number} of {header.records} has no valid length"
-            yield Damaged(offset, header.last_offset, bytes(raw[at:]), told)
+            reason = f"record {number} of {header.records} has no valid length"
+            yield Damaged(offset, header.last_offset, bytes(raw[at:]), reason)
             return
         at = begin + size
         content = bytes(raw[begin:at])

@@ -13,7 +13,7 @@ ISOLATION = "read_committed"
 """Of every consumer: records of transactions that were aborted, or are not yet committed, are never seen, and a topic
 ends (`end_offsets`) where the first open transaction begins."""
 READ_WAIT_MS = 10
-"""Milliseconds that a broker may wait for records, for readers of what stands there already (`fetch_max_wait_ms`). At
+"""Milliseconds that a broker may wait for records, for readers of what is there already (`fetch_max_wait_ms`). At
 the end of one partition aiokafka still polls it, and only when that poll returns it asks for what was assigned next."""
 SILENCE_S = 60.0
 """Seconds without one record after which reading fails, rather than waiting for ever on a broker that is gone."""

@@ -94,7 +94,7 @@ def _lz4(payload: bytes, limit: int) -> bytes:
 
 
 def _lz4_blocks(payload: bytes, limit: int) -> bytes:
-    """One frame of independent blocks, read as Kafka reads it: up to its end mark, without its checksums."""
+    """One frame of independent blocks, read as Kafka reads it: up to its end code, without its checksums."""
     if payload[:4] != _LZ4_MAGIC or not payload[4] & 0x20 or payload[5] >> 4 not in _LZ4_BLOCK_BYTES:
         raise ValueError("no frame of independent blocks")
     checked, sized = payload[4] & 0x10, payload[4] & 0x08
@@ -113,7 +113,7 @@ def _lz4_blocks(payload: bytes, limit: int) -> bytes:
             raise _TooLarge
         at += 4 + size + (4 if checked else 0)
     if at + 4 > len(payload):
-        raise ValueError("no end mark")
+        raise ValueError("no end code")
     return b"".join(parts)
 
 

@@ -1,7 +1,7 @@
 """Fetch sessions (KIP-227) for aiokafka: a fetch names what changed, and its answer holds what has news.
 
 Stock aiokafka names every partition in every fetch, and the broker answers about each: a millisecond of both sides for
-every record that comes to a reader of thirty partitions. In a session the broker remembers the partitions, so a fetch
+every record that comes to a reader of thirty partitions. In a session the broker keeps the partitions, so a fetch
 costs by what moves. One session per broker that is read from; a broker that has no room for one, or is older than
 Kafka 1.1, is asked as before.
 
@@ -27,7 +27,7 @@ Wanted = Mapping[TopicPartition, tuple[int, int]]
 
 
 class Delta(NamedTuple):
-    """What a fetch says."""
+    """The answer to a fetch."""
 
     session_id: int
     epoch: int

@@ -23,7 +23,7 @@ from aiokafka.structs import ConsumerRecord
 from endocrine.pipeline.kafka.batches import MAGIC_AT, BatchHeader, Damaged, header_of, inflated, records_of
 from endocrine.pipeline.kafka.codecs import Undecodable
 from endocrine.pipeline.kafka.session_fetcher import SessionFetcher
-from endocrine.pipeline.kafka.unreadable import UNREADABLE, stand_in
+from endocrine.pipeline.kafka.unreadable import UNREADABLE, replacement_of
 
 MAX_BATCH_BYTES = 64 << 20
 """Bytes that a batch may decompress to, where a consumer was not given its own bound."""
@@ -213,11 +213,13 @@ class TolerantRecords(fetcher.PartitionRecords):  # type: ignore[misc]
     def _unread(self, damaged: Damaged, header: BatchHeader | None) -> Iterator[ConsumerRecord]:
         if damaged.first >= self.next_fetch_offset:
             topic, partition = self._tp
-            value, told = stand_in(topic, partition, *damaged)
+            value, description = replacement_of(topic, partition, *damaged)
             timestamp = header.max_timestamp if header else -1
             kind = int(header.append_time) if header else 0
             self.next_fetch_offset = damaged.first + 1
-            yield _consumer_record(topic, partition, damaged.first, timestamp, kind, None, value, ((UNREADABLE, told),))
+            yield _consumer_record(
+                topic, partition, damaged.first, timestamp, kind, None, value, ((UNREADABLE, description),)
+            )
 
 
 class SpanResult(fetcher.FetchResult):  # type: ignore[misc]
@@ -260,7 +262,7 @@ def _consumer_record(
 
 
 REPLACED = {"MemoryRecords": Batches, "PartitionRecords": TolerantRecords, "FetchResult": SpanResult}
-"""Names in `aiokafka.consumer.fetcher`, and what stands under them in this process."""
+"""Names in `aiokafka.consumer.fetcher`, and what they refer to in this process."""
 
 
 def _install() -> None:

@@ -1,7 +1,7 @@
 """Take dead members out of a consumer group.
 
 Kafka waits for a member that was killed until its session runs out, ten seconds. Whoever knows that no member is alive
-says so on their behalf, and a worker that is started again has its partitions at once.
+leaves on their behalf, and a worker that is started again has its partitions at once.
 """
 
 import asyncio

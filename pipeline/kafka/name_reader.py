@@ -42,7 +42,7 @@ async def read_names(settings: Settings, seals: Seals | None) -> NameTable:
 
 
 async def _read(settings: Settings, seals: Seals | None, table: NameTable) -> int:
-    """Apply what stands on the topic; return the offset that its next record gets. Raises NoSuchTopic too."""
+    """Apply what is on the topic; return the offset that its next record gets. Raises NoSuchTopic too."""
     place, ends = _place(settings), dict[PartitionKey, int]()
 
     def end(found: Mapping[PartitionKey, int]) -> None:

@@ -9,7 +9,7 @@ from endocrine.pipeline.process.settings import Settings
 
 @dataclass(frozen=True)
 class PhysicalTopic:
-    """One topic as it stands on the broker: a topic of the catalogue, its dead letters, or an agent's changelog."""
+    """One topic as it is on the broker: a topic of the catalogue, its dead letters, or an agent's changelog."""
 
     name: str
     """With the prefix."""
@@ -21,7 +21,7 @@ class PhysicalTopic:
 
 
 def changelog_name(settings: Settings, agent: str) -> str:
-    """The topic an agent's state is remembered in."""
+    """Return the topic of an agent's state."""
     return f"{settings.prefix}changelog.{agent}"
 
 
@@ -41,7 +41,7 @@ def physical_topics(settings: Settings, agent_names: Iterable[str]) -> list[Phys
     for agent in agent_names:
         configs = append_time | {"max.message.bytes": str(settings.changelog_message_bytes)}
         configs |= {"cleanup.policy": "compact", "min.compaction.lag.ms": str(settings.compaction_lag_ms)}
-        topics.append((f"changelog.{agent}", configs, f"what {agent} remembers"))
+        topics.append((f"changelog.{agent}", configs, f"the state of {agent}"))
     return [
         PhysicalTopic(settings.prefix + name, settings.partitions, settings.replication, configs, summary)
         for name, configs, summary in topics

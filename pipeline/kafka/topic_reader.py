@@ -17,7 +17,7 @@ Batch = tuple[str, int, Sequence[Any]]
 
 
 class NoSuchTopic(LookupError):
-    """A topic is not on the broker, or has no such partition. The message says what to do."""
+    """A topic is not on the broker, or has no such partition. The message names what to do."""
 
 
 async def batches(
@@ -32,7 +32,7 @@ async def batches(
     on_ends: Callable[[Mapping[PartitionKey, int]], None] | None = None,
     on_skipped: Callable[[PartitionKey, int, int], None] | None = None,
 ) -> AsyncGenerator[Batch, None]:
-    """What stands on these topics (without prefix) at the call, batch by batch, each partition in offset order.
+    """Yield the records on these topics (without prefix) at the call, batch by batch, each partition in offset order.
 
     since, until: seconds by append time, the first included, the second not. starts: offsets to begin at, where that
     is not the beginning. progress: called with the offsets passed and those there are. on_ends: called with the offset

@@ -1,7 +1,7 @@
-"""What stands in for offsets that no record can be read from: one record, the same for every reader.
+"""What replaces offsets that no record can be read from: one record, the same for every reader.
 
 Its value is the first 64 KiB of what lies there (after a zero byte, where it does not begin with one). Its only header
-says which offsets it stands for, how many bytes they take and their SHA-256. It passes through worker, journal and
+names the offsets it replaces, how many bytes they take and their SHA-256. It passes through worker, journal and
 replay like a record, and ends as a dead letter.
 """
 
@@ -17,9 +17,11 @@ UNREADABLE = "endocrine-unreadable"
 KEPT_BYTES = 64 << 10
 
 
-def stand_in(topic: str, partition: int, first: int, last: int, content: bytes, reason: str) -> tuple[bytes, bytes]:
-    """Value, and content of the header UNREADABLE, of the record that stands for `first` to `last` (inclusive)."""
-    told = {
+def replacement_of(
+    topic: str, partition: int, first: int, last: int, content: bytes, reason: str
+) -> tuple[bytes, bytes]:
+    """Value, and content of the header UNREADABLE, of the record that replaces `first` to `last` (inclusive)."""
+    description = {
         "topic": topic,
         "partition": partition,
         "first_offset": first,
@@ -30,11 +32,11 @@ def stand_in(topic: str, partition: int, first: int, last: int, content: bytes, 
     }
     # A batch begins with a zero byte; the bytes of one record may be anything, even good JSON.
     begun = b"" if content[:1] == b"\0" else b"\0"
-    return (begun + content)[:KEPT_BYTES], orjson.dumps(told)
+    return (begun + content)[:KEPT_BYTES], orjson.dumps(description)
 
 
 def unreadable(raw: SourceRecord) -> dict[str, Any] | None:
-    """What the header says, of a record that stands in for what cannot be read; None of any other.
+    """Return the header's content, of a record that replaces what cannot be read; None of any other.
 
     A producer that imitates the header gains nothing: only what begins with a zero byte, and so is a dead letter by its
     bytes alone, counts.
@@ -45,7 +47,7 @@ def unreadable(raw: SourceRecord) -> dict[str, Any] | None:
     if name != UNREADABLE or content is None:
         return None
     try:
-        told = orjson.loads(content)
+        description = orjson.loads(content)
     except orjson.JSONDecodeError:
         return None
-    return told if isinstance(told, dict) else None
+    return description if isinstance(description, dict) else None

@@ -44,7 +44,7 @@ def error_lines(error: ValidationError, prefix: str) -> str:
 
 
 def kind_of_value(value: Any) -> str:
-    """What a value is, without what it says.
+    """Return the kind of a value, without its content.
 
     >>> kind_of_value("secret"), kind_of_value(""), kind_of_value(7)
     ('a text of 6 characters', 'an empty text', 'the number 7')

@@ -1,4 +1,4 @@
-"""Logs: structured, on stderr, one line each; libraries speak only when something is wrong."""
+"""Logs: structured, on stderr, one line each; libraries log only when something is wrong."""
 
 import logging
 import sys
@@ -16,11 +16,11 @@ _OURS = str(Path(__file__).parents[2])
 QUIET_S = 10.0
 """Seconds for which a line that was just logged is not logged again: clients retry many times a second."""
 PERSISTS_S = 5.0
-"""Seconds for which a client must go on complaining until it is heard: what passes sooner, it mends itself."""
+"""Seconds for which a client must go on complaining until it is heard: what passes sooner, it recovers from itself."""
 REPEATED_S = 60.0
 """Seconds after which a complaint that goes on is logged again; a pause this long begins a new one."""
 CLIENTS = ("aiokafka",)
-"""Loggers of clients that log each of many tries, and raise what cannot be mended."""
+"""Loggers of clients that log each of many tries, and raise what cannot be repaired."""
 _REMEMBERED = 256
 
 

@@ -77,7 +77,7 @@ Places = list[tuple[str, dict[SomePath, int]]]
 
 
 def _shipped() -> tuple[dict[str, Any], Places]:
-    """The shipped sections, and where each path of them stands."""
+    """The shipped sections, and the file and line of each path."""
     whole: dict[str, Any] = {}
     places: Places = []
     folder = resources.files("endocrine.config")

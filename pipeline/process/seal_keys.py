@@ -34,7 +34,7 @@ class SealKeyError(KeyFileError):
 def load_seals(settings: Settings) -> KeyedSeals:
     """The seals of a deployment. Raises SealKeyError.
 
-    Without `seal_key_file` the file in `data_dir` is used, and made where there is none, so that everything on one
+    Without `seal_key_file` the file in `data_dir` is used, and made where it is missing, so that everything on one
     machine works together; with a broker elsewhere that would give each machine another key, so it is refused.
     """
     path = settings.seal_key_file

@@ -17,7 +17,7 @@ _LOG_LIMIT = 8 << 20
 
 
 class BrokerError(RuntimeError):
-    """A local broker could not be started, or does not answer. The message says what to do."""
+    """A local broker could not be started, or does not answer. The message names what to do."""
 
 
 def free_port(*preferred: int | None) -> int:

@@ -1,4 +1,4 @@
-"""YAML with line numbers: plain JSON values, and the line on which each path stands. Duplicate keys are refused."""
+"""YAML with line numbers: plain JSON values, and the line of each path. Duplicate keys are refused."""
 
 from typing import Any, NamedTuple
 
@@ -100,9 +100,7 @@ def _mapping(
         key = str(key_node.value)
         if key in result:
             first = lines[*path, key]
-            problems.append(
-                Problem(line, (*path, key), key, f"the key stands on line {first} already", "each key once")
-            )
+            problems.append(Problem(line, (*path, key), key, f"the key is on line {first} already", "each key once"))
             continue
         lines[*path, key] = line
         result[key] = _value(loader, value_node, (*path, key), lines, problems)

@@ -1,4 +1,4 @@
-"""One unit: what it says when it is run again, against what stands on its lanes."""
+"""One unit: what it produces when it is run again, against what its output streams contain."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -50,26 +50,26 @@ class Comparison:
     # ---- while it runs ----
 
     def batch(self, number: int, done: Processed[SerializedOutput]) -> None:
-        """What a batch says, in the order in which it was said."""
+        """Compare the outputs of a batch, in the order in which they were produced."""
         for out in done.rejected_or_rerouted:
             self._compare(out[:2], packed(*out[2:5]), NO_BATCH, ordered=False)
-        for place, body in self._out_of_step(done.outputs) if self._whole and self._sink is None else done.outputs:
-            self._compare(place, body, NO_BATCH if holds_dead_letters(place[0]) else number, ordered=True)
+        for place, output in self._out_of_step(done.outputs) if self._whole and self._sink is None else done.outputs:
+            self._compare(place, output, NO_BATCH if holds_dead_letters(place[0]) else number, ordered=True)
 
     def _out_of_step(self, outputs: Sequence[SerializedOutput]) -> Sequence[SerializedOutput]:
-        """Compares those that stand next on their lanes, many at once; returns the others."""
+        """Compares those that are next in their streams, many at once; returns the others."""
         serialized: dict[PartitionKey, list[bytes]] = {}
-        for place, body in outputs:
+        for place, output in outputs:
             if (some := serialized.get(place)) is None:
-                serialized[place] = [body]
+                serialized[place] = [output]
             else:
-                some.append(body)
+                some.append(output)
         taken: dict[PartitionKey, int] = {}
         for place, some in serialized.items():
             stream = self._streams.get(place)
             offsets = stream.take(some) if stream is not None else ()
             if stream is not None and offsets:
-                stream.spoken = offsets[-1]
+                stream.last_offset = offsets[-1]
             taken[place] = len(offsets)
         equal = sum(taken.values())
         self.report.compared += equal
@@ -77,11 +77,11 @@ class Comparison:
         if equal == len(outputs):
             return ()
         others = []
-        for place, body in outputs:
+        for place, output in outputs:
             if taken[place]:
                 taken[place] -= 1
             else:
-                others.append((place, body))
+                others.append((place, output))
         return others
 
     def journal(self, raw: Any, entry: Mapping[str, Any], common: Headers) -> None:
@@ -99,42 +99,42 @@ class Comparison:
         if found != expected:
             self._differ("journal", raw.partition, named, expected, found, raw.offset)
 
-    def _compare(self, place: PartitionKey, body: bytes, batch: int, *, ordered: bool) -> None:
+    def _compare(self, place: PartitionKey, output: bytes, batch: int, *, ordered: bool) -> None:
         report = self.report
-        form = key, _, headers = unpacked(body)
+        form = key, _, headers = unpacked(output)
         if not (self._whole or self._scope.wants(place[0], key, dict(headers))):
             return
         report.compared += 1
         if self._sink is not None:
-            self._sink((place, body))
+            self._sink((place, output))
         stream = self._streams.get(place)
         if stream is None:
             self._absent(place, form, None, ordered)
             return
-        if there := stream.take([body]):
+        if there := stream.take([output]):
             offset = there[0]
         else:
-            # Where a topic has lost records, a lane that is beyond the batch need not be searched.
+            # Where a topic has lost records, a stream that is beyond the batch need not be searched.
             found = stream.search(form) if stream.log.whole or not stream.is_past(batch) else None
             if found is None:
                 self._absent(place, form, stream, ordered)
                 return
             offset = found.offset
-            stands = form_of(stream.log.at(offset))
-            if stands != form:
-                self._differ(*place, called(place[0], headers), form, stands, offset)
+            recorded = form_of(stream.log.at(offset))
+            if recorded != form:
+                self._differ(*place, called(place[0], headers), form, recorded, offset)
                 return
         report.equal += 1
         if ordered:
-            if offset < stream.spoken:
-                told = f"{self._shown(*place, offset)} stands before what was thought earlier"
-                report.find("out of order", f"{self._processor}: {told}")
-            stream.spoken = offset
+            if offset < stream.last_offset:
+                detail = f"{self._shown(*place, offset)} lies before an earlier output"
+                report.find("out of order", f"{self._processor}: {detail}")
+            stream.last_offset = offset
 
-    # ---- once it has said all ----
+    # ---- after its last batch ----
 
     def finish(self, run: Replayer, broken: ReplayError | None) -> None:
-        """What nobody said, and what nobody read."""
+        """Report records that no batch produced, and inputs that no batch read."""
         report, processor, plan = self.report, self._processor, self._plan
         why = str(broken) if broken is not None else None
         if why is None and plan.journal.broken is not None:
@@ -145,7 +145,7 @@ class Comparison:
                 report.not_verifiable[why] = report.not_verifiable.get(why, 0) + len(rest)
                 continue
             for offset in rest:
-                report.find("invented", f"{self._shown(topic, partition, offset)}: no journaled batch says it")
+                report.find("invented", f"{self._shown(topic, partition, offset)}: no journaled batch produces it")
         if why is None and not plan.until:
             for topic, offset in run.next_offsets.items():
                 log = self._logs[topic, plan.partition]
@@ -155,8 +155,8 @@ class Comparison:
                 if self._scope.coming(log[place].timestamp):
                     report.unread += len(log) - place
                     continue
-                told = f"{topic}/{plan.partition} was read up to {offset}, it holds records up to {log.end - 1}"
-                report.find("missing", f"{processor}: {told}")
+                detail = f"{topic}/{plan.partition} was read up to {offset}, it holds records up to {log.end - 1}"
+                report.find("missing", f"{processor}: {detail}")
 
     # ---- findings ----
 
@@ -164,14 +164,14 @@ class Comparison:
         topic, partition = place
         log, report = self._logs[place], self.report
         latest = self._latest.get(place, {}).get(key_digest(form[0]), -1)
-        if latest > (stream.spoken if stream is not None and ordered else -1):
+        if latest > (stream.last_offset if stream is not None and ordered else -1):
             report.superseded += 1
         elif log.start > 0 and (stream is None or stream.untouched):
-            told = f"{topic}/{partition} begins at offset {log.start}: what was before is gone by retention"
-            report.not_verifiable[told] = report.not_verifiable.get(told, 0) + 1
+            detail = f"{topic}/{partition} begins at offset {log.start}: what was before is gone by retention"
+            report.not_verifiable[detail] = report.not_verifiable.get(detail, 0) + 1
         else:
             name = called(topic, form[2])
-            kind = "said twice" if stream is not None and stream.said(name) else "missing"
+            kind = "said twice" if stream is not None and stream.was_produced(name) else "missing"
             report.find(kind, f"{self._processor}: {topic}/{partition} {name}")
 
     def _differ(self, topic: str, partition: int, name: str, expected: Content, found: Content, offset: int) -> None:
@@ -203,7 +203,7 @@ class Comparison:
     # ---- resuming ----
 
     def dump(self) -> Any:
-        """Where the lanes stand, for `load`."""
+        """Return the positions in the streams, for `load`."""
         return [[*place, stream.dump()] for place, stream in self._streams.items()]
 
     def load(self, dumped: Any) -> None:

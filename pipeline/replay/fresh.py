@@ -24,16 +24,16 @@ class RecordSink:
         self._file = file
         self.count = 0
 
-    def __call__(self, said: SerializedOutput) -> None:
+    def __call__(self, output: SerializedOutput) -> None:
         """Keep one record."""
-        self._file.write(msgpack.packb(said))
+        self._file.write(msgpack.packb(output))
         self.count += 1
 
     def __iter__(self) -> Iterator[Any]:
         """topic, partition, key, value, headers of each, in the order made."""
         self._file.seek(0)
-        for (topic, partition), body in msgpack.Unpacker(self._file, use_list=False):
-            yield topic, partition, *unpacked(body)
+        for (topic, partition), serialized in msgpack.Unpacker(self._file, use_list=False):
+            yield topic, partition, *unpacked(serialized)
 
 
 async def prepare(settings: Settings, prefix: str) -> Settings:

@@ -54,7 +54,7 @@ class InForce:
         self._changes: dict[tuple[str, int], tuple[list[int], list[str]]] = {}
         self._any: str | None = None
         for partition in range(partitions):
-            journals = read_journal(logs["journal", partition], partition, lambda kind, told: None)
+            journals = read_journal(logs["journal", partition], partition, lambda kind, detail: None)
             for agent in agents:
                 journal = journals.get(f"{agent.name}/{partition}")
                 mine = {topic for topic in agent.sources if (topic, partition) not in self._changes}

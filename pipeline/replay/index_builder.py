@@ -1,4 +1,4 @@
-"""One pass over what stands on the topics: which unit claims to have written each record, in which batch."""
+"""One pass over the records of the topics: which unit each names as its writer, and which batch."""
 
 from collections.abc import Mapping
 
@@ -17,7 +17,7 @@ Latest = dict[tuple[str, int], dict[bytes, int]]
 
 
 def key_digest(key: bytes | None) -> bytes:
-    """16 bytes that stand for a key."""
+    """Return 16 bytes that identify a key."""
     return digest_of((key, None, ()))
 
 
@@ -33,27 +33,27 @@ def latest_of(logs: Mapping[tuple[str, int], RecordLog]) -> Latest:
 def fill(
     index: Index, logs: Mapping[tuple[str, int], RecordLog], plans: Mapping[str, Plan], scope: Scope, report: Report
 ) -> None:
-    """Put every record of our making on its unit's lane, as far as it is asked for."""
+    """Put every record of our making into its unit's output stream, as far as it is asked for."""
     for (topic, partition), log in logs.items():
         if topic in ("journal", "policies"):
             continue
         simple = scope.whole and not holds_dead_letters(topic)
         place, batch, ending = ("", topic, partition), NO_BATCH, None
-        first = following = 0
-        # Records from `first` up to `following` are of this batch and not on its lane yet.
-        for offset, body in log.serialized_records():
-            # Records of one batch lie side by side and end in the same headers, its cut among them, which says all that
-            # their origin would. What only pretends to be of the batch is found out when the lane is compared.
-            if ending is not None and offset == following and body.endswith(ending):
-                following += 1
+        first = after = 0
+        # Records from `first` up to `after` are of this batch and not in its stream yet.
+        for offset, serialized in log.serialized_records():
+            # Records of one batch lie side by side and end in the same headers, its cut among them, which holds all
+            # that their origin would. What only pretends to be of the batch is found out when the stream is compared.
+            if ending is not None and offset == after and serialized.endswith(ending):
+                after += 1
                 continue
-            if following > first:
-                report.records += following - first
-                index.add(place, first, following - first, batch)
-                first = following
+            if after > first:
+                report.records += after - first
+                index.add(place, first, after - first, batch)
+                first = after
             ending = None
-            key, _, told = unpacked(body)
-            headers = dict(told)
+            key, _, written = unpacked(serialized)
+            headers = dict(written)
             origin = origin_of(topic, headers)
             if origin is None:
                 continue
@@ -70,16 +70,16 @@ def fill(
                 report.outside += 1
             else:
                 place, batch = (origin.processor, topic, partition), origin.batch
-                first, following = offset, offset + 1
+                first, after = offset, offset + 1
                 if simple and batch != NO_BATCH:
-                    ending = _ending(told)
-        if following > first:
-            report.records += following - first
-            index.add(place, first, following - first, batch)
+                    ending = _ending(written)
+        if after > first:
+            report.records += after - first
+            index.add(place, first, after - first, batch)
 
 
 def _ending(headers: Headers) -> bytes:
-    """The cut and the headers that follow it, as they end the body of each record of the batch; from the seal on where
+    """The cut and the headers that follow it, as they end each serialized record of the batch; from the seal on where
     there is one, so that a stranger's copy of the others does not pass for a record of the batch."""
     cut = next(place for place, (name, _) in enumerate(headers) if name in (CUT, SEAL))
     return ending(headers[cut:])

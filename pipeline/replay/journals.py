@@ -14,16 +14,16 @@ from endocrine.pipeline.replay.record_log import RecordLog
 from endocrine.schemas.proofs import JournalEntry
 
 Find = Callable[[str, str], None]
-"""Told the kind of a finding and its sentence."""
+"""Called with the kind of a finding and its sentence."""
 
 
 class ProcessorJournal:
-    """The batches of one unit: where their journal records stand, and when each was appended."""
+    """The batches of one unit: where their journal records are, and when each was appended."""
 
     def __init__(self, processor: str, log: RecordLog) -> None:
         self.processor = processor
         self.base = 1
-        """The first batch whose record stands."""
+        """The first batch whose record is there."""
         self.broken: str | None = None
         """Why it cannot be followed beyond its last batch here, if that is so."""
         self.times = array("q")
@@ -33,7 +33,7 @@ class ProcessorJournal:
 
     @property
     def last(self) -> int:
-        """The last batch; one less than `base` when there is none."""
+        """The last batch; one less than `base` when there are no batches."""
         return self.base + len(self._offsets) - 1
 
     def raw(self, batch: int) -> Any:
@@ -54,10 +54,10 @@ class ProcessorJournal:
             return previous
         return None
 
-    def next_offsets(self, start: Mapping[str, int], after: int, upto: int) -> dict[str, int]:
-        """The front after batch `upto`, from the front after batch `after`."""
+    def next_offsets(self, start: Mapping[str, int], after: int, last: int) -> dict[str, int]:
+        """Return the next offsets after batch `last`, from those after batch `after`."""
         next_offsets = dict(start)
-        for batch in range(max(after + 1, self.base), min(upto, self.last) + 1):
+        for batch in range(max(after + 1, self.base), min(last, self.last) + 1):
             for topic, first, count in self.entry(batch)["runs"]:
                 next_offsets[topic] = first + count
         return next_offsets
@@ -73,14 +73,14 @@ def read_journal(log: RecordLog, partition: int, find: Find) -> dict[str, Proces
     ends: dict[str, str] = {}
     for raw in log:
         processor = (raw.key or b"").decode("utf-8", "backslashreplace")
-        told = f"journal/{partition} at offset {raw.offset}, of {processor}"
+        detail = f"journal/{partition} at offset {raw.offset}, of {processor}"
         try:
             entry = JournalEntry.model_validate_json(raw.value or b"")
         except ValidationError as error:
-            find("journal unreadable", f"{told}: {error.errors()[0]['msg']}")
+            find("journal unreadable", f"{detail}: {error.errors()[0]['msg']}")
             continue
         if processor != f"{entry.agent}/{entry.partition}" or entry.partition != partition:
-            find("journal unreadable", f"{told}: it speaks of {entry.agent}/{entry.partition}")
+            find("journal unreadable", f"{detail}: it is about {entry.agent}/{entry.partition}")
             continue
         journal = journals.get(processor)
         if journal is None:
@@ -102,11 +102,11 @@ def read_journal(log: RecordLog, partition: int, find: Find) -> dict[str, Proces
             if entry.batch < journal.base:
                 continue  # a copy of one that is gone by retention
             journal.broken = f"batch {entry.batch} follows {journal.last}"
-            find("journal gap", f"{told}: {journal.broken}")
+            find("journal gap", f"{detail}: {journal.broken}")
             continue
         if (entry.previous or "") != ends.get(processor, ""):
             before = f"journal/{partition} at offset {journal.raw(journal.last).offset}" if journal.times else "none"
-            find("journal chain", f"{told}: batch {entry.batch} does not name the record before it, {before}")
+            find("journal chain", f"{detail}: batch {entry.batch} does not name the record before it, {before}")
         journal._append(raw)
         ends[processor] = hashlib.sha256(raw.value).hexdigest()
     return journals

@@ -29,8 +29,8 @@ def _places(settings: Settings, topics: Iterable[str]) -> dict[TopicPartition, t
 async def log_ends(settings: Settings, topics: Iterable[str]) -> dict[tuple[str, int], int]:
     """Where these topics end now.
 
-    Asked of `journal` first and of the others afterwards, the journal's batches are said and read below these ends even
-    while workers run: a batch's records are spoken before its journal record.
+    Asked of `journal` first and of the others afterwards, the journal's batches produced and read below these ends even
+    while workers run: a batch's records are produced before its journal record.
     """
     consumer = reader(settings)
     try:
@@ -56,14 +56,14 @@ async def read_logs(
     ends: EndOffsets | None = None,
     prepare: Callable[[str, Sequence[Any]], Sequence[Any]] = lambda topic, records: records,
 ) -> dict[tuple[str, int], Any]:
-    """All records that stand on these topics now.
+    """Return all records that are on these topics now.
 
-    folder: where to hold them, one file per partition; in memory without it. progress: told the records read and the
-    records there are. ends: read up to these offsets instead. prepare: what is kept of records of a topic.
+    folder: where to hold them, one file per partition; in memory without it. progress: called with the records read and
+    the records there are. ends: read up to these offsets instead. prepare: what is kept of records of a topic.
     Raises TimeoutError when a broker that has records to give gives none for a minute.
     """
     names = _places(settings, topics)
-    upto = await log_ends(settings, {topic for topic, _ in names.values()}) if ends is None else ends
+    ends = await log_ends(settings, {topic for topic, _ in names.values()}) if ends is None else ends
     consumer = reader(settings)
     try:
         await consumer.start()
@@ -75,7 +75,7 @@ async def read_logs(
             begin = None if topic in CATALOGUE and CATALOGUE[topic].cleanup == "compact" else starts[place]
             file = None if folder is None else folder / f"{topic}-{n}.log"
             logs[topic, n] = MemoryLog(begin=begin) if file is None else FileLog(file, begin=begin)
-        spans = {place: (starts[place], upto.get(name, 0)) for place, name in names.items()}
+        spans = {place: (starts[place], ends.get(name, 0)) for place, name in names.items()}
         done, total = 0, sum(max(0, end - first) for first, end in spans.values())
         async for found in read_until(consumer, spans):
             for place, records in found.items():
@@ -97,12 +97,12 @@ async def read_history(
     progress: Callable[[int, int], None] | None = None,
     ends: EndOffsets | None = None,
 ) -> dict[tuple[str, int], Any]:
-    """The same, prepared for replay: the journal first, for it says which seals were none of ours."""
+    """The same, prepared for replay: the journal first, for it lists which seals were not ours."""
     names = set(topics) | {"journal"}
-    upto = await log_ends(settings, names) if ends is None else ends
+    ends = await log_ends(settings, names) if ends is None else ends
     logs: dict[tuple[str, int], Any] = {}
     for some in (["journal"], sorted(names - {"journal"})):
-        logs |= await read_logs(settings, some, folder=folder, progress=progress, ends=upto, prepare=seals.records)
+        logs |= await read_logs(settings, some, folder=folder, progress=progress, ends=ends, prepare=seals.records)
     return logs
 
 

@@ -28,9 +28,9 @@ class Plan:
     broken: ReplayError | None = None
     """Why nothing can be run."""
     before: dict[str, int] = field(default_factory=dict)
-    """The front before `first`: what was set aside below it is not compared."""
+    """Next offsets before `first`: what was set aside below it is not compared."""
     after: dict[str, int] | None = None
-    """The front after `last`, where later batches are left out."""
+    """Next offsets after `last`, where later batches are left out."""
 
     @property
     def processor(self) -> str:
@@ -51,7 +51,7 @@ class Plan:
 
     @cached_property
     def end(self) -> dict[str, int]:
-        """The front after `last`."""
+        """Next offsets after `last`."""
         return self.journal.next_offsets(self.start.next_offsets, self.start.batch, self.last)
 
 
@@ -84,7 +84,9 @@ def plan_processor(
         broken = ReplayError("not verifiable", _why(journal, sources))
     known = journal.digest(start.batch) if start.batch else None
     if start.journal is not None and known is not None and start.journal != known:
-        broken = ReplayError("snapshot", f"{journal.processor}: {start.told} is of another history than the journal's")
+        broken = ReplayError(
+            "snapshot", f"{journal.processor}: {start.origin} is of another history than the journal's"
+        )
     until = scope.until_ms is not None
     plan = Plan(agent, partition, journal, start, first, last, until, broken)
     if first > journal.base or start.batch:
@@ -95,7 +97,7 @@ def plan_processor(
 
 
 def _from_the_beginning(journal: ProcessorJournal, sources: Mapping[str, RecordLog]) -> bool:
-    """Whether what the first batches read still stands, as far as topics' beginnings say."""
+    """Whether what the first batches read is still there, as far as topics' beginnings show."""
     late = {topic for topic, log in sources.items() if log.start > 0}
     batch = journal.base
     while late and batch <= journal.last:

@@ -1,4 +1,4 @@
-"""Published policies: each must be what its digest says."""
+"""Published policies: each must have the digest it is published under."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -33,7 +33,7 @@ def _wrong(raw: Any) -> str | None:
         published = PublishedPolicy.model_validate_json(raw.value)
         digest = canonical_digest(published.policy)
     except (ValidationError, rfc8785.CanonicalizationError) as error:
-        return f"it is none: {error.errors()[0]['msg'] if isinstance(error, ValidationError) else error}"
+        return f"it is no policy: {error.errors()[0]['msg'] if isinstance(error, ValidationError) else error}"
     if published.digest != digest:
         return f"its document has the digest {digest}, it is published as {published.digest}"
     if raw.key != digest.encode():

@@ -22,7 +22,7 @@ class Origin(NamedTuple):
     batch: int
     """-1 for dead letters and re-keyed records."""
     topic: str
-    """Of its trigger, as is the offset; empty where the batch says enough."""
+    """Of its trigger, as is the offset; empty where the batch is enough."""
     offset: int
 
 
@@ -45,7 +45,7 @@ def called(topic: str, headers: Headers) -> str:
 def origin_of(topic: str, headers: Mapping[str, bytes | None]) -> Origin | None:
     """None: not of our making. A unit that cannot be read is empty.
 
-    What carries no seal of ours is a stranger's, whatever else it says.
+    What carries no seal of ours is a stranger's, whatever else its headers hold.
     """
     name = name_of(topic, headers)
     if name is None or headers.get(SEAL) != RECORDED:

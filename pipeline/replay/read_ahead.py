@@ -47,5 +47,5 @@ def records(log: RecordLog) -> Window[Any]:
 
 
 def read_ahead(log: RecordLog) -> Window[SerializedRecord]:
-    """A window on their bodies."""
+    """Return a window on the serialized records."""
     return Window(log, log.between, itemgetter(0))

@@ -21,24 +21,24 @@ CHUNK = 150
 
 
 _HEAD = struct.Struct("<iqqI")
-"""Before each record in a file: partition, offset, timestamp, and how many headers it has."""
+"""Before each record in a file: partition, offset, timestamp, and its number of headers."""
 SerializedRecord = tuple[int, bytes]
-"""A record's offset and body."""
+"""A record's offset and its serialized form."""
 
 
-def _body(raw: Any) -> SerializedRecord:
+def _serialized(raw: Any) -> SerializedRecord:
     return raw.offset, packed(raw.key, raw.value, [*map(tuple, raw.headers)])
 
 
 class MissingRecords(Exception):
-    """Records that were on a partition are no longer there. The message says which, and of how many."""
+    """Records that were on a partition are no longer there. The message names their offsets and their number."""
 
 
 class RecordLog(Sequence[Any]):
     """The records of one partition in offset order; places count from 0, whatever the offsets are."""
 
     def __init__(self, begin: int | None = None) -> None:
-        """begin: where the broker says that the partition begins; without it, that is the first record."""
+        """begin: the partition's beginning by the broker; without it, that is the first record."""
         self._begin = begin
         self._jumps: list[tuple[int, int]] = []
         """(offset, place) of the first record, and of each whose offset does not follow the one before it."""
@@ -65,7 +65,7 @@ class RecordLog(Sequence[Any]):
         return not self._jumps or (len(self._jumps) == 1 and self._jumps[0][0] == 0)
 
     def place(self, offset: int) -> int:
-        """The place of the first record at this offset or above; the length when there is none."""
+        """The place of the first record at this offset or above; the length when there is no such record."""
         found = bisect_right(self._jumps, (offset, len(self))) - 1
         if found < 0:
             return 0
@@ -77,11 +77,11 @@ class RecordLog(Sequence[Any]):
         """Of each record that has headers."""
         for raw in self:
             if raw.headers:
-                yield _body(raw)
+                yield _serialized(raw)
 
     def between(self, first: int, last: int) -> Sequence[SerializedRecord]:
         """Of the records at places `first` to `last` (exclusive), as far as there are some."""
-        return [_body(raw) for raw in self[first:last]]
+        return [_serialized(raw) for raw in self[first:last]]
 
     def at(self, offset: int) -> Any:
         """The record at this offset. Raises Gone."""
@@ -99,12 +99,12 @@ class RecordLog(Sequence[Any]):
         """What to raise where not all of `count` records from `first` on are there."""
         begin = self.place(first)
         there = [raw.offset for raw in self[begin : begin + count] if raw.offset < first + count]
-        upto = f"offsets {first} to {first + count - 1}: {count - len(there)} of {count} are gone"
+        range_text = f"offsets {first} to {first + count - 1}: {count - len(there)} of {count} are gone"
         if first < self.start:
-            return MissingRecords(f"{upto} by retention (it begins at {self.start} now)")
+            return MissingRecords(f"{range_text} by retention (it begins at {self.start} now)")
         if first + count > self.end:
-            return MissingRecords(f"{upto} (it ends at {self.end})")
-        return MissingRecords(f"{upto} (compaction took them, or no transaction committed them)")
+            return MissingRecords(f"{range_text} (it ends at {self.end})")
+        return MissingRecords(f"{range_text} (compaction took them, or no transaction committed them)")
 
 
 class MemoryLog(RecordLog):
@@ -224,10 +224,10 @@ class FileLog(RecordLog):
 
 
 def first_after(times: Sequence[int], moment: int | None) -> int:
-    """How many of these ascending times are not after the moment; all without one."""
+    """Return the number of these ascending times that are not after the moment; all without one."""
     return len(times) if moment is None else bisect_right(times, moment)
 
 
 def first_from(times: Sequence[int], moment: int | None) -> int:
-    """How many of these ascending times are before the moment; none without one."""
+    """Return the number of these ascending times before the moment; 0 without one."""
     return 0 if moment is None else bisect_left(times, moment)

@@ -40,8 +40,8 @@ class ConstantSeals:
 class RecordedSeals:
     """Prepares records for replay. keys: None, seals are not checked.
 
-    The records of `journal` come first: they say which seals were none of ours. checked, unknown: how many seals were
-    held against a key, and how many name a key that is not there. foreign: how many a key decided against. wrong:
+    The records of `journal` come first: they list which seals were not ours. checked, unknown: the number of seals that
+    were checked with a key, and that name a key that is not there. foreign: the number that a key refused. wrong:
     places of records whose seal is not what the journal took it for, at most 1,000.
     """
 
@@ -79,7 +79,9 @@ class RecordedSeals:
         if ours:
             return _sealed_as(raw, RECORDED)
         # A stranger may write the constant itself. What takes its place is as long: sizes are part of what is compared.
-        return _with(raw, [(name, said and b"?" * len(said) if name == SEAL else said) for name, said in raw.headers])
+        return _with(
+            raw, [(name, content and b"?" * len(content) if name == SEAL else content) for name, content in raw.headers]
+        )
 
     def _ours(self, topic: str, raw: Any) -> Any | None:
         headers = dict(raw.headers)
@@ -116,7 +118,7 @@ class RecordedSeals:
             entry = orjson.loads(raw.value)
             self._forged |= {(topic, raw.partition, offset) for topic, offset in entry.get("forged") or ()}
         except (ValueError, TypeError, AttributeError):
-            return  # no journal record: the journal's reader says so
+            return  # no journal record: the journal's reader reports it
 
 
 def prepared(
@@ -131,8 +133,8 @@ def prepared(
     return {place: made[place] for place in logs}
 
 
-def _sealed_as(raw: Any, content: bytes) -> Fetched:
-    return _with(raw, [(name, content if name == SEAL else said) for name, said in raw.headers])
+def _sealed_as(raw: Any, seal: bytes) -> Fetched:
+    return _with(raw, [(name, seal if name == SEAL else content) for name, content in raw.headers])
 
 
 def _with(raw: Any, headers: list[Header]) -> Fetched:

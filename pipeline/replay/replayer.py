@@ -1,4 +1,4 @@
-"""One unit run again, batch by batch, from what its journal says it read."""
+"""One unit run again, batch by batch, from the inputs its journal lists."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,8 +23,8 @@ T = TypeVar("T")
 class ReplayError(Exception):
     """A unit's history cannot be followed further. kind: of the finding."""
 
-    def __init__(self, kind: str, told: str) -> None:
-        super().__init__(told)
+    def __init__(self, kind: str, detail: str) -> None:
+        super().__init__(detail)
         self.kind = kind
 
 
@@ -34,11 +34,11 @@ class StartingPoint:
 
     batch: int = 0
     states: dict[str, bytes] = field(default_factory=dict)
-    marks: Watermarks = field(default_factory=dict)
+    watermarks: Watermarks = field(default_factory=dict)
     next_offsets: dict[str, int] = field(default_factory=dict)
     journal: str | None = None
     """SHA-256 of the journal record of that batch."""
-    told: str = BEGINNING
+    origin: str = BEGINNING
     """Where this is from, for reports."""
 
 
@@ -59,7 +59,7 @@ class Replayer:
         self.name = f"{agent.name}/{partition}"
         self.batch = start.batch
         self.states = dict(start.states)
-        self.marks: Watermarks = dict(start.marks)
+        self.watermarks: Watermarks = dict(start.watermarks)
         self.next_offsets = {**dict.fromkeys(agent.sources, 0), **start.next_offsets}
         self._logs = {topic: logs[topic, partition] for topic in agent.sources}
         self._windows = {topic: window_on(log) for topic, log in self._logs.items()}
@@ -67,29 +67,29 @@ class Replayer:
         self._engines: dict[str, Engine] = {}
 
     def inputs(self, entry: Mapping[str, Any]) -> list[tuple[str, Any]]:
-        """The records that a batch read. Raises Broken where the journal and the topics do not fit together."""
+        """The records that a batch read. Raises ReplayError where the journal and the topics do not fit together."""
         records: list[tuple[str, Any]] = []
-        told = f"{self.name}: batch {entry['batch']}"
+        batch = f"{self.name}: batch {entry['batch']}"
         for topic, first, count in entry["runs"]:
             log = self._logs.get(topic)
             if log is None:
-                raise ReplayError("runs", f"{told} reads {topic}, which {self.agent.name} does not read")
+                raise ReplayError("runs", f"{batch} reads {topic}, which {self.agent.name} does not read")
             follows = self.next_offsets[topic]
-            # Offsets that compaction had taken before the batch was made are in no run; what stands must be in one.
+            # Offsets that compaction had taken before the batch was made are in no run; what is there must be in one.
             if first < follows or (first > follows and log.place(first) != log.place(follows)):
                 raise ReplayError(
                     "runs",
-                    f"{told} reads {topic} from {first}, {count} records; expected from {follows}, and the topic holds "
-                    f"{log.start} to {log.end}",
+                    f"{batch} reads {topic} from {first}, {count} records; expected from {follows}, and the topic "
+                    f"holds {log.start} to {log.end}",
                 )
             if count < 1 or first + count > log.end:
                 raise ReplayError(
-                    "runs", f"{told} reads {topic} from {first}, {count} records, and it ends at {log.end}"
+                    "runs", f"{batch} reads {topic} from {first}, {count} records, and it ends at {log.end}"
                 )
             try:
                 records += [(topic, raw) for raw in self._windows[topic].run(first, count)]
             except MissingRecords as error:
-                raise ReplayError("not verifiable", f"{told}: {topic}/{self.partition}: {error}") from None
+                raise ReplayError("not verifiable", f"{batch}: {topic}/{self.partition}: {error}") from None
             self.next_offsets[topic] = first + count
         return records
 
@@ -109,29 +109,29 @@ class Replayer:
         policy: Policy,
         form: Callable[[OutputRecord], T],
     ) -> Processed[T]:
-        """Make the batch again; returns what it comes to. form: what is kept of each output."""
+        """Make the batch again; return its result. form: what is kept of each output."""
         done = self._engine(entry["version"]).process(
             records,
             policy,
             self.states.get,
-            self.marks,
+            self.watermarks,
             partition=self.partition,
             refuse=entry.get("refused"),
             form=form,
         )
-        self.marks = done.marks
+        self.watermarks = done.watermarks
         keep(self.states, done.states)
         self.batch = entry["batch"]
         return done
 
     def dump(self) -> dict[str, Any]:
-        """Where it stands, for `load`."""
-        return {"batch": self.batch, "states": self.states, "marks": self.marks, "front": self.next_offsets}
+        """Return the position, for `load`."""
+        return {"batch": self.batch, "states": self.states, "marks": self.watermarks, "front": self.next_offsets}
 
     def load(self, dumped: Mapping[str, Any]) -> None:
         """Go on from what `dump` gave."""
         self.batch, self.states, self.next_offsets = dumped["batch"], dict(dumped["states"]), dict(dumped["front"])
-        self.marks = {name: (height[0], height[1]) for name, height in dumped["marks"].items()}
+        self.watermarks = {name: (height[0], height[1]) for name, height in dumped["marks"].items()}
 
     def _engine(self, version: str) -> Engine:
         if version not in self._engines:

@@ -45,7 +45,7 @@ class Scope:
 
 @dataclass
 class Report:
-    """What verification found. `findings` maps a kind to sentences; `proved` says whether all is well."""
+    """What verification found. `findings` maps a kind to sentences; `proved`: whether all is well."""
 
     batches: int = 0
     """Batches made again."""
@@ -61,9 +61,10 @@ class Report:
     unread: int = 0
     """Inputs so young that the batches that read them may be still to come."""
     superseded: int = 0
-    """Records that compaction has taken, while a later one of their key stands: what Kafka promises of such a topic."""
+    """Records that compaction has taken, while a later one of their key is there: what Kafka promises of such a
+    topic."""
     findings: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    """At most 1000 sentences of a kind; `counts` has how many there are."""
+    """At most 1000 sentences of a kind; `counts` has all."""
     counts: dict[str, int] = field(default_factory=Counter)
     differences: list[dict[str, Any]] = field(default_factory=list)
     """Of records that are not as they must be: topic, partition, offset, id, unit, and `fields` with path, expected
@@ -89,11 +90,11 @@ class Report:
         """Nothing was found, because no batch was made again and no record compared: that proves nothing."""
         return self.proved and not self.compared and not self.batches
 
-    def find(self, kind: str, told: str) -> None:
+    def find(self, kind: str, sentence: str) -> None:
         """Add a finding."""
         self.counts[kind] = self.counts.get(kind, 0) + 1
         if self.counts[kind] <= KEPT:
-            self.findings[kind].append(told)
+            self.findings[kind].append(sentence)
 
     def differ(self, where: Mapping[str, Any], fields: list[dict[str, Any]]) -> None:
         """Add the differences of one record."""
@@ -114,7 +115,7 @@ class Report:
             "outside": self.outside,
             "unread": self.unread,
             "superseded": self.superseded,
-            "findings": {kind: list(told) for kind, told in self.findings.items() if told},
+            "findings": {kind: list(sentences) for kind, sentences in self.findings.items() if sentences},
             "counts": dict(self.counts),
             "differences": list(self.differences),
             "not_verifiable": dict(self.not_verifiable),
@@ -129,7 +130,7 @@ class Report:
         """What `plain` gave."""
         report = cls(**{name: plain[name] for name in ("batches", "records", "copies", "compared", "equal")})
         report.outside, report.superseded, report.unread = plain["outside"], plain["superseded"], plain["unread"]
-        report.findings.update({kind: list(told) for kind, told in plain["findings"].items()})
+        report.findings.update({kind: list(sentences) for kind, sentences in plain["findings"].items()})
         report.counts.update(plain["counts"])
         report.differences.extend(plain["differences"])
         report.not_verifiable.update(plain["not_verifiable"])

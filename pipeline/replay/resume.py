@@ -13,7 +13,7 @@ EVERY = 200
 
 
 class ResumeError(Exception):
-    """The file is of another verification, or none. The message says what to do."""
+    """The file belongs to no verification, or to another one. The message names what to do."""
 
 
 class Resume:
@@ -39,8 +39,8 @@ class Resume:
             raise ResumeError(f"{self.path}: cannot be read ({error}); expected a file made by --resume") from None
         if form != FORM or asked != self._asked:
             other = [name for name in {*asked, *self._asked} if asked.get(name) != self._asked.get(name)]
-            told = ", ".join(f"{name} {asked.get(name)!r}" for name in sorted(other)) or f"form {form}"
-            raise ResumeError(f"{self.path} is of another verification ({told}): give another file, or remove it")
+            detail = ", ".join(f"{name} {asked.get(name)!r}" for name in sorted(other)) or f"form {form}"
+            raise ResumeError(f"{self.path} is of another verification ({detail}): give another file, or remove it")
         return data
 
     def load(self) -> dict[str, Any] | None:

@@ -1,8 +1,8 @@
-"""A snapshot taken live: what every unit remembers, from the changelogs, while workers go on.
+"""A snapshot taken live: the state of every unit, from the changelogs, while workers go on.
 
-A checkpoint is one record batch, so where a changelog ends its states and its head are those of one batch number; the
-head says which, with the front, the marks and the journal record's digest. Units need not be at one moment: each is run
-on from its own batch.
+A checkpoint is one record batch, so where a changelog ends its states and its checkpoint are those of one batch number;
+the checkpoint holds it, with the next offsets, the watermarks and the journal record's digest. Units need not be at one
+moment: each is run on from its own batch.
 """
 
 import asyncio
@@ -71,16 +71,16 @@ def _make(folder: Path) -> None:
 async def _processor(
     consumer: AIOKafkaConsumer, settings: Settings, agent: str, partition: int, folder: Path
 ) -> dict[str, Any] | None:
-    """Write one unit's states; what the manifest says of it. None before its first batch."""
+    """Write one unit's states; return its manifest entry. None before its first batch."""
     store: dict[bytes, bytes] = {}
     recovered = Recovered(store)
     async for entries in _entries(consumer, TopicPartition(changelog_name(settings, agent), partition)):
         recovered.apply(entries)
-    remembered = store.pop(CHECKPOINT_KEY, None)
-    if remembered is None:
+    written = store.pop(CHECKPOINT_KEY, None)
+    if written is None:
         return None
     try:
-        checkpoint = decode_checkpoint(remembered)
+        checkpoint = decode_checkpoint(written)
     except ValueError as error:
         raise SnapshotError(f"{agent}/{partition}: {error}") from None
     if checkpoint.batch == 0:
@@ -91,7 +91,7 @@ async def _processor(
     return {
         "batch": checkpoint.batch,
         "front": checkpoint.next_offsets,
-        "marks": {name: list(height) for name, height in checkpoint.marks.items()},
+        "marks": {name: list(height) for name, height in checkpoint.watermarks.items()},
         "journal": checkpoint.journal_digest,
         "policy": policies[0] if policies else None,
         **about,

@@ -1,4 +1,4 @@
-"""Time travel: what agents remembered at a moment, made again from the topics."""
+"""The states of agents at a moment, made again from the topics."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ from endocrine.pipeline.replay.report import Scope
 from endocrine.pipeline.replay.state_files import Snapshots
 
 
-class Remembered(NamedTuple):
+class KeyState(NamedTuple):
     """One state of one agent."""
 
     agent: str
@@ -50,7 +50,7 @@ class Traveller:
         self._policy_of, self._partitions, self._sizes = policy_of, partitions, sizes
         self._snapshots = snapshots or Snapshots()
 
-    def states(self, agents: Sequence[Agent], at_ms: int | None, identity: str | None = None) -> Iterator[Remembered]:
+    def states(self, agents: Sequence[Agent], at_ms: int | None, identity: str | None = None) -> Iterator[KeyState]:
         """States after the last batch whose journal record was appended at or before that moment; of now without one.
 
         identity: only states of this one's life.
@@ -67,7 +67,7 @@ class Traveller:
                 plan = plan_processor(agent, partition, journal, self._logs, near, self._snapshots)
                 if plan.broken is None and plan.start.batch > plan.last:
                     plan.broken = ReplayError(
-                        "not verifiable", f"{journal.processor}: {plan.start.told} is later than asked for"
+                        "not verifiable", f"{journal.processor}: {plan.start.origin} is later than asked for"
                     )
                 if plan.broken is not None:
                     self._problem(plan.broken.kind, str(plan.broken))
@@ -79,7 +79,7 @@ class Traveller:
                 except ReplayError as error:
                     self._problem(error.kind, str(error))
                     continue
-                self.starts[run.name] = run.batch, plan.start.told
+                self.starts[run.name] = run.batch, plan.start.origin
                 yield from self._shown(run, identity)
 
     def _run(self, agent: Agent, partition: int, start: StartingPoint) -> Replayer:
@@ -104,17 +104,17 @@ class Traveller:
             ) from None
         run.process(records, entry, policy, lambda out: None)
 
-    def _shown(self, run: Replayer, identity: str | None) -> Iterator[Remembered]:
-        recalls = any(CATALOGUE[topic].producer_dedup for topic in run.agent.sources)
+    def _shown(self, run: Replayer, identity: str | None) -> Iterator[KeyState]:
+        deduplicated = any(CATALOGUE[topic].producer_dedup for topic in run.agent.sources)
         for key, stored in sorted(run.states.items()):
             # A key finer than the identity begins with it (architecture, section 2).
             if key == CHAIN_KEY or (identity is not None and key != identity and not key.startswith(identity + "/")):
                 continue
-            yield Remembered(run.agent.name, run.partition, key, _plain(stored, recalls))
+            yield KeyState(run.agent.name, run.partition, key, _plain(stored, deduplicated))
 
-    def _problem(self, kind: str, told: str) -> None:
-        self.problems.append(f"{kind}: {told}")
+    def _problem(self, kind: str, detail: str) -> None:
+        self.problems.append(f"{kind}: {detail}")
 
 
-def _plain(stored: bytes, recalls: bool) -> Any:
-    return unpack(stored)[0] if recalls else orjson.loads(stored)
+def _plain(stored: bytes, deduplicated: bool) -> Any:
+    return unpack(stored)[0] if deduplicated else orjson.loads(stored)

@@ -33,7 +33,7 @@ class _Listed(StartingPoint):
 class Snapshots:
     """All snapshots in a folder: the folder itself, or the folders in it. Raises SnapshotError for one that is broken.
 
-    expected: manifest fields that must have these values (prefix, partitions), or it is of another house.
+    expected: manifest fields that must have these values (prefix, partitions), or it is of another deployment.
     """
 
     def __init__(self, folder: Path | None = None, expected: Mapping[str, Any] | None = None) -> None:
@@ -49,8 +49,8 @@ class Snapshots:
     def _list(self, folder: Path, manifest: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
         for name, value in expected.items():
             if manifest.get(name) != value:
-                told = f"is of {name} {manifest.get(name)!r}, expected {value!r}"
-                raise SnapshotError(f"{folder}: {told}")
+                detail = f"is of {name} {manifest.get(name)!r}, expected {value!r}"
+                raise SnapshotError(f"{folder}: {detail}")
         for processor, about in manifest["units"].items():
             listed = _Listed(
                 about["batch"],
@@ -95,7 +95,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def read_states(folder: Path, about: Mapping[str, Any]) -> Iterable[tuple[str, bytes]]:
-    """Keys and states of one unit's file. Raises SnapshotError when it is not what the manifest says."""
+    """Keys and states of one unit's file. Raises SnapshotError when its digest is not the manifest's."""
     name = Path(about["file"]).name  # a manifest names files beside itself, nothing else
     try:
         data = (folder / name).read_bytes()
@@ -109,7 +109,7 @@ def read_states(folder: Path, about: Mapping[str, Any]) -> Iterable[tuple[str, b
 
 
 def write_states(folder: Path, processor: str, states: Iterable[tuple[str, bytes]]) -> dict[str, Any]:
-    """Write one unit's file; returns what the manifest says of it."""
+    """Write one unit's file; return its manifest entry."""
     name, digest, count = processor.replace("/", "-") + ".msgpack", hashlib.sha256(), 0
     with (folder / name).open("wb") as file:
         for key, state in states:

@@ -1,9 +1,9 @@
 """Facts that the other world would not have, or would lack: named, never invented.
 
 - `result_left_out`: the call was executed, and in the other world it is not allowed: its result is not applied there.
-- `result_missing`: the other world allows a call that was never executed: what would have come of it is unknown.
-- `said_after`: what the model or the person said after an answer that would have been otherwise. It is applied in both
-  worlds as it was said, and might not have been said.
+- `result_missing`: the other world allows a call that was never executed: its result is unknown.
+- `said_after`: what the model or the person wrote after an answer that would have been otherwise. It is applied in both
+  worlds as it was recorded, and might not have been written.
 """
 
 from collections import Counter
@@ -25,7 +25,7 @@ class Unknowns:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
-        self.told: list[dict[str, Any]] = []
+        self.examples: list[dict[str, Any]] = []
         """At most 10,000: kind, topic, and what names the record."""
         self._ours: dict[str, Mapping[str, Any]] = {}
         """Latest decisions by call, of calls on which the worlds do not agree; in the other world: `_theirs`."""
@@ -48,19 +48,19 @@ class Unknowns:
         call = value.get("call_id")
         if record.topic == "tool-results" and isinstance(call, str) and call in self._ours.keys() | self._theirs.keys():
             if _allowed(self._ours.get(call)) and not _allowed(self._theirs.get(call)):
-                self._tell(LEFT_OUT, record, value)
+                self._note(LEFT_OUT, record, value)
                 return False
             self._results.add(call)
         turn = value.get("target_action_id" if record.topic == "feedback" else "audit_id")
         if isinstance(turn, str) and turn in self._turns and value.get("kind") != "opened":
-            self._tell(SAID_AFTER, record, value)
+            self._note(SAID_AFTER, record, value)
         return True
 
     def hear(self, ours: ValuesByKey, theirs: ValuesByKey) -> None:
-        """Take in what the two worlds said to one record."""
+        """Take in the outputs of the two worlds for one record."""
         decided: set[str] = set()
-        for said, latest in ((ours, self._ours), (theirs, self._theirs)):
-            for (topic, _), value in said.items():
+        for produced, latest in ((ours, self._ours), (theirs, self._theirs)):
+            for (topic, _), value in produced.items():
                 if (
                     topic == "tool-decisions" and value.get("reason") != "conflicting_call"
                 ):  # that is about another call
@@ -84,15 +84,15 @@ class Unknowns:
             if _allowed(theirs) and not _allowed(self._ours.get(call)) and call not in self._results:
                 self._add(MISSING, {"topic": "tool-results", **_names(theirs)})
 
-    def _tell(self, kind: str, record: Outside, value: Mapping[str, Any]) -> None:
+    def _note(self, kind: str, record: Outside, value: Mapping[str, Any]) -> None:
         raw = record.raw
         place = {"partition": raw.partition, "offset": raw.offset}
         self._add(kind, {"topic": record.topic, **place, **_names(value)})
 
     def _add(self, kind: str, about: dict[str, Any]) -> None:
         self.counts[kind] += 1
-        if len(self.told) < KEPT:
-            self.told.append({"kind": kind, **about})
+        if len(self.examples) < KEPT:
+            self.examples.append({"kind": kind, **about})
 
 
 def _verdict(decision: Mapping[str, Any]) -> tuple[Any, ...]:

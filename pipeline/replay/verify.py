@@ -2,8 +2,8 @@
 
 Units (agent, partition) are independent of each other: what one reads of another it reads from the topics, as it did
 live. Memory: the state of one unit, one batch, and a few bytes per batch and per record of the logs
-(`replay.record_log`); what is to be compared is indexed in lanes (`indexing`), read beside the unit that wrote it
-(`comparison`).
+(`replay.record_log`); what is to be compared is indexed in streams (`index_builder`), read beside the unit that wrote
+it (`comparison`).
 """
 
 import gc
@@ -37,10 +37,10 @@ ALL = Scope()
 
 
 class Verifier:
-    """Holds what stands on the topics, and compares units with it.
+    """Holds the records of the topics, and compares units with them.
 
-    policy_of: compiled policy of a digest; raises KeyError when it was never published. progress: told which unit comes
-    next. batches: told how many batches were run, and how many there are. spool: where to keep what is compared; in
+    policy_of: compiled policy of a digest; raises KeyError when it was never published. progress: called with the unit
+    that comes next. batches: called with the number of batches run, and of all. index_file: holds what is compared; in
     memory without it. resume: where to go on from, and to note how far this came. sink: gets what was made again.
     seals: what the logs were prepared with, or what lists of records are to be prepared with.
     """
@@ -56,7 +56,7 @@ class Verifier:
         batches: Callable[[int, int], None] = lambda done, total: None,
         scope: Scope = ALL,
         snapshots: Snapshots | None = None,
-        spool: BinaryIO | None = None,
+        index_file: BinaryIO | None = None,
         resume: Resume | None = None,
         sink: Sink | None = None,
         seals: RecordedSeals | None = None,
@@ -69,7 +69,7 @@ class Verifier:
         self._sizes = sizes
         self._progress, self._batches = progress, batches
         self._scope, self._snapshots = scope, snapshots or Snapshots()
-        self._index = Index(io.BytesIO() if spool is None else spool)
+        self._index = Index(io.BytesIO() if index_file is None else index_file)
         self._resume, self._sink = resume, sink
         self._latest = latest_of(self._logs)
         self._done = 0
@@ -121,8 +121,8 @@ class Verifier:
             journal = journals.pop(processor, None) or ProcessorJournal(processor, self._logs["journal", partition])
             plans[processor] = plan_processor(agent, partition, journal, self._logs, self._scope, self._snapshots)
         for processor, journal in journals.items():
-            told = f"{processor}: {len(journal.times)} batches of an agent that this code does not know"
-            self.report.find("not verifiable", told)
+            detail = f"{processor}: {len(journal.times)} batches of an agent that this code does not know"
+            self.report.find("not verifiable", detail)
         return plans
 
     def _asked(self, plan: Plan) -> bool:
@@ -141,7 +141,7 @@ class Verifier:
 
     def _processor(self, plan: Plan, inside: dict[str, Any] | None, finished: set[str], total: int) -> None:
         report = self.report
-        report.starts[plan.processor] = plan.start.told
+        report.starts[plan.processor] = plan.start.origin
         comparison = Comparison(plan, self._logs, self._index, report, self._scope, self._latest, self._sink)
         run = Replayer(
             plan.agent,
@@ -179,14 +179,12 @@ class Verifier:
             reads = ", ".join(
                 f"{topic}/{plan.partition} {first} to {first + n - 1}" for topic, first, n in entry["runs"]
             )
-            report.find(
-                "inputs changed", f"{processor}: batch {batch} read something else than stands there now: {reads}"
-            )
+            report.find("inputs changed", f"{processor}: batch {batch} read something else than is there now: {reads}")
         try:
             policy = self._policy_of(entry["policy"])
         except KeyError as error:
-            told = f"{processor}: policy {entry['policy']} of batch {batch}: {error.args[0]}"
-            raise ReplayError("not verifiable", told) from None
+            detail = f"{processor}: policy {entry['policy']} of batch {batch}: {error.args[0]}"
+            raise ReplayError("not verifiable", detail) from None
         common = run.common_headers(entry, policy)
         done = run.process(records, entry, policy, packing(common))
         report.batches += 1

@@ -28,14 +28,14 @@ from endocrine.pipeline.replay.unknown import Unknowns
 
 COMPARED = ("modulations", "tool-decisions", "incidents")
 KEPT = 10_000
-"""Changes told; more are only counted."""
+"""Changes listed; more are only counted."""
 ALL = Scope()
 TopicAndId = tuple[str, str]
 """Topic and id."""
 Decided = tuple[str, str | None, str, str | None]
 ValuesByKey = dict[TopicAndId, dict[str, Any]]
 Waiting = dict[TopicAndId, tuple[int, dict[str, Any]]]
-"""What one world said and the other has not, with the append time of its cause."""
+"""What one world produced and the other has not, with the append time of its cause."""
 
 
 @dataclass
@@ -47,10 +47,10 @@ class WhatIf:
     inputs: int = 0
     """Records of outsiders."""
     as_recorded: int = 0
-    """Records that the first world says as they stand on the topics."""
+    """Records that the first world produces as they are on the topics."""
     otherwise: int = 0
-    """Records that it says otherwise, or that stand on the topics and it does not say: agents read several topics, and
-    a live run may have read them in another order."""
+    """Records that it produces otherwise, or that are on the topics and it does not produce: agents read several
+    topics, and a live run may have read them in another order."""
     same: Counter[str] = field(default_factory=Counter)
     """By topic, records that are the same in both worlds but for the policy they name."""
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -66,7 +66,7 @@ class WhatIf:
     unknown: Unknowns = field(default_factory=Unknowns)
 
     def verdicts(self) -> dict[tuple[str, str], str]:
-        """Topic and id of each change told, and its kind."""
+        """Topic and id of each change listed, and its kind."""
         return {(one["topic"], one["id"]): one["change"] for one in self.changes}
 
 
@@ -82,7 +82,8 @@ def compare_worlds(
     scope: Scope = ALL,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> WhatIf:
-    """Run both worlds and compare. scope: which changes are told, by the append time of what caused them and identity.
+    """Run both worlds and compare. scope: which changes are listed, by the append time of what caused them and
+    identity.
 
     Raises HistoryError for a recorded policy that was never published.
     """
@@ -101,18 +102,18 @@ def compare_worlds(
         if found.inputs % 500 == 0:
             progress(found.inputs, total)
         worlds[0].policy = _in_force(force, record, policy_of, other)
-        ours = dict(_said(worlds[0], record))
+        ours = dict(_produced(worlds[0], record))
         _against_the_record(found, ours, recorded)
-        theirs = dict(_said(worlds[1], record)) if found.unknown.judge(record) else {}
+        theirs = dict(_produced(worlds[1], record)) if found.unknown.judge(record) else {}
         found.unknown.hear(ours, theirs)
-        for said, mine in zip((ours, theirs), waiting, strict=True):
-            mine.update({place: (record.time, value) for place, value in said.items()})
+        for produced, mine in zip((ours, theirs), waiting, strict=True):
+            mine.update({place: (record.time, value) for place, value in produced.items()})
         for place in ours | theirs:
             if place in waiting[0] and place in waiting[1]:
                 _pair(found, place, waiting[0].pop(place), waiting[1].pop(place), scope)
     for change, left in zip(("gone", "new"), waiting, strict=True):
         for place, (at, value) in left.items():
-            _tell(found, place, change, at, value, [], scope)
+            _note(found, place, change, at, value, [], scope)
     found.otherwise += len(recorded)
     found.unknown.close()
     return found
@@ -130,7 +131,7 @@ def _in_force(force: InForce, record: Outside, policy_of: Callable[[str], Policy
         ) from None
 
 
-def _said(world: Simulation, record: Outside) -> Iterator[tuple[TopicAndId, dict[str, Any]]]:
+def _produced(world: Simulation, record: Outside) -> Iterator[tuple[TopicAndId, dict[str, Any]]]:
     raw = record.raw
     for topic, _, value, headers in world.apply(record.topic, raw.key, raw.value, record.headers):
         named = headers.get(CE_ID)
@@ -139,7 +140,7 @@ def _said(world: Simulation, record: Outside) -> Iterator[tuple[TopicAndId, dict
 
 
 def _recorded(logs: Mapping[tuple[str, int], Any]) -> dict[TopicAndId, bytes]:
-    """Digests of what stands on the compared topics."""
+    """Digests of the records of the compared topics."""
     recorded: dict[TopicAndId, bytes] = {}
     for (topic, _), log in logs.items():
         for raw in log if topic in COMPARED else ():
@@ -149,8 +150,8 @@ def _recorded(logs: Mapping[tuple[str, int], Any]) -> dict[TopicAndId, bytes]:
     return recorded
 
 
-def _against_the_record(found: WhatIf, said: ValuesByKey, recorded: dict[TopicAndId, bytes]) -> None:
-    for place, value in said.items():
+def _against_the_record(found: WhatIf, produced: ValuesByKey, recorded: dict[TopicAndId, bytes]) -> None:
+    for place, value in produced.items():
         if recorded.pop(place, None) == digest_of((None, orjson.dumps(value), ())):
             found.as_recorded += 1
         else:
@@ -167,7 +168,7 @@ def _pair(
     ]
     at = min(ours[0], theirs[0])
     if fields:
-        _tell(found, place, "changed", at, theirs[1], fields, scope)
+        _note(found, place, "changed", at, theirs[1], fields, scope)
     elif _wanted(theirs[1], at, scope):
         found.same[place[0]] += 1
 
@@ -190,7 +191,7 @@ def _count_change(found: WhatIf, topic: str, theirs: Mapping[str, Any], recorded
         found.modes[recorded["$.mode"], theirs["mode"]] += 1
 
 
-def _tell(
+def _note(
     found: WhatIf,
     place: TopicAndId,
     change: str,

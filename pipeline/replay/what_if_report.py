@@ -47,7 +47,7 @@ def plain(found: WhatIf) -> dict[str, Any]:
             for topic in COMPARED
         },
         "changes": found.changes,
-        "unknown": {"counts": dict(found.unknown.counts), "told": found.unknown.told},
+        "unknown": {"counts": dict(found.unknown.counts), "told": found.unknown.examples},
     }
 
 
@@ -67,7 +67,7 @@ def _csv(found: WhatIf) -> bytes:
         start = [one["change"], one["topic"], one["id"], one["identity"], one["audit_id"], one["at"]]
         for at in one["fields"] or [{"path": "$", "recorded": "", "other": ""}]:
             table.writerow([*map(_safe, start), at["path"], _safe(_cell(at["recorded"])), _safe(_cell(at["other"]))])
-    for one in found.unknown.told:
+    for one in found.unknown.examples:
         names = [one.get(name) for name in ("call_id", "identity", "audit_id")]
         table.writerow(["unknown", one["topic"], *map(_safe, names), "", one["kind"], "", ""])
     return text.getvalue().encode()
@@ -83,9 +83,9 @@ def _cell(value: Any) -> str:
 
 
 def _html(found: WhatIf) -> bytes:
-    told = plain(found)
-    counts = [[topic, *about.values()] for topic, about in told["topics"].items()]
-    paths = [[topic, path, n] for topic, about in told["fields"].items() for path, n in about.items()]
+    report = plain(found)
+    counts = [[topic, *about.values()] for topic, about in report["topics"].items()]
+    paths = [[topic, path, n] for topic, about in report["fields"].items() for path, n in about.items()]
     changes = [
         [
             one["change"],
@@ -97,12 +97,12 @@ def _html(found: WhatIf) -> bytes:
         ]
         for one in found.changes[:EXAMPLES]
     ]
-    unknown = [[one["kind"], one["topic"], one.get("identity"), one.get("call_id")] for one in found.unknown.told]
-    base = told["baseline"]
+    unknown = [[one["kind"], one["topic"], one.get("identity"), one.get("call_id")] for one in found.unknown.examples]
+    base = report["baseline"]
     parts = [
         f"<h1>What if: policy {escape(found.policy[:12])}</h1>",
         f"<p>{found.inputs} records from outside. Under the policies in force, {base['as_recorded']} records come out "
-        f"as they stand on the topics, {base['otherwise']} otherwise (a live run may read in another order).</p>",
+        f"as they are on the topics, {base['otherwise']} otherwise (a live run may read in another order).</p>",
         _table("Changes", ["topic", "same", "changed", "new", "gone"], counts),
         _table("Fields", ["topic", "path", "records"], paths),
         _table(f"Examples (the first {EXAMPLES})", ["change", "topic", "identity", "turn", "at", "fields"], changes),

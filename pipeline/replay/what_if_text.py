@@ -11,7 +11,7 @@ SHOWN = 8
 """Fields named one by one, and reasons of one kind of change."""
 _UNKNOWN = {
     "result_left_out": "results of calls that the other policy would not have allowed were left out",
-    "result_missing": "calls would be allowed that never ran, so what would have come of them is not known",
+    "result_missing": "calls would be allowed that never ran, so their results are not known",
     "said_after": "records were written after a turn that would have gone otherwise, and might not have been",
 }
 

@@ -1,6 +1,6 @@
-"""How many records a batch may have so that thinking does not hold the event loop.
+"""The number of records a batch may have so that processing does not hold the event loop.
 
-All units of a worker think in one event loop. A batch of 2,000 records costs 20 ms where a record is folded in 10
+All units of a worker process in one event loop. A batch of 2,000 records costs 20 ms where a record is folded in 10
 microseconds, and more than a second where it makes a whole audit bundle: every other decision would wait for it.
 """
 
@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 
 HOLD_S = 0.05
-"""Seconds that one batch may think: long enough for the largest batch of cheap records."""
+"""Seconds that one batch may process: long enough for the largest batch of cheap records."""
 LEAST = 16
-"""Records; fewer would not carry their head."""
+"""Records; fewer would not be worth their checkpoint."""
 _SHARE = 0.3
 """Weight of the newest batch in the cost of a record."""
 

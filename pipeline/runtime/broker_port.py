@@ -25,7 +25,7 @@ class BrokerPort(Protocol):
     """The broker as one (agent, partition) sees it. Calls raise Retry, Fatal or Fenced, nothing else."""
 
     async def epoch(self) -> int:
-        """Append a claim to the changelog and return its offset: the owner's epoch."""
+        """Append an epoch record to the changelog and return its offset: the owner's epoch."""
         ...
 
     def changelog(self, start: int, end: int) -> AsyncIterator[Sequence[Entry]]:

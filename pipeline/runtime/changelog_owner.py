@@ -1,8 +1,8 @@
 """The changelog partition of one (agent, partition): its recovery, and fencing of whoever else writes there.
 
-An owner appends a claim; the claim's offset is its epoch. A record whose epoch is older than the latest claim before it
+An owner appends an epoch record, whose offset is its epoch. A record whose epoch is older than the latest one before it
 is void: a zombie wrote it. So after each append of ours, and whenever nothing is read, the owner looks at what others
-appended meanwhile: a newer claim fences it; where a void record hides the last value of a key, that value is written
+appended meanwhile: a newer epoch fences it; where a void record hides the last value of a key, that value is written
 again.
 """
 
@@ -22,7 +22,7 @@ class ChangelogOwner:
 
     def __init__(self, name: str, broker: BrokerPort, store: StateStore) -> None:
         self.epoch = -1
-        """Offset of our claim; -1 before the first."""
+        """Offset of our epoch record; -1 before the first."""
         self.next_offset = 0
         """The offset that our next record gets if nobody else has written."""
         self._name = name
@@ -30,18 +30,18 @@ class ChangelogOwner:
         self._store = store
 
     async def begin_epoch(self) -> None:
-        """Append a claim; from its offset on, records of older owners are void."""
+        """Append an epoch record; from its offset on, records of older owners are void."""
         self.epoch = await self._broker.epoch()
 
     async def recover(self) -> set[bytes]:
-        """Bring the store up to our claim, and return the keys that void records hide: `repair` them."""
+        """Bring the store up to our epoch, and return the keys that void records hide: `repair` them."""
         recovered = Recovered(self._store)
         async for entries in self._broker.changelog(self._resume(recovered), self.epoch + 1):
             recovered.apply(entries)
             if entries:
                 self._store.flush(entries[-1].offset + 1, recovered.epoch, recovered.void)
-        if recovered.epoch != self.epoch:  # compacted away, which only a newer claim can do
-            raise Fenced(f"{self._name}: the changelog shows claim {recovered.epoch}, ours at {self.epoch} is gone")
+        if recovered.epoch != self.epoch:  # compacted away, which only a newer epoch can do
+            raise Fenced(f"{self._name}: the changelog shows epoch {recovered.epoch}, ours at {self.epoch} is gone")
         self.next_offset = self.epoch + 1
         return recovered.void
 
@@ -90,7 +90,7 @@ class ChangelogOwner:
         return position.next_offset
 
     async def _hidden(self, base: int, items: Sequence[tuple[bytes, bytes | None]]) -> set[bytes]:
-        """Keys that others wrote last, now that a batch of ours is at `base`. Raises Fenced on a newer claim."""
+        """Keys that others wrote last, now that a batch of ours is at `base`. Raises Fenced on a newer epoch."""
         if base == self.next_offset:
             self.next_offset = base + len(items)
             self._store.flush(self.next_offset, self.epoch, set())
@@ -98,8 +98,8 @@ class ChangelogOwner:
         try:
             hidden = await self._foreign(self.next_offset, base) - {key for key, _ in items}
             self.next_offset = base + len(items)
-            # A claim in the gap may have been compacted away, which only a newer claim can do, and the newest never
-            # is: so read on until nothing more has come.
+            # An epoch record in the gap may have been compacted away, which only a newer one can do, and the newest
+            # never is: so read on until nothing more has come.
             while (end := await self._broker.changelog_end()) > self.next_offset:
                 hidden |= await self._foreign(self.next_offset, end)
                 self.next_offset = end
@@ -109,14 +109,14 @@ class ChangelogOwner:
         return hidden
 
     async def _foreign(self, start: int, end: int) -> set[bytes]:
-        """Keys that older owners wrote at start <= offset < end. Raises Fenced on a newer claim."""
+        """Keys that older owners wrote at start <= offset < end. Raises Fenced on a newer epoch."""
         hidden: set[bytes] = set()
         if start >= end:
             return hidden
         async for entries in self._broker.changelog(start, end):
             for entry in entries:
                 if entry.key == EPOCH_KEY:
-                    raise Fenced(f"{self._name}: claimed anew at {entry.offset}; ours is {self.epoch}", entry.value)
+                    raise Fenced(f"{self._name}: owned anew from {entry.offset}; ours is {self.epoch}", entry.value)
                 if entry.epoch < self.epoch:
                     hidden.add(entry.key)
         return hidden

@@ -3,7 +3,7 @@
 RuntimeFault
 ├── Retry    transient: wait with backoff, hold the partition
 ├── Fatal    stop the worker without acknowledging; a person or a supervisor looks
-└── Fenced   a newer owner has claimed the changelog: this unit must stop without speaking
+└── Fenced   a newer owner has claimed the changelog: this unit must stop without producing
 
 A poison record is no error of the loop: agents raise `agents.contract.Reject`, it is dead-lettered, the loop goes on.
 """
@@ -22,7 +22,7 @@ class Fatal(RuntimeFault):
 
 
 class Fenced(RuntimeFault):
-    """A newer claim stands in the changelog. claimed: its value, which says who it was (see the port's `epoch`)."""
+    """A newer epoch is in the changelog. claimed: its value, which names whose it is (see the port's `epoch`)."""
 
     def __init__(self, message: str, claimed: bytes | None = None) -> None:
         super().__init__(message)

@@ -97,7 +97,7 @@ class PartitionProcessor:
     async def recover(self) -> None:
         """Begin an epoch, recover the states, produce the last outbox again, and go to the checkpoint's offsets."""
         changelog = self.changelog
-        self.critical = True  # a claim in flight may land after a successor's and fence it: let it land
+        self.critical = True  # an epoch record in flight may land after a successor's and fence it: let it land
         await changelog.begin_epoch()
         self.critical = False
         hidden = await changelog.recover()
@@ -199,12 +199,12 @@ class PartitionProcessor:
         refuse = None
         while True:
             processed = self.engine.process(
-                records, policy, self._stored, self._latest.marks, partition=self.partition, refuse=refuse
+                records, policy, self._stored, self._latest.watermarks, partition=self.partition, refuse=refuse
             )
             common = self.engine.common_headers(policy, self.partition, number)
             outbox = [*processed.outputs, self._journal(records, number, policy, refuse, processed.forged)]
             checkpoint = Checkpoint(
-                self.changelog.epoch, number, self._offsets_after(records), processed.marks, common, outbox
+                self.changelog.epoch, number, self._offsets_after(records), processed.watermarks, common, outbox
             )
             items: Items = [(state_key(key), state) for key, state in processed.states.items()]
             items.append((CHECKPOINT_KEY, encode_checkpoint(checkpoint)))

@@ -28,7 +28,7 @@ class StorePosition(NamedTuple):
     next_offset: int
     """The next offset to apply."""
     epoch: int
-    """The latest claim seen."""
+    """The latest epoch seen."""
     void: tuple[bytes, ...]
     """Keys whose last record was void."""
     written_at: float

@@ -22,7 +22,7 @@ class ConsumerLag:
         self._at_least: dict[Where, int] = {}
 
     def journal(self, entry: Mapping[str, Any]) -> None:
-        """A batch was derived, and its outputs spoken before this entry."""
+        """A batch was derived, and its outputs produced before this entry."""
         for topic, first, count in entry["runs"]:
             key = entry["agent"], (topic, entry["partition"])
             self._derived[key] = max(self._derived.get(key, 0), first + count)
@@ -52,7 +52,7 @@ class ConsumerLag:
     def settled(self, ends: Mapping[Where, int]) -> bool:
         """Nothing is left to derive, if these ends were asked for after this state was known.
 
-        An agent speaks before it journals. So when the journal covers ends that were asked for later, no output was on
-        its way that the ends do not count.
+        An agent produces before it journals. So when the journal covers ends that were asked for later, no output was
+        on its way that the ends do not count.
         """
         return not any(self.lag(ends).values())

@@ -10,10 +10,10 @@ from endocrine.pipeline.views.text_width import clean, number, signed
 def why(turn: dict[str, Any]) -> str:
     """What made a turn's parameters: a refusal, a suggested review, the signals used; empty for a plain turn."""
     used = [f"{one['name']} {number(one['level'])}" for one in turn["signals"] if one["fate"] in _USED]
-    told = [turn["refusal"]] if turn["refusal"] else []
-    told += ["review"] if turn["review"] != "none" else []
+    changes = [turn["refusal"]] if turn["refusal"] else []
+    changes += ["review"] if turn["review"] != "none" else []
     tightened = {step["step"] for steps in turn["lineage"].values() for step in steps} & {"tighten", "lock"}
-    return ", ".join(told + sorted(tightened) + used)
+    return ", ".join(changes + sorted(tightened) + used)
 
 
 _USED = ("used", "capped", "clamped")
@@ -30,7 +30,7 @@ def described(event: Event) -> str | None:
 
 def _turn(value: dict[str, Any]) -> str:
     p = value["parameters"]
-    because = f"  ({said})" if (said := why(value)) else ""
+    because = f"  ({reason})" if (reason := why(value)) else ""
     return (
         f"turn          {value['audit_id']} revision {value['revision']} {value['mode']}:"
         f" temperature {number(p['temperature'])}, top_p {number(p['top_p'])}, {p['max_output_tokens']} tokens,"

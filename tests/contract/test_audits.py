@@ -153,7 +153,7 @@ async def test_records_that_do_not_fit_their_hash_or_are_no_bundles_are_told(set
     assert "turn 'twice' is an id of 'ann', 'bob'; say whose with --identity" in twice[2]
     assert half[0] == 1
     assert "among the 4 in" in half[2]
-    assert "(1 records there are no bundles)" in half[2]
+    assert "(1 records there are not bundles)" in half[2]
 
 
 async def test_a_broker_that_is_not_there_is_an_error_that_names_it(settings: Settings) -> None:

@@ -110,7 +110,7 @@ async def test_malformed_records_are_dead_letters_as_they_came_and_the_good_arou
             await send(orjson.dumps({**good, "id": "good-last"}))
         await producer.flush()
         await at_rest(worker, consumer)
-        bodies = list(worker.body.processors.values()) if worker.body else []
+        bodies = list(worker.manager.processors.values()) if worker.manager else []
         thought = {unit.name: unit.tally.prepared + unit.tally.copies + unit.tally.rejected for unit in bodies}
     await producer.stop()
     await consumer.stop()

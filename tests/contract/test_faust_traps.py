@@ -141,7 +141,7 @@ async def test_offsets_are_never_committed_past_what_is_remembered(small, feed, 
         gate.set()
         await at_rest(worker, consumer)
         next_offsets = {
-            partition: unit.checkpoint.next_offsets for (_, partition), unit in worker.body.processors.items()
+            partition: unit.checkpoint.next_offsets for (_, partition), unit in worker.manager.processors.items()
         }
         assert next_offsets == {0: {"observations": 20}, 1: {"observations": 20}}
     assert (await group_offsets(small, admin))[stuck] == 20
@@ -193,10 +193,12 @@ async def test_when_a_batch_is_done_its_states_stand_in_the_changelog(small, fee
     await feed(range(200))
     async with worker_in_process(small, (ATTRIBUTION,), shipped_policy()) as worker:
         await at_rest(worker, consumer)
-        for (_, partition), unit in worker.body.processors.items():
+        for (_, partition), unit in worker.manager.processors.items():
             assert unit.checkpoint.batch < 100, "no batch held more than one record"
             recovered = Recovered({})
-            async for entries in worker.body._ports["attribution", partition].changelog(0, unit.changelog.next_offset):
+            async for entries in worker.manager._ports["attribution", partition].changelog(
+                0, unit.changelog.next_offset
+            ):
                 recovered.apply(entries)
             assert recovered.store == dict(unit.changelog._store)
             assert len(recovered.store) == 2 + (CHECKPOINT_KEY in recovered.store)
@@ -206,13 +208,13 @@ async def test_a_commit_that_failed_is_sent_again(small, feed, admin, consumer, 
     """faust #316: the bookkeeping went on although the commit had failed."""
     await ensure_topics(small, ["attribution"])
     async with worker_in_process(small, (ATTRIBUTION,), shipped_policy()) as worker:
-        commit, tried = worker.body.consumer.commit_now, []
+        commit, tried = worker.manager.consumer.commit_now, []
 
         async def fails_first(offsets):
             tried.append(dict(offsets))
             return False if len(tried) == 1 else await commit(offsets)
 
-        monkeypatch.setattr(worker.body.consumer, "commit_now", fails_first)
+        monkeypatch.setattr(worker.manager.consumer, "commit_now", fails_first)
         await feed(range(4), people=("ann",))
         await at_rest(worker, consumer)
         place = TopicPartition(f"{small.prefix}observations", 0)
@@ -227,7 +229,7 @@ async def test_a_commit_that_failed_is_sent_again(small, feed, admin, consumer, 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 async def test_fausts_web_is_off_and_nothing_listens(small):
     async with worker_in_process(small, (ATTRIBUTION,), shipped_policy()) as worker:
-        assert worker.body.consumer.app.conf.web_enabled is False
+        assert worker.manager.consumer.app.conf.web_enabled is False
         assert not _listening()
 
 
@@ -248,13 +250,13 @@ def _target(link):
 async def test_the_session_timeout_is_ours_and_exactly_once_is_not_used(small):
     short = small.model_copy(update={"session_timeout_s": 7.0})
     async with worker_in_process(short, (ATTRIBUTION,), shipped_policy()) as worker:
-        app = worker.body.consumer.app
-        inner = worker.body.consumer._thread._consumer
+        app = worker.manager.consumer.app
+        inner = worker.manager.consumer._thread._consumer
         assert inner._coordinator._session_timeout_ms == 7000
         assert inner._coordinator._heartbeat_interval_ms < 7000 / 3
         assert app.conf.processing_guarantee == faust.types.enums.ProcessingGuarantee.AT_LEAST_ONCE
         assert app.in_transaction is False
-        for producer in (worker.body.broker._changelog, worker.body.broker._outputs):
+        for producer in (worker.manager.broker._changelog, worker.manager.broker._outputs):
             assert producer._txn_manager.transactional_id is None
 
 
@@ -265,7 +267,7 @@ async def test_the_shipped_session_timeout_is_far_below_fausts_sixty_seconds(set
 async def test_recovery_of_an_empty_changelog_does_not_hang(small):
     async with asyncio.timeout(120):
         async with worker_in_process(small, (ATTRIBUTION, SUSPICION), shipped_policy()) as worker:
-            assert {unit.checkpoint.batch for unit in worker.body.processors.values()} == {0}
+            assert {unit.checkpoint.batch for unit in worker.manager.processors.values()} == {0}
 
 
 async def test_recovery_of_a_changelog_that_no_longer_begins_at_zero_does_not_hang(small, feed, admin, consumer):
@@ -273,7 +275,7 @@ async def test_recovery_of_a_changelog_that_no_longer_begins_at_zero_does_not_ha
     async with worker_in_process(small, (ATTRIBUTION,), shipped_policy()) as worker:
         await feed(range(8))
         await at_rest(worker, consumer)
-        batches = {partition: unit.checkpoint.batch for (_, partition), unit in worker.body.processors.items()}
+        batches = {partition: unit.checkpoint.batch for (_, partition), unit in worker.manager.processors.items()}
     # The claim at offset 0 goes; every later record stays.
     changelog = f"{small.prefix}changelog.attribution"
     places = {TopicPartition(changelog, n): RecordsToDelete(1) for n in range(2)}
@@ -290,7 +292,7 @@ async def test_recovery_of_a_changelog_that_no_longer_begins_at_zero_does_not_ha
     async with asyncio.timeout(120):
         async with worker_in_process(small, (ATTRIBUTION,), shipped_policy()) as again:
             assert {
-                partition: unit.checkpoint.batch for (_, partition), unit in again.body.processors.items()
+                partition: unit.checkpoint.batch for (_, partition), unit in again.manager.processors.items()
             } == batches
 
 
@@ -303,15 +305,15 @@ async def test_two_workers_own_the_same_partition_number_of_all_topics(small, fe
     ):
 
         async def shared():
-            return all(len(worker.body.processors) == 4 for worker in (one, two))
+            return all(len(worker.manager.processors) == 4 for worker in (one, two))
 
         await until(shared, 60)
-        owned = [set(worker.body.processors) for worker in (one, two)]
+        owned = [set(worker.manager.processors) for worker in (one, two)]
         partitions = [{partition for _, partition in processors} for processors in owned]
         assert owned[0] | owned[1] == {(agent.name, n) for agent in agents for n in range(4)}
         assert partitions[0] & partitions[1] == set()
         for worker, mine in zip((one, two), partitions, strict=True):
-            sources = [place for place in worker.body.consumer.assignment() if "changelog" not in place.topic]
+            sources = [place for place in worker.manager.consumer.assignment() if "changelog" not in place.topic]
             assert {place.partition for place in sources} == mine
             assert len(sources) == 2 * len({place.topic for place in sources})
 
@@ -338,7 +340,7 @@ async def test_a_leader_that_saw_no_topics_when_it_joined_assigns_them_within_se
             return bool(took)
 
         async def assigned_all():
-            return len(worker.body.processors) == small.partitions
+            return len(worker.manager.processors) == small.partitions
 
         await until(assigned_nothing)
         assert took == [set()]

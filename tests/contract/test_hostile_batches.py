@@ -141,7 +141,7 @@ async def test_a_flood_that_decompresses_a_thousandfold_takes_bounded_memory_and
             await wire.append(small.bootstrap, small.prefix + "signals", 0, flood)
         await wire.append(small.bootstrap, small.prefix + "interactions", 0, wire.batch([opened(0, "ann")]))
         await decided(small, {"ann"})
-        unit = worker.body.processors["modulation", 0]
+        unit = worker.manager.processors["modulation", 0]
         async with asyncio.timeout(300):
             while unit.checkpoint.next_offsets.get("signals", 0) < 400:  # noqa: ASYNC110
                 await asyncio.sleep(0.5)

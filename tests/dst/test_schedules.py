@@ -60,15 +60,15 @@ def test_schedules_reach_what_they_are_meant_to_reach():
 
 def test_a_failing_seed_is_printed_and_can_be_replayed():
     def simulate(*arguments):
-        argv = [sys.executable, "-m", "simbroker", *arguments, "--ablation", "no re-speak"]
+        argv = [sys.executable, "-m", "simbroker", *arguments, "--ablation", "no re-produce"]
         return subprocess.run(argv, capture_output=True, text=True, check=False, cwd=SUPPORT)
 
     many = simulate("30")
     assert many.returncode == 1
     line = next(line for line in many.stdout.splitlines() if line.startswith("seed "))
     seed = line.split()[1]
-    assert f"--seed {seed} --ablation 'no re-speak'" in line
+    assert f"--seed {seed} --ablation 'no re-produce'" in line
     one = simulate("--seed", seed)
     assert one.returncode == 1
-    assert "claims at" in one.stdout
+    assert "epoch at" in one.stdout
     assert any(told[:2] in ("1 ", "2 ", "3 ", "4 ") for told in one.stdout.splitlines()[-3:])

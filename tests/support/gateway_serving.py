@@ -1,4 +1,4 @@
-"""A gateway and a worker on the broker of this run, for tests that share them, and a client that speaks HTTP."""
+"""A gateway and a worker on the broker of this run, for tests that share them, and an HTTP client."""
 
 import asyncio
 import contextlib

@@ -23,7 +23,7 @@ class History:
 
     people: Sequence[str] = PEOPLE
     open_turns = 6
-    """How many of the last turns are talked about."""
+    """The number of last turns that are talked about."""
 
     def __init__(self, rng: random.Random, well_placed: tuple[str, ...] = ()) -> None:
         self.rng = rng
@@ -249,7 +249,8 @@ class History:
 def random_history(rng: random.Random, length: int, *, well_placed: tuple[str, ...] = ()) -> list[Line]:
     """`length` lines as `simulate` reads them; the same generator gives the same lines.
 
-    well_placed: topics whose records always lie under the right key (a misfit is forwarded, which changes its order).
+    well_placed: topics whose records always lie under the right key (a misrouted record is forwarded, which changes its
+    order).
     """
     history = History(rng, well_placed)
     return [history.next() for _ in range(length)]

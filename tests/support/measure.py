@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests/data"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 JOINT = "<+>"
-"""Stands inside the made-up keys of the corpora, so that no scanner of repositories takes them for real ones."""
+"""Part of the made-up keys of the corpora, so that no scanner of repositories takes them for real ones."""
 
 
 def corpus(name):
@@ -26,7 +26,7 @@ def share(part, whole):
 
 
 def moderation():
-    """One row per rule: how many of its harmful texts it finds, and how often what it finds is harmful."""
+    """One row per rule: the share of its harmful texts that it finds, and of its findings that are harmful."""
     rules = shipped_policy().document.moderation
     harmful, harmless = corpus("moderation/harmful.jsonl"), corpus("moderation/harmless.jsonl")
     wanted, hit, right, wrong = Counter(), Counter(), Counter(), Counter()

@@ -92,9 +92,9 @@ class MemoryHistory(History):
         subject, slot = self.rng.choice(SUBJECTS), self.rng.choice(["pad_material", "finish"])
         self._known(subject, memory_id(subject, f"conflicts/in-{self.count}/0"))
         self._dispute(subject, slot, f"in-{self.count}")
-        told = {"exporter_version": "1", "exported_at": self.ts, "source_artifact": "pad.step"}
+        reported = {"exporter_version": "1", "exported_at": self.ts, "source_artifact": "pad.step"}
         value = {"exporter": self.rng.choice(["cad", "plm"]), "slot": slot, "value": self.rng.choice(VALUES)}
-        return self._line("facts", {"subject": subject, **value, **told})
+        return self._line("facts", {"subject": subject, **value, **reported})
 
     def state(self) -> Line:
         subject, key = self.rng.choice(SUBJECTS), self.rng.choice(["pad_material", "finish"])

@@ -1,4 +1,4 @@
-"""A history that agents have read and answered, as it would stand on topics: made in process, with no broker."""
+"""A history that agents have read and answered, as it would be on topics: made in process, with no broker."""
 
 import hashlib
 import random
@@ -36,7 +36,7 @@ class Recording:
         self.logs: Logs = {(topic, n): [] for topic in verified_topics() for n in range(PARTITIONS)}
         self.clock_ms = 1_000_000
         self.states: dict[str, dict[str, bytes]] = defaultdict(dict)
-        self.marks: dict[str, Any] = defaultdict(dict)
+        self.watermarks: dict[str, Any] = defaultdict(dict)
         self.next_offsets: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
         self.batches: dict[str, int] = defaultdict(int)
         self.previous: dict[str, str | None] = defaultdict(lambda: None)
@@ -58,9 +58,9 @@ class Recording:
 
     def publish(self, policy: Policy) -> None:
         """Put a policy on record."""
-        said = {"digest": policy.digest, "policy": policy.resolved, "previous": None, "by": "test", "ts": 1.0}
+        record = {"digest": policy.digest, "policy": policy.resolved, "previous": None, "by": "test", "ts": 1.0}
         n = partition_of(policy.digest, PARTITIONS)
-        key, value = policy.digest.encode(), orjson.dumps(said)
+        key, value = policy.digest.encode(), orjson.dumps(record)
         seal = simulated_seals().seal("policies", n, key, value, key)
         self.put("policies", n, key, value, [("ce_id", key), ("endocrine-seal", seal)])
 
@@ -84,8 +84,8 @@ class Recording:
         if not records:
             return any(next_offsets[topic] < len(self.logs[topic, n]) for topic in engine.agent.sources)
         self.batches[processor] += 1
-        done = engine.process(records, policy, states.get, self.marks[processor], partition=n)
-        self.marks[processor] = done.marks
+        done = engine.process(records, policy, states.get, self.watermarks[processor], partition=n)
+        self.watermarks[processor] = done.watermarks
         keep(states, done.states)
         journal = journal_record(
             engine.agent.name,
@@ -102,10 +102,10 @@ class Recording:
         self.previous[processor] = hashlib.sha256(journal.value or b"").hexdigest()
         common = engine.common_headers(policy, n, self.batches[processor])
         for out in [*done.rejected_or_rerouted, *done.outputs, journal]:
-            self.speak(out, common)
+            self.produce(out, common)
         return True
 
-    def speak(self, out: OutputRecord, common: Any) -> None:
+    def produce(self, out: OutputRecord, common: Any) -> None:
         """Append what an agent says."""
         self.put(out.topic, out.partition, out.key, out.value, (*out.own, *common) if out.derived else out.own)
 

@@ -35,10 +35,10 @@ async def worker_in_process(settings: Settings, agents: Sequence[Agent], policy:
 
 
 async def at_rest(worker: Worker, consumer: AIOKafkaConsumer, *, patience_s: float = 180) -> None:
-    """Return when every unit has remembered all that stands on its topics."""
-    body = worker.body
-    assert body is not None
-    prefix, agents = worker.settings.prefix, body.agents.values()
+    """Return when every unit has checkpointed all that is on its topics."""
+    manager = worker.manager
+    assert manager is not None
+    prefix, agents = worker.settings.prefix, manager.agents.values()
     places = [
         TopicPartition(prefix + topic, n)
         for topic in {topic for agent in agents for topic in agent.sources}
@@ -53,7 +53,7 @@ async def at_rest(worker: Worker, consumer: AIOKafkaConsumer, *, patience_s: flo
             behind = any(
                 processor.critical
                 or processor.checkpoint.next_offsets.get(topic, 0) < ends[TopicPartition(prefix + topic, n)]
-                for (_, n), processor in body.processors.items()
+                for (_, n), processor in manager.processors.items()
                 for topic in processor.engine.agent.sources
             )
             if not behind and await consumer.end_offsets(places) == ends:

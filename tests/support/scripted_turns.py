@@ -90,12 +90,12 @@ class ScriptedTurn:
                 elif isinstance(one, Exception):
                     raise one
                 else:
-                    self._remember(one)
+                    self._keep(one)
                     yield one
         finally:
             self.port.following -= 1
 
-    def _remember(self, event: TurnEvent) -> None:
+    def _keep(self, event: TurnEvent) -> None:
         """Keep what is passed on, as sealed decisions would be read."""
         if isinstance(event, Replied):
             self.port.replied[self.head.audit_id] = event

@@ -1,4 +1,4 @@
-"""Records as a connector of ours writes them: for tests that stand for one."""
+"""Records as a connector of ours writes them: for tests that act as one."""
 
 from collections.abc import Sequence
 

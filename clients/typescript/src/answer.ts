@@ -99,7 +99,7 @@ export function opened(answer: Answer, auditId: string): Modulation | null {
 export interface Decision {
   readonly allowed: true;
   readonly callId: string;
-  /** As the model said it. */
+  /** As the model wrote it. */
   readonly function: string;
   /** What was decided on: run the tool with these. */
   readonly arguments: Json;

@@ -1487,7 +1487,7 @@ export interface components {
             identity: string;
             /**
              * Function
-             * @description Function name as the model said it.
+             * @description Function name as the model wrote it.
              */
             function: string;
             /**
@@ -1762,7 +1762,7 @@ export interface components {
         Message: {
             /**
              * Role
-             * @description Who speaks.
+             * @description Its author.
              * @enum {string}
              */
             role: "system" | "developer" | "user" | "assistant" | "tool";
@@ -1786,7 +1786,7 @@ export interface components {
             tool_call_id?: string | null;
             /**
              * Name
-             * @description Name of who speaks.
+             * @description Name of the author.
              * @default null
              */
             name?: string | null;
@@ -2007,7 +2007,7 @@ export interface components {
             planner_beam: number;
             /**
              * Memory Write
-             * @description Strength with which the turn may be remembered.
+             * @description Strength with which the turn may become a memory.
              */
             memory_write: number;
             /**
@@ -2709,7 +2709,7 @@ export interface components {
             identity?: string | null;
             /**
              * Tool
-             * @description Function name as the model said it.
+             * @description Function name as the model wrote it.
              */
             tool: string;
             /**
@@ -2757,7 +2757,7 @@ export interface components {
             identity: string;
             /**
              * Function
-             * @description Function name as the model said it.
+             * @description Function name as the model wrote it.
              */
             function: string;
             /**
@@ -2827,7 +2827,7 @@ export interface components {
         };
         /**
          * ToolResultRequest
-         * @description What came of an allowed call.
+         * @description The result of an allowed call.
          */
         ToolResultRequest: {
             /**

@@ -28,7 +28,7 @@ def json_schema(topic: Topic, prefix: str) -> dict[str, Any]:
 
 
 def components(topics: Iterable[Topic]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Schemas for one document: those of the topics by name, and the parts they share, to stand in
+    """Schemas for one document: those of the topics by name, and the parts they share, to be put in
     `components.schemas` side by side."""
     inputs = [(topic.name, "validation", topic.adapter) for topic in topics]
     roots, shared = TypeAdapter.json_schemas(inputs, by_alias=True, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]

@@ -35,7 +35,7 @@ STRIPPED = frozenset(
     {ERROR, ERROR_KIND, ORIGIN, REKEYED_FROM, SEAL, WAS_SEALED, REDRIVEN_BY, REDRIVEN_AT, REDRIVEN_FROM}
 )
 """Headers of a dead letter that its record is sent again without. With its origin, or the place it was re-keyed from,
-readers would hold it against their marks and drop it as a copy of what they have read."""
+readers would hold it against their watermarks and drop it as a copy of what they have read."""
 
 
 class CutShort(Exception):
@@ -89,7 +89,7 @@ def action_of(letter: Letter, action: str, by: str, reason: str | None, at: floa
 
 
 async def carry_out(settings: Settings, work: AsyncIterable[tuple[OutputRecord | None, DeadLetterAction]]) -> int:
-    """Send each record where there is one, wait for the broker, then put on record what was done. How many.
+    """Send each record where there is one, wait for the broker, then put on record what was done. Return their number.
 
     In that order: were it cut short in between, the record is sent and says by itself who sent it.
     """

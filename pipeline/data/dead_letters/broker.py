@@ -58,12 +58,12 @@ async def one(settings: Settings, topic: str, partition: int, offset: int) -> tu
 
 
 async def redrive(settings: Settings, letters: Sequence[Letter], by: str, reason: str | None, at: float) -> int:
-    """Send them again, each partition in its order, and put it on record. How many."""
+    """Send them again, each partition in its order, and put it on record. Return their number."""
     return await carry_out(settings, _again(settings, letters, by, reason, at))
 
 
 async def discard(settings: Settings, letters: Sequence[Letter], by: str, reason: str | None, at: float) -> int:
-    """Put on record that they are done with. How many."""
+    """Put on record that they are done with. Return their number."""
     return await carry_out(settings, _aside(letters, by, reason, at))
 
 
@@ -72,7 +72,7 @@ async def _again(
 ) -> AsyncIterator[tuple[OutputRecord | None, DeadLetterAction]]:
     seals = load_seals(settings)
     wanted = {(letter.topic, letter.partition, letter.offset): letter for letter in letters}
-    # Read a second time: while choosing, no bodies are held.
+    # Read a second time: while choosing, no values are held.
     async with aclosing(batches(settings, _topics(letters), starts=_starts(wanted))) as found:
         async for topic, partition, records in found:
             for raw in records:

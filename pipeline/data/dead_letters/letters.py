@@ -1,4 +1,4 @@
-"""A dead letter as it stands on its topic, and what was done with it."""
+"""A dead letter as it is on its topic, and what was done with it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -37,7 +37,7 @@ class Letter:
     """The record's own id, else `topic/partition/offset` of its first copy."""
     origin: Origin | None
     copies: int = 0
-    """How often it was said again: a worker that fell over says it twice."""
+    """The number of times it was produced again: a worker that fell over produces it twice."""
     actions: list[DeadLetterAction] = field(default_factory=list)
 
     @property
@@ -54,7 +54,7 @@ class Letter:
 
 
 def letter_of(topic: str, raw: SourceRecord) -> Letter:
-    """What can be told of a dead letter."""
+    """What is known of a dead letter."""
     headers = dict(raw.headers)
     value = parsed(raw.value)
     origin = origin_of(headers)
@@ -76,7 +76,7 @@ def letter_of(topic: str, raw: SourceRecord) -> Letter:
 
 
 def parsed(value: bytes | None) -> Any:
-    """The value as JSON; None where it is none."""
+    """The value as JSON; None where it is not JSON."""
     try:
         return None if value is None else orjson.loads(value)
     except orjson.JSONDecodeError:
@@ -90,7 +90,7 @@ def own_id(headers: Mapping[str, bytes | None], value: Any) -> str | None:
 
 
 def origin_of(headers: Mapping[str, bytes | None]) -> Origin | None:
-    """The record that was refused; None where no agent of ours said so."""
+    """The record that was refused; None where no agent of ours refused it."""
     try:
         _, topic, partition, offset, _ = (headers.get(ORIGIN) or b"").decode().split("/")
         return topic, int(partition), int(offset)
@@ -111,7 +111,7 @@ def _text(key: bytes) -> str | None:
 
 
 class Shelf:
-    """Dead letters by place, copies of one told once, each with what was done with it."""
+    """Dead letters by place, copies of one given once, each with what was done with it."""
 
     def __init__(self) -> None:
         self.letters: dict[str, Letter] = {}
@@ -148,5 +148,5 @@ class Shelf:
 
 
 def error_of(headers: Mapping[str, bytes | None]) -> str:
-    """Why it was refused, in words."""
+    """Return the reason for the refusal, as a sentence."""
     return (headers.get(ERROR) or b"no reason given").decode("utf-8", "replace")

@@ -61,7 +61,7 @@ def counts(letters: Iterable[Letter]) -> Counts:
 
 
 def row(letter: Letter) -> dict[str, object]:
-    """A letter in a list: lengths, never bodies."""
+    """A letter in a list: lengths, never values."""
     return {
         "place": letter.place,
         "time": show_time(letter.timestamp / 1000),

@@ -26,7 +26,7 @@ _KIND = re.compile(
 _PLACE = re.compile(r"[a-z-]+/\d+/\d+")
 
 
-def told(letter: Letter, raw: SourceRecord, rules: GatingRules, *, bare: bool) -> dict[str, Any]:
+def summary(letter: Letter, raw: SourceRecord, rules: GatingRules, *, bare: bool) -> dict[str, Any]:
     """Everything about one dead letter. bare: bytes and headers as they are.
 
     The value is JSON, text, or hexadecimal (`encoding` says which). Redacted, bytes that are no JSON are not shown:

@@ -64,8 +64,8 @@ class Rows:
         named = value.get("id") if value else None
         if isinstance(named, str):
             return named
-        told = _shown(dict(raw.headers).get(CE_ID))
-        return f"{self.topic}/{raw.partition}/{raw.offset}" if told is None else told
+        ce_id = _shown(dict(raw.headers).get(CE_ID))
+        return f"{self.topic}/{raw.partition}/{raw.offset}" if ce_id is None else ce_id
 
 
 def _object(value: bytes | None) -> dict[str, Any] | None:

@@ -42,7 +42,7 @@ async def export(
     force: bool = False,
     progress: Progress | None = None,
 ) -> int:
-    """Write the file, whole or not at all; how many rows. form: a key of FORMATS. Raises ExportError."""
+    """Write the file, whole or not at all; return the number of rows. form: a key of FORMATS. Raises ExportError."""
     part = _part(output, force=force)
     try:
         with _writing(output):

@@ -76,8 +76,8 @@ class Parquet:
             import pyarrow
             import pyarrow.parquet
         except ImportError:
-            told = f"Parquet needs the library pyarrow: {INSTALL}; csv and jsonl need nothing more"
-            raise ExportError(told) from None
+            message = f"Parquet needs the library pyarrow: {INSTALL}; csv and jsonl need nothing more"
+            raise ExportError(message) from None
         types = {
             "text": pyarrow.string(),
             "json": pyarrow.string(),

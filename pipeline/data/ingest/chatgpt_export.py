@@ -50,21 +50,21 @@ def _node(where: str, source_id: str, node: Any, dialogue: Dialogue) -> Pieces:
     message = node.get("message") if isinstance(node, dict) else node
     if isinstance(node, dict) and message is None:
         return
-    said: Message | Document | None = None
+    latest: Message | Document | None = None
     for piece in read_message(where, message):
         if isinstance(piece, Message | Document):
-            said = piece
+            latest = piece
         else:
             yield piece
             if isinstance(piece, Refused):
                 yield from dialogue.refuse()
                 return
-    if isinstance(said, Document):
-        dialogue.document(said.text, said.ts)
-    elif said is not None and said.by_user:
-        yield from dialogue.prompt(where, source_id, said.text, said.ts)
-    elif said is not None:
-        yield from dialogue.reply(said.text, said.ts, said.model)
+    if isinstance(latest, Document):
+        dialogue.document(latest.text, latest.ts)
+    elif latest is not None and latest.by_user:
+        yield from dialogue.prompt(where, source_id, latest.text, latest.ts)
+    elif latest is not None:
+        yield from dialogue.reply(latest.text, latest.ts, latest.model)
 
 
 def _parents(mapping: dict[str, Any]) -> dict[str, str | None]:

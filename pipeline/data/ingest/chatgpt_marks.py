@@ -18,7 +18,7 @@ _SPACE = re.compile("^[ \t]*")
 
 
 def as_seen(text: str) -> str:
-    """Return an answer as its reader saw it: without marks, the words that a mark shows kept.
+    """Return an answer as its reader saw it: without marks, but with the text that a mark shows.
 
     >>> as_seen("Use sorted. \\ue200cite\\ue202turn0search3\\ue201")
     'Use sorted.'

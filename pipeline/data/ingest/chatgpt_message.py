@@ -1,4 +1,4 @@
-"""One message of a ChatGPT export: who said it, the text of its parts, and what of it is no text of the chat."""
+"""One message of a ChatGPT export: its author, the text of its parts, and what of it is no text of the chat."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -66,17 +66,19 @@ def read_message(where: str, message: Any) -> Iterator[Message | Document | Note
     elif role == "assistant" and message.get("recipient") not in (None, "all"):
         yield Noted("tool call")
     else:
-        yield from _said(where, role == "user", message, content, metadata)
+        yield from _read_parts(where, role == "user", message, content, metadata)
 
 
-def _said(where: str, by_user: bool, message: Any, content: Any, metadata: Any) -> Iterator[Message | Noted | Refused]:
+def _read_parts(
+    where: str, by_user: bool, message: Any, content: Any, metadata: Any
+) -> Iterator[Message | Noted | Refused]:
     parts = content.get("parts")
     parts = [content.get("text")] if parts is None else [parts] if isinstance(parts, str) else parts
     if not isinstance(parts, list):
         yield Refused(where, f"`content.parts` is {kind_of(parts)}; expected a list")
         return
     texts: list[str] = []
-    spoken: list[str] = []
+    transcribed: list[str] = []
     for part in parts:
         if isinstance(part, str):
             texts.append(part)
@@ -85,8 +87,8 @@ def _said(where: str, by_user: bool, message: Any, content: Any, metadata: Any) 
         elif part is not None:
             kind = part.get("content_type") if isinstance(part, dict) else None
             yield Noted(NON_TEXT_PARTS.get(kind, "other part") if isinstance(kind, str) else "other part")
-            spoken += [text] if (text := _transcription(part)) else []
-    texts = [text for text in texts if text.strip()] or spoken
+            transcribed += [text] if (text := _transcription(part)) else []
+    texts = [text for text in texts if text.strip()] or transcribed
     text = "\n".join(texts if by_user else [seen for text in texts if (seen := as_seen(text)).strip()])
     model = metadata.get("model_slug")
     if text or by_user:
@@ -95,7 +97,7 @@ def _said(where: str, by_user: bool, message: Any, content: Any, metadata: Any) 
 
 
 def _transcription(part: Any) -> str | None:
-    """Return what was spoken, where a voice message carries it with its sound and not as a part of its own."""
+    """Return the transcription, where a voice message carries it with its sound and not as a part of its own."""
     part = object_or_empty(part)
     sound = object_or_empty(part.get("audio_asset_pointer")) or part
     metadata = object_or_empty(sound.get("metadata"))

@@ -55,7 +55,7 @@ class Reader:
         self._seen: set[bytes] = set()
 
     def read(self, stream: BinaryIO, name: str) -> Pieces:
-        """Yield what one file comes to; turns stay open until `end`."""
+        """Yield the results of one file; turns stay open until `end`."""
         known = others = 0
         for item in tolerant_objects(stream, name, EXPECTED, is_entry):
             if isinstance(item, Noted):
@@ -111,7 +111,7 @@ class Reader:
             number = yield from self._attachment(where, session, entry, uuid)
         elif kind not in ("user", "assistant"):
             yield Noted("other entry")
-        elif any(entry.get(mark) is True for mark in ("isMeta", "isCompactSummary", "isVisibleInTranscriptOnly")):
+        elif any(entry.get(flag) is True for flag in ("isMeta", "isCompactSummary", "isVisibleInTranscriptOnly")):
             yield Skipped("meta")
         elif kind == "assistant":
             yield from self._assistant(where, session, entry, owner)
@@ -133,8 +133,8 @@ class Reader:
         here = entry_key(session.id, uuid)
         message = object_or_empty(entry.get("message")) or object_or_empty(entry.get("attachment"))
         content = message.get("content", message.get("prompt"))
-        said = f"{uuid}\0{entry.get('timestamp')}\0{entry.get('type')}\0{content!r}"
-        anywhere = hashlib.blake2b(said.encode("utf-8", "surrogatepass"), digest_size=12).digest()
+        identified = f"{uuid}\0{entry.get('timestamp')}\0{entry.get('type')}\0{content!r}"
+        anywhere = hashlib.blake2b(identified.encode("utf-8", "surrogatepass"), digest_size=12).digest()
         if here in self._seen:
             return True
         self._seen.add(here)
@@ -170,8 +170,8 @@ class Reader:
         elif content.texts:
             ts = yield from self._time(session, entry)
             text = "\n\n".join(content.texts)
-            said_by = model if isinstance(model, str) and model[:1] != "<" else None
-            noted = self._turns.reply(owner, text, ts, said_by, text_or_none(message.get("id")) or "")
+            model_name = model if isinstance(model, str) and model[:1] != "<" else None
+            noted = self._turns.reply(owner, text, ts, model_name, text_or_none(message.get("id")) or "")
             if noted is not None:
                 yield noted
 
@@ -285,7 +285,7 @@ class Reader:
         return session.last_ts
 
     def _source_id(self, session: str, entry: dict[str, Any], text: str, uuid: str | None) -> str:
-        """Return the entry's own id; without one, what it says and how many of its like came before."""
+        """Return the entry's own id; without one, its content and the number of its like before it."""
         if uuid is not None:
             return f"{session}\0{uuid}"
         likeness = (session, f"{entry.get('timestamp')}\0{text}")

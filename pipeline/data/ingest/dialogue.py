@@ -37,7 +37,7 @@ class Dialogue:
         )
 
     def document(self, text: str, ts: float | None) -> None:
-        """Add a document shown beside the chat; it is the response where nothing was said in the chat itself."""
+        """Add a document shown beside the chat; it is the response where the chat itself has no answer."""
         if self._open is not None:
             self._documents.append(text)
             self._open = replace(self._open, closed_ts=max(ts or 0.0, self._open.closed_ts))

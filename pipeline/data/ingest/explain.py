@@ -12,9 +12,11 @@ SHOWN_ERRORS = 3
 def explain(error: ValidationError, root: str = "value") -> str:
     """The first few problems of a validation, as `value.rating: Input should be ... (found 7)`."""
     problems = error.errors(include_url=False)
-    said = [f"{_field(root, problem['loc'])}: {problem['msg']}{_found(problem)}" for problem in problems[:SHOWN_ERRORS]]
+    shown = [
+        f"{_field(root, problem['loc'])}: {problem['msg']}{_found(problem)}" for problem in problems[:SHOWN_ERRORS]
+    ]
     more = len(problems) - SHOWN_ERRORS
-    return "; ".join(said) + (f"; and {more} more" if more > 0 else "")
+    return "; ".join(shown) + (f"; and {more} more" if more > 0 else "")
 
 
 def _field(root: str, location: tuple[int | str, ...]) -> str:

@@ -117,10 +117,10 @@ class Tally:
         self.turns += topic == "interactions" and value.get("kind") == "opened"
 
     def __str__(self) -> str:
-        said = [f"turns {self.turns}", f"records {self.records}", _counted("skipped", self.skipped)]
+        counts = [f"turns {self.turns}", f"records {self.records}", _counted("skipped", self.skipped)]
         more = [_counted("parts left out", self.noted)] if self.noted else []
         more += [_counted("files", self.files)] if self.files else []
-        return "; ".join([", ".join([*said, f"refused {self.refused}"]), *more])
+        return "; ".join([", ".join([*counts, f"refused {self.refused}"]), *more])
 
 
 def _counted(title: str, counter: Counter[str]) -> str:

@@ -19,23 +19,23 @@ class TimeOrder:
 
     def __init__(self, records: Iterable[Record] = ()) -> None:
         self._times, self._offsets = array("d"), array("q", [0])
-        self._spool: BinaryIO | None = None
+        self._file: BinaryIO | None = None
         for record in records:
             self.add(record)
 
     def add(self, record: Record) -> None:
         """Take one record."""
-        if self._spool is None:
-            self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the last record was given
+        if self._file is None:
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the last record was given
         raw = orjson.dumps([record.where, record.topic, record.value, record.key, record.headers])
-        self._spool.write(raw)
+        self._file.write(raw)
         self._times.append(record.value["ts"])
         self._offsets.append(self._offsets[-1] + len(raw))
 
     def __iter__(self) -> Iterator[Record]:
-        if self._spool is None:
+        if self._file is None:
             return
-        with self._spool as spool:
+        with self._file as file:
             for index in sorted(range(len(self._times)), key=self._times.__getitem__):
-                spool.seek(self._offsets[index])
-                yield Record(*orjson.loads(spool.read(self._offsets[index + 1] - self._offsets[index])))
+                file.seek(self._offsets[index])
+                yield Record(*orjson.loads(file.read(self._offsets[index + 1] - self._offsets[index])))

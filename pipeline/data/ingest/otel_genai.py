@@ -42,7 +42,7 @@ class Call:
 
     @property
     def is_fresh(self) -> bool:
-        """Whether the prompt is new to the model: nothing was said or done after it."""
+        """Whether the prompt is new to the model: no answer and no call follows it."""
         return self.ask == len(self.exchange.input) - 1
 
 

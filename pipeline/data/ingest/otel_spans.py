@@ -20,7 +20,7 @@ MAX_DEPTH = 40
 
 @dataclass(slots=True)
 class Event:
-    """An event of a span, or a log record that stands for one."""
+    """An event of a span, or a log record used as one."""
 
     name: str
     attributes: dict[str, Any]

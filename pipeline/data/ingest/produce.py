@@ -39,9 +39,9 @@ async def produce(
     """Send lines `{"topic", "value", "key"?, "headers"?}` (topics without prefix) and wait for the broker to have them.
 
     The key is the identity unless the line has one, the partition Kafka's default for it (murmur2); headers as
-    `message` makes them. `sent` is called with how many went out, `acknowledged` with each line that the broker has,
-    also where an error ends it. Returns the count. Raises ProduceError when the broker is not reachable, a topic is
-    missing or a record not taken.
+    `message` makes them. `sent` is called with the number that went out, `acknowledged` with each line that the broker
+    has, also where an error ends it. Returns the count. Raises ProduceError when the broker is not reachable, a topic
+    is missing or a record not taken.
     """
     producer = AIOKafkaProducer(
         bootstrap_servers=settings.bootstrap,
@@ -116,9 +116,9 @@ def message(line: Line, source: str = SOURCE) -> tuple[bytes, bytes, list[tuple[
         if identity:
             headers["ce_subject"] = identity
         ts = value.get("ts")
-        told = event_time(float(ts)) if isinstance(ts, int | float) and not isinstance(ts, bool) else None
-        if told is not None:
-            headers["ce_time"] = told
+        time = event_time(float(ts)) if isinstance(ts, int | float) and not isinstance(ts, bool) else None
+        if time is not None:
+            headers["ce_time"] = time
     headers |= given
     return (
         (identity if key is None else key).encode(),

@@ -30,7 +30,7 @@ class Reader(Protocol):
     """Reads the files of one format, one after the other."""
 
     def read(self, stream: BinaryIO, name: str) -> Pieces:
-        """Yield what one file comes to."""
+        """Yield the results of one file."""
 
     def end(self) -> Pieces:
         """Yield what is left when there are no more files."""

@@ -26,7 +26,7 @@ class Sample:
     head: bytes
     text: str
     first: dict[str, Any] = field(default_factory=dict)
-    """The object the file holds, or the first of its array; empty where there is none."""
+    """The object the file holds, or the first of its array; empty where there is no object."""
     items: list[dict[str, Any]] = field(default_factory=list)
     """The first objects of the array; empty where the file holds an object."""
     rows: list[dict[str, Any]] = field(default_factory=list)

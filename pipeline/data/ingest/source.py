@@ -53,7 +53,7 @@ Sources = Iterator[Source | Refused | LeftOut]
 
 
 def open_sources(file: str) -> Sources:
-    """Give the inputs that `file` stands for, `-` being standard input.
+    """Give the inputs that `file` names, `-` being standard input.
 
     Raises Unusable at the first step where there is nothing that can be read.
     """
@@ -83,10 +83,10 @@ def _stdin() -> Sources:
     if head != ZIP:
         yield Source("stdin", lambda: nullcontext(whole), None, True)
         return
-    with tempfile.NamedTemporaryFile(suffix=".zip") as spool:  # an archive is read from its end
-        shutil.copyfileobj(whole, spool)
-        spool.flush()
-        yield from _archive("stdin", Path(spool.name), alone=True)
+    with tempfile.NamedTemporaryFile(suffix=".zip") as archive_file:  # an archive is read from its end
+        shutil.copyfileobj(whole, archive_file)
+        archive_file.flush()
+        yield from _archive("stdin", Path(archive_file.name), alone=True)
 
 
 def _folder(folder: Path) -> Sources:

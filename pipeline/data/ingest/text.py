@@ -1,7 +1,7 @@
 """Format `text`: a pasted chat, each message under a heading "You said:" or "ChatGPT said:" on a line of its own.
 
 Markdown marks around a heading do not matter (`##### You said:`, `**ChatGPT said:**`). The format has no times: the
-first turn is taken to begin at `--start-ts`, the others `TURN_SECONDS` apart. Ids are a chain over what was said, so
+first turn is taken to begin at `--start-ts`, the others `TURN_SECONDS` apart. Ids are a chain over the messages, so
 that a chat pasted again with more at its end keeps the ids of its earlier turns.
 """
 

@@ -33,7 +33,7 @@ class Line:
     problem: str | None = None
     """What is wrong with the part that could not be read; None where everything was."""
     values_before: int = 0
-    """How many of the values come before that part."""
+    """Return the number of values before that part."""
 
 
 def loads(raw: bytes) -> tuple[Any, list[str]]:

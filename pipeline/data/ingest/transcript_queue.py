@@ -56,7 +56,7 @@ class Queue:
         return []
 
     def withdraw(self) -> int:
-        """Take all messages back for editing; return how many there were."""
+        """Take all messages back for editing; return their number."""
         count = len(self.waiting)
         self.waiting.clear()
         return count

@@ -36,7 +36,7 @@ _WRITTEN_BY_TOOL = re.compile(
 )
 """What a program writes as a user entry without marking it: nobody typed that, and the turn goes on."""
 _IMAGE_MARK = re.compile(r"\[Image(?: #\d+)?\]")
-"""What stands in the text for a pasted image."""
+"""The placeholder of a pasted image in the text."""
 
 
 @dataclass(slots=True)
@@ -80,7 +80,7 @@ def read_content(where: str, message: dict[str, Any]) -> Content:
 
 
 def typed(texts: list[str]) -> tuple[str, int]:
-    """Return what the person typed, and how many blocks of context were left out of it.
+    """Return what the person typed, and the number of blocks of context left out of it.
 
     An editor puts context before the prompt and programs put reminders around it: as blocks of their own (any whole
     element beside another text) or in the same text (elements of known names at its beginning and end). What remains
@@ -99,12 +99,12 @@ def typed(texts: list[str]) -> tuple[str, int]:
 
 
 def is_written_by_tool(text: str) -> bool:
-    """Say whether a user entry was written by a program without a mark that says so."""
+    """Say whether a user entry was written by a program without a flag that says so."""
     return _WRITTEN_BY_TOOL.match(text) is not None
 
 
 def without_image_marks(text: str) -> str:
-    """Return the text without what stands in it for pasted images.
+    """Return the text without the placeholders of pasted images.
 
     >>> without_image_marks("[Image #1] [Image #2]"), without_image_marks("What is [Image #1]?")
     ('', 'What is [Image #1]?')

@@ -31,7 +31,7 @@ class OpenTurn:
     model: str | None = None
     replies: list[str] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
-    """The API's id of the message each reply is of, empty where there is none."""
+    """The API's id of the message each reply is of, empty where it has no id."""
 
     def add(self, text: str, message_id: str) -> None:
         """Add an answer. One message comes in several entries; what it repeats of itself is there once."""

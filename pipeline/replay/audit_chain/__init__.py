@@ -1,2 +1,2 @@
 """The audit chain and the journal as evidence: `links` reads records as links, `walk` follows a chain, `keys` and
-`checkpoint` sign where chains stand, `verify` brings them together (docs/audit-chain.md)."""
+`checkpoint` sign the ends of chains, `verify` brings them together (docs/audit-chain.md)."""

@@ -1,4 +1,4 @@
-"""Verifying and signing what stands on a broker."""
+"""Verifying and signing the records on a broker."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -59,7 +59,7 @@ async def verify(
     progress: Progress | None = None,
 ) -> Report:
     """The report on one partition, or on all."""
-    # Checkpoints first: what they name stands on its topic by then, whatever is appended meanwhile.
+    # Checkpoints first: what they name is on its topic by then, whatever is appended meanwhile.
     book = await read_book(settings, keys, files)
     pins = {chain: pin for chain, pin in pins_of(book.good.values()).items() if partition in (None, chain[1])}
     seen = await _followed(settings, lambda: Verification(pins), partition=partition, progress=progress)
@@ -69,7 +69,7 @@ async def verify(
 async def checkpoint(
     settings: Settings, private: Ed25519PrivateKey, now: float, *, progress: Progress | None = None
 ) -> dict[str, Any] | None:
-    """Sign where all chains stand, and send it; None when nothing moved since this key's last checkpoint.
+    """Sign the ends of all chains, and send the checkpoint; None when nothing moved since this key's last checkpoint.
 
     Reads on from that one. now: seconds since 1970. Raises Unsound, and signs nothing, where what was read is broken.
     """
@@ -127,7 +127,7 @@ async def _follow(settings: Settings, seen: Verification, ours: Callable[[str, A
 
 
 def _ends(seen: Verification, last: Mapping[str, Any] | None) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Where the chains stand; of a chain whose records are all gone by retention, what the last checkpoint said."""
+    """The ends of the chains; of a chain whose records are all gone by retention, the last checkpoint's."""
     audits = {end["partition"]: dict(end) for end in last["audits"]} if last else {}
     journal = {(end["agent"], end["partition"]): dict(end) for end in last["journal"]} if last else {}
     for (topic, partition, agent), walk in seen.walks.items():

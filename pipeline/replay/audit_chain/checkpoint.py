@@ -83,8 +83,8 @@ class Book:
     def add(self, value: bytes, source: str, partition: int, offset: int | None, timestamp: int = 0) -> None:
         """One checkpoint. source: `checkpoints`, or a file's name with the line as offset."""
 
-        def finding(name: str | None, told: str, expected: str, found: str) -> None:
-            self.findings.append(Break(source, partition, offset, name, told, expected, found, timestamp))
+        def finding(name: str | None, detail: str, expected: str, found: str) -> None:
+            self.findings.append(Break(source, partition, offset, name, detail, expected, found, timestamp))
 
         try:
             record = orjson.loads(value)
@@ -103,8 +103,8 @@ class Book:
             self.signed += place not in self.good
         if place in self.good:
             if self.good[place] != record:
-                told = "two checkpoints of one key have this number (two signers, or the key was stolen)"
-                return finding(named, told, digest(self.good[place]), digest(record))
+                detail = "two checkpoints of one key have this number (two signers, or the key was stolen)"
+                return finding(named, detail, digest(self.good[place]), digest(record))
             return None
         self.good[place] = record
         self._places[place] = (source, partition, offset)
@@ -120,14 +120,16 @@ class Book:
             source, partition, offset = self._places[place]
             if follows and last is not None:
                 if place[1] != last[1] + 1:
-                    told = "checkpoints before it are missing"
-                    self._gap(source, partition, offset, named, told, f"number {last[1] + 1}", str(place[1]))
+                    detail = "checkpoints before it are missing"
+                    self._gap(source, partition, offset, named, detail, f"number {last[1] + 1}", str(place[1]))
                 elif record["previous"] != digest(self.good[last]):
-                    told = "does not name the checkpoint before it"
-                    self._gap(source, partition, offset, named, told, digest(self.good[last]), str(record["previous"]))
+                    detail = "does not name the checkpoint before it"
+                    self._gap(
+                        source, partition, offset, named, detail, digest(self.good[last]), str(record["previous"])
+                    )
             elif place[1] != 1:
-                told = "is the first of its key that is here, and not the first that was signed"
-                self._gap(source, partition, offset, named, told, "number 1", str(place[1]))
+                detail = "is the first of its key that is here, and not the first that was signed"
+                self._gap(source, partition, offset, named, detail, "number 1", str(place[1]))
             last = place
 
     def last_of(self, key: str) -> dict[str, Any] | None:
@@ -135,5 +137,5 @@ class Book:
         numbers = [number for owner, number in self.good if owner == key]
         return self.good[key, max(numbers)] if numbers else None
 
-    def _gap(self, *told: Any) -> None:
-        self.findings.append(Break(*told))
+    def _gap(self, *detail: Any) -> None:
+        self.findings.append(Break(*detail))

@@ -63,7 +63,7 @@ class Break:
     expected: str
     found: str
     timestamp: int = 0
-    """Append time of the record, milliseconds since 1970; 0 where there is none."""
+    """Append time of the record, milliseconds since 1970; 0 without one."""
 
     def __str__(self) -> str:
         place = f"{self.topic}/{self.partition}" + ("" if self.offset is None else f"/{self.offset}")
@@ -102,12 +102,12 @@ def link_of(topic: str, raw: SourceRecord) -> tuple[Chain, Link]:
     except CanonicalizationError as error:
         raise _no_link(topic, raw, named, "has no canonical form", "canonical JSON", str(error)) from None
     if own != record["hash"]:
-        told = "its content is not what its hash was made of"
-        raise _no_link(topic, raw, named, told, f"hash {record['hash']}", own)
+        detail = "its content is not what its hash was made of"
+        raise _no_link(topic, raw, named, detail, f"hash {record['hash']}", own)
     if raw.key != record["identity"].encode():
         raise _no_link(topic, raw, named, "its key is not its identity", record["identity"], repr(raw.key))
-    told_id = dict(raw.headers).get(CE_ID)
-    copies = told_id.decode("utf-8", "replace") if told_id is not None else own
+    written_id = dict(raw.headers).get(CE_ID)
+    copies = written_id.decode("utf-8", "replace") if written_id is not None else own
     link = Link(raw.offset, raw.timestamp, named, copies, own, record["previous"], None, content)
     return (topic, raw.partition, ""), link
 
@@ -126,5 +126,5 @@ def _journal(raw: SourceRecord, record: dict[str, Any], value: bytes, content: b
     return ("journal", raw.partition, agent), link
 
 
-def _no_link(topic: str, raw: SourceRecord, name: str | None, told: str, expected: str, found: str) -> NoLink:
-    return NoLink(Break(topic, raw.partition, raw.offset, name, told, expected, found, raw.timestamp))
+def _no_link(topic: str, raw: SourceRecord, name: str | None, detail: str, expected: str, found: str) -> NoLink:
+    return NoLink(Break(topic, raw.partition, raw.offset, name, detail, expected, found, raw.timestamp))

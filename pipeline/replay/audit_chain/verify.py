@@ -42,7 +42,7 @@ class Verification:
         self.foreign = 0
         self.findings: list[Break] = []
         self._pins = {chain: list(found) for chain, found in pins.items()}
-        self._following: dict[tuple[str, int], int] = {}
+        self._next_offsets: dict[tuple[str, int], int] = {}
         self._whole: dict[tuple[str, int], bool] = {}
         self._skips: dict[tuple[str, int], dict[int, int]] = {}
         self._skipped = skipped
@@ -52,7 +52,7 @@ class Verification:
         self._skips.setdefault(place, {})[first] = after
 
     def leave_out(self, topic: str, raw: Any) -> None:
-        """A record that is none of ours: no link, but it has its offset."""
+        """Count a record that is not ours: no link, but it has its offset."""
         self._arrived(topic, raw)
         self.foreign += 1
 
@@ -71,12 +71,12 @@ class Verification:
         place = topic, raw.partition
         if place not in self._whole:
             self._whole[place] = self._after_skips(place, 0) == raw.offset and not self._skipped
-        due = self._after_skips(place, self._following.get(place, raw.offset))
-        self._following[place] = raw.offset + 1
+        due = self._after_skips(place, self._next_offsets.get(place, raw.offset))
+        self._next_offsets[place] = raw.offset + 1
         if raw.offset != due:
             gap = f"offset {due}", f"offset {raw.offset}"
-            told = "records before it are missing"
-            finding = Break(topic, raw.partition, raw.offset, None, told, *gap, raw.timestamp)
+            detail = "records before it are missing"
+            finding = Break(topic, raw.partition, raw.offset, None, detail, *gap, raw.timestamp)
             if topic == "audits":
                 self._walk((topic, raw.partition, "")).fault(finding)
             else:  # of which agent they were is not known; its batch numbers will tell
@@ -87,7 +87,7 @@ class Verification:
         for chain in self._pins:
             self._walk(chain)
         for (topic, partition, _), walk in self.walks.items():
-            walk.finish(ends.get((topic, partition), self._following.get((topic, partition), 0)))
+            walk.finish(ends.get((topic, partition), self._next_offsets.get((topic, partition), 0)))
         self.findings += [walk.broken for walk in self.walks.values() if walk.broken]
         self.findings.sort(key=lambda found: (found.timestamp or float("inf"), found.topic, found.partition))
 
@@ -126,10 +126,10 @@ def report_of(book: Book, seen: Verification) -> Report:
         findings=[*seen.findings, *book.findings],
     )
     if book.keys and not book.good:
-        told = "no checkpoint of the given keys is here: none was made, or all were removed"
+        detail = "no checkpoint of the given keys is here: none was made, or all were removed"
         wanted = " or ".join(sorted(book.keys))
-        report.findings.append(Break("checkpoints", 0, None, None, told, f"checkpoints of key {wanted}", "none"))
-    report.not_checked = [*_of_keys(book), *(told for walk in walks for told in _of_chain(walk))]
+        report.findings.append(Break("checkpoints", 0, None, None, detail, f"checkpoints of key {wanted}", "none"))
+    report.not_checked = [*_of_keys(book), *(line for walk in walks for line in _of_chain(walk))]
     if report.foreign:
         report.not_checked.append(f"{report.foreign} records without a seal of ours, which no chain needs: not ours")
     if report.records:
@@ -148,37 +148,39 @@ def of(records: Iterable[tuple[str, Any]], book: Book, ends: Mapping[tuple[str, 
 
 
 def _of_keys(book: Book) -> list[str]:
-    told = []
+    unchecked = []
     if not book.keys:
         if book.good:
-            told.append(
+            unchecked.append(
                 f"signatures: no public key was given: the {len(book.good)} checkpoints may be anyone's (--public-key)"
             )
         else:
-            told.append("that ends were not cut off nor chains rewritten as a whole: there is no checkpoint")
-    told += [f"{count} checkpoints of key {key}, which was not given" for key, count in sorted(book.unknown.items())]
-    return told
+            unchecked.append("that ends were not cut off nor chains rewritten as a whole: there is no checkpoint")
+    unchecked += [
+        f"{count} checkpoints of key {key}, which was not given" for key, count in sorted(book.unknown.items())
+    ]
+    return unchecked
 
 
 def _of_chain(walk: Walk) -> list[str]:
     topic, partition, agent = walk.chain
     named = f"{topic}/{partition}" + (f" of {agent}" if agent else "")
-    told = []
+    unchecked = []
     if walk.begins_in_the_middle and walk.first is not None:
-        anchored = "no checkpoint says what came before"
+        anchored = "no checkpoint names what came before"
         if any(pin.hash == walk.first.previous for pin in walk.below):
             anchored = "a checkpoint names the one before it"
         elif walk.pinned is not None:
             anchored = "the earliest checkpoint above it vouches for it"
-        told.append(f"{named}: records before {walk.first.name} at offset {walk.first.offset}; {anchored}")
+        unchecked.append(f"{named}: records before {walk.first.name} at offset {walk.first.offset}; {anchored}")
     if walk.below:
-        told.append(f"{named}: {len(walk.below)} checkpoints of records before the retained beginning")
+        unchecked.append(f"{named}: {len(walk.below)} checkpoints of records before the retained beginning")
     if walk.broken is not None:
-        told.append(f"{named}: what follows the break")
+        unchecked.append(f"{named}: what follows the break")
     elif walk.first is not None:
         open_end = walk.links - walk.pinned_at if walk.pinned else walk.links
         if open_end and (walk.pinned or walk.below):
-            told.append(f"{named}: {open_end} records after the last checkpoint are chained, not signed yet")
+            unchecked.append(f"{named}: {open_end} records after the last checkpoint are chained, not signed yet")
         elif open_end:
-            told.append(f"{named}: {open_end} records, chained, under no checkpoint")
-    return told
+            unchecked.append(f"{named}: {open_end} records, chained, under no checkpoint")
+    return unchecked

@@ -1,9 +1,9 @@
 """Follows one chain, link by link, and names the first that does not hold.
 
-Records are spoken at least once, so a record may repeat one that came before, byte for byte: no break. Where retention
-has taken the beginning, such copies may even repeat records that are gone; they are known by leading, link by link, to
-one that is there. Where a link does not fit, what follows tells which of two neighbours was changed: the one whose
-hash the next one or a checkpoint names is whole.
+Records are produced at least once, so a record may repeat one that came before, byte for byte: no break. Where
+retention has taken the beginning, such copies may even repeat records that are gone; they are known by leading, link by
+link, to one that is there. Where a link does not fit, what follows tells which of two neighbours was changed: the one
+whose hash the next one or a checkpoint names is whole.
 """
 
 import hashlib
@@ -13,14 +13,14 @@ from dataclasses import dataclass
 
 from endocrine.pipeline.replay.audit_chain.links import Break, Chain, Link
 
-REMEMBERED = 1 << 18
+KEPT_LINKS = 1 << 18
 """Links of a chain whose copies are recognised: what is repeated is an outbox, a few thousand records back at most, or
-what a worker said that had been paused. About 300 bytes each."""
+what a paused worker produced late. About 300 bytes each."""
 
 
 @dataclass(frozen=True)
 class Pin:
-    """What a checkpoint says of a chain."""
+    """A checkpoint's entry for a chain."""
 
     checkpoint: str
     """`key id/number`."""
@@ -73,7 +73,7 @@ class Walk:
         return self.first is not None and self.first.previous is not None
 
     def fault(self, finding: Break) -> None:
-        """A record of this chain that is none."""
+        """Take in a record that claims this chain and is no link of it."""
         if self._aside:
             self._conclude()
         self.broken = self.broken or finding
@@ -85,8 +85,8 @@ class Walk:
         if link.hash in self._seen:
             self._copy(link)
         elif (named := _short(link.id)) in self._ids:
-            told = "says something else than an earlier record under the same id"
-            self._break(link, told, f"hash {self._ids[named]}", link.hash)
+            detail = "differs from an earlier record under the same id"
+            self._break(link, detail, f"hash {self._ids[named]}", link.hash)
         elif self.tip is None:
             self._begin(link)
         elif self._aside:
@@ -138,8 +138,8 @@ class Walk:
 
     def _begin(self, link: Link) -> None:
         if link.previous is not None and self.whole:
-            told = "the chain's first record names one before it, and nothing was taken by retention"
-            self._break(link, told, "previous null", link.previous)
+            detail = "the chain's first record names one before it, and nothing was taken by retention"
+            self._break(link, detail, "previous null", link.previous)
             return
         if link.previous is None and link.number not in (None, 1):
             self._break(link, "a chain begins here", "batch 1", f"batch {link.number}")
@@ -155,7 +155,7 @@ class Walk:
             return
         self.links += 1
         self.tip = link
-        self._remember(link)
+        self._keep(link)
 
     def _copy(self, link: Link) -> None:
         if self._seen[link.hash] != link.content:
@@ -165,16 +165,16 @@ class Walk:
         elif link.previous == self._aside[-1].hash:
             # What was aside repeats records from before the retained beginning: it leads to one that we know.
             for known in self._aside:
-                self._remember(known)
+                self._keep(known)
             self.copies += 1 + len(self._aside)
             self._aside = []
         else:
             self._conclude()
 
-    def _remember(self, link: Link) -> None:
+    def _keep(self, link: Link) -> None:
         self._seen[link.hash] = link.content
         self._ids[_short(link.id)] = link.hash
-        if len(self._seen) > REMEMBERED:
+        if len(self._seen) > KEPT_LINKS:
             self._seen.popitem(last=False)
             self._ids.pop(next(iter(self._ids)))
 
@@ -184,15 +184,15 @@ class Walk:
         assert prior is not None
         vouched = any(pin.offset == odd.offset and pin.hash == odd.hash for pin in self._pins)
         if vouched or len(self._aside) > 1:
-            told = f"was changed, put in or cut out before {odd.name} at offset {odd.offset}, which is whole"
-            self._break(prior, told, f"hash {odd.previous}", prior.hash)
+            detail = f"was changed, put in or cut out before {odd.name} at offset {odd.offset}, which is whole"
+            self._break(prior, detail, f"hash {odd.previous}", prior.hash)
         else:
-            told = f"does not follow {prior.name} at offset {prior.offset} (one of the two was changed)"
-            self._break(odd, told, f"previous {prior.hash}", str(odd.previous))
+            detail = f"does not follow {prior.name} at offset {prior.offset} (one of the two was changed)"
+            self._break(odd, detail, f"previous {prior.hash}", str(odd.previous))
 
-    def _break(self, link: Link, told: str, expected: str, found: str) -> None:
+    def _break(self, link: Link, detail: str, expected: str, found: str) -> None:
         topic, partition, _ = self.chain
-        self.broken = Break(topic, partition, link.offset, link.name, told, expected, found, link.timestamp)
+        self.broken = Break(topic, partition, link.offset, link.name, detail, expected, found, link.timestamp)
 
     def _check_pins(self, link: Link) -> None:
         while self.broken is None and self._next < len(self._pins) and self._pins[self._next].offset <= link.offset:
@@ -202,14 +202,14 @@ class Walk:
                     self.below.append(pin)
                     self._next += 1
                     continue
-                told = f"is not on the chain that checkpoint {pin.checkpoint} names at offset {pin.offset}"
-                self._break(link, told, f"hash {pin.hash} there", "no record of the chain there")
+                detail = f"is not on the chain that checkpoint {pin.checkpoint} names at offset {pin.offset}"
+                self._break(link, detail, f"hash {pin.hash} there", "no record of the chain there")
             elif pin.hash != link.hash:
-                told = f"is not what checkpoint {pin.checkpoint} saw: the chain was rewritten"
-                self._break(link, told, f"hash {pin.hash}", link.hash)
+                detail = f"is not what checkpoint {pin.checkpoint} saw: the chain was rewritten"
+                self._break(link, detail, f"hash {pin.hash}", link.hash)
             elif not self._counted(pin, link):
-                told = f"is not as far along as checkpoint {pin.checkpoint} says"
-                self._break(link, told, f"record {pin.count} of the chain", f"record {self.count}")
+                detail = f"is not as far along as checkpoint {pin.checkpoint} says"
+                self._break(link, detail, f"record {pin.count} of the chain", f"record {self.count}")
             else:
                 self.pinned, self.pinned_at = pin, self.links
                 self._next += 1

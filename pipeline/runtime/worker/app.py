@@ -18,13 +18,13 @@ NEVER_S = 10 * 365 * 86_400.0
 class EndocrineApp(faust.App):
     """A Faust application with batch transport and units."""
 
-    body: ProcessorManager
+    manager: ProcessorManager
 
     def _new_transport(self) -> Any:
         return BatchTransport(self.conf.broker_consumer, self)
 
 
-def build_app(settings: Settings, body: ProcessorManager, *, worker_id: str) -> EndocrineApp:
+def build_app(settings: Settings, manager: ProcessorManager, *, worker_id: str) -> EndocrineApp:
     """Return the application, wired; nothing is started. worker_id: unique per process, names it in the assignment."""
     datadir = settings.data_dir / "faust" / worker_id
     datadir.mkdir(parents=True, exist_ok=True)
@@ -51,8 +51,8 @@ def build_app(settings: Settings, body: ProcessorManager, *, worker_id: str) -> 
         broker_session_timeout=settings.session_timeout_s,
         broker_heartbeat_interval=min(3.0, settings.session_timeout_s / 4),
         broker_request_timeout=max(40.0, settings.session_timeout_s * 1.5),
-        # Faust watches for streams that stand still by what it reads and commits itself; changelogs stay paused and
-        # offsets are committed by the body, so it would warn for ever. The body watches its units.
+        # Faust watches for streams that make no progress by what it reads and commits itself; changelogs stay paused
+        # and offsets are committed by the manager, so it would warn for ever. The manager watches its units.
         stream_processing_timeout=NEVER_S,
         broker_commit_livelock_soft_timeout=NEVER_S,
         stream_buffer_maxsize=64,
@@ -60,15 +60,15 @@ def build_app(settings: Settings, body: ProcessorManager, *, worker_id: str) -> 
         stream_recovery_delay=0.0,
         processing_guarantee="at_least_once",
     )
-    app.body = body
-    for agent in body.agents.values():
+    app.manager = manager
+    for agent in manager.agents.values():
         _wire(app, settings, agent)
     app.on_partitions_revoked.connect(_on_revoked)
     return app
 
 
 async def _on_revoked(app: EndocrineApp, revoked: Any, **kwargs: Any) -> None:
-    await app.body.stop_processors()
+    await app.manager.stop_processors()
 
 
 def _wire(app: EndocrineApp, settings: Settings, agent: Agent) -> None:
@@ -79,7 +79,7 @@ def _wire(app: EndocrineApp, settings: Settings, agent: Agent) -> None:
 
     async def take(stream: Any) -> None:
         async for batch in stream:
-            await app.body.deliver(agent.name, batch)
+            await app.manager.deliver(agent.name, batch)
 
     take.__name__ = take.__qualname__ = agent.name  # Faust names agents in logs by their function
     app.agent(sources, name=agent.name)(take)

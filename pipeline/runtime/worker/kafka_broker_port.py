@@ -29,7 +29,7 @@ LOOK_S, DOUBLINGS = 5.0, 2
 processors of a process look at the same moments (multiples on the clock), so that their questions become one."""
 _QUICK_S = 0.5
 HANDOVERS = 4
-"""Turns of the event loop that aiokafka takes to bring a batch to its socket. Thinking holds the loop for long."""
+"""Turns of the event loop that aiokafka takes to bring a batch to its socket. Processing holds the loop for long."""
 ENVELOPE_BYTES = 1 << 20
 """Room in a produce request beside its largest batch."""
 
@@ -38,8 +38,8 @@ class Broker:
     """Connections of one process to Kafka: a producer for changelogs, one for outputs, a pool of readers.
 
     Two producers, because aiokafka has one request under way per broker and producer: remembering must not wait for
-    what another unit says. topics: those whose ends will be asked for, without prefix; a first question about others
-    takes longer.
+    what another unit produces. topics: those whose ends will be asked for, without prefix; a first question about
+    others takes longer.
     """
 
     def __init__(self, settings: Settings, *, client_id: str, topics: Sequence[str] = ()) -> None:
@@ -82,7 +82,7 @@ class Broker:
             self._readers.put_nowait(reader)
 
     async def stop(self) -> None:
-        """Disconnect; what is still unsent is dropped (a successor says it again)."""
+        """Disconnect; what is still unsent is dropped (a successor produces it again)."""
         while self._started:
             await self._started.pop().stop()
 
@@ -132,7 +132,7 @@ class Broker:
             batch.close()
             try:
                 # One batch of a partition at a time: were a later one to land without an earlier one, a reader's
-                # marks would drop the earlier one when it is said again.
+                # watermarks would drop the earlier one when it is produced again.
                 await (await producer.send_batch(batch, topic, partition=partition))
             except KafkaError as error:
                 raise Fatal(f"{topic}/{partition}: could not be sent: {error!r}") from error
@@ -212,7 +212,7 @@ class KafkaBrokerPort:
         return sum(len(run.records) for _, run in self._arrived)
 
     async def run_concurrently(self, writing: Coroutine[Any, Any, None], processing: Coroutine[Any, Any, T]) -> T:
-        """Writing as a task of its own; thinking begins when its request is on its way."""
+        """Writing as a task of its own; processing begins when its request is on its way."""
         write = asyncio.create_task(writing)
         process: asyncio.Task[T] | None = None
         try:
@@ -226,7 +226,7 @@ class KafkaBrokerPort:
             if process is None:
                 processing.close()
             elif not process.cancel() and not process.cancelled():
-                process.exception()  # seen: writing's failure, if both failed, is the one that is told
+                process.exception()  # seen: writing's failure, if both failed, is the one that is reported
             while not write.done():
                 with suppress(asyncio.CancelledError):  # once begun a batch is finished; the caller still hears of it
                     await asyncio.wait((write,))
@@ -296,14 +296,15 @@ class KafkaBrokerPort:
         return [*runs, Run(topic, (), end)]
 
     async def seek(self, next_offsets: Mapping[str, int]) -> None:
-        """The process seeks for all its units at once (see body); here only what arrived before is forgotten."""
+        """The process seeks for all its units at once (see ProcessorManager); here only what arrived before is
+        forgotten."""
         self._arrived, self._bytes = [], 0
         self._committed = dict(next_offsets)
         self._delivered, self._handed = dict(next_offsets), dict(next_offsets)
         self.moved, self._looks = True, 0
 
     async def commit(self, next_offsets: Mapping[str, int]) -> None:
-        """Noted here; sent to the group now and then by the body."""
+        """Noted here; sent to the group now and then by the manager."""
         self._committed = dict(next_offsets)
         self.moved = True
 
@@ -323,12 +324,12 @@ class KafkaBrokerPort:
     # ---- the changelog ----
 
     async def epoch(self) -> int:
-        """Claim the changelog; who claims is written for people, and for a worker that was replaced."""
+        """Append an epoch record; whose it is is written for people, and for a worker that was replaced."""
         who = orjson.dumps({"worker": self._broker.client_id, "instance": self._broker.settings.instance})
         return await self._broker.append(self._log, self._partition, [(EPOCH_KEY, who, [])])
 
     async def changelog(self, start: int, end: int) -> AsyncIterator[Sequence[Entry]]:
-        """Records of the changelog, with the claim each was written under."""
+        """Records of the changelog, with the epoch each was written under."""
         async for fetched in self._broker.read(self._log, self._partition, start, end):
             yield entries_of(fetched)
 
@@ -338,7 +339,7 @@ class KafkaBrokerPort:
         return (await self._broker.ends([place]))[place]
 
     async def write_checkpoint(self, items: Sequence[tuple[bytes, bytes | None]], epoch: int) -> int:
-        """Return one batch; every record carries our claim."""
+        """Return one batch; every record carries our epoch."""
         headers = [(CLAIM_HEADER, b"%d" % epoch)]
         return await self._broker.append(self._log, self._partition, [(key, value, headers) for key, value in items])
 

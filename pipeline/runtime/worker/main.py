@@ -52,7 +52,7 @@ class Worker:
         self.failure: BaseException | None = None
         self.ready = asyncio.Event()
         """Set when the first assignment has been taken over."""
-        self.body: ProcessorManager | None = None
+        self.manager: ProcessorManager | None = None
         """The units, once the worker runs."""
         self._agents = agents
         self._stop = asyncio.Event()
@@ -75,44 +75,44 @@ class Worker:
         broker = Broker(self.settings, client_id=f"endocrine-{self.id}", topics=sorted(asked))
         version = code_version(self.settings.build)
         metrics = serve(self.settings, [agent.name for agent in self._agents], self.policy)
-        body = ProcessorManager(
+        manager = ProcessorManager(
             self.settings, self._agents, broker, lambda: self.policy, version, self._seals, self._fail, metrics
         )
-        self.body = body
-        app = build_app(self.settings, body, worker_id=self.id)
+        self.manager = manager
+        app = build_app(self.settings, manager, worker_id=self.id)
         try:
-            await self._live(app, body, broker)
+            await self._live(app, manager, broker)
         finally:
-            await self._shut_down(app, body, broker)
+            await self._shut_down(app, manager, broker)
             if metrics is not None:
                 metrics.stop()
 
     def loops(self) -> dict[str, asyncio.AbstractEventLoop]:
         """Return the event loops of this process, by what runs in them."""
         found = {"worker": asyncio.get_running_loop()}
-        thread = getattr(self.body.consumer, "_thread", None) if self.body is not None else None
+        thread = getattr(self.manager.consumer, "_thread", None) if self.manager is not None else None
         if thread is not None:
             found["consumer"] = thread.thread_loop
         return found
 
-    async def _live(self, app: EndocrineApp, body: ProcessorManager, broker: Broker) -> None:
-        watching = asyncio.create_task(self._watch_group(body))
+    async def _live(self, app: EndocrineApp, manager: ProcessorManager, broker: Broker) -> None:
+        watching = asyncio.create_task(self._watch_group(manager))
         try:
-            if await self._unless_stopped(self._start(app, body, broker)):
-                await self._serve(app, body)
+            if await self._unless_stopped(self._start(app, manager, broker)):
+                await self._serve(app, manager)
         finally:
             watching.cancel()
 
-    async def _start(self, app: EndocrineApp, body: ProcessorManager, broker: Broker) -> None:
+    async def _start(self, app: EndocrineApp, manager: ProcessorManager, broker: Broker) -> None:
         await broker.start()
         await self._publish(broker)
         app.finalize()
-        body.consumer = app.consumer
+        manager.consumer = app.consumer
         await app.start()
 
-    async def _watch_group(self, body: ProcessorManager) -> None:
+    async def _watch_group(self, manager: ProcessorManager) -> None:
         """Faust waits for the first assignment, and for records: where aiokafka gave up, it would wait for ever."""
-        while (error := _coordination_error(body)) is None:  # noqa: ASYNC110
+        while (error := _coordination_error(manager)) is None:  # noqa: ASYNC110
             await asyncio.sleep(self.settings.commit_interval_s)
         self._fail(error)
 
@@ -130,10 +130,10 @@ class Worker:
         await working
         return True
 
-    async def _serve(self, app: EndocrineApp, body: ProcessorManager) -> None:
+    async def _serve(self, app: EndocrineApp, manager: ProcessorManager) -> None:
         crashed = asyncio.create_task(app.wait_until_stopped())
         asked = asyncio.create_task(self._stop.wait())
-        telling = asyncio.create_task(self._tell_ready(body))
+        reporting = asyncio.create_task(self._report_ready(manager))
         swept = time.monotonic()
         try:
             while not (crashed.done() or asked.done()):
@@ -143,26 +143,26 @@ class Worker:
                 if time.monotonic() - swept > COLLECT_GARBAGE_S:
                     swept = time.monotonic()
                     collect_garbage()
-                if body.running:
+                if manager.running:
                     with suppress(Exception):
-                        await asyncio.wait_for(body.commit(), STOP_S)
+                        await asyncio.wait_for(manager.commit(), STOP_S)
             if crashed.done() and not asked.done():
                 self._fail(getattr(app, "crash_reason", None) or RuntimeError("the Faust application stopped"))
         finally:
             crashed.cancel()
             asked.cancel()
-            telling.cancel()
+            reporting.cancel()
 
-    async def _tell_ready(self, body: ProcessorManager) -> None:
-        await body.resumed.wait()
+    async def _report_ready(self, manager: ProcessorManager) -> None:
+        await manager.resumed.wait()
         self.ready.set()
 
-    async def _shut_down(self, app: EndocrineApp, body: ProcessorManager, broker: Broker) -> None:
+    async def _shut_down(self, app: EndocrineApp, manager: ProcessorManager, broker: Broker) -> None:
         with suppress(Exception):
-            if body.running:
-                await asyncio.wait_for(body.commit(), 5)
+            if manager.running:
+                await asyncio.wait_for(manager.commit(), 5)
         with suppress(Exception):  # what is under way when the broker does not answer is a crash to the successor
-            await asyncio.wait_for(body.stop_processors(), STOP_S)
+            await asyncio.wait_for(manager.stop_processors(), STOP_S)
         with suppress(Exception):
             await asyncio.wait_for(app.stop(), STOP_S)
         with suppress(Exception):
@@ -186,12 +186,12 @@ class Worker:
         await broker.send(f"{self.settings.prefix}policies", place, [out], ())
 
 
-def _coordination_error(body: ProcessorManager) -> BaseException | None:
-    """Why aiokafka's group coordination stands still, if it does.
+def _coordination_error(manager: ProcessorManager) -> BaseException | None:
+    """Why aiokafka's group coordination makes no progress, if it does.
 
     It ends silently, or puts its error away for the next fetch and waits: while Faust has fetching stopped, for ever.
     """
-    thread = getattr(body.consumer, "_thread", None)  # None until Faust has started it
+    thread = getattr(manager.consumer, "_thread", None)  # None until Faust has started it
     coordinator = getattr(getattr(thread, "_consumer", None), "_coordinator", None)
     task = getattr(coordinator, "_coordination_task", None)
     if task is None or task.cancelled():

@@ -78,7 +78,7 @@ class ProcessorManager:
         await self.stop_processors()
         self._paused.clear()
         changelogs = {f"{self.settings.prefix}changelog.{name}" for name in self.agents}
-        # Sources only: a changelog may be assigned as a standby, and a standby must claim nothing.
+        # Sources only: a changelog may be assigned as a standby, and a standby must own nothing.
         partitions = sorted({place.partition for place in assigned if place.topic not in changelogs})
         self._in_thread("pause", [place for place in assigned if place.topic in changelogs])
         for partition in partitions:
@@ -138,7 +138,7 @@ class ProcessorManager:
         while True:
             try:
                 return await processor.recover()
-            except Fenced as error:  # claimed by another at the same time: one of us will lose it in a rebalance
+            except Fenced as error:  # taken by another at the same time: one of us will lose it in a rebalance
                 self._note_fenced(processor, error)
                 return
             except Retry as error:
@@ -225,10 +225,11 @@ class ProcessorManager:
         claimed = orjson.loads(error.claimed) if error.claimed else {}
         ours, name = self.broker.client_id, self.settings.instance
         if name is not None and claimed.get("instance") == name and claimed.get("worker") != ours:
-            told = (
-                f"{processor.name} was claimed by {claimed['worker']}, which runs under our ENDOCRINE_INSTANCE {name!r}"
+            problem = (
+                f"{processor.name} was taken over by {claimed['worker']}, "
+                f"which runs under our ENDOCRINE_INSTANCE {name!r}"
             )
-            self._on_fatal(Fatal(told))
+            self._on_fatal(Fatal(problem))
 
     def _count(self, metric: str, processor: PartitionProcessor) -> None:
         if self._metrics is not None:

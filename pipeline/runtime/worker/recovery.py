@@ -1,9 +1,9 @@
 """Our takeover where Faust recovers its tables.
 
-Faust's recovery reads changelogs up to an end it looked up before any claim was written, one event at a time. A unit's
-takeover needs the opposite: claim first, then read up to that claim. And Faust's loop ends for good, without a word,
-when a wait in it times out or is cancelled by a revocation: the worker would keep its partitions and never read them
-again. So the loop is ours too.
+Faust's recovery reads changelogs up to an end it looked up before any epoch record was written, one event at a time. A
+unit's takeover needs the opposite: append the epoch record first, then read up to it. And Faust's loop ends for good,
+without a log event, when a wait in it times out or is cancelled by a revocation: the worker would keep its partitions
+and never read them again. So the loop is ours too.
 """
 
 import asyncio
@@ -35,11 +35,11 @@ class TakeoverRecovery(FaustRecovery):
             for end in ends:
                 end.cancel()
             if not taking.done():
-                await self.app.body.stop_processors()
+                await self.app.manager.stop_processors()
                 taking.cancel()
                 await asyncio.wait([taking])
             if not taking.cancelled() and (error := taking.exception()) is not None:
-                self.app.body.fail(error)
+                self.app.manager.fail(error)
 
     async def _until_taken_over(self, generation: int) -> None:
         while self.app.consumer_generation_id == generation:
@@ -53,7 +53,7 @@ class TakeoverRecovery(FaustRecovery):
         """Have the units take over, then let records in: what Faust does when its tables are recovered."""
         app, consumer = self.app, self.app.consumer
         self._set_recovery_started()
-        if not await app.body.recover(consumer.assignment()) or app.consumer_generation_id != generation:
+        if not await app.manager.recover(consumer.assignment()) or app.consumer_generation_id != generation:
             return  # another rebalance is under way and comes through here
         await app.on_rebalance_complete.send()
         self._set_recovery_ended()
@@ -67,7 +67,7 @@ class TakeoverRecovery(FaustRecovery):
         self.tables.on_standbys_ready()
         app.on_rebalance_end()
         if app.consumer_generation_id == generation:
-            app.body.resume()
+            app.manager.resume()
 
 
 class TableManager(FaustTableManager):

@@ -1,7 +1,7 @@
 """What a process waits for: every task of its event loops with its chain of awaits, on SIGUSR1.
 
-A stack of threads shows an event loop that waits; it does not show for what. An operator who sees a worker stand still
-sends SIGUSR1 and finds the answer in the log; the worker goes on.
+A stack of threads shows an event loop that waits; it does not show for what. An operator who sees a worker make no
+progress sends SIGUSR1 and finds the answer in the log; the worker goes on.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """A Faust transport that hands whole fetched batches of one partition to agents.
 
 Stock Faust makes a task, an event and an acknowledgement per message; here a message never exists outside its batch.
-Offsets are not acknowledged through Faust: the heads hold the truth, the body commits for displays.
+Offsets are not acknowledged through Faust: the checkpoints hold the truth, the manager commits for displays.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ class CommittedThread(FaustThread):
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
-        settings = self.app.body.settings
+        settings = self.app.manager.settings
         bind(
             consumer,
             isolation_level=ISOLATION,
@@ -73,8 +73,8 @@ class BatchConsumer(FaustConsumer):
                 raise
 
     async def perform_seek(self) -> None:
-        """Seek to the heads' offsets; the group's offsets are for displays only."""
-        await self.app.body.seek()
+        """Seek to the checkpoints' offsets; the group's offsets are for displays only."""
+        await self.app.manager.seek()
 
     async def commit_now(self, offsets: Mapping[Any, int]) -> bool:
         """Commit these offsets to the group."""

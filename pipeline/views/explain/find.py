@@ -40,7 +40,7 @@ class Decided:
 
 @dataclass(frozen=True)
 class Explained:
-    """All there is about a turn. Where the bundle itself is gone, the earliest supplement stands for it."""
+    """All there is about a turn. Where the bundle itself is gone, the earliest supplement is used instead."""
 
     bundle: Bundle
     supplements: Sequence[Bundle] = ()
@@ -51,7 +51,7 @@ class Explained:
     """The maps of the policy of the last revision; empty where it is not on its topic."""
 
     def as_json(self) -> dict[str, Any]:
-        """JSON object: the bundle and its supplements as they stand on the topic, and where they were decided."""
+        """JSON object: the bundle and its supplements as they are on the topic, and where they were decided."""
         return {
             "bundle": dict(self.bundle),
             "supplements": [dict(one) for one in self.supplements],
@@ -73,8 +73,8 @@ class _Search:
     @property
     def where(self) -> str:
         """What was searched, for a sentence."""
-        told = f"among the {self.looked} in {self.settings.prefix}{AUDITS} at {self.settings.bootstrap}"
-        return f"{told} ({self.unreadable} records there are no bundles)" if self.unreadable else told
+        message = f"among the {self.looked} in {self.settings.prefix}{AUDITS} at {self.settings.bootstrap}"
+        return f"{message} ({self.unreadable} records there are not bundles)" if self.unreadable else message
 
     def of(self, audit_id: str) -> list[Any]:
         """Those of a turn, the bundle first, then its supplements."""
@@ -118,10 +118,10 @@ async def by_time(settings: Settings, identity: str, ts: float) -> Explained:
     in_force = [bundle for bundle in begun if ts <= _end(bundle)]
     if in_force:
         return await _explained(settings, search.of(in_force[-1]["audit_id"]))
-    told = f"no turn of {wanted!r} was in force at {show_time(ts)} (event time)"
+    message = f"no turn of {wanted!r} was in force at {show_time(ts)} (event time)"
     if not turns:
         raise NotFound(
-            f"{told}: there is no bundle of {wanted!r} {search.where}; check the identity, or wait until its turn is "
+            f"{message}: there is no bundle of {wanted!r} {search.where}; check the identity, or wait until its turn "
             "closed"
         )
     after = next((bundle for bundle in turns if bundle["opened"]["ts"] > ts), None)
@@ -130,7 +130,7 @@ async def by_time(settings: Settings, identity: str, ts: float) -> Explained:
         near.append(f"{begun[-1]['audit_id']} had ended at {show_time(_end(begun[-1]))}")
     if after:
         near.append(f"{after['audit_id']} began at {show_time(after['opened']['ts'])}")
-    raise NotFound(f"{told}: {', '.join(near)}")
+    raise NotFound(f"{message}: {', '.join(near)}")
 
 
 def _end(bundle: Bundle) -> float:

@@ -1,4 +1,4 @@
-"""The explanation as one HTML page: no script, nothing fetched, every word escaped."""
+"""The explanation as one HTML page: no script, nothing fetched, all text escaped."""
 
 from html import escape
 
@@ -22,7 +22,7 @@ tbody th { font-weight: 500; white-space: nowrap; }
 def as_html(explained: Explained) -> str:
     """A whole document, in UTF-8 once encoded."""
     heading = escape(title(explained))
-    told = "\n".join(
+    explanation = "\n".join(
         f'<p class="warning" role="alert">{escape(one)}</p>' if one.startswith("WARNING") else f"<p>{escape(one)}</p>"
         for one in paragraphs(explained)
     )
@@ -39,7 +39,7 @@ def as_html(explained: Explained) -> str:
 <body>
 <main>
 <h1>{heading}</h1>
-{told}
+{explanation}
 {body}
 </main>
 </body>

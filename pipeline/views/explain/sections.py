@@ -1,4 +1,4 @@
-"""A turn laid out as titled tables of plain words, once for all formats."""
+"""A turn laid out as titled tables in plain English, once for all formats."""
 
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,8 +24,8 @@ def plain(value: Any) -> str:
     >>> plain("a\\x1b[31mb"), plain(None), plain(0.31999999999999995)
     ('a�[31mb', '-', '0.32')
     """
-    told = "-" if value is None else number(value)
-    return "".join("�" if unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Co") else sign for sign in told)
+    shown = "-" if value is None else number(value)
+    return "".join("�" if unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Co") else sign for sign in shown)
 
 
 def title(explained: Explained) -> str:
@@ -42,14 +42,14 @@ def title(explained: Explained) -> str:
 
 def paragraphs(explained: Explained) -> list[str]:
     """The explanations of the bundle and of its supplements; a warning first where something was altered."""
-    # A supplement that corrects the mode comes first: who reads no further must not take the bundle's word.
+    # A supplement that corrects the mode comes first: who reads no further must not trust the bundle's mode.
     corrects = [one for one in explained.supplements if one["explanation"].startswith(CORRECTION)]
     rest = [one for one in (explained.bundle, *explained.supplements) if one not in corrects]
-    told = [plain(one["explanation"]) for one in (*corrects, *rest)]
+    shown = [plain(one["explanation"]) for one in (*corrects, *rest)]
     if explained.altered:
         warning = f"WARNING: {len(explained.altered)} record(s) below do not fit their own hash: somebody changed them."
-        told.insert(0, f"{warning} `endocrine audit verify` names the first broken record of the chain.")
-    return told
+        shown.insert(0, f"{warning} `endocrine audit verify` names the first broken record of the chain.")
+    return shown
 
 
 def sections(explained: Explained) -> list[Section]:
@@ -117,10 +117,10 @@ def _signal(one: Mapping[str, Any]) -> Sequence[Any]:
 def _revision(one: Mapping[str, Any]) -> Sequence[Any]:
     changed = one["changed"]
     if changed is None:
-        told = "the revision before it was not seen"
+        shown = "the revision before it was not seen"
     else:
-        told = "\n".join(f"{name}: {plain(step['from'])} to {plain(step['to'])}" for name, step in changed.items())
-    return one["revision"], one["mode"], told or "-", moment(one["ts"])
+        shown = "\n".join(f"{name}: {plain(step['from'])} to {plain(step['to'])}" for name, step in changed.items())
+    return one["revision"], one["mode"], shown or "-", moment(one["ts"])
 
 
 def _models(bundle: Mapping[str, Any]) -> Iterable[Sequence[Any]]:

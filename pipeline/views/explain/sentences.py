@@ -64,9 +64,9 @@ def _causes(value: Mapping[str, Any]) -> str:
                 causes[f"of {CAUSES.get(step['step'], step['by'])}"] = None
     if not causes:
         return "nothing moved the policy's defaults"
-    words = list(causes)
-    more = [f"{len(words) - _SHOWN} more causes"] if len(words) > _SHOWN else []
-    return " and ".join([*words[:_SHOWN], *more])
+    shown = list(causes)
+    more = [f"{len(shown) - _SHOWN} more causes"] if len(shown) > _SHOWN else []
+    return " and ".join([*shown[:_SHOWN], *more])
 
 
 def _call(value: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ FILE_WIDTH = 120
 
 
 def show(explained: Explained, console: Console) -> None:
-    """Print it. Words come from producers: they are printed as they are, never read as markup."""
+    """Print it. Its text comes from producers: it is printed as it is, never read as markup."""
     console.print(Text(title(explained), style="bold"))
     for paragraph in paragraphs(explained):
         console.print(Text(f"\n{paragraph}"))

@@ -1,4 +1,4 @@
-"""Counting: the closed list as Prometheus objects, and what records come to in it."""
+"""Counting: the closed list as Prometheus objects, and what records add to it."""
 
 from collections import Counter as Tallies
 from collections.abc import Callable, Iterable, Mapping
@@ -23,8 +23,8 @@ class Metrics:
     def __init__(self, agents: Iterable[str], tools: Iterable[str]) -> None:
         self.registry = CollectorRegistry()
         topics = [name for topic in CATALOGUE.values() for name in (topic.name, topic.dead_letters)]
-        words: dict[str, Iterable[str]] = {**WORDS, "agent": agents, "topic": topics, "tool": tools}
-        self._words = {label: frozenset(values) for label, values in words.items()}
+        labels: dict[str, Iterable[str]] = {**WORDS, "agent": agents, "topic": topics, "tool": tools}
+        self._labels = {label: frozenset(values) for label, values in labels.items()}
         self._known: dict[str, tuple[Metric, Any]] = {metric.name: (metric, self._made(metric)) for metric in METRICS}
         self._stop: Callable[[], None] | None = None
 
@@ -45,10 +45,10 @@ class Metrics:
             child.set(amount)
 
     def _shown(self, label: str, value: str | None) -> str:
-        value = NONE if value is None and NONE in self._words[label] else value
-        return value if value in self._words[label] else OTHER
+        value = NONE if value is None and NONE in self._labels[label] else value
+        return value if value in self._labels[label] else OTHER
 
-    # ---- what records come to ----
+    # ---- what records add ----
 
     def batch(self, agent: str, done: PreparedBatch) -> None:
         """One finished batch of a unit."""
@@ -61,8 +61,8 @@ class Metrics:
         self.add("endocrine_records_unsealed_total", tally.unsealed, agent=agent)
         self.add("endocrine_agent_errors_total", tally.failed, agent=agent)
         self.add("endocrine_records_rekeyed_total", tally.rekeyed, agent=agent)
-        spoken = Tallies(out.topic for out in (*done.rejected_or_rerouted, *done.checkpoint.outbox))
-        for topic, count in spoken.items():
+        produced = Tallies(out.topic for out in (*done.rejected_or_rerouted, *done.checkpoint.outbox))
+        for topic, count in produced.items():
             self.add("endocrine_records_spoken_total", count, topic=topic)
         for out in done.checkpoint.outbox:
             if out.topic in _READERS and out.value is not None:
@@ -71,7 +71,7 @@ class Metrics:
     def processors(self, agents: Iterable[str]) -> None:
         """The units this process owns now: the agent's name of each."""
         owned = Tallies(agents)
-        for agent in self._words["agent"]:
+        for agent in self._labels["agent"]:
             self.add("endocrine_units", owned[agent], agent=agent)
 
     def answer(self, topic: str, value: Mapping[str, Any]) -> None:

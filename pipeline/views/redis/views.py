@@ -44,7 +44,7 @@ async def bond_events(client: "Redis", user_id: str, limit: int = DEFAULT_EVENTS
 
 
 class Bonds(NamedTuple):
-    """Bond entries, the last updated first, and where the next page begins; None: there is none."""
+    """Bond entries, the last updated first, and where the next page begins; None: no more."""
 
     entries: list[Bond]
     next: tuple[int, bytes] | None
@@ -74,7 +74,7 @@ async def bonds(
 
 
 async def foreign_keys(client: "Redis") -> int:
-    """How many keys of bonds the projection leaves alone, as it did not write them."""
+    """Return the number of keys of bonds that the projection leaves alone, as it did not write them."""
     return int(await cast(Any, client.scard(keys.foreign_keys())))
 
 
@@ -109,7 +109,7 @@ async def memories(
 
 
 async def memory(client: "Redis", subject: str, memory_id: str) -> dict[str, Any] | None:
-    """One memory; None where there is none."""
+    """One memory; None without such a memory."""
     stored: Any = await cast(Any, client.hget(keys.memories(subject), memory_id))
     return None if stored is None else cast(dict[str, Any], orjson.loads(stored))
 
@@ -122,7 +122,7 @@ async def conflicts(client: "Redis", subject: str, *, status: str | None = None)
 
 
 class Page(NamedTuple):
-    """Members of a sorted set, newest first, and where the next page begins; None: there is none."""
+    """Members of a sorted set, newest first, and where the next page begins; None: no more."""
 
     members: list[bytes]
     next: tuple[int, bytes] | None

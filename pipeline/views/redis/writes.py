@@ -42,7 +42,7 @@ def writes_of(
     max_bytes: int,
     skip: Callable[[wire.SourceRecord, Malformed], None],
 ) -> list[Write]:
-    """What these records of one partition come to, in order; of several writes to one place the last alone.
+    """Return the writes for these records of one partition, in order; of several writes to one place the last alone.
 
     topic: without prefix. source: `topic/partition` with the prefix, which marks are under: a new prefix counts its
     offsets from 0. max_bytes: a longer value is not read. skip: called with each record that cannot be projected.
@@ -108,7 +108,7 @@ def _bond_event(user: str, _: str, value: Any, source: str, record: wire.SourceR
 def _origin(source: str, record: wire.SourceRecord) -> tuple[str, int, int]:
     """Mark, offset and ordinal of a derived record: those of its trigger, which copies of it share.
 
-    They rise within one agent, topic and partition. A record without the header stands for itself.
+    They rise within one agent, topic and partition. A record without the header is its own trigger.
     """
     header = (dict(record.headers).get(wire.ORIGIN) or b"").decode("utf-8", "replace")
     place, _, tail = header.rpartition("/")
@@ -144,7 +144,7 @@ def _style(identity: str, _: str, value: Any, source: str, record: wire.SourceRe
 
 
 def _interaction(identity: str, _: str, value: Any, source: str, record: wire.SourceRecord) -> list[Write]:
-    """What happened, without what was said: bodies stay in Kafka, at `at`."""
+    """What happened, without the content: texts stay in Kafka, at `at`."""
     if record.value is None:
         return []
     audit_id, kind = value["audit_id"], value["kind"]

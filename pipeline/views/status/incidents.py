@@ -53,7 +53,7 @@ async def read_incidents(
                 if incident is None:
                     found.unreadable += 1
                 elif incident.incident_id not in seen and matches(incident):
-                    _remember(seen, incident.incident_id)
+                    _note_seen(seen, incident.incident_id)
                     found.counts[incident.kind] += 1
                     push = heapq.heappush if len(kept) < most else heapq.heappushpop
                     push(kept, (raw.timestamp, partition, raw.offset, incident))
@@ -61,13 +61,13 @@ async def read_incidents(
     return found
 
 
-_REMEMBERED = 50_000
+_KEPT = 50_000
 """Ids of incidents that are known again; a copy of an older one, which only a crash leaves, would count twice."""
 
 
-def _remember(seen: dict[str, None], name: str) -> None:
+def _note_seen(seen: dict[str, None], name: str) -> None:
     seen[name] = None
-    if len(seen) > _REMEMBERED:
+    if len(seen) > _KEPT:
         del seen[next(iter(seen))]
 
 

@@ -1,4 +1,4 @@
-"""How many records each agent has still to read, per partition."""
+"""The number of records each agent has still to read, per partition."""
 
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing

@@ -30,7 +30,7 @@ async def read_members(settings: Settings, groups: Sequence[str]) -> dict[str, l
             for group in [group for group in groups if group in there]:
                 # One by one: aiokafka cannot read an answer about several groups (DescribeGroups v3).
                 answers = await admin.describe_consumer_groups([group])
-                members = [_member(one) for answer in answers for told in answer.groups for one in told[_MEMBERS]]
+                members = [_member(one) for answer in answers for known in answer.groups for one in known[_MEMBERS]]
                 found[group] = sorted(members, key=lambda member: member.name)
             return found
     finally:

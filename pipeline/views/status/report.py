@@ -39,7 +39,7 @@ def status_lines(
     """The report.
 
     group: of the deployment. members: by consumer group, that of the deployment and those of its roles. lag: as
-    `read_lag` gives it. last_incident: append time (seconds since 1970) and the incident; None: there is none.
+    `read_lag` gives it. last_incident: append time (seconds since 1970) and the incident; None: no incident.
     partitions: of every topic; those that nobody owns are named.
     """
     return [*worker_lines(group, members, partitions), *map(clean, [*_lag(lag), _last(last_incident)])]

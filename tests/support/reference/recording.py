@@ -28,7 +28,7 @@ from endocrine.pipeline.views.event import Event
 WIDTH, HEIGHT = 112, 30
 """Cells of the terminal."""
 FRAMES, FRAME_S, LAST_S = 10, 1.2, 4.0
-"""How many frames, and seconds that each and the last one is shown."""
+"""Number of frames, and seconds that each and the last one is shown."""
 PACE = 4.0
 """Records per second that the figures at the head go by: that of `endocrine run`."""
 _ELSEWHERE = re.compile(r"@font-face \{.*?\}\s*|<!--.*?-->\s*", re.DOTALL)

@@ -40,7 +40,7 @@ SMALL, TINY = 4096 + 2600, 4096 + 1900
 
 @dataclass(frozen=True)
 class Design:
-    """What the ablations change; as it stands, the full design.
+    """What the ablations change; by default, the full design.
 
     lag: compaction spares what a void record hides. journal_policy, journal_refusals: replay takes them from the
     journal.
@@ -59,7 +59,7 @@ class Design:
 
 @dataclass(frozen=True)
 class Rates:
-    """One schedule's rates, per step unless said otherwise."""
+    """One schedule's rates, per step unless noted otherwise."""
 
     crash: float
     pause: float
@@ -90,7 +90,7 @@ class Rates:
     max_records: int
     max_bytes: int
     ahead: int
-    """How many records must wait for thinking to run ahead of writing."""
+    """The number of records that must wait for processing to run ahead of writing."""
 
 
 def draw(rng: random.Random) -> Rates:
@@ -278,7 +278,7 @@ def run(seed: int, design: Design | None = None, *, check: Callable[[World], lis
 
 
 def _play(world: World, lives: list[Life]) -> list[str]:
-    """Play until everything is at rest. Every life begun stands in `lives` afterwards."""
+    """Play until everything is at rest. Every life begun is in `lives` afterwards."""
     rates, rng, broker, trace = world.rates, world.rng, world.broker, world.broker.trace
     roll, keys = rng.random, world.keys
     below_crash = 0.25 + rates.crash
@@ -319,8 +319,8 @@ def _play(world: World, lives: list[Life]) -> list[str]:
         elif dice < below_wake:
             if zombies:
                 zombie = zombies[int(roll() * len(zombies))]
-                if (said := _step(zombie)) in ENDS:
-                    trace.append((f"a zombie is {said}",))
+                if (result := _step(zombie)) in ENDS:
+                    trace.append((f"a zombie is {result}",))
                     zombies.remove(zombie)
                     _end(world, zombie)
         elif dice < below_compact:
@@ -331,12 +331,12 @@ def _play(world: World, lives: list[Life]) -> list[str]:
             if broker.open:
                 _finish(world)
         else:
-            said = _step(live[key])
-            if said in ENDS:
-                trace.append((f"{said}:", key, world.starts[key]))
+            result = _step(live[key])
+            if result in ENDS:
+                trace.append((f"{result}:", key, world.starts[key]))
                 _end(world, live[key])
                 live[key] = begin(key)
-            elif said == "idle":
+            elif result == "idle":
                 idle[key] += 1
         if len(trace) > before:
             idle = dict.fromkeys(keys, 0)

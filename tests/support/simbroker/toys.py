@@ -59,15 +59,17 @@ class Toy:
             raise Reject("too_long", f"{trigger.id}: length {length}, expected below 3")
         chain = digest(chain, trigger.id, policy.digest)
         if kind == "c":
-            return None, [self._said(first, trigger, "closed" + chain, 0)]
+            return None, [self._output(first, trigger, "closed" + chain, 0)]
         long = "+" + chain + "." * self.pad
-        said = {"o": [(first, chain)], "w": [(first, chain), (second, chain), (first, long)]}.get(kind, [])
-        return [length + 1, chain], [self._said(topic, trigger, body, n) for n, (topic, body) in enumerate(said)]
+        outputs = {"o": [(first, chain)], "w": [(first, chain), (second, chain), (first, long)]}.get(kind, [])
+        return [length + 1, chain], [
+            self._output(topic, trigger, content, n) for n, (topic, content) in enumerate(outputs)
+        ]
 
-    def _said(self, topic: str, trigger: Trigger, body: str, ordinal: int) -> Output:
-        dice = int(digest(body, ordinal), 16)
+    def _output(self, topic: str, trigger: Trigger, content: str, ordinal: int) -> Output:
+        dice = int(digest(content, ordinal), 16)
         about = IDENTITIES[dice // 70 % len(IDENTITIES)] if dice % 7 == 0 else trigger.identity
-        value = {"identity": about, "kind": KINDS[dice % len(KINDS)], "body": body, "ts": 1.0}
+        value = {"identity": about, "kind": KINDS[dice % len(KINDS)], "body": content, "ts": 1.0}
         return Output(topic, trigger.identity, value)
 
 

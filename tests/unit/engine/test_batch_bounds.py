@@ -31,7 +31,8 @@ def processed(*headers, timestamp=1_000_000, ts=1000.0, value=None, key=b"ann", 
 @pytest.mark.parametrize(("timestamp", "kind"), [(-1, None), (0, b"future_time"), (1, b"future_time")])
 def test_an_append_time_of_nought_is_a_time_and_bounds_what_is_claimed(timestamp, kind):
     done = processed(timestamp=timestamp)
-    assert [dict(letter.own)["endocrine-error-kind"] for letter in done.aside] == ([] if kind is None else [kind])
+    kinds = [dict(letter.own)["endocrine-error-kind"] for letter in done.rejected_or_rerouted]
+    assert kinds == ([] if kind is None else [kind])
     assert done.tally.dead == (kind is not None)
 
 
@@ -40,8 +41,11 @@ def test_headers_as_long_as_the_bound_are_read_and_one_byte_more_is_a_dead_lette
     assert processed(just).tally.prepared == 1
     done = processed(("x", just[1] + b"y"))
     assert done.tally.prepared == 0
-    assert [dict(letter.own)["endocrine-error-kind"] for letter in done.aside] == [b"headers_too_large"]
-    assert b"1 headers of 201 bytes together; expected at most 200" in dict(done.aside[0].own)["endocrine-error"]
+    assert [dict(letter.own)["endocrine-error-kind"] for letter in done.rejected_or_rerouted] == [b"headers_too_large"]
+    assert (
+        b"1 headers of 201 bytes together; expected at most 200"
+        in (dict(done.rejected_or_rerouted[0].own)["endocrine-error"])
+    )
 
 
 def test_the_longest_output_counts_with_room_for_its_key_and_headers_and_none_counts_nothing():
@@ -61,10 +65,10 @@ def test_what_became_of_each_record_is_counted_once():
 def test_of_the_agents_that_read_a_topic_its_owner_alone_forwards_and_dead_letters(agent, owner):
     misrouted = processed(key=b"not-ann", agent=agent)
     assert misrouted.tally.rekeyed == 1
-    assert [out.topic for out in misrouted.aside] == (["interactions"] if owner else [])
+    assert [out.topic for out in misrouted.rejected_or_rerouted] == (["interactions"] if owner else [])
     malformed = processed(value=b"{}", agent=agent)
     assert malformed.tally.dead == 1
-    assert [out.topic for out in malformed.aside] == (["interactions.dlq"] if owner else [])
+    assert [out.topic for out in malformed.rejected_or_rerouted] == (["interactions.dlq"] if owner else [])
 
 
 class Failing:
@@ -101,7 +105,7 @@ def sealed(key, ce_id, origin=None):
 
 def test_a_forwarded_record_of_ours_keeps_no_header_that_holds_no_more_and_is_sealed_anew():
     done = processed(*sealed(b"other", b"id", b"conversation/model-replies/0/1/0"), key=b"other")
-    (out,) = done.aside
+    (out,) = done.rejected_or_rerouted
     assert [name for name, _ in out.own] == ["x", CE_ID, REKEYED_FROM, SEAL]
     assert (out.key, out.partition, dict(out.own)[CE_ID]) == (b"ann", PARTITION, b"id")
     again = Fetched(out.partition, 5, 0, out.key, out.value, out.own)
@@ -117,7 +121,7 @@ def test_a_second_copy_of_a_sealed_record_changes_nothing_by_its_id_or_by_its_or
     done = engine.process(raws, shipped_policy(), lambda _: None, {}, partition=PARTITION)
     assert (done.tally.prepared, done.tally.copies) == (1, 1)
     assert len(done.outputs) == 1
-    assert bool(done.marks) is (origin is not None)
+    assert bool(done.watermarks) is (origin is not None)
 
 
 class Telling(Failing):

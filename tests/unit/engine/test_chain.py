@@ -36,11 +36,11 @@ def signal(n, identity):
 def run(cuts):
     engine = Engine(Clerk(), 1, "test", Sizes(), simulated_seals())
     records = [signal(n, "ann" if n % 3 else "bob") for n in range(9)]
-    states, marks, said = {}, {}, []
+    states, watermarks, said = {}, {}, []
     for first, last in zip([0, *cuts], [*cuts, len(records)], strict=True):
-        done = engine.process(records[first:last], POLICY, states.get, marks, partition=0)
+        done = engine.process(records[first:last], POLICY, states.get, watermarks, partition=0)
         states |= done.states
-        marks = done.marks
+        watermarks = done.watermarks
         said += [out.value for out in done.outputs]
     return said
 

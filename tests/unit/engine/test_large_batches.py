@@ -60,10 +60,10 @@ def run(agent, given, size):
         (topic, Fetched(0, n, 1_760_000_000_000 + 1000 * n, who.encode(), orjson.dumps(value)))
         for n, (topic, who, value) in enumerate(given)
     ]
-    states, marks, said = {}, {}, []
+    states, watermarks, said = {}, {}, []
     for first in range(0, len(records), size):
-        done = engine.process(records[first : first + size], policy, states.get, marks, partition=0)
-        marks = done.marks
+        done = engine.process(records[first : first + size], policy, states.get, watermarks, partition=0)
+        watermarks = done.watermarks
         keep(states, done.states)
         said += done.outputs
     return states, said

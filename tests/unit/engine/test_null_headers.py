@@ -5,7 +5,7 @@ import pytest
 
 from endocrine.agents.registry import AGENTS, MODULATION
 from endocrine.pipeline.core.batch import Engine
-from endocrine.pipeline.core.changelog import CLAIM_HEADER, claim_of
+from endocrine.pipeline.core.changelog import CLAIM_HEADER, epoch_of
 from endocrine.pipeline.core.checkpoint import Checkpoint, decode_checkpoint, encode_checkpoint
 from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.core.records import Fetched
@@ -80,8 +80,8 @@ def test_a_dead_letter_by_state_keeps_null_headers_and_so_does_the_head_that_rem
 
 
 def test_a_changelog_record_with_a_null_claim_is_older_than_any():
-    assert claim_of([(CLAIM_HEADER, None)]) == claim_of([]) == -1
-    assert claim_of([("mine", None), (CLAIM_HEADER, b"7")]) == 7
+    assert epoch_of([(CLAIM_HEADER, None)]) == epoch_of([]) == -1
+    assert epoch_of([("mine", None), (CLAIM_HEADER, b"7")]) == 7
 
 
 def test_a_simulated_records_null_headers_are_shown_as_null_on_its_dead_letter():

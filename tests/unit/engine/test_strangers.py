@@ -34,7 +34,7 @@ class Reader:
 
     def __init__(self, agent="modulation", sizes=SIZES):
         self.engine = Engine(AGENT[agent], 4, "1", sizes, SEALS)
-        self.states, self.marks, self.offset = {}, {}, 0
+        self.states, self.watermarks, self.offset = {}, {}, 0
 
     def read(self, *given, topic="interactions", timestamp=1_000_000):
         raws = []
@@ -42,8 +42,8 @@ class Reader:
             content = value if isinstance(value, bytes | None) else orjson.dumps(value)
             raws.append((topic, Fetched(ANN, self.offset, timestamp, key, content, headers)))
             self.offset += 1
-        done = self.engine.process(raws, shipped_policy(), self.states.get, self.marks, partition=ANN)
-        self.marks = done.marks
+        done = self.engine.process(raws, shipped_policy(), self.states.get, self.watermarks, partition=ANN)
+        self.watermarks = done.watermarks
         for key, state in done.states.items():
             self.states.pop(key, None) if state is None else self.states.update({key: state})
         return done
@@ -68,7 +68,7 @@ FORGED = [
 def test_a_forged_header_of_ours_is_ignored_remembered_nowhere_and_not_passed_on(header):
     reader = Reader()
     done = reader.read((b"ann", opened(), (header, ("mine", b"x"))))
-    assert (done.tally.prepared, done.marks) == (1, {})
+    assert (done.tally.prepared, done.watermarks) == (1, {})
     assert all(header not in out.own for out in done.outputs)
     moved = Reader().read((b"?", opened(), (header, ("mine", b"x")))).rejected_or_rerouted[0]
     assert header not in moved.own
@@ -168,7 +168,7 @@ def test_a_time_that_lies_too_far_after_the_append_time_is_a_dead_letter(ahead, 
 )
 def test_an_identity_that_is_a_reserved_name_is_a_dead_letter_that_does_not_repeat_it(identity, dead):
     done = Reader().read((identity.encode(), opened(identity=identity), ()))
-    letters = [out for out in done.aside if out.topic.endswith(".dlq")]
+    letters = [out for out in done.rejected_or_rerouted if out.topic.endswith(".dlq")]
     assert [error_of(letter) for letter in letters] == (["reserved_name"] if dead else [])
     assert not any(identity.encode() in dict(letter.own)["endocrine-error"] for letter in letters)
 
@@ -176,7 +176,7 @@ def test_an_identity_that_is_a_reserved_name_is_a_dead_letter_that_does_not_repe
 def test_a_command_may_be_about_a_project():
     command = {"kind": "tick", "identity": "project:p05", "by": "ops", "ts": 1.0}
     done = Reader("bonds").read((b"project:p05", command, ()), topic="commands")
-    assert (done.tally.dead, [out.topic for out in done.aside if out.topic.endswith(".dlq")]) == (0, [])
+    assert (done.tally.dead, [out.topic for out in done.rejected_or_rerouted if out.topic.endswith(".dlq")]) == (0, [])
 
 
 def test_where_no_broker_took_a_record_its_time_is_not_bounded():

@@ -54,7 +54,7 @@ def test_a_contradiction_with_the_shipped_policy_names_the_shipped_line(file_mis
 
 def test_a_key_that_stands_twice_is_refused(file_mistakes):
     (found,) = file_mistakes("maps:\n  urgency:\n    top_p: 0.5\n  urgency:\n    top_p: 0.6\n")
-    assert found.startswith("mine.yaml:4: maps.urgency: 'urgency': the key stands on line 2 already")
+    assert found.startswith("mine.yaml:4: maps.urgency: 'urgency': the key is on line 2 already")
 
 
 def test_a_missing_space_after_a_colon_is_pointed_out(file_mistakes):

@@ -55,10 +55,10 @@ def test_a_lane_goes_on_after_a_stop_where_it_was() -> None:
     lane, log, _ = lane_of("abcabde")
     for offset in range(2):
         lane.take(serialized_records(log, offset))
-    lane.spoken = 1
+    lane.last_offset = 1
     later, _, copies = lane_of("abcabde")
     later.load(lane.dump())
-    assert later.spoken == 1
+    assert later.last_offset == 1
     assert later.take(serialized_records(log, 2)) == [2]
     assert later.search(form_of(log.at(5))) is not None
     assert copies == [(0, 3, True), (1, 4, True)]

@@ -48,7 +48,7 @@ class Run:
             processor: {
                 "batch": self.batches[processor],
                 "front": self.next_offsets[processor],
-                "marks": {name: list(height) for name, height in recording.marks[processor].items()},
+                "marks": {name: list(height) for name, height in recording.watermarks[processor].items()},
                 "journal": recording.previous[processor],
                 **write_states(self.folder, processor, self.states[processor].items()),
             }

@@ -132,14 +132,14 @@ def lived(lines: list[Any], policy: Policy) -> Logs:
 def test_the_result_of_a_call_that_is_denied_in_the_other_world_is_left_out_and_named() -> None:
     found = asked(lived(turn(), switched("SEARCH_TOOL", True)), switched("SEARCH_TOOL", False))
     assert found.counts["tool-decisions", "changed"] == 1
-    (left,) = [one for one in found.unknown.told if one["kind"] == "result_left_out"]
+    (left,) = [one for one in found.unknown.examples if one["kind"] == "result_left_out"]
     assert left["call_id"] == "c1"
     assert found.unknown.counts["result_missing"] == 0
 
 
 def test_a_call_that_is_now_allowed_and_never_was_executed_is_unknown() -> None:
     found = asked(lived(turn()[:2], switched("SEARCH_TOOL", False)), switched("SEARCH_TOOL", True))
-    (missing,) = [one for one in found.unknown.told if one["kind"] == "result_missing"]
+    (missing,) = [one for one in found.unknown.examples if one["kind"] == "result_missing"]
     assert missing["call_id"] == "c1"
 
 
@@ -147,7 +147,7 @@ def test_what_was_said_after_another_answer_is_named() -> None:
     closing = {"kind": "closed", "audit_id": "t1", "identity": "ann", "response": "This.", "ts": 4.0, "id": "z"}
     lines = [*turn(), {"topic": "interactions", "value": closing}]
     found = asked(lived(lines, switched("SEARCH_TOOL", True)), switched("SEARCH_TOOL", False))
-    assert [one["topic"] for one in found.unknown.told if one["kind"] == "said_after"][-1] == "interactions"
+    assert [one["topic"] for one in found.unknown.examples if one["kind"] == "said_after"][-1] == "interactions"
 
 
 def test_the_first_world_is_the_record_where_each_record_was_answered_before_the_next_came() -> None:

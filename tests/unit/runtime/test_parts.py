@@ -13,7 +13,7 @@ from endocrine.pipeline.core.journal import inputs_digest, journal_record, runs_
 from endocrine.pipeline.core.producer_dedup import RECENT, conflicts, pack, token, unpack
 from endocrine.pipeline.core.records import Fetched, OutputRecord
 from endocrine.pipeline.core.seals import simulated_seals
-from endocrine.pipeline.core.watermarks import mark_of
+from endocrine.pipeline.core.watermarks import watermark_of
 from endocrine.pipeline.runtime.merge_buffer import MergeBuffer
 
 
@@ -34,7 +34,7 @@ def test_a_head_comes_back_as_it_was():
 
 
 def test_bytes_that_are_no_head_are_refused():
-    with pytest.raises(ValueError, match=r"not a head: .*expected form 1"):
+    with pytest.raises(ValueError, match=r"not a checkpoint: .*expected form 1"):
         decode_checkpoint(b"garbage")
 
 
@@ -132,7 +132,7 @@ def test_an_inbox_gives_every_record_once_in_offset_order_and_by_time_where_all_
 
 def test_a_rekeyed_record_is_marked_by_its_first_copys_offset():
     headers = {"endocrine-rekeyed-from": b"signals/1/9", "endocrine-origin": b"a/t/0/1/0"}
-    assert mark_of("signals", headers) == ("signals<re-keyed/signals/1", (9, 0))
+    assert watermark_of("signals", headers) == ("signals<re-keyed/signals/1", (9, 0))
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_a_rekeyed_record_is_marked_by_its_first_copys_offset():
     [b"", b"x", b"a/t/0/x/0", b"\xff/1/2", b"a/t/0/9223372036854775808/0", b"a/t/0/+1/0", "a/t/0/\u0661/0".encode()],
 )
 def test_an_origin_that_cannot_be_read_makes_an_original(origin):
-    assert mark_of("signals", {"endocrine-origin": origin}) is None
+    assert watermark_of("signals", {"endocrine-origin": origin}) is None
 
 
 @settings(max_examples=200)
@@ -149,11 +149,11 @@ def test_marks_let_each_pass_once_however_often_a_prefix_is_said_again(heights, 
     said, heights = [], sorted(heights)
     for place in range(len(heights)):
         said += heights[data.draw(st.integers(0, place)) : place + 1]  # a successor says from some place on
-    marks, passed = {}, []
+    watermarks, passed = {}, []
     for offset, ordinal in said:
-        name, height = mark_of("t", {"endocrine-origin": f"a/s/0/{offset}/{ordinal}".encode()})
-        if marks.get(name, (-1, 0)) < height:
-            marks[name] = height
+        name, height = watermark_of("t", {"endocrine-origin": f"a/s/0/{offset}/{ordinal}".encode()})
+        if watermarks.get(name, (-1, 0)) < height:
+            watermarks[name] = height
             passed.append(height)
     assert passed == heights
 

@@ -25,7 +25,7 @@ def test_a_batch_is_remembered_spoken_and_journaled(world):
 def test_a_crash_after_remember_is_made_good_by_the_successor(world):
     world.send("in", "a")
     first = world.life()
-    world.until(first, "remembers at")
+    world.until(first, "checkpoints at")
     first.close()
     assert world.said() == []
     second = world.life()
@@ -38,7 +38,7 @@ def test_a_crash_after_remember_is_made_good_by_the_successor(world):
 def test_a_crash_before_remember_leaves_nothing(world):
     world.send("in", "a")
     first = world.life()
-    world.until(first, "claims at")
+    world.until(first, "epoch at")
     first.close()
     assert [entry.key for entry in world.log.ever] == [b"c"]
 
@@ -46,7 +46,7 @@ def test_a_crash_before_remember_leaves_nothing(world):
 def test_every_copy_is_the_same_bytes(world):
     world.send("in", "a", say=3)
     first = world.life()
-    world.until(first, "speaks")
+    world.until(first, "produces")
     second = world.life()
     world.rest(second)
     second.close()
@@ -61,10 +61,10 @@ def test_every_copy_is_the_same_bytes(world):
 def test_a_zombie_that_remembers_is_fenced_before_it_speaks(world):
     world.send("in", "a")
     zombie = world.life()
-    world.until(zombie, "claims at")  # it has read and thought, and stands before Remember
+    world.until(zombie, "epoch at")  # it has read and thought, and stands before Remember
     owner = world.life()
     world.rest(owner)
-    with pytest.raises(Fenced, match="claimed anew at 1; ours is 0"):
+    with pytest.raises(Fenced, match="owned anew from 1; ours is 0"):
         world.rest(zombie)
     world.rest(owner)
     owner.close()
@@ -146,7 +146,7 @@ def test_a_head_beyond_the_topics_end_is_fatal_and_says_what_to_do(world):
 
 def test_a_head_of_another_form_is_fatal(world):
     world.log.append([(CHECKPOINT_KEY, b"\x97\x63\x00\x00\x80\x80\x90\x90")], epoch=0)
-    with pytest.raises(Fatal, match=r"echo/0: head of form 99; expected 1"):
+    with pytest.raises(Fatal, match=r"echo/0: checkpoint of form 99; expected 1"):
         world.rest(world.life())
 
 
@@ -238,7 +238,7 @@ def test_a_copy_of_a_derived_record_is_dropped_and_journaled(world):
     life.close()
     assert world.said() == ["echo/d/0"]
     assert [entry["runs"] for entry in world.values("journal")] == [[["also", 0, 1]], [["also", 1, 1]]]
-    assert checkpoints(world)[-1].marks == {"also<up/src/0": (5, 0)}
+    assert checkpoints(world)[-1].watermarks == {"also<up/src/0": (5, 0)}
 
 
 def test_topics_are_read_by_append_time_and_a_quiet_one_is_waited_for(world):
@@ -278,7 +278,7 @@ def test_a_successor_on_the_same_disk_mends_what_its_predecessor_had_no_time_to(
     disk = {}
     kind = Forgetful if forgets else FakeStore
     interrupted = world.life(world.processor(store=kind(disk, world.log)))
-    world.until(interrupted, "claims at")  # it has recovered onto its disk, and stands before mending
+    world.until(interrupted, "epoch at")  # it has recovered onto its disk, and stands before mending
     interrupted.close()
     successor = world.life(world.processor(store=kind(disk, world.log)))
     world.rest(successor)

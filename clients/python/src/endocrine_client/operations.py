@@ -91,7 +91,7 @@ class Operations:
         return self._operate(reading("/v1/bonds", phase=phase, risk=risk, limit=limit, cursor=cursor))
 
     def bond(self, identity: str) -> Any:
-        """The bond of an identity. Raises Refused, reason `not_found`, where there is none."""
+        """The bond of an identity. Raises Refused, reason `not_found`, without one."""
         return self._operate(reading(named("/v1/bonds", identity)))
 
     def bond_events(self, identity: str, *, limit: int | None = None) -> Any:
@@ -127,12 +127,12 @@ class Operations:
         wait_s: int = 5,
     ) -> Any:
         """State something: `id`, and `outcome`, the event; None where none came in time. Raises Refused."""
-        said = {"category": category, "key": key, "value": value, "source": source, "confidence": confidence}
-        return self._operate(writing(named("/v1/trusted", subject), wait_s, said))
+        written = {"category": category, "key": key, "value": value, "source": source, "confidence": confidence}
+        return self._operate(writing(named("/v1/trusted", subject), wait_s, written))
 
     def state_invalidate(
         self, subject: str, category: str, key: str, *, reason: str | None = None, wait_s: int = 5
     ) -> Any:
         """End an entry; as `state_set`. Raises Refused, reason `absent`, where nothing is active there."""
-        said = {"category": category, "key": key, "reason": reason}
-        return self._operate(writing(named("/v1/trusted", subject), wait_s, said, method="DELETE"))
+        written = {"category": category, "key": key, "reason": reason}
+        return self._operate(writing(named("/v1/trusted", subject), wait_s, written, method="DELETE"))

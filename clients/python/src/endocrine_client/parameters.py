@@ -23,7 +23,7 @@ class Parameters:
     planner_beam: int
     """Plans considered side by side."""
     memory_write: float
-    """Strength with which the turn may be remembered, 0.1 to 1."""
+    """Strength with which the turn may become a memory, 0.1 to 1."""
     safety_mode: str
     """strict, balanced or creative."""
     tool_allowlist: tuple[str, ...]

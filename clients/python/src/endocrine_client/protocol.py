@@ -18,7 +18,7 @@ REFUSED = frozenset({
     "not_json", "bad_request", "identity_not_allowed", "not_found", "method_not_allowed", "conflict", "too_large",
     "unsupported_media_type", "invalid", "idempotency_mismatch", "headers_too_large",
 })  # fmt: skip
-"""Problems that sending again does not mend. All else may pass: a broker that is away, a key that is not yet valid."""
+"""Problems that sending again does not solve. All else may pass: a broker that is away, a key that is not yet valid."""
 
 
 class Request(NamedTuple):
@@ -144,7 +144,7 @@ class Decision:
 
     call_id: str
     function: str
-    """As the model said it."""
+    """As the model wrote it."""
     arguments: Json
     """What was decided on: run the tool with these."""
     tool: str | None = None
@@ -186,7 +186,7 @@ def decided(answer: Answer, call: ToolCall, audit_id: str) -> Decision:
 
 
 def revised(answer: Answer) -> Modulation | None:
-    """The modulation that comes with a decision, whatever it was; None where there is none."""
+    """The modulation that comes with a decision, whatever it was; None without one."""
     value = answer.value.get("modulation")
     try:
         return Modulation.from_json(value) if isinstance(value, dict) else None

@@ -60,7 +60,7 @@ class Spool:
         self._db = _opened(path)
 
     def append(self, record: Request) -> int:
-        """Add a record at the end; the oldest go where there is no room. Returns how many went.
+        """Add a record at the end; the oldest go where there is no room. Returns their number.
 
         Raises TooLarge, sqlite3.Error.
         """
@@ -123,7 +123,7 @@ def _opened(path: Path | None) -> sqlite3.Connection:
         return _connected(":memory:")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # What people and models said is in it: for its owner alone.
+        # What people and models wrote is in it: for its owner alone.
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         try:
             return _connected(str(path))

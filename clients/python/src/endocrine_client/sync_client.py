@@ -45,7 +45,7 @@ class SyncTurn(TurnState):
         status: Literal["ok", "error", "timeout"] = "ok",
         duration_ms: float = 0.0,
     ) -> bool:
-        """Record what came of a call. Never raises."""
+        """Record the result of a call. Never raises."""
         return self._capture_result(decision, output, status, duration_ms)
 
 
