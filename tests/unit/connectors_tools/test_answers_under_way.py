@@ -52,7 +52,7 @@ async def test_a_partition_that_comes_back_is_read_back_after_what_was_under_way
 
     monkeypatch.setattr(effects, "read_back", read_back)
     saying = asyncio.create_task(
-        runner._say(Request(TASK, "ann", 3, 0, 0.0), EffectRecord("scheduled-tasks", TASK), "id")
+        runner._send(Request(TASK, "ann", 3, 0, 0.0), EffectRecord("scheduled-tasks", TASK), "id")
     )
     await asyncio.sleep(0)
     saying.cancel()
@@ -79,7 +79,7 @@ async def test_an_answer_that_fails_after_its_effect_was_cancelled_holds_up_nobo
 
     monkeypatch.setattr(effects, "read_back", read_back)
     saying = asyncio.create_task(
-        runner._say(Request(TASK, "ann", 3, 0, 0.0), EffectRecord("scheduled-tasks", TASK), "id")
+        runner._send(Request(TASK, "ann", 3, 0, 0.0), EffectRecord("scheduled-tasks", TASK), "id")
     )
     await asyncio.sleep(0)
     saying.cancel()
