@@ -76,7 +76,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * What came of tool calls.
+         * Outcomes of tool calls.
          * @description Scope `capture`.
          */
         post: operations["post_tool_results"];
@@ -264,7 +264,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * A turn; what was said in it needs the scope `content`.
+         * A turn; its prompt and answer need the scope `content`.
          * @description Scope `read`.
          */
         get: operations["get_turns_audit_id"];
@@ -284,7 +284,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Turns, newest first; what was said in them needs the scope `content`.
+         * Turns, newest first; their prompts and answers need the scope `content`.
          * @description Scope `read`.
          */
         get: operations["get_interactions"];
@@ -2054,7 +2054,7 @@ export interface components {
             id: string;
             /**
              * Outcome
-             * @description What came of it within `wait`; null: nothing yet.
+             * @description Its outcome within `wait`; null: none yet.
              */
             outcome: {
                 [key: string]: unknown;
@@ -6305,7 +6305,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As said. */
+            /** @description As the summary says. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -6323,7 +6323,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As said. */
+            /** @description As the summary says. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -6341,7 +6341,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As said. */
+            /** @description As the summary says. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -6359,7 +6359,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As said. */
+            /** @description As the summary says. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -6377,7 +6377,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As said. */
+            /** @description As the summary says. */
             200: {
                 headers: {
                     [name: string]: unknown;
