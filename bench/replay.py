@@ -63,8 +63,8 @@ def made_turns(count: int) -> Iterator[Made]:
         turn: dict[str, Any] = {"audit_id": f"turn-{number}", "identity": who}
         signals = [{"name": name, "level": round(rng.random(), 2)} for name in rng.sample(SIGNALS, 2)]
         opened = {"session_id": "s", "turn": number, "client": "bench", "prompt": "What now?", "signals": signals}
-        run_concurrently = {"name": rng.choice(SIGNALS), "level": 0.5, "ttl_ms": 60_000, "source": "probe"}
-        yield "signals", who, orjson.dumps({**run_concurrently, "identity": who, "ts": ts, "id": f"s{number}"})
+        signal = {"name": rng.choice(SIGNALS), "level": 0.5, "ttl_ms": 60_000, "source": "probe"}
+        yield "signals", who, orjson.dumps({**signal, "identity": who, "ts": ts, "id": f"s{number}"})
         yield "interactions", who, orjson.dumps({"kind": "opened", **turn, **opened, "ts": ts, "id": f"o{number}"})
         closing = {"kind": "closed", **turn, "response": "This.", "ts": ts + 0.25, "id": f"c{number}"}
         yield "interactions", who, orjson.dumps(closing)
