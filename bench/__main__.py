@@ -15,31 +15,29 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench import growth
-from bench import harness as arena
-from bench import runner as contest
+from bench import growth, harness, runner
 from bench.figures import ratios
-from bench.harness import Arena
+from bench.harness import Harness
 from bench.latency import latency
 from bench.machine import busy_seconds, machine, own_seconds
 from bench.picture import draw
-from bench.plan import CONTENDERS, FULL, PARTS, QUICK, Plan
+from bench.plan import COMPETITORS, FULL, PARTS, QUICK, Plan
 from bench.profiling import heaviest, profiled
 from bench.report import profile_table, report
-from bench.runner import ContenderError
+from bench.runner import CompetitorError
 from endocrine.pipeline.process.subprocesses import BrokerError
 
 HERE = Path(__file__).resolve().parent
-Told = Callable[[str, int, int], None]
+Notify = Callable[[str, int, int], None]
 
 
 class Run:
     """One run of the plan; what it measures is filled in as it comes."""
 
-    def __init__(self, plan: Plan, arena: Arena, folder: Path, progress: Progress, profiles: Path | None) -> None:
+    def __init__(self, plan: Plan, harness: Harness, folder: Path, progress: Progress, profiles: Path | None) -> None:
         self.plan = plan
         self.measured: dict[str, Any] = {}
-        self._arena = arena
+        self._harness = harness
         self._folder = folder
         self._progress = progress
         self._profiles = profiles
@@ -56,14 +54,14 @@ class Run:
             await self._growth()
 
     async def _throughput(self, part: str) -> None:
-        by_contender = self.measured.setdefault("throughput", {}).setdefault(part, {})
+        by_competitor = self.measured.setdefault("throughput", {}).setdefault(part, {})
         cpu = self.measured.setdefault("cpu_us_per_record", {}).setdefault(part, {})
-        for name in self.plan.contenders:
+        for name in self.plan.competitors:
             workload = self.plan.workload(part, name)
             hook = self._hook(part) if name == "endocrine" and self._profiles else None
-            with self._told(f"{part}: {name}") as told:
-                found = await contest.throughput(self._arena, name, workload, self._folder, told, hook)
-            by_contender.setdefault(name, []).append(round(found.rate, 1))
+            with self._bar(f"{part}: {name}") as notify:
+                found = await runner.throughput(self._harness, name, workload, self._folder, notify, hook)
+            by_competitor.setdefault(name, []).append(round(found.rate, 1))
             cpu.setdefault(name, []).append(round(found.cpu_us, 2))
             self._progress.console.print(
                 f"{part:>8}  {name:<10} {found.rate:>10,.0f} records/s  {found.cpu_us:>7.1f} us of processor time each"
@@ -72,13 +70,13 @@ class Run:
     def _hook(self, part: str) -> Any:
         assert self._profiles is not None
         target = self._profiles / f"profile-{part}.folded"
-        return lambda contender: profiled(contender.process.pid, target)
+        return lambda competitor: profiled(competitor.process.pid, target)
 
     async def _latency(self) -> None:
         runs = self.measured.setdefault("latency", {})
         for name in ("endocrine", "echo"):
-            with self._told(f"latency: {name}") as told:
-                found = await latency(self._arena, name, self.plan.latency_s, self._folder, told)
+            with self._bar(f"latency: {name}") as notify:
+                found = await latency(self._harness, name, self.plan.latency_s, self._folder, notify)
             runs.setdefault(name, []).append(found)
             self._progress.console.print(f" latency  {name:<10} {found}")
 
@@ -86,9 +84,9 @@ class Run:
         plan = self.plan
         grown = {}
         for count, restarts in ((plan.few, 0), (plan.many, plan.repeats)):
-            with self._told(f"growth: {count:,} identities") as told:
+            with self._bar(f"growth: {count:,} identities") as notify:
                 grown[count] = await growth.grow(
-                    self._arena, count, plan.repeats, plan.segment, restarts, self._folder, told
+                    self._harness, count, plan.repeats, plan.segment, restarts, self._folder, notify
                 )
             self._progress.console.print(f"  growth  {count:,} identities: {grown[count]}")
         few, many = grown[plan.few], grown[plan.many]
@@ -100,7 +98,7 @@ class Run:
             "few_same_traffic": few.same_traffic,
             "many_same_traffic": many.same_traffic,
         }
-        keys = plan.many + self._arena.partitions
+        keys = plan.many + self._harness.partitions
         self.measured["recovery"] = {
             "keys": keys,
             "seconds": many.recovery_s,
@@ -109,18 +107,18 @@ class Run:
         per_key = (many.resident - few.resident) / (plan.many - plan.few)
         self.measured["memory"] = {"resident_bytes": many.resident, "bytes_per_key": round(per_key)}
 
-    def _told(self, name: str) -> "_Bar":
+    def _bar(self, name: str) -> "_Bar":
         return _Bar(self._progress, name)
 
 
 class _Bar:
-    """One bar of progress while a contender is at work."""
+    """One bar of progress while a competitor is at work."""
 
     def __init__(self, progress: Progress, name: str) -> None:
         self._progress = progress
         self._name = name
 
-    def __enter__(self) -> Told:
+    def __enter__(self) -> Notify:
         self._task = self._progress.add_task(f"{self._name}, topics", total=None)
         return self._tell
 
@@ -133,11 +131,11 @@ class _Bar:
 
 
 @asynccontextmanager
-async def _prepared(plan: Plan, progress: Progress) -> AsyncIterator[tuple[Arena, Path]]:
-    with tempfile.TemporaryDirectory(prefix="endocrine-bench-") as name, _Bar(progress, "broker") as told:
-        told("starting", 0, 1)
-        async with arena.broker(Path(name)) as bootstrap, Arena(bootstrap, plan.partitions) as held:
-            told("running", 1, 1)
+async def _prepared(plan: Plan, progress: Progress) -> AsyncIterator[tuple[Harness, Path]]:
+    with tempfile.TemporaryDirectory(prefix="endocrine-bench-") as name, _Bar(progress, "broker") as notify:
+        notify("starting", 0, 1)
+        async with harness.broker(Path(name)) as bootstrap, Harness(bootstrap, plan.partitions) as held:
+            notify("running", 1, 1)
             yield held, Path(name)
 
 
@@ -158,7 +156,7 @@ async def _run(plan: Plan, profiles: Path | None, console: Console) -> dict[str,
         "machine": facts,
         "ratios": ratios(run.measured),
         "measured": run.measured,
-        "records": {name: plan.workload("hot", name).records for name in CONTENDERS},
+        "records": {name: plan.workload("hot", name).records for name in COMPETITORS},
         "repeats": plan.repeats,
         "took_s": round(took, 1),
     }
@@ -178,7 +176,10 @@ def _until_stopped(work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
 def main(
     quick: Annotated[bool, typer.Option("--quick", help="Hot and cold alone, each once.")] = False,
     only: Annotated[str, typer.Option(help=f"Parts, comma separated: {','.join(PARTS)}.")] = "",
-    contenders: Annotated[str, typer.Option(help=f"Of throughput, comma separated: {','.join(CONTENDERS)}.")] = "",
+    competitors: Annotated[
+        str,
+        typer.Option("--competitors", "--contenders", help=f"Of throughput, comma separated: {','.join(COMPETITORS)}."),
+    ] = "",
     repeats: Annotated[int, typer.Option(min=0, help="Runs of which the median counts; 0: as planned.")] = 0,
     identities: Annotated[int, typer.Option(min=0, help="Of growth and recovery; 0: a million.")] = 0,
     profile: Annotated[
@@ -190,12 +191,12 @@ def main(
     """Measure this pipeline beside others, on one machine, in one run."""
     console = Console()
     try:
-        plan = (QUICK if quick else FULL).narrowed(only, contenders, repeats, identities)
+        plan = (QUICK if quick else FULL).narrowed(only, competitors, repeats, identities)
         found = _until_stopped(_run(plan, HERE if profile else None, console))
     except (KeyboardInterrupt, asyncio.CancelledError):
         console.print("stopped; nothing was written, every process has ended")
         raise typer.Exit(130) from None
-    except (BrokerError, ContenderError, TimeoutError, ValueError) as error:
+    except (BrokerError, CompetitorError, TimeoutError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
     report(console, found)

@@ -49,15 +49,15 @@ def met(name: str, value: float) -> bool:
 def ratios(measured: Mapping[str, Any]) -> dict[str, float | None]:
     """All ratios, of medians; None where a part was not measured.
 
-    measured: `throughput` {workload: {contender: [records/s, ...]}}, `latency` {contender: [{p50_ms, p99_ms}, ...]},
+    measured: `throughput` {workload: {competitor: [records/s, ...]}}, `latency` {competitor: [{p50_ms, p99_ms}, ...]},
     `growth` {few: [records/s], many: [records/s]}, `recovery` {keys_per_s: [...]}.
     """
     found: dict[str, float | None] = dict.fromkeys(RATIOS)
-    for workload, by_contender in measured.get("throughput", {}).items():
+    for workload, by_competitor in measured.get("throughput", {}).items():
         for other in ("faust", "quix", "bare"):
             name = f"{workload}_vs_{other}"
-            if name in found and by_contender.get("endocrine") and by_contender.get(other):
-                found[name] = median(by_contender["endocrine"]) / median(by_contender[other])
+            if name in found and by_competitor.get("endocrine") and by_competitor.get(other):
+                found[name] = median(by_competitor["endocrine"]) / median(by_competitor[other])
     latency = measured.get("latency", {})
     if latency.get("endocrine") and latency.get("echo"):
         for which in ("p50", "p99"):

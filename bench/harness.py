@@ -1,4 +1,4 @@
-"""Where contests are held: one broker on a temporary folder, topics, producing, and watching from outside."""
+"""What a run needs: one broker on a temporary folder, topics, producing, and watching from outside."""
 
 import asyncio
 import time
@@ -18,14 +18,14 @@ from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.process.subprocesses import BrokerError
 
 BATCH_BYTES = 64 << 10
-"""Size of the batches in which inputs lie on the broker: that of a busy producer."""
+"""Size of the batches in which inputs are on the broker: that of a busy producer."""
 POLL_S = 0.15
 STALLED_S = 120.0
-"""Seconds without any progress after which a contender is given up."""
+"""Seconds without any progress after which a competitor is given up."""
 APPEND_TIME = {"message.timestamp.type": "LogAppendTime"}
 
 Alive = Callable[[], None]
-"""Raises when the contender has died."""
+"""Raises when the competitor has died."""
 
 
 @asynccontextmanager
@@ -35,7 +35,7 @@ async def broker(folder: Path) -> AsyncIterator[str]:
         yield node.bootstrap
 
 
-class Arena:
+class Harness:
     """Topics and records of one broker; an async context manager.
 
     bootstrap: of the broker. partitions: of every topic.
@@ -50,7 +50,7 @@ class Arena:
         )
         self.reader = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None, auto_offset_reset="earliest")
 
-    async def __aenter__(self) -> "Arena":
+    async def __aenter__(self) -> "Harness":
         await self._admin.start()
         await self._producer.start()
         await self.reader.start()
@@ -79,12 +79,12 @@ class Arena:
         await asyncio.sleep(0.2)
 
     async def delete_topics(self, prefix: str) -> None:
-        """Delete everything that a contest left, so that the next one meets the same broker."""
+        """Delete everything that a run left, so that the next one meets the same broker."""
         mine = [name for name in await self._admin.list_topics() if prefix in name]
         if mine:
             await self._admin.delete_topics(mine)
 
-    async def produce(self, topic: str, records: Iterable[Record], told: Callable[[int], None] | None = None) -> None:
+    async def produce(self, topic: str, records: Iterable[Record], notify: Callable[[int], None] | None = None) -> None:
         """Write the records, each to its partition, in order; returns when the broker has them all."""
         building: dict[int, Any] = {}
         sent: list[asyncio.Future[object]] = []
@@ -95,8 +95,8 @@ class Arena:
                 batch = self._producer.create_batch()
                 batch.append(key=key, value=value, timestamp=None)
             building[place] = batch
-            if told is not None and number % 5000 == 0:
-                told(number)
+            if notify is not None and number % 5000 == 0:
+                notify(number)
         for place, batch in building.items():
             sent.append(await self._send(batch, topic, place))
         for future in sent:
@@ -112,10 +112,12 @@ class Arena:
         found = await self.reader.end_offsets(self.places(topic))
         return {place.partition: offset for place, offset in found.items()}
 
-    async def watch(self, topic: str, stream: Stream, alive: Alive, told: Callable[[int], None] | None = None) -> None:
+    async def watch(
+        self, topic: str, stream: Stream, alive: Alive, notify: Callable[[int], None] | None = None
+    ) -> None:
         """Return when the last change on every partition is that of the partition's last record.
 
-        told: called with the number of records read so far. Raises TimeoutError when nothing moves for STALLED_S.
+        notify: called with the number of records read so far. Raises TimeoutError when nothing moves for STALLED_S.
         """
         self.reader.assign(self.places(topic))
         seen: dict[int, int] = {}
@@ -133,8 +135,8 @@ class Arena:
                 read[place] = stream.ordinal[index]
                 if index == stream.last[place]:
                     waiting.discard(place)
-                if told is not None:
-                    told(sum(read.values()))
+                if notify is not None:
+                    notify(sum(read.values()))
             if time.monotonic() - moved > STALLED_S:
                 raise TimeoutError(f"{topic}: {sum(read.values())} of {stream.total} records read, nothing moves")
         self.reader.unsubscribe()

@@ -15,8 +15,8 @@ import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from bench.figures import percentile
-from bench.harness import Arena
-from bench.runner import Contender, ContenderError, prepared, running
+from bench.harness import Harness
+from bench.runner import Competitor, CompetitorError, prepared, running
 from bench.workload import START_TS
 from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.core.partitioning import partition_of
@@ -59,31 +59,33 @@ def call(number: int) -> dict[str, Any]:
 
 
 async def latency(
-    arena: Arena, name: str, seconds: float, folder: Path, told: Callable[[str, int, int], None]
+    harness: Harness, name: str, seconds: float, folder: Path, notify: Callable[[str, int, int], None]
 ) -> dict[str, float]:
     """p50, p99 and max in milliseconds, of `endocrine` (all agents, as in production) or `echo`."""
     agents = tuple(agent.name for agent in AGENTS) if name == "endocrine" else ()
-    async with prepared(arena, name, folder, agents) as job, running(name, job) as contender:
+    async with prepared(harness, name, folder, agents) as job, running(name, job) as competitor:
         if agents:
-            records = [(partition_of(turn["identity"], arena.partitions), turn) for turn in map(opening, range(TURNS))]
+            records = [
+                (partition_of(turn["identity"], harness.partitions), turn) for turn in map(opening, range(TURNS))
+            ]
             encoded = [(place, turn["identity"].encode(), orjson.dumps(turn)) for place, turn in records]
-            await arena.produce(f"{job.prefix}interactions", encoded)
-            await _wait_for(arena, f"{job.prefix}modulations", TURNS, contender)
-        return await _measure(arena, job.prefix, seconds, contender, told)
+            await harness.produce(f"{job.prefix}interactions", encoded)
+            await _wait_for(harness, f"{job.prefix}modulations", TURNS, competitor)
+        return await _measure(harness, job.prefix, seconds, competitor, notify)
 
 
-async def _wait_for(arena: Arena, topic: str, count: int, contender: Contender) -> None:
+async def _wait_for(harness: Harness, topic: str, count: int, competitor: Competitor) -> None:
     async with asyncio.timeout(PATIENCE_S):
-        while sum((await arena.ends(topic)).values()) < count:
-            contender.alive()
+        while sum((await harness.ends(topic)).values()) < count:
+            competitor.alive()
             await asyncio.sleep(0.1)
 
 
 async def _measure(
-    arena: Arena, prefix: str, seconds: float, contender: Contender, told: Callable[[str, int, int], None]
+    harness: Harness, prefix: str, seconds: float, competitor: Competitor, notify: Callable[[str, int, int], None]
 ) -> dict[str, float]:
-    producer = AIOKafkaProducer(bootstrap_servers=arena.bootstrap, acks="all", linger_ms=0)
-    consumer = AIOKafkaConsumer(bootstrap_servers=arena.bootstrap, group_id=None, auto_offset_reset="latest")
+    producer = AIOKafkaProducer(bootstrap_servers=harness.bootstrap, acks="all", linger_ms=0)
+    consumer = AIOKafkaConsumer(bootstrap_servers=harness.bootstrap, group_id=None, auto_offset_reset="latest")
     calls = [orjson.dumps(call(number)) for number in range(int((WARM_UP_S + seconds) * RATE))]
     keys = [f"user-{number % TURNS}".encode() for number in range(len(calls))]
     sent: list[float] = []
@@ -91,13 +93,13 @@ async def _measure(
     await producer.start()
     await consumer.start()
     try:
-        consumer.assign(arena.places(f"{prefix}tool-decisions"))
+        consumer.assign(harness.places(f"{prefix}tool-decisions"))
         await consumer.seek_to_end()
         first = await producer.send(f"{prefix}tool-calls", orjson.dumps(call(-1)), key=keys[-1])
         await first
-        async with asyncio.timeout(PATIENCE_S):  # until the contender is at work
+        async with asyncio.timeout(PATIENCE_S):  # until the competitor is at work
             while not await consumer.getmany(timeout_ms=100):
-                contender.alive()
+                competitor.alive()
         receiving = asyncio.create_task(_receive(consumer, sent, took, len(calls)))
         gc.collect()
         gc.disable()  # the client's own pauses are not what is measured
@@ -109,13 +111,13 @@ async def _measure(
             sent.append(time.perf_counter())
             await producer.send(f"{prefix}tool-calls", value, key=keys[number])
             if number % RATE == 0:
-                contender.alive()
-                told("asking", number, len(calls))
+                competitor.alive()
+                notify("asking", number, len(calls))
         try:
             await asyncio.wait_for(receiving, PATIENCE_S)
         except TimeoutError:
-            raise ContenderError(
-                f"{contender.name}: {len(calls) - len(took)} of {len(calls)} calls unanswered"
+            raise CompetitorError(
+                f"{competitor.name}: {len(calls) - len(took)} of {len(calls)} calls unanswered"
             ) from None
     finally:
         gc.enable()

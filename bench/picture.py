@@ -1,4 +1,4 @@
-"""The run as a picture: throughput per contender, latency, and what more identities cost."""
+"""The run as a picture: throughput per competitor, latency, and what more identities cost."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,8 +28,8 @@ def draw(results: Mapping[str, Any], target: Path) -> None:
     if not panels:
         return
     figure, axes = pyplot.subplots(1, len(panels), figsize=(4.2 * len(panels), 3.4), squeeze=False)
-    for axis, (paint, told) in zip(axes[0], panels, strict=True):
-        paint(axis, *told)
+    for axis, (paint, given) in zip(axes[0], panels, strict=True):
+        paint(axis, *given)
         axis.spines[["top", "right"]].set_visible(False)
     machine = results["machine"]
     figure.suptitle(f"{machine['broker']}, {machine['cpu']}, {machine['cores']} cores", fontsize=9, color="#555")
@@ -38,9 +38,9 @@ def draw(results: Mapping[str, Any], target: Path) -> None:
     pyplot.close(figure)
 
 
-def _bars(axis: Any, workload: str, by_contender: Mapping[str, list[float]]) -> None:
-    names = [name for name in by_contender if by_contender[name]]
-    values = [median(by_contender[name]) for name in names]
+def _bars(axis: Any, workload: str, by_competitor: Mapping[str, list[float]]) -> None:
+    names = [name for name in by_competitor if by_competitor[name]]
+    values = [median(by_competitor[name]) for name in names]
     bars = axis.barh([NAMES[name] for name in names], values, color=[COLOURS[name] for name in names])
     axis.bar_label(bars, [f"{value:,.0f}" for value in values], padding=3, fontsize=8)
     axis.invert_yaxis()

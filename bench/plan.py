@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from bench.workload import Workload
 
-CONTENDERS = ("endocrine", "faust", "quix", "bare")
+COMPETITORS = ("endocrine", "faust", "quix", "bare")
 PARTS = ("hot", "cold", "latency", "growth")
 IDENTITIES = {"hot": 500, "cold": 20_000}
 
@@ -19,7 +19,7 @@ class Plan:
     """The same for stock Faust, which would take minutes for all: the first of the same records."""
     repeats: int
     parts: tuple[str, ...] = PARTS
-    contenders: tuple[str, ...] = CONTENDERS
+    competitors: tuple[str, ...] = COMPETITORS
     latency_s: float = 10.0
     few: int = 1_000
     many: int = 1_000_000
@@ -27,17 +27,17 @@ class Plan:
     """Records per timed segment of growth."""
     partitions: int = 4
 
-    def workload(self, part: str, contender: str) -> Workload:
-        """What this contender reads."""
+    def workload(self, part: str, competitor: str) -> Workload:
+        """What this competitor reads."""
         whole = Workload(part, IDENTITIES[part], self.records, partitions=self.partitions)
-        return whole.cut(self.faust_records) if contender == "faust" else whole
+        return whole.cut(self.faust_records) if competitor == "faust" else whole
 
-    def narrowed(self, parts: str, contenders: str, repeats: int, many: int = 0) -> "Plan":
-        """Fewer parts and contenders (comma separated; empty: as they are), other numbers (0: as they are)."""
+    def narrowed(self, parts: str, competitors: str, repeats: int, many: int = 0) -> "Plan":
+        """Fewer parts and competitors (comma separated; empty: as they are), other numbers (0: as they are)."""
         return replace(
             self,
             parts=_chosen("part", parts, self.parts, PARTS),
-            contenders=_chosen("contender", contenders, self.contenders, CONTENDERS),
+            competitors=_chosen("competitor", competitors, self.competitors, COMPETITORS),
             repeats=repeats or self.repeats,
             many=many or self.many,
         )

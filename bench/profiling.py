@@ -48,7 +48,7 @@ def profiled(pid: int, target: Path) -> Iterator[None]:
             except subprocess.TimeoutExpired:
                 child.end(spy, 1)
         if not target.exists():
-            print(f"no profile was written; py-spy said:\n{child.last_lines(log)}", file=sys.stderr)
+            print(f"no profile was written; output of py-spy:\n{child.last_lines(log)}", file=sys.stderr)
         else:
             log.unlink(missing_ok=True)
 

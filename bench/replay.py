@@ -62,10 +62,10 @@ def made_turns(count: int) -> Iterator[Made]:
         who, ts = f"user-{rng.randrange(10_000):07d}", 1_760_000_000.0 + number * 0.5
         turn: dict[str, Any] = {"audit_id": f"turn-{number}", "identity": who}
         signals = [{"name": name, "level": round(rng.random(), 2)} for name in rng.sample(SIGNALS, 2)]
-        said = {"session_id": "s", "turn": number, "client": "bench", "prompt": "What now?", "signals": signals}
-        run_concurrently = {"name": rng.choice(SIGNALS), "level": 0.5, "ttl_ms": 60_000, "source": "probe"}
-        yield "signals", who, orjson.dumps({**run_concurrently, "identity": who, "ts": ts, "id": f"s{number}"})
-        yield "interactions", who, orjson.dumps({"kind": "opened", **turn, **said, "ts": ts, "id": f"o{number}"})
+        opened = {"session_id": "s", "turn": number, "client": "bench", "prompt": "What now?", "signals": signals}
+        signal = {"name": rng.choice(SIGNALS), "level": 0.5, "ttl_ms": 60_000, "source": "probe"}
+        yield "signals", who, orjson.dumps({**signal, "identity": who, "ts": ts, "id": f"s{number}"})
+        yield "interactions", who, orjson.dumps({"kind": "opened", **turn, **opened, "ts": ts, "id": f"o{number}"})
         closing = {"kind": "closed", **turn, "response": "This.", "ts": ts + 0.25, "id": f"c{number}"}
         yield "interactions", who, orjson.dumps(closing)
 
@@ -134,7 +134,7 @@ class Recorder:
 
 
 def measure(agent: Agent, inputs: Iterable[Made], folder: Path) -> tuple[Report, float, float, int]:
-    """The report; CPU seconds of verifying: of the whole, and of its pass over what stands there; dead letters."""
+    """The report; CPU seconds of verifying: of the whole, and of its pass over the records there; dead letters."""
     recorder = Recorder(agent, folder)
     recorder.take(inputs)
     policy = shipped_policy()
@@ -163,7 +163,7 @@ def main() -> None:
     ask.add_argument("--output", type=Path, help="write the figures here, as JSON")
     given = ask.parse_args()
     keep_memory()  # as the command does
-    told = {}
+    found = {}
     for agent, count, inputs in (
         (ATTRIBUTION, given.observations, made_observations(given.observations)),
         (MODULATION, given.turns, made_turns(given.turns)),
@@ -173,7 +173,7 @@ def main() -> None:
         assert report.proved, dict(report.counts)
         assert report.equal == report.compared > 0
         assert not dead, f"{dead} inputs came out as dead letters"
-        told[agent.name] = {
+        found[agent.name] = {
             "count": count,
             "per_second": round(count / seconds),
             "target": TARGETS[agent.name],
@@ -186,10 +186,10 @@ def main() -> None:
         print(
             f"{agent.name:12} {count:>9,} {what}  {count / seconds:>9,.0f}/s (target {TARGETS[agent.name]:,}/s)  "
             f"{report.compared:,} compared, {seconds:.2f} CPU s, {indexing:.2f} s of them to index, "
-            f"peak {told[agent.name]['peak_mb']} MB"
+            f"peak {found[agent.name]['peak_mb']} MB"
         )
     if given.output is not None:
-        given.output.write_text(json.dumps(told, indent=2) + "\n")
+        given.output.write_text(json.dumps(found, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -49,15 +49,15 @@ def _spread(values: list[float]) -> str:
 def _throughput(measured: Mapping[str, Any], records: Mapping[str, int]) -> Table:
     throughput, cpu = measured["throughput"], measured["cpu_us_per_record"]
     table = Table(title="the same fold over the same records: records/s, and processor time of each")
-    table.add_column("contender", min_width=26)
+    table.add_column("competitor", min_width=26)
     for workload in throughput:
         table.add_column(workload, justify="right")
         table.add_column("cpu us", justify="right", style="dim")
     table.add_column("records", justify="right", style="dim")
-    for name in {name: None for by_contender in throughput.values() for name in by_contender}:
+    for name in {name: None for by_competitor in throughput.values() for name in by_competitor}:
         row = [NAMES[name]]
-        for workload, by_contender in throughput.items():
-            rates = by_contender.get(name)
+        for workload, by_competitor in throughput.items():
+            rates = by_competitor.get(name)
             row += (
                 [f"{median(rates):,.0f}{_spread(rates)}", f"{median(cpu[workload][name]):.1f}"] if rates else ["", ""]
             )
@@ -67,7 +67,7 @@ def _throughput(measured: Mapping[str, Any], records: Mapping[str, int]) -> Tabl
 
 def _latency(latency: Mapping[str, Any]) -> Table:
     table = Table(title="a tool call's decision through Kafka, 200 calls/s, ms")
-    table.add_column("contender")
+    table.add_column("competitor")
     for which in ("p50_ms", "p90_ms", "p99_ms", "max_ms"):
         table.add_column(which.removesuffix("_ms"), justify="right")
     for name, runs in latency.items():

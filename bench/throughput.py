@@ -1,6 +1,6 @@
-"""How far a contender was, and when: from the changes it wrote and the times at which the broker appended them.
+"""How far a competitor was, and when: from the changes it wrote and the times at which the broker appended them.
 
-No contender is asked anything, so the rule is one for all: a change names its observation, partitions are read in
+No competitor is asked anything, so the rule is one for all: a change names its observation, partitions are read in
 order, and so a change says that its partition was read up to that observation. Times are the broker's (milliseconds).
 """
 
@@ -17,7 +17,7 @@ class Point(NamedTuple):
     read: int
 
 
-def course(stream: Stream, changes: Iterable[tuple[int, int]]) -> list[Point]:
+def progress_points(stream: Stream, changes: Iterable[tuple[int, int]]) -> list[Point]:
     """Points in order of time, one per millisecond that brought something. changes: (append time, place in stream)."""
     done = [0] * stream.partitions
     points: list[Point] = []

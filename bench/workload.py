@@ -1,8 +1,8 @@
-"""The observations that every contender reads: made from a seed, so that all get the same bytes in the same order.
+"""The observations that every competitor reads: made from a seed, so that all get the same bytes in the same order.
 
 An identity has four primitives: two of labels, one number, one hash. A record's place in the stream is written in its
 `ts`, and a change carries the `ts` of the observation it comes from: so a change on the broker says how far its
-contender has read. The last record of each partition is of an identity of its own and always causes a change.
+competitor has read. The last record of each partition is of an identity of its own and always causes a change.
 """
 
 from array import array
@@ -50,7 +50,7 @@ class Workload:
     partitions: int = 4
 
     def cut(self, records: int) -> "Workload":
-        """The first of its records only, for a contender that is too slow for all."""
+        """The first of its records only, for a competitor that is too slow for all."""
         return replace(self, records=min(records, self.records))
 
 
@@ -116,7 +116,7 @@ def closing(partitions: int, start: int) -> list[tuple[int, dict[str, Any]]]:
 
 @dataclass
 class Stream:
-    """Records made, and where each stands: by place in the stream, its partition and how-manieth there it is."""
+    """Records made, and where each is: by place in the stream, its partition and its ordinal there, from 1."""
 
     partitions: int
     partition: "array[int]"

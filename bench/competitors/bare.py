@@ -30,8 +30,8 @@ async def run() -> None:
             for record in records:
                 observation = orjson.loads(record.value)
                 key = f"{observation['identity_ref']}/{observation['primitive']}"
-                states[key], said = fold(states.get(key), observation)
-                for change in said:
+                states[key], changes = fold(states.get(key), observation)
+                for change in changes:
                     sent.append(await producer.send(job.target, orjson.dumps(change), key=record.key))
         for future in sent:
             await future

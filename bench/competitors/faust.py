@@ -27,8 +27,8 @@ async def attribution(stream: faust.Stream[bytes]) -> None:
         observation = orjson.loads(value)
         identity = observation["identity_ref"]
         key = f"{identity}/{observation['primitive']}"
-        states[key], said = fold(states.get(key), observation)
-        for change in said:
+        states[key], changes = fold(states.get(key), observation)
+        for change in changes:
             await changes.send(key=identity, value=orjson.dumps(change))
 
 

@@ -1,4 +1,4 @@
-"""What a contender is told, and the fold in the form in which those that are not ours use it."""
+"""The settings of a competitor, and the fold in the form in which those that are not ours use it."""
 
 import json
 import sys
@@ -39,8 +39,8 @@ class Job:
 
 def read_job() -> Job:
     """The job on the command line."""
-    told: dict[str, Any] = json.loads(sys.argv[1])
-    return Job(**{**told, "agents": tuple(told["agents"])})
+    given: dict[str, Any] = json.loads(sys.argv[1])
+    return Job(**{**given, "agents": tuple(given["agents"])})
 
 
 _ADAPTER = CATALOGUE["observations"].adapter
@@ -54,5 +54,5 @@ def fold(state: State, observation: dict[str, Any]) -> tuple[State, list[dict[st
     Same schema, same agent, same policy as ours; states (`attribution-states`) are left out for all others.
     """
     value = _ADAPTER.validate_python(observation)
-    after, said = AGENT.process(state, Trigger("observations", value["id"], value["identity_ref"], value), _POLICY)
-    return after, [dict(out.value) for out in said if out.topic == CHANGES]
+    after, outputs = AGENT.process(state, Trigger("observations", value["id"], value["identity_ref"], value), _POLICY)
+    return after, [dict(out.value) for out in outputs if out.topic == CHANGES]

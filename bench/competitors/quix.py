@@ -9,12 +9,12 @@ from bench.competitors.job import fold, read_job
 
 
 def attribution(value: bytes, state: State) -> list[dict[str, Any]]:
-    """Validate, fold, remember; what it returns is said."""
+    """Validate, fold, store; what it returns is produced."""
     observation = orjson.loads(value)
     primitive = observation["primitive"]
-    after, said = fold(state.get(primitive), observation)
+    after, changes = fold(state.get(primitive), observation)
     state.set(primitive, after)
-    return said
+    return changes
 
 
 def main() -> None:

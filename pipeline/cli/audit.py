@@ -90,7 +90,7 @@ def checkpoint(
     as_json: Json = False,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """Sign where the chains of `audits` and of the journal stand, and write that to the topic `checkpoints`.
+    """Sign the ends of the chains of `audits` and of the journal, and write that to the topic `checkpoints`.
 
     Reads on from this key's last checkpoint and signs nothing where what it reads is broken. Exit codes: 0 signed, or
     nothing had moved; 1 broken; 2 could not be done.
@@ -124,7 +124,7 @@ def verify(
 ) -> None:
     """Follow every chain of `audits` and of the journal through all checkpoints, and name the first broken record.
 
-    Exit codes: 0 sound, 1 broken, 2 could not be checked. What was not checked is said.
+    Exit codes: 0 sound, 1 broken, 2 could not be checked. The report names what was not checked.
     """
     from endocrine.pipeline.process.seal_keys import KeyFileError
     from endocrine.pipeline.replay.audit_chain.broker import verify as verified
@@ -183,9 +183,9 @@ def _append(output: Path, line: bytes) -> None:
 
 def _print(report: "Report", as_json: bool, *, keys: bool) -> None:
     if as_json:
-        told: dict[str, Any] = {"sound": report.sound, **asdict(report)}
-        told["first"] = told["findings"][0] if report.findings else None
-        sys.stdout.buffer.write(orjson.dumps(told) + b"\n")
+        shown: dict[str, Any] = {"sound": report.sound, **asdict(report)}
+        shown["first"] = shown["findings"][0] if report.findings else None
+        sys.stdout.buffer.write(orjson.dumps(shown) + b"\n")
         sys.stdout.flush()
         return
     print(

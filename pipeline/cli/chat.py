@@ -32,7 +32,7 @@ def chat(
 ) -> None:
     """Talk to a model through the whole path: each answer with its mode, parameters, tools, and why.
 
-    Reads lines from standard input, a terminal or not; `/help` lists what else may be said. Exit codes: 0 the input
+    Reads lines from standard input, a terminal or not; `/help` lists the commands. Exit codes: 0 the input
     ended, or Ctrl-C; 1 failed, or no answer came; 2 the policy or the script cannot be used.
     """
     if script is not None and not demo:

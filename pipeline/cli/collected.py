@@ -17,7 +17,7 @@ from endocrine.pipeline.replay.state_files import SnapshotError
 
 
 def milliseconds(option: str, text: str | None) -> int | None:
-    """A time option as milliseconds since 1970. Ends the command with code 2 for what is none."""
+    """A time option as milliseconds since 1970. Ends the command with code 2 for what is not a time."""
     if text is None:
         return None
     try:

@@ -66,7 +66,7 @@ def list_letters(
     as_json: Json = False,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """Counts by topic and kind, then the dead letters, newest first: lengths, never bodies."""
+    """Counts by topic and kind, then the dead letters, newest first: lengths, never contents."""
     from endocrine.pipeline.data.dead_letters.select import counts, row
 
     settings = settings_of(bootstrap)
@@ -75,8 +75,8 @@ def list_letters(
     shown = [letter for letter in letters if everything or letter.status != "discarded"]
     if as_json:
         totals = [{"topic": name, "kind": kind, "count": count} for name, kind, count in counts(shown)]
-        told = {"total": len(shown), "discarded_hidden": hidden, "counts": totals}
-        _json(told | {"letters": [row(letter) for letter in shown[:limit]]})
+        found = {"total": len(shown), "discarded_hidden": hidden, "counts": totals}
+        _json(found | {"letters": [row(letter) for letter in shown[:limit]]})
         return
     if shown:
         print_table(("count", "topic", "kind"), [(count, name, kind_) for name, kind_, count in counts(shown)])
@@ -105,25 +105,25 @@ def show(
 
     settings = settings_of(bootstrap)
     letter, record = _one(settings, place)
-    told = telling(letter, record, shipped_policy().document.gating, bare=raw)
+    shown = telling(letter, record, shipped_policy().document.gating, bare=raw)
     if as_json:
-        _json(told)
+        _json(shown)
         return
     for name in ("place", "time", "kind", "reason", "id", "identity", "key", "status", "copies"):
-        print(f"{name}: {'(none)' if told[name] is None else told[name]}")
+        print(f"{name}: {'(none)' if shown[name] is None else shown[name]}")
     if letter.origin is not None:
         print("first read at: {}/{}/{}".format(*letter.origin))
-    for name, content in told["headers"].items():
-        if name not in (ERROR, ERROR_KIND, ORIGIN):  # said above
+    for name, content in shown["headers"].items():
+        if name not in (ERROR, ERROR_KIND, ORIGIN):  # printed above
             print(f"header {name}: {'(null)' if content is None else content}")
     for action in letter.actions:
         print(f"{action.action} by {action.by} at {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(action.ts))}"
               + (f": {action.reason}" if action.reason else ""))  # fmt: skip
-    value = told["value"]
+    value = shown["value"]
     if value is None or value == "":
         print("value: (none)" if value is None else "value: (empty)")
     else:
-        print(f"value ({told['bytes']} bytes, {told['encoding']}):")
+        print(f"value ({shown['bytes']} bytes, {shown['encoding']}):")
         print(value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
     if letter.status == "open":
         print(f"`endocrine dlq redrive {letter.place}` sends it again, `endocrine dlq discard {letter.place}` hides it")
@@ -260,6 +260,6 @@ def _do(
         raise typer.Exit(BROKEN)
 
 
-def _json(told: Any) -> None:
-    sys.stdout.buffer.write(orjson.dumps(told) + b"\n")
+def _json(value: Any) -> None:
+    sys.stdout.buffer.write(orjson.dumps(value) + b"\n")
     sys.stdout.flush()

@@ -23,7 +23,7 @@ def explain_signals(
     derived: Annotated[Path | None, DERIVED] = None,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """Say what became of every signal of a turn, and what they made of its parameters, revision by revision.
+    """Show the fate of every signal of a turn, and their effect on its parameters, revision by revision.
 
     Exit codes: 0 explained, 1 there is no modulation of that turn, 2 the records cannot be read.
     """

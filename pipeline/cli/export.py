@@ -40,7 +40,7 @@ def export(
 ) -> None:
     """Write a topic, or the table it keeps, to a file: place, append time, key, id, the value's fields, headers.
 
-    Everything that stands there now; nothing is redacted. Exit codes: 0 written, 2 could not be done.
+    Everything that the topics hold now; nothing is redacted. Exit codes: 0 written, 2 could not be done.
     """
     from endocrine.pipeline.core.catalogue import CATALOGUE
     from endocrine.pipeline.core.dead_letter_topics import holds_dead_letters, source_of

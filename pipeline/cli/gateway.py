@@ -39,9 +39,9 @@ def gateway(
     settings, limits = settings_of(bootstrap), GatewaySettings()
     update = {name: given for name, given in (("host", host), ("port", port)) if given is not None}
 
-    def told(url: str) -> None:
+    def on_ready(url: str) -> None:
         print(f"gateway at {url}; {url}/openapi.json names every path; Ctrl-C ends it", file=sys.stderr, flush=True)
         if ready_file is not None:
             ready_file.write_text(url)
 
-    raise typer.Exit(main(settings, limits.model_copy(update=update), told))
+    raise typer.Exit(main(settings, limits.model_copy(update=update), on_ready))

@@ -283,7 +283,7 @@ class _Bar:
         self.progress.update(task, completed=done, total=total)
 
     def stop(self) -> None:
-        """Clear the line, so that a message can stand there; the bar comes back with the next `show`."""
+        """Clear the line, so that a message can be printed there; the bar comes back with the next `show`."""
         if self.progress is not None:
             self.progress.stop()
             self.progress = None

@@ -25,8 +25,8 @@ def check(
 ) -> None:
     """Print every mistake of FILE, one a line on stderr, and exit 1; or print the digest it would have.
 
-    Where a value is malformed, what other values must agree on with it shows once it is mended; a file that is no YAML
-    gives that mistake alone. Flags in the environment (ENDOCRINE_FLAG_NAME) count, as they do when a worker starts.
+    Where a value is malformed, rules between it and other values are checked once it is corrected; a file that is not
+    YAML gives that mistake alone. Flags in the environment (ENDOCRINE_FLAG_NAME) count, as when a worker starts.
     """
     try:
         loaded = load_policy(file, os.environ)

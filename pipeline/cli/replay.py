@@ -75,7 +75,7 @@ def verify(
     bootstrap: Bootstrap = None,
     as_json: Json = False,
 ) -> None:
-    """Re-run all agents over what stands on the topics, in journal order, and compare every derived record.
+    """Re-run all agents over the records of the topics, in journal order, and compare every derived record.
 
     Reads only. Times are the broker's append times. Without --to, stop the workers first, or the newest records count
     as missing. Exit codes: 0 proved, 1 something was found or cannot be verified, 2 it cannot be read or invalid
@@ -121,7 +121,7 @@ async def verified(
     resume: Path | None = None,
     asked: Any = None,
 ) -> Report:
-    """The report on what stands on the topics of these settings.
+    """The report on the records of these settings' topics.
 
     asked: how the command was asked, beside the scope: a resumed one must be asked alike.
     """
@@ -133,13 +133,13 @@ async def verified(
 
     keys = _keys(settings)
     prompt_keys = prompt_keys_of(settings)
-    house = {"prefix": settings.prefix, "partitions": settings.partitions}
-    snapshots = Snapshots(snapshot, house)
+    deployment = {"prefix": settings.prefix, "partitions": settings.partitions}
+    snapshots = Snapshots(snapshot, deployment)
     note = None
     if resume is not None:
-        told = [asked, scope.identity, sorted(scope.topics or ()), None if snapshot is None else str(snapshot)]
-        words = [*told, [agent.name for agent in AGENTS], code_version(settings.build), settings.bootstrap]
-        note = Resume(resume, {**house, "asked": orjson.dumps(words).decode()})
+        options = [asked, scope.identity, sorted(scope.topics or ()), None if snapshot is None else str(snapshot)]
+        arguments = [*options, [agent.name for agent in AGENTS], code_version(settings.build), settings.bootstrap]
+        note = Resume(resume, {**deployment, "asked": orjson.dumps(arguments).decode()})
     target = None if to_topics is None else await fresh.prepare(settings, to_topics)
     with ExitStack() as stack:
         folder, titled = stack.enter_context(temp_dir()), stack.enter_context(bars())
@@ -198,8 +198,8 @@ def _print(report: Report, as_json: bool) -> None:
         typer.echo(f"seals: {report.seals_checked} checked{unknown}{foreign}")
     if report.unread:
         typer.echo(f"not read yet: {report.unread} inputs of the last {SETTLED_S:.0f} s")
-    for told, units in _by_start(report).items():
-        typer.echo(f"state from {told}: {', '.join(units)}")
+    for start, units in _by_start(report).items():
+        typer.echo(f"state from {start}: {', '.join(units)}")
     for kind, found in plain["findings"].items():
         typer.echo(f"{kind}: {report.counts[kind]}")
         _some(found, report.counts[kind])
@@ -217,8 +217,8 @@ def _print(report: Report, as_json: bool) -> None:
 
 def _by_start(report: Report) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for unit, told in report.starts.items():
-        found.setdefault(told, []).append(unit)
+    for unit, start in report.starts.items():
+        found.setdefault(start, []).append(unit)
     return found
 
 
@@ -260,8 +260,8 @@ def what_if(
     if form not in FORMS:
         fail(f"--format {form}: expected one of {', '.join(FORMS)}")
     with user_errors(settings):
-        told = asyncio.run(_asked(settings, policy, scope))
-        data = written(told, form)
+        content = asyncio.run(_asked(settings, policy, scope))
+        data = written(content, form)
         if output is None:
             sys.stdout.buffer.write(data)
         else:

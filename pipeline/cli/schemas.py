@@ -11,7 +11,7 @@ from endocrine.pipeline.cli.group import command_group
 
 def register(app: typer.Typer) -> None:
     """Add the command group."""
-    group = command_group("The words: schemas of every topic, for other programs.")
+    group = command_group("Schemas of every topic, for other programs.")
     group.callback()(_schemas)
     group.command("export")(export)
     app.add_typer(group, name="schemas")

@@ -24,7 +24,7 @@ def seal_key() -> None:
 def prompt_key() -> None:
     """Print a fresh key of prompt hashes as a line for the file that ENDOCRINE_PROMPT_KEY_FILE names.
 
-    Workers, and whoever replays, need the file. What stands before the colon is the key's fingerprint: the policy names
+    Workers, and whoever replays, need the file. The part before the colon is the key's fingerprint: the policy names
     the key by it, as gating.prompt_hmac_key_id.
     """
     from endocrine.pipeline.process.prompt_keys import new_prompt_key_line

@@ -75,7 +75,7 @@ async def _show(
     chosen = [one for one in AGENTS if agent in (None, one.name)]
     prompt_keys = prompt_keys_of(settings)
     topics = sorted({topic for one in chosen for topic in one.sources} | {"journal", "policies"})
-    house = {"prefix": settings.prefix, "partitions": settings.partitions}
+    deployment = {"prefix": settings.prefix, "partitions": settings.partitions}
     with temp_dir() as folder, bars() as titled:
         logs = await read_history(
             settings, topics, RecordedSeals(), folder=folder, progress=titled("reading the topics")
@@ -85,7 +85,7 @@ async def _show(
             PolicyHistory(logs, prompt_keys),
             partitions=settings.partitions,
             sizes=settings.sizes,
-            snapshots=Snapshots(snapshot, house),
+            snapshots=Snapshots(snapshot, deployment),
         )
         table = Table("agent", "key", "state", box=None, header_style="bold")
         for one in traveller.states(chosen, moment, identity):
@@ -95,6 +95,6 @@ async def _show(
                 table.add_row(one.agent, one.key, orjson.dumps(one.state).decode())
         if form == "table":
             Console(width=None if sys.stdout.isatty() else 10_000).print(table)
-        for unit, (batch, told) in traveller.starts.items():
-            typer.echo(f"{unit}: after batch {batch}, from {told}", err=True)
+        for unit, (batch, start) in traveller.starts.items():
+            typer.echo(f"{unit}: after batch {batch}, from {start}", err=True)
     return traveller.problems

@@ -1,4 +1,4 @@
-"""What commands about a subject share: its name, sending them, and showing what came of it."""
+"""What commands about a subject share: its name, sending them, and showing their outcome."""
 
 import time
 import uuid
@@ -52,7 +52,7 @@ def sent(settings: "Settings", subject: str, command: dict[str, Any], by: str | 
 
 
 def ended(event: dict[str, Any], line: str, *, as_json: bool) -> None:
-    """Show what came of a command: as JSON, or as a line. A refusal ends with exit code 1."""
+    """Show the outcome of a command: as JSON, or as a line. A refusal ends with exit code 1."""
     if as_json:
         print_json(event)
         raise typer.Exit(BROKEN if event["kind"] == "refused" else 0)

@@ -62,7 +62,7 @@ def describe(
 
 
 def create(as_json: Json = False, bootstrap: Bootstrap = None) -> None:
-    """Create what is missing and mend configs; a wrong partition count is an error. Safe to repeat.
+    """Create what is missing and correct configs; a wrong partition count is an error. Safe to repeat.
 
     Exit codes: 0 done, 1 the topics cannot be made as declared, 2 the broker does not answer.
     """

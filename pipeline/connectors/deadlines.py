@@ -1,4 +1,4 @@
-"""Which deadlines wait, and which have passed: what the timekeeper knows. Pure: time is passed in.
+"""Deadlines that agents wait for, and which of them have expired. Pure: time is passed in.
 
 A subject is something that an agent waits for; it is added by one record and settled by another:
 
@@ -13,11 +13,11 @@ A subject is something that an agent waits for; it is added by one record and se
 | result   | tool-decisions on what is no tool of ours    | ts + continuation_s            | tool-results            |
 | reply    | model-requests                               | ts + deadline_ms + reply grace | model-replies           |
 
-Which modulation answers an incident cannot be told from outside, so none settles it. A decision `conflicting_call`
+Which modulation answers an incident cannot be seen from outside, so none settles it. A decision `conflicting_call`
 settles nothing: it is about a second record under a call's id.
 A turn that closes settles all of its subjects. Topics have no common order, so what was settled before it was seen is
 remembered for a while. A deadline of event time passes on the wall clock as long after the record's append as it lies
-after the record's ts. Where nothing settles a subject its tick is said again, later and later, a few times: an agent
+after the record's ts. Where nothing settles a subject its tick is sent again, later and later, a few times: an agent
 may count from a record that we do not know. A tick too many changes nothing.
 """
 
@@ -30,14 +30,14 @@ from typing import Any, NamedTuple
 
 BY = "timekeeper"
 AGAIN_S = (0.0, 2.0, 10.0, 60.0)
-"""Seconds after its deadline at which a subject's ticks are said."""
+"""Seconds after its deadline at which a subject's ticks are sent."""
 MAX_SUBJECTS = 50_000
 """Subjects of one partition. When it holds so many it is `full`: read no further until some have passed."""
 _MAX_SETTLED = 20_000
 _MAX_NAME_CHARS = 200
 
 Name = tuple[str, ...]
-"""kind, audit_id, and what else tells it from others."""
+"""kind, audit_id, and what else distinguishes it."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,10 @@ class Waits:
 
 
 class Tick(NamedTuple):
-    """A tick to say."""
+    """A tick to send."""
 
     id: str
-    """The same wherever and whenever it is said."""
+    """The same wherever and whenever it is sent."""
     identity: str
     ts: float
 
@@ -91,11 +91,11 @@ class Deadlines:
 
     @property
     def next_wall(self) -> float | None:
-        """When the next tick is due; None: nothing waits."""
+        """When the next deadline expires, seconds since 1970; None: nothing waits."""
         return self._queue[0][0] if self._queue else None
 
-    def see(self, topic: str, value: Mapping[str, Any], appended: float) -> None:
-        """Take note of a valid record. appended: the broker's append time, seconds since 1970."""
+    def observe(self, topic: str, value: Mapping[str, Any], appended: float) -> None:
+        """Update the deadlines with a valid record. appended: the broker's append time, seconds since 1970."""
         waits = self._waits
 
         def add(name: Name, ts: float) -> None:
@@ -125,16 +125,16 @@ class Deadlines:
         elif topic == "model-replies":
             self._settle(("reply", turn, value["request_id"]))
 
-    def due(self, wall: float) -> Iterator[Tick]:
-        """Ticks whose time has come, the earliest first; each comes once."""
+    def expired(self, wall: float) -> Iterator[Tick]:
+        """Ticks of the deadlines expired by `wall` (seconds since 1970), the earliest first; each is given once."""
         while self._queue and self._queue[0][0] <= wall:
-            _, name, said = heapq.heappop(self._queue)
+            _, name, sent = heapq.heappop(self._queue)
             subject = self._subjects.get(name)
-            if subject is None or said >= len(AGAIN_S):
+            if subject is None or sent >= len(AGAIN_S):
                 continue
-            yield Tick(_tick_id(name, subject, said), subject.identity, subject.ts + AGAIN_S[said])
-            if said + 1 < len(AGAIN_S):
-                heapq.heappush(self._queue, (subject.wall + AGAIN_S[said + 1], name, said + 1))
+            yield Tick(_tick_id(name, subject, sent), subject.identity, subject.ts + AGAIN_S[sent])
+            if sent + 1 < len(AGAIN_S):
+                heapq.heappush(self._queue, (subject.wall + AGAIN_S[sent + 1], name, sent + 1))
             else:
                 self._settle(name)
 
@@ -196,8 +196,8 @@ class Deadlines:
             ring.popitem(last=False)
 
 
-def _tick_id(name: Name, subject: _Subject, said: int) -> str:
+def _tick_id(name: Name, subject: _Subject, sent: int) -> str:
     text = "/".join((*name, f"{subject.ts:.6f}"))
     if len(text) > _MAX_NAME_CHARS:
         text = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"{BY}/{text}/{said}"
+    return f"{BY}/{text}/{sent}"

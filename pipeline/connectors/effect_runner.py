@@ -2,7 +2,7 @@
 
 For who writes a connector: implement `Effect` and hand it to `EffectRunner`:
 
-    runner = Runner(settings, MyEffect(), limits=Limits(concurrency=32))
+    runner = EffectRunner(settings, MyEffect(), limits=Limits(concurrency=32))
     await runner.run()          # until runner.stop(); `process.serve` does so under SIGINT and SIGTERM
 
 An effect says which topic its requests lie on and which its answers go to, how each names the request (`request_id`,
@@ -16,7 +16,7 @@ raises all the same becomes `failed(request, error)`: an answer that says so. Ti
 
 What one request goes through, the numbers as in the code:
 1. **Take**: its offset is noted. A request whose id has an answer on record (read back when a partition is ours, or
-   given by us) is finished at once; so is one that is none of ours (`request_id` is None).
+   given by us) is finished at once; so is one that is not ours (`request_id` is None).
 2. **Mark** (only what is not repeatable): a start mark is written to `effect-starts` and acknowledged. A mark of
    another for the same id, found at read-back or between our last mark and this one, comes first: then it is not run
    again but answered by `failed(request, INTERRUPTED)`. Among several connectors the log decides whose mark was first.
@@ -245,24 +245,24 @@ class EffectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
         request = _read(raw, self.effect.requests, self._seals)
         effect_id = self.effect.request_id(request.value) if request else None
         assert held.known is not None
-        if request is None or effect_id is None or not held.known.take(effect_id):
+        if request is None or effect_id is None or not held.known.claim(effect_id):
             return
         try:
             request = replace(request, emit=partial(self._emit, request, effect_id))
             async with self._room:
-                said = self._writable(request, await self._outcome(held, request, effect_id))
-            for ordinal, record in enumerate(said, 1):
-                record_id = _short(f"{self.effect.name}/{effect_id}")
-                await self._say(request, record, record_id if ordinal == len(said) else f"{record_id}/{ordinal}")  # 4
+                records = self._writable(request, await self._outcome(held, request, effect_id))
+            answer_id = _short(f"{self.effect.name}/{effect_id}")
+            for ordinal, record in enumerate(records, 1):  # 4
+                await self._send(request, record, answer_id if ordinal == len(records) else f"{answer_id}/{ordinal}")
         except BaseException:
-            held.known.forget(effect_id)
+            held.known.release(effect_id)
             raise
 
     async def _emit(self, request: Request, effect_id: str, record: EffectRecord, ending: str) -> None:
         """Send a record that comes before the answer, while the effect runs. Raises ValueError if it is unwritable."""
         if (why := _unwritable([record], self.settings.max_record_bytes)) is not None:
             raise ValueError(why)
-        await self._say(request, record, f"{_short(f'{self.effect.name}/{effect_id}')}/{ending}")
+        await self._send(request, record, f"{_short(f'{self.effect.name}/{effect_id}')}/{ending}")
 
     async def _outcome(self, held: "_PartitionWork", request: Request, effect_id: str) -> Sequence[EffectRecord]:
         assert held.known is not None
@@ -278,11 +278,11 @@ class EffectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
             log.warning("failed", connector=self.effect.name, effect=effect_id, error=fault(error))
             return self.effect.failed(request, f"internal_error: {type(error).__name__}")
 
-    def _writable(self, request: Request, said: Sequence[EffectRecord]) -> Sequence[EffectRecord]:
+    def _writable(self, request: Request, records: Sequence[EffectRecord]) -> Sequence[EffectRecord]:
         """The records, if each can be written; else the answer that says why not. Nothing where even that cannot be."""
         most = self.settings.max_record_bytes
-        if (why := _unwritable(said, most)) is None:
-            return said
+        if (why := _unwritable(records, most)) is None:
+            return records
         log.error("an answer cannot be written", connector=self.effect.name, reason=why)
         instead = self.effect.failed(request, why)
         if (again := _unwritable(instead, most)) is not None:
@@ -301,13 +301,13 @@ class EffectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
             "by": self.id,
             "ts": request.ts_now(),
         }
-        offset = await self._say(request, EffectRecord("effect-starts", mark), f"{self.effect.name}/{effect_id}/start")
+        offset = await self._send(request, EffectRecord("effect-starts", mark), f"{self.effect.name}/{effect_id}/start")
         await marks.follow(offset, by=self.id)
         return effect_id not in marks.others
 
-    async def _say(self, request: Request, said: EffectRecord, record_id: str) -> int:
+    async def _send(self, request: Request, record: EffectRecord, record_id: str) -> int:
         """Send one record and wait until the broker has it; its offset."""
-        topic = CATALOGUE[said.topic]
+        topic = CATALOGUE[record.topic]
         headers: list[tuple[str, bytes]] = [
             (CE_ID, record_id.encode()),
             ("ce_source", f"endocrine/{self.effect.name}".encode()),
@@ -316,15 +316,15 @@ class EffectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
             ("ce_subject", request.identity.encode()),
             ("content-type", b"application/json"),
         ]
-        if (told := event_time(float(said.value["ts"]))) is not None:
-            headers.append(("ce_time", told.encode()))
+        if (time_text := event_time(float(record.value["ts"]))) is not None:
+            headers.append(("ce_time", time_text.encode()))
         if request.traceparent:
             headers.append((TRACEPARENT, request.traceparent))
-        key, value = topic.key_of(request.identity, said.value).encode(), orjson.dumps(said.value)
-        seal = self._seals.seal(said.topic, request.partition, key, value, record_id.encode())
+        key, value = topic.key_of(request.identity, record.value).encode(), orjson.dumps(record.value)
+        seal = self._seals.seal(record.topic, request.partition, key, value, record_id.encode())
         headers.append((SEAL, seal))
         sending: asyncio.Future[Any] = await self._producer.send(
-            self.settings.prefix + said.topic,
+            self.settings.prefix + record.topic,
             value,
             key=key,
             partition=request.partition,
@@ -334,13 +334,13 @@ class EffectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
         sending.add_done_callback(lambda done: self._landed(request.partition, done))
         sent = await asyncio.shield(sending)  # cancelled or not, the producer goes on with it
         if self.metrics is not None:
-            self.metrics.answer(said.topic, said.value)
+            self.metrics.answer(record.topic, record.value)
         return int(sent.offset)
 
     def _landed(self, partition: int, sending: "asyncio.Future[Any]") -> None:
         self._flying[partition].discard(sending)
         if not sending.cancelled():
-            sending.exception()  # told to whom waits for it, if anybody still does
+            sending.exception()  # whoever still waits for it has it raised
 
     # ---- 5 Commit ----
 
@@ -394,7 +394,7 @@ def _kinds(error: ValueError) -> str:
 
 
 def _read(raw: SourceRecord, topic: str, seals: Seals) -> Request | None:
-    """The request of a record; None, logged, when it is none, or none of ours where only we may ask."""
+    """The request of a record; None, logged, when it is not one, or not ours where only we may ask."""
     headers = dict(raw.headers)
     if CATALOGUE[topic].ours and not seals.valid(topic, raw, headers):
         log.warning("unsealed", topic=topic, partition=raw.partition, offset=raw.offset)
@@ -418,9 +418,9 @@ def _read(raw: SourceRecord, topic: str, seals: Seals) -> Request | None:
     )
 
 
-def _unwritable(said: Sequence[EffectRecord], most_bytes: int) -> str | None:
+def _unwritable(records: Sequence[EffectRecord], most_bytes: int) -> str | None:
     """Why one of these records cannot be written; None where all can."""
-    for record in said:
+    for record in records:
         try:
             size = len(orjson.dumps(record.value))
         except TypeError:  # a lone surrogate, a number of more than 64 bits, too many levels

@@ -27,7 +27,7 @@ class Running(Protocol):
     async def run(self) -> None: ...
 
 
-async def serve(settings: Settings, name: str, running: Running, told_ready: Callable[[], None]) -> int:
+async def serve(settings: Settings, name: str, running: Running, on_ready: Callable[[], None]) -> int:
     """Run under SIGINT and SIGTERM as the wish to stop. Returns the exit code: 0 asked to stop, 1 failed."""
     stop = asyncio.Event()
 
@@ -42,7 +42,7 @@ async def serve(settings: Settings, name: str, running: Running, told_ready: Cal
         except Exception as error:
             log.error("the connector cannot start", connector=name, error=f"{type(error).__name__}: {error}")
             return 1
-        telling = asyncio.create_task(_tell(running, told_ready))
+        telling = asyncio.create_task(_tell(running, on_ready))
         try:
             await running.run()
         finally:
@@ -62,6 +62,6 @@ async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, object]) -> boo
     return False
 
 
-async def _tell(running: Running, told_ready: Callable[[], None]) -> None:
+async def _tell(running: Running, on_ready: Callable[[], None]) -> None:
     await running.ready.wait()
-    told_ready()
+    on_ready()

@@ -1,4 +1,4 @@
-"""What stands on record about the effects of one partition: answers given, starts marked."""
+"""Answers and start marks of one partition's effects, read back from their topics."""
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -13,7 +13,7 @@ from endocrine.pipeline.process.settings import Settings
 
 MARGIN_MS = 900_000
 """Milliseconds before the first unfinished request from which answers are read back: clocks of brokers that differ, and
-copies of requests that a worker said again at its takeover."""
+copies of requests that a worker produced again at its takeover."""
 REMEMBERED = 50_000
 """Ids of answered effects kept per partition, the youngest; about 5 MB."""
 
@@ -34,8 +34,8 @@ class EffectLedger:
         self._ids = dict.fromkeys(answered)
         self.marks = marks
 
-    def take(self, effect_id: str) -> bool:
-        """Whether it is new; from now on it is not."""
+    def claim(self, effect_id: str) -> bool:
+        """Mark an effect as being worked on. True: it is new; False: it is answered or claimed already."""
         if effect_id in self._ids:
             return False
         self._ids[effect_id] = None
@@ -43,8 +43,8 @@ class EffectLedger:
             del self._ids[next(iter(self._ids))]
         return True
 
-    def forget(self, effect_id: str) -> None:
-        """It came to nothing."""
+    def release(self, effect_id: str) -> None:
+        """Undo `claim` of an effect that gave no answer."""
         self._ids.pop(effect_id, None)
 
 

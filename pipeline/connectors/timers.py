@@ -2,7 +2,7 @@
 
 Agents see event time only. Where a deadline must pass although no further record comes - a gate that is down, a person
 who does not answer, a connector that was killed - the tick is the record that lets it pass, and so it is in replay.
-It keeps no state: at its start it reads back as far as the longest wait. Ticks have ids of their deadlines: said by two
+It keeps no state: at its start it reads back as far as the longest wait. Ticks have ids of their deadlines: sent by two
 timekeepers, or again after a restart, they are copies of one.
 """
 
@@ -86,7 +86,7 @@ class Timekeeper(ConsumerRebalanceListener):  # type: ignore[misc]
         self._names = {settings.prefix + topic: topic for topic in TOPICS}
         self._deadlines: dict[int, Deadlines] = {}
         self._behind: dict[TopicPartition, int] = {}
-        """Log ends at the time of assignment that are not reached yet: until then nothing of the partition is due."""
+        """Log ends at the time of assignment that are not reached yet: until then nothing of the partition expires."""
         self._placed: set[TopicPartition] = set()
         self._stop = asyncio.Event()
         self.failure: BaseException | None = None
@@ -159,9 +159,9 @@ class Timekeeper(ConsumerRebalanceListener):  # type: ignore[misc]
                 for place, records in (await self._consumer.getmany(timeout_ms=self._poll_ms)).items():
                     if place in self._placed:
                         for record in records:
-                            self._see(place, record)
+                            self._observe(place, record)
             await self._catch_up()
-            await self._say_due()
+            await self._send_expired()
 
     @property
     def _poll_ms(self) -> int:
@@ -187,7 +187,7 @@ class Timekeeper(ConsumerRebalanceListener):  # type: ignore[misc]
             if at < ends[place]:
                 self._behind[place] = ends[place]
 
-    def _see(self, place: TopicPartition, record: ConsumerRecord) -> None:
+    def _observe(self, place: TopicPartition, record: ConsumerRecord) -> None:
         topic = self._names[place.topic]
         if CATALOGUE[topic].ours and not self._seals.valid(topic, record, dict(record.headers)):
             return  # a dead letter: no agent waits for it
@@ -196,7 +196,7 @@ class Timekeeper(ConsumerRebalanceListener):  # type: ignore[misc]
             CATALOGUE[topic].validate(value)
         except ValueError:
             return  # a dead letter: no agent waits for it
-        self._deadlines[place.partition].see(topic, value, record.timestamp / 1000)
+        self._deadlines[place.partition].observe(topic, value, record.timestamp / 1000)
 
     async def _catch_up(self) -> None:
         for place, end in list(self._behind.items()):
@@ -208,23 +208,23 @@ class Timekeeper(ConsumerRebalanceListener):  # type: ignore[misc]
         if self._placed and not self._behind:
             self.ready.set()
 
-    async def _say_due(self) -> None:
+    async def _send_expired(self) -> None:
         unready = {place.partition for place in self._behind}
         sent = [
             await self._send(partition, tick)
             for partition, deadlines in list(self._deadlines.items())
             if partition not in unready
-            for tick in deadlines.due(self._clock())
+            for tick in deadlines.expired(self._clock())
         ]
         for future in sent:
             await future
 
     async def _send(self, partition: int, tick: Tick) -> "asyncio.Future[object]":
         value = {"id": tick.id, "identity": tick.identity, "by": BY, "ts": tick.ts, "kind": "tick"}
-        key, said, ce_id = tick.identity.encode(), orjson.dumps(value), tick.id.encode()
+        key, content, ce_id = tick.identity.encode(), orjson.dumps(value), tick.id.encode()
         future: asyncio.Future[object] = await self._producer.send(
             self._settings.prefix + "commands",
-            said,
+            content,
             key=key,
             partition=partition,
             headers=[
@@ -234,13 +234,13 @@ class Timekeeper(ConsumerRebalanceListener):  # type: ignore[misc]
                 ("ce_specversion", b"1.0"),
                 ("ce_subject", key),
                 ("content-type", b"application/json"),
-                (SEAL, self._seals.seal("commands", partition, key, said, ce_id)),
+                (SEAL, self._seals.seal("commands", partition, key, content, ce_id)),
             ],
         )
         return future
 
 
-def main(settings: Settings, told_ready: Callable[[], None] = lambda: None) -> int:
+def main(settings: Settings, on_ready: Callable[[], None] = lambda: None) -> int:
     """Run until SIGINT or SIGTERM. Exit codes: 0 stopped as asked, 1 failed, 2 the policy cannot be used."""
     try:
         policy = load_policy(settings.policy, os.environ)
@@ -252,4 +252,4 @@ def main(settings: Settings, told_ready: Callable[[], None] = lambda: None) -> i
     except SealKeyError as error:
         print(error, file=sys.stderr)
         return UNUSABLE
-    return asyncio.run(serve(settings, "timekeeper", timekeeper, told_ready))
+    return asyncio.run(serve(settings, "timekeeper", timekeeper, on_ready))

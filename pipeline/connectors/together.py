@@ -53,11 +53,11 @@ class Together:
         self.ready.set()
 
 
-def main(settings: Settings, told_ready: Callable[[], None] = lambda: None) -> int:
+def main(settings: Settings, on_ready: Callable[[], None] = lambda: None) -> int:
     """Run until SIGINT or SIGTERM. Exit codes: 0 stopped as asked, 1 failed, 2 no key, or the policy cannot be used."""
     model, tools = ModelSettings(), ToolSettings()
-    if (told := missing_key(model, os.environ)) is not None:
-        print(told, file=sys.stderr)
+    if (problem := missing_key(model, os.environ)) is not None:
+        print(problem, file=sys.stderr)
         return UNUSABLE
     try:
         policy = load_policy(settings.policy, os.environ)
@@ -76,7 +76,7 @@ def main(settings: Settings, told_ready: Callable[[], None] = lambda: None) -> i
             Timekeeper(settings, waits_of(policy), seals=seals),
         ]
         try:
-            return await serve(settings, "connectors", Together(parts), told_ready)
+            return await serve(settings, "connectors", Together(parts), on_ready)
         finally:
             await asyncio.gather(asking.close(), running.close())
 

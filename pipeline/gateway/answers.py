@@ -70,7 +70,7 @@ async def _look_back(gateway: Gateway, watch: Watch, topic: str, after_s: float)
 async def _earlier(
     gateway: Gateway, watch: Watch, slot: Slot, topic: str, found: Callable[[Watch], T | None], refused: Refused
 ) -> T:
-    """The answer to the first try, if that said the same. Raises Problem, 422, where it did not."""
+    """The answer to the first try, if that had the same content. Raises Problem, 422, where it did not."""
     source = {"modulations": "interactions", "tool-decisions": "tool-calls"}.get(topic)
     if source is not None:
         first = await gateway.lookback.record(source, watch.identity, refused.record_id, time.time() - WINDOW_S)

@@ -44,7 +44,7 @@ AUTHORS: Mapping[str, bytes | None] = {
 ANSWERED_SOURCES = ("interactions", "tool-calls", "tool-results", "commands")
 """Topics whose dead letters are followed: a record of ours that is refused is answered at once, not at the deadline."""
 OUTCOMES = ("bond-events", "state-events")
-"""Of the derived topics, those whose records are told apart by the record that caused them: what came of a command."""
+"""Of the derived topics, those whose records are distinguished by the record that caused them: outcomes of commands."""
 _HELD_MS = 5000
 """How long the broker may hold a fetch that finds nothing. Every fetch is of all partitions (a session of
 `endocrine.pipeline.kafka.fetch_sessions`), for what comes is read at once, and any record ends it."""
@@ -163,7 +163,7 @@ class Awaiting:
 
     def secret(self, purpose: bytes) -> bytes:
         """32 bytes, the same in every gateway of a deployment; nobody without its seal key can make them."""
-        # No record has this partition, so that this seal is none of any record.
+        # No record has this partition, so that no record has this seal.
         return hashlib.sha256(self._seals.seal("interactions", -1, purpose, None, None)).digest()
 
     async def lag(self) -> int:

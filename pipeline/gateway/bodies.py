@@ -96,7 +96,7 @@ def parsed(content: bytes, line: int | None = None) -> Any:
 
 
 def _why(error: orjson.JSONDecodeError) -> str:
-    """orjson's own words quote nothing of the document."""
+    """orjson's own message, which quotes nothing of the document."""
     return error.msg.partition(": line")[0]
 
 

@@ -1,4 +1,4 @@
-"""What of a record is content: words of people and models. Without the scope `content` it is left out."""
+"""What of a record is content: text of people and models. Without the scope `content` it is left out."""
 
 from typing import Any
 

@@ -61,9 +61,9 @@ class Idempotency:
         self._known: OrderedDict[str, dict[str, Any]] = OrderedDict()
 
     async def begin(self, caller: Caller, request: Request, body: Any, implied: str | None = None) -> Slot:
-        """The slot of a request. body: its JSON. Raises Problem, 422, for another body or a key that is none.
+        """The slot of a request. body: its JSON. Raises Problem, 422, for another body or an invalid key.
 
-        implied: stands for the key where the request has none, for records whose content says that they are one.
+        implied: used as the key where the request has none, for records whose content says that they are one.
         """
         key = request.headers.get(HEADER, implied)
         if key is None:

@@ -103,7 +103,7 @@ class Outcome(BaseModel):
     """A command on record."""
 
     id: str
-    outcome: Annotated[dict[str, Any] | None, Field(description="What came of it within `wait`; null: nothing yet.")]
+    outcome: Annotated[dict[str, Any] | None, Field(description="Its outcome within `wait`; null: none yet.")]
 
 
 class CommandRequest(BaseModel):
@@ -195,7 +195,7 @@ def document(rows: Iterable[Row], version: str, others: Iterable[Described] = ()
         paths.setdefault(row.path, {})[row.method.lower()] = _operation(row, refs)
     for path, summary in _PLAIN.items():
         paths[path] = {"get": {"operationId": _name("get", path), "summary": summary, "security": [],
-                               "responses": {"200": {"description": "As said."}}}}  # fmt: skip
+                               "responses": {"200": {"description": "As the summary says."}}}}  # fmt: skip
     for path, item in paths.items():
         names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
         if names:

@@ -37,8 +37,8 @@ class Server(uvicorn.Server):
         yield
 
 
-def main(settings: Settings, limits: GatewaySettings, told_ready: Callable[[str], None]) -> int:
-    """Serve until asked to stop. told_ready: called with the URL. Exit codes: 0 asked to stop, 1 failed, 2 unusable."""
+def main(settings: Settings, limits: GatewaySettings, on_ready: Callable[[str], None]) -> int:
+    """Serve until asked to stop. on_ready: called with the URL. Exit codes: 0 asked to stop, 1 failed, 2 unusable."""
     try:
         keys = KeyRing(key_file(settings, limits))
         policy = load_policy(settings.policy, os.environ)
@@ -85,7 +85,7 @@ def main(settings: Settings, limits: GatewaySettings, told_ready: Callable[[str]
                 )
                 server = Server(config)
                 serving = asyncio.create_task(server.serve(sockets=[listener]))
-                told_ready(_url(listener))
+                on_ready(_url(listener))
                 await asyncio.wait({serving, asking}, return_when=asyncio.FIRST_COMPLETED)
                 server.should_exit = True
                 await gateway.events.close()

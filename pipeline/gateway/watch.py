@@ -68,7 +68,7 @@ class Watch:
         self.refused: dict[str, Refused] = {}
         """Dead letters by record id."""
         self.outcomes: dict[str, list[ReceivedRecord]] = {}
-        """What came of records of ours that are commands, by their ids."""
+        """Outcomes of our records that are commands, by their ids."""
         self._news = asyncio.Event()
 
     @property

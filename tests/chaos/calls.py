@@ -31,7 +31,7 @@ _CORPUS = {
 }
 _FED = "in-"
 """Beginning of the ids that fed records carry in their value (tests/support/histories.py); a connector's have none."""
-_SAID_BY = f"endocrine/{ToolEffect.name}".encode()
+_SOURCE = f"endocrine/{ToolEffect.name}".encode()
 Call = tuple[str, str]
 """audit_id, call_id."""
 
@@ -53,7 +53,7 @@ def equipment(folder: Path, service: str) -> dict[str, str]:
 
 
 class Results(NamedTuple):
-    """What stands on `tool-results`."""
+    """The records of `tool-results`."""
 
     ours: list[tuple[Entry, Any]]
     """Those that nobody fed, with the record."""
@@ -77,9 +77,9 @@ def check(logs: Logs, asked: Sequence[str], max_record_bytes: int) -> tuple[dict
     entries = [entry for entry, _ in results.ours]
     allowed = {_call(entry.value): entry.value["tool"] for entry in decisions if entry.value["decision"] == "allowed"}
     named = {call_id: tool for (_, call_id), tool in allowed.items()}  # the feeder gives each call an id of its own
-    said: dict[Call, set[Any]] = defaultdict(set)
+    by_call: dict[Call, set[Any]] = defaultdict(set)
     for entry, raw in results.ours:
-        said[_call(entry.value)].add(_bytes(raw))
+        by_call[_call(entry.value)].add(_bytes(raw))
     tasks: dict[Call, set[Any]] = defaultdict(set)
     for raw in _records(logs, "scheduled-tasks"):
         tasks[_call(orjson.loads(raw.value))].add(_bytes(raw))
@@ -93,7 +93,7 @@ def check(logs: Logs, asked: Sequence[str], max_record_bytes: int) -> tuple[dict
         ],
         "results differ": [
             f"{_named(call)}: {len(forms)} {what} that differ"
-            for what, all_of in (("results", said), ("tasks", tasks))
+            for what, all_of in (("results", by_call), ("tasks", tasks))
             for call, forms in all_of.items()
             if len(forms) > 1
         ],
@@ -105,21 +105,21 @@ def check(logs: Logs, asked: Sequence[str], max_record_bytes: int) -> tuple[dict
         "unanswered": unanswered_calls(decisions, entries),
     }
     first = {_call(entry.value): entry.value for entry in reversed(entries)}
-    told = Counter(value["status"] for value in first.values())
+    statuses = Counter(value["status"] for value in first.values())
     errors = [value["output"]["error"] for value in first.values() if value["status"] == "error"]
     figures = {
         "calls_allowed": len(allowed),
         "answered": len(first),
-        "by_status": dict(sorted(told.items())),
+        "by_status": dict(sorted(statuses.items())),
         "tasks": len(tasks),
         "run_by_service": len(runs),
         "run_again": sum(runs.values()) - len(runs),
         "interrupted": errors.count(INTERRUPTED),
         "too_late": sum("more than" in error for error in errors),
-        "copies_of_results": len(entries) - sum(map(len, said.values())),
+        "copies_of_results": len(entries) - sum(map(len, by_call.values())),
         "fed_results_left_out": results.fed,
     }
-    if not (told["ok"] and tasks and runs):
+    if not (statuses["ok"] and tasks and runs):
         raise RuntimeError(f"the connector had nothing to do: {figures}; give more inputs")
     return figures, findings
 
@@ -127,7 +127,7 @@ def check(logs: Logs, asked: Sequence[str], max_record_bytes: int) -> tuple[dict
 def _results(logs: Logs, max_record_bytes: int) -> Results:
     topic, ours, wrong, fed = CATALOGUE["tool-results"], [], [], 0
     for raw in _records(logs, topic.name):
-        by_connector = dict(raw.headers or ()).get("ce_source") == _SAID_BY
+        by_connector = dict(raw.headers or ()).get("ce_source") == _SOURCE
         try:
             decode(topic, raw.value, max_record_bytes)
         except Malformed as error:

@@ -66,8 +66,8 @@ class Faults:
 
     def _tell(self, fault: Fault, whom: str) -> None:
         self.done[fault.kind] += 1
-        with self.log.open("a") as log:
-            log.write(f"{self.crew.now():7.1f} s  {fault.kind:19} {whom:10} {fault.lasts:5.1f} s\n")
+        with self.log.open("a") as report:
+            report.write(f"{self.crew.now():7.1f} s  {fault.kind:19} {whom:10} {fault.lasts:5.1f} s\n")
 
     async def _kill(self, fault: Fault, seat: Seat) -> None:
         assert seat.process is not None
@@ -114,8 +114,10 @@ class Faults:
         await asyncio.sleep(fault.lasts)
         old.send_signal(signal.SIGCONT)
         code = await self.crew.must_notice(seat, old)
-        with self.log.open("a") as told:
-            told.write(f"{self.crew.now():7.1f} s  replaced one ended with code {code}: {last_lines(log, 1).strip()}\n")
+        with self.log.open("a") as report:
+            report.write(
+                f"{self.crew.now():7.1f} s  replaced one ended with code {code}: {last_lines(log, 1).strip()}\n"
+            )
 
     async def _on_broker(self, fault: Fault) -> None:
         async with self._broker:

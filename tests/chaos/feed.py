@@ -83,15 +83,15 @@ class Feed:
         sent.add_done_callback(acknowledged)
 
     def missing(self, logs: Any) -> list[str]:
-        """Inputs that were acknowledged and do not stand where the broker said."""
-        told = []
+        """Inputs that were acknowledged and are not where the broker acknowledged them."""
+        faults = []
         for (topic, partition), offsets in self.ledger.items():
             log = logs[topic, partition]
             for raw in log:
                 mark = offsets.pop(raw.offset, None)
                 if mark is not None and mark != fingerprint(raw.key, raw.value):
-                    told.append(
+                    faults.append(
                         f"{topic}/{partition} at offset {raw.offset} holds another record than was acknowledged"
                     )
-            told += [f"{topic}/{partition} at offset {offset}: acknowledged, and gone" for offset in offsets]
-        return told
+            faults += [f"{topic}/{partition} at offset {offset}: acknowledged, and gone" for offset in offsets]
+        return faults

@@ -68,8 +68,15 @@ class Crowd(History):
         """What a language model answered."""
         name, who = self._turn()
         value: dict[str, Any] = {"request_id": f"request-{self.count}", "audit_id": name, "identity": who}
-        said = {"step": 1, "status": "ok", "content": "This.", "tool_calls": [], "finish_reason": "stop", "usage": None}
-        return self._line("model-replies", {**value, **said, "model": "m", "latency_ms": 812.5, "error": None})
+        reply = {
+            "step": 1,
+            "status": "ok",
+            "content": "This.",
+            "tool_calls": [],
+            "finish_reason": "stop",
+            "usage": None,
+        }
+        return self._line("model-replies", {**value, **reply, "model": "m", "latency_ms": 812.5, "error": None})
 
     def call(self) -> Line:
         """More calls than chance would give fit their tool: the connector is to have work."""

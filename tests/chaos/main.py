@@ -127,8 +127,8 @@ class Chaos:
             self.report["exits"] = [asdict(one) for one in crew.exits]
             self.report["starts"] = {seat.name: seat.starts for seat in crew.seats}
             await self._prove(settings)
-        self.report["found"] = {kind: len(told) for kind, told in self.findings.items()}
-        self.report["findings"] = {kind: told[:50] for kind, told in self.findings.items() if told}
+        self.report["found"] = {kind: len(sentences) for kind, sentences in self.findings.items()}
+        self.report["findings"] = {kind: sentences[:50] for kind, sentences in self.findings.items() if sentences}
         self.report["proved"] = not any(self.findings.values())
         self.report["seconds"] = round(time.monotonic() - begun, 1)
         self.report["verifier_peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
@@ -229,8 +229,8 @@ class Chaos:
             seals=seals,
         )
         report: Report = verifier.run(AGENTS)
-        for kind, told in report.findings.items():
-            self.findings.setdefault(kind, []).extend(told)
+        for kind, sentences in report.findings.items():
+            self.findings.setdefault(kind, []).extend(sentences)
         self.findings["input lost"] += self.feed.missing(logs)
         lost, seen = self.transactions.findings(logs)
         self.findings["input lost"] += lost
@@ -246,8 +246,8 @@ class Chaos:
             "seconds": round(time.monotonic() - begun, 1),
         }
         self.report["tool_calls"], found = calls.check(logs, self._asked, settings.max_record_bytes)
-        for kind, told in found.items():
-            self.findings[kind] += told
+        for kind, sentences in found.items():
+            self.findings[kind] += sentences
 
 
 def main() -> int:
@@ -294,8 +294,8 @@ def main() -> int:
         show.line("stopped")
         return 130
     except Exception as error:
-        told = f"{type(error).__name__}: {error}"
-        chaos.report["failed"] = told if not isinstance(error, ExceptionGroup) else repr(error.exceptions)
+        failure = f"{type(error).__name__}: {error}"
+        chaos.report["failed"] = failure if not isinstance(error, ExceptionGroup) else repr(error.exceptions)
     finally:
         show.close()
         (folder / "report.json").write_text(json.dumps(chaos.report, indent=1))
@@ -329,8 +329,8 @@ def render(report: dict[str, Any]) -> str:
     if "found" in report:
         lines.append("found:")
         lines += [f"  {kind:28} {count}" for kind, count in report["found"].items()]
-        for kind, told in report.get("findings", {}).items():
-            lines += [f"  {kind}: {one[:600]}" for one in told[:5]]
+        for kind, sentences in report.get("findings", {}).items():
+            lines += [f"  {kind}: {one[:600]}" for one in sentences[:5]]
     return "\n".join(lines) + "\n"
 
 

@@ -28,9 +28,9 @@ class Transactions:
         self.done: Counter[str] = Counter()
         """By what became of them: committed, aborted, left open, unknown."""
         self.committed: dict[tuple[str, int], dict[int, bytes]] = defaultdict(dict)
-        """(topic, partition) to offset to fingerprint, of what the broker said is committed."""
+        """(topic, partition) to offset to fingerprint, of what the broker acknowledged as committed."""
         self.aborted: dict[tuple[str, int], dict[int, bytes]] = defaultdict(dict)
-        """The same of what it said is aborted."""
+        """The same of what it acknowledged as aborted."""
         self._settings, self._rng = settings, rng
 
     async def run(self, inputs: Iterator[Input]) -> None:

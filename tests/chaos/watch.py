@@ -90,7 +90,7 @@ class Watch:
 
     def behind(self) -> list[tuple[str, str, int]]:
         """(unit, topic, records yet to be read), where there are any."""
-        told = []
+        behind = []
         for agent in AGENTS:
             for partition in range(self.settings.partitions):
                 consumer_lag = self._fronts.get((agent.name, partition), {})
@@ -99,8 +99,8 @@ class Watch:
                     end, committed = self._ends.get(place, 0), self._committed.get(place)
                     at = max(consumer_lag.get(topic, 0), committed.offset if committed is not None else 0)
                     if end > at:
-                        told.append((f"{agent.name}/{partition}", topic, end - at))
-        return told
+                        behind.append((f"{agent.name}/{partition}", topic, end - at))
+        return behind
 
     async def until_at_rest(self, crew: Crew, patience_s: float, limit_s: float, tell: Callable[[str], None]) -> str:
         """Wait until every unit has read all there is, every worker has its share, and the connector has answered.
@@ -112,27 +112,27 @@ class Watch:
         begun = moved = time.monotonic()
         last: Any = None
         calm = 0
-        told = "the broker does not answer"
+        status = "the broker does not answer"
         while True:
             if await self.look():
-                told = await self._groups(crew) or self._told(self.behind())
-                told = told or (f"{self._open} partitions have an open transaction" if self._open else "")
+                status = await self._groups(crew) or self._shown(self.behind())
+                status = status or (f"{self._open} partitions have an open transaction" if self._open else "")
                 now = self.batches, tuple(sorted(self._ends.items())), len(crew.exits)
-                calm = calm + 1 if not told and now == last else 0
+                calm = calm + 1 if not status and now == last else 0
                 if now != last:
                     last, moved = now, time.monotonic()
-                tell(told or "all is read")
+                tell(status or "all is read")
                 if calm >= 3:
                     return ""
             waited = time.monotonic() - begun
-            if told and time.monotonic() - moved > patience_s:
-                return f"nothing moves for {patience_s:.0f} s: {told}"
+            if status and time.monotonic() - moved > patience_s:
+                return f"nothing moves for {patience_s:.0f} s: {status}"
             if waited > limit_s:
-                return f"not at rest after {limit_s:.0f} s: {told or 'records still come'}"
+                return f"not at rest after {limit_s:.0f} s: {status or 'records still come'}"
             await asyncio.sleep(POLL_S)
 
     @staticmethod
-    def _told(behind: list[tuple[str, str, int]]) -> str:
+    def _shown(behind: list[tuple[str, str, int]]) -> str:
         shown = "; ".join(f"{unit} has {count} of {topic} to read" for unit, topic, count in behind[:6])
         return shown + (f"; and {len(behind) - 6} more" if len(behind) > 6 else "")
 

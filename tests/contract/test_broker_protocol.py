@@ -1,6 +1,5 @@
 """What the commit protocol stands on, held against the broker: see docs/brokers.md for why each matters."""
 
-import asyncio
 import time
 
 import pytest
@@ -9,6 +8,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from aiokafka.partitioner import DefaultPartitioner
 
 from endocrine.pipeline.kafka.clients import READ_WAIT_MS, introduce
+from waiting import until
 
 MIB = 1 << 20
 BATCH = {"max_batch_size": 16 * MIB, "max_request_size": 17 * MIB}
@@ -85,7 +85,7 @@ async def test_a_consumer_can_seek_by_append_time(wire):
     topic = await wire.topic("times")
     producer = await wire.producer()
     first = await producer.send_and_wait(topic, b"1", partition=0, timestamp_ms=10_000_000_000_000)
-    await asyncio.sleep(0.05)
+    await until(lambda: time.time() * 1000 > first.timestamp + 1)
     second = await producer.send_and_wait(topic, b"2", partition=0, timestamp_ms=1)
     consumer = AIOKafkaConsumer(bootstrap_servers=wire.broker.bootstrap)
     await consumer.start()

@@ -5,6 +5,7 @@ import random
 import signal
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from endocrine.pipeline.kafka.admin import ensure_topics
 from endocrine.pipeline.process.settings import Settings
 from running import WorkerChild
 from tooling import SPEC, ConnectorChild, ScriptedModel, entries_of, service
+from waiting import until, until_answer
 
 pytestmark = pytest.mark.slow
 
@@ -83,19 +85,16 @@ async def test_killed_in_the_middle_every_turn_ends_once_and_no_tool_runs_twice(
 
 
 async def _until(asked: list[str], count: int) -> None:
-    """Until so many calls were run, or for a while: all may have been run."""
-    for _ in range(300):
-        if len(asked) >= count:
-            return
-        await asyncio.sleep(0.01)
+    """Until so many calls were run, or for 3 seconds: all may have been run."""
+    with suppress(TimeoutError):
+        await until(lambda: len(asked) >= count, within_s=3)
 
 
 async def _closings(settings: Settings) -> list[dict[str, Any]]:
     """The closings, each once, when all turns have ended; fails after a while."""
-    for _ in range(60):
+
+    async def closings() -> list[dict[str, Any]]:
         records = entries_of(await answers(settings, "interactions", TURNS, more_s=0.5))
-        closed = {orjson.dumps(value): dict(value) for _, value in records if value["kind"] == "closed"}
-        if len({turn["audit_id"] for turn in closed.values()}) >= TURNS:
-            return list(closed.values())
-        await asyncio.sleep(0.5)
-    raise AssertionError(f"{len(closed)} of {TURNS} turns ended")
+        return list({orjson.dumps(value): dict(value) for _, value in records if value["kind"] == "closed"}.values())
+
+    return list(await until_answer(closings, lambda closed: len({turn["audit_id"] for turn in closed}) >= TURNS))

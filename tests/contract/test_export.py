@@ -4,6 +4,7 @@ import asyncio
 import csv
 import json
 import sys
+import time
 
 import orjson
 import pyarrow.parquet
@@ -16,6 +17,7 @@ from endocrine.pipeline.cli import export
 from endocrine.pipeline.core.time_format import show_time
 from endocrine.pipeline.data.export import run as running
 from endocrine.pipeline.kafka.admin import ensure_topics
+from waiting import until
 
 SIGNAL = {"identity": "ann", "name": "stress", "level": 0.5, "ttl_ms": 800, "source": "probe", "ts": 1.0}
 
@@ -54,7 +56,7 @@ def send(here):
                 body = None if value is None else orjson.dumps(value)
                 sent = await producer.send_and_wait(here.prefix + topic, body, key=key, partition=partition)
                 times.append(sent.timestamp / 1000)
-                await asyncio.sleep(0.005)
+                await until(lambda sent=sent: time.time() * 1000 > sent.timestamp + 1)
             await producer.stop()
             return times
 

@@ -24,6 +24,7 @@ from endocrine.pipeline.replay.report import Scope
 from endocrine.pipeline.replay.snapshot import take_snapshot
 from endocrine.pipeline.replay.state_files import Snapshots, read_manifest
 from running import at_rest, worker_in_process
+from waiting import until
 
 
 async def live(settings: Settings, snapshot: Path) -> int:
@@ -44,9 +45,8 @@ async def live(settings: Settings, snapshot: Path) -> int:
                 await at_rest(worker, consumer)
                 if part[0] == lines[0]:
                     await take_snapshot(settings, snapshot, [agent.name for agent in AGENTS], version="test")
-                    await asyncio.sleep(0.05)
-                    moment = int(time.time() * 1000)
-                    await asyncio.sleep(0.05)
+                    moment = int(time.time() * 1000) + 2  # after what was produced, before what will be
+                    await until(lambda moment=moment: time.time() * 1000 > moment + 2)
     finally:
         await producer.stop()
         await consumer.stop()

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import signal
+import time
 import uuid
 from collections import Counter
 from pathlib import Path
@@ -25,6 +26,7 @@ from endocrine.pipeline.kafka.admin import ensure_topics
 from endocrine.pipeline.process.policy_files import load_policy, shipped_policy
 from endocrine.pipeline.process.settings import Settings
 from tooling import SPEC, ConnectorChild, entries_of, service
+from waiting import until
 
 TS = 1_760_000_000.0
 PROBES = {
@@ -114,7 +116,8 @@ async def test_what_was_decided_too_long_ago_or_has_no_call_is_not_run(settings:
     call = a_call()
     await produce(settings, "tool-calls", call)
     await produce(settings, "tool-decisions", decided(call), decided(a_call()))
-    await asyncio.sleep(0.05)
+    produced_at = time.time()
+    await until(lambda: time.time() > produced_at + 0.05)  # past the deadline, by the clock that counts
     probe = Probe()
     effect = executor(settings, probe, deadline_s=0.01)
     async with running(settings, effect):

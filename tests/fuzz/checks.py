@@ -1,5 +1,5 @@
-"""What must hold afterwards, read from the topics: nothing accepted is missing, nothing said that nobody committed, and
-no canary stands where content must not."""
+"""What must hold afterwards, read from the topics: nothing accepted is missing, nothing uncommitted is derived, and no
+canary is where content must not be."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -28,17 +28,17 @@ class Findings:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
-        self.told: dict[str, list[str]] = defaultdict(list)
+        self.sentences: dict[str, list[str]] = defaultdict(list)
 
     def add(self, kind: str, sentence: str) -> None:
         """One more."""
         self.counts[kind] += 1
-        if len(self.told[kind]) < self.KEPT:
-            self.told[kind].append(sentence)
+        if len(self.sentences[kind]) < self.KEPT:
+            self.sentences[kind].append(sentence)
 
 
 class Check:
-    """One look at everything that stands on a world's topics."""
+    """One look at all records of a world's topics."""
 
     def __init__(self, world: World, canaries: Canaries, findings: Findings) -> None:
         self._world, self._findings = world, findings
@@ -54,7 +54,7 @@ class Check:
         self.figures: Counter[str] = Counter()
 
     async def run(self, metrics: str) -> None:
-        """Read all topics, then judge. metrics: what the worker said of itself."""
+        """Read all topics, then judge. metrics: those that the worker served."""
         prefix, partitions = self._world.settings.prefix, self._world.settings.partitions
         dead_letters = [topic.dead_letters for topic in CATALOGUE.values() if topic.owner]
         changelogs = [f"changelog.{agent.name}" for agent in AGENTS]
@@ -67,7 +67,7 @@ class Check:
         for name, text in {**self._world.logs(), "metrics": metrics}.items():
             self._text(name, text)
 
-    # ---- what stands there ----
+    # ---- what is there ----
 
     def _see(self, topic: str, partition: int, stored: Stored) -> None:
         if (topic, partition, stored.offset) in self._taken:
@@ -117,7 +117,7 @@ class Check:
         if content is not None and b"canary" in content:
             yield from (name for name, canary in self._everywhere.items() if canary in content)
 
-    # ---- what must stand there ----
+    # ---- what must be there ----
 
     def _judge(self) -> None:
         moved_to = {first: copy for copy, first in self._moved.items()}
@@ -138,7 +138,7 @@ class Check:
 
 
 def _place(text: bytes) -> Place:
-    """`topic/partition/offset`; a place that is none where it is not."""
+    """`topic/partition/offset`; no place where it is not."""
     try:
         topic, partition, offset = text.decode().rsplit("/", 2)
         return topic, int(partition), int(offset)

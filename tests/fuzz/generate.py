@@ -212,7 +212,7 @@ class Generator:
         return groups
 
     def _transactions(self) -> list[Group]:
-        """Records that were never said, in transactions that are aborted or left open, and some that were."""
+        """Records that were never committed, in transactions that are aborted or left open, and some that were."""
         groups = []
         for fate in ("abort", "commit", "open"):
             if self.rng.random() < 0.3:

@@ -118,16 +118,16 @@ class Fuzz:
         try:
             await sentinel.turn()
         except Unanswered as error:
-            told = str(error)
+            detail = str(error)
         else:
             deaths = world.deaths()
             if not deaths:
                 return True
-            told = "; ".join(deaths)
+            detail = "; ".join(deaths)
         number = self._generator.number
         save(self.folder / f"batch-{number}.jsonl", groups)
-        self.findings.add("worker", f"after batch {number} ({self.folder / f'batch-{number}.jsonl'}): {told}")
-        self._line(f"FOUND after batch {number}: {told[:300]}")
+        self.findings.add("worker", f"after batch {number} ({self.folder / f'batch-{number}.jsonl'}): {detail}")
+        self._line(f"FOUND after batch {number}: {detail[:300]}")
         return False
 
     async def _lost(self, groups: Sequence[Group]) -> None:
@@ -141,9 +141,9 @@ class Fuzz:
         save(self.folder / f"smallest-{number}.jsonl", least)
         for group in least[:3]:
             for one in group.records[:3]:
-                told = f"{described(one)}, codec {group.codec} {group.transaction}"
-                self.findings.add("smallest", f"of batch {number}, {len(records)} records: {told}")
-                self._line(f"  {told}")
+                detail = f"{described(one)}, codec {group.codec} {group.transaction}"
+                self.findings.add("smallest", f"of batch {number}, {len(records)} records: {detail}")
+                self._line(f"  {detail}")
         left_out = {name for one in records for name in one.kind.split("+")} - {"good", "again", "conflict"}
         if len(records) <= 4 or len(left_out) == 1:
             self._generator.without |= left_out
@@ -166,7 +166,7 @@ class Fuzz:
             await world.kill()
 
     async def _end(self, world: World) -> None:
-        """Stop in order, look at everything that stands on the topics, and have it verified."""
+        """Stop in order, look at all records of the topics, and have it verified."""
         ledger = world.producer.ledger
         self.figures.update({"taken": len(ledger.taken), "refused": ledger.refused, "never committed": ledger.ghosts})
         self._line("waiting until all is read ...")
@@ -190,8 +190,8 @@ class Fuzz:
             done = await asyncio.to_thread(world.verify)
             (self.folder / "verify.txt").write_text(done.stdout + done.stderr)
             if done.returncode:
-                told = " | ".join((done.stdout + done.stderr).strip().splitlines()[:8])
-                self.findings.add("replay verify", f"exit code {done.returncode}: {told[:1500]}")
+                detail = " | ".join((done.stdout + done.stderr).strip().splitlines()[:8])
+                self.findings.add("replay verify", f"exit code {done.returncode}: {detail[:1500]}")
 
     # ---- what it says ----
 
@@ -218,7 +218,7 @@ class Fuzz:
             "figures": dict(self.figures.most_common()),
             "slowest_sentinel_s": round(self.slowest_s, 3),
             "findings": dict(self.findings.counts),
-            "told": dict(self.findings.told),
+            "told": dict(self.findings.sentences),
         }
 
 
@@ -254,7 +254,7 @@ def main() -> int:
     ask.add_argument("--batch", type=int, default=100, help="records between two turns of the sentinel")
     ask.add_argument("--seed", type=int, help="the same seed gives the same records, times and canaries apart")
     ask.add_argument(
-        "--without", action="append", default=[], help="leave out kinds, comma separated: known and not mended yet"
+        "--without", action="append", default=[], help="leave out kinds, comma separated: known and not repaired yet"
     )
     ask.add_argument("--only", action="append", default=[], help="of the kinds these alone, beside good records")
     ask.add_argument("--replay", type=Path, help="send what was saved of an earlier run, and nothing else")

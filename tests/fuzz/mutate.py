@@ -46,7 +46,7 @@ def _named(name: str) -> Callable[[Mutation], Mutation]:
 
 
 def _with(name: str, record: Hostile, *headers: Header) -> Hostile:
-    # Whatever stands in headers, the record is answered or a dead letter: what must become of it stays sure.
+    # Whatever the headers hold, the record is answered or a dead letter: what must become of it stays sure.
     return record.but(name, headers=[*record.headers, *headers], expect=record.expect)
 
 
@@ -82,7 +82,7 @@ def _fields(rng: random.Random, record: Hostile) -> Hostile:
 
 @_named("misplaced")
 def _misplaced(rng: random.Random, record: Hostile) -> Hostile:
-    """What people wrote stands where it is refused: an error that quotes it would carry it on."""
+    """What people wrote is in a refused place: an error that quotes it would carry it on."""
     value = orjson.loads(record.value or b"{}")
     texts = [name for name, content in value.items() if isinstance(content, str) and "canary" in content]
     texts = texts or [name for name, content in value.items() if isinstance(content, str)] or ["id"]

@@ -41,7 +41,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Canaries:
-    """Texts that occur nowhere but where they were put; by what they stand for."""
+    """Texts that occur nowhere but where they were put; by what they represent."""
 
     prompt: str
     note: str

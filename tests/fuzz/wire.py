@@ -28,7 +28,7 @@ _ANSWER_BYTES = 64 << 20
 
 
 class Stored(NamedTuple):
-    """A record as it stands in a log."""
+    """A record of a log."""
 
     offset: int
     key: bytes | None

@@ -122,7 +122,7 @@ class World:
             await asyncio.sleep(0.5)
 
     async def _behind(self) -> dict[tuple[str, int], int]:
-        """Records below the end that no group of the workers has committed; a transaction's last marker is none."""
+        """Records below the end that no group of the workers has committed; markers of transactions do not count."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self.settings.bootstrap)
         await admin.start()
         try:

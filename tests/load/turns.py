@@ -176,8 +176,8 @@ async def _stack(ending: AsyncExitStack, settings: Settings, folder: Path) -> No
     ending.push_async_callback(server.wait)
     ending.callback(lambda: server.terminate() if server.returncode is None else None)
     assert server.stdout is not None
-    said = (await asyncio.wait_for(server.stdout.readline(), READY_S)).decode().split()
-    address = next(word.rstrip(";") for word in said if word.startswith("http://"))
+    output = (await asyncio.wait_for(server.stdout.readline(), READY_S)).decode().split()
+    address = next(word.rstrip(";") for word in output if word.startswith("http://"))
     commands: list[tuple[tuple[str, ...], dict[str, str]]] = [
         (("worker",), {}),
         (("connect", "model"), {"ENDOCRINE_MODEL_BASE_URL": address, "ENDOCRINE_MODEL_API_KEY": "scripted"}),

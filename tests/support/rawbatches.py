@@ -69,9 +69,11 @@ def compressed(codec: int, content: bytes) -> bytes:
 
 async def append(bootstrap: str, topic: str, partition: int, raw: bytes) -> int:
     """Have the broker append a batch; its base offset. Raises what the broker answers, once it leads the partition."""
-    for _ in range(50):
+    tries = 50
+    while tries > 1:
         with suppress(NotLeaderForPartitionError, UnknownTopicOrPartitionError):
             return await _append(bootstrap, topic, partition, raw)
+        tries -= 1
         await asyncio.sleep(0.1)
     return await _append(bootstrap, topic, partition, raw)
 

@@ -55,8 +55,8 @@ class Account:
             one.output_tokens += outcome.output_tokens or 0
         one.dollars += paid or 0.0
 
-    def told(self) -> dict[str, Any]:
-        """For a log line."""
+    def as_log_fields(self) -> dict[str, Any]:
+        """Sums by model, for a log line; money in US dollars."""
         return {
             model: {
                 **one.replies,

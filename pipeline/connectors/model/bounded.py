@@ -1,7 +1,7 @@
 """HTTP below the provider's client: what goes out is named here, and what is read is bounded while it is read.
 
-The client reads the body of an error whole, takes its text apart by what the head says of it (a charset may be a
-decompressor), puts it into an exception, and logs heads and URLs. Here it is given the status, the two headers that
+The client reads the body of an error whole, takes its text apart by what its headers say of it (a charset may be a
+decompressor), puts it into an exception, and logs headers and URLs. Here it is given the status, the two headers that
 say how long to wait, and the body of a success; the body of an error is read here and kept apart from it.
 """
 
@@ -52,7 +52,7 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
     """Passes requests to another transport, within `bounded_by`."""
 
     def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:
-        for name in _LOGGERS:  # they log URLs, heads and reason phrases, at INFO and DEBUG
+        for name in _LOGGERS:  # they log URLs, headers and reason phrases, at INFO and DEBUG
             logging.getLogger(name).setLevel(logging.WARNING)
         self._inner = inner
 

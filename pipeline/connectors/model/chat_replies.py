@@ -26,7 +26,7 @@ class ChatReply:
         self._calls = CallJoiner(self._draft)
         self._hidden = hidden
         self.done = False
-        """Whether the stream said that nothing more comes."""
+        """Whether the stream has announced its end."""
 
     @property
     def finished(self) -> bool:
@@ -73,7 +73,7 @@ class ChatReply:
             self._choice(choice)
 
     def outcome(self) -> Outcome:
-        """What the stream came to. Raises Failed; StreamCut where it has not ended."""
+        """The outcome of the stream. Raises Failed; StreamCut where it has not ended."""
         if not self.finished or (self._draft.finish is None and self._calls.unfinished):
             raise StreamCut
         return self._draft.outcome(self._calls.calls())
@@ -117,7 +117,7 @@ class ChatReply:
         self._draft.ends(finish_word(choice.get("finish_reason")))
 
     _started = False
-    """Whether a delta said something."""
+    """Whether a delta holds any content."""
 
     def _message(self, message: Mapping[str, Any]) -> None:
         add_message(self._draft, message)

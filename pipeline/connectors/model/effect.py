@@ -204,7 +204,7 @@ class ModelEffect:
         return EffectRecord(self.answers, self._bounded(reply))
 
     def _bounded(self, reply: dict[str, Any]) -> dict[str, Any]:
-        """The reply; without what the provider said where its record would be larger than the topic takes."""
+        """The reply; without what the provider answered where its record would be larger than the topic takes."""
         if len(orjson.dumps(reply)) <= self._record_bytes:
             return reply
         sentence = f"too_large: the reply's record has more than {self._record_bytes} bytes"

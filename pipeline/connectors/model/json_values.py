@@ -41,7 +41,7 @@ def clean(text: str) -> str:
 
 
 def count(given: Any) -> int | None:
-    """A count of tokens; None where it is none that a record takes."""
+    """A count of tokens; None where a record cannot hold it."""
     if isinstance(given, float) and given.is_integer():
         given = int(given)
     return given if isinstance(given, int) and not isinstance(given, bool) and 0 <= given <= _MOST else None
@@ -82,7 +82,7 @@ def model_name(given: Any) -> str | None:
 
 
 def arguments_of(given: Any, depth: int) -> dict[str, Any] | str:
-    """Arguments of a call: an object, or the text that is none; nothing, null and an empty list are `{}`.
+    """Arguments of a call: an object, or the text where it is not one; nothing, null and an empty list are `{}`.
 
     A text in a text (arguments serialized twice) is read once more. What has no one meaning (a repeated key) or would
     not come out as it went in (an integer that no double holds) stays a text. Raises TooLarge beyond `depth` levels.

@@ -19,11 +19,11 @@ from endocrine.pipeline.views.metrics.serve import serve as metrics_server
 log = structlog.get_logger(__name__)
 
 
-def main(settings: Settings, told_ready: Callable[[], None] = lambda: None) -> int:
+def main(settings: Settings, on_ready: Callable[[], None] = lambda: None) -> int:
     """Run until SIGINT or SIGTERM. Exit codes: 0 stopped as asked, 1 failed, 2 no key, or the policy cannot be used."""
     model = ModelSettings()
-    if (told := missing_key(model, os.environ)) is not None:
-        print(told, file=sys.stderr)
+    if (problem := missing_key(model, os.environ)) is not None:
+        print(problem, file=sys.stderr)
         return UNUSABLE
     try:
         policy = load_policy(settings.policy, os.environ)
@@ -35,13 +35,13 @@ def main(settings: Settings, told_ready: Callable[[], None] = lambda: None) -> i
     effect = ModelEffect(model, policy.document.models, record_bytes=settings.max_record_bytes)
     limits = Limits(concurrency=model.concurrency, waiting=4 * model.concurrency)
     return asyncio.run(
-        _serve(EffectRunner(settings, effect, limits=limits, metrics=metrics, seals=seals), effect, told_ready)
+        _serve(EffectRunner(settings, effect, limits=limits, metrics=metrics, seals=seals), effect, on_ready)
     )
 
 
-async def _serve(runner: EffectRunner, effect: ModelEffect, told_ready: Callable[[], None]) -> int:
+async def _serve(runner: EffectRunner, effect: ModelEffect, on_ready: Callable[[], None]) -> int:
     try:
-        return await serve(runner.settings, effect.name, runner, told_ready)
+        return await serve(runner.settings, effect.name, runner, on_ready)
     finally:
         await effect.close()
-        log.info("account", **effect.account.told())
+        log.info("account", **effect.account.as_log_fields())

@@ -52,7 +52,7 @@ class Outcome:
     """Without reasoning; None: no visible text."""
     refusal: str | None
     calls: tuple[tuple[str, dict[str, Any] | str], ...]
-    """(function, arguments): an object, or the text as it came where that is none."""
+    """(function, arguments): an object, or the text as it came where it is not an object."""
     finish_reason: str
     """stop, tool_calls, length, content_filter."""
     model: str | None
@@ -67,7 +67,7 @@ class Outcome:
 
 
 def finish_word(given: object, what: str = "finish_reason") -> str | None:
-    """Our word for a reason to end; None: no reason yet. Raises Malformed where it is none that we know."""
+    """The records' term for a finish reason; None: no reason yet. Raises Malformed for an unknown one."""
     if given is None or given == "":
         return None
     if not isinstance(given, str):
@@ -75,7 +75,7 @@ def finish_word(given: object, what: str = "finish_reason") -> str | None:
     # Gemini's endpoint writes `content_filter: SAFETY`.
     word = _WORDS.get(given.partition(":")[0].strip().lower())
     if word is None:
-        raise Malformed(f"`{what}` is a word that is not known")
+        raise Malformed(f"`{what}` has an unknown value")
     return word
 
 

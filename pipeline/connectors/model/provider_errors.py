@@ -67,7 +67,7 @@ _WITHOUT_REPLY = frozenset({"detail", "message", "msg", "error_code", "errorCode
 
 
 def error_in(body: Any) -> Any | None:
-    """The error that a body or an event holds; None where it is none."""
+    """The error that a body or an event holds; None where there is no error in it."""
     if isinstance(body, list):
         return next((found for one in body[:1] if (found := error_in(one)) is not None), None)
     if not isinstance(body, Mapping):
@@ -76,8 +76,8 @@ def error_in(body: Any) -> Any | None:
         return body["error"]
     if body.get("object") == "error" or body.get("type") == "error":
         return body
-    told = [name for name in _WITHOUT_REPLY if isinstance(body.get(name), str | list)]
-    if told and not body.keys() & {"choices", "output", "results", "usage", "type", "response"}:
+    texts = [name for name in _WITHOUT_REPLY if isinstance(body.get(name), str | list)]
+    if texts and not body.keys() & {"choices", "output", "results", "usage", "type", "response"}:
         return body
     return None
 
@@ -98,18 +98,18 @@ def failure_of(
     if lower & _FILTER or _flagged(error):
         sentence = f"the provider's content filter stopped the prompt{more}"
         return Failed("content_filter", sentence, retry=False, provider=False, refused=True)
-    told = status or _status_in(error) or _status_by_word(lower)
-    if told is None:
+    known = status or _status_in(error) or _status_by_word(lower)
+    if known is None:
         return Failed("provider_error", f"the provider reported an error{more}", retry=True)
     quota = bool(lower & _QUOTA)
-    sentence = "the provider's quota is used up" if quota else _sentence(told)
+    sentence = "the provider's quota is used up" if quota else _sentence(known)
     body = "" if status else ", in a body with status 200"
     return Failed(
-        f"http_{told}",
+        f"http_{known}",
         f"{sentence}{more}{body}",
-        retry=(told in _TRANSIENT or told >= 500) and not quota,
+        retry=(known in _TRANSIENT or known >= 500) and not quota,
         after_s=None if headers is None else retry_after(headers, now),
-        provider=told >= 500,
+        provider=known >= 500,
     )
 
 
@@ -159,7 +159,7 @@ def _sentence(status: int) -> str:
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds to wait by `retry-after-ms` or `Retry-After` (seconds or an HTTP date); None: nothing usable is said.
+    """Seconds to wait by `retry-after-ms` or `Retry-After` (seconds or an HTTP date); None: no usable value.
 
     >>> retry_after({"retry-after": "2"}, 0.0)
     2.0

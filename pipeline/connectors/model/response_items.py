@@ -5,7 +5,7 @@
 | every `output_index` 0, or none | `item_id` says whose an event is; a second `added` begins another item |
 | another `item_id` in each event (Copilot) | the index says whose it is |
 | an event for an item of another type than the one at its place | the latest of that type, or a new one |
-| less text, or no arguments, in `*.done` or in the last event (vLLM, proxies) | what the pieces came to |
+| less text, or no arguments, in `*.done` or in the last event (vLLM, proxies) | what the pieces add up to |
 """
 
 from collections.abc import Mapping, Sequence
@@ -236,11 +236,11 @@ def _is_fuller(given: Any, than: Any) -> bool:
 
 def _says_less(items: Sequence[Mapping[str, Any]], seen: Sequence[Mapping[str, Any]]) -> bool:
     """Whether the events hold more than messages say: a refusal, or a text of which theirs is a beginning."""
-    texts, refusals = zip(*(_said(one) for one in (items, seen)), strict=True)
+    texts, refusals = zip(*(_texts_and_refusal(one) for one in (items, seen)), strict=True)
     return (bool(refusals[1]) and not refusals[0]) or (len(texts[1]) > len(texts[0]) and texts[1].startswith(texts[0]))
 
 
-def _said(items: Sequence[Mapping[str, Any]]) -> tuple[str, bool]:
+def _texts_and_refusal(items: Sequence[Mapping[str, Any]]) -> tuple[str, bool]:
     """(text, whether there is a refusal) of messages."""
     texts: list[str] = []
     refused = False

@@ -36,7 +36,7 @@ class ResponsesReply:
         self._last: Any = None
         self._last_event = ""
         self.done = False
-        """Whether the stream said that nothing more comes."""
+        """Whether the stream has announced its end."""
 
     @property
     def finished(self) -> bool:
@@ -72,7 +72,7 @@ class ResponsesReply:
             self._seen.event(form, event)
 
     def outcome(self) -> Outcome:
-        """What the stream came to. Raises Failed; StreamCut where it has not ended."""
+        """The outcome of the stream. Raises Failed; StreamCut where it has not ended."""
         if not self.finished:
             raise StreamCut
         body = {"output": []} if self._last is None and not self._last_event else self._last
@@ -84,7 +84,7 @@ class ResponsesReply:
         return None if error is None else failure_of(error, self._hidden)
 
     def _checked(self, body: Any, event: str = "") -> list[Mapping[str, Any]] | None:
-        """The items of a response; None: there is no list. Raises Failed where it is none, or failed."""
+        """The items of a response; None: there is no list. Raises Failed for one that failed; Malformed."""
         if (failure := self._error(body)) is not None:
             raise failure
         if not isinstance(body, Mapping):

@@ -80,9 +80,11 @@ def missing_key(settings: ModelSettings, environment: Mapping[str, str]) -> str 
     """What to tell a person who gave no key; None where there is one."""
     if settings.api_key is not None and settings.api_key.get_secret_value().strip():
         return None
-    told = "is empty" if "OPENAI_API_KEY" in environment or "ENDOCRINE_MODEL_API_KEY" in environment else "is not set"
+    problem = (
+        "is empty" if "OPENAI_API_KEY" in environment or "ENDOCRINE_MODEL_API_KEY" in environment else "is not set"
+    )
     return (
-        f"the model connector does not start: the provider's key {told}. Set OPENAI_API_KEY (or"
+        f"the model connector does not start: the provider's key {problem}. Set OPENAI_API_KEY (or"
         " ENDOCRINE_MODEL_API_KEY); for another OpenAI-compatible server set ENDOCRINE_MODEL_BASE_URL too, a local one"
         " takes any text as key. Everything else runs without it; turns with `respond: true` wait for their deadline."
     )

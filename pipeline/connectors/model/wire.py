@@ -1,9 +1,9 @@
-"""Requests in the words of the two OpenAI APIs, and for moderation. Pure. Replies: `reading`, `moderation`.
+"""Requests in the form of the two OpenAI APIs, and for moderation. Pure. Replies: `reading`, `moderation`.
 
 Messages of a request are in the form of chat completions (`role`, `content`, `tool_calls`, `tool_call_id`); tools as
 `{"type": "function", "function": {...}}` or the function alone. Order is kept as given, so that the beginning of a
 conversation stays the same from step to step and a provider may take it from its cache. What is sent is what every
-server takes: one system message, at the front; ids of calls in the form of the pickiest (`call_ids`).
+server takes: one system message, first; ids of calls in the form of the pickiest (`call_ids`).
 """
 
 import hashlib
@@ -74,7 +74,7 @@ def _bounded_id(given: str) -> str:
 
 
 def one_system_message(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Messages with those of the system as one, at the front: many servers refuse a second or a late one."""
+    """Messages with those of the system as one, first: many servers refuse a second or a late one."""
     systems = [message for message in messages if message.get("role") in _SYSTEM]
     if len(systems) < 2 and systems == list(messages[:1]):
         return list(messages)
@@ -127,15 +127,15 @@ def _stops(given: Any) -> list[str] | None:
 
 
 def _chat_message(message: Mapping[str, Any], ids: Mapping[str, str]) -> dict[str, Any]:
-    told = dict(message)
-    if told.get("tool_calls"):
-        told["tool_calls"] = [
+    rewritten = dict(message)
+    if rewritten.get("tool_calls"):
+        rewritten["tool_calls"] = [
             {"id": ids[one], "type": "function", "function": {"name": name, "arguments": arguments}}
-            for one, name, arguments in map(_call, told["tool_calls"])
+            for one, name, arguments in map(_call, rewritten["tool_calls"])
         ]
-    if "tool_call_id" in told:
-        told["tool_call_id"] = ids[str(told["tool_call_id"])]
-    return told
+    if "tool_call_id" in rewritten:
+        rewritten["tool_call_id"] = ids[str(rewritten["tool_call_id"])]
+    return rewritten
 
 
 # ---- Responses ----

@@ -63,7 +63,7 @@ class Found(NamedTuple):
     """A call on record."""
 
     call: ToolCall
-    said_by: str
+    source: str
     """`ce_source` of a sealed call; empty of one that an application wrote."""
     appended: float
     """The broker's append time, seconds since 1970."""
@@ -178,8 +178,8 @@ class Calls:
             return
         headers = dict(raw.headers or ())
         ours = SEAL in headers and self._seals.valid("tool-calls", raw, headers)
-        said_by = (headers.get("ce_source") or b"").decode("utf-8", "replace") if ours else ""
-        self._held.add(Found(call, said_by, raw.timestamp / 1000), identity, len(raw.value or b""))
+        source = (headers.get("ce_source") or b"").decode("utf-8", "replace") if ours else ""
+        self._held.add(Found(call, source, raw.timestamp / 1000), identity, len(raw.value or b""))
 
     async def _connected(self) -> Any:
         if self._reader is None:

@@ -1,4 +1,4 @@
-"""The property that all of this stands for: no result without an earlier allowed decision for its call.
+"""The property that this package guarantees: no result without an earlier allowed decision for its call.
 
 For tests, the chaos run and whoever audits: over the records of the topics alone.
 """
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 
 class Entry(NamedTuple):
-    """A record as it stands on its topic."""
+    """A record on its topic."""
 
     timestamp: int
     """The broker's append time, milliseconds."""

@@ -3,7 +3,7 @@
 Run is the call on record that the decision names by its function and the digest of its arguments, and no other record
 of the same id. Not run, but answered with status error, logged and counted: what was decided longer ago than the
 deadline, whose call is not on record, whose tool the policy does not have or has switched off, whose arguments do not
-fit the tool's schema. The gate looked at all of it before; what runs tools does not take its word.
+fit the tool's schema. The gate looked at all of it before; what runs tools checks again.
 """
 
 import asyncio
@@ -96,7 +96,7 @@ class ToolEffect:
         decision, began = request.value, time.monotonic()
         key = CallKey.of_decision(decision)
         found = None if key is None else await self._calls.find(request.partition, key)
-        if found is not None and self._settings.calls == "conversation" and found.said_by != "endocrine/conversation":
+        if found is not None and self._settings.calls == "conversation" and found.source != "endocrine/conversation":
             return ()
         try:
             if found is None:
@@ -110,18 +110,18 @@ class ToolEffect:
         except ToolError as error:
             if isinstance(error, NotRun):
                 self._refused(decision, error)
-            told: dict[str, Any] = {"error": str(error)}
+            failure: dict[str, Any] = {"error": str(error)}
             if isinstance(error, Degraded):
-                told["degraded"] = True
-            return [self._result(request, "error", self._shown_error(told), began)]
+                failure["degraded"] = True
+            return [self._result(request, "error", self._shown_error(failure), began)]
         except TimeoutError:
             return [self._result(request, "timeout", {"error": "the tool did not answer in time"}, began)]
         return [*answer.records, self._result(request, "ok", output, began)]
 
     def failed(self, request: Request, error: str) -> Sequence[EffectRecord]:
-        """What is told of a fault is its kind: its text may hold what nobody should see."""
-        told = error if error == INTERRUPTED else error.partition(":")[0]
-        return [self._result(request, "error", self._shown_error({"error": told}), None)]
+        """The result names a fault's kind alone: its text may hold what nobody should see."""
+        kind = error if error == INTERRUPTED else error.partition(":")[0]
+        return [self._result(request, "error", self._shown_error({"error": kind}), None)]
 
     async def close(self) -> None:
         """Give back what handlers and calls hold."""
@@ -129,28 +129,28 @@ class ToolEffect:
             await handler.close()
         await self._calls.close()
 
-    def _checked(self, decision: Mapping[str, Any], said: ToolCall) -> Call:
+    def _checked(self, decision: Mapping[str, Any], found: ToolCall) -> Call:
         registry = self._policy.document.tools
-        tool = registry.by_function.get(said.tool)
-        if said.tool != decision["function"] or tool is None or tool != decision["tool"]:
+        tool = registry.by_function.get(found.tool)
+        if found.tool != decision["function"] or tool is None or tool != decision["tool"]:
             raise NotRun("the call on record names another tool than the decision: not run")
         spec = registry.root[tool]
         if spec.flag is not None and not self._policy.document.flags.on(spec.flag):
             raise NotRun(f"{tool} is disabled in this deployment: flag {spec.flag} is off")
-        arguments, digest = judged_arguments(said.arguments, self._policy.document.gating)
+        arguments, digest = judged_arguments(found.arguments, self._policy.document.gating)
         if arguments is None or digest != decision["arguments_digest"]:
             raise NotRun("the arguments on record are not those that were decided: not run")
         if not registry.validators[tool].is_valid(arguments):
             raise NotRun("the arguments on record do not fit the tool: not run")
         return Call(
-            call_id=said.call_id,
-            audit_id=said.audit_id,
+            call_id=found.call_id,
+            audit_id=found.audit_id,
             identity=decision["identity"],
             tool=tool,
             arguments=arguments,
             idempotent=spec.idempotent,
             timeout_s=spec.timeout_s,
-            ts=said.ts,
+            ts=found.ts,
         )
 
     def _in_time(self, request: Request, found: Found) -> None:

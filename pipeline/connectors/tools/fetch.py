@@ -6,7 +6,7 @@
    (DNS rebinding).
 4. A redirect is an address like the first: at most 3, each from 1.
 5. Only text, at most 2 MB, within 10 s in all. It must come uncompressed, which is how it is asked for: a page that
-   unpacks to a thousand times its size is never unpacked. Lines of its head are bounded in length and number (aiohttp).
+   unpacks to a thousand times its size is never unpacked. Its header lines are bounded in length and number (aiohttp).
 """
 
 import asyncio
@@ -62,7 +62,7 @@ async def system_resolve(host: str, port: int) -> list[str]:
 
 
 class Fetcher:
-    """Fetches pages. resolve and allowed are arguments for tests alone: as they stand nothing private is reached."""
+    """Fetches pages. resolve and allowed are for tests alone: with their defaults nothing private is reached."""
 
     def __init__(
         self, *, resolve: Resolve = system_resolve, allowed: Callable[[str], bool] = is_public, total_s: float = TOTAL_S

@@ -44,12 +44,12 @@ class Call:
 
 
 class Answer(NamedTuple):
-    """What came of it."""
+    """The outcome of a call."""
 
     output: Any
-    """JSON value; redacted and cut before it is said."""
+    """JSON value; redacted and cut before it is produced."""
     records: Sequence[EffectRecord] = ()
-    """Records said before the result; equal for equal calls, so that a copy is a copy."""
+    """Records produced before the result; equal for equal calls, so that a copy is a copy."""
 
 
 class Handler(Protocol):

@@ -24,7 +24,7 @@ _MARGIN_S = 900.0
 """Seconds that calls are read back beyond the longest that one can have waited for its decision: clocks differ."""
 
 
-def main(settings: Settings, told_ready: Callable[[], None] = lambda: None) -> int:
+def main(settings: Settings, on_ready: Callable[[], None] = lambda: None) -> int:
     """Run until SIGINT or SIGTERM. Exit codes: 0 stopped as asked, 1 failed, 2 settings or policy cannot be used."""
     tools = ToolSettings()
     try:
@@ -37,7 +37,7 @@ def main(settings: Settings, told_ready: Callable[[], None] = lambda: None) -> i
     effect = tool_effect(settings, policy, tools, metrics, seals)
     limits = Limits(concurrency=tools.concurrency, waiting=4 * tools.concurrency)
     return asyncio.run(
-        _serve(EffectRunner(settings, effect, limits=limits, metrics=metrics, seals=seals), effect, told_ready)
+        _serve(EffectRunner(settings, effect, limits=limits, metrics=metrics, seals=seals), effect, on_ready)
     )
 
 
@@ -67,8 +67,8 @@ def tool_effect(
     )
 
 
-async def _serve(runner: EffectRunner, effect: ToolEffect, told_ready: Callable[[], None]) -> int:
+async def _serve(runner: EffectRunner, effect: ToolEffect, on_ready: Callable[[], None]) -> int:
     try:
-        return await serve(runner.settings, effect.name, runner, told_ready)
+        return await serve(runner.settings, effect.name, runner, on_ready)
     finally:
         await effect.close()

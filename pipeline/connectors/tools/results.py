@@ -1,4 +1,4 @@
-"""What of a tool's output is said: redacted at any depth, then cut to a size."""
+"""A tool's output as its result record holds it: redacted at any depth, then cut to a size."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -30,7 +30,7 @@ def shown(output: Any, rules: GatingRules, chars: int, most_bytes: int | None = 
 
 
 def shown_error(output: Any, rules: GatingRules, chars: int, most_bytes: int | None = None) -> Any:
-    """The same of an error, redacted by names and values as everything is that is said about calls."""
+    """The same of an error, redacted by names and values, as everything recorded about calls is."""
     return _within(redact(output, rules), chars, most_bytes)
 
 

@@ -66,7 +66,7 @@ class Corpus:
             words = [word[:MAX_WORD_CHARS] for word in _WORD.findall(query)[:MAX_WORDS]]
             if not words:
                 return []
-            # Words alone, each a quoted string: nothing in a query is an operator of the search language.
+            # Terms alone, each a quoted string: nothing in a query is an operator of the search language.
             asked = " OR ".join(f'"{word}"' for word in dict.fromkeys(words))
             found = self._db.execute(
                 "SELECT source, text, -bm25(passages) AS score FROM passages WHERE passages MATCH ?"

@@ -8,7 +8,7 @@ MAX_CHARS = 2000
 
 
 class Scheduler:
-    """Writes to `scheduled-tasks`. The record hangs on the call alone: said twice, it is the same under one id."""
+    """Writes to `scheduled-tasks`. The record depends on the call alone: produced twice, it is one and the same."""
 
     async def run(self, call: Call) -> Answer:
         """Raises ToolError where a text is too long."""

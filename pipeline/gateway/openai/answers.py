@@ -1,4 +1,4 @@
-"""What a turn comes to: text that goes out, and the end of the answer; or a refusal."""
+"""The outcome of a turn: text that goes out, and the end of the answer; or a refusal."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Reading a body with pydantic, and what is wrong with it in OpenAI's words; a message never repeats a value."""
+"""Reading a body with pydantic, and what is wrong with it in OpenAI's form; a message never repeats a value."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar

@@ -61,7 +61,7 @@ class ParsedRequest:
 
 
 def hosted(tools: Any) -> None:
-    """Raise Refused where a tool is none of the application's: nothing here runs a provider's own tools."""
+    """Raise Refused where a tool is not the application's own: nothing here runs a provider's own tools."""
     if not isinstance(tools, list):
         return
     if len(tools) > MAX_FUNCTIONS:

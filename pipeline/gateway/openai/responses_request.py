@@ -197,7 +197,7 @@ def _with_types(body: dict[str, Any]) -> dict[str, Any]:
 def _needless_references(items: list[Any]) -> set[int]:
     """References to text that a continued turn gave beside its calls: the turn has that text itself.
 
-    The AI SDK writes them unless its `store` is false. Elsewhere a reference stands for text that nobody keeps.
+    The AI SDK writes them unless its `store` is false. Elsewhere a reference means text that nobody keeps.
     """
     if not items or _kind(items[-1]) != "function_call_output":
         return set()

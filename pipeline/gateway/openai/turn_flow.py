@@ -125,7 +125,7 @@ class _Flow:
             yield self._answer("tool_calls", calls=passed, usage=reply.usage, finish="tool_calls", **facts)
 
     def _beside_calls(self, reply: Replied) -> Iterator[Delta | Answer]:
-        """The text that a reply has beside its calls. The agent judges answers; this, which is none, is judged here."""
+        """The text that a reply has beside its calls, judged here: the agent judges answers alone."""
         content = reply.content or ""
         if self._window is not None and self._request == reply.request_id:
             if content.startswith(self._window.text):

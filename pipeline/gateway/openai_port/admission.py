@@ -1,6 +1,6 @@
 """Waiting until a turn is admitted and its prompt judged: the model is asked, or the turn has ended.
 
-The conversation agent asks the model only then, so its request is the proof; the modulation alone is none.
+The conversation agent asks the model only then, so its request is the proof; the modulation alone proves nothing.
 """
 
 import asyncio

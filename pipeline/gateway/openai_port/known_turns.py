@@ -86,7 +86,7 @@ class KnownTurns:
 
 
 def turn_of(call_id: str) -> str | None:
-    """The turn that a call belongs to by its id; None where it is none of this door's."""
+    """The turn that a call belongs to by its id; None where no door of this kind opened it."""
     audit_id = request_of(call_id).partition("/")[0]
     return audit_id if audit_id.startswith(PREFIX) and len(call_id) <= 256 else None
 

@@ -32,7 +32,7 @@ def is_answer(request_id: str) -> bool:
 
 
 def request_of(call_id: str) -> str:
-    """The request whose reply made a call; empty where the id is none of ours."""
+    """The request whose reply made a call; empty where the id is not ours."""
     return call_id.rpartition("/call-")[0]
 
 

@@ -23,7 +23,7 @@ _LIMITED = "http_429"
 class GatewayTurn:
     """See `openai.port.Turn`. ending: frees the registration, when the events end or nobody holds the turn any more.
 
-    passed: told, before they go out, that calls of the application are passed on.
+    passed: called before calls of the application are passed on.
     """
 
     span = MAX_SPAN

@@ -48,8 +48,8 @@ async def decide(gateway: Gateway, request: Request, caller: Caller) -> Response
 
 async def _named(gateway: Gateway, request: Request, caller: Caller, item: Json) -> Response:
     """Without a key a call is named by its own id, alone or in a batch: asked again, it is the same call."""
-    said = hashlib.sha256(orjson.dumps(item, option=orjson.OPT_SORT_KEYS)).hexdigest()
-    slot = await gateway.idempotency.begin(caller, request, item, implied=f"call {said}")
+    digest = hashlib.sha256(orjson.dumps(item, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    slot = await gateway.idempotency.begin(caller, request, item, implied=f"call {digest}")
     if slot.answer is not None:
         return slot.answer
     answer = await _one(gateway, request, caller, slot, item, 0)
@@ -58,7 +58,7 @@ async def _named(gateway: Gateway, request: Request, caller: Caller, item: Json)
 
 
 async def _line(answering: Coroutine[Any, Any, Response], index: int) -> Json:
-    """What is said of one call of a batch."""
+    """The answer's entry of one call of a batch."""
     try:
         answer = await answering
     except Problem as problem:

@@ -81,7 +81,7 @@ def completed(topic: str, value: Json) -> Json:
 
 
 _SUMMARIES = {
-    "tool-results": "What came of tool calls.",
+    "tool-results": "Outcomes of tool calls.",
     "feedback": "Feedback cards; `user_id` is taken for `identity`.",
     "signals": "Endocrine signals.",
     "observations": "BEHAVE observations; `identity` is taken for `identity_ref`.",

@@ -56,7 +56,7 @@ async def command(gateway: Gateway, request: Request, caller: Caller) -> Respons
 
 
 async def _outcome(watch: Watch, value: Json, wait_s: int) -> Json | None:
-    """What came of it within that time: a decision, a modulation; None where nothing is to be seen yet."""
+    """Its outcome within that time: a decision, a modulation; None where nothing is to be seen yet."""
     if not wait_s:
         return None
     found = _seen_of(value)

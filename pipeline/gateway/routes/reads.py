@@ -140,7 +140,7 @@ async def interactions(gateway: Gateway, request: Request, caller: Caller) -> Re
 
 
 async def _with_bodies(gateway: Gateway, caller: Caller, found: list[Json]) -> list[Json]:
-    """The turns as they are shown; with what was said, read from Kafka, for callers with the scope `content`."""
+    """The turns as they are shown; with prompts and answers, read from Kafka, for callers with the scope `content`."""
     places: dict[RecordPosition, Json] = {}
     for one in found:
         for kind in ("opened", "closed"):
@@ -403,11 +403,11 @@ def _row(path: str, handler: Any, summary: str, *query: Query, missing: bool = F
 
 
 ROUTES = [
-    _row("/v1/turns/{audit_id}", turn, "A turn; what was said in it needs the scope `content`.", missing=True),
+    _row("/v1/turns/{audit_id}", turn, "A turn; its prompt and answer need the scope `content`.", missing=True),
     _row(
         "/v1/interactions",
         interactions,
-        "Turns, newest first; what was said in them needs the scope `content`.",
+        "Turns, newest first; their prompts and answers need the scope `content`.",
         _OF_IDENTITY,
         Query("project", "Of this project; not beside `identity`."),
         *PAGE,

@@ -6,6 +6,7 @@ Writing fails closed: where the read models are away nobody can say whether the 
 import asyncio
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -23,8 +24,11 @@ from endocrine.pipeline.gateway.row import Query, Row, checked_query, json_respo
 from endocrine.pipeline.gateway.state import Gateway
 from endocrine.pipeline.gateway.watch import Watch
 from endocrine.pipeline.views.redis import views
+from endocrine.schemas.commands import StateInvalidate
+from endocrine.schemas.trusted_state import Category
 
 Json = dict[str, Any]
+_CATEGORY = TypeAdapter[str](Category)
 _GIVEN = ("category", "key", "value", "source", "confidence", "by", "ts", "id")
 
 
@@ -43,12 +47,22 @@ async def read(gateway: Gateway, request: Request, caller: Caller) -> Response:
     query = checked_query(request, "category", "all")
     if query.get("all", "false") not in ("true", "false"):
         raise Problem("invalid", "query all: expected true or false", field="all")
+    category = _category_of(query)
     subject = _subject(gateway, request, caller)
     found = await views.trusted(redis_of(gateway), subject, superseded=query.get("all") == "true")
-    items = [entry for entry in found if query.get("category") in (None, entry["category"])]
+    items = [entry for entry in found if category in (None, entry["category"])]
     if "content" not in caller.scopes:
         items = [without_content("trusted-states", entry) for entry in items]
     return json_response({"subject": subject, "items": items})
+
+
+def _category_of(query: dict[str, str]) -> str | None:
+    """The category that the query names; None: it names none. Raises Problem, 422."""
+    try:
+        return None if "category" not in query else _CATEGORY.validate_python(query["category"])
+    except ValidationError:
+        detail = "query category: expected 1 to 32 of a-z, 0-9, `_`, a letter first"
+        raise Problem("invalid", detail, field="category") from None
 
 
 async def write(gateway: Gateway, request: Request, caller: Caller) -> Response:
@@ -128,6 +142,13 @@ async def _event(watch: Watch, command: str, wait_s: int) -> Json | None:
     return watch.outcomes[command][0].value
 
 
+def _field(name: str) -> Json:
+    """JSON Schema of a text of the command `state_invalidate`, against which the handler checks it."""
+    schema: Json = StateInvalidate.model_json_schema()["properties"][name]
+    (text,) = (one for one in schema.get("anyOf", [schema]) if one["type"] == "string")
+    return {rule: bound for rule, bound in text.items() if rule in ("type", "pattern", "minLength", "maxLength")}
+
+
 _WAIT = Query("wait", "Seconds to wait for the event.", whole_number(0, MOST_WAIT_S))
 _WRITING = ("not_found", "conflict", "not_recorded", "overloaded", "identity_not_allowed")
 ROUTES = [
@@ -139,7 +160,7 @@ ROUTES = [
         "Trusted state of an identity, or of `project:` and a project's id: what is in force, by category and key.",
         problems=("views_away", "identity_not_allowed"),
         query=(
-            Query("category", "Of this category."),
+            Query("category", "Of this category.", _field("category")),
             Query("all", "What was superseded, too.", {"type": "string", "enum": ["true", "false"]}),
         ),
     ),
@@ -162,6 +183,11 @@ ROUTES = [
         "End an entry: 202, or 200 with the event within `wait` seconds; 404 where nothing is active there.",
         answers={200: "Outcome", 202: "Outcome"},
         problems=_WRITING,
-        query=(Query("category", "Its category."), Query("key", "Its key."), Query("reason", "Why."), _WAIT),
+        query=(
+            Query("category", "Its category.", _field("category")),
+            Query("key", "Its key.", _field("key")),
+            Query("reason", "Why.", _field("reason")),
+            _WAIT,
+        ),
     ),
 ]

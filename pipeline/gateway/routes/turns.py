@@ -144,12 +144,12 @@ async def _streamed(gateway: Gateway, watch: Watch, ending: ExitStack) -> AsyncG
     The answer is judged whole, so it comes as one delta.
     """
     with ending:
-        said: set[tuple[str, str]] = set()
+        sent: set[tuple[str, str]] = set()
         deadline = time.monotonic() + gateway.limits.answer_s
         while True:
             for name, key, value in _news(watch):
-                if (name, key) not in said:
-                    said.add((name, key))
+                if (name, key) not in sent:
+                    sent.add((name, key))
                     yield event(name, value)
             for refused in watch.refused.values():
                 yield event("error", refusal(refused).as_json())

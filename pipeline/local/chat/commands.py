@@ -1,4 +1,4 @@
-"""What a line says: a prompt, or a command that begins with a slash. Pure."""
+"""What a line is: a prompt, or a command that begins with a slash. Pure."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple, get_args
@@ -11,7 +11,7 @@ HELP = """\
 /why                 every step behind the last answer's parameters
 /approve CALL        let a tool call run that waits for a person; /deny CALL: do not
 /quit                end (so does the end of input, or Ctrl-C)"""
-WORDS = ("signal", "rate", "why", "approve", "deny", "quit", "help")
+COMMANDS = ("signal", "rate", "why", "approve", "deny", "quit", "help")
 
 
 class Record(NamedTuple):
@@ -19,7 +19,8 @@ class Record(NamedTuple):
 
     topic: str
     value: Mapping[str, Any]
-    told: str
+    notice: str
+    """Shown once it is sent."""
 
 
 class Wrong(ValueError):
@@ -50,8 +51,8 @@ def rating(arguments: list[str], audit_id: str | None) -> Record:
     return Record("feedback", value, f"rated {arguments[0]}; it nudges the style of later answers")
 
 
-def approval(word: str, arguments: list[str]) -> Record:
+def approval(command: str, arguments: list[str]) -> Record:
     """The operator command of `/approve CALL` or `/deny CALL`."""
     if len(arguments) != 1:
-        raise Wrong(f"/{word} CALL, where CALL is the id that was shown")
-    return Record("commands", {"kind": word, "by": "chat", "call_id": arguments[0]}, f"{word}: {arguments[0]}")
+        raise Wrong(f"/{command} CALL, where CALL is the id that was shown")
+    return Record("commands", {"kind": command, "by": "chat", "call_id": arguments[0]}, f"{command}: {arguments[0]}")

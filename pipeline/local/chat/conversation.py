@@ -8,9 +8,9 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from endocrine.pipeline.local.chat.commands import HELP, WORDS, Wrong, approval, rating, signal
+from endocrine.pipeline.local.chat.commands import COMMANDS, HELP, Wrong, approval, rating, signal
 from endocrine.pipeline.local.chat.lines import Lines
-from endocrine.pipeline.local.chat.show import Line, explained, told
+from endocrine.pipeline.local.chat.show import Line, explained, turn_lines
 from endocrine.pipeline.local.chat.talk import Talk
 from endocrine.pipeline.local.chat.turn import Turn
 
@@ -33,7 +33,7 @@ class Conversation:
     def __init__(
         self, talk: Talk, lines: Lines, console: Console, *, answer_s: float, opening: Sequence[str] = ()
     ) -> None:
-        """opening: lines that are said before the first of `lines`, and shown as if they were typed."""
+        """opening: lines that are taken before the first of `lines`, and shown as if they were typed."""
         self._talk = talk
         self._lines = lines
         self._console = console
@@ -46,13 +46,13 @@ class Conversation:
         """Returns the number of turns answered. Raises NoAnswer where nobody is there to read on."""
         answered = 0
         while (line := await self._read()) is not None:
-            word, *arguments = line.split() or [""]
-            if not word:
+            command, *arguments = line.split() or [""]
+            if not command:
                 continue
-            if word == "/quit":
+            if command == "/quit":
                 break
-            if word.startswith("/"):
-                await self._command(word[1:], arguments)
+            if command.startswith("/"):
+                await self._command(command[1:], arguments)
                 continue
             answered += await self._turn(line)
         return answered
@@ -70,22 +70,22 @@ class Conversation:
             self._say(Line(f"{self._talk.identity}> {line}"))
         return line
 
-    async def _command(self, word: str, arguments: list[str]) -> None:
+    async def _command(self, command: str, arguments: list[str]) -> None:
         try:
-            if word == "signal":
+            if command == "signal":
                 self._signals.append(signal(arguments))
                 self._say(Line("  the next turn carries it", "dim"))
-            elif word == "why":
+            elif command == "why":
                 for reason in explained(self._last):
                     self._say(reason)
-            elif word in ("rate", "approve", "deny"):
+            elif command in ("rate", "approve", "deny"):
                 audit_id = self._last.audit_id if self._last else None
-                record = rating(arguments, audit_id) if word == "rate" else approval(word, arguments)
+                record = rating(arguments, audit_id) if command == "rate" else approval(command, arguments)
                 await self._talk.send(record.topic, record.value)
-                self._say(Line(f"  {record.told}", "dim"))
+                self._say(Line(f"  {record.notice}", "dim"))
             else:
-                if word not in WORDS:
-                    self._say(Line(f"  unknown command /{word}", "yellow"))
+                if command not in COMMANDS:
+                    self._say(Line(f"  unknown command /{command}", "yellow"))
                 self._say(Line(HELP, "dim"))
         except Wrong as error:
             self._say(Line(f"  {error}", "yellow"))
@@ -111,7 +111,7 @@ class Conversation:
                 self._say(Line(f"  {missing}", "yellow"))
                 return False
         await self._rest(turn)
-        for line in told(turn):
+        for line in turn_lines(turn):
             self._say(line)
         return True
 

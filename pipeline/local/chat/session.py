@@ -19,7 +19,7 @@ from endocrine.pipeline.process.settings import Settings
 
 
 async def session(settings: Settings, script: Script | None, identity: str, model: str | None, answer_s: float) -> None:
-    """Talk until the input ends, a signal asks to stop, or something it stands on fails, which it raises.
+    """Talk until the input ends, a signal asks to stop, or a part that it needs fails, which it raises.
 
     script: start a demo stack that answers from it; None: `settings` are those of a running stack. From the main
     thread.

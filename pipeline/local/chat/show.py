@@ -20,7 +20,7 @@ class Line(NamedTuple):
 _MODES = {"strict": "bold red", "balanced": "bold green", "creative": "bold magenta"}
 
 
-def told(turn: Turn) -> Iterator[Line]:
+def turn_lines(turn: Turn) -> Iterator[Line]:
     """The closed turn, whole."""
     yield from badge(turn)
     yield from _tools(turn)
@@ -62,8 +62,8 @@ def badge(turn: Turn) -> Iterator[Line]:
 
 def _tools(turn: Turn) -> Iterator[Line]:
     for call_id, call in turn.calls.items():
-        said = turn.decisions.get(call_id, [])
-        decision = said[-1] if said else None
+        decisions = turn.decisions.get(call_id, [])
+        decision = decisions[-1] if decisions else None
         name = call["tool"]
         if decision is None:
             yield Line(f"  tool {name}: no decision, so it did not run", "yellow")
@@ -78,8 +78,8 @@ def _tools(turn: Turn) -> Iterator[Line]:
 def _result(result: Value | None) -> str:
     if result is None:
         return "no result came"
-    told_of = f" ({result['args_summary']})" if result["args_summary"] else ""
-    return f"{result['status']} in {_number(result['duration_ms'])} ms{told_of}"
+    arguments = f" ({result['args_summary']})" if result["args_summary"] else ""
+    return f"{result['status']} in {_number(result['duration_ms'])} ms{arguments}"
 
 
 def _incidents(turn: Turn) -> Iterator[Line]:
@@ -113,7 +113,7 @@ def why(turn: Turn) -> Iterator[str]:
         for step in steps:
             if step["step"] != "default" and step["from"] != step["to"]:
                 by = "" if step["by"] == step["step"] else f" by {step['by']}"
-                yield f"{name} {_told(step['from'])} -> {_told(step['to'])} ({step['step']}{by})"
+                yield f"{name} {_value(step['from'])} -> {_value(step['to'])} ({step['step']}{by})"
 
 
 def explained(turn: Turn | None) -> Iterator[Line]:
@@ -128,7 +128,7 @@ def explained(turn: Turn | None) -> Iterator[Line]:
         yield Line("  no signal was looked at, and no step changed a parameter", "dim")
 
 
-def _told(value: Any) -> str:
+def _value(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(map(str, value)) + "]"
     return _number(value)

@@ -27,7 +27,7 @@ async def demo_stack(
 ) -> AsyncIterator[Settings]:
     """A stack of its own, in `chat` under the data folder, emptied first; gives its settings. From the main thread.
 
-    failed: told when a part dies while it is in use. Raises BrokerError, TopicsError or WorkerFailed.
+    failed: called when a part dies while it is in use. Raises BrokerError, TopicsError or WorkerFailed.
     """
     folder = settings.data_dir / "chat"
     async with contextlib.AsyncExitStack() as ending:

@@ -32,7 +32,7 @@ class Turn:
         self.closed: Value | None = None
 
     def take(self, topic: str, value: Value) -> bool:
-        """Take in a record; False when it is none of this turn."""
+        """Take in a record; False when it is of another turn."""
         if value.get("audit_id") != self.audit_id:
             return False
         if topic == "modulations":
@@ -44,9 +44,9 @@ class Turn:
         elif topic == "tool-calls":
             self.calls[value["call_id"]] = value
         elif topic == "tool-decisions":
-            said = self.decisions.setdefault(value["call_id"], [])
-            if value.get("reason") != "conflicting_call" or not said:
-                said.append(value)  # a conflict is about a second call under the id, not about this one
+            decisions = self.decisions.setdefault(value["call_id"], [])
+            if value.get("reason") != "conflicting_call" or not decisions:
+                decisions.append(value)  # a conflict is about a second call under the id, not about this one
         elif topic == "tool-results":
             self.results[value["call_id"]] = value
         elif topic == "incidents":
@@ -58,4 +58,4 @@ class Turn:
     @property
     def waiting(self) -> list[str]:
         """Calls that wait for a person."""
-        return [call for call, said in self.decisions.items() if said[-1]["decision"] == "pending"]
+        return [call for call, decisions in self.decisions.items() if decisions[-1]["decision"] == "pending"]

@@ -82,7 +82,7 @@ def answer(script: Script, step: Step, asked: Conversation, body: Mapping[str, A
     )
     if text is not None and limit is not None and len(text) > limit * CHARS_PER_TOKEN:
         text, finish = text[: limit * CHARS_PER_TOKEN], "length"
-    said = (text or "") + "".join(str(call.arguments) for call in step.calls)
+    output = (text or "") + "".join(str(call.arguments) for call in step.calls)
     return Answer(
         number,
         str(body.get("model") or "scripted"),
@@ -94,7 +94,7 @@ def answer(script: Script, step: Step, asked: Conversation, body: Mapping[str, A
         ),
         finish,
         len(json.dumps(body.get("messages") or body.get("input") or "")) // CHARS_PER_TOKEN + 1,
-        len(said) // CHARS_PER_TOKEN + 1,
+        len(output) // CHARS_PER_TOKEN + 1,
     )
 
 

@@ -44,7 +44,7 @@ class Display(Protocol):
         """A fresh derived record."""
         ...
 
-    def open(self, board: ViewState, status: Status) -> None:
+    def open(self, view_state: ViewState, status: Status) -> None:
         """Begin to show the view."""
         ...
 
@@ -61,10 +61,10 @@ class Display(Protocol):
         ...
 
 
-def face(gone: Callable[[], None]) -> Display:
-    """The face that fits standard output. gone: called when nobody reads it any more."""
+def display(gone: Callable[[], None]) -> Display:
+    """The display that fits standard output. gone: called when nobody reads it any more."""
     console = Console()
-    return TerminalFace(console) if console.is_terminal and not console.is_dumb_terminal else PlainFace(gone)
+    return TerminalDisplay(console) if console.is_terminal and not console.is_dumb_terminal else PlainDisplay(gone)
 
 
 @contextmanager
@@ -76,14 +76,14 @@ def bar(console: Console, doing: str) -> Iterator[Progressing]:
         yield lambda done, total: shown.update(task, completed=done, total=total)
 
 
-class TerminalFace:
+class TerminalDisplay:
     """Spinners, then the view on the terminal's other screen, then the result on the usual one."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live: Live | None = None
         self._status: Status | None = None
-        self._board: ViewState | None = None
+        self._view_state: ViewState | None = None
         self._shown: object = None
         self._spinner: Spinning | None = None
 
@@ -107,20 +107,20 @@ class TerminalFace:
             self._console.print(Text(text, style="yellow"))
 
     def event(self, event: Event) -> None:
-        """The board has it already."""
+        """The view's state has it already."""
 
-    def open(self, board: ViewState, status: Status) -> None:
+    def open(self, view_state: ViewState, status: Status) -> None:
         """Switch to the other screen."""
         if self._spinner is not None:
             self._spinner.stop()
-        self._status, self._board = status, board
-        self._live = Live(_Screen(board, status), console=self._console, screen=True, auto_refresh=False)
+        self._status, self._view_state = status, view_state
+        self._live = Live(_Screen(view_state, status), console=self._console, screen=True, auto_refresh=False)
         self._live.start(refresh=True)
 
     def refresh(self) -> None:
         """Draw, at the size the terminal has now, what has changed since it was drawn last."""
-        if self._live and self._board and self._status:
-            now = self._board.version, replace(self._status), self._console.size
+        if self._live and self._view_state and self._status:
+            now = self._view_state.version, replace(self._status), self._console.size
             if now != self._shown:
                 self._shown = now
                 self._live.refresh()
@@ -139,20 +139,20 @@ class TerminalFace:
 class _Screen:
     """The view as rich draws it: asked anew for its lines at each refresh."""
 
-    def __init__(self, board: ViewState, status: Status) -> None:
-        self._board = board
+    def __init__(self, view_state: ViewState, status: Status) -> None:
+        self._view_state = view_state
         self._status = status
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width, height = options.max_width, options.height or options.size.height
-        lines = screen(self._board, self._status, width, height)
+        lines = screen(self._view_state, self._status, width, height)
         for index, line in enumerate(lines):
             if index:
                 yield Segment.line()
             yield from line.render(console)
 
 
-class PlainFace:
+class PlainDisplay:
     """Steps and notes on stderr, events and results on stdout, a line each."""
 
     def __init__(self, gone: Callable[[], None]) -> None:
@@ -160,14 +160,14 @@ class PlainFace:
 
     @contextmanager
     def step(self, doing: str) -> Iterator[None]:
-        """Said once it is done, with its time."""
+        """A note once it is done, with its time."""
         started = time.monotonic()
         yield
         self.note(f"{doing}: done ({time.monotonic() - started:.1f} s)")
 
     @contextmanager
     def progress(self, doing: str) -> Iterator[Progressing]:
-        """Said at its beginning, because it takes long, and when it is done."""
+        """A note at its beginning, because it takes long, and when it is done."""
         self.note(f"{doing} ...")
         with self.step(doing):
             yield lambda done, total: None
@@ -181,7 +181,7 @@ class PlainFace:
         if line := described(event):
             self.say(line)
 
-    def open(self, board: ViewState, status: Status) -> None:
+    def open(self, view_state: ViewState, status: Status) -> None:
         """There is no view."""
 
     def refresh(self) -> None:

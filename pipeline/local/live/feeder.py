@@ -76,12 +76,12 @@ class Feeder:
         number, skipped = divmod(self.began, self.story)
         rest = skipped + self.total
         began = self._place.began() if self._place and skipped else None
-        for count, told in enumerate(islice(scenario.repeat(start=number), skipped, rest), skipped):
+        for count, scripted in enumerate(islice(scenario.repeat(start=number), skipped, rest), skipped):
             await asyncio.sleep(max(0.0, due - clock()))
             now = time.time()
             if began is None or count % self.story == 0 or now - began > RESUMED_S:
                 began = now
-            line = scenario.live(told, number + count // self.story, began)
+            line = scenario.live(scripted, number + count // self.story, began)
             due = max(due + 1 / self._pace, clock() - 1.0)  # after a hold-up, catch up by a second at most
             key, value, headers = message(line, source="endocrine/scenario")
             if self._before:

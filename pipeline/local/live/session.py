@@ -24,7 +24,7 @@ from endocrine.pipeline.data import scenario
 from endocrine.pipeline.kafka.admin import ensure_topics
 from endocrine.pipeline.kafka.members import evict
 from endocrine.pipeline.local import stack as local_stack
-from endocrine.pipeline.local.live.display import face
+from endocrine.pipeline.local.live.display import display
 from endocrine.pipeline.local.live.feeder import Feeder
 from endocrine.pipeline.local.live.folder import FeedPosition, emptied, held
 from endocrine.pipeline.local.live.status import Rate, Status
@@ -60,7 +60,7 @@ COMPACTION_LAG_MS = 600_000
 LEAVE_S = 10.0
 """Seconds that each client of ours has to stop."""
 TOPICS_TIMEOUT_S = 10.0
-"""Seconds until a broker that does not answer is given up; one of our own has said already that it is there."""
+"""Seconds until a broker that does not answer is given up; one of our own has reported already that it is there."""
 OWN_TOPICS_TIMEOUT_S = 90.0
 
 
@@ -95,8 +95,8 @@ class Session:
         self._lock = settings.data_dir / f"{plan.command}.lock"
         self._settings = settings.model_copy(update={"data_dir": self._folder})
         self._stop = asyncio.Event()
-        self._face = face(self._stop.set)
-        self._board, self._totals, self._status = ViewState(scenario.round_of), Totals(), Status(plan.command)
+        self._display = display(self._stop.set)
+        self._view_state, self._totals, self._status = ViewState(scenario.round_of), Totals(), Status(plan.command)
         self._tasks: list[asyncio.Task[Any]] = []
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._ending = contextlib.AsyncExitStack()
@@ -126,10 +126,10 @@ class Session:
             return not work.cancelled() and work.result() is None
 
     async def _end(self, work: asyncio.Task[None], asked: asyncio.Task[Any]) -> None:
-        self._face.close()
+        self._display.close()
         # A client that leaves its group waits for a broker that may not answer; what it has left to say is not needed.
         await cancelled([work, asked, *self._tasks], within_s=LEAVE_S)
-        with self._face.step("stopping: worker and local stack finish what they have"):
+        with self._display.step("stopping: worker and local stack finish what they have"):
             await self._ending.aclose()
 
     # ---- start ----
@@ -139,7 +139,7 @@ class Session:
         importing = asyncio.create_task(asyncio.to_thread(_agents))
         stack = await self._start_stack()
         agents = await importing
-        with self._face.step(f"topics at {self._settings.bootstrap}"):
+        with self._display.step(f"topics at {self._settings.bootstrap}"):
             names = [agent.name for agent in agents]
             patience = OWN_TOPICS_TIMEOUT_S if stack and stack.kafka else TOPICS_TIMEOUT_S
             if self._plan.demo and self._plan.bootstrap:
@@ -154,7 +154,7 @@ class Session:
         ends: list[Callable[[], Awaitable[object]]] = [worker.stop, partial(_soon, watcher.stop)]
         self._ending.push_async_callback(_together, ends)
         self._begin(self._worker(worker, evicting=bool(stack and stack.kafka)))
-        with self._face.step("worker takes over its partitions"):
+        with self._display.step("worker takes over its partitions"):
             await watcher.start()
             self._begin(watcher.run())
             if not self._plan.demo:
@@ -174,9 +174,9 @@ class Session:
             await asyncio.Event().wait()
         await watcher.settled()
         await watcher.caught_up()
-        self._face.close()
+        self._display.close()
         for line in summary(self._totals, feeder.sent, time.monotonic() - started):
-            self._face.say(line)
+            self._display.say(line)
 
     async def _worker(self, worker: WorkerChild, *, evicting: bool) -> None:
         """Keep the worker up. evicting: nobody else can be a member of our groups."""
@@ -187,7 +187,7 @@ class Session:
         await worker.run()
 
     def _show(self, stack: LocalStack | None, worker: WorkerChild, watcher: Watcher, feeder: Feeder) -> None:
-        self._face.open(self._board, self._status)
+        self._display.open(self._view_state, self._status)
         self._begin(self._keep_fresh(stack, worker, watcher, feeder))
 
     async def _open_doors(self, ends: list[Callable[[], Awaitable[object]]]) -> None:
@@ -228,8 +228,8 @@ class Session:
         else:
             stack = LocalStack(self._folder, kafka=plan.bootstrap is None, valkey=given is None)
             if stack.kafka:
-                await prepared(self._face.progress)
-            with self._face.step("Kafka and Valkey" if stack.kafka else "Valkey"):
+                await prepared(self._display.progress)
+            with self._display.step("Kafka and Valkey" if stack.kafka else "Valkey"):
                 self._ending.push_async_callback(stack.stop)
                 await stack.start()
             where = {"bootstrap": plan.bootstrap or stack.bootstrap, "redis_url": given or stack.redis_url}
@@ -238,7 +238,7 @@ class Session:
         if plan.bootstrap is None:
             update["compaction_lag_ms"] = min(COMPACTION_LAG_MS, self._settings.compaction_lag_ms)
         if plan.demo and plan.bootstrap:
-            # Topics of its own: on those of others, equal runs would not come to equal counts.
+            # Topics of its own: on those of others, equal runs would not give equal counts.
             update["prefix"] = f"{self._settings.prefix}demo-{uuid.uuid4().hex[:8]}."
             update["group"] = f"{update['prefix']}group"
         self._settings = self._settings.model_copy(update=update)
@@ -321,7 +321,7 @@ class Session:
                     f"nothing was derived for {STALLED_S:.0f} s, lag {status.lag}; see {worker.log} and"
                     f" {self._folder / 'run.log'}"
                 )
-            self._face.refresh()
+            self._display.refresh()
             self._news.clear()
             if not (status.fed_rate or status.derived_rate):
                 with contextlib.suppress(TimeoutError):
@@ -331,15 +331,15 @@ class Session:
 
     def _deliver(self, event: Event) -> None:
         self._news.set()
-        self._board.apply(event)
+        self._view_state.apply(event)
         if event.fresh and self._totals.apply(event):
             self._moved_at = time.monotonic()
-            self._face.event(event)
+            self._display.event(event)
 
     def _note(self, text: str) -> None:
         self._news.set()
         self._noted_at = time.monotonic()
-        self._face.note(text)
+        self._display.note(text)
 
 
 def _agents() -> "Sequence[Agent]":

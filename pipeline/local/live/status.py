@@ -1,4 +1,4 @@
-"""The figures at the head of the view, and what a person was told last. Pure."""
+"""The figures at the top of the view, and the latest notice. Pure."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ class Rate:
 
 @dataclass
 class Status:
-    """What the head and the foot of the view say."""
+    """What the top and the foot of the view show."""
 
     command: str
     bootstrap: str = ""

@@ -1,4 +1,4 @@
-"""What a run came to, in counts. Each derived record counts once, however many copies of it are read. Pure."""
+"""Counts of a run. Each derived record counts once, however many copies of it are read. Pure."""
 
 from collections import Counter
 from typing import Any

@@ -1,4 +1,4 @@
-"""The board as lines that fill a terminal exactly: nothing wraps, nothing overlaps, at any size. Pure."""
+"""The view's state as lines that fill a terminal exactly: nothing wraps, nothing overlaps, at any size. Pure."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
@@ -46,41 +46,41 @@ class Column(NamedTuple):
     """The last column of a section: what does not fit goes on below, broken between words."""
 
 
-def screen(board: ViewState, status: Status, width: int, height: int) -> list[Text]:
+def screen(state: ViewState, status: Status, width: int, height: int) -> list[Text]:
     """`height` lines of `width` cells."""
-    lines = _head(status, width)
+    lines = _header(status, width)
     rows = height - _HEAD - _FOOT
     if height < _MIN_ROWS or width < _MIN_WIDTH:
-        lines += _section("Turns", "", _turns(width), _newest(board.turns), width, rows)
+        lines += _section("Turns", "", _turns(width), _newest(state.turns), width, rows)
     else:
         data = rows - 3 * _TITLES
         middle, low = max(1, int(data * _SHARES[1])), max(1, int(data * _SHARES[2]))
         left = (width - _GAP) // 2
         right = width - _GAP - left
         lines += _section(
-            "Turns", "newest first", _turns(width), _newest(board.turns), width, data - middle - low + _TITLES
+            "Turns", "newest first", _turns(width), _newest(state.turns), width, data - middle - low + _TITLES
         )
         lines += _beside(
-            _section("Tools", "! is an incident", TOOLS, board.tools, left, middle + _TITLES),
-            _section("Attribution", "never certain", _changes(right), board.changes, right, middle + _TITLES),
+            _section("Tools", "! is an incident", TOOLS, state.tools, left, middle + _TITLES),
+            _section("Attribution", "never certain", _changes(right), state.changes, right, middle + _TITLES),
         )
         lines += _beside(
-            _section("Style tables", "from feedback", STYLES, _newest(board.styles), left, low + _TITLES),
-            _section("Bonds", _event_of(board), BONDS, _newest(board.bonds), right, low + _TITLES),
+            _section("Style tables", "from feedback", STYLES, _newest(state.styles), left, low + _TITLES),
+            _section("Bonds", _event_of(state), BONDS, _newest(state.bonds), right, low + _TITLES),
         )
-    return [*lines[: height - _FOOT], *_foot(board, status, width)][-height:]
+    return [*lines[: height - _FOOT], *_foot(state, status, width)][-height:]
 
 
 def _newest(rows: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     return list(reversed(rows.values()))
 
 
-def _event_of(board: ViewState) -> str:
-    event = board.bond_event
+def _event_of(state: ViewState) -> str:
+    event = state.bond_event
     return f"{event['identity']}: {event['detail']}" if event else ""
 
 
-def _head(status: Status, width: int) -> list[Text]:
+def _header(status: Status, width: int) -> list[Text]:
     title = f" endocrine {status.command} "
     rest = f"  {status.bootstrap}  worker {status.worker}"
     end = "Ctrl-C ends it "
@@ -109,13 +109,13 @@ def _agents_behind(status: Status, width: int) -> str:
     return ""
 
 
-def _foot(board: ViewState, status: Status, width: int) -> list[Text]:
+def _foot(state: ViewState, status: Status, width: int) -> list[Text]:
     """Two lines: the legend above what was last to be known, or a long message alone."""
     message, style = "", ""
     if status.note:
         message, style = status.note, "bold yellow"
-    elif board.dead:
-        message, style = f"dead letter: {board.dead['topic']}: {board.dead['error']}", "red"
+    elif state.dead:
+        message, style = f"dead letter: {state.dead['topic']}: {state.dead['error']}", "red"
     elif status.gateway:
         message, style = status.gateway, "dim"
     lines = [Text(fit(f" {line}", width), style=style) for line in wrapped(message, width - 1, _FOOT)]
@@ -139,9 +139,9 @@ def _section(
     """Title, names, rows: exactly `height` lines of `width` cells."""
     widths = _widths(columns, width)
     lead = f"─ {title} "
-    head = Text(fit(lead, min(width, len(lead))), style="bold cyan")
-    head.append(_ruled(aside, width - len(lead)), style="not bold dim")
-    lines = [head, Text(_line([fit(c.name, w, right=c.right) for c, w in zip(columns, widths, strict=True)], width))]
+    heading = Text(fit(lead, min(width, len(lead))), style="bold cyan")
+    heading.append(_ruled(aside, width - len(lead)), style="not bold dim")
+    lines = [heading, Text(_line([fit(c.name, w, right=c.right) for c, w in zip(columns, widths, strict=True)], width))]
     lines[1].stylize("dim")
     for row in rows:
         if len(lines) >= height:
@@ -165,8 +165,8 @@ def _section(
 def _ruled(aside: str, width: int) -> str:
     if width < 6:
         return "─" * max(0, width)
-    told = fit(aside, min(len(aside), width - 4))
-    return "─" * (width - len(told) - 3) + f" {told} ─" if told else "─" * width
+    note = fit(aside, min(len(aside), width - 4))
+    return "─" * (width - len(note) - 3) + f" {note} ─" if note else "─" * width
 
 
 def _line(cells: Sequence[str], width: int) -> str:
@@ -208,7 +208,7 @@ def _parameter(name: str, parameter: str, width: int) -> Column:
 
 
 def _outcome(row: dict[str, Any]) -> tuple[str, str, str]:
-    """Mark, words, style of a decision or an incident."""
+    """Mark, text, style of a decision or an incident."""
     if "incident_id" in row and "decision" not in row:
         return "!", row["reason"], "bold red"
     if row["incident_id"]:

@@ -40,7 +40,7 @@ SETTLE_S = 0.25
 
 
 class Watcher:
-    """Start it, then `run` it; `deliver` is told every event, in the order of the broker's append times per fetch.
+    """Start it, then `run` it; `deliver` gets every event, in the order of the broker's append times per fetch.
 
     whole: read every topic from its beginning (topics that were just made) instead of the little that the view shows.
     """

@@ -13,7 +13,7 @@ from endocrine.pipeline.process import subprocesses as child
 from endocrine.pipeline.process.settings import Settings
 
 RESTARTS = 5
-"""Times a worker that dies is started again; after that something is wrong that a restart does not mend."""
+"""Times a worker that dies is started again; after that something is wrong that a restart does not repair."""
 FIRST_PAUSE_S = 1.0
 """Pause before the first restart; each further one is twice as long, 31 s in all."""
 STEADY_S = 60.0
@@ -37,8 +37,8 @@ class WorkerFailed(RuntimeError):
 class WorkerChild:
     """One worker process. `run` keeps it alive until cancelled; then `stop`.
 
-    note: told what a person should know. bury: called after a death, before the restart. name, command: of another
-    long-lived command of ours that takes `--ready-file`, such as a connector. extra: variables of its environment;
+    note: called with what a person should know. bury: called after a death, before the restart. name, command: of
+    another long-lived command of ours that takes `--ready-file`, such as a connector. extra: environment variables;
     without: those it does not get.
     """
 
@@ -88,7 +88,7 @@ class WorkerChild:
                 raise WorkerFailed(self._why(code, deaths))
             pause = FIRST_PAUSE_S * 2 ** (deaths - 1)
             self._note(
-                f"the {self.name} ended ({_told(code)}); restart {deaths} of {self._restarts} in {pause:.0f} s;"
+                f"the {self.name} ended ({_exit_text(code)}); restart {deaths} of {self._restarts} in {pause:.0f} s;"
                 f" {self.log}"
             )
             await self._bury()
@@ -128,7 +128,7 @@ class WorkerChild:
     def _why(self, code: int, deaths: int) -> str:
         times = "" if deaths == 1 else f" {deaths} times in a row"
         log = f"Its log {self.log} ends with:\n{child.last_lines(self.log)}"
-        return f"the {self.name} ended{times} ({_told(code)}). {log}"
+        return f"the {self.name} ended{times} ({_exit_text(code)}). {log}"
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -137,5 +137,5 @@ def environment(settings: Settings) -> dict[str, str]:
     return {f"ENDOCRINE_{name.upper()}": str(value) for name, value in values.items()}
 
 
-def _told(code: int) -> str:
+def _exit_text(code: int) -> str:
     return f"signal {-code}" if code < 0 else f"exit code {code}"

@@ -1,6 +1,5 @@
 """A gateway and a worker on the broker of this run, shared by the tests of one file."""
 
-import asyncio
 import contextlib
 import json
 import uuid
@@ -13,6 +12,7 @@ import pytest_asyncio
 
 from endocrine.pipeline.process.settings import Settings
 from gateway_serving import Door, forget, served, stack
+from waiting import until_answer
 
 
 @pytest.fixture(scope="module")
@@ -63,15 +63,8 @@ def who() -> str:
 
 @pytest.fixture
 def eventually() -> Callable[..., Any]:
-    """Ask until the answer satisfies, at most two minutes; return it."""
-
-    async def wait(ask: Callable[[], Any], good: Callable[[Any], bool]) -> Any:
-        async with asyncio.timeout(120):
-            while not good(answer := await ask()):  # noqa: ASYNC110 - the other end is a process
-                await asyncio.sleep(0.05)
-        return answer
-
-    return wait
+    """Ask until the answer satisfies; return it."""
+    return until_answer
 
 
 @pytest.fixture

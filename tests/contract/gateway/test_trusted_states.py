@@ -57,6 +57,11 @@ async def test_state_is_set_read_changed_and_ended_over_http(door, who, eventual
         for name, wrong in (("key", "Pad"), ("value", ""), ("confidence", 2)):
             refused = await client.post(path, json={**entry, name: wrong})
             assert (refused.status_code, refused.json()["field"]) == (422, name)
+        named = {"category": "decision", "key": "pad_material", "reason": "r"}
+        for name, wrong in (("category", "Mood"), ("key", "Pad"), ("reason", "r" * 1001)):
+            refused = await client.delete(path, params={**named, name: wrong})
+            assert (refused.status_code, refused.json()["field"]) == (422, name)
+        assert (await client.get(path, params={"category": "Mood"})).status_code == 422
         assert (await client.get("/v1/trusted/$registry")).status_code == 422
         assert (await client.get("/v1/trusted/project:")).status_code == 422
 

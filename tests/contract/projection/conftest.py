@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 from endocrine.pipeline.local.valkey import binary
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.process.subprocesses import free_port
+from waiting import until
 
 
 class Redis(Protocol):
@@ -75,13 +76,5 @@ def redis_settings(server: Redis) -> Settings:
 
 @pytest.fixture
 def eventually() -> Any:
-    """Wait until a coroutine function returns something true, at most 30 s; return that."""
-
-    async def wait(probe: Any) -> Any:
-        async with asyncio.timeout(120):
-            while True:
-                if found := await probe():
-                    return found
-                await asyncio.sleep(0.05)
-
-    return wait
+    """Wait until a coroutine function returns something true; return that."""
+    return until

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.views.redis import Projection, ProjectionError, keys, views, writes
 from endocrine.pipeline.views.redis.store import NOTHING, Batch, Store, clear
+from waiting import until
 
 TOPICS = {name: CATALOGUE[name].cleanup for name in writes.TOPICS}
 STYLE = {
@@ -124,6 +125,11 @@ async def test_the_keys_have_exactly_the_forms_that_dashboards_read(lab, eventua
     assert (await views.style(lab.redis, "ann"))["cards"] == 1
 
 
+def noticed(logs):
+    """Whether the projection has found that Redis is away."""
+    return any(entry["event"].startswith("redis does not answer") for entry in logs)
+
+
 async def test_an_event_that_is_spoken_again_at_new_offsets_is_listed_once(lab, eventually):
     await lab.events(3)
     await lab.events(2, first=1)
@@ -141,7 +147,7 @@ async def test_redis_killed_for_a_while_loses_nothing_and_is_told_of_once(lab, s
         await server.kill()
         await lab.events(20, first=20)
         entry = await lab.send("bonds", "ann", bond(turn_count=9))
-        await asyncio.sleep(2)
+        await until(lambda: noticed(logs))
         await server.start()
         await eventually(lambda: lab.redis.get("abl:ann"))
         await eventually(lambda: lab.redis.lrange("abl:events:ann", 39, 39))
@@ -156,8 +162,9 @@ async def test_redis_killed_for_a_while_loses_nothing_and_is_told_of_once(lab, s
 async def test_the_group_hears_of_an_offset_only_after_redis_has_it(lab, server, eventually):
     await server.kill()
     await lab.events(3)
-    lab.project()
-    await asyncio.sleep(2)
+    with structlog.testing.capture_logs() as logs:
+        lab.project()
+        await until(lambda: noticed(logs))
 
     async def committed():
         consumer = AIOKafkaConsumer(
@@ -185,9 +192,10 @@ async def test_it_stops_while_redis_is_away_and_goes_on_where_it_was(lab, server
     await lab.events(2)
     projection, task = lab.project()
     await eventually(lambda: lab.redis.lrange("abl:events:ann", 1, 1))
-    await server.kill()
-    await lab.events(1, first=2)
-    await asyncio.sleep(0.7)
+    with structlog.testing.capture_logs() as logs:
+        await server.kill()
+        await lab.events(1, first=2)
+        await until(lambda: noticed(logs))
     async with asyncio.timeout(10):
         await projection.stop()
         await task

@@ -66,18 +66,18 @@ def _frames() -> Iterator[list[Text]]:
     """The view as lines, at FRAMES moments of the story."""
     settings = Settings.model_construct()
     simulation = Simulation(AGENTS, shipped_policy(), version="0", sizes=settings.sizes, partitions=settings.partitions)
-    board, story = ViewState(), list(scenario.lines())
+    view_state, story = ViewState(), list(scenario.lines())
     status = Status("run", "127.0.0.1:9092", worker="up", to_feed=len(story), fed_rate=PACE)
     moments = {round(len(story) * (number + 1) / FRAMES) for number in range(FRAMES)}
     for line in story:
         for derived in simulation.feed(orjson.dumps(line)):
             status.derived += 1
             status.dead += derived.dead
-            board.apply(_event(derived))
+            view_state.apply(_event(derived))
         status.fed += 1
         status.derived_rate = PACE * status.derived / status.fed
         if status.fed in moments:
-            yield screen(board, status, WIDTH, HEIGHT)
+            yield screen(view_state, status, WIDTH, HEIGHT)
 
 
 def _event(derived: Derived) -> Event:

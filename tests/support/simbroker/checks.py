@@ -28,7 +28,7 @@ from endocrine.pipeline.core.records import Fetched, Header, OutputRecord
 from endocrine.pipeline.core.states import keep
 from endocrine.pipeline.core.watermarks import Watermarks
 from simbroker.schedule import World
-from simbroker.toys import CATALOGUE, PARTITIONS, SEALS, SIZES, Toy, policy
+from simbroker.toy_agents import CATALOGUE, PARTITIONS, SEALS, SIZES, Toy, policy
 
 Spelled = tuple[str, int, bytes | None, bytes | None, tuple[Header, ...]]
 """Topic, partition, key, value, headers: all that a reader can see of a record."""

@@ -15,7 +15,7 @@ from endocrine.pipeline.runtime.partition_processor import PartitionProcessor
 from endocrine.pipeline.runtime.state_stores import MemoryStore, StateStore
 from simbroker.broker import FakeStore, MemoryBroker, MemoryPort
 from simbroker.strangers import forged
-from simbroker.toys import (
+from simbroker.toy_agents import (
     CATALOGUE,
     IDENTITIES,
     KINDS,
@@ -24,9 +24,9 @@ from simbroker.toys import (
     SEALS,
     SIZES,
     Toy,
-    cast,
     policy,
     source_record,
+    toy_agents,
 )
 
 Key = tuple[str, int]
@@ -85,7 +85,7 @@ class Rates:
     reuse: float
     """Share of those that take a predecessor's disk where one is free."""
     kinds: str
-    """Of inputs; see toys."""
+    """Of inputs; see toy_agents."""
     identities: int
     max_records: int
     max_bytes: int
@@ -262,7 +262,7 @@ def _finish(world: World) -> None:
 def run(seed: int, design: Design | None = None, *, check: Callable[[World], list[str]]) -> tuple[World, list[str]]:
     """One random schedule. Returns the world as it came to rest and the failures that `check` finds in it."""
     design, rng = design or Design(), random.Random(seed)
-    rates, agents = replace(draw(rng), **design.rates), cast(fine=bool(seed % 2))
+    rates, agents = replace(draw(rng), **design.rates), toy_agents(fine=bool(seed % 2))
     engines = {name: design.engine(agent, PARTITIONS, "sim", SIZES, SEALS, CATALOGUE) for name, agent in agents.items()}
     world = World(design, rates, rng, agents, engines)
     world.broker.trace.append((rates,))

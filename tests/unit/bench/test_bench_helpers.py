@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bench.figures import RATIOS, TARGETS, met, percentile, ratios
 from bench.plan import FULL, QUICK
 from bench.profiling import heaviest
-from bench.throughput import Point, course, first_at, rate
+from bench.throughput import Point, first_at, progress_points, rate
 from bench.workload import Stream, Workload, index_of
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.partitioning import partition_of
@@ -73,14 +73,14 @@ def test_a_course_counts_what_each_partition_had_read():
     for place in (0, 1, 0, 0, 1):
         stream._note(place, {"identity_ref": "x"})
     # Changes at records 2 (second of partition 0), 4 (second of partition 1) and 3 (third of partition 0).
-    assert course(stream, [(30, 3), (10, 2), (30, 4)]) == [Point(10, 2), Point(30, 5)]
+    assert progress_points(stream, [(30, 3), (10, 2), (30, 4)]) == [Point(10, 2), Point(30, 5)]
 
 
 @settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 403)), min_size=1, max_size=60))
 def test_a_course_never_goes_back(changes):
     stream, _ = made(SMALL)
-    points = course(stream, changes)
+    points = progress_points(stream, changes)
     assert [point.ms for point in points] == sorted({ms for ms, _ in changes})
     assert all(before.read <= after.read for before, after in pairwise(points))
 
@@ -132,9 +132,9 @@ def test_every_ratio_has_a_target_that_can_be_met_and_missed():
 
 def test_a_plan_is_narrowed_in_its_own_order_and_unknown_names_are_refused():
     assert FULL.narrowed("cold,hot", "bare", 2).parts == ("hot", "cold")
-    assert FULL.narrowed("", "bare", 2).contenders == ("bare",)
+    assert FULL.narrowed("", "bare", 2).competitors == ("bare",)
     assert QUICK.narrowed("", "", 0) == QUICK
-    with pytest.raises(ValueError, match="unknown contender 'spark'"):
+    with pytest.raises(ValueError, match="unknown competitor 'spark'"):
         FULL.narrowed("", "spark", 0)
 
 

@@ -9,7 +9,7 @@ import pytest
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.local.chat.commands import Wrong, approval, rating, signal
 from endocrine.pipeline.local.chat.lines import Lines
-from endocrine.pipeline.local.chat.show import explained, told, why
+from endocrine.pipeline.local.chat.show import explained, turn_lines, why
 from endocrine.pipeline.local.chat.turn import Turn
 
 
@@ -83,7 +83,7 @@ def a_turn() -> Turn:
 
 
 def test_a_turn_shows_its_modes_tools_reasons_and_answer() -> None:
-    lines = [line.text for line in told(a_turn())]
+    lines = [line.text for line in turn_lines(a_turn())]
     assert lines[0] == "[balanced -> strict], revision 1"
     assert "temperature 0.6, top_p 0.9, max_output_tokens 900" in lines[1]
     assert "  tool open_url: denied, not_in_allowlist" in lines

@@ -43,19 +43,19 @@ def known(*answered: str) -> EffectLedger:
 
 def test_an_effect_that_is_answered_or_under_way_is_not_taken_again() -> None:
     effects = known("a")
-    assert not effects.take("a")
-    assert effects.take("b")
-    assert not effects.take("b")
-    effects.forget("b")
-    assert effects.take("b")
+    assert not effects.claim("a")
+    assert effects.claim("b")
+    assert not effects.claim("b")
+    effects.release("b")
+    assert effects.claim("b")
 
 
 def test_memory_of_answers_is_bounded_and_keeps_the_youngest() -> None:
     effects = known()
     for number in range(REMEMBERED + 10):
-        effects.take(str(number))
-    assert not effects.take(str(REMEMBERED + 9))
-    assert effects.take("0")
+        effects.claim(str(number))
+    assert not effects.claim(str(REMEMBERED + 9))
+    assert effects.claim("0")
 
 
 def test_memory_of_others_start_marks_is_bounded_and_keeps_the_youngest() -> None:

@@ -69,8 +69,8 @@ class KnownCalls:
     def __init__(self):
         self.held = HeldCalls()
 
-    def add(self, value, said_by="", age_s=0.0):
-        self.held.add(Found(ToolCall(**value), said_by, time.time() - age_s), value["identity"], 100)
+    def add(self, value, source="", age_s=0.0):
+        self.held.add(Found(ToolCall(**value), source, time.time() - age_s), value["identity"], 100)
 
     def known(self, key):
         return self.held.get(key)

@@ -11,6 +11,7 @@ from endocrine.pipeline.connectors.contract import EffectRecord, Request
 from endocrine.pipeline.connectors.effect_runner import EffectRunner
 from endocrine.pipeline.core.records import Fetched
 from endocrine.pipeline.process.settings import Settings
+from waiting import turns_of_the_loop
 
 TASK = {"call_id": "c", "audit_id": "t", "identity": "ann", "when": "noon", "note": "n", "ts": 1.0}
 
@@ -52,7 +53,7 @@ async def test_a_partition_that_comes_back_is_read_back_after_what_was_under_way
 
     monkeypatch.setattr(effects, "read_back", read_back)
     saying = asyncio.create_task(
-        runner._say(Request(TASK, "ann", 3, 0, 0.0), EffectRecord("scheduled-tasks", TASK), "id")
+        runner._send(Request(TASK, "ann", 3, 0, 0.0), EffectRecord("scheduled-tasks", TASK), "id")
     )
     await asyncio.sleep(0)
     saying.cancel()
@@ -62,7 +63,7 @@ async def test_a_partition_that_comes_back_is_read_back_after_what_was_under_way
     runner._held[3] = effects._PartitionWork(3)
     runner._held[3].arrived = [Fetched(3, 0, 1000, b"ann", b"{}")]
     taking = asyncio.create_task(runner._take(runner._held[3]))
-    await asyncio.sleep(0.01)
+    await turns_of_the_loop()
     assert read == []
     runner._producer.landed.set_result(SimpleNamespace(offset=7))
     await taking
@@ -79,7 +80,7 @@ async def test_an_answer_that_fails_after_its_effect_was_cancelled_holds_up_nobo
 
     monkeypatch.setattr(effects, "read_back", read_back)
     saying = asyncio.create_task(
-        runner._say(Request(TASK, "ann", 3, 0, 0.0), EffectRecord("scheduled-tasks", TASK), "id")
+        runner._send(Request(TASK, "ann", 3, 0, 0.0), EffectRecord("scheduled-tasks", TASK), "id")
     )
     await asyncio.sleep(0)
     saying.cancel()

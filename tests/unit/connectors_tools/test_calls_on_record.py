@@ -35,7 +35,7 @@ def test_who_wrote_a_call_is_said_by_a_sealed_record_alone(source, sealed, told)
     calls.add(Fetched(place, 0, 1000, b"ann", value, headers))
     found = calls.known(CallKey("ann", "t1", "c1", "open_url", digest_of({})))
     assert found is not None
-    assert found.said_by == told
+    assert found.source == told
 
 
 class Broker:

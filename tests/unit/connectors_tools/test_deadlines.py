@@ -47,7 +47,7 @@ SETTLED_BY = {
 def seen(*records):
     deadlines = Deadlines(WAITS)
     for topic, value in records:
-        deadlines.see(topic, value, WALL)
+        deadlines.observe(topic, value, WALL)
     return deadlines
 
 
@@ -55,11 +55,11 @@ def seen(*records):
 def test_a_deadline_that_nothing_settles_ticks_when_the_wall_clock_passes_it_and_a_few_times_more(kind):
     deadlines = seen(*SUBJECTS[kind])
     wait = WAIT_S[kind]
-    assert list(deadlines.due(WALL + wait - 0.001)) == []
-    (first,) = deadlines.due(WALL + wait)
+    assert list(deadlines.expired(WALL + wait - 0.001)) == []
+    (first,) = deadlines.expired(WALL + wait)
     assert (first.identity, first.ts) == ("ann", TS + wait)
     Tick(kind="tick", identity=first.identity, by="timekeeper", ts=first.ts, id=first.id)
-    later = list(deadlines.due(WALL + wait + 1e6))
+    later = list(deadlines.expired(WALL + wait + 1e6))
     assert [tick.ts for tick in later] == [TS + wait + after for after in AGAIN_S[1:]]
     assert len({first.id, *(tick.id for tick in later)}) == len(AGAIN_S)
     assert deadlines.next_wall is None
@@ -68,52 +68,56 @@ def test_a_deadline_that_nothing_settles_ticks_when_the_wall_clock_passes_it_and
 @pytest.mark.parametrize("kind", SUBJECTS)
 def test_what_was_settled_in_time_never_ticks(kind):
     deadlines = seen(*SUBJECTS[kind], SETTLED_BY[kind])
-    assert list(deadlines.due(WALL + 1e6)) == []
+    assert list(deadlines.expired(WALL + 1e6)) == []
 
 
 @pytest.mark.parametrize("kind", ["call", "approval", "result"])
 def test_a_conflict_under_a_calls_id_settles_nothing(kind):
     conflict = ("tool-decisions", decision("denied", reason="conflicting_call"))
-    assert list(seen(*SUBJECTS[kind], conflict).due(WALL + 1e6)) == list(seen(*SUBJECTS[kind]).due(WALL + 1e6)) != []
+    assert (
+        list(seen(*SUBJECTS[kind], conflict).expired(WALL + 1e6))
+        == list(seen(*SUBJECTS[kind]).expired(WALL + 1e6))
+        != []
+    )
 
 
 @pytest.mark.parametrize("kind", SUBJECTS)
 def test_a_turn_that_closed_never_ticks_in_whatever_order_it_is_seen(kind):
     for order in itertools.permutations([*SUBJECTS[kind], ("interactions", CLOSED)]):
-        assert list(seen(*order).due(WALL + 1e6)) == []
+        assert list(seen(*order).expired(WALL + 1e6)) == []
 
 
 @pytest.mark.parametrize("kind", ["turn", "call", "approval", "result", "reply"])
 def test_what_was_settled_before_it_was_seen_never_ticks(kind):
     deadlines = seen(SETTLED_BY[kind], *SUBJECTS[kind])
-    assert [tick for tick in deadlines.due(WALL + 1e6) if f"/{kind}/" in tick.id] == []
+    assert [tick for tick in deadlines.expired(WALL + 1e6) if f"/{kind}/" in tick.id] == []
 
 
 @pytest.mark.parametrize("kind", SUBJECTS)
 def test_two_timekeepers_say_the_same_ticks(kind):
     one, other = seen(*SUBJECTS[kind]), Deadlines(WAITS)
     for topic, value in SUBJECTS[kind] * 2:
-        other.see(topic, value, WALL + 7.5)  # read later, and read twice
-    assert list(one.due(WALL + 1e6)) == list(other.due(WALL + 1e6))
+        other.observe(topic, value, WALL + 7.5)  # read later, and read twice
+    assert list(one.expired(WALL + 1e6)) == list(other.expired(WALL + 1e6))
 
 
 def test_a_turn_that_an_application_answers_itself_has_no_deadline_of_ours():
-    assert list(seen(("interactions", {**OPENED, "respond": False}), ("incidents", INCIDENT)).due(WALL + 1e6)) == []
+    assert list(seen(("interactions", {**OPENED, "respond": False}), ("incidents", INCIDENT)).expired(WALL + 1e6)) == []
 
 
 def test_a_late_event_is_due_as_long_after_its_append_as_its_deadline_lies_ahead():
     deadlines = Deadlines(WAITS)
-    deadlines.see("tool-decisions", decision("pending", expires=TS - 5), WALL)
-    assert len(list(deadlines.due(WALL))) == 1
+    deadlines.observe("tool-decisions", decision("pending", expires=TS - 5), WALL)
+    assert len(list(deadlines.expired(WALL))) == 1
 
 
 def test_memory_is_bounded_and_what_is_full_says_so():
     deadlines = Deadlines(WAITS, most=10)
     for n in range(10):
         assert not deadlines.full
-        deadlines.see("tool-calls", {**CALL, "call_id": str(n)}, WALL)
+        deadlines.observe("tool-calls", {**CALL, "call_id": str(n)}, WALL)
     assert deadlines.full
-    list(deadlines.due(WALL + 1e6))
+    list(deadlines.expired(WALL + 1e6))
     assert not deadlines.full
 
 
@@ -122,7 +126,7 @@ def test_memory_is_bounded_and_what_is_full_says_so():
                                 + list(SETTLED_BY.values()) + [("interactions", CLOSED)]), max_size=25))  # fmt: skip
 def test_ticks_end_whatever_comes(records):
     deadlines = seen(*records)
-    ticks = list(deadlines.due(WALL + 1e9))
+    ticks = list(deadlines.expired(WALL + 1e9))
     assert len({tick.id for tick in ticks}) == len(ticks) <= len(AGAIN_S) * len(SUBJECTS)
-    assert list(deadlines.due(WALL + 2e9)) == []
+    assert list(deadlines.expired(WALL + 2e9)) == []
     assert deadlines.next_wall is None

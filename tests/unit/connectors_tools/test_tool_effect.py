@@ -260,7 +260,7 @@ async def test_calls_of_others_are_left_to_them_where_settings_say_so(make_effec
     calls.add(a_call())
     assert await effect.run(a_request(a_call(), "retrieval")) == ()
     ours = a_call(call_id="c2")
-    calls.add(ours, said_by="endocrine/conversation")
+    calls.add(ours, source="endocrine/conversation")
     assert (await result_of(effect, a_request(ours, "retrieval")))["status"] == "ok"
     assert len(probe.ran) == 1
 

@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from endocrine.pipeline.runtime.worker.task_dump import on_signal
+from waiting import until
 
 
 async def waits_for_good_news() -> None:
@@ -24,12 +25,18 @@ async def test_the_whole_chain_of_awaits_is_written_and_nothing_ends(capfd: pyte
     try:
         await asyncio.sleep(0)
         os.kill(os.getpid(), signal.SIGUSR1)
-        await asyncio.sleep(0.05)
+        written = ""
+
+        def dumped() -> bool:
+            nonlocal written
+            written += capfd.readouterr().err
+            return "Event.wait" in written[written.rfind("unit echo/3") :]
+
+        await until(dumped)
     finally:
         loop.remove_signal_handler(signal.SIGUSR1)
-    told = capfd.readouterr().err
-    assert "tasks of the worker loop" in told
-    chain = told[told.index("unit echo/3") :]
+    assert "tasks of the worker loop" in written
+    chain = written[written.index("unit echo/3") :]
     assert chain.index("outer") < chain.index("waits_for_good_news") < chain.index("Event.wait")
     assert not task.done()
     task.cancel()

@@ -47,7 +47,6 @@ async def main():
 asyncio.run(main())
 print('now', flush=True)
 sys.stdin.read()
-time.sleep(0.2)
 sys.exit(7)
 """
 

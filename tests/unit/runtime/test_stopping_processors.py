@@ -4,17 +4,28 @@ import asyncio
 from types import SimpleNamespace
 
 from endocrine.pipeline.runtime.worker.processor_manager import ProcessorManager
+from waiting import until
 
 
 async def test_a_processor_is_not_cancelled_between_checkpoint_and_the_end_of_its_outputs():
-    processor = SimpleNamespace(critical=True)
+    class Processor:
+        """Critical until the end of its outputs, which is only after it was looked at twice."""
+
+        produced, looks = False, 0
+
+        @property
+        def critical(self):
+            self.looks += 1
+            return not self.produced
+
+    processor = Processor()
     ended = []
 
     async def lives():
         try:
-            await asyncio.sleep(0.1)  # checkpointed, and producing
+            await until(lambda: processor.looks >= 2)  # checkpointed, and producing
             ended.append("produced")
-            processor.critical = False
+            processor.produced = True
             await asyncio.Event().wait()
         except asyncio.CancelledError:
             ended.append("cancelled")

@@ -10,6 +10,7 @@ from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.process.policy_files import shipped_policy
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.runtime.worker.main import Worker
+from waiting import until
 
 
 class Waiting:
@@ -25,6 +26,21 @@ class Waiting:
     async def start(self) -> None:
         self.consumer._thread = SimpleNamespace(_consumer=SimpleNamespace(_coordinator=self._coordinator))
         await asyncio.Event().wait()
+
+
+class Joining:
+    """A coordinator that is still joining; counts how often that was looked at."""
+
+    _pending_exception = None
+
+    def __init__(self) -> None:
+        self.looks = 0
+        self._future = asyncio.get_running_loop().create_future()
+
+    @property
+    def _coordination_task(self) -> "asyncio.Future[None]":
+        self.looks += 1
+        return self._future
 
 
 class Broker:
@@ -51,9 +67,9 @@ async def test_a_join_that_the_broker_refused_ends_a_worker_that_waits_for_its_f
 
 
 async def test_a_worker_that_is_still_joining_goes_on_waiting() -> None:
-    joining = asyncio.get_running_loop().create_future()
-    worker, start = starting(SimpleNamespace(_coordination_task=joining, _pending_exception=None))
-    await asyncio.sleep(0.05)
+    joining = Joining()
+    worker, start = starting(joining)
+    await until(lambda: joining.looks > 3)
     assert not start.done()
     worker.stop()
     await asyncio.wait_for(start, 5)

@@ -73,7 +73,7 @@ class Toy:
         return Output(topic, trigger.identity, value)
 
 
-def cast(fine: bool) -> dict[str, Toy]:
+def toy_agents(fine: bool) -> dict[str, Toy]:
     """The two agents by name."""
     return {
         "x": Toy("x", ("s1", "s2"), ("d1", "d2")),
