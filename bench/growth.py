@@ -68,7 +68,7 @@ async def _segments(
     points = progress_points(stream, [(ms, index_of(orjson.loads(value)["ts"])) for ms, value in changes])
     # The first tenth of the first segment is warm-up.
     steps = [start + records // 10, *(start + number * records for number in range(1, segments + 1))]
-    return [rate(points, after, upto) for after, upto in pairwise(steps)]
+    return [rate(points, after, until) for after, until in pairwise(steps)]
 
 
 async def _recover(harness: Harness, job: Job, stream: Stream) -> float:

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests/data"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 JOINT = "<+>"
-"""Stands inside the made-up keys of the corpora, so that no scanner of repositories takes them for real ones."""
+"""Part of the made-up keys of the corpora, so that no scanner of repositories takes them for real ones."""
 
 
 def corpus(name):
