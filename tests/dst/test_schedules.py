@@ -20,7 +20,7 @@ ENOUGH = 10_000
 
 def test_schedules_of_the_full_design_do_not_fail():
     bad = failing(SCHEDULES)
-    assert not bad, "\n".join(f"python -m simbroker --seed {seed}: {failures[:3]}" for seed, failures in bad[:5])
+    assert not bad, "\n".join(f"python -m simbroker --seed {seed}: {told[:3]}" for seed, told in bad[:5])
 
 
 @pytest.mark.parametrize("part", ABLATIONS)
@@ -37,7 +37,7 @@ def test_a_seed_gives_the_same_schedule_again():
 
 
 def test_schedules_reach_what_they_are_meant_to_reach():
-    """Crashes, zombies, misfits, dead letters, refusals, retries, repairs: each happens within a hundred schedules."""
+    """Crashes, zombies, misfits, dead letters, refusals, retries, mending: each happens within a hundred schedules."""
     seen = set()
     for seed in range(200):
         world, _ = run(seed, check=check)
@@ -60,15 +60,15 @@ def test_schedules_reach_what_they_are_meant_to_reach():
 
 def test_a_failing_seed_is_printed_and_can_be_replayed():
     def simulate(*arguments):
-        argv = [sys.executable, "-m", "simbroker", *arguments, "--ablation", "no producing again"]
+        argv = [sys.executable, "-m", "simbroker", *arguments, "--ablation", "no re-speak"]
         return subprocess.run(argv, capture_output=True, text=True, check=False, cwd=SUPPORT)
 
     many = simulate("30")
     assert many.returncode == 1
     line = next(line for line in many.stdout.splitlines() if line.startswith("seed "))
     seed = line.split()[1]
-    assert f"--seed {seed} --ablation 'no producing again'" in line
+    assert f"--seed {seed} --ablation 'no re-speak'" in line
     one = simulate("--seed", seed)
     assert one.returncode == 1
-    assert "epoch at" in one.stdout
-    assert any(line[:2] in ("1 ", "2 ", "3 ", "4 ") for line in one.stdout.splitlines()[-3:])
+    assert "claims at" in one.stdout
+    assert any(told[:2] in ("1 ", "2 ", "3 ", "4 ") for told in one.stdout.splitlines()[-3:])

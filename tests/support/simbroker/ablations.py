@@ -46,8 +46,8 @@ def _is_journal(out: OutputRecord) -> bool:
 # ---- of the changelog ----
 
 
-class NoEpoch(MemoryPort):
-    """Generations per key instead of an epoch record that all see."""
+class NoClaim(MemoryPort):
+    """Generations per key instead of a claim that all see."""
 
     async def epoch(self) -> int:
         return int(self._name.split(".")[1]) + (1 << 30)
@@ -95,7 +95,7 @@ class NoRepair(PartitionProcessor):
 
 
 GAPS = {"pause": 0.08, "wake": 0.05, "compact": 0.15, "unrest": 0.3, "transactions": 0}
-"""Rates under which an epoch record is compacted away between a zombie's write and its look."""
+"""Rates under which a claim is compacted away between a zombie's write and its look."""
 
 
 class _ShortLook(ChangelogOwner):
@@ -114,7 +114,7 @@ class ShortLook(PartitionProcessor):
 # ---- of the outbox ----
 
 
-class NoRepeat(MemoryPort):
+class NoRespeak(MemoryPort):
     """A successor says nothing before it reads."""
 
     async def produce(self, records: Sequence[OutputRecord], common: Headers) -> None:
@@ -122,8 +122,8 @@ class NoRepeat(MemoryPort):
             await super().produce(records, common)
 
 
-class ProduceFirst(MemoryPort):
-    """The outbox is produced before it is checkpointed."""
+class SpeakFirst(MemoryPort):
+    """The outbox is said before it is remembered."""
 
     async def write_checkpoint(self, items: Items, epoch: int) -> int:
         await self._ahead(dict(items).get(CHECKPOINT_KEY), journal_only=False)
@@ -132,16 +132,16 @@ class ProduceFirst(MemoryPort):
     async def _ahead(self, value: bytes | None, *, journal_only: bool) -> None:
         if value is not None:
             checkpoint = decode_checkpoint(value)
-            records = [out for out in checkpoint.outbox if _is_journal(out) or not journal_only]
-            await MemoryPort.produce(self, records, checkpoint.common)
+            said = [out for out in checkpoint.outbox if _is_journal(out) or not journal_only]
+            await MemoryPort.produce(self, said, checkpoint.common)
 
     async def produce(self, records: Sequence[OutputRecord], common: Headers) -> None:
         if not any(map(_is_journal, records)):
             await super().produce(records, common)
 
 
-class JournalBeforeRemember(ProduceFirst):
-    """The journal record is produced before the checkpoint, and not again."""
+class JournalBeforeRemember(SpeakFirst):
+    """The journal record is said before the batch is remembered, and not again."""
 
     async def write_checkpoint(self, items: Items, epoch: int) -> int:
         await self._ahead(dict(items).get(CHECKPOINT_KEY), journal_only=True)
@@ -152,18 +152,18 @@ class JournalBeforeRemember(ProduceFirst):
 
 
 class JournalFirst(MemoryPort):
-    """The journal record is produced before the outputs."""
+    """The journal record is said before the outputs."""
 
     async def produce(self, records: Sequence[OutputRecord], common: Headers) -> None:
         await super().produce(sorted(records, key=_is_journal, reverse=True), common)
 
 
 class JournalNotInOutbox(MemoryPort):
-    """The journal record is produced after the outputs, but no successor produces it again."""
+    """The journal record is said after the outputs, but no successor says it again."""
 
     async def produce(self, records: Sequence[OutputRecord], common: Headers) -> None:
-        repeated = not self._position
-        await super().produce([out for out in records if not (repeated and _is_journal(out))], common)
+        respoken = not self._position
+        await super().produce([out for out in records if not (respoken and _is_journal(out))], common)
 
 
 class GroupedByKey(Engine):
@@ -296,8 +296,8 @@ class RunsWithoutCopies(PartitionProcessor):
         return super()._journal([item for item in records if not _among(item[1], self.engine.dropped)], *more)
 
 
-class RunsOfProcessed(PartitionProcessor):
-    """Only what was processed is journaled."""
+class RunsOfThought(PartitionProcessor):
+    """Only what was thought is journaled."""
 
     engine: Sorting
 
@@ -338,7 +338,7 @@ class _Forgetful(MergeBuffer):
 
 
 class ReadBelow(PartitionProcessor):
-    """The checkpoint's offsets are not the truth: what is fetched is processed."""
+    """The head's offsets are not the truth: what is fetched is thought."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -363,7 +363,7 @@ class AheadOfStates(PartitionProcessor):
         return self.changelog.get(state_key(key))
 
 
-class AheadOfCheckpoint(PartitionProcessor):
+class AheadOfHead(PartitionProcessor):
     """Thinking ahead knows the head that was remembered, not the one on its way."""
 
     @property
@@ -372,7 +372,7 @@ class AheadOfCheckpoint(PartitionProcessor):
 
 
 class AheadOfWriting(MemoryPort):
-    """What was processed ahead survives a failure of the write before it."""
+    """What was thought ahead survives a failure of the write before it."""
 
     async def run_concurrently(self, writing: Any, processing: Any) -> Any:
         try:
@@ -435,8 +435,8 @@ class BeyondTheOpen(MemoryPort):
 
 
 ABLATIONS: Mapping[str, Design] = {
-    "no epoch": Design(port=NoEpoch),
-    "no producing again": Design(port=NoRepeat),
+    "no claim": Design(port=NoClaim),
+    "no re-speak": Design(port=NoRespeak),
     "no dedupe of derived records": Design(engine=NoDerivedMarks),
     "watermark shared by topics": Design(engine=SharedMarks),
     "no dedupe of re-keyed records": Design(engine=NoRekeyedMarks),
@@ -449,21 +449,21 @@ ABLATIONS: Mapping[str, Design] = {
     "journal before Checkpoint": Design(port=JournalBeforeRemember),
     "no policy in the journal": Design(journal_policy=False),
     "runs without dropped copies": Design(processor=RunsWithoutCopies, engine=Sorting),
-    "runs of processed records only": Design(processor=RunsOfProcessed, engine=Sorting),
-    "runs with records below the next offset": Design(processor=RunsWithBelow),
+    "runs of thought records only": Design(processor=RunsOfThought, engine=Sorting),
+    "runs with records below front": Design(processor=RunsWithBelow),
     "no gap check": Design(processor=NoGapCheck),
     "no mending": Design(processor=NoRepair),
     "gap read once, no further": Design(processor=ShortLook, rates=GAPS),
-    "produced before checkpointed": Design(port=ProduceFirst),
-    "records below the next offset processed": Design(processor=ReadBelow),
+    "spoken before remembered": Design(port=SpeakFirst),
+    "records below front thought": Design(processor=ReadBelow),
     "records fetched out of order": Design(port=OutOfOrder),
     "read uncommitted": Design(port=ReadUncommitted),
     "read beyond open transactions": Design(port=BeyondTheOpen),
     "no recall of producers' ids": Design(engine=NoRecall),
     "no seal check": Design(engine=NoSealCheck, rates={"strangers": 0.3}),
     "seals without the partition": Design(engine=SealsWithoutPartition, rates={"strangers": 0.5}),
-    "processed ahead on old states": Design(processor=AheadOfStates),
-    "processed ahead on the old checkpoint": Design(processor=AheadOfCheckpoint),
+    "thought ahead on old states": Design(processor=AheadOfStates),
+    "thought ahead on the old head": Design(processor=AheadOfHead),
     "a fenced write and on with the next": Design(port=AheadOfWriting),
     "a store of any age taken up": Design(disk=OldDisk, rates=DISKS),
     "a store written before the look": Design(disk=EagerDisk, rates=DISKS),

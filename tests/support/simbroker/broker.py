@@ -66,7 +66,7 @@ class _Beside(Generic[T]):
         return prepared[0]
 
 
-class ProducedRecord(NamedTuple):
+class Spoken(NamedTuple):
     """A record on a topic as the checks see it."""
 
     at: int
@@ -99,7 +99,7 @@ class Changelog:
         return base
 
     def compact(self, lag: bool) -> None:
-        """Keep the last record of each key. lag: a void record is repaired before it can displace what it hides."""
+        """Keep the last record of each key. lag: a void record is mended before it can displace what it hides."""
         epoch = -1
         void: dict[bytes, int] = {}
         for entry in self.entries:
@@ -158,7 +158,7 @@ class MemoryBroker:
         """What lies at offsets of open and aborted transactions, for whoever reads it all the same."""
         self.open: dict[tuple[str, int], int] = {}
         """Offset of the open transaction's record, where there is one."""
-        self.produced: dict[tuple[str, int], list[ProducedRecord]] = defaultdict(list)
+        self.spoken: dict[tuple[str, int], list[Spoken]] = defaultdict(list)
         self.changelogs: dict[tuple[str, int], Changelog] = defaultdict(Changelog)
         self.committed: dict[tuple[str, int, str], int] = {}
         """The group's offsets by (agent, partition, topic): hints, late or lost."""
@@ -166,7 +166,7 @@ class MemoryBroker:
         """Whether lookups may fail."""
         self.clock = 0
         self.trace: list[tuple[object, ...]] = []
-        """What happened, in order; `event_text` makes a line of text of each."""
+        """What happened, in order; `told` makes a line of text of each."""
 
     def append(self, by: str, out: OutputRecord, common: Headers = ()) -> int:
         """Append a record to a topic, as the broker does; returns its offset."""
@@ -177,7 +177,7 @@ class MemoryBroker:
         offset = len(log)
         # Coarse append times: many records share one, as milliseconds do on a fast broker.
         log.append(Fetched(out.partition, offset, self.clock // 4, out.key, out.value, headers))
-        self.produced[place].append(ProducedRecord(self.clock, by, offset, out, headers))
+        self.spoken[place].append(Spoken(self.clock, by, offset, out, headers))
         self.trace.append((by, "speaks", out))
         return offset
 
@@ -205,7 +205,7 @@ class MemoryBroker:
         return self.open.get((topic, partition), len(self.topics[topic, partition]))
 
 
-def event_text(event: tuple[object, ...]) -> str:
+def told(event: tuple[object, ...]) -> str:
     """An event of the trace as a line of text."""
     parts = []
     for part in event:
@@ -253,7 +253,7 @@ class MemoryPort:
     async def epoch(self) -> int:
         await _Pause()
         offset = self._claimed = self._log.append([(EPOCH_KEY, b"{}")], -1)
-        self._broker.trace.append((self._name, "epoch at", offset))
+        self._broker.trace.append((self._name, "claims at", offset))
         return offset
 
     async def changelog(self, start: int, end: int) -> AsyncIterator[Sequence[Entry]]:
@@ -279,7 +279,7 @@ class MemoryPort:
     async def write_checkpoint(self, items: Sequence[tuple[bytes, bytes | None]], epoch: int) -> int:
         await _Pause()
         base = self._log.append(items, epoch)
-        self._broker.trace.append((self._name, "checkpoint at", base, "in epoch", epoch, list(items)))
+        self._broker.trace.append((self._name, "remembers at", base, "under claim", epoch, list(items)))
         return base
 
     async def produce(self, records: Sequence[OutputRecord], common: Headers) -> None:
@@ -328,7 +328,7 @@ class MemoryPort:
             raise Retry("the broker does not answer for now")
 
     async def seek(self, next_offsets: Mapping[str, int]) -> None:
-        """To the next offset, to the group's offset if that is before it, or to the beginning."""
+        """To the front, to where the group is said to be if that is before it, or to the beginning."""
         for topic in self._sources:
             dice, at = self._random(), next_offsets.get(topic, 0)
             if dice < 0.4:

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from itertools import islice
 
 from simbroker.ablations import ABLATIONS
-from simbroker.broker import event_text
+from simbroker.broker import told
 from simbroker.checks import check
 from simbroker.schedule import Design, run
 
 CHUNK = 200
 SHOWN = 10
-"""Failing seeds shown in full."""
+"""Failing seeds told of in full."""
 ABLATED = 2000
 
 Outcome = tuple[int, list[str]]
@@ -59,7 +59,7 @@ def failing(count: int, *, first: int = 0, part: str | None = None, workers: int
 def replay(seed: int, part: str | None) -> int:
     """Print a schedule's trace and failures; 1 if there are any."""
     world, failures = run(seed, ABLATIONS[part] if part else Design(), check=check)
-    print(*map(event_text, world.broker.trace), sep="\n")
+    print(*map(told, world.broker.trace), sep="\n")
     print(*failures or ["no failure"], sep="\n")
     return bool(failures)
 
@@ -89,7 +89,7 @@ def ablations(count: int) -> int:
     for part in ABLATIONS:
         bad = failing(count, part=part)
         unnoticed += not bad
-        kinds = Counter(kind for _, failures in bad for kind in {" ".join(failure.split()[:2]) for failure in failures})
+        kinds = Counter(kind for _, failures in bad for kind in {" ".join(told.split()[:2]) for told in failures})
         first = f"first: seed {bad[0][0]}" if bad else "NOT NOTICED"
         common = ", ".join(f"{kind}: {number}" for kind, number in kinds.most_common(4))
         print(f"{part:33} {len(bad):6} of {count} fail ({first})  {common}", flush=True)

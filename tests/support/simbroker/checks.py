@@ -1,12 +1,12 @@
-"""The protocol's four properties, held against a world at rest. Each failure begins with its property's number.
+"""The protocol's four claims, held against a world that has come to rest. Each failure begins with its claim's number.
 
-1 every good record is processed once, none is lost, and the checkpointed states are those of that one history
-2 copies of an output are identical; every output of the history is produced, and no other
-3 the first copies in each topic are in the order processed
-4 topics and journal alone give every record produced, byte for byte, and no other; batch numbers have no gap, the
+1 every good record is thought once, none is lost, and the remembered states are those of that one history
+2 copies of an output are identical; every output of the history is spoken, and no other
+3 the first copies in each topic are in the order thought
+4 topics and journal alone give every record spoken, byte for byte, and no other; batch numbers have no gap, the
   journal's chain and digests hold, copies of a journal record are identical, the runs cover each source record once
   and nothing that a transaction has not committed,
-  and the outputs of batch n are produced between journal records n-1 and n
+  and the outputs of batch n are spoken between journal records n-1 and n
 
 The history is rebuilt twice: by the engine in journal order, and by nothing but `process`, one record after the other.
 """
@@ -27,7 +27,7 @@ from endocrine.pipeline.core.records import Fetched, Header, OutputRecord
 from endocrine.pipeline.core.states import keep
 from endocrine.pipeline.core.watermarks import Watermarks
 from simbroker.schedule import World
-from simbroker.toy_agents import CATALOGUE, PARTITIONS, SEALS, SIZES, Toy, policy
+from simbroker.toys import CATALOGUE, PARTITIONS, SEALS, SIZES, Toy, policy
 
 Spelled = tuple[str, int, bytes | None, bytes | None, tuple[Header, ...]]
 """Topic, partition, key, value, headers: all that a reader can see of a record."""
@@ -76,12 +76,12 @@ class _Recorder:
 
 
 class _History(NamedTuple):
-    """The history that the processors' journals give."""
+    """What the units' journals come to."""
 
-    outputs: dict[Spelled, None]
-    """Everything that must be produced."""
+    said: dict[Spelled, None]
+    """Everything that must be spoken."""
     prepared: dict[str, list[tuple[str, str]]]
-    """Per agent (topic, id) in the order processed."""
+    """Per agent (topic, id) in the order thought."""
 
 
 def check(world: World) -> list[str]:
@@ -89,15 +89,15 @@ def check(world: World) -> list[str]:
     bad: list[str] = []
     history = _History({}, {name: [] for name in world.agents})
     first: dict[Spelled, int] = {}
-    """When the first copy of each record was produced."""
+    """When the first copy of each record was spoken."""
     forms: dict[tuple[str, bytes | None], set[Spelled]] = defaultdict(set)
-    for place, log in world.broker.produced.items():
-        for produced in log:
-            if produced.by != "input":
-                spelled = (*place, produced.record.key, produced.record.value, produced.headers)
-                first.setdefault(spelled, produced.at)
-                if produced.record.derived:
-                    forms[place[0], dict(produced.headers)["ce_id"]].add(spelled)
+    for place, log in world.broker.spoken.items():
+        for spoken in log:
+            if spoken.by != "input":
+                spelled = (*place, spoken.record.key, spoken.record.value, spoken.headers)
+                first.setdefault(spelled, spoken.at)
+                if spoken.record.derived:
+                    forms[place[0], dict(spoken.headers)["ce_id"]].add(spelled)
     bad += [f"2 differ {topic} {(name or b'').decode()}" for (topic, name), copies in forms.items() if len(copies) > 1]
     for name, agent in world.agents.items():
         for partition in range(PARTITIONS):
@@ -107,8 +107,8 @@ def check(world: World) -> list[str]:
         twice = Counter(key for key in history.prepared[name] if not CATALOGUE[key[0]].producer_dedup)
         bad += [f"1 twice {key}" for key, count in twice.items() if count > 1]
     real = {spelled for spelled in first if spelled[0] != "journal"}
-    bad += [f"4 replay lacks {_name(spelled)}" for spelled in real if spelled not in history.outputs]
-    bad += [f"2 not produced {_name(spelled)}" for spelled in history.outputs if spelled not in real]
+    bad += [f"4 replay lacks {_name(spelled)}" for spelled in real if spelled not in history.said]
+    bad += [f"2 unspoken {_name(spelled)}" for spelled in history.said if spelled not in real]
     return sorted(bad)
 
 
@@ -131,24 +131,24 @@ def _id(raw: Fetched) -> str:
 
 
 def _journal(world: World, processor: str, partition: int, bad: list[str]) -> tuple[list[Any], list[int]]:
-    """First copies of a unit's journal records, and when each was produced (the first entry is for batch 0)."""
+    """First copies of a unit's journal records, and when each was spoken (the first entry stands for batch 0)."""
     entries: dict[int, Any] = {}
     forms: dict[int, Any] = {}
     times, previous = [0], None
-    for produced in world.broker.produced["journal", partition]:
-        if produced.record.key != processor.encode():
+    for spoken in world.broker.spoken["journal", partition]:
+        if spoken.record.key != processor.encode():
             continue
-        value = produced.record.value or b""
+        value = spoken.record.value or b""
         entry = orjson.loads(value)
         number = entry["batch"]
         if number in entries:
-            if forms[number] != (value, produced.headers):
+            if forms[number] != (value, spoken.headers):
                 bad.append(f"4 journal differs {processor} {number}")
             continue
         if entry["previous"] != previous:
             bad.append(f"4 chain of {processor} broken at {number}")
-        entries[number], forms[number] = entry, (value, produced.headers)
-        times.append(produced.at)
+        entries[number], forms[number] = entry, (value, spoken.headers)
+        times.append(spoken.at)
         previous = hashlib.sha256(value).hexdigest()
     batches, epoch = 0, -1
     for logged in world.broker.changelogs[processor.split("/")[0], partition].ever:
@@ -196,10 +196,10 @@ def _check_unit(world: World, agent: Toy, partition: int, first: dict[Spelled, i
         keep(states, done.states)
         common = engine.common_headers(rules, partition, number)
         for out in done.rejected_or_rerouted:
-            history.outputs[_spell(out, ())] = None
+            history.said[_spell(out, ())] = None
         for out in done.outputs:
             spelled = _spell(out, common)
-            history.outputs[spelled] = None
+            history.said[spelled] = None
             at = first.get(spelled)
             if at is not None:
                 order[out.topic, out.partition].append(at)
@@ -215,12 +215,12 @@ def _check_unit(world: World, agent: Toy, partition: int, first: dict[Spelled, i
     remembered = _remembered(world, agent.name, partition)
     if remembered != states:
         bad.append(f"4 replay states of {processor} {states}, not {remembered}")
-    # Every owner has looked at its log's end: what a zombie hid is repaired by now, and the lag may pass.
+    # Every owner has looked at its log's end: what a zombie hid is mended by now, and the lag may pass.
     broker.changelogs[agent.name, partition].compact(lag=False)
     if (later := _remembered(world, agent.name, partition)) != remembered:
         bad.append(f"1 states of {processor} {later} after the compaction lag, {remembered} before")
     recalls = any(CATALOGUE[topic].producer_dedup for topic in agent.sources)
     kept = {key: unpack(value)[0] if recalls else orjson.loads(value) for key, value in remembered.items()}
     if kept != {key: state for key, state in recorder.states.items() if state is not None}:
-        bad.append(f"1 states of {processor} {kept}, the history gives {recorder.states}")
+        bad.append(f"1 states of {processor} {kept}, the history comes to {recorder.states}")
     return bad

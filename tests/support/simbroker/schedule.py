@@ -15,7 +15,7 @@ from endocrine.pipeline.runtime.partition_processor import PartitionProcessor
 from endocrine.pipeline.runtime.state_stores import MemoryStore, StateStore
 from simbroker.broker import FakeStore, MemoryBroker, MemoryPort
 from simbroker.strangers import forged
-from simbroker.toy_agents import (
+from simbroker.toys import (
     CATALOGUE,
     IDENTITIES,
     KINDS,
@@ -24,9 +24,9 @@ from simbroker.toy_agents import (
     SEALS,
     SIZES,
     Toy,
+    cast,
     policy,
     source_record,
-    toy_agents,
 )
 
 Key = tuple[str, int]
@@ -40,7 +40,7 @@ SMALL, TINY = 4096 + 2600, 4096 + 1900
 
 @dataclass(frozen=True)
 class Design:
-    """What the ablations change; its defaults are the full design.
+    """What the ablations change; as it stands, the full design.
 
     lag: compaction spares what a void record hides. journal_policy, journal_refusals: replay takes them from the
     journal.
@@ -59,7 +59,7 @@ class Design:
 
 @dataclass(frozen=True)
 class Rates:
-    """One schedule's rates, per step, but for those that name another unit."""
+    """One schedule's rates, per step unless said otherwise."""
 
     crash: float
     pause: float
@@ -85,7 +85,7 @@ class Rates:
     reuse: float
     """Share of those that take a predecessor's disk where one is free."""
     kinds: str
-    """Of inputs; see toy_agents."""
+    """Of inputs; see toys."""
     identities: int
     max_records: int
     max_bytes: int
@@ -133,7 +133,7 @@ class World:
     starts: dict[Key, int] = field(default_factory=dict)
     disks: dict[Key, list[dict[bytes, bytes]]] = field(default_factory=dict)
     """Disks that no unit has open."""
-    opened: dict["ProcessorRun", tuple[Key, dict[bytes, bytes]]] = field(default_factory=dict)
+    opened: dict["Life", tuple[Key, dict[bytes, bytes]]] = field(default_factory=dict)
     made: list[tuple[str, str, str, str]] = field(default_factory=list)
     """Inputs on the topic whose producers retry: name, identity, kind, fit."""
 
@@ -143,11 +143,11 @@ class World:
         return [(name, partition) for name in self.agents for partition in range(PARTITIONS)]
 
 
-ProcessorRun = Coroutine[str, None, None]
+Life = Coroutine[str, None, None]
 
 
-async def _run_processor(processor: PartitionProcessor) -> None:
-    """A processor's run, as the worker leads it."""
+async def _live(processor: PartitionProcessor) -> None:
+    """A unit's life as the worker leads it."""
     while True:
         try:
             await processor.recover()
@@ -161,7 +161,7 @@ async def _run_processor(processor: PartitionProcessor) -> None:
             continue
 
 
-def _begin(world: World, key: Key) -> ProcessorRun:
+def _begin(world: World, key: Key) -> Life:
     agent, partition = key
     number = world.starts[key] = world.starts.get(key, 0) + 1
     rates, design, sources = world.rates, world.design, world.agents[agent].sources
@@ -192,23 +192,23 @@ def _begin(world: World, key: Key) -> ProcessorRun:
         max_bytes=rates.max_bytes,
         ahead=rates.ahead,
     )
-    processor_run = _run_processor(processor)
+    life = _live(processor)
     if isinstance(store, FakeStore):
-        world.opened[processor_run] = key, disk
-    return processor_run
+        world.opened[life] = key, disk
+    return life
 
 
-def _end(world: World, processor_run: ProcessorRun) -> None:
+def _end(world: World, life: Life) -> None:
     """A unit is no more; its disk is there for another."""
-    processor_run.close()
-    if processor_run in world.opened:
-        key, disk = world.opened.pop(processor_run)
+    life.close()
+    if life in world.opened:
+        key, disk = world.opened.pop(life)
         world.disks[key].append(disk)
 
 
-def _step(processor_run: ProcessorRun) -> str:
+def _step(life: Life) -> str:
     try:
-        return str(processor_run.send(None))
+        return str(life.send(None))
     except Fenced:
         return "fenced"
     except Fatal as error:
@@ -262,23 +262,23 @@ def _finish(world: World) -> None:
 def run(seed: int, design: Design | None = None, *, check: Callable[[World], list[str]]) -> tuple[World, list[str]]:
     """One random schedule. Returns the world as it came to rest and the failures that `check` finds in it."""
     design, rng = design or Design(), random.Random(seed)
-    rates, agents = replace(draw(rng), **design.rates), toy_agents(fine=bool(seed % 2))
+    rates, agents = replace(draw(rng), **design.rates), cast(fine=bool(seed % 2))
     engines = {name: design.engine(agent, PARTITIONS, "sim", SIZES, SEALS, CATALOGUE) for name, agent in agents.items()}
     world = World(design, rates, rng, agents, engines)
     world.broker.trace.append((rates,))
-    runs: list[ProcessorRun] = []
+    lives: list[Life] = []
     try:
-        failures = _play(world, runs) or check(world)
+        failures = _play(world, lives) or check(world)
     except Exception as error:
         failures = [f"0 error {type(error).__name__}: {error}"]
     finally:
-        for processor_run in runs:
-            processor_run.close()
+        for life in lives:
+            life.close()
     return world, failures
 
 
-def _play(world: World, runs: list[ProcessorRun]) -> list[str]:
-    """Play until everything is at rest. `runs` holds every run that was begun."""
+def _play(world: World, lives: list[Life]) -> list[str]:
+    """Play until everything is at rest. Every life begun stands in `lives` afterwards."""
     rates, rng, broker, trace = world.rates, world.rng, world.broker, world.broker.trace
     roll, keys = rng.random, world.keys
     below_crash = 0.25 + rates.crash
@@ -288,12 +288,12 @@ def _play(world: World, runs: list[ProcessorRun]) -> list[str]:
     below_policy = below_compact + rates.policy
     below_end = below_policy + rates.end
 
-    def begin(key: Key) -> ProcessorRun:
-        runs.append(_begin(world, key))
-        return runs[-1]
+    def begin(key: Key) -> Life:
+        lives.append(_begin(world, key))
+        return lives[-1]
 
     live = {key: begin(key) for key in keys}
-    zombies: list[ProcessorRun] = []
+    zombies: list[Life] = []
     idle = dict.fromkeys(keys, 0)
     left, busy = INPUTS, keys
     for _ in range(STEPS):
@@ -319,8 +319,8 @@ def _play(world: World, runs: list[ProcessorRun]) -> list[str]:
         elif dice < below_wake:
             if zombies:
                 zombie = zombies[int(roll() * len(zombies))]
-                if (ending := _step(zombie)) in ENDS:
-                    trace.append((f"a zombie is {ending}",))
+                if (said := _step(zombie)) in ENDS:
+                    trace.append((f"a zombie is {said}",))
                     zombies.remove(zombie)
                     _end(world, zombie)
         elif dice < below_compact:
@@ -331,12 +331,12 @@ def _play(world: World, runs: list[ProcessorRun]) -> list[str]:
             if broker.open:
                 _finish(world)
         else:
-            ending = _step(live[key])
-            if ending in ENDS:
-                trace.append((f"{ending}:", key, world.starts[key]))
+            said = _step(live[key])
+            if said in ENDS:
+                trace.append((f"{said}:", key, world.starts[key]))
                 _end(world, live[key])
                 live[key] = begin(key)
-            elif ending == "idle":
+            elif said == "idle":
                 idle[key] += 1
         if len(trace) > before:
             idle = dict.fromkeys(keys, 0)

@@ -4,7 +4,7 @@ import random
 
 from endocrine.pipeline.core.records import ORIGIN, REKEYED_FROM, SEAL, Header, OutputRecord
 from simbroker.broker import MemoryBroker
-from simbroker.toy_agents import PARTITIONS
+from simbroker.toys import PARTITIONS
 
 OURS = ("d1", "d2")
 _FAR = (1 << 63) - 1

@@ -12,7 +12,7 @@ from endocrine.pipeline.core.sizes import Sizes
 from endocrine.pipeline.runtime.partition_processor import PartitionProcessor
 from endocrine.pipeline.runtime.state_stores import MemoryStore, RocksStore
 from simbroker.broker import MemoryBroker, MemoryPort
-from simbroker.toy_agents import CATALOGUE, PARTITIONS, policy, source_record, toy_agents
+from simbroker.toys import CATALOGUE, PARTITIONS, cast, policy, source_record
 
 
 class Watched(MemoryPort):
@@ -34,7 +34,7 @@ def drive(life: Any) -> None:
 
 
 def processor(broker: MemoryBroker, store: Any, seed: int) -> tuple[PartitionProcessor, Watched]:
-    agent = toy_agents(fine=False)["x"]
+    agent = cast(fine=False)["x"]
     port = Watched(broker, f"x0.{seed}", "x", 0, agent.sources, random.Random(seed), unrest=0.0, faults=0.0)
     port.starts = []
     engine = Engine(agent, PARTITIONS, "sim", Sizes(), simulated_seals(), CATALOGUE)

@@ -45,7 +45,7 @@ def test_batches_are_thought_while_others_are_written_and_each_is_spoken_before_
     life.close()
     assert thought_beside.count(True) >= 5
     did = [event[2].topic if event[1] == "speaks" else event[1] for event in world.broker.trace if event[0] == "u1"]
-    steps = "".join({"epoch at": "c", "checkpoint at": "R", "out": "o", "journal": "j"}[one] for one in did)
+    steps = "".join({"claims at": "c", "remembers at": "R", "out": "o", "journal": "j"}[one] for one in did)
     assert re.fullmatch("c(Ro+j)+", steps)
 
 
@@ -53,7 +53,7 @@ def test_a_zombie_forgets_what_it_thought_ahead(world):
     for number in range(4):
         world.send("in", f"a{number}")
     zombie = world.life(world.processor(max_records=2, ahead=1))
-    world.until(zombie, "epoch at")
+    world.until(zombie, "claims at")
     owner = world.life(world.processor(max_records=2, ahead=1))
     world.rest(owner)
     with pytest.raises(Fenced):

@@ -25,7 +25,7 @@ def test_a_batch_is_remembered_spoken_and_journaled(world):
 def test_a_crash_after_remember_is_made_good_by_the_successor(world):
     world.send("in", "a")
     first = world.life()
-    world.until(first, "checkpoint at")
+    world.until(first, "remembers at")
     first.close()
     assert world.said() == []
     second = world.life()
@@ -38,7 +38,7 @@ def test_a_crash_after_remember_is_made_good_by_the_successor(world):
 def test_a_crash_before_remember_leaves_nothing(world):
     world.send("in", "a")
     first = world.life()
-    world.until(first, "epoch at")
+    world.until(first, "claims at")
     first.close()
     assert [entry.key for entry in world.log.ever] == [b"c"]
 
@@ -61,7 +61,7 @@ def test_every_copy_is_the_same_bytes(world):
 def test_a_zombie_that_remembers_is_fenced_before_it_speaks(world):
     world.send("in", "a")
     zombie = world.life()
-    world.until(zombie, "epoch at")  # it has read and processed, and is before its checkpoint
+    world.until(zombie, "claims at")  # it has read and thought, and stands before Remember
     owner = world.life()
     world.rest(owner)
     with pytest.raises(Fenced, match="claimed anew at 1; ours is 0"):
@@ -278,7 +278,7 @@ def test_a_successor_on_the_same_disk_mends_what_its_predecessor_had_no_time_to(
     disk = {}
     kind = Forgetful if forgets else FakeStore
     interrupted = world.life(world.processor(store=kind(disk, world.log)))
-    world.until(interrupted, "epoch at")  # it has recovered onto its disk, and is before repairing
+    world.until(interrupted, "claims at")  # it has recovered onto its disk, and stands before mending
     interrupted.close()
     successor = world.life(world.processor(store=kind(disk, world.log)))
     world.rest(successor)

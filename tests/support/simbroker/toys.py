@@ -1,7 +1,7 @@
 """Two chained toy agents whose states and outputs depend on everything that must not go wrong.
 
 X reads s1, s2 and writes d1, d2; Y reads d1, d2, s3 and writes e1, e2. The state is a hash chain over ids and policies,
-so any loss, double, reordering or stale state shows in every later byte. At times X produces something about another
+so any loss, double, reordering or stale state shows in every later byte. At times X says something about another
 identity under the key of its own, which Y must re-key. Producers of s1 retry, and reuse ids with other content.
 """
 
@@ -59,19 +59,19 @@ class Toy:
             raise Reject("too_long", f"{trigger.id}: length {length}, expected below 3")
         chain = digest(chain, trigger.id, policy.digest)
         if kind == "c":
-            return None, [self._output(first, trigger, "closed" + chain, 0)]
+            return None, [self._said(first, trigger, "closed" + chain, 0)]
         long = "+" + chain + "." * self.pad
-        outputs = {"o": [(first, chain)], "w": [(first, chain), (second, chain), (first, long)]}.get(kind, [])
-        return [length + 1, chain], [self._output(topic, trigger, body, n) for n, (topic, body) in enumerate(outputs)]
+        said = {"o": [(first, chain)], "w": [(first, chain), (second, chain), (first, long)]}.get(kind, [])
+        return [length + 1, chain], [self._said(topic, trigger, body, n) for n, (topic, body) in enumerate(said)]
 
-    def _output(self, topic: str, trigger: Trigger, body: str, ordinal: int) -> Output:
+    def _said(self, topic: str, trigger: Trigger, body: str, ordinal: int) -> Output:
         dice = int(digest(body, ordinal), 16)
         about = IDENTITIES[dice // 70 % len(IDENTITIES)] if dice % 7 == 0 else trigger.identity
         value = {"identity": about, "kind": KINDS[dice % len(KINDS)], "body": body, "ts": 1.0}
         return Output(topic, trigger.identity, value)
 
 
-def toy_agents(fine: bool) -> dict[str, Toy]:
+def cast(fine: bool) -> dict[str, Toy]:
     """The two agents by name."""
     return {
         "x": Toy("x", ("s1", "s2"), ("d1", "d2")),
