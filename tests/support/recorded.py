@@ -1,4 +1,4 @@
-"""A history that agents have read and answered, as it would be on topics: made in process, with no broker."""
+"""A history that agents have read and answered, as it would stand on topics: made in process, with no broker."""
 
 import hashlib
 import random
@@ -58,9 +58,9 @@ class Recording:
 
     def publish(self, policy: Policy) -> None:
         """Put a policy on record."""
-        content = {"digest": policy.digest, "policy": policy.resolved, "previous": None, "by": "test", "ts": 1.0}
+        said = {"digest": policy.digest, "policy": policy.resolved, "previous": None, "by": "test", "ts": 1.0}
         n = partition_of(policy.digest, PARTITIONS)
-        key, value = policy.digest.encode(), orjson.dumps(content)
+        key, value = policy.digest.encode(), orjson.dumps(said)
         seal = simulated_seals().seal("policies", n, key, value, key)
         self.put("policies", n, key, value, [("ce_id", key), ("endocrine-seal", seal)])
 
@@ -102,10 +102,10 @@ class Recording:
         self.previous[processor] = hashlib.sha256(journal.value or b"").hexdigest()
         common = engine.common_headers(policy, n, self.batches[processor])
         for out in [*done.rejected_or_rerouted, *done.outputs, journal]:
-            self.produce(out, common)
+            self.speak(out, common)
         return True
 
-    def produce(self, out: OutputRecord, common: Any) -> None:
+    def speak(self, out: OutputRecord, common: Any) -> None:
         """Append what an agent says."""
         self.put(out.topic, out.partition, out.key, out.value, (*out.own, *common) if out.derived else out.own)
 

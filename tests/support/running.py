@@ -35,7 +35,7 @@ async def worker_in_process(settings: Settings, agents: Sequence[Agent], policy:
 
 
 async def at_rest(worker: Worker, consumer: AIOKafkaConsumer, *, patience_s: float = 180) -> None:
-    """Return when every processor has checkpointed all records of its topics."""
+    """Return when every unit has remembered all that stands on its topics."""
     body = worker.body
     assert body is not None
     prefix, agents = worker.settings.prefix, body.agents.values()

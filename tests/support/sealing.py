@@ -1,4 +1,4 @@
-"""Records as a connector of ours writes them: for tests in the place of one."""
+"""Records as a connector of ours writes them: for tests that stand for one."""
 
 from collections.abc import Sequence
 
