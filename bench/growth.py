@@ -68,7 +68,7 @@ async def _segments(
     points = progress_points(stream, [(ms, index_of(orjson.loads(value)["ts"])) for ms, value in changes])
     # The first tenth of the first segment is warm-up.
     steps = [start + records // 10, *(start + number * records for number in range(1, segments + 1))]
-    return [rate(points, after, upto) for after, upto in pairwise(steps)]
+    return [rate(points, after, until) for after, until in pairwise(steps)]
 
 
 async def _recover(harness: Harness, job: Job, stream: Stream) -> float:
@@ -78,7 +78,7 @@ async def _recover(harness: Harness, job: Job, stream: Stream) -> float:
     await harness.produce(job.source, stream.close())
     async with running(NAME, job) as worker:
         await harness.watch(job.target, stream, worker.alive)
-    first_records = [await harness.append_time(TopicPartition(changelog, place), before[place]) for place in before]
+    claimed = [await harness.append_time(TopicPartition(changelog, place), before[place]) for place in before]
     ends = await harness.ends(job.target)
     back = [await harness.append_time(TopicPartition(job.target, place), ends[place] - 1) for place in ends]
-    return (max(back) - min(first_records)) / 1000
+    return (max(back) - min(claimed)) / 1000

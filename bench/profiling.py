@@ -29,8 +29,8 @@ class Heavy(NamedTuple):
 @contextmanager
 def profiled(pid: int, target: Path) -> Iterator[None]:
     """Sample a process while the block runs; folded stacks go to `target` (flamegraph.pl reads them)."""
-    run_concurrently = Path(sys.executable).with_name("py-spy")
-    program = str(run_concurrently) if run_concurrently.exists() else shutil.which("py-spy")
+    installed = Path(sys.executable).with_name("py-spy")
+    program = str(installed) if installed.exists() else shutil.which("py-spy")
     if program is None:
         raise FileNotFoundError("py-spy is missing: run this through `make bench`, which installs what it needs")
     target.unlink(missing_ok=True)

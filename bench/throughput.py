@@ -41,15 +41,15 @@ def first_at(points: Sequence[Point], read: int) -> Point:
     raise ValueError(f"only {shown} records were read, expected {read}")
 
 
-def rate(points: Sequence[Point], after: int, upto: int) -> float:
-    """Records per second from the point where `after` had been read to the one where `upto` had. Raises ValueError.
+def rate(points: Sequence[Point], after: int, until: int) -> float:
+    """Records per second from the point where `after` had been read to the one where `until` had. Raises ValueError.
 
     Both ends are moments at which a batch had just been written, so batches count neither for nor against.
 
     >>> rate([Point(1000, 10), Point(1500, 60), Point(2000, 110)], 10, 100)
     100.0
     """
-    begin, end = first_at(points, after), first_at(points, upto)
+    begin, end = first_at(points, after), first_at(points, until)
     if end.ms <= begin.ms:
         raise ValueError(f"{end.read - begin.read} records within one millisecond: make the workload larger")
     return 1000.0 * (end.read - begin.read) / (end.ms - begin.ms)

@@ -53,7 +53,7 @@ def up(fetch_only: Fetch = False) -> None:
         found = stack.running(settings.data_dir)
         if found is None or not found.stays or fetch_only:
             asyncio.run(start())
-            _say(f"done ({time.monotonic() - begun:.1f} s)")
+            _print(f"done ({time.monotonic() - begun:.1f} s)")
     except BrokerError as error:
         _fail(error)
     except KeyboardInterrupt:
@@ -101,7 +101,7 @@ def _step(doing: str) -> Iterator["Progress"]:
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        _say(f"{doing} ...")
+        _print(f"{doing} ...")
         yield lambda done, total: None
         return
     with bar(console, doing) as progress:
@@ -112,10 +112,10 @@ def _none(folder: Path) -> str:
     return f"no local stack runs on {folder.absolute()}; `endocrine up` starts one"
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
 def _fail(error: Exception) -> NoReturn:
-    _say(f"error: {error}")
+    _print(f"error: {error}")
     raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""HTTP/1.1 as uvicorn speaks it, with bounds that it lacks: bytes and seconds of headers that are not whole yet."""
+"""HTTP/1.1 as uvicorn serves it, with bounds that it lacks: bytes and seconds of headers that are not whole yet."""
 
 import asyncio
 from typing import Any

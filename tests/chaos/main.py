@@ -153,13 +153,13 @@ class Chaos:
             self.transactions = Transactions(settings, random.Random(f"{plan.seed} transactions"))
             others = self._inputs("transactions", people=400, who="buyer", first=1_000_000_000)
             stranger = Stranger(settings, read_keys(self.folder / "seal.keys")[0].id)
-            run_concurrently = [asyncio.create_task(one) for one in (self.transactions.run(others), stranger.run())]
+            companions = [asyncio.create_task(one) for one in (self.transactions.run(others), stranger.run())]
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.feed.run(self._inputs("inputs", people=plan.people)))
                 tasks.create_task(faults.carry_out(planned))
-            for one in run_concurrently:
+            for one in companions:
                 one.cancel()
-            for ended in await asyncio.gather(*run_concurrently, return_exceptions=True):
+            for ended in await asyncio.gather(*companions, return_exceptions=True):
                 if isinstance(ended, Exception):
                     raise ended
             self.report["stranger"] = dict(sorted(stranger.done.items()))

@@ -27,7 +27,7 @@ _LEAST_S = 0.05
 
 
 class ModelEffect:
-    """`model-requests` to `model-replies`. One breaker: one connector speaks to one provider.
+    """`model-requests` to `model-replies`. One breaker: one connector calls one provider.
 
     record_bytes: most bytes of a reply's record, where that is less than `models.bounds.record_bytes`. sleep, jitter:
     passed in by tests; jitter gives 0 to 1.

@@ -13,7 +13,7 @@ from endocrine.pipeline.gateway.state import Gateway
 
 
 def whole_application(gateway: Gateway) -> Guard:
-    """The ASGI application of every door that speaks HTTP."""
+    """The ASGI application of every door that serves HTTP."""
     bounds = gateway.limits
     limits = Limits(body_bytes=bounds.body_bytes, header_bytes=bounds.header_bytes, read_s=bounds.read_s)
     endpoint = Endpoint(GatewayPort(gateway), time.time, lambda: uuid.uuid4().hex, limits)

@@ -63,32 +63,32 @@ class Conversation:
         if self._opening:
             line: str | None = self._opening.popleft()
             if self._console.is_terminal:
-                self._say(Line(line or ""))
+                self._print(Line(line or ""))
         else:
             line = await self._lines.next()
         if line is not None and not self._console.is_terminal:
-            self._say(Line(f"{self._talk.identity}> {line}"))
+            self._print(Line(f"{self._talk.identity}> {line}"))
         return line
 
     async def _command(self, command: str, arguments: list[str]) -> None:
         try:
             if command == "signal":
                 self._signals.append(signal(arguments))
-                self._say(Line("  the next turn carries it", "dim"))
+                self._print(Line("  the next turn carries it", "dim"))
             elif command == "why":
                 for reason in explained(self._last):
-                    self._say(reason)
+                    self._print(reason)
             elif command in ("rate", "approve", "deny"):
                 audit_id = self._last.audit_id if self._last else None
                 record = rating(arguments, audit_id) if command == "rate" else approval(command, arguments)
                 await self._talk.send(record.topic, record.value)
-                self._say(Line(f"  {record.notice}", "dim"))
+                self._print(Line(f"  {record.notice}", "dim"))
             else:
                 if command not in COMMANDS:
-                    self._say(Line(f"  unknown command /{command}", "yellow"))
-                self._say(Line(HELP, "dim"))
+                    self._print(Line(f"  unknown command /{command}", "yellow"))
+                self._print(Line(HELP, "dim"))
         except Wrong as error:
-            self._say(Line(f"  {error}", "yellow"))
+            self._print(Line(f"  {error}", "yellow"))
 
     async def _turn(self, prompt: str) -> bool:
         signals, self._signals = self._signals, []
@@ -102,17 +102,17 @@ class Conversation:
                 if call_id not in shown:
                     shown.add(call_id)
                     tool = turn.calls[call_id]["tool"] if call_id in turn.calls else "a tool"
-                    self._say(Line(f"  {tool} waits for a person: /approve {call_id} or /deny {call_id}", "yellow"))
+                    self._print(Line(f"  {tool} waits for a person: /approve {call_id} or /deny {call_id}", "yellow"))
             await self._approve(turn)
             if time.monotonic() > deadline:
                 missing = f"no answer within {self._answer_s:.0f} s. {MISSING}"
                 if not self._console.is_terminal:
                     raise NoAnswer(missing)
-                self._say(Line(f"  {missing}", "yellow"))
+                self._print(Line(f"  {missing}", "yellow"))
                 return False
         await self._rest(turn)
         for line in turn_lines(turn):
-            self._say(line)
+            self._print(line)
         return True
 
     async def _approve(self, turn: Turn) -> None:
@@ -128,6 +128,6 @@ class Conversation:
             if not await self._talk.follow(turn):
                 return
 
-    def _say(self, line: Line) -> None:
+    def _print(self, line: Line) -> None:
         # On a terminal lines break between words; a file or a pipe gets each as one line.
         self._console.print(Text(line.text, style=line.style), soft_wrap=not self._console.is_terminal)

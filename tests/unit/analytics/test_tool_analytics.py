@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from agent_runs import processed
 from endocrine.agents.analytics.agent import AGENT
 from endocrine.agents.analytics.rules import AnalyticsRules
 from endocrine.agents.contract import Trigger
@@ -38,11 +39,8 @@ class Desk:
     def feed(self, topic, identity="ann", **value):
         self.fed += 1
         model = CATALOGUE[topic].adapter.validate_json(orjson.dumps({"identity": identity, **value}), strict=True)
-        before = orjson.dumps(self.state)
         trigger = Trigger(topic, f"{topic}/{self.fed}", identity, model, self.appended)
-        state, outputs = AGENT.process(self.state, trigger, self.policy)
-        assert orjson.dumps(self.state) == before, "think changed the state it was given"
-        self.state = orjson.loads(orjson.dumps(state))
+        self.state, outputs = processed(AGENT, self.state, trigger, self.policy)
         for output in outputs:
             stored = CATALOGUE["tool-analytics"].adapter.validate_json(orjson.dumps(output.value), strict=True)
             assert list(output.value) == list(type(stored).model_fields)

@@ -2,22 +2,20 @@
 
 import json
 from collections.abc import Callable, Iterable
-from functools import cache
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import orjson
 import pytest
-import yaml
 from pydantic import TypeAdapter
 
+from agent_runs import processed
 from endocrine.agents.attribution.agent import AGENT
 from endocrine.agents.attribution.rules import AttributionRules, Primitives
 from endocrine.agents.contract import Trigger
 from endocrine.pipeline.core.catalogue import CATALOGUE
+from policies import shipped_section
 
-ROOT = Path(__file__).parents[3]
 PRIMITIVE = {
     "categorical": "motor.keystroke_cadence",
     "numeric": "meta.msg_per_day",
@@ -26,14 +24,9 @@ PRIMITIVE = {
 }
 
 
-@cache
-def _section(name: str) -> Any:
-    return yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())
-
-
 def _policy(**changes: Any) -> SimpleNamespace:
-    rules = AttributionRules.model_validate(_section("attribution") | changes)
-    primitives = TypeAdapter(Primitives).validate_python(_section("primitives"))
+    rules = AttributionRules.model_validate(shipped_section("attribution") | changes)
+    primitives = TypeAdapter(Primitives).validate_python(shipped_section("primitives"))
     return SimpleNamespace(digest="0" * 64, document=SimpleNamespace(attribution=rules, primitives=primitives))
 
 
@@ -78,10 +71,7 @@ class Folded:
         self.states: list[dict[str, Any]] = []
         self.changes: list[dict[str, Any]] = []
         for observation in observations:
-            given = orjson.dumps(self.state)
-            thought, outputs = AGENT.process(self.state, observation, policy)
-            assert orjson.dumps(self.state) == given, "think changed the state it was given"
-            self.state = orjson.loads(orjson.dumps(thought))
+            self.state, outputs = processed(AGENT, self.state, observation, policy)
             for output in outputs:
                 assert output.identity == "ann"
                 CATALOGUE[output.topic].adapter.validate_json(orjson.dumps(output.value))

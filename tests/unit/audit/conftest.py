@@ -5,13 +5,14 @@ from typing import Any
 import orjson
 import pytest
 
+from agent_runs import processed
 from endocrine.agents._shared.prompt_keys import PromptKeys
 from endocrine.agents.audit.agent import AGENT
 from endocrine.agents.contract import Trigger
-from endocrine.agents.policy.compiled import Policy, compile_policy
-from endocrine.agents.policy.resolve import lay_over
+from endocrine.agents.policy.compiled import Policy
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.process.policy_files import shipped_policy
+from policies import policy_over
 
 AUDITS = CATALOGUE["audits"].adapter
 PARAMETERS = {
@@ -169,10 +170,7 @@ class Ear:
     def _one(self, record: Record) -> list[dict[str, Any]]:
         topic, name, value = record
         model = CATALOGUE[topic].adapter.validate_json(orjson.dumps({"identity": "ann", **value}), strict=True)
-        before = orjson.dumps(self.state)
-        state, outputs = AGENT.process(self.state, Trigger(topic, name, "ann", model), self.policy)
-        assert orjson.dumps(self.state) == before, "think changed the state it was given"
-        self.state = orjson.loads(orjson.dumps(state))
+        self.state, outputs = processed(AGENT, self.state, Trigger(topic, name, "ann", model), self.policy)
         said = []
         for output in outputs:
             assert (output.topic, output.identity) == ("audits", "ann")
@@ -192,11 +190,7 @@ def policy():
     """The shipped policy with some of its sections changed: `policy(audit={...}, gating={...})`."""
 
     def make(prompt_keys: PromptKeys | None = None, **sections: dict[str, Any]) -> Policy:
-        if not sections:
-            return shipped_policy()
-        resolved, errors = lay_over(shipped_policy().resolved, sections)
-        assert not errors
-        return compile_policy(resolved, prompt_keys or {})
+        return policy_over(sections, prompt_keys) if sections else shipped_policy()
 
     return make
 

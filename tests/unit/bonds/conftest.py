@@ -1,22 +1,21 @@
 """The ledger with the shipped values, and records in one line each."""
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import orjson
 import pytest
-import yaml
 
-from endocrine import config
+from agent_runs import processed
 from endocrine.agents.bonds.agent import AGENT
 from endocrine.agents.bonds.rules import BondRules
 from endocrine.agents.contract import Trigger
 from endocrine.schemas.bonds import Bond, BondEvent, Detection, TakenEvent
 from endocrine.schemas.commands import AddNote, AdoptBond, ReleaseLock, SetCap
 from endocrine.schemas.modulations import Modulation
+from policies import shipped_section
 
 MODELS = {"bonds": Bond, "bond-events": BondEvent}
-SHIPPED = yaml.safe_load((Path(config.__file__).parent / "bonds.yaml").read_text())
+SHIPPED = shipped_section("bonds")
 
 
 class Ledger:
@@ -31,11 +30,8 @@ class Ledger:
     def feed(self, topic, value, id=None):
         """The events (type, detail, data), and the entry or None."""
         self.fed += 1
-        before = orjson.dumps(self.state)
         trigger = Trigger(topic, id or f"{topic}/{self.fed}", value.identity, value)
-        after, outputs = AGENT.process(self.state, trigger, self.policy)
-        assert orjson.dumps(self.state) == before, "think changed the state it was given"
-        self.state = orjson.loads(orjson.dumps(after))
+        self.state, outputs = processed(AGENT, self.state, trigger, self.policy)
         for output in outputs:
             assert output.topic in AGENT.targets
             model = MODELS[output.topic]

@@ -1,14 +1,11 @@
 """The shipped heuristics, and rules made of single cues."""
 
-from pathlib import Path
-
 import pytest
-import yaml
 
-from endocrine import config
 from endocrine.agents.capture.rules import HeuristicRules
+from policies import shipped_section
 
-SHIPPED = yaml.safe_load((Path(config.__file__).parent / "heuristics.yaml").read_text())
+SHIPPED = shipped_section("heuristics")
 
 
 @pytest.fixture(scope="session")

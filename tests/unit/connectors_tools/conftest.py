@@ -2,18 +2,12 @@
 
 import time
 from collections import defaultdict
-from pathlib import Path
-from types import SimpleNamespace
 
 import orjson
 import pytest
-import yaml
 from aiohttp import web
 
-from endocrine import config
 from endocrine.agents._shared.arguments import digest_of, read_arguments
-from endocrine.agents.gating.rules import GatingRules, ToolRegistry
-from endocrine.agents.policy.sections import Flags
 from endocrine.pipeline.connectors.contract import Request
 from endocrine.pipeline.connectors.tools.addresses import is_public
 from endocrine.pipeline.connectors.tools.calls import Found, HeldCalls
@@ -22,32 +16,13 @@ from endocrine.pipeline.connectors.tools.fetch import Fetcher
 from endocrine.pipeline.connectors.tools.handler import Call
 from endocrine.pipeline.connectors.tools.settings import ToolSettings
 from endocrine.schemas.tools import ToolCall
-
-FLAGS = {
-    "BROWSER_TOOL": True,
-    "STRICT_DEFAULT": False,
-    "TOOL_ANALYTICS": True,
-    "SEARCH_TOOL": False,
-    "CODE_EXEC_TOOL": False,
-}
-
-
-def _shipped(name):
-    return yaml.safe_load((Path(config.__file__).parent / f"{name}.yaml").read_text())
+from policies import tool_policy
 
 
 @pytest.fixture(scope="session")
 def make_policy():
-    def make(flags=None, tools=None):
-        document = SimpleNamespace(
-            gating=GatingRules.model_validate(_shipped("gating")),
-            tools=ToolRegistry.model_validate({**_shipped("tools"), **(tools or {})}),
-            flags=Flags(**{**FLAGS, **(flags or {})}),
-            strict_allowlist=("retrieval",),
-        )
-        return SimpleNamespace(digest="0" * 64, document=document)
-
-    return make
+    """See `policies.tool_policy`."""
+    return tool_policy
 
 
 @pytest.fixture(scope="session")

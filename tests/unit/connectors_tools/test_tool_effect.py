@@ -20,6 +20,7 @@ from endocrine.pipeline.connectors.tools.settings import ToolSettings
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.views.metrics.registry import Metrics
 from endocrine.schemas.tools import ToolCall
+from policies import shipped_section
 
 
 class Probe:
@@ -209,10 +210,7 @@ async def test_failures_are_told_by_their_kind(make_effect, make_policy, a_call,
     async def slow():
         await asyncio.Event().wait()
 
-    quick = make_policy()
-    quick.document.tools.root["retrieval"] = quick.document.tools.root["retrieval"].model_copy(
-        update={"timeout_s": 0.01}
-    )
+    quick = make_policy(tools={"retrieval": {**shipped_section("tools")["retrieval"], "timeout_s": 0.01}})
     for outcome, status, told in (
         (ToolError("no luck"), "error", {"error": "no luck"}),
         (Degraded("resting"), "error", {"error": "resting", "degraded": True}),

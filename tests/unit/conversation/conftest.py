@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import orjson
 import pytest
 
+from agent_runs import processed
 from endocrine.agents.contract import Trigger
 from endocrine.agents.conversation.agent import AGENT
 from endocrine.pipeline.core.catalogue import CATALOGUE
@@ -42,11 +43,8 @@ class Talk:
     def feed(self, topic, id=None, sealed=True, **fields):
         self.fed += 1
         value = CATALOGUE[topic].validate({"identity": self.identity, **fields})
-        before = orjson.dumps(self.state)
         trigger = Trigger(topic, id or f"{topic}/{self.fed}", self.identity, value, None, sealed)
-        after, outputs = AGENT.process(self.state, trigger, self.policy)
-        assert orjson.dumps(self.state) == before, "think changed the state it was given"
-        self.state = None if after is None else orjson.loads(orjson.dumps(after))
+        self.state, outputs = processed(AGENT, self.state, trigger, self.policy)
         for output in outputs:
             assert output.topic in AGENT.targets
             model = type(CATALOGUE[output.topic].validate(orjson.loads(orjson.dumps(output.value))))

@@ -1,13 +1,11 @@
 """Feedback with the shipped values, and records in one line each."""
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import orjson
 import pytest
-import yaml
 
-from endocrine import config
+from agent_runs import processed
 from endocrine.agents.contract import Trigger
 from endocrine.agents.feedback.agent import AGENT
 from endocrine.agents.feedback.rules import FeedbackRules
@@ -16,9 +14,10 @@ from endocrine.schemas.commands import AddNote, ReleaseLock
 from endocrine.schemas.feedback import FeedbackCard, StyleTable
 from endocrine.schemas.modulations import Modulation, Parameters
 from endocrine.schemas.tools import Incident
+from policies import shipped_section
 
 MODELS = {"style-tables": StyleTable, "incidents": Incident}
-SHIPPED = yaml.safe_load((Path(config.__file__).parent / "feedback.yaml").read_text())
+SHIPPED = shipped_section("feedback")
 
 
 @pytest.fixture(scope="session")
@@ -44,11 +43,8 @@ class Listener:
 
     def feed(self, topic, value, id=None):
         self.fed += 1
-        before = orjson.dumps(self.state)
         trigger = Trigger(topic, id or f"{topic}/{self.fed}", value.identity, value)
-        after, outputs = AGENT.process(self.state, trigger, self.policy)
-        assert orjson.dumps(self.state) == before, "think changed the state it was given"
-        self.state = orjson.loads(orjson.dumps(after))
+        self.state, outputs = processed(AGENT, self.state, trigger, self.policy)
         for output in outputs:
             assert output.topic in AGENT.targets
             model = MODELS[output.topic]

@@ -1,54 +1,29 @@
 """The gate with the shipped values, and records in one line each."""
 
-from pathlib import Path
-from types import SimpleNamespace
-
 import orjson
 import pytest
-import yaml
 
-from endocrine import config
+from agent_runs import processed
 from endocrine.agents.contract import Trigger
 from endocrine.agents.gating.agent import AGENT
-from endocrine.agents.gating.rules import GatingRules, ToolRegistry
-from endocrine.agents.policy.sections import Flags
 from endocrine.schemas.commands import Approve, Deny, Tick
 from endocrine.schemas.interactions import Closed, Opened
 from endocrine.schemas.modulations import Modulation
 from endocrine.schemas.tools import Incident, ToolCall, ToolDecision, ToolResult
+from policies import shipped_section, tool_policy
 
-FLAGS = {
-    "BROWSER_TOOL": True,
-    "STRICT_DEFAULT": False,
-    "TOOL_ANALYTICS": True,
-    "SEARCH_TOOL": False,
-    "CODE_EXEC_TOOL": False,
-}
 MODELS = {"tool-decisions": ToolDecision, "incidents": Incident}
-
-
-def _shipped(name):
-    return yaml.safe_load((Path(config.__file__).parent / f"{name}.yaml").read_text())
 
 
 @pytest.fixture(scope="session")
 def shipped():
-    return _shipped
+    return shipped_section
 
 
 @pytest.fixture(scope="session")
 def make_policy():
-    shipped_registry = ToolRegistry.model_validate(_shipped("tools"))
-
-    def make(flags=FLAGS, strict_allowlist=("retrieval",), digest="0" * 64, tools=None, **gating):
-        rules = GatingRules.model_validate({**_shipped("gating"), **gating})
-        registry = shipped_registry if tools is None else ToolRegistry.model_validate({**_shipped("tools"), **tools})
-        document = SimpleNamespace(
-            gating=rules, tools=registry, flags=Flags(**{**FLAGS, **flags}), strict_allowlist=strict_allowlist
-        )
-        return SimpleNamespace(digest=digest, document=document)
-
-    return make
+    """See `policies.tool_policy`."""
+    return tool_policy
 
 
 class Gate:
@@ -62,12 +37,9 @@ class Gate:
 
     def feed(self, topic, value, id=None, policy=None, appended=None, sealed=False):
         self.fed += 1
-        before = orjson.dumps(self.state)
         appended = self.appended if appended is None else appended
         trigger = Trigger(topic, id or f"{topic}/{self.fed}", value.identity, value, appended, sealed)
-        after, outputs = AGENT.process(self.state, trigger, policy or self.policy)
-        assert orjson.dumps(self.state) == before, "think changed the state it was given"
-        self.state = orjson.loads(orjson.dumps(after))
+        self.state, outputs = processed(AGENT, self.state, trigger, policy or self.policy)
         for output in outputs:
             assert output.topic in AGENT.targets
             assert output.identity == value.identity

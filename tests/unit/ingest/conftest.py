@@ -6,7 +6,10 @@ from types import SimpleNamespace
 
 import orjson
 import pytest
+import typer
+from typer.testing import CliRunner
 
+from endocrine.pipeline.cli.ingest import register
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.data.ingest.model import Options, Tally
 from endocrine.pipeline.data.ingest.run import Stopped, ingest, ingest_sources, shipped_rules
@@ -86,3 +89,12 @@ def read_files(read_path, tmp_path):
         return read_path(folder, format_name)
 
     return run
+
+
+@pytest.fixture
+def run():
+    """Run `endocrine ingest ...`; the result of Click."""
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    register(app)
+    return lambda *arguments, **more: CliRunner().invoke(app, ["ingest", *map(str, arguments)], **more)

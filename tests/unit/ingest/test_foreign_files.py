@@ -5,12 +5,9 @@ import shutil
 
 import orjson
 import pytest
-import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
-from endocrine.pipeline.cli.ingest import register
 from endocrine.pipeline.data.ingest.foreign import FOREIGN
 from endocrine.pipeline.data.ingest.recognise import recognise
 from endocrine.pipeline.data.ingest.run import FORMATS
@@ -129,14 +126,6 @@ def test_a_file_of_another_tool_is_named(name):
 def test_each_other_tool_has_a_name_of_its_own():
     names = [tool for tool, _ in FOREIGN]
     assert len(set(names)) == len(names) >= 15
-
-
-@pytest.fixture
-def run():
-    app = typer.Typer()
-    app.callback()(lambda: None)
-    register(app)
-    return lambda *arguments, **more: CliRunner().invoke(app, ["ingest", *map(str, arguments)], **more)
 
 
 @pytest.fixture

@@ -2,21 +2,11 @@
 
 import orjson
 import pytest
-import typer
-from typer.testing import CliRunner
 
-from endocrine.pipeline.cli.ingest import FormatName, register
+from endocrine.pipeline.cli.ingest import FormatName
 from endocrine.pipeline.data.ingest.produce import message
 from endocrine.pipeline.data.ingest.recognise import guess
 from endocrine.pipeline.data.ingest.run import FORMATS
-
-
-@pytest.fixture
-def run():
-    app = typer.Typer()
-    app.callback()(lambda: None)
-    register(app)
-    return lambda *arguments, **more: CliRunner().invoke(app, ["ingest", *map(str, arguments)], **more)
 
 
 def last(result):

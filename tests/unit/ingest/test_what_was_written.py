@@ -4,12 +4,9 @@ import asyncio
 
 import orjson
 import pytest
-import typer
 from aiokafka.errors import KafkaError
-from typer.testing import CliRunner
 
 from endocrine.pipeline.cli import ingest as command
-from endocrine.pipeline.cli.ingest import register
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.name_table import NameTable
 from endocrine.pipeline.data.ingest import produce as module
@@ -56,14 +53,6 @@ def broker(monkeypatch):
     monkeypatch.setattr(Producer, "names", NameTable())
     monkeypatch.setattr(Producer, "sent", [])
     return Producer
-
-
-@pytest.fixture
-def run():
-    app = typer.Typer()
-    app.callback()(lambda: None)
-    register(app)
-    return lambda *arguments, **more: CliRunner().invoke(app, ["ingest", *map(str, arguments)], **more)
 
 
 def last(result):

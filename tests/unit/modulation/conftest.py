@@ -6,12 +6,13 @@ from typing import Any
 import orjson
 import pytest
 
+from agent_runs import processed
 from endocrine.agents.contract import Reject, Trigger
 from endocrine.agents.modulation.agent import AGENT
-from endocrine.agents.policy.compiled import Policy, compile_policy
-from endocrine.agents.policy.resolve import lay_over
+from endocrine.agents.policy.compiled import Policy
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.process.policy_files import shipped_policy
+from policies import policy_over
 
 PLAIN = "Tell me of the rivers that flow through Vienna."
 """A prompt whose wording gives no signal."""
@@ -28,12 +29,9 @@ class Run:
         self.count += 1
         value = {"identity": self.identity, **value}
         model = CATALOGUE[topic].adapter.validate_json(orjson.dumps(value), strict=True)
-        before = orjson.dumps(self.state)
-        state, outputs = AGENT.process(
-            self.state, Trigger(topic, f"{topic}-{self.count}", self.identity, model, appended), self.policy
+        self.state, outputs = processed(
+            AGENT, self.state, Trigger(topic, f"{topic}-{self.count}", self.identity, model, appended), self.policy
         )
-        assert orjson.dumps(self.state) == before, "think changed the state it was given"
-        self.state = orjson.loads(orjson.dumps(state))
         for output in outputs:
             assert (output.topic, output.identity) == ("modulations", self.identity)
             stored = MODULATION.validate_json(orjson.dumps(output.value), strict=True)
@@ -106,13 +104,7 @@ class Run:
 @pytest.fixture(scope="session")
 def policy_with() -> Callable[[dict[str, Any]], Policy]:
     """The shipped policy with a partial document laid over it."""
-
-    def make(partial: dict[str, Any]) -> Policy:
-        resolved, errors = lay_over(shipped_policy().resolved, partial)
-        assert errors == []
-        return compile_policy(resolved)
-
-    return make
+    return policy_over
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from endocrine.agents.policy.compiled import Policy, compile_policy
+from endocrine.agents.policy.compiled import Policy
 from endocrine.agents.policy.errors import PolicyError
-from endocrine.agents.policy.resolve import lay_over
 from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy, shipped_policy
+from policies import policy_over
 
 
 @pytest.fixture(scope="session")
@@ -18,15 +18,9 @@ def shipped() -> Policy:
 
 
 @pytest.fixture(scope="session")
-def compiled(shipped: Policy) -> Callable[[dict[str, Any]], Policy]:
+def compiled() -> Callable[[dict[str, Any]], Policy]:
     """The shipped policy with a partial document laid over it, compiled."""
-
-    def make(partial: dict[str, Any]) -> Policy:
-        resolved, errors = lay_over(shipped.resolved, partial)
-        assert errors == []
-        return compile_policy(resolved)
-
-    return make
+    return policy_over
 
 
 @pytest.fixture(scope="session")

@@ -8,17 +8,16 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from endocrine.agents.policy.compiled import Policy, compile_policy
-from endocrine.agents.policy.resolve import lay_over
+from endocrine.agents.policy.compiled import Policy
 from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.core.seals import simulated_seals
 from endocrine.pipeline.core.simulation import Simulation
 from endocrine.pipeline.core.sizes import Sizes
-from endocrine.pipeline.process.policy_files import shipped_policy
 from endocrine.pipeline.replay.policy_history import PolicyHistory
 from endocrine.pipeline.replay.recorded_seals import RecordedSeals
 from endocrine.pipeline.replay.verify import Verifier
+from policies import policy_over
 from recorded import PARTITIONS, SIZES, Recording, randomly
 
 READ = {"name": "read_file", "description": "", "parameters": {"type": "object", "required": ["path"]}}
@@ -32,10 +31,7 @@ FORGED = "forged-result"
 
 
 def _policy(own_tools: bool = True) -> Policy:
-    partial = {"applications": {"shop": {**RULES["shop"], "own_tools": own_tools}}}
-    resolved, errors = lay_over(shipped_policy().resolved, partial)
-    assert not errors
-    return compile_policy(resolved)
+    return policy_over({"applications": {"shop": {**RULES["shop"], "own_tools": own_tools}}})
 
 
 POLICIES = {own: _policy(own) for own in (True, False)}

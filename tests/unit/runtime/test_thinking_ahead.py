@@ -7,6 +7,7 @@ import pytest
 
 from endocrine.pipeline.runtime.errors import Fatal, Fenced, Retry
 from endocrine.pipeline.runtime.worker.kafka_broker_port import KafkaBrokerPort
+from waiting import turns_of_the_loop
 
 
 def rested(world, **options):
@@ -66,7 +67,7 @@ def test_a_zombie_forgets_what_it_thought_ahead(world):
 
 async def process(log, *, fail=None, slow=0):
     for _ in range(slow):
-        await asyncio.sleep(0.001)
+        await turns_of_the_loop(5)
     log.append("thought")
     if fail:
         raise fail
@@ -76,7 +77,7 @@ async def process(log, *, fail=None, slow=0):
 async def write(log, *, fail=None, steps=3):
     log.append("begun")
     for _ in range(steps):
-        await asyncio.sleep(0.001)
+        await turns_of_the_loop(5)
     if fail:
         raise fail
     log.append("written")

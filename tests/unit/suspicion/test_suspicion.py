@@ -1,11 +1,9 @@
 """More than one actor behind one identity is suspected when several primitives say so (rules 5)."""
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import orjson
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,8 +11,9 @@ from endocrine.agents.attribution.rules import AttributionRules
 from endocrine.agents.contract import Trigger
 from endocrine.agents.suspicion.agent import AGENT
 from endocrine.pipeline.core.catalogue import CATALOGUE
+from policies import shipped_section
 
-SECTION = yaml.safe_load((Path(__file__).parents[3] / "config" / "attribution.yaml").read_text())
+SECTION = shipped_section("attribution")
 CHANGES = CATALOGUE["attribution-changes"].adapter
 
 
