@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
-from endocrine.pipeline.core.records import SEAL, OutputRecord, SourceRecord
+from endocrine.pipeline.core.records import CE_ID, SEAL, Header, OutputRecord, SourceRecord
 from endocrine.pipeline.core.seals import Seals
 from endocrine.schemas.proofs import JournalEntry
 
@@ -82,14 +82,19 @@ def journal_record(
     if forged:
         entry["forged"] = forged
     value = orjson.dumps(entry)
-    key, ce_id = f"{agent}/{partition}".encode(), f"journal/{agent}/{partition}/{batch}".encode()
-    own = (
-        ("ce_id", ce_id),
-        ("ce_type", b"endocrine.journal.v1"),
-        ("ce_subject", key),
-        (SEAL, seals.seal("journal", partition, key, value, ce_id)),
-    )
+    key, ce_id = f"{agent}/{partition}".encode(), journal_id(f"{agent}/{partition}", batch)
+    own = journal_headers(key, ce_id, seals.seal("journal", partition, key, value, ce_id))
     return OutputRecord("journal", partition, key, value, own, True)
+
+
+def journal_id(processor: str, batch: int) -> bytes:
+    """Return the `ce_id` of a batch's journal record. processor: `agent/partition`."""
+    return f"journal/{processor}/{batch}".encode()
+
+
+def journal_headers(key: bytes, ce_id: bytes, seal: bytes) -> tuple[Header, ...]:
+    """Return the headers that a journal record has before those of its batch. key: its own, `agent/partition`."""
+    return ((CE_ID, ce_id), ("ce_type", b"endocrine.journal.v1"), ("ce_subject", key), (SEAL, seal))
 
 
 def journal_entry(value: bytes | None) -> Mapping[str, Any] | None:

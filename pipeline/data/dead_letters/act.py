@@ -5,6 +5,8 @@ from collections.abc import AsyncIterable
 import orjson
 from aiokafka import AIOKafkaProducer
 
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.cloud_events import cloud_event
 from endocrine.pipeline.core.dead_letter_topics import source_of
 from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.core.records import (
@@ -122,12 +124,5 @@ async def carry_out(settings: Settings, work: AsyncIterable[tuple[OutputRecord |
 
 
 def _headers(key: str, action: DeadLetterAction) -> Headers:
-    return [
-        ("ce_id", f"dlq/{key}/{action.action}/{action.ts}".encode()),
-        ("ce_source", b"endocrine/dlq"),
-        ("ce_type", b"endocrine.dlq-actions.v1"),
-        ("ce_specversion", b"1.0"),
-        ("ce_subject", key.encode()),
-        ("ce_time", (event_time(action.ts) or "").encode()),
-        ("content-type", b"application/json"),
-    ]
+    ce_id = f"dlq/{key}/{action.action}/{action.ts}".encode()
+    return cloud_event(ce_id, "dlq", CATALOGUE[ACTIONS].ce_type, key.encode(), action.ts)
