@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def adopt(state: BondState | None, trigger: Trigger, policy: "Policy") -> tuple[BondState | None, list[Output]]:
-    """One part of an import."""
+    """Process one part of an import."""
     command: AdoptBond = trigger.value
     begun = None if state is None else state.get("adopting")
     if command.part > 1 and begun is None:

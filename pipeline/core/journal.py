@@ -17,7 +17,8 @@ _size = struct.Struct(">I").pack
 
 
 def inputs_digest(records: Iterable[tuple[str, SourceRecord]]) -> str:
-    """SHA-256 over keys and values in order, each after its length (4 bytes, big-endian; ff ff ff ff for null)."""
+    """Return SHA-256 over keys and values in order, each after its length (4 bytes, big-endian; ff ff ff ff for
+    null)."""
     parts: list[bytes] = []
     for _, raw in records:
         key, value = raw.key, raw.value
@@ -33,7 +34,7 @@ def _sized(part: bytes | None) -> bytes:
 
 
 def runs_of(records: Iterable[tuple[str, SourceRecord]]) -> list[list[str | int]]:
-    """[topic, first offset, count] in the order read; offsets within a run follow each other."""
+    """Return [topic, first offset, count] in the order read; offsets within a run follow each other."""
     runs: list[list[str | int]] = []
     topic, next_offset = "", -1
     run: list[Any] = []

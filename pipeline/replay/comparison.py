@@ -86,7 +86,8 @@ class Comparison:
         return others
 
     def journal(self, raw: Any, entry: Mapping[str, Any], common: Headers) -> None:
-        """The journal record itself, apart from what the chain and the run say of it: its form, and its headers."""
+        """Compare the journal record itself, apart from what the chain and the run say of it: its form, and its
+        headers."""
         ce_id = journal_id(self._processor, entry["batch"])
         named, own = ce_id.decode(), journal_headers(self._processor.encode(), ce_id, RECORDED)
         ordered = {name: entry[name] for name in _FIELDS if name in entry}

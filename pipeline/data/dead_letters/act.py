@@ -45,7 +45,7 @@ class CutShort(Exception):
 
 
 def again(letter: Letter, raw: SourceRecord, by: str, at: float, seals: Seals) -> OutputRecord:
-    """The record as it is sent again: same bytes, key, partition and id. at: seconds since 1970.
+    """Return the record as it is sent again: same bytes, key, partition and id. at: seconds since 1970.
 
     What was ours, as the dead letter's seal says, is sealed anew. Raises CutShort.
     """
@@ -74,7 +74,7 @@ def again(letter: Letter, raw: SourceRecord, by: str, at: float, seals: Seals) -
 
 
 def action_of(letter: Letter, action: str, by: str, reason: str | None, at: float) -> DeadLetterAction:
-    """What is put on record. at: seconds since 1970."""
+    """Return what is put on record. at: seconds since 1970."""
     origin = None if letter.origin is None else "/".join(map(str, letter.origin))
     return DeadLetterAction.model_validate(
         {

@@ -35,7 +35,7 @@ class Unsound(Exception):
 
 
 async def read_book(settings: Settings, keys: Mapping[str, Ed25519PublicKey], files: Iterable[Path] = ()) -> Book:
-    """The checkpoints of the topic and of files (one JSON object per line), chained. Raises KeyFileError."""
+    """Return the checkpoints of the topic and of files (one JSON object per line), chained. Raises KeyFileError."""
     book = Book(keys)
     async with aclosing(batches(settings, [TOPIC])) as found:
         async for _, partition, records in found:
@@ -60,7 +60,7 @@ async def verify(
     partition: int | None = None,
     progress: Progress | None = None,
 ) -> Report:
-    """The report on one partition, or on all."""
+    """Return the report on one partition, or on all."""
     # Checkpoints first: what they name is on its topic by then, whatever is appended meanwhile.
     book = await read_book(settings, keys, files)
     pins = {chain: pin for chain, pin in pins_of(book.good.values()).items() if partition in (None, chain[1])}

@@ -15,7 +15,7 @@ TIMEOUT_S = 10.0
 
 
 async def read_members(settings: Settings, groups: Sequence[str]) -> dict[str, list[Member]]:
-    """The members of each group, in the order of their names; none where the group does not exist.
+    """Return the members of each group, in the order of their names; none where the group does not exist.
 
     Raises aiokafka's KafkaError when the broker does not answer, TimeoutError when it takes longer than ten seconds.
     """
