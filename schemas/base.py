@@ -34,6 +34,8 @@ Bag = Annotated[dict[str, Any], Field(description="A JSON object of free shape."
 
 STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 """Configuration of every model that nothing may be added to: records, and sections of the policy."""
+STRICT_ROOT = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
+"""The same of a root model, which has no fields of its own."""
 
 
 class Record(BaseModel):

@@ -37,7 +37,7 @@ def digest_of(arguments: Mapping[str, Any]) -> str | None:
 
 
 def read_arguments(arguments: Mapping[str, Any] | str, depth: int) -> Mapping[str, Any] | None:
-    """The arguments as an object, or None where they are not exactly one finite JSON object.
+    """Return the arguments as an object, or None where they are not exactly one finite JSON object.
 
     A string must be JSON to the letter: a repeated key, NaN, an infinite number, a lone surrogate, or more than `depth`
     levels of objects and lists is refused, because two readers might see two different things in it.
@@ -47,7 +47,7 @@ def read_arguments(arguments: Mapping[str, Any] | str, depth: int) -> Mapping[st
 
 
 def read_json(text: str, depth: int) -> Any:
-    """The JSON object or list a text is, under the same terms; None where it is not one."""
+    """Return the JSON object or list a text is, under the same terms; None where it is not one."""
     value = _parse(text)
     return value if isinstance(value, (Mapping, list)) and _fits(value, depth) else None
 

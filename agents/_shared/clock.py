@@ -2,7 +2,7 @@
 
 
 def forward(clock: float | None, ts: float) -> float:
-    """The clock after a record with this event time, both in seconds; None: there was no record before.
+    """Return the clock after a record with this event time, both in seconds; None: there was no record before.
 
     >>> forward(None, 5.0), forward(9.0, 5.0), forward(9.0, 12.0)
     (5.0, 9.0, 12.0)
@@ -11,7 +11,7 @@ def forward(clock: float | None, ts: float) -> float:
 
 
 def bounded(ts: float, appended: float | None, ahead_s: float) -> float:
-    """The event time, at most `ahead_s` seconds after the broker's append time where that is known.
+    """Return the event time, at most `ahead_s` seconds after the broker's append time where that is known.
 
     A window of that length gains at most one more window by times that are claimed ahead.
 

@@ -20,7 +20,7 @@ _PERSON = b"endo-prompt-key"
 
 
 def fingerprint(key: bytes) -> str:
-    """What a policy calls a key by: BLAKE2b-64 of it, 16 hexadecimal digits. It says nothing of the key."""
+    """Return what a policy calls a key by: BLAKE2b-64 of it, 16 hexadecimal digits. It says nothing of the key."""
     return hashlib.blake2b(key, digest_size=8, person=_PERSON).hexdigest()
 
 
@@ -35,7 +35,7 @@ class PromptKeyMissing(LookupError):
 
 
 def prompt_hmac(prompt: str, policy: "Policy") -> str | None:
-    """HMAC-SHA-256 of a prompt under the policy's key, hexadecimal; None where the policy names none.
+    """Return HMAC-SHA-256 of a prompt under the policy's key, hexadecimal; None where the policy names none.
 
     Raises PromptKeyMissing where it names one that is not here.
     """
@@ -44,7 +44,8 @@ def prompt_hmac(prompt: str, policy: "Policy") -> str | None:
 
 
 def prompt_key(policy: "Policy") -> bytes | None:
-    """The key of prompt hashes of a policy; None where it names none. Raises PromptKeyMissing where it is not here."""
+    """Return the key of prompt hashes of a policy; None where it names none. Raises PromptKeyMissing where it is not
+    here."""
     named = policy.document.gating.prompt_hmac_key_id
     if named is not None and policy.prompt_key is None:
         raise PromptKeyMissing(named)

@@ -51,7 +51,7 @@ class Redaction(Protocol):
 
 
 def redact(value: Any, rules: Redaction) -> Any:
-    """A copy of a JSON value without what must not be shown.
+    """Return a copy of a JSON value without what must not be shown.
 
     Replaced by `[redacted]`, at any depth, in strings that are JSON themselves too: the value of every key whose name
     contains one of `rules.redacted_keys` or of `ALSO`; keys, tokens, credentials, private keys, e-mail
@@ -62,12 +62,13 @@ def redact(value: Any, rules: Redaction) -> Any:
 
 
 def redact_names(value: Any, rules: Redaction) -> Any:
-    """The same by names alone: for content that goes where it is meant to go, such as a page that a model asked for."""
+    """Return the same by names alone: for content that goes where it is meant to go, such as a page that a model asked
+    for."""
     return _redact(value, _words(tuple(rules.redacted_keys)), rules.arguments_depth, values=False)
 
 
 def redact_text(text: str, keys: tuple[str, ...] = KEYS) -> str:
-    """A text without what must not be shown.
+    """Return a text without what must not be shown.
 
     >>> redact_text("curl -H 'Authorization: Bearer s3cr3t' https://ann:pw@example.org/?q=1&api_key=2")
     "curl -H 'Authorization: [redacted]' https://[redacted]@example.org/?q=1&api_key=[redacted]"
@@ -76,7 +77,7 @@ def redact_text(text: str, keys: tuple[str, ...] = KEYS) -> str:
 
 
 def summarise(arguments: Mapping[str, Any] | str, rules: Redaction) -> str:
-    """One line about a call's arguments: redacted JSON of at most `rules.summary_chars` characters.
+    """Return one line about a call's arguments: redacted JSON of at most `rules.summary_chars` characters.
 
     Arguments that are no valid JSON object are described, not shown: what cannot be read cannot be redacted.
     """
@@ -88,7 +89,8 @@ def summarise(arguments: Mapping[str, Any] | str, rules: Redaction) -> str:
 
 
 def hides(name: str, keys: Sequence[str]) -> bool:
-    """Whether the value of this name is never shown: compared without case, marks, invisible characters, separators.
+    """Return whether the value of this name is never shown: compared without case, marks, invisible characters,
+    separators.
 
     >>> hides("e-mail", ("email",)), hides("Pass\u00adword", ("password",)), hides("query", ("key",))
     (True, True, False)

@@ -271,7 +271,7 @@ class Finder:
         self._each = [(shape, re2.compile(shape.pattern)) for shape in shapes]
 
     def finds(self, text: str) -> list[Find]:
-        """All finds, by where they begin; they may overlap. Positions count characters of the text.
+        """Return all finds, by where they begin; they may overlap. Positions count characters of the text.
 
         >>> [(find.shape.name, find.start, find.end) for find in finder().finds("mail ann@example.org")]
         [('email', 5, 20)]
@@ -289,14 +289,14 @@ class Finder:
 
 @cache
 def finder(kinds: tuple[Kind, ...] = KINDS) -> Finder:
-    """The finder of all shapes of some kinds."""
+    """Return the finder of all shapes of some kinds."""
     return Finder([shape for shape in SHAPES if shape.kind in kinds])
 
 
 @lru_cache(maxsize=64)
 def named_finder(words: tuple[str, ...], *, shapes: bool) -> Finder:
-    """The finder of parameters and assignments `name=value` whose name contains one of the words, the letters of which
-    may be parted by `-`, `_` or `.`; and of all shapes."""
+    """Return the finder of parameters and assignments `name=value` whose name contains one of the words, the letters of
+    which may be parted by `-`, `_` or `.`; and of all shapes."""
     named = "|".join("[-_.]?".join(re2.escape(c) for c in word) for word in words) or "[^\\x00-\\x{10ffff}]"
     name = rf"[^=&?;\s]{{0,{_NAME_CHARS}}}(?:{named})[^=&?;\s]{{0,{_NAME_CHARS}}}"
     parameter = Shape("parameter", "named", rf"(?i)(?:[?&;\s]|^){name}=(?P<secret>{_GIVEN})")

@@ -17,24 +17,25 @@ _QUERY = "query"
 
 
 def base_id(audit_id: str) -> str:
-    """What our own ids of a turn begin with. Read from their end, no two turns' ids can be the same."""
+    """Return what our own ids of a turn begin with. Read from their end, no two turns' ids can be the same."""
     if len(audit_id) <= _ID_CHARS:
         return audit_id
     return hashlib.sha256(audit_id.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def retrieval_id(audit_id: str) -> str:
-    """The call id of our own search before a turn's first model step."""
+    """Return the call id of our own search before a turn's first model step."""
     return f"{base_id(audit_id)}/{_RETRIEVAL}"
 
 
 def hides_prompt(audit_id: str, call_id: str, policy: "Policy") -> bool:
-    """Whether the call's query is the user's prompt, which the policy keeps out of the records of turns."""
+    """Return whether the call's query is the user's prompt, which the policy keeps out of the records of turns."""
     return call_id == retrieval_id(audit_id) and not policy.document.audit.include_prompt
 
 
 def summary_of(call: ToolCall, policy: "Policy") -> str:
-    """The redacted summary of a call's arguments; of our own search without the prompt: `<prompt, N characters>`."""
+    """Return the redacted summary of a call's arguments; of our own search without the prompt: `<prompt, N
+    characters>`."""
     rules = policy.document.gating
     if not hides_prompt(call.audit_id, call.call_id, policy):
         return summarise(call.arguments, rules)

@@ -41,11 +41,11 @@ class Analytics:
     targets: tuple[str, ...] = ("tool-analytics",)
 
     def key(self, trigger: Trigger) -> str:
-        """One state per partition."""
+        """Return one key per partition."""
         return KEY
 
     def process(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
-        """Nothing while the flag TOOL_ANALYTICS is off."""
+        """Count the event; produce nothing while the flag TOOL_ANALYTICS is off."""
         document, rules = policy.document, policy.document.analytics
         event = _event(trigger.value) if document.flags.TOOL_ANALYTICS else None
         if event is None:

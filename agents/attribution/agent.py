@@ -39,11 +39,12 @@ class AttributionAgent:
     targets: tuple[str, ...] = ("attribution-states", "attribution-changes")
 
     def key(self, trigger: Trigger) -> str:
-        """Finer than the identity: each primitive has a state of its own."""
+        """Return a key finer than the identity: each primitive has a state of its own."""
         return f"{trigger.identity}/{trigger.value['primitive']}"
 
     def process(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
-        """One observation. Reject (`wrong_value_kind`) when a numeric or hash primitive brings another value kind."""
+        """Process one observation. Reject (`wrong_value_kind`) when a numeric or hash primitive brings another value
+        kind."""
         observation = trigger.value
         primitive = observation["primitive"]
         ts = observation["ts"]

@@ -72,7 +72,7 @@ def merge_numeric(numbers: Sequence[float], rules: AttributionRules) -> Verdict:
 
 
 def weighted_mean(numbers: Sequence[float], alpha: float) -> float:
-    """Exponentially weighted mean, oldest first, started at the oldest.
+    """Return the exponentially weighted mean, oldest first, started at the oldest.
 
     Between the least and the greatest of them, up to rounding; never infinite: alpha * M + (1 - alpha) * M does not
     round past M, the largest double.

@@ -12,7 +12,7 @@ from endocrine.agents.contract import Reject
 
 
 def number(primitive: str, value: Any) -> float:
-    """The value of a numeric primitive; Reject (`wrong_value_kind`) unless it is a finite number."""
+    """Return the value of a numeric primitive; Reject (`wrong_value_kind`) unless it is a finite number."""
     if value.__class__ is float and isfinite(value):
         return float(value)
     if value.__class__ is int:
@@ -26,7 +26,7 @@ def number(primitive: str, value: Any) -> float:
 
 
 def fingerprint(primitive: str, value: Any, longest: int) -> str:
-    """The value of a hash primitive; Reject (`wrong_value_kind`) unless it is a string that is not empty."""
+    """Return the value of a hash primitive; Reject (`wrong_value_kind`) unless it is a string that is not empty."""
     if value.__class__ is str and value:
         return value if len(value) <= longest else _digest(value)
     raise _wrong(primitive, "an empty string" if value == "" else _word(value), "a string that is not empty (hash)")
@@ -52,7 +52,7 @@ def label(primitive: str, value: Any, longest: int) -> Any:
 
 
 def shown(kept: Any) -> Any:
-    """The value as outputs carry it: numbers unwrapped."""
+    """Return the value as outputs carry it: numbers unwrapped."""
     return kept[0] if kept.__class__ is list else kept
 
 

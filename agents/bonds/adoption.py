@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def adopt(state: BondState | None, trigger: Trigger, policy: "Policy") -> tuple[BondState | None, list[Output]]:
-    """One part of an import."""
+    """Process one part of an import."""
     command: AdoptBond = trigger.value
     begun = None if state is None else state.get("adopting")
     if command.part > 1 and begun is None:
@@ -62,9 +62,9 @@ def _without(state: BondState) -> BondState:
 def _ended(trigger: Trigger, outcome: "ImportOutcome", entry: Entry | None = None) -> Output:
     """The event that ends an import. entry: what was taken."""
     command: AdoptBond = trigger.value
-    event: dict[str, Any] = {"command": trigger.id, "outcome": outcome, "cap": None, "count": None, "reset_at": None}
+    imported: dict[str, Any] = {"command": trigger.id, "outcome": outcome, "cap": None, "count": None, "reset_at": None}
     if entry is not None:
-        event |= {
+        imported |= {
             "cap": entry["daily_msg_cap"],
             "count": entry["daily_msg_count"],
             "reset_at": entry["daily_msg_reset_at"],
@@ -77,7 +77,7 @@ def _ended(trigger: Trigger, outcome: "ImportOutcome", entry: Entry | None = Non
         detail=f"{done} by {command.by}",
         data={"old": None, "new": None if entry is None else entry["daily_msg_cap"]},
     )
-    return Output("bond-events", trigger.identity, {**event, "imported": event})
+    return Output("bond-events", trigger.identity, {**event, "imported": imported})
 
 
 def _event(trigger: Trigger, **fields: Any) -> dict[str, Any]:

@@ -37,11 +37,11 @@ class Bonds:
     targets: tuple[str, ...] = ("bonds", "bond-events")
 
     def key(self, trigger: Trigger) -> str:
-        """One state per identity."""
+        """Return one key per identity."""
         return trigger.identity
 
     def process(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
-        """Raises Reject: too_many_nodes."""
+        """Process one record. Raises Reject: too_many_nodes."""
         value = trigger.value
         if trigger.topic == "modulations":
             return _modulation(state, trigger, policy)

@@ -18,7 +18,7 @@ class CapCheck(NamedTuple):
 
 
 def check_cap(cap: int, count: int, reset_at: float, ts: float, *, day_s: float) -> CapCheck:
-    """Whether a message at event time `ts` is within the cap. Counting it, if accepted, is up to the caller.
+    """Return whether a message at event time `ts` is within the cap. Counting it, if accepted, is up to the caller.
 
     cap: messages per day, 0 means unlimited. count, reset_at: the counter as stored. day_s: seconds; the counter
     resets when more than this passed since reset_at, so exactly one day later it does not.

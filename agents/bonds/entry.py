@@ -35,12 +35,12 @@ _MOST_NOTES: int = next(rule.max_length for rule in Bond.model_fields["notes"].m
 
 
 def new_entry(user_id: str, ts: float) -> Entry:
-    """The defaults, stamped with the event time of what created the entry."""
+    """Return the defaults, stamped with the event time of what created the entry."""
     return cast(Entry, Bond(user_id=user_id, phase_entered_at=ts, last_updated=ts).model_dump())
 
 
 def read_entry(stored: Mapping[str, Any]) -> Entry:
-    """A whole entry from a partial or older stored form.
+    """Return a whole entry from a partial or older stored form.
 
     A field that is missing or null takes its default, a field this version does not know is dropped, whole numbers pass
     as times and activations, of more than 20 notes the last 20 stay. Raises ValueError (pydantic's, naming the field)
@@ -57,7 +57,7 @@ def read_entry(stored: Mapping[str, Any]) -> Entry:
 
 
 def exceeds_by(activation: float, peak: float, margin: float) -> bool:
-    """Whether the activation exceeds the peak by the margin or more, in the decimals as written.
+    """Return whether the activation exceeds the peak by the margin or more, in the decimals as written.
 
     In binary 0.6 - 0.4 is less than 0.2; a person who reads 0.4, 0.6 and 0.2 sees a spike, and gets one.
     """
@@ -65,13 +65,14 @@ def exceeds_by(activation: float, peak: float, margin: float) -> bool:
 
 
 def ratchet(peaks: Mapping[str, float], ulm: Mapping[str, float]) -> dict[str, float]:
-    """The peaks after an ULM vector: none ever falls. A node seen for the first time has its activation, 0.0 too."""
+    """Return the peaks after an ULM vector: none ever falls. A node seen for the first time has its activation, 0.0
+    too."""
     raised = {node: activation for node, activation in ulm.items() if node not in peaks or activation > peaks[node]}
     return {**peaks, **raised}
 
 
 def note_line(text: str, ts: float) -> str:
-    """A note as kept: `YYYY-MM-DD HH:MM text`, the event time in UTC."""
+    """Return a note as kept: `YYYY-MM-DD HH:MM text`, the event time in UTC."""
     return f"{datetime.fromtimestamp(ts, tz=UTC):%Y-%m-%d %H:%M} {text}"
 
 

@@ -39,11 +39,11 @@ class Feedback:
     targets: tuple[str, ...] = ("style-tables", "incidents")
 
     def key(self, trigger: Trigger) -> str:
-        """One state per identity."""
+        """Return one key per identity."""
         return trigger.identity
 
     def process(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
-        """Rejects nothing."""
+        """Process one record; rejects nothing."""
         known: FeedbackState = {**memory.EMPTY} if state is None else state
         if trigger.topic == "feedback":
             return _card(known, trigger, policy)

@@ -6,12 +6,12 @@ from endocrine.agents.feedback.rules import Drift
 
 
 def diverges(rating: int, mode: str | None, incident: bool, rules: Drift) -> bool:
-    """A high rating on a turn with an incident, or a low one on a strict turn."""
+    """Return whether a rating is high on a turn with an incident, or low on a strict turn."""
     return (incident and rating >= rules.high_rating) or (mode == "strict" and rating <= rules.low_rating)
 
 
 def alarm(times: Sequence[float], rules: Drift) -> bool:
-    """Whether more than `more_than` of these event times (ascending, seconds) lie within one window.
+    """Return whether more than `more_than` of these event times (ascending, seconds) lie within one window.
 
     Any window counts, not only the one that ends now: cards may arrive out of order.
     """

@@ -75,7 +75,7 @@ EMPTY: FeedbackState = {
 
 
 def card_key(card_id: str) -> str:
-    """A short digest of a card's id."""
+    """Return a short digest of a card's id."""
     return hashlib.blake2b(card_id.encode("utf-8", "surrogatepass"), digest_size=10).hexdigest()
 
 

@@ -37,12 +37,12 @@ def nudges(newest_first: Sequence[int], rules: FeedbackRules) -> Nudges:
 
 
 def count_intents(symbols: Sequence[str]) -> dict[str, int]:
-    """How often each intent occurs; intents that do not are left out."""
+    """Return how often each intent occurs; intents that do not are left out."""
     return {intent: symbols.count(intent) for intent in INTENTS if intent in symbols}
 
 
 def sum_intents(counts: Sequence[dict[str, int]]) -> dict[str, Any]:
-    """All five intents with their sums, in the order of the schema."""
+    """Return all five intents with their sums, in the order of the schema."""
     return {intent: sum(count.get(intent, 0) for count in counts) for intent in INTENTS}
 
 

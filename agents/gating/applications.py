@@ -5,9 +5,9 @@ from fnmatch import translate
 from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, StringConstraints
+from pydantic import BaseModel, Field, RootModel, StringConstraints
 
-from endocrine.schemas.base import STRICT
+from endocrine.schemas.base import STRICT, STRICT_ROOT
 from endocrine.schemas.vocabulary import Mode, Stream
 
 ANY = "*"
@@ -58,7 +58,7 @@ class ApplicationRules(BaseModel):
 class Applications(RootModel[dict[Client, ApplicationRules]]):
     """Rules by client; `config/applications.yaml`."""
 
-    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
+    model_config = STRICT_ROOT
 
     def of(self, client: str) -> ApplicationRules:
         """Return the rules of a client: its own entry, else that of `*`, else none of anything."""

@@ -5,12 +5,12 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, StringConstraints, field_validator, model_validator
+from pydantic import BaseModel, Field, RootModel, StringConstraints, field_validator, model_validator
 
 from endocrine.agents._shared.prompt_keys import FINGERPRINT
 from endocrine.agents.gating.json_schema import Schema
 from endocrine.agents.gating.patterns import Pattern, checked, compiled, parts
-from endocrine.schemas.base import STRICT
+from endocrine.schemas.base import STRICT, STRICT_ROOT
 from endocrine.schemas.vocabulary import Tool
 
 _Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
@@ -219,7 +219,7 @@ class ToolSpec(BaseModel):
 class ToolRegistry(RootModel[dict[Tool, ToolSpec]]):
     """The one registry that maps canonical names (policy) and function names (models); `config/tools.yaml`."""
 
-    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
+    model_config = STRICT_ROOT
 
     @model_validator(mode="after")
     def _functions_differ(self) -> Self:

@@ -24,7 +24,7 @@ class Verdict(NamedTuple):
         return max(self.scores.values(), default=0.0)
 
     def reason(self) -> str:
-        """Categories with their scores and the rules that fired; never a word of the text."""
+        """Return categories with their scores and the rules that fired; never a word of the text."""
         shown = ", ".join(f"{category} {score:g}" for category, score in self.scores.items())
         return f"{shown} ({', '.join(self.rules)})" if self.rules else shown
 

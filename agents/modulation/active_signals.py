@@ -11,7 +11,7 @@ from endocrine.agents.policy.compiled import Policy
 
 
 def for_opening(memory: Memory, audit_id: str, ts: float, rules: MemoryRules) -> tuple[list[Accepted], list[Listed]]:
-    """The signals that count for a turn that opens, and everything looked at that does not, with its fate.
+    """Return the signals that count for a turn that opens, and everything looked at that does not, with its fate.
 
     What was listed leaves memory: suppressions and expired signals are shown once. A signal of a turn that is still
     to come is shown once and stays.
@@ -39,7 +39,7 @@ def for_opening(memory: Memory, audit_id: str, ts: float, rules: MemoryRules) ->
 
 
 def for_revision(memory: Memory, audit_id: str, turn: Turn, rules: MemoryRules, *, risk_alone: bool) -> list[Accepted]:
-    """The signals that count for an open turn now: those that made it, and those active for it that came since.
+    """Return the signals that count for an open turn now: those that made it, and those active for it that came since.
 
     risk_alone: the record at hand raised alignment_risk and nothing else, so of the others none is looked at anew: it
     must not bring in by the way what loosens.
@@ -53,7 +53,8 @@ def for_revision(memory: Memory, audit_id: str, turn: Turn, rules: MemoryRules, 
 
 
 def listing(policy: Policy, used: Iterable[Accepted], others: Iterable[Listed]) -> list[Listed]:
-    """What a modulation lists: by weight, then time, the latest first; those used come first where not all fit."""
+    """Return what a modulation lists: by weight, then time, the latest first; those used come first where not all
+    fit."""
     limit = policy.document.homeostat.memory.listed
     entries = [*(signal.listed() for signal in used), *others][:limit]
 

@@ -44,11 +44,11 @@ class ModulationAgent:
     targets: tuple[str, ...] = (turns.TARGET,)
 
     def key(self, trigger: Trigger) -> str:
-        """The identity: its turns live inside its state."""
+        """Return the identity: its turns live inside its state."""
         return trigger.identity
 
     def process(self, state: State, trigger: Trigger, policy: Policy) -> tuple[State, list[Output]]:
-        """What the record's time ended first, then the record itself.
+        """Return what the record's time ended first, then the record itself.
 
         Raises Reject: `conflicting_turn` for a second opening of one turn with other content, `not_held` and
         `unknown_turn` for an operator's command about a turn that it cannot be about.

@@ -40,7 +40,7 @@ class Hold(NamedTuple):
     """Our own tools are offered; else none is on the allowlist."""
 
     def to(self, parameter: Parameter, steps: "Steps") -> Any:
-        """The tighter of the last value and that of the revision before."""
+        """Return the tighter of the last value and that of the revision before."""
         if self.before is not None and parameter.safety:
             _change(steps, "hold", self.label, parameter.tighter(self.before[parameter.name], steps[-1]["to"]))
         return steps[-1]["to"]
@@ -54,7 +54,7 @@ class Settled(NamedTuple):
 
 
 def settle(policy: Policy, used: Mapping[str, float], style: Style, hold: Hold) -> Settled:
-    """used: the level of each signal that counts.
+    """Return the parameters and their lineage. used: the level of each signal that counts.
 
     Pure, total, and monotone: a higher alignment_risk never loosens anything.
     """

@@ -50,7 +50,7 @@ def spend(memory: Memory, closed: Closed, policy: Policy) -> bool:
 
 
 def nearly_spent(memory: Memory, ts: float, policy: Policy) -> bool:
-    """Whether closed turns used the soft share of the token budget in the window that `ts` falls into."""
+    """Return whether closed turns used the soft share of the token budget in the window that `ts` falls into."""
     budget = policy.document.budget
     return _window(memory, ts, policy).tokens >= budget.soft_share * budget.limit
 

@@ -36,12 +36,12 @@ def refuse(turn: Turn, refusal: Literal["denied", "hold_expired"]) -> None:
 
 
 def overdue(turn: Turn, ts: float) -> bool:
-    """Whether a held turn's waiting is over at an event time."""
+    """Return whether a held turn's waiting is over at an event time."""
     return turn.expires is not None and micros(ts) >= micros(turn.expires)
 
 
 def held_turn(memory: Memory, audit_id: str, kind: str) -> Turn:
-    """The held turn that a command names. Raises Reject (`not_held`) where it does not wait for a person."""
+    """Return the held turn that a command names. Raises Reject (`not_held`) where it does not wait for a person."""
     turn = memory.turns.get(audit_id)
     if turn is not None and turn.refusal == HELD:
         return turn

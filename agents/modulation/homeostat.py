@@ -121,7 +121,7 @@ def _counter(memory: Memory, signal: Accepted, rules: HomeostatRules) -> None:
 
 
 def follow(run: Run | None, signal: Accepted, rules: StabilizeRules) -> tuple[Run, bool]:
-    """The run after an accepted stress signal, and whether it calls for the counter-signal now.
+    """Return the run after an accepted stress signal, and whether it calls for the counter-signal now.
 
     A signal from before the latest moment changes nothing: a run goes forward in event time.
     """

@@ -16,7 +16,8 @@ FOREVER = 2**53 - 1
 
 
 def micros(ts: float) -> int:
-    """Event time in whole microseconds, so that 0.8 s after a ts is 800 ms after it, whatever floats make of it."""
+    """Return event time in whole microseconds, so that 0.8 s after a ts is 800 ms after it, whatever floats make of
+    it."""
     return round(ts * 1e6)
 
 
@@ -71,20 +72,21 @@ class Accepted(NamedTuple):
     """alignment_risk only: number of its arrival."""
 
     def active_at(self, turn_ts: float) -> bool:
-        """Whether a turn at `turn_ts` lies within its time to live: `turn.ts <= ts + ttl_ms / 1000`."""
+        """Return whether a turn at `turn_ts` lies within its time to live: `turn.ts <= ts + ttl_ms / 1000`."""
         end = self.until if self.until >= 0 else micros(self.ts) + self.ttl_ms * 1000
         return micros(turn_ts) <= end
 
     def latest_first(self) -> tuple[float, float, str, int, str]:
-        """Sorts signals of one name: the latest, then the highest; the rest makes arrival not matter."""
+        """Return a sort key of signals of one name: the latest, then the highest; the rest makes arrival not matter."""
         return (-self.ts, -self.level, self.source, -self.ttl_ms, self.fate)
 
     def highest_first(self) -> tuple[float, float, str, int, str]:
-        """Sorts readings of alignment_risk: the highest, then the latest; the rest makes arrival not matter."""
+        """Return a sort key of readings of alignment_risk: the highest, then the latest; the rest makes arrival not
+        matter."""
         return (-self.level, -self.ts, self.source, -self.ttl_ms, self.fate)
 
     def listed(self, fate: str | None = None) -> Listed:
-        """As a modulation lists it."""
+        """Return it as a modulation lists it."""
         return {
             "name": self.name,
             "level": self.level,
@@ -249,14 +251,15 @@ class Memory:
     def own_and_others(
         self, kept: list[Accepted], audit_id: str, rules: MemoryRules
     ) -> tuple[list[Accepted], list[Accepted]]:
-        """Signals for this turn alone, and the rest; the next turn's explanation shows the first as another turn's."""
+        """Return the signals for this turn alone, and the rest; the next turn's explanation shows the first as another
+        turn's."""
         own = [signal for signal in kept if signal.audit_id == audit_id]
         for signal in own:
             self.show_later(signal.listed("other_turn"), rules)
         return own, [signal for signal in kept if signal.audit_id != audit_id]
 
     def known_content(self, audit_id: str) -> str | None:
-        """The content of a turn that is open or was closed recently; None for any other."""
+        """Return the content of a turn that is open or was closed recently; None for any other."""
         if audit_id in self.turns:
             return self.turns[audit_id].content
         return next((content for closed, content in self.closed if closed == audit_id), None)

@@ -71,7 +71,7 @@ def revised(
 
 
 def answered(policy: Policy, identity: str, audit_id: str, memory: Memory, turn: Turn, ts: float) -> Output:
-    """The revision that ends the waiting of a held turn; whether it is admitted was settled before."""
+    """Return the revision that ends the waiting of a held turn; whether it is admitted was settled before."""
     settled = _settled(policy, memory, turn, held_to_before=True)
     return _next(policy, identity, audit_id, memory, turn, settled, listing(policy, turn.used, []), ts)
 
@@ -102,7 +102,7 @@ def tightened(
 
 
 def risk_of(turn: Turn) -> float:
-    """The alignment_risk that counts for a turn; 0 without."""
+    """Return the alignment_risk that counts for a turn; 0 without."""
     return _levels(turn.used).get(RISK, 0.0)
 
 

@@ -33,7 +33,7 @@ def hold(memory: Memory, signal: Accepted, rules: MemoryRules, now: float) -> No
 
 
 def for_opening(memory: Memory, audit_id: str, ts: float, rules: MemoryRules) -> tuple[Accepted | None, list[Listed]]:
-    """The reading that counts for a turn that opens, and those that do not, with their fates.
+    """Return the reading that counts for a turn that opens, and those that do not, with their fates.
 
     ts: event time of the turn. Readings that have ended are forgotten.
     """
@@ -51,7 +51,7 @@ def for_opening(memory: Memory, audit_id: str, ts: float, rules: MemoryRules) ->
 
 
 def for_revision(memory: Memory, audit_id: str, turn: Turn, rules: MemoryRules) -> Accepted | None:
-    """The reading that counts for an open turn now: never less than the one that counted before."""
+    """Return the reading that counts for an open turn now: never less than the one that counted before."""
     before = [signal for signal in turn.used if signal.name == RISK]
     since = [reading for reading in memory.risk if reading.serial > turn.cleared and reading.active_at(turn.ts)]
     return highest([*before, *_take_own(memory, audit_id, rules), *since])
@@ -79,7 +79,7 @@ def clear(memory: Memory, audit_id: str | None, rules: MemoryRules) -> dict[str,
 
 
 def highest(readings: Iterable[Accepted]) -> Accepted | None:
-    """The reading of the highest level; of equal ones the latest; the rest makes arrival not matter."""
+    """Return the reading of the highest level; of equal ones the latest; the rest makes arrival not matter."""
     return min(readings, key=Accepted.highest_first, default=None)
 
 

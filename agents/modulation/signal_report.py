@@ -16,7 +16,7 @@ _FATES = {
 
 
 def explain(audit_id: str, modulations: Iterable[Mapping[str, Any]]) -> list[str]:
-    """One line per signal looked at and per parameter that moved, revision by revision.
+    """Return one line per signal looked at and per parameter that moved, revision by revision.
 
     modulations: records of the topic, of any turns, each revision once; those of `audit_id` are taken in their order.
     """

@@ -20,7 +20,7 @@ _FLAG = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 def cross_checks(
     sections: Mapping[str, Any], given: Mapping[str, Any], doubtful: frozenset[Path] = frozenset()
 ) -> Iterator[Mistake]:
-    """Mistakes between sections; those that are missing here were malformed and are reported already.
+    """Yield mistakes between sections; those that are missing here were malformed and are reported already.
 
     given: the sections as they were given, malformed entries too. doubtful: places where a valid value replaces a
     malformed one; nothing that depends on them is called a mistake.
@@ -35,7 +35,7 @@ def cross_checks(
 
 
 def names_given(given: Mapping[str, Any], section: str) -> list[str]:
-    """Names of a section's entries, malformed ones too."""
+    """Return names of a section's entries, malformed ones too."""
     return _strings(given.get(section))
 
 

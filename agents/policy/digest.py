@@ -8,7 +8,7 @@ from endocrine.agents.canonical import canonical_json
 
 
 def canonical_digest(document: Mapping[str, Any]) -> str:
-    """64 hexadecimal characters; equal for equal documents, however their keys are ordered.
+    """Return 64 hexadecimal characters; equal for equal documents, however their keys are ordered.
 
     Raises rfc8785.CanonicalizationError for what has no canonical form: NaN, infinities, integers beyond
     2**53 - 1.

@@ -34,7 +34,7 @@ class PolicyError(Exception):
 
 
 def shown(value: Any) -> str:
-    """A value as text on one line, in quotes, cut where it is long.
+    """Return a value as text on one line, in quotes, cut where it is long.
 
     >>> shown("a\\nb"), shown(7)
     ("'a\\\\nb'", "'7'")
@@ -44,7 +44,7 @@ def shown(value: Any) -> str:
 
 
 def of_validation(section: str, error: ValidationError, value: Any) -> list[Mistake]:
-    """What pydantic found in a section, as mistakes. `value` is the section as it was given."""
+    """Return what pydantic found in a section, as mistakes. `value` is the section as it was given."""
     details = error.errors(include_url=False)
     unknown = [detail["loc"][:-1] for detail in details if detail["loc"] and detail["loc"][-1] == "[key]"]
     return [
@@ -74,7 +74,7 @@ def _mistake(section: str, detail: Mapping[str, Any], value: Any) -> Mistake:
 
 
 def place(loc: Sequence[int | str], value: Any) -> list[str]:
-    """The place in the document: entries of `signals` go by their name, pydantic's own marks are left out."""
+    """Return the place in the document: entries of `signals` go by their name, pydantic's own marks are left out."""
     place: list[str] = []
     for step in loc:
         if step == "[key]":

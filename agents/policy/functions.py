@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 def functions_of(allowlist: Iterable[str], policy: "Policy") -> list[dict[str, Any]]:
-    """{name, description, parameters} of each allowed tool, in the allowlist's order.
+    """Return {name, description, parameters} of each allowed tool, in the allowlist's order.
 
     A tool that the registry lacks, or that its flag keeps off, is left out. The schemas are the policy's own values:
     not to be changed.

@@ -20,7 +20,7 @@ def faults(
     guard: Evaluate | None,
     tools: Sequence[str],
 ) -> Iterator[tuple[str, str]]:
-    """What is wrong with a map on the grid, as (what is wrong, what is expected); the first fault found.
+    """Yield what is wrong with a map on the grid, as (what is wrong, what is expected); the first fault found.
 
     guard: alignment_risk's own map of the parameter, which has the last word once alignment_risk is there.
     tools: canonical names of the registry, in its order.

@@ -29,7 +29,7 @@ class Parameter(NamedTuple):
     """True: it has a safety direction, and the guard never loosens it."""
 
     def expected(self) -> str:
-        """What a value of it looks like, for people."""
+        """Return what a value of it looks like, for people."""
         return {
             "number": f"a number {self.low:g}..{self.high:g}",
             "whole": f"a whole number {self.low:g}..{self.high:g}",
@@ -38,7 +38,7 @@ class Parameter(NamedTuple):
         }[self.kind]
 
     def tighter(self, value: Any, other: Any) -> Any:
-        """The tighter of two values; of two tool lists, what both hold, in the order of the first."""
+        """Return the tighter of two values; of two tool lists, what both hold, in the order of the first."""
         if self.kind == "tools":
             return [tool for tool in value if tool in other]
         if self.kind == "mode":
@@ -46,7 +46,7 @@ class Parameter(NamedTuple):
         return other if other < value else value
 
     def loosens(self, before: Any, after: Any) -> bool:
-        """Whether going from `before` to `after` loosens; always False without a safety direction."""
+        """Return whether going from `before` to `after` loosens; always False without a safety direction."""
         if not self.safety:
             return False
         if self.kind == "tools":

@@ -11,7 +11,7 @@ _TOOL_DEPTH = 2
 
 
 def lay_over(whole: Mapping[str, Any], partial: Mapping[str, Any]) -> tuple[dict[str, Any], list[Mistake]]:
-    """The whole with the partial laid over it, and what is wrong with the partial's list of signals.
+    """Return the whole with the partial laid over it, and what is wrong with the partial's list of signals.
 
     Entries left out keep their value; `maps`, when given, replaces all maps; lists are replaced; signals go by
     their name. Unknown sections and keys are laid in as they are: `compile_policy` refuses them by name.

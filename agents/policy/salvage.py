@@ -54,7 +54,7 @@ def salvage(name: str, adapter: TypeAdapter[Any], given: Any, valid: Any) -> Sal
 
 
 def touches(path: Sequence[str], doubtful: frozenset[Path] | set[Path]) -> bool:
-    """Whether a place lies above, below or at one that is doubtful."""
+    """Return whether a place lies above, below or at one that is doubtful."""
     return any(tuple(path[: len(one)]) == one[: len(path)] for one in doubtful)
 
 

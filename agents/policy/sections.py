@@ -92,7 +92,7 @@ class MapRule(Section):
 
 
 def expression_text(value: Any) -> Any:
-    """The text of an expression that YAML took for a number or a list; anything else unchanged.
+    """Return the text of an expression that YAML took for a number or a list; anything else unchanged.
 
     >>> expression_text(["retrieval"]), expression_text(0.5)
     ('[retrieval]', '0.5')
@@ -162,5 +162,6 @@ class Flags(Section):
         return (*type(self).model_fields, *(self.__pydantic_extra__ or {}))
 
     def on(self, name: str) -> bool:
-        """Whether a flag is on. An unknown name is a programming error: names are checked when the policy loads."""
+        """Return whether a flag is on. An unknown name is a programming error: names are checked when the policy
+        loads."""
         return bool(getattr(self, name))

@@ -28,11 +28,11 @@ class SuspicionAgent:
     targets: tuple[str, ...] = ("attribution-changes",)
 
     def key(self, trigger: Trigger) -> str:
-        """The identity: its primitives are looked at together."""
+        """Return the identity: its primitives are looked at together."""
         return trigger.identity
 
     def process(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
-        """One transition; what this agent produced itself has no effect."""
+        """Process one transition; what this agent produced itself has no effect."""
         change = trigger.value
         if change.kind != "state_changed":
             return state, []

@@ -116,8 +116,8 @@ class Topic:
         return _KEYS[self.key]
 
     def identity_in(self, key: str) -> str:
-        """The identity or subject in a record's key, where no value holds it: a tombstone's. The finer parts of a key
-        hold no slash, an identity may.
+        """Return the identity or subject in a record's key, where no value holds it: a tombstone's. The finer parts of
+        a key hold no slash, an identity may.
 
         >>> CATALOGUE["attribution-states"].identity_in("ops/ann/motor.pace")
         'ops/ann'

@@ -46,7 +46,7 @@ def epoch_of(headers: Headers) -> int:
 
 
 def entries_of(records: Iterable[Any]) -> list[Entry]:
-    """Records of a changelog, as fetched. None of ours is without a key: those are passed over."""
+    """Return records of a changelog, as fetched. None of ours is without a key: those are passed over."""
     return [
         Entry(raw.offset, raw.key, raw.value, raw.offset if raw.key == EPOCH_KEY else epoch_of(raw.headers))
         for raw in records

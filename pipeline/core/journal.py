@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
-from endocrine.pipeline.core.records import SEAL, OutputRecord, SourceRecord
+from endocrine.pipeline.core.records import CE_ID, SEAL, Header, OutputRecord, SourceRecord
 from endocrine.pipeline.core.seals import Seals
 from endocrine.schemas.proofs import JournalEntry
 
@@ -17,7 +17,8 @@ _size = struct.Struct(">I").pack
 
 
 def inputs_digest(records: Iterable[tuple[str, SourceRecord]]) -> str:
-    """SHA-256 over keys and values in order, each after its length (4 bytes, big-endian; ff ff ff ff for null)."""
+    """Return SHA-256 over keys and values in order, each after its length (4 bytes, big-endian; ff ff ff ff for
+    null)."""
     parts: list[bytes] = []
     for _, raw in records:
         key, value = raw.key, raw.value
@@ -33,7 +34,7 @@ def _sized(part: bytes | None) -> bytes:
 
 
 def runs_of(records: Iterable[tuple[str, SourceRecord]]) -> list[list[str | int]]:
-    """[topic, first offset, count] in the order read; offsets within a run follow each other."""
+    """Return [topic, first offset, count] in the order read; offsets within a run follow each other."""
     runs: list[list[str | int]] = []
     topic, next_offset = "", -1
     run: list[Any] = []
@@ -82,14 +83,19 @@ def journal_record(
     if forged:
         entry["forged"] = forged
     value = orjson.dumps(entry)
-    key, ce_id = f"{agent}/{partition}".encode(), f"journal/{agent}/{partition}/{batch}".encode()
-    own = (
-        ("ce_id", ce_id),
-        ("ce_type", b"endocrine.journal.v1"),
-        ("ce_subject", key),
-        (SEAL, seals.seal("journal", partition, key, value, ce_id)),
-    )
+    key, ce_id = f"{agent}/{partition}".encode(), journal_id(f"{agent}/{partition}", batch)
+    own = journal_headers(key, ce_id, seals.seal("journal", partition, key, value, ce_id))
     return OutputRecord("journal", partition, key, value, own, True)
+
+
+def journal_id(processor: str, batch: int) -> bytes:
+    """Return the `ce_id` of a batch's journal record. processor: `agent/partition`."""
+    return f"journal/{processor}/{batch}".encode()
+
+
+def journal_headers(key: bytes, ce_id: bytes, seal: bytes) -> tuple[Header, ...]:
+    """Return the headers that a journal record has before those of its batch. key: its own, `agent/partition`."""
+    return ((CE_ID, ce_id), ("ce_type", b"endocrine.journal.v1"), ("ce_subject", key), (SEAL, seal))
 
 
 def journal_entry(value: bytes | None) -> Mapping[str, Any] | None:

@@ -40,7 +40,7 @@ class NameTable:
         self.entries: dict[tuple[str, str], Entry] = {}
 
     def apply(self, key: bytes | None, value: bytes | None) -> None:
-        """A record of topic `registry`; a tombstone removes its name, what is no record of it changes nothing."""
+        """Apply a record of topic `registry`; a tombstone removes its name, what is no record of it changes nothing."""
         if value is None:
             scope, _, name = (key or b"").decode("utf-8", "replace").partition("/")
             self.entries.pop((scope, name), None)
@@ -52,15 +52,16 @@ class NameTable:
         self.entries[entry["scope"], entry["name"].lower()] = entry
 
     def identity(self, name: str) -> str:
-        """The registered id of an identity, or the name itself; white space around it is cut. Raises NameFault."""
+        """Return the registered id of an identity, or the name itself; white space around it is cut. Raises
+        NameFault."""
         return self._resolved("identity", name)
 
     def project(self, name: str | None) -> str | None:
-        """The same of a project; None without one, also for an empty name."""
+        """Return the same of a project; None without one, also for an empty name."""
         return None if name is None or not name.strip() else self._resolved("project", name)
 
     def subject(self, name: str) -> str:
-        """The same of a subject: an identity, `project:` and a project, or a name of ours (`$...`), which stays.
+        """Return the same of a subject: an identity, `project:` and a project, or a name of ours (`$...`), which stays.
 
         >>> NameTable().subject("Project: p05 ")
         'project:p05'
@@ -71,7 +72,7 @@ class NameTable:
         return cut if cut.startswith("$") else self.identity(cut)
 
     def holds(self, command: Mapping[str, Any]) -> bool:
-        """Whether a command would change nothing: the agent `registry` has no outcome for it then."""
+        """Return whether a command would change nothing: the agent `registry` has no outcome for it then."""
         entry = self.entries.get((command["scope"], command["name"].lower()))
         if entry is None:
             return False
@@ -82,12 +83,12 @@ class NameTable:
         return held and {**entry, **new} == entry
 
     def is_registered(self, scope: str, registered_id: str) -> bool:
-        """Whether this is a registered id, in this very case."""
+        """Return whether this is a registered id, in this very case."""
         entry = self.entries.get((scope, registered_id.lower()))
         return entry is not None and entry["kind"] == "id" and entry["registered_id"] == registered_id
 
     def is_known(self, scope: str, name: str) -> bool:
-        """Whether a name is a registered id or an alias of one, in any case."""
+        """Return whether a name is a registered id or an alias of one, in any case."""
         entry = self.entries.get((scope, name.lower()))
         if entry is None or entry["released_from"] is not None:
             return False
@@ -95,7 +96,7 @@ class NameTable:
         return target is not None and target["kind"] == "id"
 
     def shows(self, event: Mapping[str, Any]) -> bool:
-        """Whether the table has the content of an event of topic `registry-events`."""
+        """Return whether the table has the content of an event of topic `registry-events`."""
         if event["kind"] == "refused":
             return True
         entry = self.entries.get((event["scope"], event["name"].lower()))
@@ -103,7 +104,7 @@ class NameTable:
         return bool(holder == (None if event["kind"] == "released" else event["wanted"]))
 
     def faults(self) -> list[dict[str, str]]:
-        """Aliases that count as unregistered, since what they name is an alias itself, or not registered."""
+        """Return aliases that count as unregistered, since what they name is an alias itself, or not registered."""
         found = []
         for (scope, _), entry in sorted(self.entries.items()):
             if entry["kind"] == "alias" and entry["released_from"] is None:
@@ -114,7 +115,8 @@ class NameTable:
         return found
 
     def line(self, line: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A record `{"topic", "value", "key"?}` with its names resolved; a key of its own that was the name follows.
+        """Return a record `{"topic", "value", "key"?}` with its names resolved; a key of its own that was the name
+        follows.
 
         What is no text is left as it is, for the topic's model to judge. Raises NameFault.
         """

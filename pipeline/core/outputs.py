@@ -77,7 +77,7 @@ class Outputs(Generic[T]):
         """How many took the place of another."""
 
     def add_dead(self, out: OutputRecord) -> None:
-        """A dead letter by state, in its place among the outputs."""
+        """Add a dead letter by state, in its place among the outputs."""
         self._write()
         self._written.append(self._form(out))
 
@@ -89,7 +89,7 @@ class Outputs(Generic[T]):
         headers: Mapping[str, bytes | None] | None,
         outputs: Sequence[Output],
     ) -> None:
-        """What one trigger causes."""
+        """Add the outputs of one trigger."""
         catalogue, pending, value = self._catalogue, self._pending, trigger.value
         ts = value["ts"] if type(value) is dict else getattr(value, "ts", 0.0)
         trace = headers.get(TRACEPARENT) if headers else None

@@ -25,7 +25,8 @@ _places: dict[int, Places] = {}
 
 
 def canonical(name: str) -> str:
-    """The canonical form of an identity. Aliases come with the identity registry; until then a name is itself."""
+    """Return the canonical form of an identity. Aliases come with the identity registry; until then a name is
+    itself."""
     return name
 
 
@@ -35,7 +36,7 @@ _LONGEST = 256
 
 
 def subject_of(name: str) -> str:
-    """The subject that a person named: an identity, or `project:` and the id of a project.
+    """Return the subject that a person named: an identity, or `project:` and the id of a project.
 
     White space around names is cut. Raises ValueError, which names what was expected and not what was given.
 

@@ -30,17 +30,17 @@ def token(topic: str, name: str, raw: SourceRecord) -> str:
 
 
 def conflicts(mine: str, recent: list[str]) -> bool:
-    """True when the id was applied with other content."""
+    """Return whether the id was applied with other content."""
     return any(known[:_ID_LENGTH] == mine[:_ID_LENGTH] and known != mine for known in recent)
 
 
 def pack(state: State, recent: list[str]) -> bytes | None:
-    """State and recent ids as stored; None (a tombstone) for a finished key."""
+    """Return state and recent ids as stored; None (a tombstone) for a finished key."""
     return None if state is None else exact([state, "".join(recent)])
 
 
 def unpack(stored: bytes | None) -> tuple[State, list[str]]:
-    """State and recent ids from what was stored."""
+    """Return state and recent ids from what was stored."""
     if stored is None:
         return None, []
     state, joined = orjson.loads(stored)

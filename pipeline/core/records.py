@@ -35,7 +35,7 @@ CUT_SHORT = "endocrine-cut-short"
 
 
 def texts(headers: Headers) -> dict[str, str]:
-    """Headers that say something, as text; of several of one name the last counts, as everywhere."""
+    """Return headers that say something, as text; of several of one name the last counts, as everywhere."""
     return {name: content.decode("utf-8", "replace") for name, content in dict(headers).items() if content is not None}
 
 
@@ -126,7 +126,7 @@ def _second(second: int) -> str | None:
 
 
 def event_time(ts: float) -> str | None:
-    """RFC 3339 of seconds since 1970, for `ce_time`, to the microsecond; None outside the years 1 to 9999.
+    """Return RFC 3339 of seconds since 1970, for `ce_time`, to the microsecond; None outside the years 1 to 9999.
 
     By hand: every derived record has one, and datetime's way costs as much as deciding what to say.
 

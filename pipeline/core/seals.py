@@ -41,7 +41,8 @@ class Seals(Protocol):
         ...
 
     def valid(self, topic: str, raw: SourceRecord, headers: Mapping[str, bytes | None]) -> bool:
-        """Whether a record carries a seal of ours. headers: its headers as a mapping, the last of a name counting."""
+        """Return whether a record carries a seal of ours. headers: its headers as a mapping, the last of a name
+        counting."""
         ...
 
 
@@ -157,5 +158,6 @@ SIMULATED = b"endocrine: no secret, simulated".ljust(KEY_BYTES, b".")
 
 
 def simulated_seals(prefix: str = "endocrine.") -> KeyedSeals:
-    """Seals under a key that everybody knows: for `simulate`, tests and benchmarks, where nobody is a stranger."""
+    """Return seals under a key that everybody knows: for `simulate`, tests and benchmarks, where nobody is a
+    stranger."""
     return KeyedSeals([SealKey("simulated", SIMULATED)], prefix)

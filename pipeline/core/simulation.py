@@ -76,7 +76,7 @@ class BadLine(Exception):
 
 
 def parse_line(text: bytes) -> tuple[str, str | None, bytes, dict[str, str], int]:
-    """topic, key, value as bytes, headers and append time (milliseconds, NO_TIME where it names none) of a line.
+    """Return topic, key, value as bytes, headers and append time (milliseconds, NO_TIME where it names none) of a line.
 
     Raises BadLine.
     """

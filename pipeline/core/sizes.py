@@ -44,12 +44,12 @@ class Sizes(NamedTuple):
 
 
 def headers_bytes(headers: Iterable[tuple[str, bytes | None]]) -> int:
-    """Bytes of names and contents together, lengths included."""
+    """Return bytes of names and contents together, lengths included."""
     return sum(
         HEADER_BYTES + len(name.encode("utf-8", "surrogatepass")) + len(content or b"") for name, content in headers
     )
 
 
 def record_bytes(key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, bytes | None]]) -> int:
-    """Bytes of a record alone in its batch, at most."""
+    """Return bytes of a record alone in its batch, at most."""
     return BATCH_BYTES + RECORD_BYTES + len(key or b"") + len(value or b"") + headers_bytes(headers)

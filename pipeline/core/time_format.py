@@ -14,7 +14,8 @@ LATEST_S = 253_402_300_800.0
 
 
 def parse_time(text: str, now: float | None = None) -> float:
-    """Seconds since 1970-01-01 UTC, from 0 to the year 10000. Raises ValueError with a sentence that names the text.
+    """Return seconds since 1970-01-01 UTC, from 0 to the year 10000. Raises ValueError with a sentence that names the
+    text.
 
     now: what `now` means; by default the clock's time.
 

@@ -19,7 +19,7 @@ _MOVED = re.compile(rb"([a-z0-9._-]{1,64}/[0-9]{1,9})/([0-9]{1,19})")
 
 
 def origin_of(headers: Mapping[str, bytes | None]) -> tuple[str, int, int] | None:
-    """Topic, partition and offset of the record that made an agent write a sealed one; None where it names none.
+    """Return topic, partition and offset of the record that made an agent write a sealed one; None where it names none.
 
     >>> origin_of({"endocrine-origin": b"gating/tool-calls/3/17/0"})
     ('tool-calls', 3, 17)

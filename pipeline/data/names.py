@@ -19,10 +19,13 @@ from endocrine.schemas.names import REGISTRY, Root
 Json = dict[str, Any]
 
 
+_STRICT = ConfigDict(extra="forbid", strict=True)
+
+
 class ImportedName(BaseModel):
     """One id of an imported file."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = _STRICT
 
     id: Annotated[str, Field(min_length=1, max_length=256)]
     aliases: Annotated[list[Annotated[str, Field(min_length=1, max_length=256)]], Field(default_factory=list)]
@@ -33,7 +36,7 @@ class ImportedName(BaseModel):
 class ImportedNames(BaseModel):
     """A file of names: `{"projects": [{"id", "aliases", "description", "ingest_roots"}], "identities": [...]}`."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = _STRICT
 
     projects: Annotated[list[ImportedName], Field(default_factory=list)]
     identities: Annotated[list[ImportedName], Field(default_factory=list)]

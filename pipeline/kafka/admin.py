@@ -86,7 +86,8 @@ async def ensure_topics(settings: Settings, agent_names: Iterable[str], timeout_
 
 
 async def describe_topics(settings: Settings, agent_names: Iterable[str], timeout_s: float = 30.0) -> list[TopicState]:
-    """Every declared topic as it is on the broker, in catalogue order. Raises TopicsError when that is not reached."""
+    """Return every declared topic as it is on the broker, in catalogue order. Raises TopicsError when that is not
+    reached."""
     wanted = physical_topics(settings, agent_names)
     async with _admin(settings.bootstrap, time.monotonic() + timeout_s) as admin:
         found = await _partitions(admin)

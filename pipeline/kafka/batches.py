@@ -74,19 +74,19 @@ class Damaged(NamedTuple):
 
 
 def header_of(raw: bytes) -> BatchHeader:
-    """The header of a batch. Raises struct.error when it is shorter than one."""
+    """Return the header of a batch. Raises struct.error when it is shorter than one."""
     return BatchHeader(*_HEADER.unpack_from(raw))
 
 
 def inflated(raw: bytes, header: BatchHeader, limit: int) -> bytes:
-    """The same batch without compression; its CRC does not fit any more. Raises Undecodable."""
+    """Return the same batch without compression; its CRC does not fit any more. Raises Undecodable."""
     payload = decompress(header.codec, bytes(raw[HEADER_BYTES:]), limit)
     attributes = (header.attributes & ~_CODEC).to_bytes(2, "big", signed=True)
     return b"".join((raw[:_ATTRIBUTES_AT], attributes, raw[_ATTRIBUTES_AT + 2 : HEADER_BYTES], payload))
 
 
 def header_name(name: bytes) -> str:
-    r"""A header's name as text. Bytes that are not UTF-8 become `\xff` and the like: never a name of ours.
+    r"""Return a header's name as text. Bytes that are not UTF-8 become `\xff` and the like: never a name of ours.
 
     >>> header_name(b"endocrine-origin"), header_name(b"endocrine-origin\xff")
     ('endocrine-origin', 'endocrine-origin\\xff')
@@ -95,7 +95,8 @@ def header_name(name: bytes) -> str:
 
 
 def records_of(raw: bytes, header: BatchHeader) -> Iterator[Parsed | Damaged]:
-    """Every record of an uncompressed batch, in order. A record that cannot be parsed is passed over by its length.
+    """Yield every record of an uncompressed batch, in order. A record that cannot be parsed is passed over by its
+    length.
 
     So is one that names another offset than its own: the broker takes it, and a reader that believed it would skip what
     others wrote.

@@ -20,7 +20,7 @@ SILENCE_S = 60.0
 
 
 def consumer(settings: Settings, *topics: str, **options: Any) -> AIOKafkaConsumer:
-    """A consumer as every one of ours is: read_committed, tolerant of what strangers write, committing by hand.
+    """Return a consumer as every one of ours is: read_committed, tolerant of what strangers write, committing by hand.
 
     topics: to subscribe to, as Kafka names them. options: others of AIOKafkaConsumer.
     """
@@ -36,7 +36,7 @@ def consumer(settings: Settings, *topics: str, **options: Any) -> AIOKafkaConsum
 
 
 def reader(settings: Settings, *, longest: int | None = None, **options: Any) -> AIOKafkaConsumer:
-    """A consumer of no group for records that lie on topics already, to be started and stopped.
+    """Return a consumer of no group for records that lie on topics already, to be started and stopped.
 
     longest: bytes of the longest batch it must take, by default that of the catalogue's topics. options: others.
     """
@@ -51,7 +51,8 @@ def reader(settings: Settings, *, longest: int | None = None, **options: Any) ->
 async def read_until(
     consumer: AIOKafkaConsumer, spans: Mapping[TopicPartition, tuple[int, int]], *, silence_s: float = SILENCE_S
 ) -> AsyncGenerator[dict[TopicPartition, Span], None]:
-    """The records of these partitions from one offset up to another (exclusive), piece by piece; a piece may be empty.
+    """Yield the records of these partitions from one offset up to another (exclusive), piece by piece; a piece may be
+    empty.
 
     An offset that holds no record (compaction, a transaction's marker, an aborted record) is passed like any other.
     Raises TimeoutError when nothing moves for `silence_s` seconds.

@@ -28,7 +28,7 @@ class Undecodable(Exception):
 
 
 def decompress(codec: int, payload: bytes, limit: int) -> bytes:
-    """The payload decompressed. limit: bytes that it may have then. Raises Undecodable."""
+    """Return the payload decompressed. limit: bytes that it may have then. Raises Undecodable."""
     decode = _DECODERS.get(codec)
     if decode is None:
         raise Undecodable(f"compression codec {codec} is unknown")

@@ -47,7 +47,8 @@ class Session:
         self._known: dict[TopicPartition, tuple[int, int]] = {}
 
     def next(self, wanted: Wanted) -> Delta:
-        """The fetch of these partitions. Its fate must be reported, by `answered` or `lost`, before the next one."""
+        """Return the fetch of these partitions. Its fate must be reported, by `answered` or `lost`, before the next
+        one."""
         if self._plain > 0:
             return Delta(NONE, NO_SESSION, _topics(wanted.items()), [])
         if self._epoch == INITIAL:
@@ -61,7 +62,7 @@ class Session:
         return Delta(self._id, self._epoch, _topics(moved), list(gone.items()))
 
     def answered(self, wanted: Wanted, session_id: int, error_code: int) -> None:
-        """The broker answered the fetch of these partitions."""
+        """Note that the broker answered the fetch of these partitions."""
         if self._plain > 0:
             self._plain -= 1
         elif error_code or session_id == NONE:
@@ -71,7 +72,7 @@ class Session:
             self._epoch = 1 if self._epoch == _LAST_EPOCH else self._epoch + 1
 
     def lost(self) -> None:
-        """Nobody knows whether the broker took the fetch: begin anew, in place of the session that may be there."""
+        """Begin anew, as nobody knows whether the broker took the fetch, in place of the session that may be there."""
         self._epoch = INITIAL
 
 

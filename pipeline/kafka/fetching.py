@@ -75,14 +75,14 @@ class Fetched(Span):
 
 
 def covered(records: Sequence[Any]) -> tuple[int, int]:
-    """The first offset that these fetched records cover, and the one after the last; (0, 0) for nothing."""
+    """Return the first offset that these fetched records cover, and the one after the last; (0, 0) for nothing."""
     if isinstance(records, Span):
         return records.first_offset, records.next_offset
     return (records[0].offset, records[-1].offset + 1) if len(records) else (0, 0)
 
 
 def below(records: Sequence[Any], end: int) -> Span:
-    """What lies below this offset of records that were fetched."""
+    """Return what lies below this offset of records that were fetched."""
     first, after = covered(records)
     skipped = records.skipped if isinstance(records, Span) else ()
     if len(records) and records[-1].offset >= end:
@@ -98,15 +98,15 @@ class Batches:
         self._at = 0
 
     def size_in_bytes(self) -> int:
-        """How long they are."""
+        """Return their length in bytes."""
         return len(self._data)
 
     def has_next(self) -> bool:
-        """Whether a whole batch is left."""
+        """Return whether a whole batch is left."""
         return self._end() is not None
 
     def next_batch(self) -> bytes | None:
-        """The next one."""
+        """Return the next one."""
         end = self._end()
         if end is None:
             return None
@@ -228,7 +228,7 @@ class SpanResult(fetcher.FetchResult):  # type: ignore[misc]
     _partition_records: TolerantRecords | None
 
     def getall(self, max_records: int | None = None) -> Fetched:
-        """The next records, at most about POLL_BYTES of them."""
+        """Return the next records, at most about POLL_BYTES of them."""
         records = self._partition_records
         if records is None or not self.check_assignment(self._topic_partition):
             return Fetched()
@@ -279,7 +279,7 @@ _install()
 
 
 def hold_fetches(consumer: AIOKafkaConsumer, milliseconds: int) -> None:
-    """How long the broker may hold fetches that find nothing (`fetch_max_wait_ms`), from the next one on.
+    """Set how long the broker may hold fetches that find nothing (`fetch_max_wait_ms`), from the next one on.
 
     Any record ends a fetch, so what it costs to hold it long is only that a partition which is resumed waits for it.
     """

@@ -1,10 +1,11 @@
-"""Take dead members out of a consumer group.
+"""The members of a consumer group, and how to take out dead ones.
 
 Kafka waits for a member that was killed until its session runs out, ten seconds. Whoever knows that no member is alive
 leaves on their behalf, and a worker that is started again has its partitions at once.
 """
 
 import asyncio
+from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
@@ -15,12 +16,21 @@ COORDINATOR_S = 10.0
 """Seconds; a node that has just started first makes, or reads, the topic of the groups."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 0.5
 """Between questions: a broker without the topic of the groups tries to make it at each of them."""
-_MEMBERS = 5
-_MEMBER_ID = 0
+MEMBER_ID, CLIENT_ID, HOST, ASSIGNMENT, _MEMBERS = 0, 1, 2, 4, 5
+"""Places in aiokafka's answer to DescribeGroups."""
+
+
+async def members_of(admin: AIOKafkaAdminClient, group: str) -> list[Any]:
+    """Return the members of one group, as aiokafka describes them. Raises aiokafka's KafkaError.
+
+    One group at a time: aiokafka cannot read an answer about several (DescribeGroups v3).
+    """
+    answers = await admin.describe_consumer_groups([group])
+    return [member for answer in answers for described in answer.groups for member in described[_MEMBERS]]
 
 
 async def evict(bootstrap: str, group: str) -> int:
-    """Make every member of this group leave it; returns how many there were. Only call it when none of them lives.
+    """Make every member of this group leave it; return their number. Only call it when none of them lives.
 
     Raises aiokafka's KafkaError when the broker does not answer, or has no coordinator within COORDINATOR_S.
     """
@@ -30,8 +40,7 @@ async def evict(bootstrap: str, group: str) -> int:
         await admin.start()
         await client.bootstrap()
         coordinator = await _coordinator(admin, group)
-        answers = await admin.describe_consumer_groups([group])
-        members = [member[_MEMBER_ID] for answer in answers for found in answer.groups for member in found[_MEMBERS]]
+        members = [member[MEMBER_ID] for member in await members_of(admin, group)]
         for member in members:
             await client.send(coordinator, LeaveGroupRequest(group, member))
         return len(members)

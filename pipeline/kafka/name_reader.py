@@ -34,7 +34,7 @@ _log = structlog.get_logger("endocrine.names")
 
 
 async def read_names(settings: Settings, seals: Seals | None) -> NameTable:
-    """The names registered by now; none where the topic does not exist yet. Raises KafkaError, TimeoutError."""
+    """Return the names registered by now; none where the topic does not exist yet. Raises KafkaError, TimeoutError."""
     table = NameTable()
     with suppress(NoSuchTopic):
         await _read(settings, seals, table)
@@ -127,7 +127,7 @@ class NameFollower:
 
     @contextmanager
     def outcome(self, command_id: str) -> Iterator["asyncio.Future[Event]"]:
-        """What becomes of a command that is sent inside: its event, once `table` shows what it changed."""
+        """Yield what becomes of a command that is sent inside: its event, once `table` shows what it changed."""
         self._waiting[command_id] = asyncio.get_running_loop().create_future()
         try:
             yield self._waiting[command_id]

@@ -26,7 +26,8 @@ def changelog_name(settings: Settings, agent: str) -> str:
 
 
 def physical_topics(settings: Settings, agent_names: Iterable[str]) -> list[PhysicalTopic]:
-    """Every topic that must exist before a worker joins: the catalogue in its order, then changelogs by agent."""
+    """Return every topic that must exist before a worker joins: the catalogue in its order, then changelogs by
+    agent."""
     topics = []
     append_time = {"message.timestamp.type": "LogAppendTime"}
     for topic in CATALOGUE.values():

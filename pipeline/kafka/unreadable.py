@@ -20,7 +20,7 @@ KEPT_BYTES = 64 << 10
 def replacement_of(
     topic: str, partition: int, first: int, last: int, content: bytes, reason: str
 ) -> tuple[bytes, bytes]:
-    """Value, and content of the header UNREADABLE, of the record that replaces `first` to `last` (inclusive)."""
+    """Return value, and content of the header UNREADABLE, of the record that replaces `first` to `last` (inclusive)."""
     description = {
         "topic": topic,
         "partition": partition,

@@ -32,7 +32,7 @@ class EnvironmentSettings(BaseSettings):
 
 
 def error_lines(error: ValidationError, prefix: str) -> str:
-    """A line for each problem. prefix: of the variables."""
+    """Return a line for each problem. prefix: of the variables."""
     lines = []
     for problem in error.errors(include_url=False, include_context=False):
         field, *within = (str(part) for part in problem["loc"]) if problem["loc"] else ("",)

@@ -77,7 +77,8 @@ class Redacted(logging.Filter):
 
 
 def redacted(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """A step of structlog that takes out of our own lines what must not be shown: by names, and by values of texts."""
+    """Return a step of structlog that takes out of our own lines what must not be shown: by names, and by values of
+    texts."""
     for name, value in event.items():
         if name != "event" and isinstance(value, str) and hides(name, KEYS):
             event[name] = REDACTED
@@ -87,7 +88,7 @@ def redacted(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mut
 
 
 def fault(error: BaseException) -> str:
-    """What an error is and where in this project it arose, without its text, which may repeat content.
+    """Return what an error is and where in this project it arose, without its text, which may repeat content.
 
     >>> fault(ValueError("a prompt"))
     'ValueError'

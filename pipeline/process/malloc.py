@@ -12,7 +12,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 def keep_memory() -> None:
-    """Memory that was freed is kept for what comes next, for the rest of the process.
+    """Keep memory that was freed for what comes next, for the rest of the process.
 
     Batches are megabytes: by default glibc maps each of them anew and gives it back, and the kernel clears every page
     of it again (a third of a worker's system time went there).
@@ -25,8 +25,8 @@ def keep_memory() -> None:
 
 @contextmanager
 def without_collections() -> Iterator[None]:
-    """No walks of the cyclic garbage collector, beyond those that are asked for: a batch's records die by reference
-    count, and every walk would look at all young ones."""
+    """Run without walks of the cyclic garbage collector, beyond those that are asked for: a batch's records die by
+    reference count, and every walk would look at all young ones."""
     if not gc.isenabled():
         yield
         return

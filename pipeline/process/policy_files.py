@@ -33,7 +33,8 @@ class PolicyFileError(Exception):
 def load_policy(
     path: Path | None = None, flags: Mapping[str, str] | None = None, prompt_keys: PromptKeys | None = None
 ) -> Policy:
-    """The shipped policy, with the file at `path` laid over it, with flags from `flags` (an environment) over both.
+    """Return the shipped policy, with the file at `path` laid over it, with flags from `flags` (an environment) over
+    both.
 
     Of `flags` only names that begin with ENDOCRINE_FLAG_ are read. prompt_keys: for who decides by the policy; a key of
     prompt hashes that it names must be among them. Raises PolicyFileError with every mistake found.
@@ -65,7 +66,7 @@ def load_policy(
 
 @cache
 def shipped_policy() -> Policy:
-    """The policy as shipped, compiled once per process."""
+    """Return the policy as shipped, compiled once per process."""
     whole, places = _shipped()
     try:
         return compile_policy(whole)

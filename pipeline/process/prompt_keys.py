@@ -18,7 +18,7 @@ KIND = "key of prompt hashes"
 
 
 def load_prompt_keys(settings: Settings) -> PromptKeys:
-    """The keys of a deployment by fingerprint; none where there is no file. Raises KeyFileError."""
+    """Return the keys of a deployment by fingerprint; none where there is no file. Raises KeyFileError."""
     path = settings.prompt_key_file
     if path is None:
         path = settings.data_dir / FILE
@@ -33,6 +33,6 @@ def load_prompt_keys(settings: Settings) -> PromptKeys:
 
 
 def new_prompt_key_line() -> str:
-    """A fresh key as a line of the file, without the newline."""
+    """Return a fresh key as a line of the file, without the newline."""
     key = secrets.token_bytes(KEY_BYTES)
     return f"{fingerprint(key)}:{key.hex()}"

@@ -32,7 +32,7 @@ class SealKeyError(KeyFileError):
 
 
 def load_seals(settings: Settings) -> KeyedSeals:
-    """The seals of a deployment. Raises SealKeyError.
+    """Return the seals of a deployment. Raises SealKeyError.
 
     Without `seal_key_file` the file in `data_dir` is used, and made where it is missing, so that everything on one
     machine works together; with a broker elsewhere that would give each machine another key, so it is refused.
@@ -51,7 +51,7 @@ def load_seals(settings: Settings) -> KeyedSeals:
 
 
 def known_seals(settings: Settings) -> KeyedSeals | None:
-    """The seals of a deployment to check with; None where there is no key: who proves need not be who may write.
+    """Return the seals of a deployment to check with; None where there is no key: who proves need not be who may write.
 
     Raises SealKeyError where a file is named and cannot be used.
     """
@@ -61,7 +61,7 @@ def known_seals(settings: Settings) -> KeyedSeals | None:
 
 
 def read_keys(path: Path, kind: str = KIND) -> list[SealKey]:
-    """The keys of a file, in its order. kind: what errors call one. Raises SealKeyError."""
+    """Return the keys of a file, in its order. kind: what errors call one. Raises SealKeyError."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -86,7 +86,7 @@ def read_keys(path: Path, kind: str = KIND) -> list[SealKey]:
 
 
 def new_key_line() -> str:
-    """A fresh key as a line of the file, without the newline."""
+    """Return a fresh key as a line of the file, without the newline."""
     return f"k{secrets.token_hex(4)}:{secrets.token_hex(KEY_BYTES)}"
 
 

@@ -16,7 +16,8 @@ naming itself; a leader that asked then sees no topics, assigns nobody anything,
 
 
 def addresses(text: str) -> str:
-    """The text, if it is `host:port`, comma separated, as aiokafka takes it. Raises ValueError: what was expected."""
+    """Return the text, if it is `host:port`, comma separated, as aiokafka takes it. Raises ValueError: what was
+    expected."""
     for address in text.split(","):
         host, _, port = address.strip().rpartition(":")
         if not host or not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535:

@@ -32,7 +32,7 @@ def from_the_start(arguments: Sequence[str]) -> None:
 
 @contextmanager
 def asked(stop: Callable[[], object], *, more: Sequence[signal.Signals] = ()) -> Iterator[None]:
-    """Meanwhile a signal calls `stop` in the running event loop; afterwards, in a process of ours, signals change
+    """Let a signal call `stop` in the running event loop; afterwards, in a process of ours, signals change
     nothing any more: it ends with the exit code that is due.
 
     more: signals that mean the same. Call it in the main thread.

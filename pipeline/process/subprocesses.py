@@ -21,7 +21,7 @@ class BrokerError(RuntimeError):
 
 
 def free_port(*preferred: int | None) -> int:
-    """The first preferred port that can be bound on loopback, else any free one.
+    """Return the first preferred port that can be bound on loopback, else any free one.
 
     Another process may take it before it is used: callers retry.
     """
@@ -32,7 +32,7 @@ def free_port(*preferred: int | None) -> int:
 
 
 def port_is_free(port: int) -> bool:
-    """Whether a server could listen on this loopback port now."""
+    """Return whether a server could listen on this loopback port now."""
     return bool(_bindable(port))
 
 
@@ -48,7 +48,7 @@ def _bindable(port: int) -> int:
 
 
 def port_answers(port: int) -> bool:
-    """Whether something listens on this loopback port."""
+    """Return whether something listens on this loopback port."""
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0
@@ -92,7 +92,7 @@ def spawn(
 
 
 def end(process: "subprocess.Popen[bytes] | None", grace_s: float) -> None:
-    """SIGTERM, then SIGKILL after `grace_s` seconds; returns when the process is gone and reaped."""
+    """Send SIGTERM, then SIGKILL after `grace_s` seconds; returns when the process is gone and reaped."""
     if process is None or process.poll() is not None:
         return
     process.terminate()
@@ -122,7 +122,7 @@ async def ended(process: "subprocess.Popen[bytes]", poll_s: float) -> int:
 
 
 def last_lines(log: Path, count: int = 8) -> str:
-    """The end of a log, indented, for an error message."""
+    """Return the end of a log, indented, for an error message."""
     if not log.exists():
         return "    (no log)"
     with log.open("rb") as file:

@@ -4,7 +4,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 
 def code_version(build: str | None = None) -> str:
-    """`version+build`; build: a short commit id where the deployment knows it (setting `build`)."""
+    """Return `version+build`; build: a short commit id where the deployment knows it (setting `build`)."""
     try:
         released = version("endocrine")
     except PackageNotFoundError:

@@ -8,7 +8,8 @@ import orjson
 
 from endocrine.pipeline.core.batch import Processed
 from endocrine.pipeline.core.dead_letter_topics import holds_dead_letters
-from endocrine.pipeline.core.records import ORIGIN, SEAL, Headers
+from endocrine.pipeline.core.journal import journal_headers, journal_id
+from endocrine.pipeline.core.records import ORIGIN, Headers
 from endocrine.pipeline.replay.difference import Content, differences, form_of
 from endocrine.pipeline.replay.index_builder import Latest, key_digest
 from endocrine.pipeline.replay.output_streams import Index, OutputStream
@@ -85,14 +86,10 @@ class Comparison:
         return others
 
     def journal(self, raw: Any, entry: Mapping[str, Any], common: Headers) -> None:
-        """The journal record itself, apart from what the chain and the run say of it: its form, and its headers."""
-        named = f"journal/{self._processor}/{entry['batch']}"
-        own = (
-            ("ce_id", named.encode()),
-            ("ce_type", b"endocrine.journal.v1"),
-            ("ce_subject", self._processor.encode()),
-            (SEAL, RECORDED),
-        )
+        """Compare the journal record itself, apart from what the chain and the run say of it: its form, and its
+        headers."""
+        ce_id = journal_id(self._processor, entry["batch"])
+        named, own = ce_id.decode(), journal_headers(self._processor.encode(), ce_id, RECORDED)
         ordered = {name: entry[name] for name in _FIELDS if name in entry}
         expected = (raw.key, orjson.dumps(ordered), (*own, *common))
         found = form_of(raw)

@@ -15,12 +15,12 @@ MOST = 50
 
 
 def form_of(raw: Any) -> Content:
-    """What a reader sees of a record."""
+    """Return what a reader sees of a record."""
     return raw.key, raw.value, tuple(map(tuple, raw.headers))
 
 
 def differences(expected: Content, found: Content) -> list[dict[str, Any]]:
-    """Objects with `path`, `expected` and `found`; empty for equal records. At most 50.
+    """Return objects with `path`, `expected` and `found`; empty for equal records. At most 50.
 
     >>> differences((b"a", b'{"x": [1, 2]}', ()), (b"a", b'{"x": [1, 3]}', ()))
     [{'path': '$.x[1]', 'expected': 2, 'found': 3}]
@@ -36,7 +36,7 @@ def differences(expected: Content, found: Content) -> list[dict[str, Any]]:
 
 
 def json_differences(expected: Any, found: Any, path: str = "$") -> Iterator[dict[str, Any]]:
-    """The leaves in which two JSON values differ, by JSONPath."""
+    """Yield the leaves in which two JSON values differ, by JSONPath."""
     if isinstance(expected, Mapping) and isinstance(found, Mapping):
         for name in [*expected, *(name for name in found if name not in expected)]:
             yield from json_differences(expected.get(name, ABSENT), found.get(name, ABSENT), f"{path}.{name}")

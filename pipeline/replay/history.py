@@ -35,7 +35,8 @@ class Outside(NamedTuple):
 
 
 def outside(logs: Mapping[tuple[str, int], RecordLog], agents: Sequence[Agent]) -> Iterator[Outside]:
-    """All records of outsiders that agents read, by append time; at equal times by the agents' order of sources."""
+    """Yield all records of outsiders that agents read, by append time; at equal times by the agents' order of
+    sources."""
     ranks = {topic: rank for rank, topic in enumerate(dict.fromkeys(name for one in agents for name in one.sources))}
     streams = [_of(topic, ranks[topic], log) for (topic, _), log in logs.items() if topic in ranks]
     return heapq.merge(*streams, key=lambda one: (one.time, one.rank, one.raw.partition, one.raw.offset))
@@ -70,7 +71,7 @@ class InForce:
                                 digests.append(entry["policy"])
 
     def at(self, topic: str, raw: Any) -> str | None:
-        """The digest; None when nothing was ever journaled."""
+        """Return the digest; None when nothing was ever journaled."""
         offsets, digests = self._changes.get((topic, raw.partition), ([], []))
         if not digests:
             return self._any

@@ -22,7 +22,7 @@ def key_digest(key: bytes | None) -> bytes:
 
 
 def latest_of(logs: Mapping[tuple[str, int], RecordLog]) -> Latest:
-    """The last offset of each key, where compaction has taken records."""
+    """Return the last offset of each key, where compaction has taken records."""
     return {
         (topic, partition): {key_digest(raw.key): raw.offset for raw in log}
         for (topic, partition), log in logs.items()

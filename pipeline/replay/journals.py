@@ -37,16 +37,16 @@ class ProcessorJournal:
         return self.base + len(self._offsets) - 1
 
     def raw(self, batch: int) -> Any:
-        """The journal record of a batch."""
+        """Return the journal record of a batch."""
         return self._log.at(self._offsets[batch - self.base])
 
     def entry(self, batch: int) -> dict[str, Any]:
-        """The content of the journal record of a batch."""
+        """Return the content of the journal record of a batch."""
         entry: dict[str, Any] = orjson.loads(self.raw(batch).value)
         return entry
 
     def digest(self, batch: int) -> str | None:
-        """SHA-256 of the bytes of a batch's journal record; None where that is not known (any more)."""
+        """Return SHA-256 of the bytes of a batch's journal record; None where that is not known (any more)."""
         if self.base <= batch <= self.last:
             return hashlib.sha256(self.raw(batch).value).hexdigest()
         if batch == self.base - 1 and self.last >= self.base:
@@ -68,7 +68,7 @@ class ProcessorJournal:
 
 
 def read_journal(log: RecordLog, partition: int, find: Find) -> dict[str, ProcessorJournal]:
-    """The journals of all units of a partition."""
+    """Return the journals of all units of a partition."""
     journals: dict[str, ProcessorJournal] = {}
     ends: dict[str, str] = {}
     for raw in log:

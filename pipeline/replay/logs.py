@@ -27,7 +27,7 @@ def _places(settings: Settings, topics: Iterable[str]) -> dict[TopicPartition, t
 
 
 async def log_ends(settings: Settings, topics: Iterable[str]) -> dict[tuple[str, int], int]:
-    """Where these topics end now.
+    """Return where these topics end now.
 
     Asked of `journal` first and of the others afterwards, the journal's batches produced and read below these ends even
     while workers run: a batch's records are produced before its journal record.
@@ -97,7 +97,7 @@ async def read_history(
     progress: Callable[[int, int], None] | None = None,
     ends: EndOffsets | None = None,
 ) -> dict[tuple[str, int], Any]:
-    """The same, prepared for replay: the journal first, for it lists which seals were not ours."""
+    """Return the same, prepared for replay: the journal first, for it lists which seals were not ours."""
     names = set(topics) | {"journal"}
     ends = await log_ends(settings, names) if ends is None else ends
     logs: dict[tuple[str, int], Any] = {}
@@ -107,7 +107,7 @@ async def read_history(
 
 
 async def read_policies(settings: Settings) -> dict[str, Any]:
-    """Published policies by digest, as resolved documents."""
+    """Return published policies by digest, as resolved documents."""
     logs = await read_logs(settings, ["policies"])
     published = (orjson.loads(raw.value) for log in logs.values() for raw in log if raw.value)
     return {record["digest"]: record["policy"] for record in published}

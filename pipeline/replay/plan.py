@@ -38,7 +38,7 @@ class Plan:
         return self.journal.processor
 
     def outside(self, batch: int, topic: str, offset: int) -> bool:
-        """Whether a record of this batch (or without one, of this trigger) is not compared."""
+        """Return whether a record of this batch (or without one, of this trigger) is not compared."""
         if batch >= 0:
             return batch < self.first or (self.until and batch > self.last)
         if offset < self.before.get(topic, 0):
@@ -46,7 +46,7 @@ class Plan:
         return self.after is not None and offset >= self.after.get(topic, 0)
 
     def ahead(self, batch: int, topic: str, offset: int) -> bool:
-        """Whether it lies beyond what is journaled."""
+        """Return whether it lies beyond what is journaled."""
         return batch > self.last if batch >= 0 else offset >= self.end.get(topic, 0)
 
     @cached_property
@@ -63,7 +63,7 @@ def plan_processor(
     scope: Scope,
     snapshots: Snapshots,
 ) -> Plan:
-    """The plan for one unit."""
+    """Return the plan for one unit."""
     first = journal.base + first_from(journal.times, scope.since_ms)
     last = journal.base + first_after(journal.times, scope.until_ms) - 1
     sources = {topic: logs[topic, partition] for topic in agent.sources}
@@ -120,5 +120,5 @@ def _why(journal: ProcessorJournal, sources: Mapping[str, RecordLog]) -> str:
 
 
 def units_of(agents: Sequence[Agent], partitions: int) -> list[tuple[Agent, int]]:
-    """All units, in the order in which they are run."""
+    """Return all units, in the order in which they are run."""
     return [(agent, partition) for agent in agents for partition in range(partitions)]

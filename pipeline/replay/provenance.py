@@ -27,7 +27,7 @@ class Origin(NamedTuple):
 
 
 def name_of(topic: str, headers: Mapping[str, bytes | None]) -> str | None:
-    """Its id, or where a record that was set aside came from; None: not of our making."""
+    """Return its id, or where a record that was set aside came from; None: not of our making."""
     moved, origin = headers.get(REKEYED_FROM), headers.get(ORIGIN)
     if holds_dead_letters(topic):
         return "dead letter of " + (origin or b"?").decode("utf-8", "backslashreplace")
@@ -38,12 +38,12 @@ def name_of(topic: str, headers: Mapping[str, bytes | None]) -> str | None:
 
 
 def called(topic: str, headers: Headers) -> str:
-    """Its name for people, and to find it by."""
+    """Return its name for people, and to find it by."""
     return name_of(topic, dict(headers)) or "without a name"
 
 
 def origin_of(topic: str, headers: Mapping[str, bytes | None]) -> Origin | None:
-    """None: not of our making. A unit that cannot be read is empty.
+    """Return its origin. None: not of our making. A unit that cannot be read is empty.
 
     What carries no seal of ours is a stranger's, whatever else its headers hold.
     """

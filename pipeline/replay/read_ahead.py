@@ -26,7 +26,8 @@ class Window(Generic[_T]):
         """Place in the log of the first one here."""
 
     def run(self, first: int, count: int) -> Sequence[_T]:
-        """The `count` items with offsets from `first` on. Raises Gone when one of them is not there."""
+        """Return the `count` items with offsets from `first` on. Raises MissingRecords when one of them is not
+        there."""
         place = self._log.place(first)
         if count > AHEAD:
             found = self._read(place, place + count)
@@ -42,7 +43,7 @@ class Window(Generic[_T]):
 
 
 def records(log: RecordLog) -> Window[Any]:
-    """A window on its records."""
+    """Return a window on its records."""
     return Window(log, lambda first, last: log[first:last], attrgetter("offset"))
 
 

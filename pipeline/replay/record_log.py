@@ -65,7 +65,7 @@ class RecordLog(Sequence[Any]):
         return not self._jumps or (len(self._jumps) == 1 and self._jumps[0][0] == 0)
 
     def place(self, offset: int) -> int:
-        """The place of the first record at this offset or above; the length when there is no such record."""
+        """Return the place of the first record at this offset or above; the length when there is no such record."""
         found = bisect_right(self._jumps, (offset, len(self))) - 1
         if found < 0:
             return 0
@@ -74,21 +74,22 @@ class RecordLog(Sequence[Any]):
         return min(place + offset - first, last)
 
     def serialized_records(self) -> Iterator[SerializedRecord]:
-        """Of each record that has headers."""
+        """Yield offset and serialized form of each record that has headers."""
         for raw in self:
             if raw.headers:
                 yield _serialized(raw)
 
     def between(self, first: int, last: int) -> Sequence[SerializedRecord]:
-        """Of the records at places `first` to `last` (exclusive), as far as there are some."""
+        """Return offset and serialized form of the records at places `first` to `last` (exclusive), as far as there are
+        some."""
         return [_serialized(raw) for raw in self[first:last]]
 
     def at(self, offset: int) -> Any:
-        """The record at this offset. Raises Gone."""
+        """Return the record at this offset. Raises MissingRecords."""
         return self.run(offset, 1)[0]
 
     def run(self, first: int, count: int) -> Sequence[Any]:
-        """`count` records with offsets from `first` on. Raises Gone when one of them is not there."""
+        """Return `count` records with offsets from `first` on. Raises MissingRecords when one of them is not there."""
         begin = self.place(first)
         found = self[begin : begin + count]
         if len(found) == count and found[0].offset == first and found[-1].offset == first + count - 1:
@@ -96,7 +97,7 @@ class RecordLog(Sequence[Any]):
         raise self.gone(first, count)
 
     def gone(self, first: int, count: int) -> MissingRecords:
-        """What to raise where not all of `count` records from `first` on are there."""
+        """Return what to raise where not all of `count` records from `first` on are there."""
         begin = self.place(first)
         there = [raw.offset for raw in self[begin : begin + count] if raw.offset < first + count]
         range_text = f"offsets {first} to {first + count - 1}: {count - len(there)} of {count} are gone"

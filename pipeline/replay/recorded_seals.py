@@ -29,11 +29,11 @@ class ConstantSeals:
     """Seals of a run that is made again: all alike (see endocrine.pipeline.core.seals.Seals)."""
 
     def seal(self, *record: Any, **parts: Any) -> bytes:
-        """A constant."""
+        """Return a constant, as nothing is sealed again."""
         return RECORDED
 
     def valid(self, topic: str, raw: SourceRecord, headers: Mapping[str, bytes | None]) -> bool:
-        """What is left of a seal after `RecordedSeals` counts."""
+        """Return whether `RecordedSeals` left a seal on the record."""
         return headers.get(SEAL) == RECORDED
 
 
@@ -57,7 +57,8 @@ class RecordedSeals:
         return self._keys is not None
 
     def records(self, topic: str, some: Sequence[Any]) -> list[Any]:
-        """Records of one topic as replay takes them; of topics that replay goes by, what is not ours is left out."""
+        """Return records of one topic as replay takes them; of topics that replay goes by, what is not ours is left
+        out."""
         if topic in OURS_ALONE:
             return [raw for one in some if (raw := self._ours(topic, one)) is not None]
         record = self._record
@@ -124,7 +125,7 @@ class RecordedSeals:
 def prepared(
     logs: Mapping[tuple[str, int], Sequence[Any]], recorded: RecordedSeals
 ) -> dict[tuple[str, int], RecordLog]:
-    """Logs as replay takes them. Those that are a `Log` were prepared when they were read."""
+    """Return logs as replay takes them. Those that are a `Log` were prepared when they were read."""
     first = sorted(logs, key=lambda place: place[0] != JOURNAL)
     made = {
         place: log if isinstance(log := logs[place], RecordLog) else MemoryLog(recorded.records(place[0], log))

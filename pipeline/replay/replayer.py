@@ -67,7 +67,8 @@ class Replayer:
         self._engines: dict[str, Engine] = {}
 
     def inputs(self, entry: Mapping[str, Any]) -> list[tuple[str, Any]]:
-        """The records that a batch read. Raises ReplayError where the journal and the topics do not fit together."""
+        """Return the records that a batch read. Raises ReplayError where the journal and the topics do not fit
+        together."""
         records: list[tuple[str, Any]] = []
         batch = f"{self.name}: batch {entry['batch']}"
         for topic, first, count in entry["runs"]:
@@ -95,11 +96,11 @@ class Replayer:
 
     @staticmethod
     def intact(records: Sequence[tuple[str, Any]], entry: Mapping[str, Any]) -> bool:
-        """Whether they are, byte for byte, what the batch read."""
+        """Return whether they are, byte for byte, what the batch read."""
         return bool(inputs_digest(records) == entry["inputs"])
 
     def common_headers(self, entry: Mapping[str, Any], policy: Policy) -> Headers:
-        """The headers that the derived records of a batch share."""
+        """Return the headers that the derived records of a batch share."""
         return self._engine(entry["version"]).common_headers(policy, self.partition, entry["batch"])
 
     def process(

@@ -25,7 +25,7 @@ class Scope:
     """Workers may be at work: what was appended from then on and is in no journal record yet is left to come."""
 
     def coming(self, timestamp: int) -> bool:
-        """Whether a record appended then may belong to a batch that is still being made."""
+        """Return whether a record appended then may belong to a batch that is still being made."""
         return self.live_ms is not None and timestamp >= self.live_ms
 
     @property
@@ -34,7 +34,7 @@ class Scope:
         return self.identity is None and self.topics is None
 
     def wants(self, topic: str, key: bytes | None, headers: Mapping[str, bytes | None]) -> bool:
-        """Whether a record of our making is asked for."""
+        """Return whether a record of our making is asked for."""
         if self.topics is not None and topic not in self.topics:
             return False
         if self.identity is None:
@@ -102,7 +102,7 @@ class Report:
             self.differences.append({**where, "fields": fields})
 
     def plain(self) -> dict[str, Any]:
-        """As JSON values."""
+        """Return it as JSON values."""
         return {
             "proved": self.proved and not self.verified_nothing,
             "nothing_to_verify": self.verified_nothing,
@@ -127,7 +127,7 @@ class Report:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "Report":
-        """What `plain` gave."""
+        """Return what `plain` gave."""
         report = cls(**{name: plain[name] for name in ("batches", "records", "copies", "compared", "equal")})
         report.outside, report.superseded, report.unread = plain["outside"], plain["superseded"], plain["unread"]
         report.findings.update({kind: list(sentences) for kind, sentences in plain["findings"].items()})

@@ -44,7 +44,7 @@ class Resume:
         return data
 
     def load(self) -> dict[str, Any] | None:
-        """What was saved last, or None."""
+        """Return what was saved last, or None."""
         return None if self._loaded is None else self._loaded["saved"]
 
     def save(self, saved: Mapping[str, Any]) -> None:

@@ -51,7 +51,8 @@ class Traveller:
         self._snapshots = snapshots or Snapshots()
 
     def states(self, agents: Sequence[Agent], at_ms: int | None, identity: str | None = None) -> Iterator[KeyState]:
-        """States after the last batch whose journal record was appended at or before that moment; of now without one.
+        """Yield states after the last batch whose journal record was appended at or before that moment; of now without
+        one.
 
         identity: only states of this one's life.
         """

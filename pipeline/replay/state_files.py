@@ -64,24 +64,24 @@ class Snapshots:
             self._starts.setdefault(processor, []).append(listed)
 
     def of(self, processor: str) -> list[_Listed]:
-        """Starts of a unit, without their states."""
+        """Return starts of a unit, without their states."""
         return self._starts.get(processor, [])
 
     @staticmethod
     def load(listed: StartingPoint) -> StartingPoint:
-        """The start with its states, its file checked against the manifest. Raises SnapshotError."""
+        """Return the start with its states, its file checked against the manifest. Raises SnapshotError."""
         if isinstance(listed, _Listed):
             listed.states = dict(read_states(listed.folder, listed.file))
         return listed
 
     @staticmethod
     def home(identity: str, partitions: int) -> int:
-        """The partition on which an identity lives."""
+        """Return the partition on which an identity lives."""
         return partition_of(identity, partitions)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """A snapshot's manifest, checked against its seal. Raises SnapshotError."""
+    """Return a snapshot's manifest, checked against its seal. Raises SnapshotError."""
     try:
         data, seal = (folder / MANIFEST).read_bytes(), (folder / SEAL).read_text().split()[0]
     except (OSError, IndexError) as error:
@@ -95,7 +95,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def read_states(folder: Path, about: Mapping[str, Any]) -> Iterable[tuple[str, bytes]]:
-    """Keys and states of one unit's file. Raises SnapshotError when its digest is not the manifest's."""
+    """Return keys and states of one unit's file. Raises SnapshotError when its digest is not the manifest's."""
     name = Path(about["file"]).name  # a manifest names files beside itself, nothing else
     try:
         data = (folder / name).read_bytes()

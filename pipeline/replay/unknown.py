@@ -36,7 +36,7 @@ class Unknowns:
         """Calls not agreed on that have a result all the same."""
 
     def judge(self, record: Outside) -> bool:
-        """Whether a record of an outsider belongs to the other world too."""
+        """Return whether a record of an outsider belongs to the other world too."""
         if record.topic not in ("tool-results", "tool-calls", "model-replies", "interactions", "feedback"):
             return True
         try:
@@ -79,7 +79,7 @@ class Unknowns:
                     self._turns.add((mine or other).get("audit_id", ""))
 
     def close(self) -> None:
-        """At the end: calls of which nobody knows what would have come."""
+        """End: list the calls whose results nobody knows."""
         for call, theirs in self._theirs.items():
             if _allowed(theirs) and not _allowed(self._ours.get(call)) and call not in self._results:
                 self._add(MISSING, {"topic": "tool-results", **_names(theirs)})

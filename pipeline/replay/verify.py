@@ -198,5 +198,5 @@ class Verifier:
 
 
 def verified_topics() -> list[str]:
-    """Every topic that verification needs."""
+    """Return every topic that verification needs."""
     return [*CATALOGUE, *(topic.dead_letters for topic in CATALOGUE.values() if topic.owner)]

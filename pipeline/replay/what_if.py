@@ -66,7 +66,7 @@ class WhatIf:
     unknown: Unknowns = field(default_factory=Unknowns)
 
     def verdicts(self) -> dict[tuple[str, str], str]:
-        """Topic and id of each change listed, and its kind."""
+        """Return topic and id of each change listed, and its kind."""
         return {(one["topic"], one["id"]): one["change"] for one in self.changes}
 
 

@@ -25,12 +25,12 @@ _STYLE = (
 
 
 def written(found: WhatIf, form: str) -> bytes:
-    """The report in one of FORMS."""
+    """Return the report in one of FORMS."""
     return {"text": _text, "json": _json, "csv": _csv, "html": _html}[form](found)
 
 
 def plain(found: WhatIf) -> dict[str, Any]:
-    """As JSON values."""
+    """Return the report as JSON values."""
     return {
         "policy": found.policy,
         "inputs": found.inputs,

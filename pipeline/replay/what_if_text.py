@@ -17,7 +17,8 @@ _UNKNOWN = {
 
 
 def sentences(found: WhatIf) -> list[str]:
-    """The report as lines: calls, turns, incidents, what is not known, and how well the first world fits the record."""
+    """Return the report as lines: calls, turns, incidents, what is not known, and how well the first world fits the
+    record."""
     lines = [*_calls(found), *_turns(found), *_incidents(found)]
     if not found.counts:
         lines.append(f"Nothing would have been otherwise, over {found.inputs} records from outside.")

@@ -22,24 +22,24 @@ class ConsumerLag:
         self._at_least: dict[Where, int] = {}
 
     def journal(self, entry: Mapping[str, Any]) -> None:
-        """A batch was derived, and its outputs produced before this entry."""
+        """Note that a batch was derived, and its outputs produced before this entry."""
         for topic, first, count in entry["runs"]:
             key = entry["agent"], (topic, entry["partition"])
             self._derived[key] = max(self._derived.get(key, 0), first + count)
 
     def at_least(self, where: Where, offset: int) -> None:
-        """Every agent is here at least: the group committed it, or the topic begins there."""
+        """Note that every agent is here at least: the group committed it, or the topic begins there."""
         self._at_least[where] = max(self._at_least.get(where, 0), offset)
 
     def copy(self) -> "ConsumerLag":
-        """As it is now."""
+        """Return a copy as it is now."""
         other = ConsumerLag(())
         other.sources = self.sources
         other._derived, other._at_least = dict(self._derived), dict(self._at_least)
         return other
 
     def lag(self, ends: Mapping[Where, int]) -> dict[str, int]:
-        """Records each agent has still to read, given the log ends of (some) source topics."""
+        """Return records each agent has still to read, given the log ends of (some) source topics."""
         return {
             agent: sum(
                 max(0, end - max(self._derived.get((agent, where), 0), self._at_least.get(where, 0)))
@@ -50,7 +50,7 @@ class ConsumerLag:
         }
 
     def settled(self, ends: Mapping[Where, int]) -> bool:
-        """Nothing is left to derive, if these ends were asked for after this state was known.
+        """Return whether nothing is left to derive, if these ends were asked for after this state was known.
 
         An agent produces before it journals. So when the journal covers ends that were asked for later, no output was
         on its way that the ends do not count.

@@ -8,7 +8,7 @@ from endocrine.pipeline.views.text_width import clean, number, signed
 
 
 def why(turn: dict[str, Any]) -> str:
-    """What made a turn's parameters: a refusal, a suggested review, the signals used; empty for a plain turn."""
+    """Return what made a turn's parameters: a refusal, a suggested review, the signals used; empty for a plain turn."""
     used = [f"{one['name']} {number(one['level'])}" for one in turn["signals"] if one["fate"] in _USED]
     changes = [turn["refusal"]] if turn["refusal"] else []
     changes += ["review"] if turn["review"] != "none" else []
@@ -20,7 +20,7 @@ _USED = ("used", "capped", "clamped")
 
 
 def described(event: Event) -> str | None:
-    """The line; None for records that only repeat a state (its changes are events of their own)."""
+    """Return the line; None for records that only repeat a state (its changes are events of their own)."""
     if holds_dead_letters(event.topic):
         topic = source_of(event.topic)
         return clean(f"dead letter   {topic} {event.key}: {event.value['kind']}: {event.value['error']}")

@@ -23,7 +23,7 @@ class Event(NamedTuple):
 
 
 def event_of(topic: str, raw: SourceRecord, fresh: bool) -> Event | None:
-    """The event; None for what producers wrote, which some topics hold beside what agents derived."""
+    """Return the event; None for what producers wrote, which some topics hold beside what agents derived."""
     headers = texts(raw.headers)
     key = (raw.key or b"").decode("utf-8", "replace")
     here = f"{topic}/{raw.partition}/{raw.offset}"

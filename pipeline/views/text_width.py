@@ -6,7 +6,7 @@ from rich.cells import cell_len, set_cell_size
 
 
 def clean(value: Any) -> str:
-    """Printable text of anything that came from a topic: control characters become a dot.
+    """Return printable text of anything that came from a topic: control characters become a dot.
 
     >>> clean("a\\nb")
     'a·b'
@@ -15,7 +15,7 @@ def clean(value: Any) -> str:
 
 
 def fit(value: Any, width: int, *, right: bool = False) -> str:
-    """Exactly `width` cells: filled with blanks, or cut and marked so.
+    """Return exactly `width` cells: filled with blanks, or cut and marked so.
 
     >>> fit("retrieve_knowledge", 9), fit(0.5, 5, right=True)
     ('retrieve…', '  0.5')
@@ -28,7 +28,7 @@ def fit(value: Any, width: int, *, right: bool = False) -> str:
 
 
 def wrapped(value: Any, width: int, most: int) -> list[str]:
-    """Lines of at most `width` cells, broken between words; after `most` lines the last one ends in a mark.
+    """Return lines of at most `width` cells, broken between words; after `most` lines the last one ends in a mark.
 
     >>> wrapped("lock, ambiguity 0.4", 12, 3), wrapped("a long sentence", 6, 2), wrapped("", 5, 2)
     (['lock,', 'ambiguity', '0.4'], ['a long', 'sente…'], [])
@@ -45,7 +45,7 @@ def wrapped(value: Any, width: int, most: int) -> list[str]:
 
 
 def number(value: float, places: int = 2) -> str:
-    """A number in few characters: no zeros at its end.
+    """Return a number in few characters: no zeros at its end.
 
     >>> number(0.70), number(900), number(0.0752)
     ('0.7', '900', '0.08')
@@ -55,7 +55,7 @@ def number(value: float, places: int = 2) -> str:
 
 
 def signed(value: float) -> str:
-    """A difference with its sign.
+    """Return a difference with its sign.
 
     >>> signed(0.05), signed(0.0), signed(-0.1)
     ('+0.05', '0', '-0.10')

@@ -32,7 +32,7 @@ _KEYS = {
 
 
 def asyncapi(settings: Settings, agents: Sequence[Agent]) -> dict[str, Any]:
-    """The document, the same for the same settings (prefix, partitions, replication, sizes) and code.
+    """Return the document, the same for the same settings (prefix, partitions, replication, sizes) and code.
 
     It names no server: where the broker is belongs to a deployment. Changelogs are internal and left out.
     """

@@ -14,12 +14,13 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def subject(topic: Topic, prefix: str) -> str:
-    """The subject of the topic's values in a schema registry: the topic's full name and `-value`."""
+    """Return the subject of the topic's values in a schema registry: the topic's full name and `-value`."""
     return f"{prefix}{topic.name}-value"
 
 
 def json_schema(topic: Topic, prefix: str) -> dict[str, Any]:
-    """The schema of one topic's values, complete in itself; `title` is the subject, `$id` the same for any prefix."""
+    """Return the schema of one topic's values, complete in itself; `title` is the subject, `$id` the same for any
+    prefix."""
     schema: dict[str, Any] = _plain(topic.adapter.json_schema(by_alias=True))
     described = {"description": topic.summary} | schema
     return (
@@ -28,7 +29,7 @@ def json_schema(topic: Topic, prefix: str) -> dict[str, Any]:
 
 
 def components(topics: Iterable[Topic]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Schemas for one document: those of the topics by name, and the parts they share, to be put in
+    """Return schemas for one document: those of the topics by name, and the parts they share, to be put in
     `components.schemas` side by side."""
     inputs = [(topic.name, "validation", topic.adapter) for topic in topics]
     roots, shared = TypeAdapter.json_schemas(inputs, by_alias=True, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterable
 import orjson
 from aiokafka import AIOKafkaProducer
 
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.cloud_events import cloud_event
 from endocrine.pipeline.core.dead_letter_topics import source_of
 from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.core.records import (
@@ -43,7 +45,7 @@ class CutShort(Exception):
 
 
 def again(letter: Letter, raw: SourceRecord, by: str, at: float, seals: Seals) -> OutputRecord:
-    """The record as it is sent again: same bytes, key, partition and id. at: seconds since 1970.
+    """Return the record as it is sent again: same bytes, key, partition and id. at: seconds since 1970.
 
     What was ours, as the dead letter's seal says, is sealed anew. Raises CutShort.
     """
@@ -72,7 +74,7 @@ def again(letter: Letter, raw: SourceRecord, by: str, at: float, seals: Seals) -
 
 
 def action_of(letter: Letter, action: str, by: str, reason: str | None, at: float) -> DeadLetterAction:
-    """What is put on record. at: seconds since 1970."""
+    """Return what is put on record. at: seconds since 1970."""
     origin = None if letter.origin is None else "/".join(map(str, letter.origin))
     return DeadLetterAction.model_validate(
         {
@@ -122,12 +124,5 @@ async def carry_out(settings: Settings, work: AsyncIterable[tuple[OutputRecord |
 
 
 def _headers(key: str, action: DeadLetterAction) -> Headers:
-    return [
-        ("ce_id", f"dlq/{key}/{action.action}/{action.ts}".encode()),
-        ("ce_source", b"endocrine/dlq"),
-        ("ce_type", b"endocrine.dlq-actions.v1"),
-        ("ce_specversion", b"1.0"),
-        ("ce_subject", key.encode()),
-        ("ce_time", (event_time(action.ts) or "").encode()),
-        ("content-type", b"application/json"),
-    ]
+    ce_id = f"dlq/{key}/{action.action}/{action.ts}".encode()
+    return cloud_event(ce_id, "dlq", CATALOGUE[ACTIONS].ce_type, key.encode(), action.ts)

@@ -28,7 +28,7 @@ async def look(
     until: float | None = None,
     progress: Progress | None = None,
 ) -> list[Letter]:
-    """The dead letters that are meant, newest first. since, until: seconds since 1970, append time."""
+    """Return the dead letters that are meant, newest first. since, until: seconds since 1970, append time."""
     shelf = Shelf()
     topics = TOPICS if meant.topic is None else (meant.topic,)
     async with aclosing(batches(settings, topics, since=since, until=until, progress=progress)) as found:
@@ -40,7 +40,7 @@ async def look(
 
 
 async def one(settings: Settings, topic: str, partition: int, offset: int) -> tuple[Letter, Any]:
-    """One dead letter and its record. Raises NoLetter."""
+    """Return one dead letter and its record. Raises NoLetter."""
     starts = {(topic, partition): offset}
     async with aclosing(batches(settings, [topic], partition=partition, starts=starts)) as found:
         async for _, _, records in found:

@@ -54,7 +54,7 @@ class Letter:
 
 
 def letter_of(topic: str, raw: SourceRecord) -> Letter:
-    """What is known of a dead letter."""
+    """Return what is known of a dead letter."""
     headers = dict(raw.headers)
     value = parsed(raw.value)
     origin = origin_of(headers)
@@ -76,7 +76,7 @@ def letter_of(topic: str, raw: SourceRecord) -> Letter:
 
 
 def parsed(value: bytes | None) -> Any:
-    """The value as JSON; None where it is not JSON."""
+    """Return the value as JSON; None where it is not JSON."""
     try:
         return None if value is None else orjson.loads(value)
     except orjson.JSONDecodeError:
@@ -84,13 +84,13 @@ def parsed(value: bytes | None) -> Any:
 
 
 def own_id(headers: Mapping[str, bytes | None], value: Any) -> str | None:
-    """The id that a record brings itself, as Read finds it: in the value, else in `ce_id`."""
+    """Return the id that a record brings itself, as Read finds it: in the value, else in `ce_id`."""
     named = value.get("id") if isinstance(value, dict) else None
     return named if isinstance(named, str) and named else id_of(headers.get(CE_ID))
 
 
 def origin_of(headers: Mapping[str, bytes | None]) -> Origin | None:
-    """The record that was refused; None where no agent of ours refused it."""
+    """Return the record that was refused; None where no agent of ours refused it."""
     try:
         _, topic, partition, offset, _ = (headers.get(ORIGIN) or b"").decode().split("/")
         return topic, int(partition), int(offset)
@@ -119,7 +119,7 @@ class Shelf:
         self._actions: list[DeadLetterAction] = []
 
     def add(self, topic: str, raw: SourceRecord) -> None:
-        """A record of a topic of dead letters, or of `dlq-actions`."""
+        """Add a record of a topic of dead letters, or of `dlq-actions`."""
         if topic == ACTIONS:
             try:
                 self._actions.append(DeadLetterAction.model_validate_json(raw.value or b""))
@@ -135,7 +135,7 @@ class Shelf:
         self.letters[letter.place] = letter
 
     def settled(self) -> list[Letter]:
-        """All of them, newest first, each with its actions in the order of their times."""
+        """Return all of them, newest first, each with its actions in the order of their times."""
         for action in sorted(self._actions, key=lambda action: action.ts):
             letter = self.letters.get(f"{action.topic}/{action.partition}/{action.offset}")
             if letter is None and action.origin is not None:

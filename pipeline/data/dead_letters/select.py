@@ -21,7 +21,7 @@ class Filter:
     id: str | None = None
 
     def takes(self, letter: Letter) -> bool:
-        """Whether the letter is meant."""
+        """Return whether the letter is meant."""
         return (
             self.kind in (None, letter.kind)
             and self.identity in (None, letter.identity)
@@ -31,7 +31,7 @@ class Filter:
 
 
 def topic_name(text: str, prefix: str = "") -> str:
-    """The topic of dead letters that a person names, with or without `.dlq` and prefix. Raises ValueError."""
+    """Return the topic of dead letters that a person names, with or without `.dlq` and prefix. Raises ValueError."""
     name = dead_letters_of(source_of(text.removeprefix(prefix)))
     if name not in TOPICS:
         raise ValueError(f"no dead letters of {text!r}; expected one of {', '.join(source_of(t) for t in TOPICS)}")
@@ -39,7 +39,8 @@ def topic_name(text: str, prefix: str = "") -> str:
 
 
 def parse_place(text: str, prefix: str = "") -> tuple[str, int, int]:
-    """Topic of dead letters, partition, offset. prefix: of topics, may be left out. Raises ValueError with a sentence.
+    """Return topic of dead letters, partition, offset. prefix: of topics, may be left out. Raises ValueError with a
+    sentence.
 
     >>> parse_place("signals/0/17")
     ('signals.dlq', 0, 17)
@@ -53,7 +54,7 @@ def parse_place(text: str, prefix: str = "") -> tuple[str, int, int]:
 
 
 def counts(letters: Iterable[Letter]) -> Counts:
-    """(topic, kind, count), most first."""
+    """Return (topic, kind, count), most first."""
     found = Counter((letter.topic, letter.kind) for letter in letters)
     return [
         (topic, kind, count) for (topic, kind), count in sorted(found.items(), key=lambda item: (-item[1], item[0]))
@@ -61,7 +62,7 @@ def counts(letters: Iterable[Letter]) -> Counts:
 
 
 def row(letter: Letter) -> dict[str, object]:
-    """A letter in a list: lengths, never values."""
+    """Return a letter in a list: lengths, never values."""
     return {
         "place": letter.place,
         "time": show_time(letter.timestamp / 1000),

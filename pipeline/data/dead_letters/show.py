@@ -27,7 +27,7 @@ _PLACE = re.compile(r"[a-z-]+/\d+/\d+")
 
 
 def summary(letter: Letter, raw: SourceRecord, rules: GatingRules, *, bare: bool) -> dict[str, Any]:
-    """Everything about one dead letter. bare: bytes and headers as they are.
+    """Return everything about one dead letter. bare: bytes and headers as they are.
 
     The value is JSON, text, or hexadecimal (`encoding` says which). Redacted, bytes that are no JSON are not shown:
     what cannot be read cannot be redacted.
@@ -49,7 +49,7 @@ def summary(letter: Letter, raw: SourceRecord, rules: GatingRules, *, bare: bool
 
 
 def bare_value(value: bytes | None) -> dict[str, Any]:
-    """The bytes: as text where they are UTF-8, else hexadecimal."""
+    """Return the bytes: as text where they are UTF-8, else hexadecimal."""
     if value is None:
         return {"encoding": "none", "value": None}
     try:
@@ -59,7 +59,7 @@ def bare_value(value: bytes | None) -> dict[str, Any]:
 
 
 def redacted_value(value: bytes | None, rules: GatingRules) -> dict[str, Any]:
-    """The value without what must not be shown."""
+    """Return the value without what must not be shown."""
     if value is None:
         return {"encoding": "none", "value": None}
     if not value:

@@ -36,13 +36,13 @@ TRAILING = [
 
 
 def known(topic: str) -> bool:
-    """Whether there is such a topic (without prefix), dead letters included."""
+    """Return whether there is such a topic (without prefix), dead letters included."""
     entry = CATALOGUE.get(source_of(topic))
     return entry is not None and (not holds_dead_letters(topic) or entry.owner is not None)
 
 
 def fields_of(topic: str) -> dict[str, Kind]:
-    """The fields of a topic's values and what they hold; none for dead letters, whose values may be anything.
+    """Return the fields of a topic's values and what they hold; none for dead letters, whose values may be anything.
 
     Where a topic has several kinds of record, those of all. Objects, lists and what may be of several types are `json`.
     """
@@ -58,7 +58,7 @@ def fields_of(topic: str) -> dict[str, Kind]:
 
 
 def columns_of(topic: str) -> list[Column]:
-    """All columns of a topic's file, in order."""
+    """Return all columns of a topic's file, in order."""
     return [*LEADING, *(Column(PREFIX + name, kind) for name, kind in fields_of(topic).items()), *TRAILING]
 
 

@@ -23,7 +23,7 @@ class Rows:
         self._identity = CATALOGUE[source_of(topic)].identity_field
 
     def row(self, raw: SourceRecord) -> Row:
-        """The record's row; columns that do not apply are missing from it.
+        """Return the record's row; columns that do not apply are missing from it.
 
         A field the schema does not know, or of another type, lies in `value_other`. A value that is no JSON object, and
         every dead letter's, lies in `raw`, as text or hexadecimal; `none` as encoding is a tombstone.
@@ -53,7 +53,7 @@ class Rows:
         return row
 
     def identity(self, raw: SourceRecord) -> str | None:
-        """Whom a record is about: by its value, else by its key."""
+        """Return whom a record is about: by its value, else by its key."""
         value = _object(raw.value)
         named = value.get(self._identity) if value else None
         if isinstance(named, str):

@@ -27,10 +27,10 @@ class Writer(Protocol):
     """Writes one file."""
 
     def write(self, rows: Sequence[Row]) -> None:
-        """Some more rows: a row group, in Parquet."""
+        """Write some more rows: a row group, in Parquet."""
 
     def close(self) -> None:
-        """No more rows."""
+        """End: there are no more rows."""
 
 
 class JsonLines:
@@ -41,13 +41,13 @@ class JsonLines:
         self._columns = columns
 
     def write(self, rows: Sequence[Row]) -> None:
-        """Some more lines."""
+        """Write some more lines."""
         for row in rows:
             shown = {name: _shown(kind, row[name]) for name, kind in self._columns if name in row}
             self._file.write(orjson.dumps(shown) + b"\n")
 
     def close(self) -> None:
-        """Nothing is held back."""
+        """Flush nothing: nothing is held back."""
 
 
 class Csv:
@@ -60,7 +60,7 @@ class Csv:
         self._writer.writerow([name for name, _ in columns])
 
     def write(self, rows: Sequence[Row]) -> None:
-        """Some more lines."""
+        """Write some more lines."""
         self._writer.writerows([_cell(kind, row.get(name)) for name, kind in self._columns] for row in rows)
 
     def close(self) -> None:
@@ -92,7 +92,7 @@ class Parquet:
         self._writer: Any = pyarrow.parquet.ParquetWriter(file, self._schema, compression="zstd")
 
     def write(self, rows: Sequence[Row]) -> None:
-        """One row group."""
+        """Write one row group."""
         arrays = [
             self._pyarrow.array([_plain(kind, row.get(name)) for row in rows], type=self._schema.field(name).type)
             for name, kind in self._columns

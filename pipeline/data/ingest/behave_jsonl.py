@@ -14,7 +14,7 @@ EXPECTED = "one BEHAVE observation (a JSON object with `primitive`, `value`, `co
 
 
 def read(stream: BinaryIO, name: str, options: Options) -> Pieces:
-    """Each line as it came; one without `identity_ref` takes the identity of the options, or is refused."""
+    """Yield each line as it came; one without `identity_ref` takes the identity of the options, or is refused."""
     for item in json_objects(stream, name, EXPECTED):
         yield item if isinstance(item, Refused) else _record(*item, options.identity)
 

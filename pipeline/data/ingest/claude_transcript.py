@@ -37,7 +37,7 @@ Begun = Generator[Piece, None, int | None]
 
 
 def is_entry(value: Any) -> bool:
-    """Say whether an object is a whole entry, and not a part of one that was torn."""
+    """Return whether an object is a whole entry, and not a part of one that was torn."""
     if not isinstance(value, dict) or not isinstance(value.get("type"), str):
         return False
     return "sessionId" in value or "session_id" in value or ("uuid" in value and "message" in value)

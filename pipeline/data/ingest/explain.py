@@ -10,7 +10,7 @@ SHOWN_ERRORS = 3
 
 
 def explain(error: ValidationError, root: str = "value") -> str:
-    """The first few problems of a validation, as `value.rating: Input should be ... (found 7)`."""
+    """Return the first few problems of a validation, as `value.rating: Input should be ... (found 7)`."""
     problems = error.errors(include_url=False)
     shown = [
         f"{_field(root, problem['loc'])}: {problem['msg']}{_found(problem)}" for problem in problems[:SHOWN_ERRORS]

@@ -19,7 +19,7 @@ _FIRST = re.compile(rb"\S")
 def json_items(
     stream: BinaryIO, name: str, noun: str, chunk: int = CHUNK_BYTES
 ) -> Iterator[tuple[int, bytes] | Refused]:
-    """(number from 1, bytes of the object) for each object of the array, or for the one object the file holds.
+    """Yield (number from 1, bytes of the object) for each object of the array, or for the one object the file holds.
 
     `noun` is what an object is called in messages. Memory: a few times the longest object.
     """

@@ -25,7 +25,7 @@ EXPECTED = 'one JSON object per line, {"topic": ..., "value": {...}}, "key" and 
 
 
 def read(stream: BinaryIO, name: str, options: Options) -> Pieces:
-    """Each line, validated against the catalogue; the value is passed on as it came."""
+    """Yield each line, validated against the catalogue; the value is passed on as it came."""
     for item in json_objects(stream, name, EXPECTED):
         yield item if isinstance(item, Refused) else _record(*item)
 

@@ -41,7 +41,7 @@ class Record:
     headers: dict[str, str] | None = None
 
     def line(self) -> dict[str, Any]:
-        """The record as `endocrine simulate` reads it."""
+        """Return the record as `endocrine simulate` reads it."""
         given = {"key": self.key, "headers": self.headers}
         return {"topic": self.topic, "value": self.value} | {k: v for k, v in given.items() if v is not None}
 

@@ -35,7 +35,7 @@ class Recognised:
 
 
 def recognise(head: bytes, name: str = "") -> Recognised:
-    """Say what a file looks like by its beginning and, where that does not say, its name."""
+    """Return what a file looks like by its beginning and, where that is not enough, its name."""
     sample = take_sample(head)
     mine = next((format_name for format_name, fits in FITS.items() if fits(sample)), None)
     if mine is not None:

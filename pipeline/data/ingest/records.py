@@ -28,7 +28,7 @@ class Recorder:
         self.numbers: Counter[str] = Counter()
 
     def records(self, turn: Turn) -> Pieces:
-        """The records of a turn. Ids depend on format, identity and place in the source, on nothing else."""
+        """Return the records of a turn. Ids depend on format, identity and place in the source, on nothing else."""
         rules = self.options.rules
         reason = "no_text" if not turn.prompt.strip() else skip_reason(turn.prompt, rules.capture)
         if reason:

@@ -143,7 +143,7 @@ class _Run:
         self._recorders: dict[str, Recorder] = {}
 
     def reader(self, format_name: str) -> Reader:
-        """The reader of a format, made when it is first needed."""
+        """Return the reader of a format, made when it is first needed."""
         if format_name not in self._readers:
             self._readers[format_name] = FORMATS[format_name].reader(self._options)
         return self._readers[format_name]

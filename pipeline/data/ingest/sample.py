@@ -33,20 +33,20 @@ class Sample:
     """Objects of the first lines; one where the file is an object on a single line."""
 
     def has(self, *keys: str) -> bool:
-        """Whether the first object has all the keys."""
+        """Return whether the first object has all the keys."""
         return self.first.keys() >= set(keys)
 
     def any_row(self, *keys: str) -> bool:
-        """Whether some line's object has all the keys."""
+        """Return whether some line's object has all the keys."""
         return any(row.keys() >= set(keys) for row in self.rows)
 
     def row_types(self) -> set[str]:
-        """The values of `type` in the lines."""
+        """Return the values of `type` in the lines."""
         return {row["type"] for row in self.rows if isinstance(row.get("type"), str)}
 
 
 def take_sample(head: bytes) -> Sample:
-    """Understand the beginning of a file; a value that is cut off counts as far as it goes."""
+    """Parse the beginning of a file; a value that is cut off counts as far as it goes."""
     head = head.removeprefix(BOM)
     text = head.decode("utf-8", "replace")
     clean = _SURROGATE_ESCAPES.sub(rb"\\ufffd", head.replace(b"\0", b"")).strip()

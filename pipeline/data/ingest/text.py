@@ -29,13 +29,13 @@ class _Chat:
         self.begin(None)
 
     def begin(self, where: str | None) -> None:
-        """A prompt's heading was met (None: no turn yet)."""
+        """Begin a turn, as a prompt's heading was met (None: no turn yet)."""
         self.where, self.broken = where, False
         self.prompt: list[str] = []
         self.response: list[str] = []
 
     def end(self) -> Pieces:
-        """The turn is complete."""
+        """End the turn: yield it."""
         if self.where is None:
             return
         prompt, response = ("\n".join(lines).strip() for lines in (self.prompt, self.response))
@@ -48,7 +48,7 @@ class _Chat:
 
 
 def read(stream: BinaryIO, name: str, options: Options) -> Pieces:
-    """The chat's turns. A line that is not UTF-8 costs its turn."""
+    """Return the chat's turns. A line that is not UTF-8 costs its turn."""
     chat = _Chat(name, options.start_ts)
     section: list[str] | None = None
     headings, anything = 0, False

@@ -99,7 +99,7 @@ def typed(texts: list[str]) -> tuple[str, int]:
 
 
 def is_written_by_tool(text: str) -> bool:
-    """Say whether a user entry was written by a program without a flag that says so."""
+    """Return whether a user entry was written by a program without a flag that says so."""
     return _WRITTEN_BY_TOOL.match(text) is not None
 
 

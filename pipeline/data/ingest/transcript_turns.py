@@ -46,7 +46,7 @@ class OpenTurn:
         self.messages.append(message_id)
 
     def turn(self) -> Turn:
-        """The turn as it is now."""
+        """Return the turn as it is now."""
         response = "\n\n".join(self.replies)
         ends = (self.opened_ts, max(self.opened_ts, self.closed_ts))
         return Turn(self.where, self.source_id, self.session_id, self.prompt, response, *ends, self.model)

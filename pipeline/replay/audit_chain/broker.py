@@ -10,8 +10,10 @@ import orjson
 from aiokafka import AIOKafkaProducer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.cloud_events import cloud_event
 from endocrine.pipeline.core.partitioning import partition_of
-from endocrine.pipeline.core.records import SEAL, event_time
+from endocrine.pipeline.core.records import SEAL
 from endocrine.pipeline.core.seals import KeyedSeals
 from endocrine.pipeline.kafka.topic_reader import PartitionKey, batches
 from endocrine.pipeline.process.seal_keys import KeyFileError, known_seals
@@ -33,7 +35,7 @@ class Unsound(Exception):
 
 
 async def read_book(settings: Settings, keys: Mapping[str, Ed25519PublicKey], files: Iterable[Path] = ()) -> Book:
-    """The checkpoints of the topic and of files (one JSON object per line), chained. Raises KeyFileError."""
+    """Return the checkpoints of the topic and of files (one JSON object per line), chained. Raises KeyFileError."""
     book = Book(keys)
     async with aclosing(batches(settings, [TOPIC])) as found:
         async for _, partition, records in found:
@@ -58,7 +60,7 @@ async def verify(
     partition: int | None = None,
     progress: Progress | None = None,
 ) -> Report:
-    """The report on one partition, or on all."""
+    """Return the report on one partition, or on all."""
     # Checkpoints first: what they name is on its topic by then, whatever is appended meanwhile.
     book = await read_book(settings, keys, files)
     pins = {chain: pin for chain, pin in pins_of(book.good.values()).items() if partition in (None, chain[1])}
@@ -149,15 +151,8 @@ async def _send(settings: Settings, record: Mapping[str, Any]) -> None:
         max_request_size=settings.topic_message_bytes,
     )
     key = record["key_id"]
-    headers = [
-        ("ce_id", f"checkpoint/{key}/{record['number']}".encode()),
-        ("ce_source", b"endocrine/audit"),
-        ("ce_type", b"endocrine.checkpoints.v1"),
-        ("ce_specversion", b"1.0"),
-        ("ce_subject", key.encode()),
-        ("ce_time", (event_time(record["ts"]) or "").encode()),
-        ("content-type", b"application/json"),
-    ]
+    ce_id = f"checkpoint/{key}/{record['number']}".encode()
+    headers = cloud_event(ce_id, "audit", CATALOGUE[TOPIC].ce_type, key.encode(), record["ts"])
     await producer.start()
     try:
         await producer.send_and_wait(

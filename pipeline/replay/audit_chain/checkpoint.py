@@ -25,7 +25,7 @@ def sign(
     audits: Iterable[Mapping[str, Any]],
     journal: Iterable[Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """The checkpoint that follows `last`, this key's last one. ts: seconds since 1970, the signer's clock."""
+    """Return the checkpoint that follows `last`, this key's last one. ts: seconds since 1970, the signer's clock."""
     record: dict[str, Any] = {
         "key_id": key_id(private.public_key()),
         "number": last["number"] + 1 if last else 1,
@@ -39,18 +39,18 @@ def sign(
 
 
 def digest(record: Mapping[str, Any]) -> str:
-    """What the next checkpoint names this one by: SHA-256 of its canonical JSON, signature included."""
+    """Return what the next checkpoint names this one by: SHA-256 of its canonical JSON, signature included."""
     return hashlib.sha256(canonical_json(dict(record))).hexdigest()
 
 
 def is_signed(record: Mapping[str, Any], public: Ed25519PublicKey) -> bool:
-    """Whether the signature of a valid record holds."""
+    """Return whether the signature of a valid record holds."""
     message = canonical_json({name: value for name, value in record.items() if name != "signature"})
     return signed_by(public, bytes.fromhex(record["signature"]), message)
 
 
 def pins_of(records: Iterable[Mapping[str, Any]]) -> dict[Chain, list[Pin]]:
-    """What checkpoints say, by chain."""
+    """Return what checkpoints say, by chain."""
     pins: dict[Chain, list[Pin]] = {}
     for record in records:
         named = f"{record['key_id']}/{record['number']}"
@@ -81,7 +81,7 @@ class Book:
     _places: dict[tuple[str, int], tuple[str, int, int | None]] = field(default_factory=dict)
 
     def add(self, value: bytes, source: str, partition: int, offset: int | None, timestamp: int = 0) -> None:
-        """One checkpoint. source: `checkpoints`, or a file's name with the line as offset."""
+        """Add one checkpoint. source: `checkpoints`, or a file's name with the line as offset."""
 
         def finding(name: str | None, detail: str, expected: str, found: str) -> None:
             self.findings.append(Break(source, partition, offset, name, detail, expected, found, timestamp))
@@ -133,7 +133,7 @@ class Book:
             last = place
 
     def last_of(self, key: str) -> dict[str, Any] | None:
-        """The newest checkpoint of a key."""
+        """Return the newest checkpoint of a key."""
         numbers = [number for owner, number in self.good if owner == key]
         return self.good[key, max(numbers)] if numbers else None
 

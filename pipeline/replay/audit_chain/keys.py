@@ -24,12 +24,12 @@ ID_DIGITS = 16
 
 
 def key_id(public: Ed25519PublicKey) -> str:
-    """The id of a key: the beginning of the SHA-256 of its 32 raw bytes."""
+    """Return the id of a key: the beginning of the SHA-256 of its 32 raw bytes."""
     return hashlib.sha256(public.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest()[:ID_DIGITS]
 
 
 def public_pem(public: Ed25519PublicKey) -> str:
-    """The public key as text, to be handed out."""
+    """Return the public key as text, to be handed out."""
     return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
@@ -49,7 +49,7 @@ def create(path: Path) -> Ed25519PublicKey:
 
 
 def load_private(path: Path) -> Ed25519PrivateKey:
-    """The private key of a file. Raises KeyFileError, also where others than its owner may read it."""
+    """Return the private key of a file. Raises KeyFileError, also where others than its owner may read it."""
     content = _read(path)
     if path.stat().st_mode & 0o077:
         raise KeyFileError(f"{path} may be read by others than its owner (chmod 600 {path}); if it was: a new key")
@@ -63,7 +63,7 @@ def load_private(path: Path) -> Ed25519PrivateKey:
 
 
 def load_public(paths: Iterable[Path]) -> dict[str, Ed25519PublicKey]:
-    """Public keys by id; a file may hold several, one after the other. Raises KeyFileError."""
+    """Return public keys by id; a file may hold several, one after the other. Raises KeyFileError."""
     keys: dict[str, Ed25519PublicKey] = {}
     for path in paths:
         blocks = [MARK + part for part in _read(path).split(MARK)[1:]]
@@ -81,7 +81,7 @@ def load_public(paths: Iterable[Path]) -> dict[str, Ed25519PublicKey]:
 
 
 def signed_by(public: Ed25519PublicKey, signature: bytes, message: bytes) -> bool:
-    """Whether the signature is this key's over this message."""
+    """Return whether the signature is this key's over this message."""
     try:
         public.verify(signature, message)
     except InvalidSignature:

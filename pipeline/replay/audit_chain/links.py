@@ -80,7 +80,8 @@ class NoLink(Exception):
 
 
 def link_of(topic: str, raw: SourceRecord) -> tuple[Chain, Link]:
-    """The chain that a record belongs to, and it as a link. Raises NoLink where the record alone shows a change."""
+    """Return the chain that a record belongs to, and it as a link. Raises NoLink where the record alone shows a
+    change."""
     value = raw.value or b""
     try:
         record = orjson.loads(value)

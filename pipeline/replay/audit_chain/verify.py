@@ -48,7 +48,8 @@ class Verification:
         self._skipped = skipped
 
     def skip(self, place: tuple[str, int], first: int, after: int) -> None:
-        """From `first` up to `after` (exclusive) lie no records but what transactions leave. Before what follows it."""
+        """Note that from `first` up to `after` (exclusive) lie no records but what transactions leave. Before what
+        follows it."""
         self._skips.setdefault(place, {})[first] = after
 
     def leave_out(self, topic: str, raw: Any) -> None:
@@ -57,7 +58,7 @@ class Verification:
         self.foreign += 1
 
     def feed(self, topic: str, raw: Any) -> None:
-        """One record."""
+        """Verify one record."""
         self._arrived(topic, raw)
         self.records += 1
         try:
@@ -83,7 +84,7 @@ class Verification:
                 self.findings.append(finding)
 
     def finish(self, ends: Mapping[tuple[str, int], int]) -> None:
-        """No more records. ends: by topic and partition, the offset that the next record gets."""
+        """End: there are no more records. ends: by topic and partition, the offset that the next record gets."""
         for chain in self._pins:
             self._walk(chain)
         for (topic, partition, _), walk in self.walks.items():
@@ -114,7 +115,7 @@ class Verification:
 
 
 def report_of(book: Book, seen: Verification) -> Report:
-    """The report of a finished verification against the checkpoints it was given."""
+    """Return the report of a finished verification against the checkpoints it was given."""
     walks = [seen.walks[chain] for chain in sorted(seen.walks)]
     report = Report(
         records=seen.records,
@@ -138,7 +139,7 @@ def report_of(book: Book, seen: Verification) -> Report:
 
 
 def of(records: Iterable[tuple[str, Any]], book: Book, ends: Mapping[tuple[str, int], int]) -> Report:
-    """The report over records (topic, raw) that are at hand."""
+    """Return the report over records (topic, raw) that are at hand."""
     book.chained()
     seen = Verification(pins_of(book.good.values()))
     for topic, raw in records:

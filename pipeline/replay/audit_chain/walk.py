@@ -79,7 +79,7 @@ class Walk:
         self.broken = self.broken or finding
 
     def feed(self, link: Link) -> None:
-        """The next record of the chain."""
+        """Take the next record of the chain."""
         if self.broken is not None:
             return
         if link.hash in self._seen:
@@ -101,7 +101,7 @@ class Walk:
         self._check_pins(link)
 
     def finish(self, end: int) -> None:
-        """No more records. end: the offset that the partition's next one gets."""
+        """End: there are no more records. end: the offset that the partition's next one gets."""
         if self.broken is None and self._aside:
             self._conclude()
         topic, partition, agent = self.chain

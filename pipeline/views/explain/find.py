@@ -51,7 +51,8 @@ class Explained:
     """The maps of the policy of the last revision; empty where it is not on its topic."""
 
     def as_json(self) -> dict[str, Any]:
-        """JSON object: the bundle and its supplements as they are on the topic, and where they were decided."""
+        """Return a JSON object: the bundle and its supplements as they are on the topic, and where they were
+        decided."""
         return {
             "bundle": dict(self.bundle),
             "supplements": [dict(one) for one in self.supplements],
@@ -77,13 +78,13 @@ class _Search:
         return f"{message} ({self.unreadable} records there are not bundles)" if self.unreadable else message
 
     def of(self, audit_id: str) -> list[Any]:
-        """Those of a turn, the bundle first, then its supplements."""
+        """Return those of a turn, the bundle first, then its supplements."""
         mine = [one for one in self.found.values() if one[0]["audit_id"] == audit_id]
         return sorted(mine, key=lambda one: one[0]["supplement"])
 
 
 async def by_audit_id(settings: Settings, audit_id: str, identity: str | None = None) -> Explained:
-    """The turn of this id. Raises NotFound; what `endocrine.pipeline.kafka.topic_reader.batches` raises."""
+    """Return the turn of this id. Raises NotFound; what `endocrine.pipeline.kafka.topic_reader.batches` raises."""
     needle = orjson.dumps(audit_id)
     wanted = None if identity is None else canonical(identity)
     search = _Search(settings)
@@ -103,7 +104,7 @@ async def by_audit_id(settings: Settings, audit_id: str, identity: str | None = 
 
 
 async def by_time(settings: Settings, identity: str, ts: float) -> Explained:
-    """The turn of this identity that was in force at event time ts: opened at or before, not ended before.
+    """Return the turn of this identity that was in force at event time ts: opened at or before, not ended before.
 
     Where several were, the one opened last. Raises NotFound, naming the turns before and after.
     """

@@ -20,7 +20,7 @@ tbody th { font-weight: 500; white-space: nowrap; }
 
 
 def as_html(explained: Explained) -> str:
-    """A whole document, in UTF-8 once encoded."""
+    """Return a whole document, in UTF-8 once encoded."""
     heading = escape(title(explained))
     explanation = "\n".join(
         f'<p class="warning" role="alert">{escape(one)}</p>' if one.startswith("WARNING") else f"<p>{escape(one)}</p>"

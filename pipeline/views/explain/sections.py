@@ -19,7 +19,7 @@ class Section:
 
 
 def plain(value: Any) -> str:
-    """Text that is safe to print: no control or direction-changing characters, whatever a producer wrote.
+    """Return text that is safe to print: no control or direction-changing characters, whatever a producer wrote.
 
     >>> plain("a\\x1b[31mb"), plain(None), plain(0.31999999999999995)
     ('a�[31mb', '-', '0.32')
@@ -29,7 +29,7 @@ def plain(value: Any) -> str:
 
 
 def title(explained: Explained) -> str:
-    """The heading: what became of the turn, and its modes up to the final one, supplements included."""
+    """Return the heading: what became of the turn, and its modes up to the final one, supplements included."""
     bundle = explained.bundle
     everything = (bundle, *explained.supplements)
     last = next((one["mode"] for one in reversed(everything) if one["mode"] is not None), None)
@@ -41,7 +41,7 @@ def title(explained: Explained) -> str:
 
 
 def paragraphs(explained: Explained) -> list[str]:
-    """The explanations of the bundle and of its supplements; a warning first where something was altered."""
+    """Return the explanations of the bundle and of its supplements; a warning first where something was altered."""
     # A supplement that corrects the mode comes first: who reads no further must not trust the bundle's mode.
     corrects = [one for one in explained.supplements if one["explanation"].startswith(CORRECTION)]
     rest = [one for one in (explained.bundle, *explained.supplements) if one not in corrects]
@@ -53,7 +53,7 @@ def paragraphs(explained: Explained) -> list[str]:
 
 
 def sections(explained: Explained) -> list[Section]:
-    """All tables that have something to say."""
+    """Return all tables that have something to say."""
     bundle = explained.bundle
     everything = [
         _turn(bundle),

@@ -17,7 +17,7 @@ _SHOWN = 4
 
 
 def sentence(topic: str, value: Any, headers: Mapping[str, str | None]) -> str | None:
-    """The sentence of a derived record; None where it is no decision (a state, a request, a bundle)."""
+    """Return the sentence of a derived record; None where it is no decision (a state, a request, a bundle)."""
     if holds_dead_letters(topic):
         reason = headers.get(ERROR) or "no reason given"
         return clean(f"A record of {topic.removesuffix('.dlq')} is refused as a dead letter, because {reason}.")

@@ -25,7 +25,7 @@ def show(explained: Explained, console: Console) -> None:
 
 
 def as_text(explained: Explained, width: int = FILE_WIDTH) -> str:
-    """The same as plain text of at most `width` columns."""
+    """Return the same as plain text of at most `width` columns."""
     into = StringIO()
     show(explained, Console(file=into, width=width, color_system=None))
     return "\n".join(line.rstrip() for line in into.getvalue().split("\n"))

@@ -51,7 +51,7 @@ class Metrics:
     # ---- what records add ----
 
     def batch(self, agent: str, done: PreparedBatch) -> None:
-        """One finished batch of a unit."""
+        """Count one finished batch of a unit."""
         tally = done.tally
         self.add("endocrine_batches_total", agent=agent)
         self.add("endocrine_batch_records", tally.read, agent=agent)
@@ -69,13 +69,13 @@ class Metrics:
                 _READERS[out.topic](self, orjson.loads(out.value))
 
     def processors(self, agents: Iterable[str]) -> None:
-        """The units this process owns now: the agent's name of each."""
+        """Set the units this process owns now: the agent's name of each."""
         owned = Tallies(agents)
         for agent in self._labels["agent"]:
             self.add("endocrine_units", owned[agent], agent=agent)
 
     def answer(self, topic: str, value: Mapping[str, Any]) -> None:
-        """A connector's answer: a record of `tool-results` or `model-replies`; others count nothing."""
+        """Count a connector's answer: a record of `tool-results` or `model-replies`; others count nothing."""
         if topic == "tool-results":
             self.add("endocrine_tool_results_total", tool=value["tool"], status=value["status"])
             self.add("endocrine_tool_duration_seconds", value["duration_ms"] / 1000, tool=value["tool"])
@@ -89,7 +89,7 @@ class Metrics:
     # ---- serving ----
 
     def stop_with(self, stop: Callable[[], None]) -> None:
-        """What `stop` is to do."""
+        """Set what `stop` is to do."""
         self._stop = stop
 
     def stop(self) -> None:

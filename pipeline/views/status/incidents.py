@@ -39,7 +39,7 @@ async def read_incidents(
     until: float | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Incidents:
-    """Those that match, each once; where there is a seal key, only what it sealed.
+    """Return those that match, each once; where there is a seal key, only what it sealed.
 
     since, until: append times. Raises as `endocrine.pipeline.kafka.topic_reader.batches` does, and SealKeyError.
     """

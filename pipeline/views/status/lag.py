@@ -31,7 +31,7 @@ class LagRow(NamedTuple):
 
 
 def lag_rows(consumer_lag: ConsumerLag, ends: dict[Where, int]) -> list[LagRow]:
-    """The rows of all agents and partitions, in the order of the agents. Pure."""
+    """Return the rows of all agents and partitions, in the order of the agents. Pure."""
     partitions = sorted({partition for _, partition in ends})
     rows = []
     for agent, sources in consumer_lag.sources.items():
@@ -43,7 +43,7 @@ def lag_rows(consumer_lag: ConsumerLag, ends: dict[Where, int]) -> list[LagRow]:
 
 
 async def read_lag(settings: Settings, agents: Iterable[Agent]) -> list[LagRow]:
-    """The lag now: log ends first, so that what is read meanwhile counts as read.
+    """Return the lag now: log ends first, so that what is read meanwhile counts as read.
 
     Raises aiokafka's KafkaError when the broker does not answer, TimeoutError when it gives no records.
     """

@@ -7,16 +7,15 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 
+from endocrine.pipeline.kafka.members import ASSIGNMENT, CLIENT_ID, HOST, MEMBER_ID, members_of
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.views.status.report import Member
 
-_MEMBER_ID, _CLIENT_ID, _HOST, _ASSIGNMENT, _MEMBERS = 0, 1, 2, 4, 5
-"""Places in aiokafka's answer to DescribeGroups."""
 TIMEOUT_S = 10.0
 
 
 async def read_members(settings: Settings, groups: Sequence[str]) -> dict[str, list[Member]]:
-    """The members of each group, in the order of their names; none where the group does not exist.
+    """Return the members of each group, in the order of their names; none where the group does not exist.
 
     Raises aiokafka's KafkaError when the broker does not answer, TimeoutError when it takes longer than ten seconds.
     """
@@ -28,9 +27,7 @@ async def read_members(settings: Settings, groups: Sequence[str]) -> dict[str, l
             # Only those that exist: a node that never had a group has no coordinator to ask.
             there = {name for name, _ in await admin.list_consumer_groups()}
             for group in [group for group in groups if group in there]:
-                # One by one: aiokafka cannot read an answer about several groups (DescribeGroups v3).
-                answers = await admin.describe_consumer_groups([group])
-                members = [_member(one) for answer in answers for known in answer.groups for one in known[_MEMBERS]]
+                members = [_member(one) for one in await members_of(admin, group)]
                 found[group] = sorted(members, key=lambda member: member.name)
             return found
     finally:
@@ -38,6 +35,6 @@ async def read_members(settings: Settings, groups: Sequence[str]) -> dict[str, l
 
 
 def _member(one: Any) -> Member:
-    owned = ConsumerProtocolMemberAssignment.decode(one[_ASSIGNMENT]).assignment if one[_ASSIGNMENT] else ()
+    owned = ConsumerProtocolMemberAssignment.decode(one[ASSIGNMENT]).assignment if one[ASSIGNMENT] else ()
     numbers = {number for _, partitions in owned for number in partitions}
-    return Member(one[_CLIENT_ID] or one[_MEMBER_ID], one[_HOST].removeprefix("/"), sorted(numbers))
+    return Member(one[CLIENT_ID] or one[MEMBER_ID], one[HOST].removeprefix("/"), sorted(numbers))

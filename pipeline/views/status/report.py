@@ -21,7 +21,7 @@ class Member(NamedTuple):
 
 
 def role_of(group: str, member_group: str) -> str:
-    """The role that a group's name says: `<group>.decide` is `decide`, the group itself `all`.
+    """Return the role that a group's name says: `<group>.decide` is `decide`, the group itself `all`.
 
     >>> role_of("endocrine", "endocrine.decide"), role_of("endocrine", "endocrine")
     ('decide', 'all')
@@ -36,7 +36,7 @@ def status_lines(
     last_incident: tuple[float, Incident] | None,
     partitions: int,
 ) -> list[str]:
-    """The report.
+    """Return the report.
 
     group: of the deployment. members: by consumer group, that of the deployment and those of its roles. lag: as
     `read_lag` gives it. last_incident: append time (seconds since 1970) and the incident; None: no incident.
@@ -46,7 +46,7 @@ def status_lines(
 
 
 def worker_lines(group: str, members: Mapping[str, Iterable[Member]], partitions: int) -> list[str]:
-    """The part of `status_lines` that needs no topics."""
+    """Return the part of `status_lines` that needs no topics."""
     lines = []
     for name, found in sorted(members.items()):
         role, workers = role_of(group, name), list(found)

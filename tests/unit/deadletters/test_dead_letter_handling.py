@@ -18,7 +18,7 @@ from endocrine.pipeline.core.sizes import Sizes
 from endocrine.pipeline.data.dead_letters.act import action_of, again
 from endocrine.pipeline.data.dead_letters.letters import TOPICS, Shelf, letter_of
 from endocrine.pipeline.data.dead_letters.select import Filter, counts, parse_place, row
-from endocrine.pipeline.data.dead_letters.show import told
+from endocrine.pipeline.data.dead_letters.show import summary
 from endocrine.pipeline.process.policy_files import shipped_policy
 
 RULES = shipped_policy().document.gating
@@ -139,25 +139,25 @@ def test_secrets_and_texts_are_hidden_unless_asked_for_and_unreadable_bytes_are_
     value = {**GOOD, "name": "joy", "api_key": "k-1", "prompt": "what I wrote", "deep": [{"token": "t-1"}]}
     raw = refused(orjson.dumps(value), headers=(("authorization", b"Bearer b-1"),))
     letter = letter_of("signals.dlq", raw)
-    shown = orjson.dumps(told(letter, raw, RULES, bare=False)).decode()
+    shown = orjson.dumps(summary(letter, raw, RULES, bare=False)).decode()
     for secret in ("k-1", "t-1", "b-1", "what I wrote"):
         assert secret not in shown, secret
     assert "[12 characters]" in shown
-    bare = told(letter, raw, RULES, bare=True)
+    bare = summary(letter, raw, RULES, bare=True)
     assert (bare["encoding"], bare["value"]) == ("text", orjson.dumps(value).decode())
     broken = refused(b'{"password": "p-1"')
-    assert "p-1" not in orjson.dumps(told(letter_of("signals.dlq", broken), broken, RULES, bare=False)).decode()
+    assert "p-1" not in orjson.dumps(summary(letter_of("signals.dlq", broken), broken, RULES, bare=False)).decode()
     binary = refused(b"\xff\x00")
-    assert told(letter_of("signals.dlq", binary), binary, RULES, bare=True)["value"] == "ff00"
+    assert summary(letter_of("signals.dlq", binary), binary, RULES, bare=True)["value"] == "ff00"
 
 
 def test_a_reason_keeps_the_kind_of_a_value_and_hides_what_others_quote_of_it():
     raw = refused(orjson.dumps({**GOOD, "level": "high"}))
-    shown = told(letter_of("signals.dlq", raw), raw, RULES, bare=False)
+    shown = summary(letter_of("signals.dlq", raw), raw, RULES, bare=False)
     assert shown["reason"].endswith("level: Input should be a valid number, got a string of 4 characters")
     quoted = [("endocrine-error", b"level: wrong, got 'hunter2'; name: wrong, got a list of 2; x: y, got null hunter2")]
     raw = Fetched(PLACE, 3, 2000, b"ann", b"{", quoted)
-    shown = told(letter_of("signals.dlq", raw), raw, RULES, bare=False)
+    shown = summary(letter_of("signals.dlq", raw), raw, RULES, bare=False)
     assert shown["reason"] == "level: wrong, got [redacted]; name: wrong, got a list of 2; x: y, got [redacted]"
 
 
@@ -180,7 +180,7 @@ NULLS = (("ce_id", None), ("traceparent", None), ("endocrine-rekeyed-from", None
 @pytest.mark.parametrize(("header", "expected"), [(b"signals/3/17", "signals/3/17"), (b"hunter2", REDACTED)])
 def test_the_place_a_misfit_came_from_is_shown_though_key_is_part_of_its_name(header, expected):
     raw = refused(b"no json", headers=(("endocrine-rekeyed-from", header),))
-    shown = told(letter_of("signals.dlq", raw), raw, RULES, bare=False)
+    shown = summary(letter_of("signals.dlq", raw), raw, RULES, bare=False)
     assert shown["headers"]["endocrine-rekeyed-from"] == expected
 
 
@@ -196,7 +196,7 @@ def test_null_headers_of_a_dead_letter_are_sent_again_as_null_and_a_null_id_give
 @pytest.mark.parametrize("bare", [True, False])
 def test_null_headers_are_shown_as_null(bare):
     raw = refused(b"{", headers=NULLS)
-    shown = told(letter_of("signals.dlq", raw), raw, RULES, bare=bare)
+    shown = summary(letter_of("signals.dlq", raw), raw, RULES, bare=bare)
     assert [shown["headers"][name] for name in ("ce_id", "traceparent", "mine")] == [None, None, None]
     assert "not JSON" in shown["headers"]["endocrine-error"]
 
@@ -213,7 +213,7 @@ def test_a_foreign_dead_letter_whose_reason_and_origin_are_null_is_told_as_one_w
     raw = Fetched(PLACE, 3, 2000, b"ann", b"{", nulls)
     letter = letter_of("signals.dlq", raw)
     assert (letter.kind, letter.origin, letter.id) == ("unknown", None, f"signals.dlq/{PLACE}/3")
-    shown = told(letter, raw, RULES, bare=False)
+    shown = summary(letter, raw, RULES, bare=False)
     assert (shown["reason"], shown["headers"]["endocrine-error"]) == ("no reason given", None)
 
 
