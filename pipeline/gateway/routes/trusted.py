@@ -129,6 +129,7 @@ async def _event(watch: Watch, command: str, wait_s: int) -> Json | None:
 
 
 _WAIT = Query("wait", "Seconds to wait for the event.", whole_number(0, MOST_WAIT_S))
+_REASON = {"type": "string", "maxLength": 1000}
 _WRITING = ("not_found", "conflict", "not_recorded", "overloaded", "identity_not_allowed")
 ROUTES = [
     Row(
@@ -162,6 +163,11 @@ ROUTES = [
         "End an entry: 202, or 200 with the event within `wait` seconds; 404 where nothing is active there.",
         answers={200: "Outcome", 202: "Outcome"},
         problems=_WRITING,
-        query=(Query("category", "Its category."), Query("key", "Its key."), Query("reason", "Why."), _WAIT),
+        query=(
+            Query("category", "Its category.", {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,31}$"}),
+            Query("key", "Its key.", {"type": "string", "pattern": "^[a-z0-9][a-z0-9_.-]{0,63}$"}),
+            Query("reason", "Why.", _REASON),
+            _WAIT,
+        ),
     ),
 ]
