@@ -10,6 +10,7 @@ from pydantic.json_schema import models_json_schema
 from endocrine.pipeline.gateway.callers import IDENTITY, IDENTITY_SCHEMA
 from endocrine.pipeline.gateway.problems import CONTENT_TYPE, KINDS
 from endocrine.pipeline.gateway.routes.commands import KINDS as COMMANDS
+from endocrine.pipeline.gateway.routes.context import ContextAnswer, ContextRequest
 from endocrine.pipeline.gateway.row import Row
 from endocrine.schemas.base import CallId, Count, Id, Identity, Ts
 from endocrine.schemas.bonds import Detection
@@ -178,8 +179,9 @@ REQUESTS: dict[str, Any] = {
     "CommandRequest": CommandRequest,
     "TrustedStateRequest": request_model("TrustedStateRequest", StateSet, ("by", "ts", "id"), ("kind", "identity")),
     "NameRequest": NameRequest,
+    "ContextRequest": ContextRequest,
 }
-_ANSWERS = (Problem, Recorded, Batch, Turn, Decision, Answer, Outcome, Names)
+_ANSWERS = (Problem, Recorded, Batch, Turn, Decision, Answer, Outcome, Names, ContextAnswer)
 ANSWERS: dict[str, Any] = {one.__name__: one for one in _ANSWERS}
 
 

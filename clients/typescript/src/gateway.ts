@@ -188,6 +188,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/context": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Build a context pack: trusted state, memories and passages for a prompt. Without read models an empty one.
+         * @description Scope `content`.
+         */
+        post: operations["post_context"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/bonds/{identity}/check": {
         parameters: {
             query?: never;
@@ -224,6 +244,30 @@ export interface paths {
         get: operations["get_bonds"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/names": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Registered ids and their aliases.
+         * @description Scope `read`.
+         */
+        get: operations["get_names"];
+        put?: never;
+        /**
+         * Register an id or an alias, or release an alias. 202; with `wait` 200 and the outcome, 409 where refused.
+         * @description Scope `operate`.
+         */
+        post: operations["post_names"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1466,6 +1510,134 @@ export interface components {
             ts?: number | null;
         };
         /**
+         * ContextAnswer
+         * @description A context pack.
+         */
+        ContextAnswer: {
+            /**
+             * Status
+             * @description built, unavailable (no read models), or no_project_match.
+             */
+            status: string;
+            /**
+             * Fail Open
+             * @description true: the pack is empty, and the turn may go on.
+             * @default null
+             */
+            fail_open?: boolean | null;
+            /** Pack Id */
+            pack_id: string | null;
+            /**
+             * Formatted Context
+             * @description For `context_pack` of the turn.
+             */
+            formatted_context: string;
+            /** Total Chars */
+            total_chars: number;
+            /** Budget */
+            budget: number;
+            /** Budget Remaining */
+            budget_remaining: number;
+            /** Project State Chars */
+            project_state_chars: number;
+            /**
+             * Memories Used
+             * @description Ids of the memories in it.
+             */
+            memories_used: string[];
+            /**
+             * Chunks Used
+             * @description How many passages are in it.
+             */
+            chunks_used: number;
+            /** Chunks */
+            chunks: {
+                [key: string]: unknown;
+            }[];
+            /**
+             * Disputed
+             * @description Open conflicts that it names.
+             */
+            disputed: string[];
+            /** Duration Ms */
+            duration_ms: number;
+            /**
+             * As Of
+             * @description What the read models had, by `topic/partition`, exclusive.
+             */
+            as_of: {
+                [key: string]: number;
+            };
+            /**
+             * Recorded
+             * @description Whether it is on record: a record of topic `context-packs`.
+             */
+            recorded: boolean;
+        };
+        /**
+         * ContextRequest
+         * @description What a pack is asked for.
+         */
+        ContextRequest: {
+            /**
+             * Identity
+             * @description Whom it is for; where left out, the header `endocrine-identity` names it.
+             * @default null
+             */
+            identity?: string | null;
+            /**
+             * Prompt
+             * @description The prompt; passages are about it.
+             */
+            prompt: string;
+            /**
+             * Project
+             * @description Project; empty or left out: none.
+             * @default null
+             */
+            project?: string | null;
+            /**
+             * Auto
+             * @description Without `project`: the registered one that the prompt names; no pack where none is.
+             * @default false
+             */
+            auto?: boolean;
+            /**
+             * Budget
+             * @description Characters; as the policy says where left out.
+             * @default null
+             */
+            budget?: number | null;
+            /**
+             * Passages
+             * @description Passages looked for: `retrieval_k` of the turn, where it is known.
+             * @default null
+             */
+            passages?: number | null;
+        };
+        /**
+         * ContextUsed
+         * @description What the context of a turn was made of, in short.
+         */
+        ContextUsed: {
+            /**
+             * Pack Id
+             * @description The pack, where one was built.
+             * @default null
+             */
+            pack_id?: string | null;
+            /**
+             * Memories
+             * @description Memories in it, in their order.
+             */
+            memories?: string[];
+            /**
+             * Chunks
+             * @description Files of the passages in it.
+             */
+            chunks?: string[];
+        };
+        /**
          * Decision
          * @description Whether a tool call may run.
          */
@@ -1886,6 +2058,72 @@ export interface components {
             application_tools?: string[] | null;
         };
         /**
+         * NameRequest
+         * @description A command to the registry of names.
+         */
+        NameRequest: {
+            /**
+             * Kind
+             * @description release_name: an alias is free again.
+             * @default register_name
+             * @enum {string}
+             */
+            kind?: "register_name" | "release_name";
+            /**
+             * Scope
+             * @description Whose names: `identity` (people, actors) or `project`.
+             * @enum {string}
+             */
+            scope: "identity" | "project";
+            /**
+             * Name
+             * @description The name; compared without regard to case.
+             */
+            name: string;
+            /**
+             * Registered Id
+             * @description The id that the name means; left out: the name is an id itself.
+             * @default null
+             */
+            registered_id?: string | null;
+            /**
+             * Description
+             * @description For people; of an id.
+             * @default null
+             */
+            description?: string | null;
+            /**
+             * Roots
+             * @description Of an id of a project.
+             * @default null
+             */
+            roots?: components["schemas"]["Root"][] | null;
+            /**
+             * By
+             * @description The operator; a key's name goes first.
+             * @default null
+             */
+            by?: string | null;
+            /**
+             * Ts
+             * @default null
+             */
+            ts?: number | null;
+        };
+        /**
+         * Names
+         * @description Names of the registry, by scope and name.
+         */
+        Names: {
+            /** Items */
+            items: components["schemas"]["RegisteredName"][];
+            /**
+             * Next
+             * @description The next page's cursor; null: there is none.
+             */
+            next: string | null;
+        };
+        /**
          * Observation
          * @description One behavioural observation. Bounds as in `behave_core.spec.envelope`; `identity_ref` is required here.
          */
@@ -2082,6 +2320,64 @@ export interface components {
              * @default null
              */
             audit_id?: string | null;
+        };
+        /**
+         * RegisteredName
+         * @description One name of the registry: an id, or an alias of one.
+         */
+        RegisteredName: {
+            /**
+             * Scope
+             * @description Whose names: `identity` (people, actors) or `project`.
+             * @enum {string}
+             */
+            scope: "identity" | "project";
+            /**
+             * Name
+             * @description The name, in the case it was registered with.
+             */
+            name: string;
+            /**
+             * Registered Id
+             * @description The registered id that the name means.
+             */
+            registered_id: string;
+            /**
+             * Kind
+             * @description `id`: the name is the id itself.
+             * @enum {string}
+             */
+            kind: "id" | "alias";
+            /**
+             * Description
+             * @description For people; of an id.
+             */
+            description: string | null;
+            /**
+             * Roots
+             * @description Of an id of a project.
+             */
+            roots: components["schemas"]["Root"][] | null;
+            /**
+             * Effective From
+             * @description The door's time, for people; seconds since 1970-01-01 UTC.
+             */
+            effective_from: number;
+            /**
+             * Released From
+             * @description When the alias was released; null: it holds.
+             */
+            released_from: number | null;
+            /**
+             * By
+             * @description The operator.
+             */
+            by: string;
+            /**
+             * Ts
+             * @description Event time, seconds since 1970-01-01 UTC, before the year 10000.
+             */
+            ts: number;
         };
         /** ResponsesCallItem */
         ResponsesCallItem: {
@@ -2610,6 +2906,22 @@ export interface components {
             prompt_cache_breakpoint?: unknown;
         };
         /**
+         * Root
+         * @description Where what belongs to a project is read from.
+         */
+        Root: {
+            /**
+             * Source
+             * @description A source of `endocrine ingest`.
+             */
+            source: string;
+            /**
+             * Subpath
+             * @description The folder below it; empty: all of it.
+             */
+            subpath: string;
+        };
+        /**
          * SignalRequest
          * @description One measurement of one signal. It counts for a turn while `turn.ts <= ts + ttl_ms / 1000`.
          */
@@ -3083,6 +3395,8 @@ export interface components {
              * @default null
              */
             context_pack?: (string | null) | null;
+            /** @default null */
+            context_used?: (components["schemas"]["ContextUsed"] | null) | null;
             /**
              * Respond
              * @default null
@@ -4411,11 +4725,130 @@ export interface operations {
             };
         };
     };
+    post_context: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A retry under the same key is the same record; another body under it is 422. */
+                "Idempotency-Key"?: string;
+                /** @description The identity of the request, where the body names none. UTF-8. */
+                "endocrine-identity"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ContextRequest"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ContextAnswer"];
+                };
+            };
+            /** @description The request cannot be read (`bad_request`); The body is not JSON (`not_json`) */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key (`unauthorized`) */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key lacks a scope (`forbidden`); Without API keys only this machine may call (`not_loopback`); The API key speaks for another identity (`identity_not_allowed`) */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not come in time (`body_timeout`) */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large (`too_large`) */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type is not read (`unsupported_media_type`) */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The record is not valid (`invalid`); The idempotency key was used for another body (`idempotency_mismatch`) */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key's rate is exceeded (`too_many_requests`) */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header block is too large (`headers_too_large`) */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The broker does not answer (`broker_away`) */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_bonds_identity_check: {
         parameters: {
             query?: {
                 /** @description Event time of the message: ISO 8601 (no zone: UTC) or seconds since 1970; now where left out. */
-                at?: string;
+                at?: number | string;
             };
             header?: never;
             path: {
@@ -4497,8 +4930,8 @@ export interface operations {
                 phase?: string;
                 /** @description Of this risk level. */
                 risk?: string;
-                /** @description How many, 1 to 500; 50 where left out. */
-                limit?: string;
+                /** @description How many; 50 where left out. */
+                limit?: number;
                 /** @description `next` of the page before. */
                 cursor?: string;
             };
@@ -4563,6 +4996,227 @@ export interface operations {
                 };
             };
             /** @description The broker does not answer (`broker_away`); The read models cannot be read (`views_away`) */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_names: {
+        parameters: {
+            query?: {
+                /** @description Of this scope. */
+                scope?: "identity" | "project";
+                /** @description How many; 50 where left out. */
+                limit?: number;
+                /** @description `next` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Names"];
+                };
+            };
+            /** @description No valid API key (`unauthorized`) */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key lacks a scope (`forbidden`); Without API keys only this machine may call (`not_loopback`) */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The record is not valid (`invalid`) */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key's rate is exceeded (`too_many_requests`) */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header block is too large (`headers_too_large`) */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The broker does not answer (`broker_away`) */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_names: {
+        parameters: {
+            query?: {
+                /** @description Seconds to wait for the outcome. */
+                wait?: number;
+            };
+            header?: {
+                /** @description A retry under the same key is the same record; another body under it is 422. */
+                "Idempotency-Key"?: string;
+                /** @description The identity of the request, where the body names none. UTF-8. */
+                "endocrine-identity"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NameRequest"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Outcome"];
+                };
+            };
+            /** @description On record. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Outcome"];
+                };
+            };
+            /** @description The request cannot be read (`bad_request`); The body is not JSON (`not_json`) */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key (`unauthorized`) */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key lacks a scope (`forbidden`); Without API keys only this machine may call (`not_loopback`); The API key speaks for another identity (`identity_not_allowed`) */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not come in time (`body_timeout`) */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It contradicts what is on record (`conflict`) */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large (`too_large`) */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type is not read (`unsupported_media_type`) */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The record is not valid (`invalid`); The idempotency key was used for another body (`idempotency_mismatch`) */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key's rate is exceeded (`too_many_requests`) */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header block is too large (`headers_too_large`) */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The broker does not answer (`broker_away`); The broker did not take the record (`not_recorded`) */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5405,7 +6059,7 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description Of this topic. */
-                topic?: "interactions" | "signals" | "observations" | "tool-calls" | "tool-results" | "feedback" | "detections" | "commands" | "model-requests" | "model-replies" | "modulations" | "tool-decisions" | "incidents" | "style-tables" | "attribution-changes";
+                topic?: "interactions" | "signals" | "observations" | "tool-calls" | "tool-results" | "feedback" | "detections" | "commands" | "model-requests" | "model-replies" | "modulations" | "tool-decisions" | "incidents" | "style-tables" | "attribution-changes" | "bond-events" | "state-events" | "captured" | "memory-events" | "candidates" | "reinforcements" | "memory-orders" | "conflict-marks" | "facts";
                 /** @description Of this kind. */
                 kind?: string;
                 /** @description Appended before this time. */
@@ -5493,8 +6147,8 @@ export interface operations {
             query?: {
                 /** @description Of this category. */
                 category?: string;
-                /** @description true: what was superseded, too. */
-                all?: string;
+                /** @description What was superseded, too. */
+                all?: "true" | "false";
             };
             header?: never;
             path: {
@@ -5572,12 +6226,14 @@ export interface operations {
     post_trusted_subject: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the event, 0 to 30. */
-                wait?: string;
+                /** @description Seconds to wait for the event. */
+                wait?: number;
             };
             header?: {
                 /** @description A retry under the same key is the same record; another body under it is 422. */
                 "Idempotency-Key"?: string;
+                /** @description The identity of the request, where the body names none. UTF-8. */
+                "endocrine-identity"?: string;
             };
             path: {
                 subject: string;
@@ -5727,8 +6383,8 @@ export interface operations {
                 key?: string;
                 /** @description Why. */
                 reason?: string;
-                /** @description Seconds to wait for the event, 0 to 30. */
-                wait?: string;
+                /** @description Seconds to wait for the event. */
+                wait?: number;
             };
             header?: never;
             path: {
@@ -5835,7 +6491,7 @@ export interface operations {
             query?: {
                 /** @description Of this identity. */
                 identity?: string;
-                /** @description Topics, comma separated: attribution-changes, attribution-states, audits, bond-events, bonds, incidents, interactions, model-requests, modulations, state-events, style-tables, tool-analytics, tool-calls, tool-decisions, trusted-states. */
+                /** @description Topics, comma separated: attribution-changes, attribution-states, audits, bond-events, bonds, candidates, captured, conflict-events, conflict-marks, conflicts, incidents, interactions, memories, memory-events, memory-orders, model-requests, modulations, registry, registry-events, reinforcements, state-events, style-tables, tool-analytics, tool-calls, tool-decisions, trusted-states. */
                 topic?: string;
             };
             header?: never;
