@@ -11,6 +11,7 @@ from endocrine.pipeline.gateway.callers import IDENTITY, IDENTITY_SCHEMA
 from endocrine.pipeline.gateway.problems import CONTENT_TYPE, KINDS
 from endocrine.pipeline.gateway.routes.commands import KINDS as COMMANDS
 from endocrine.pipeline.gateway.routes.context import ContextAnswer, ContextRequest
+from endocrine.pipeline.gateway.routes.interactions import Extracted, ExtractRequest, ReinforceRequest, Sent
 from endocrine.pipeline.gateway.row import Row
 from endocrine.schemas.base import CallId, Count, Id, Identity, Subject, Ts
 from endocrine.schemas.bonds import Detection
@@ -205,9 +206,11 @@ REQUESTS: dict[str, Any] = {
     "TrustedStateRequest": request_model("TrustedStateRequest", StateSet, ("by", "ts", "id"), ("kind", "identity")),
     "NameRequest": NameRequest,
     "ContextRequest": ContextRequest,
+    "ExtractRequest": ExtractRequest,
+    "ReinforceRequest": ReinforceRequest,
     **{name: subject_request(name, model) for name, model in _SUBJECT_COMMANDS.items()},
 }
-_ANSWERS = (Problem, Recorded, Batch, Turn, Decision, Answer, Outcome, Names, ContextAnswer)
+_ANSWERS = (Problem, Recorded, Batch, Turn, Decision, Answer, Outcome, Names, ContextAnswer, Extracted, Sent)
 ANSWERS: dict[str, Any] = {one.__name__: one for one in _ANSWERS}
 
 
