@@ -6,6 +6,7 @@ from pydantic import Field
 
 from endocrine.schemas.application import Asked, Functions, Message
 from endocrine.schemas.base import AuditId, Count, Id, Identity, Produced, Record, Share, Ts
+from endocrine.schemas.context import ContextUsed
 from endocrine.schemas.vocabulary import Door, Finish, Signal
 
 Enforce = Annotated[
@@ -41,6 +42,9 @@ class Opened(Produced):
     ] = None
     prompt: Annotated[str, Field(min_length=1, description="The user's prompt; not empty.")]
     context_pack: Annotated[str | None, Field(description="Text given to the model beside the prompt.")] = None
+    context_used: Annotated[
+        ContextUsed | None, Field(description="What `context_pack` was made of; a turn that we answer closes with it.")
+    ] = None
     respond: Annotated[bool | None, Field(description="True: we call the model.")] = None
     signals: Annotated[
         list[InlineSignal] | None,

@@ -10,6 +10,7 @@ from endocrine.agents.capture.patterns import CueCounter, compile_marks, compile
 from endocrine.schemas.base import STRICT
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Project = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Texts = Annotated[tuple[Text, ...], Field(strict=False)]
 
 
@@ -68,6 +69,10 @@ class CapturedTurnRules(_Frozen):
     ]
     open_s: Annotated[float, Field(gt=0, description="Seconds after its opening that a turn's end is waited for.")]
     ended_remembered: Annotated[int, Field(ge=1, le=10_000, description="Ended turns, so that each is captured once.")]
+    paths: Annotated[
+        dict[Annotated[str, StringConstraints(min_length=1, max_length=4096)], Project],
+        Field(max_length=1000, description="Folder to project: of the turns that the Stop hook records there."),
+    ]
 
 
 class HeuristicRules(_Frozen):

@@ -106,6 +106,8 @@ def new_turn(
         "cut": False,
         "usage": [0, 0],
     }
+    if opened.context_used is not None:
+        turn["used"] = {"memories": opened.context_used.memories, "chunks": opened.context_used.chunks}
     return turn if application is None else {"application": application, **turn}
 
 
@@ -113,7 +115,9 @@ def chars_of(turn: Turn, limits: Limits) -> int:
     """Return the characters that an open turn may hold at most."""
     application = turn.get("application")
     theirs = 0 if application is None else application["chars"] + application["granted"]
-    return len(turn["prompt"]) + len(turn["context"] or "") + limits.exchange_chars + theirs
+    used = turn.get("used")
+    parts = 0 if used is None else sum(map(len, (*used["memories"], *used["chunks"])))
+    return len(turn["prompt"]) + len(turn["context"] or "") + parts + limits.exchange_chars + theirs
 
 
 def with_entry(

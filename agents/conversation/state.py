@@ -109,6 +109,15 @@ class Given(TypedDict):
     """Characters for outputs beyond what every turn has."""
 
 
+class ContextParts(TypedDict):
+    """What a context was made of."""
+
+    memories: list[str]
+    """Ids."""
+    chunks: list[str]
+    """Files of passages."""
+
+
 class Turn(TypedDict):
     """An open turn that we answer."""
 
@@ -119,6 +128,8 @@ class Turn(TypedDict):
     model: str
     prompt: str
     context: str | None
+    used: NotRequired[ContextParts]
+    """What the context was made of; absent where the opening did not say."""
     upto: int
     """Serial of the last entry of its session's history that its model requests contain."""
     force: EffectiveModulation | None

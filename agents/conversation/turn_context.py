@@ -108,6 +108,7 @@ class TurnContext:
         answered = finish in ANSWERED
         response = text if answered else self.rules.closings[finish].replace("{reason}", text or "unspecified")
         asked = any(turn["usage"]) or turn["step"] > 0
+        used = turn.get("used") or {"memories": [], "chunks": []}
         strength = in_force(turn)["parameters"]["memory_write"] if answered else 0.0
         value: Json = {
             "kind": "closed",
@@ -115,8 +116,8 @@ class TurnContext:
             "identity": self.trigger.identity,
             "response": response,
             "response_summary": " ".join(response.split())[: self.rules.limits.summary_chars],
-            "memories_used": None,
-            "chunks_used": [source for source, _ in turn["snippets"]] or None,
+            "memories_used": used["memories"] or None,
+            "chunks_used": [*used["chunks"], *(source for source, _ in turn["snippets"])] or None,
             "reinforce": None,
             "usage": {"input_tokens": turn["usage"][0], "output_tokens": turn["usage"][1]} if asked else None,
             "memory_write": strength,

@@ -9,6 +9,7 @@ from endocrine.agents.attribution.rules import AttributionRules, Primitives
 from endocrine.agents.audit.rules import AuditRules
 from endocrine.agents.bonds.rules import BondRules
 from endocrine.agents.capture.rules import CapturedTurnRules, HeuristicRules
+from endocrine.agents.context.rules import ContextRules
 from endocrine.agents.conversation.capabilities import ModelRules
 from endocrine.agents.conversation.rules import BudgetRules, ConversationRules
 from endocrine.agents.feedback.rules import FeedbackRules
@@ -63,6 +64,7 @@ class Document(Section):
     primitives: Annotated[Primitives, Field(description="Kind of each known primitive.")]
     capture: Annotated[CapturedTurnRules, Field(description="Which closed turns memory reads.")]
     memory: Annotated[MemoryRules, Field(description="What is kept as memory, extracted, reinforced and compared.")]
+    context: Annotated[ContextRules, Field(description="What a model is given beside the prompt.")]
 
 
 def _annotation(name: str) -> Any:

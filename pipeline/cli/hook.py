@@ -59,7 +59,7 @@ def _stop(given: bytes) -> None:
     # The prompt's own time: a second Stop of the turn is the same record.
     ts = time.time() if found.opened is None else found.opened
     opened = {"identity": identity, "session_id": found.session_id, "turn": found.turn, "client": "claude-code",
-              "prompt": found.prompt, "ts": ts}  # fmt: skip
+              "prompt": found.prompt, "project": _project(given), "ts": ts}  # fmt: skip
     with SyncEndocrine(close_s=SEND_S) as endocrine:
         endocrine.record(
             found.audit_id, opened, {"response": found.response, "reinforce": False, "ts": found.closed or ts}
@@ -68,6 +68,25 @@ def _stop(given: bytes) -> None:
     if counts.delivered < counts.captured or counts.lost:
         reasons = "; ".join(counts.reasons) or "no answer in time"
         _tell(f"{counts.delivered} of 2 records sent, {counts.lost} lost, {counts.refused} refused: {reasons}")
+
+
+def _project(given: bytes) -> str | None:
+    """The project of the folder that the input names, by `capture.paths` of the policy file; None: there is none."""
+    import orjson
+
+    from endocrine.agents.capture.paths import project_at
+    from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
+    from endocrine.pipeline.process.settings import Settings
+
+    try:
+        cwd, file = orjson.loads(given).get("cwd"), Settings().policy
+        # As shipped there are no paths: nothing is loaded for them.
+        if file is None or not isinstance(cwd, str):
+            return None
+        return project_at(load_policy(file, os.environ).document.capture.paths, cwd)
+    except (PolicyFileError, ValueError) as error:
+        _tell(f"no project: the policy cannot be used: {type(error).__name__}")
+        return None
 
 
 def _transcript(given: bytes) -> Iterator[bytes]:

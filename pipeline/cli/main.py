@@ -40,6 +40,7 @@ COMMANDS = (
     "trust",
     "memory",
     "conflicts",
+    "context",
     "lag",
     "dlq",
     "names",

@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
@@ -23,25 +23,10 @@ from endocrine.pipeline.cli.tables import print_table
 
 if TYPE_CHECKING:
     from endocrine.agents.policy.compiled import Policy
+    from endocrine.pipeline.data.memory_answers import Answer
     from endocrine.pipeline.process.settings import Settings
 
 AuditId = Annotated[str, typer.Argument(metavar="AUDIT_ID", help="The turn.")]
-
-
-class Answer(NamedTuple):
-    """The answer of a turn, and whose it was."""
-
-    identity: str
-    project: str | None
-    text: str
-
-    @property
-    def subjects(self) -> list[str]:
-        """The subjects whose memories it may be about: the identity, then its project."""
-        from endocrine.agents._shared.subjects import project_subject
-
-        of_project = project_subject(self.project)
-        return [self.identity] if of_project is None else [self.identity, of_project]
 
 
 def extract(
@@ -56,19 +41,13 @@ def extract(
     The preview shows what the rules find; what is known, queued or was rejected is dropped when it is persisted. Exit
     codes: 0 shown or sent, 1 the turn or its answer is not there, 2 the broker or the read models are away.
     """
+    from endocrine.pipeline.data.memory_answers import extracted, extractions
+
     settings = settings_of(bootstrap)
     answer = _answer(settings, audit_id)
-    found = _found(answer, _policy(settings))
+    found = extracted(answer, _policy(settings))
     if persist and found:
-        told = {"audit_id": audit_id, "text": answer.text, "project": answer.project or None}
-        whose = {subject: {"turn_identity": answer.identity} for subject in answer.subjects[1:]}
-        wanted = {one["subject"] for one in found}
-        values = [
-            {"kind": "memory_extract", "identity": subject, **told, **whose.get(subject, {})}
-            for subject in answer.subjects
-            if subject in wanted
-        ]
-        _send(settings, values, by)
+        _send(settings, extractions(answer, found), by)
     if as_json:
         print_json({"persisted": persist and bool(found), "items": found})
         return
@@ -83,18 +62,20 @@ def reinforce(audit_id: AuditId, by: By = None, as_json: Json = False, bootstrap
 
     Exit codes: 0 sent, 1 the turn or its answer is not there, 2 the broker or the read models are away.
     """
+    from endocrine.pipeline.data.memory_answers import reinforcements
+
     settings = settings_of(bootstrap)
     answer = _answer(settings, audit_id)
-    told = {"kind": "memory_reinforce", "audit_id": audit_id, "text": answer.text}
-    _send(settings, [{"identity": subject, **told} for subject in answer.subjects], by)
+    _send(settings, reinforcements(answer), by)
     if as_json:
         print_json({"sent": answer.subjects})
     else:
         print(f"sent for {', '.join(answer.subjects)}")
 
 
-def _answer(settings: "Settings", audit_id: str) -> Answer:
+def _answer(settings: "Settings", audit_id: str) -> "Answer":
     """The answer, from the place on its topic that the read model names."""
+    from endocrine.pipeline.data.memory_answers import Answer
     from endocrine.pipeline.gateway.places import records_at
     from endocrine.pipeline.views.redis import views
     from endocrine.pipeline.views.redis.keys import ViewKeys
@@ -111,7 +92,7 @@ def _answer(settings: "Settings", audit_id: str) -> Answer:
     text = orjson.loads(raw.value)["response"]
     if not text:
         fail(f"the answer of {audit_id!r} is empty", BROKEN)
-    return Answer(turn["closed"]["identity"], turn.get("opened", {}).get("project"), text)
+    return Answer(audit_id, turn["closed"]["identity"], turn.get("opened", {}).get("project"), text)
 
 
 def _policy(settings: "Settings") -> "Policy":
@@ -123,21 +104,6 @@ def _policy(settings: "Settings") -> "Policy":
         return load_policy(settings.policy, os.environ)
     except PolicyFileError as error:
         fail(str(error))
-
-
-def _found(answer: Answer, policy: "Policy") -> list[dict[str, Any]]:
-    """What the rules find, each for the subject that it belongs to."""
-    from endocrine.agents._shared.subjects import is_project
-    from endocrine.agents.reflection.extraction import belongs, extract
-
-    rules = policy.document.memory.extraction
-    other = len(answer.subjects) > 1
-    return [
-        {"subject": subject, "rule": one.rule, "type": one.type, "slot": one.slot, "content": one.content}
-        for subject in answer.subjects
-        for one in extract(answer.text, rules)
-        if belongs(one.type, project=is_project(subject), other=other, rules=rules)
-    ]
 
 
 def _send(settings: "Settings", values: list[dict[str, Any]], by: str | None) -> None:

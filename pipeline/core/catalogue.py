@@ -20,6 +20,7 @@ from endocrine.schemas import (
     checkpoints,
     commands,
     conflicts,
+    context,
     dead_letters,
     effects,
     feedback,
@@ -353,6 +354,12 @@ _TOPICS = [
         identity_field="subject",
         takes_subjects=True,
         producer_dedup=True,
+    ),
+    Topic(
+        "context-packs",
+        context.ContextPack,
+        "delete",
+        "what models were given beside prompts, and what it was made of",
     ),
     Topic(
         "registry",

@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute
 from endocrine.agents.policy.compiled import Policy
 from endocrine.pipeline.core.name_table import NameTable
 from endocrine.pipeline.core.seals import Seals
+from endocrine.pipeline.data.context import Passages
 from endocrine.pipeline.gateway.awaiting import Awaiting
 from endocrine.pipeline.gateway.callers import Doorkeeper
 from endocrine.pipeline.gateway.events import Broadcast
@@ -27,7 +28,21 @@ from endocrine.pipeline.gateway.lookback import Lookback
 from endocrine.pipeline.gateway.openapi import Described, document
 from endocrine.pipeline.gateway.problems import Problem, Render, as_problem
 from endocrine.pipeline.gateway.rates import Rates
-from endocrine.pipeline.gateway.routes import bonds, calls, captures, commands, health, reads, streams, trusted, turns
+from endocrine.pipeline.gateway.routes import (
+    bonds,
+    calls,
+    captures,
+    commands,
+    conflicts,
+    context,
+    health,
+    interactions,
+    memories,
+    reads,
+    streams,
+    trusted,
+    turns,
+)
 from endocrine.pipeline.gateway.routes import names as name_routes
 from endocrine.pipeline.gateway.row import Row
 from endocrine.pipeline.gateway.settings import GatewaySettings
@@ -43,6 +58,10 @@ ROWS: Sequence[Row] = (
     *calls.ROUTES,
     *captures.ROUTES,
     *commands.ROUTES,
+    *conflicts.ROUTES,
+    *context.ROUTES,
+    *interactions.ROUTES,
+    *memories.ROUTES,
     *bonds.ROUTES,
     *name_routes.ROUTES,
     *reads.ROUTES,
@@ -91,6 +110,7 @@ async def connected(
             policy,
             code_version(settings.build),
             os.environ.get("ENDOCRINE_BUILT"),
+            Passages(limits.corpus),
         )
 
 

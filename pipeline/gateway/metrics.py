@@ -32,6 +32,12 @@ class GatewayMetrics:
             "Tool calls answered decision_timeout: they may not run.",
             registry=self.registry,
         )
+        self.contexts = Counter(
+            "endocrine_gateway_contexts_total",
+            "Context packs: built; unavailable, as the read models are away; unrecorded, as the broker is.",
+            ["outcome"],
+            registry=self.registry,
+        )
         self.forged = Gauge(
             "endocrine_gateway_unsealed_records",
             "Records on derived topics under the key of a waiting request that were not ours.",

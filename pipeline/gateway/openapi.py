@@ -10,10 +10,21 @@ from pydantic.json_schema import models_json_schema
 from endocrine.pipeline.gateway.callers import IDENTITY, IDENTITY_SCHEMA
 from endocrine.pipeline.gateway.problems import CONTENT_TYPE, KINDS
 from endocrine.pipeline.gateway.routes.commands import KINDS as COMMANDS
+from endocrine.pipeline.gateway.routes.context import ContextAnswer, ContextRequest
+from endocrine.pipeline.gateway.routes.interactions import Extracted, ExtractRequest, ReinforceRequest, Sent
 from endocrine.pipeline.gateway.row import Row
-from endocrine.schemas.base import CallId, Count, Id, Identity, Ts
+from endocrine.schemas.base import CallId, Count, Id, Identity, Subject, Ts
 from endocrine.schemas.bonds import Detection
-from endocrine.schemas.commands import StateSet
+from endocrine.schemas.commands import (
+    ConflictResolve,
+    MemoryCreate,
+    MemoryInvalidate,
+    MemoryPromote,
+    MemoryReject,
+    MemorySupersede,
+    MemoryUpdate,
+    StateSet,
+)
 from endocrine.schemas.feedback import FeedbackCard
 from endocrine.schemas.interactions import Closed, Opened
 from endocrine.schemas.modulations import Modulation
@@ -161,6 +172,22 @@ def _annotated(info: FieldInfo) -> Any:
     return kind[(info.annotation, *info.metadata, Field(description=info.description))]
 
 
+def subject_request(name: str, model: type[BaseModel]) -> Any:
+    """The model of a command about a subject: the path says what its kind and its ids are."""
+    without = ("kind", "identity", "memory_id", "conflict_id")
+    made = request_model(name, model, ("by", "ts", "id"), without)
+    return create_model(name, __base__=made, __doc__=model.__doc__, subject=(Subject, ...))
+
+
+_SUBJECT_COMMANDS: dict[str, type[BaseModel]] = {
+    "MemoryRequest": MemoryCreate,
+    "MemoryPromoteRequest": MemoryPromote,
+    "MemoryRejectRequest": MemoryReject,
+    "MemorySupersedeRequest": MemorySupersede,
+    "MemoryInvalidateRequest": MemoryInvalidate,
+    "MemoryUpdateRequest": MemoryUpdate,
+    "ConflictRequest": ConflictResolve,
+}
 _COMMON = ("identity", "ts", "id")
 REQUESTS: dict[str, Any] = {
     "TurnRequest": request_model(
@@ -178,8 +205,12 @@ REQUESTS: dict[str, Any] = {
     "CommandRequest": CommandRequest,
     "TrustedStateRequest": request_model("TrustedStateRequest", StateSet, ("by", "ts", "id"), ("kind", "identity")),
     "NameRequest": NameRequest,
+    "ContextRequest": ContextRequest,
+    "ExtractRequest": ExtractRequest,
+    "ReinforceRequest": ReinforceRequest,
+    **{name: subject_request(name, model) for name, model in _SUBJECT_COMMANDS.items()},
 }
-_ANSWERS = (Problem, Recorded, Batch, Turn, Decision, Answer, Outcome, Names)
+_ANSWERS = (Problem, Recorded, Batch, Turn, Decision, Answer, Outcome, Names, ContextAnswer, Extracted, Sent)
 ANSWERS: dict[str, Any] = {one.__name__: one for one in _ANSWERS}
 
 

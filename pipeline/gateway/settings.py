@@ -42,4 +42,7 @@ class GatewaySettings(EnvironmentSettings):
         Field(description="`finish_reason` of a chat completion whose answer is withheld."),
     ] = "content_filter"
     waiting: Annotated[int, Field(ge=1, description="Requests that may wait for an answer at once.")] = 1000
+    corpus: Annotated[
+        Path | None, Field(description="Folder of .txt and .md files whose passages context packs have; None: none.")
+    ] = None
     streams: Annotated[int, Field(ge=1, description="Streams of `/v1/events` open at once.")] = 10_000

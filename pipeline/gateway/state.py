@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from endocrine.agents.policy.compiled import Policy
 from endocrine.pipeline.core.name_table import NameTable
+from endocrine.pipeline.data.context import Passages
 from endocrine.pipeline.gateway.awaiting import Awaiting
 from endocrine.pipeline.gateway.callers import Doorkeeper
 from endocrine.pipeline.gateway.idempotency import Idempotency
@@ -40,4 +41,6 @@ class Gateway:
     policy: Policy
     version: str
     built: str | None = None
+    passages: Passages = field(default_factory=lambda: Passages(None))
+    """Where context packs have their passages from."""
     metrics: GatewayMetrics = field(default_factory=GatewayMetrics)

@@ -30,6 +30,7 @@ MAX_WORD_CHARS = 64
 REFRESH_S = 2.0
 """Seconds for which the folder is not looked at again."""
 _WORD = re.compile(r"\w+")
+_HEADING = re.compile(r"(#{1,6})[ \t]+(.*\S)")
 
 
 class Hit(NamedTuple):
@@ -40,6 +41,8 @@ class Hit(NamedTuple):
     text: str
     score: float
     """Higher is better; comparable within one search only."""
+    heading_path: str = ""
+    """Markdown headings above it, joined with ` > `; its own, where it begins with one, is the last."""
 
 
 class Corpus:
@@ -56,7 +59,8 @@ class Corpus:
         self._lock = threading.Lock()
         self._db = sqlite3.connect(":memory:", check_same_thread=False)
         self._db.execute(
-            "CREATE VIRTUAL TABLE passages USING fts5(source UNINDEXED, text, tokenize='porter unicode61')"
+            "CREATE VIRTUAL TABLE passages"
+            " USING fts5(source UNINDEXED, text, heading_path UNINDEXED, tokenize='porter unicode61')"
         )
 
     def search(self, query: str, k: int) -> list[Hit]:
@@ -69,11 +73,11 @@ class Corpus:
             # Terms alone, each a quoted string: nothing in a query is an operator of the search language.
             asked = " OR ".join(f'"{word}"' for word in dict.fromkeys(words))
             found = self._db.execute(
-                "SELECT source, text, -bm25(passages) AS score FROM passages WHERE passages MATCH ?"
+                "SELECT source, text, -bm25(passages) AS score, heading_path FROM passages WHERE passages MATCH ?"
                 " ORDER BY score DESC, source, rowid LIMIT ?",
                 (asked, max(1, min(int(k), MAX_K))),  # a JSON integer may be written 3.0
             )
-            return [Hit(source, text, round(score, 6)) for source, text, score in found]
+            return [Hit(source, text, round(score, 6), headings) for source, text, score, headings in found]
 
     def close(self) -> None:
         """Drop the index."""
@@ -91,7 +95,10 @@ class Corpus:
             if self._files.get(name) != mark:
                 text = read()
                 self._db.execute("DELETE FROM passages WHERE source = ?", (name,))
-                self._db.executemany("INSERT INTO passages VALUES (?, ?)", [(name, part) for part in passages(text)])
+                self._db.executemany(
+                    "INSERT INTO passages VALUES (?, ?, ?)",
+                    [(name, part, headings) for headings, part in headed_passages(text)],
+                )
             if len(seen) >= MAX_FILES:
                 break
         for gone in self._files.keys() - seen.keys():
@@ -107,13 +114,16 @@ class Retrieval:
         self._corpus = corpus
 
     async def run(self, call: Call) -> Answer:
-        """`{snippets: [{source, text, score}]}`. Raises ToolError."""
+        """`{snippets: [{source, text, score, heading_path}]}`; no empty heading path. Raises ToolError."""
         query, k = call.arguments["query"], call.arguments.get("k", DEFAULT_K)
         try:
             hits = await asyncio.to_thread(self._corpus.search, query, k)
         except (OSError, sqlite3.Error) as error:
             raise ToolError(f"the knowledge base cannot be searched ({type(error).__name__})") from None
-        return Answer({"snippets": [hit._asdict() for hit in hits]})
+        snippets = [
+            {name: value for name, value in hit._asdict().items() if value or name != "heading_path"} for hit in hits
+        ]
+        return Answer({"snippets": snippets})
 
     async def close(self) -> None:
         """Drop the index."""
@@ -140,6 +150,27 @@ def passages(text: str) -> Iterator[str]:
             held = held[cut:].lstrip()
     if held:
         yield held
+
+
+def headed_passages(text: str) -> Iterator[tuple[str, str]]:
+    """The passages of a text, each with the Markdown headings that it lies under. What is in a fence is no heading.
+
+    >>> list(headed_passages("# A\\n\\n## B\\n\\nb"))
+    [('A', '# A\\n\\n## B\\n\\nb')]
+    """
+    above: list[tuple[int, str]] = []
+    fenced = False
+    for passage in passages(text):
+        lines = passage.splitlines()
+        path = above
+        for number, line in enumerate(lines):
+            fenced ^= line.lstrip().startswith(("```", "~~~"))
+            found = None if fenced else _HEADING.match(line)
+            if found is not None:
+                level = len(found[1])
+                above = [*(one for one in above if one[0] < level), (level, found[2])]
+                path = above if number == 0 else path
+        yield " > ".join(title for _, title in path), passage
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, tuple[int, int], Callable[[], str]]]:

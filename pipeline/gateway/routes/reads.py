@@ -23,7 +23,7 @@ from endocrine.pipeline.core.time_format import parse_time
 from endocrine.pipeline.data.dead_letters.broker import look
 from endocrine.pipeline.data.dead_letters.letters import TOPICS as LETTERS
 from endocrine.pipeline.data.dead_letters.select import Filter, topic_name
-from endocrine.pipeline.gateway.callers import IDENTITY_SCHEMA, Caller, checked_identity, checked_project
+from endocrine.pipeline.gateway.callers import IDENTITY_SCHEMA, Caller, checked_identity
 from endocrine.pipeline.gateway.content import without_content
 from endocrine.pipeline.gateway.places import RecordPosition, records_at
 from endocrine.pipeline.gateway.problems import Problem
@@ -100,7 +100,7 @@ def shown_cursor(place: tuple[int, bytes] | None) -> str | None:
     return None if place is None else f"{place[0]}.{base64.urlsafe_b64encode(place[1]).decode()}"
 
 
-def _identity_of(gateway: Gateway, caller: Caller, query: dict[str, str]) -> str | None:
+def identity_of(gateway: Gateway, caller: Caller, query: dict[str, str]) -> str | None:
     """The canonical identity of the query; None where it names none. Raises Problem, 422 or 403."""
     identity = None if "identity" not in query else checked_identity(gateway.names, query["identity"])
     in_reach(caller, identity)
@@ -120,26 +120,12 @@ async def turn(gateway: Gateway, request: Request, caller: Caller) -> Response:
     found = await views.turn(redis_of(gateway), keys_of(gateway), audit_id)
     if found is None:
         raise Problem("not_found", "no such turn in the read models; they may be a moment behind")
-    (shown,) = await _with_bodies(gateway, caller, [found])
+    (shown,) = await with_bodies(gateway, caller, [found])
     in_reach(caller, shown["identity"])
     return json_response(shown)
 
 
-async def interactions(gateway: Gateway, request: Request, caller: Caller) -> Response:
-    """GET /v1/interactions."""
-    query = checked_query(request, "identity", "project", "limit", "cursor")
-    limit, before = number_of(query, "limit", DEFAULT, 1, MOST), cursor_of(query)
-    identity, project = _identity_of(gateway, caller, query), query.get("project")
-    if identity is not None and project is not None:
-        raise Problem("invalid", "query project: expected it or identity, not both", field="project")
-    project = checked_project(gateway.names, project)
-    redis = redis_of(gateway)
-    page = await views.page(redis, keys_of(gateway).turns(identity, project), limit, before)
-    found = await _with_bodies(gateway, caller, await views.turns(redis, keys_of(gateway), page.members))
-    return json_response({"items": found, "next": shown_cursor(page.next)})
-
-
-async def _with_bodies(gateway: Gateway, caller: Caller, found: list[Json]) -> list[Json]:
+async def with_bodies(gateway: Gateway, caller: Caller, found: list[Json]) -> list[Json]:
     """The turns as they are shown; with prompts and answers, read from Kafka, for callers with the scope `content`."""
     places: dict[RecordPosition, Json] = {}
     for one in found:
@@ -220,7 +206,7 @@ async def _incidents(
     gateway: Gateway, caller: Caller, query: dict[str, str], limit: int
 ) -> tuple[list[Json], tuple[int, bytes] | None]:
     since, until, before = time_of(query, "since"), time_of(query, "until"), cursor_of(query)
-    identity = _identity_of(gateway, caller, query)
+    identity = identity_of(gateway, caller, query)
     if before is None and until is not None:
         before = int(until * 1000), b""
     redis, found = redis_of(gateway), list[Json]()
@@ -386,12 +372,12 @@ TIME = {
         {"type": "string", "format": "date-time"},
     ]
 }
-_OF_IDENTITY = Query("identity", "Of this identity.", IDENTITY_SCHEMA)
+OF_IDENTITY = Query("identity", "Of this identity.", IDENTITY_SCHEMA)
 _FILTERS = (
     Query("kind", "Of this kind."),
     Query("tool", "For this function that a model asked for."),
     Query("mode", "In this safety mode."),
-    _OF_IDENTITY,
+    OF_IDENTITY,
     Query("since", "From this event time on: ISO 8601 (no zone: UTC) or seconds since 1970.", TIME),
     Query("until", "Appended before this time.", TIME),
 )
@@ -404,14 +390,6 @@ def _row(path: str, handler: Any, summary: str, *query: Query, missing: bool = F
 
 ROUTES = [
     _row("/v1/turns/{audit_id}", turn, "A turn; its prompt and answer need the scope `content`.", missing=True),
-    _row(
-        "/v1/interactions",
-        interactions,
-        "Turns, newest first; their prompts and answers need the scope `content`.",
-        _OF_IDENTITY,
-        Query("project", "Of this project; not beside `identity`."),
-        *PAGE,
-    ),
     _row(
         "/v1/audits/{audit_id}",
         audit,

@@ -150,6 +150,7 @@ def _field(name: str) -> Json:
 
 
 _WAIT = Query("wait", "Seconds to wait for the event.", whole_number(0, MOST_WAIT_S))
+_REASON = {"type": "string", "maxLength": 1000}
 _WRITING = ("not_found", "conflict", "not_recorded", "overloaded", "identity_not_allowed")
 ROUTES = [
     Row(

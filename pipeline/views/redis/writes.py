@@ -151,6 +151,8 @@ def _interaction(identity: str, _: str, value: Any, source: str, record: wire.So
     known = {name: value[name] for name in _SHOWN[kind] if value.get(name) is not None}
     known["chars"] = len(value["prompt" if kind == "opened" else "response"])
     known["at"] = [record.partition, record.offset]
+    if kind == "closed":
+        known |= {name: len(value.get(name) or ()) for name in ("memories_used", "chunks_used")}
     views = ViewKeys.of_source(source, "interactions")
     writes = [_part(views, audit_id, kind, known, source, record)]
     if kind == "opened":

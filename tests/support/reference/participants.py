@@ -25,6 +25,7 @@ _WRITERS: Mapping[str, Sequence[str]] = {
     "model-chunks": (MODEL,),
     "effect-starts": (TOOLS,),
     "scheduled-tasks": (TOOLS,),
+    "context-packs": (GATEWAY, "`endocrine context`"),
     "facts": ("exporters of your tools",),
     "journal": (EVERY_AGENT,),
     "checkpoints": ("`endocrine audit checkpoint`",),
@@ -47,6 +48,7 @@ _READERS: Mapping[str, Sequence[str]] = {
     "dlq-actions": ("`endocrine dlq`",),
     "tool-analytics": ("dashboards",),
     "scheduled-tasks": ("your scheduler",),
+    "context-packs": ("`endocrine context last`",),
     "registry": (GATEWAY, "`endocrine names`", "`endocrine ingest`"),
     "registry-events": (GATEWAY, "`endocrine names`"),
 }

@@ -34,6 +34,10 @@ READS = [
     (lambda one: one.bond_events("ann", limit=3), "/v1/bonds/ann/events?limit=3"),
     (lambda one: one.bond_check("ann", at=1.5), "/v1/bonds/ann/check?at=1.5"),
     (lambda one: one.trusted_state("project:p05", everything=True), "/v1/trusted/project%3Ap05?all=true"),
+    (lambda one: one.interactions(identity="ann", limit=5), "/v1/interactions?identity=ann&limit=5"),
+    (lambda one: one.interaction("a/b"), "/v1/interactions/a%2Fb"),
+    (lambda one: one.memories("ann", status="candidate"), "/v1/memories?subject=ann&status=candidate"),
+    (lambda one: one.conflicts("project:p05", status="open"), "/v1/conflicts?subject=project%3Ap05&status=open"),
 ]
 
 
@@ -76,6 +80,29 @@ WRITES = [
         "/v1/trusted/ann?wait=5&category=fact&key=k",
         None,
     ),
+    (
+        lambda one: one.memory_create("ann", "likes tea", type="preference"),
+        "POST",
+        "/v1/memories?wait=5",
+        {"subject": "ann", "content": "likes tea", "type": "preference"},
+    ),
+    *(
+        (
+            lambda one, name=name: getattr(one, f"memory_{name}")("ann", "m-1", reason="r"),
+            "POST",
+            f"/v1/memories/m-1/{name}?wait=5",
+            {"subject": "ann", "reason": "r"},
+        )
+        for name in ("promote", "reject", "supersede", "invalidate", "update")
+    ),
+    (
+        lambda one: one.conflict_resolve("ann", "pad", "c-1", "supersede_others", winner="m-1"),
+        "POST",
+        "/v1/conflicts/c-1/resolve?wait=5",
+        {"subject": "ann", "slot": "pad", "action": "supersede_others", "winner": "m-1"},
+    ),
+    (lambda one: one.extract("a", persist=True), "POST", "/v1/interactions/a/extract", {"persist": True}),
+    (lambda one: one.reinforce("a"), "POST", "/v1/interactions/a/reinforce", {}),
 ]
 
 
@@ -108,3 +135,13 @@ async def test_a_write_fails_closed(write, gateway, reason):
     assert refused.value.reason == reason
     with gateway.blocking() as client, pytest.raises(Refused):
         write(client)
+
+
+async def test_a_context_pack_fails_open_while_the_gateway_is_away():
+    gateway = Gateway(value={"formatted_context": "x"})
+    async with gateway.client() as client:
+        assert await client.context("ann", "what now?", project="p05") == {"formatted_context": "x"}
+    asked = {"identity": "ann", "prompt": "what now?", "project": "p05", "auto": False}
+    assert json.loads(gateway.asked[0].content) == asked
+    with Gateway(error=httpx.ConnectError("away")).blocking() as client:
+        assert client.context("ann", "what now?") == UNAVAILABLE

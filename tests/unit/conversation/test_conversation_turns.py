@@ -357,3 +357,12 @@ def test_a_step_and_a_second_try_never_share_an_id_with_another_turn(talk):
         talk.modulate(audit_id, revision=1, mode="strict", risk=0.9)
     names = [request["request_id"] for request in talk.requests]
     assert len(names) == len(set(names)) == 6
+
+
+def test_a_turn_closes_with_what_its_context_was_made_of_before_the_snippets_of_its_own_search(talk):
+    memory = "m-" + "0" * 24
+    talk.open(context_pack="--- Memories ---", context_used={"memories": [memory], "chunks": ["notes.md"]})
+    talk.modulate()
+    talk.reply(content=ANSWER)
+    assert talk.closed[0]["memories_used"] == [memory]
+    assert talk.closed[0]["chunks_used"][0] == "notes.md"

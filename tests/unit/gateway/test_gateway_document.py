@@ -96,7 +96,7 @@ def test_queries_have_the_bounds_that_are_checked():
     }
     free = {name for name, schema in found.items() if schema == {"type": "string"}}
     # phase and risk are a detector's own terms, which no list bounds (schemas.bonds.Detection).
-    assert free == {"kind", "tool", "mode", "project", "phase", "risk"}
+    assert free == {"kind", "tool", "mode", "project", "phase", "risk", "session_id", "client"}
 
 
 def test_what_the_door_fills_in_may_be_left_out():

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from endocrine.pipeline.cli import hook
 from endocrine.pipeline.data.hook import Skip, StoppedTurn, stopped_turn
 from endocrine.pipeline.data.ingest.run import shipped_rules
 
@@ -101,3 +102,14 @@ def test_turned_off_or_blank_it_does_nothing_and_a_broken_input_is_named(tmp_pat
     assert run(b"{", tmp_path, ENDOCRINE_CAPTURE_DISABLED="1") == ""
     assert run(b" \n", tmp_path) == ""
     assert "skipped: parse_error" in run(b"{", tmp_path)
+
+
+def test_a_turn_is_of_the_project_that_the_policy_names_for_its_folder(tmp_path, monkeypatch, capsys):
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("capture:\n  paths: {/work/pump: p05}\n")
+    monkeypatch.setenv("ENDOCRINE_POLICY", str(policy))
+    found = [hook._project(json.dumps({"cwd": cwd}).encode()) for cwd in ("/work/pump/src", "/work/pumps", 7)]
+    assert found == ["p05", None, None]
+    policy.write_text("capture: {paths: 7}\n")
+    assert hook._project(b'{"cwd": "/work/pump"}') is None
+    assert "no project: the policy cannot be used" in capsys.readouterr().err

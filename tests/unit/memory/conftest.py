@@ -111,13 +111,13 @@ class Minds:
 
     def stored(self, agent: str) -> dict[str, bytes]:
         """The states of an agent, as bytes."""
-        desks = [desk for desk in self.simulation._desks if desk.engine.agent.name == agent]
-        return {key: state for _, key, state in _states(desks)}
+        held = [one for one in self.simulation._agents if one.engine.agent.name == agent]
+        return {key: state for _, key, state in _states(held)}
 
 
-def _states(desks: Sequence[Any]) -> Iterator[tuple[int, str, bytes]]:
-    for desk in desks:
-        for (place, key), state in desk.states.items():
+def _states(held: Sequence[Any]) -> Iterator[tuple[int, str, bytes]]:
+    for one in held:
+        for (place, key), state in one.states.items():
             yield place, key, state
 
 

@@ -8,6 +8,7 @@ D = "a" * 64
 _TURN: dict[str, Any] = {"audit_id": "a1", "identity": "ann"}
 _CALL = {"call_id": "c1", **_TURN}
 M, C = "m-" + 24 * "a", "c-" + 24 * "b"
+PACK = "pack-" + 24 * "a"
 _BY = {"by": "op", "ts": 1.0}
 _OF_MEMORY = {"identity": "ann", "memory_id": M, "reason": "measured", **_BY}
 _MEMBER = {"layer": "memory", "id": M, "value": "PEEK", "status": "active", "since": 1.0}
@@ -36,6 +37,7 @@ GOOD: dict[str, tuple[str, dict[str, Any]]] = {
             "model": "m",
             "prompt": "hello",
             "context_pack": "",
+            "context_used": {"pack_id": PACK, "memories": [M], "chunks": ["a.md"]},
             "respond": True,
             "signals": [{"name": "stress", "level": 1.5, "ttl_ms": 0, "source": "typing"}],
             "messages": [
@@ -229,6 +231,27 @@ GOOD: dict[str, tuple[str, dict[str, Any]]] = {
             "action": "supersede_others",
             "winner": M,
             "reason": "measured",
+        },
+    ),
+    "context pack": (
+        "context-packs",
+        {
+            "id": "p",
+            "pack_id": PACK,
+            "identity": "ann",
+            "project": "p05",
+            "formatted_context": "--- Memories ---",
+            "total_chars": 16,
+            "budget": 3000,
+            "project_state_chars": 0,
+            "state": ["decision/pad"],
+            "memories_used": [M],
+            "chunks": [{"source_file": "a.md", "heading_path": "", "score": 1.0}],
+            "disputed": [C],
+            "as_of": {"memories/0": 7},
+            "policy": "0" * 64,
+            "by": "web",
+            "ts": 1.0,
         },
     ),
     "captured": (

@@ -9,7 +9,8 @@ from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.schemas.base import Produced
 
 PUBLISHED = """
-interactions: kind audit_id identity session_id turn client project? model? prompt context_pack? respond? signals? \
+interactions: kind audit_id identity session_id turn client project? model? prompt context_pack? context_used? \
+respond? signals? \
 messages? application_tools? asked? enforce? door? ts
 interactions: kind audit_id identity response response_summary? memories_used? chunks_used? reinforce? usage? enforce? \
 door? ts
@@ -70,6 +71,8 @@ dlq-actions: action topic partition offset origin by reason ts
 """
 OWN = """
 effect-starts: effect_id connector identity by ts
+context-packs: pack_id identity project formatted_context total_chars budget project_state_chars state \
+memories_used chunks disputed as_of policy by ts
 captured: subject identity interaction_id project session_id turn client response memories_used chunks_used \
 memory_write? finish? reinforce extract created_at ts
 memories: memory_id subject type content slot value status confidence strength reference_count last_referenced_at \

@@ -1,4 +1,6 @@
-"""What operators read and write: bonds and trusted state. Pure: requests, and what their answers mean.
+"""What operators read and write: bonds, trusted state, memories, conflicts, context packs.
+
+Pure: requests, and what their answers mean.
 
 Reads fail open: where the gateway is away they give `UNAVAILABLE`. Writes fail closed: what is not confirmed is raised.
 """
@@ -40,16 +42,21 @@ def reading(path: str, **query: Any) -> Operation[Json]:
     return Operation("GET", path, given, None, {}, READ_S, _read)
 
 
-def writing(path: str, wait_s: int, value: Json, *, method: str = "POST") -> Operation[Json]:
-    """A write that waits for its event; fields that are None are left out. Raises ValueError: no JSON."""
+def writing(path: str, wait_s: int | None, value: Json, *, method: str = "POST") -> Operation[Json]:
+    """A write that waits for its event, so long; None: there is none. Fields that are None are left out.
+
+    Raises ValueError: no JSON.
+    """
     given = {name: part for name, part in value.items() if part is not None}
-    headers, query, content = {"idempotency-key": uuid.uuid4().hex}, {"wait": wait_s}, None
+    headers: Json = {"idempotency-key": uuid.uuid4().hex}
+    query: Json = {} if wait_s is None else {"wait": wait_s}
+    content = None
     if method == "DELETE":
         query |= given
     else:
         content = json.dumps(given, allow_nan=False, ensure_ascii=False).encode()
         headers["content-type"] = "application/json"
-    return Operation(method, path, query, content, headers, wait_s + MARGIN_S, _written)
+    return Operation(method, path, query, content, headers, (wait_s or 0) + MARGIN_S, _written)
 
 
 def named(begin: str, name: str, end: str = "") -> str:
@@ -136,3 +143,132 @@ class Operations:
         """End an entry; as `state_set`. Raises Refused, reason `absent`, where nothing is active there."""
         written = {"category": category, "key": key, "reason": reason}
         return self._operate(writing(named("/v1/trusted", subject), wait_s, written, method="DELETE"))
+
+    def interactions(self, **filters: Any) -> Any:
+        """Turns, newest first, without what was said: `items`, `next`.
+
+        filters: `identity`, `project`, `session_id`, `client`, `since`, `limit`, `cursor`.
+        """
+        return self._operate(reading("/v1/interactions", **filters))
+
+    def interaction(self, audit_id: str) -> Any:
+        """One turn; with the scope content what was said in it. Raises Refused, reason `gone`, past its retention."""
+        return self._operate(reading(named("/v1/interactions", audit_id)))
+
+    def extract(self, audit_id: str, *, persist: bool = False) -> Any:
+        """What the rules find in the answer of a turn: `items`; persist: candidates are made of it. Raises Refused."""
+        return self._operate(writing(named("/v1/interactions", audit_id, "/extract"), None, {"persist": persist}))
+
+    def reinforce(self, audit_id: str) -> Any:
+        """Hold the answer of a turn against the memories of its subjects: `sent`. Raises Refused."""
+        return self._operate(writing(named("/v1/interactions", audit_id, "/reinforce"), None, {}))
+
+    def memories(
+        self,
+        subject: str,
+        *,
+        status: str | None = None,
+        type: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> Any:
+        """Memories of an identity, or of `project:` and a project's id, the oldest first: `items`, `next`."""
+        given = {"subject": subject, "status": status, "type": type, "limit": limit, "cursor": cursor}
+        return self._operate(reading("/v1/memories", **given))
+
+    def memory_create(
+        self,
+        subject: str,
+        content: str,
+        *,
+        type: str = "knowledge",
+        slot: str | None = None,
+        status: str | None = None,
+        confidence: float | None = None,
+        wait_s: int = 5,
+    ) -> Any:
+        """Write a memory: `id`, and `outcome`, the event; None where none came in time. Raises Refused."""
+        said = {"subject": subject, "content": content, "type": type, "slot": slot, "status": status,
+                "confidence": confidence}  # fmt: skip
+        return self._operate(writing("/v1/memories", wait_s, said))
+
+    def memory_promote(self, subject: str, memory_id: str, *, reason: str | None = None, wait_s: int = 5) -> Any:
+        """Make a candidate active; as `memory_create`. None too where it is active already."""
+        return self._changed("promote", subject, memory_id, wait_s, reason=reason)
+
+    def memory_reject(self, subject: str, memory_id: str, *, reason: str | None = None, wait_s: int = 5) -> Any:
+        """Make a candidate invalid, so that it is not proposed again."""
+        return self._changed("reject", subject, memory_id, wait_s, reason=reason)
+
+    def memory_supersede(
+        self,
+        subject: str,
+        memory_id: str,
+        *,
+        superseded_by: str | None = None,
+        reason: str | None = None,
+        wait_s: int = 5,
+    ) -> Any:
+        """Take an active memory out of force, as another says it better."""
+        return self._changed("supersede", subject, memory_id, wait_s, superseded_by=superseded_by, reason=reason)
+
+    def memory_invalidate(self, subject: str, memory_id: str, *, reason: str | None = None, wait_s: int = 5) -> Any:
+        """Make an active memory invalid."""
+        return self._changed("invalidate", subject, memory_id, wait_s, reason=reason)
+
+    def memory_update(
+        self,
+        subject: str,
+        memory_id: str,
+        *,
+        content: str | None = None,
+        confidence: float | None = None,
+        reason: str | None = None,
+        wait_s: int = 5,
+    ) -> Any:
+        """Change the content or the confidence of a candidate or an active memory."""
+        return self._changed(
+            "update", subject, memory_id, wait_s, content=content, confidence=confidence, reason=reason
+        )
+
+    def _changed(self, name: str, subject: str, memory_id: str, wait_s: int, **said: Any) -> Any:
+        return self._operate(
+            writing(named("/v1/memories", memory_id, f"/{name}"), wait_s, {"subject": subject, **said})
+        )
+
+    def conflicts(self, subject: str, *, status: str | None = None) -> Any:
+        """The latest conflict of each slot of a subject: `items`."""
+        return self._operate(reading("/v1/conflicts", subject=subject, status=status))
+
+    def conflict_resolve(
+        self,
+        subject: str,
+        slot: str,
+        conflict_id: str,
+        action: str,
+        *,
+        winner: str | None = None,
+        reason: str | None = None,
+        wait_s: int = 5,
+    ) -> Any:
+        """End an open conflict: `supersede_others` with a winner, `no_action` or `dismiss`. Raises Refused."""
+        said = {"subject": subject, "slot": slot, "action": action, "winner": winner, "reason": reason}
+        return self._operate(writing(named("/v1/conflicts", conflict_id, "/resolve"), wait_s, said))
+
+    def context(
+        self,
+        identity: str,
+        prompt: str,
+        *,
+        project: str | None = None,
+        auto: bool = False,
+        budget: int | None = None,
+        passages: int | None = None,
+    ) -> Any:
+        """A context pack: `formatted_context` for a turn's `context_pack`; `UNAVAILABLE` where the gateway is away.
+
+        auto: without a project, the registered one that the prompt names.
+        """
+        asked = {"identity": identity, "prompt": prompt, "project": project, "auto": auto, "budget": budget,
+                 "passages": passages}  # fmt: skip
+        return self._operate(writing("/v1/context", None, asked)._replace(within_s=READ_S, meant=_read))

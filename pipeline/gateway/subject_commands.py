@@ -1,0 +1,110 @@
+"""Commands about a subject: made from a request, sent, and what came of them within `?wait`."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from endocrine.pipeline.core.partitioning import subject_of
+from endocrine.pipeline.gateway.answers import refusal
+from endocrine.pipeline.gateway.bodies import read_body
+from endocrine.pipeline.gateway.callers import Caller
+from endocrine.pipeline.gateway.content import without_content
+from endocrine.pipeline.gateway.idempotency import Slot
+from endocrine.pipeline.gateway.problems import Problem
+from endocrine.pipeline.gateway.records import checked, produced
+from endocrine.pipeline.gateway.routes.commands import MOST_WAIT_S
+from endocrine.pipeline.gateway.routes.reads import in_reach
+from endocrine.pipeline.gateway.row import Query, checked_query, json_response, number_of, whole_number
+from endocrine.pipeline.gateway.state import Gateway
+from endocrine.pipeline.gateway.watch import Watch
+
+Json = dict[str, Any]
+WAIT = Query("wait", "Seconds to wait for the event.", whole_number(0, MOST_WAIT_S))
+SUBJECT = Query(
+    "subject",
+    "An identity, or `project:` and a project's id.",
+    {"type": "string", "minLength": 1, "maxLength": 256},
+)
+WRITING = ("not_found", "conflict", "not_recorded", "overloaded", "identity_not_allowed")
+"""Problems that a write of this kind may answer."""
+_MISSING = ("unknown_memory", "unknown_conflict")
+"""Refusals that say there is no such thing."""
+
+
+def subject_named(gateway: Gateway, caller: Caller, named: Any) -> str:
+    """The subject that a request names, as it is keyed. Raises Problem, 422 or 403."""
+    if not isinstance(named, str):
+        raise Problem("invalid", "subject: expected an identity, or `project:` and a project's id", field="subject")
+    try:
+        subject = gateway.names.subject(subject_of(named))
+    except ValueError as error:
+        raise Problem("invalid", f"subject: {error}", field="subject") from None
+    in_reach(caller, subject)
+    return subject
+
+
+async def command(
+    gateway: Gateway, request: Request, caller: Caller, fixed: Mapping[str, Any], events: str, *fields: str
+) -> Response:
+    """Send the command that a body describes: `subject`, these fields, `by`, `ts`, `id`. fixed: what it is besides.
+
+    events: the topic of its event. Raises Problem.
+    """
+    wait_s = number_of(checked_query(request, "wait"), "wait", 0, 0, MOST_WAIT_S)
+    body = (await read_body(request, gateway.limits.body_bytes, gateway.limits.read_s)).one
+    known = ("subject", *fields, "by", "ts", "id")
+    if unknown := body.keys() - set(known):
+        raise Problem("invalid", f"{len(unknown)} fields are not known; expected {', '.join(known)}")
+    subject = subject_named(gateway, caller, body.get("subject"))
+    slot = await gateway.idempotency.begin(caller, request, body)
+    if slot.answer is not None:
+        return slot.answer
+    given = {name: part for name, part in body.items() if name != "subject" and part is not None}
+    value = checked(gateway, "commands", completed(caller, slot, subject, {**given, **fixed}))
+    return await sent(gateway, request, caller, slot, value, wait_s, events)
+
+
+def completed(caller: Caller, slot: Slot, subject: str, given: Json, index: int = 0) -> Json:
+    """The command, with time, id and who acts."""
+    value = {**given, "identity": subject}
+    value.setdefault("ts", slot.ts)
+    if slot.keyed or "id" not in value:
+        value["id"] = slot.id_of(index)
+    if caller.keyed or "by" not in value:
+        value["by"] = caller.name  # who acts is the key's to say
+    return value
+
+
+async def sent(
+    gateway: Gateway, request: Request, caller: Caller, slot: Slot, value: Json, wait_s: int, events: str
+) -> Response:
+    """202 with the command's id; 200 with the event where it comes in time. Raises Problem, 404 or 409, if refused."""
+    with gateway.awaiting.turn(value["identity"], None, record_ids=[value["id"]]) as watch:
+        await produced(gateway, request, "commands", value)
+        event = await _event(watch, value["id"], wait_s)
+    shown = event
+    if event is not None and "content" not in caller.scopes:
+        shown = without_content(events, event)
+    if event is not None and event["kind"] == "refused":
+        kind = "not_found" if event["reason"] in _MISSING else "conflict"
+        raise Problem(kind, f"refused: {event['reason']}", more={"reason": event["reason"], "outcome": shown})
+    answer = json_response({"id": value["id"], "outcome": shown}, 202 if event is None else 200)
+    gateway.idempotency.finish(slot, answer)
+    return answer
+
+
+async def _event(watch: Watch, command: str, wait_s: int) -> Json | None:
+    """The event of a command, None where it does not come in time. Raises Problem for a dead letter."""
+    if not wait_s:
+        return None
+    try:
+        async with asyncio.timeout(wait_s):
+            await watch.until(lambda w: True if w.refused or command in w.outcomes else None)
+    except TimeoutError:
+        return None
+    for refused in watch.refused.values():
+        raise refusal(refused)
+    return watch.outcomes[command][0].value
