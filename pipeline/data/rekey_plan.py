@@ -5,12 +5,14 @@ plan says, agent by agent, whether that is taken over, merged with what the id h
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
+from endocrine.agents._shared.memories import content_digest
 from endocrine.agents.canonical import canonical_json
 from endocrine.agents.names.rules import project_subject
 from endocrine.pipeline.core.name_table import NameTable
@@ -18,12 +20,41 @@ from endocrine.pipeline.core.name_table import NameTable
 Json = dict[str, Any]
 States = Mapping[str, Mapping[str, Any]]
 """States by agent and key."""
-BY_SUBJECT = ("bonds", "feedback", "suspicion", "modulation", "gating", "conversation", "audit")
+BY_SUBJECT = (
+    "bonds",
+    "feedback",
+    "suspicion",
+    "reflection",
+    "modulation",
+    "gating",
+    "conversation",
+    "audit",
+    "capture",
+)
 """Agents whose state key is the subject itself."""
-FINER = ("attribution",)
-"""Agents whose state key is the subject, a slash, and a name without one."""
-STAYING = ("modulation", "gating", "conversation", "audit")
-"""Agents whose states are about what is going on: nothing of them moves."""
+FINER: Mapping[str, int] = {"attribution": 1, "trust": 2, "memory": 1, "conflicts": 1}
+"""Agents whose state key is the subject and so many names, each after a slash and without one."""
+STAYING: Mapping[str, str] = {
+    "modulation": "turns",
+    "gating": "turns",
+    "conversation": "turns",
+    "audit": "open",
+    "capture": "open",
+}
+"""Agents whose states are about what is going on, and the field of their open turns: nothing of them moves."""
+
+
+COUNTED = (
+    "state_rekey",
+    "state_merged",
+    "state_collisions",
+    "state_replaced",
+    "state_historical_drops",
+    "memory_rekey",
+    "memory_supersede",
+    "memory_drops",
+)
+"""Counts of the report: what becomes of entries of trusted state, and of memories."""
 
 
 @dataclass
@@ -43,6 +74,8 @@ class Plan:
     drops: list[Json] = field(default_factory=list)
     open_turns: list[str] = field(default_factory=list)
     integrity_errors: list[Json] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    """Of trusted state and of memories, by the names of the report."""
 
     @property
     def is_empty(self) -> bool:
@@ -61,8 +94,9 @@ class Plan:
 
     def as_json(self) -> Json:
         """The report."""
-        counts = {"subjects": len(self.subjects), "state_rekey": self.taken, "state_merged": self.merged}
-        counts |= {"state_collisions": len(self.collisions), "drops": len(self.drops)}
+        counts = {"subjects": len(self.subjects), "taken": self.taken, "merged": self.merged}
+        counts |= {"collisions": len(self.collisions), "drops": len(self.drops)}
+        counts |= {name: self.counts[name] for name in COUNTED}
         return {
             "mode": "plan",
             "rekey_id": self.rekey_id,
@@ -105,6 +139,11 @@ def plan_of(
         plan.integrity_errors.append(fault)
     plan.subjects = found
     outcomes: dict[str, list[str]] = {}
+    known = {
+        content_digest(one["entry"]["type"], one["entry"]["content"]): one["entry"]
+        for key, one in sorted(states.get("memory", {}).items())
+        if subject_of("memory", key) == id_subject and one["entry"]["status"] in IN_FORCE
+    }
     for old in found:
         for agent, key, state in _of(states, old):
             new_key = id_subject + key[len(old) :]
@@ -112,7 +151,13 @@ def plan_of(
             size = len(orjson.dumps(state))
             if agent not in STAYING and size > max_record_bytes:
                 plan.integrity_errors.append({"fault": "too_large", "agent": agent, "key": key, "bytes": size})
-            outcomes.setdefault(agent, []).append(_judge(plan, agent, key, state, new, notes_kept, cards_kept))
+            if agent == "trust":
+                outcome = _trusted(plan, key, state, new)
+            elif agent == "memory":
+                outcome = _memory(plan, key, state, new, known)
+            else:
+                outcome = _judge(plan, agent, key, state, new, notes_kept, cards_kept)
+            outcomes.setdefault(agent, []).append(outcome)
     plan.agents = {agent: _worst(outcomes.get(agent, [])) for agent in (*BY_SUBJECT, *FINER)}
     return plan
 
@@ -128,7 +173,16 @@ def _subjects(states: States) -> Iterator[str]:
     for agent in BY_SUBJECT:
         yield from states.get(agent, ())
     for agent in FINER:
-        yield from (key.rpartition("/")[0] for key in states.get(agent, ()))
+        yield from (subject_of(agent, key) for key in states.get(agent, ()))
+
+
+def subject_of(agent: str, key: str) -> str:
+    """The subject in a state key.
+
+    >>> subject_of("trust", "project:a/b/status/phase"), subject_of("bonds", "ops/ann")
+    ('project:a/b', 'ops/ann')
+    """
+    return key.rsplit("/", FINER.get(agent, 0))[0]
 
 
 def _of(states: States, subject: str) -> Iterator[tuple[str, str, Any]]:
@@ -138,14 +192,14 @@ def _of(states: States, subject: str) -> Iterator[tuple[str, str, Any]]:
             yield agent, subject, state
     for agent in FINER:
         for key, state in sorted(states.get(agent, {}).items()):
-            if key.rpartition("/")[0] == subject:
+            if subject_of(agent, key) == subject:
                 yield agent, key, state
 
 
 def _judge(plan: Plan, agent: str, key: str, old: Any, new: Any, notes_kept: int, cards_kept: int) -> str:
     """What becomes of one state; what is dropped or collides is put into the plan."""
     if agent in STAYING:
-        turns = list(old.get("open" if agent == "audit" else "turns") or ()) if isinstance(old, Mapping) else []
+        turns = list(old.get(STAYING[agent]) or ()) if isinstance(old, Mapping) else []
         plan.open_turns = sorted({*plan.open_turns, *turns})
         plan.drops.append({"agent": agent, "key": key, "reason": "not_moved", "record": old})
         return "open_turns" if turns else "dropped"
@@ -166,6 +220,62 @@ def _judge(plan: Plan, agent: str, key: str, old: Any, new: Any, notes_kept: int
         plan.drops += [{"agent": agent, "key": key, "reason": "cards_kept", "record": card} for card in gone]
     plan.merged += 1
     return "merged"
+
+
+def _trusted(plan: Plan, key: str, old: Json, new: Json | None) -> str:
+    """What becomes of an entry of trusted state; all statuses are planned."""
+    if new is None:
+        plan.taken += 1
+        plan.counts["state_rekey"] += 1
+        return "taken"
+    active = old["status"] == "active", new["status"] == "active"
+    if all(active) and old["value"] != new["value"]:
+        plan.counts["state_collisions"] += 1
+        plan.collisions.append({"agent": "trust", "key": key, "field": "value", "old": old, "new": new})
+        return "collision"
+    plan.merged += 1
+    if all(active):
+        plan.counts["state_merged"] += 1
+        plan.drops.append({"agent": "trust", "key": key, "reason": "merged_as_duplicate", "record": old})
+    elif active[0]:
+        plan.counts["state_replaced"] += 1
+        plan.drops.append({"agent": "trust", "key": key, "reason": "replaced_inactive", "record": new})
+    else:
+        plan.counts["state_historical_drops"] += 1
+        earlier = old if active[1] or old["ts"] <= new["ts"] else new
+        plan.drops.append({"agent": "trust", "key": key, "reason": "historical_drop", "record": earlier})
+    return "merged"
+
+
+IN_FORCE = ("candidate", "active")
+"""Statuses of memories that another of the same type and content can supersede."""
+
+
+def _memory(plan: Plan, key: str, old: Json, new: Json | None, known: Mapping[str, Json]) -> str:
+    """What becomes of a memory. known: those of the id in force, by digest of type and content."""
+    entry = old["entry"]
+    if new is not None:
+        # An earlier run moved it and did not get to its end.
+        plan.merged += 1
+        plan.counts["memory_drops"] += 1
+        plan.drops.append({"agent": "memory", "key": key, "reason": "moved_before", "record": entry})
+        return "merged"
+    if duplicate_of(entry, known) is not None:
+        plan.merged += 1
+        plan.counts["memory_supersede"] += 1
+        return "merged"
+    plan.taken += 1
+    plan.counts["memory_rekey"] += 1
+    return "taken"
+
+
+def duplicate_of(entry: Json, known: Mapping[str, Json]) -> Json | None:
+    """The memory that supersedes one that is moved: of the same type and content, in force, and no mere candidate where
+    the moved one is active. None where it is moved as it is."""
+    other = known.get(content_digest(entry["type"], entry["content"]))
+    if entry["status"] not in IN_FORCE or other is None:
+        return None
+    return None if (entry["status"], other["status"]) == ("active", "candidate") else other
 
 
 _STAMP = len("2026-01-01 00:00")

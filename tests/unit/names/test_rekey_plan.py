@@ -8,23 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from endocrine.agents.registry import AGENTS
-from endocrine.pipeline.core.name_table import NameTable
 from endocrine.pipeline.data.rekey_plan import BY_SUBJECT, FINER, merged_notes, plan_of
 
 
 @pytest.fixture(scope="module")
-def table():
-    made = NameTable()
-    for scope, name, registered_id in (
-        ("identity", "Ann", "Ann"),
-        ("identity", "a.s.", "Ann"),
-        ("project", "p05-x", "p05-x"),
-        ("project", "p05", "p05-x"),
-    ):
-        value = {"scope": scope, "name": name, "registered_id": registered_id, "description": None, "roots": None}
-        value |= {"kind": "id" if name == registered_id else "alias", "effective_from": 1.0, "released_from": None}
-        made.apply(f"{scope}/{name}".encode(), orjson.dumps({**value, "by": "op", "ts": 1.0}))
-    return made
+def table(new_table):
+    return new_table()
 
 
 def bond(cap=0, notes=()):
@@ -106,6 +95,72 @@ def test_every_agent_with_states_of_subjects_is_planned():
     # An agent that is added must be put into the plan, or said here to have no states of subjects.
     without = {"analytics", "registry"}
     assert {agent.name for agent in AGENTS} - without == {*BY_SUBJECT, *FINER}
+
+
+def entry(value="x", status="active", ts=1.0):
+    return {"value": value, "status": status, "ts": ts}
+
+
+def memory(content="likes tea with milk", status="active", type="preference"):
+    return {"entry": {"memory_id": "m", "content": content, "status": status, "type": type}}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "counted", "outcome"),
+    [
+        (entry(), None, "state_rekey", "taken"),
+        (entry(status="superseded"), None, "state_rekey", "taken"),
+        (entry("x"), entry("x"), "state_merged", "merged"),
+        (entry("x"), entry("y"), "state_collisions", "collision"),
+        (entry("x"), entry("y", "superseded"), "state_replaced", "merged"),
+        (entry("x", "superseded"), entry("y"), "state_historical_drops", "merged"),
+        (entry("x", "superseded", 2.0), entry("y", "superseded", 1.0), "state_historical_drops", "merged"),
+    ],
+)
+def test_an_entry_of_trusted_state_has_one_outcome(table, old, new, counted, outcome):
+    states = {"trust": {"project:p05/status/phase": old} | ({} if new is None else {"project:p05-x/status/phase": new})}
+    found = plan(table, states, "p05", "project")
+    counts = found.as_json()["counts"]
+    assert found.agents["trust"] == outcome
+    assert {name: counts[name] for name in counts if name.startswith(("state_", "memory_")) and counts[name]} == {
+        counted: 1
+    }
+    assert found.refused == (outcome == "collision")
+    reported = [*found.drops, *found.collisions]
+    assert len(reported) == (counted not in ("state_rekey",))
+
+
+def test_of_two_entries_that_are_out_the_earlier_is_dropped(table):
+    for old, new, gone in ((1.0, 2.0, 1.0), (2.0, 1.0, 1.0), (1.0, 1.0, 1.0)):
+        states = {"a.s./fact/k": entry("x", "superseded", old), "Ann/fact/k": entry("y", "superseded", new)}
+        [drop] = plan(table, {"trust": states}).drops
+        assert (drop["reason"], drop["record"]["ts"]) == ("historical_drop", gone)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "counted"),
+    [
+        (memory(), memory("Likes TEA  with milk"), "memory_supersede"),
+        (memory(), memory(type="knowledge"), "memory_rekey"),
+        (memory(), memory("likes coffee"), "memory_rekey"),
+        (memory(), memory(status="superseded"), "memory_rekey"),
+        (memory(), memory(status="candidate"), "memory_rekey"),
+        (memory(status="candidate"), memory(), "memory_supersede"),
+        (memory(status="invalid"), memory(), "memory_rekey"),
+    ],
+)
+def test_a_memory_that_is_there_under_the_id_is_superseded(table, old, new, counted):
+    counts = plan(table, {"memory": {"a.s./m-1": old, "Ann/m-2": new}}).as_json()["counts"]
+    assert {name for name in counts if name.startswith("memory_") and counts[name]} == {counted}
+
+
+def test_conflicts_and_reflection_are_merged_and_capture_refuses_while_turns_are_open(table):
+    slot, known = {"members": {}}, {"active": {}}
+    states = {"conflicts": {"a.s./pad": slot, "Ann/pad": slot, "a.s./x": slot}, "reflection": {"a.s.": known}}
+    found = plan(table, states)
+    assert (found.agents["conflicts"], found.agents["reflection"]) == ("merged", "taken")
+    found = plan(table, {"capture": {"a.s.": {"open": {"t1": []}, "ended": [], "dropped": 0}}})
+    assert (found.open_turns, found.refused) == (["t1"], True)
 
 
 KEYS = st.sampled_from(["a.s.", "A.S.", "Ann", "bob"])
