@@ -12,9 +12,16 @@ from typing import Any
 
 import orjson
 
-from endocrine.agents._shared.memories import content_digest
+from endocrine.agents._shared.moving import Conflict, adoption_mark, opened, state_digest
+from endocrine.agents.bonds.rekey import merged_notes
 from endocrine.agents.canonical import canonical_json
+from endocrine.agents.conflicts.rekey import without as slot_without
+from endocrine.agents.feedback.rekey import merged_cards
+from endocrine.agents.memory.rekey import duplicate_of, in_force, superseded
 from endocrine.agents.names.rules import project_subject
+from endocrine.agents.reflection.rekey import without as known_without
+from endocrine.agents.rekeying import MOVERS
+from endocrine.agents.trust.rekey import replaces
 from endocrine.pipeline.core.name_table import NameTable
 
 Json = dict[str, Any]
@@ -35,14 +42,9 @@ BY_SUBJECT = (
 FINER: Mapping[str, int] = {"attribution": 1, "trust": 2, "memory": 1, "conflicts": 1}
 """Agents whose state key is the subject and so many names, each after a slash and without one."""
 STAYING: Mapping[str, str] = {
-    "modulation": "turns",
-    "gating": "turns",
-    "conversation": "turns",
-    "audit": "open",
-    "capture": "open",
+    name: mover.open_turns for name, mover in MOVERS.items() if mover.merge is None and mover.open_turns is not None
 }
 """Agents whose states are about what is going on, and the field of their open turns: nothing of them moves."""
-
 
 COUNTED = (
     "state_rekey",
@@ -57,6 +59,32 @@ COUNTED = (
 """Counts of the report: what becomes of entries of trusted state, and of memories."""
 
 
+@dataclass(frozen=True)
+class Transfer:
+    """One state that an agent adopts."""
+
+    agent: str
+    old: str
+    """The subject that it lies under."""
+    key: str
+    """That it is adopted under."""
+    state: Any
+    digest_old: str
+    """Of the whole state under the old key."""
+    digest_new: str | None
+    """Of the whole state under `key`; None: there is none."""
+
+
+@dataclass(frozen=True)
+class Retirement:
+    """One state that is ended once all were adopted."""
+
+    agent: str
+    old: str
+    key: str
+    digest_old: str
+
+
 @dataclass
 class Plan:
     """The report. Its fields are those of the JSON form."""
@@ -67,15 +95,24 @@ class Plan:
     subjects: list[str] = field(default_factory=list)
     """Old subjects that hold anything."""
     agents: dict[str, str] = field(default_factory=dict)
-    """By agent: nothing, taken, merged, collision, dropped or open_turns."""
+    """By agent: nothing, moved, taken, merged, collision, dropped or open_turns."""
     taken: int = 0
     merged: int = 0
+    moved: int = 0
+    """Adopted by an earlier run, which did not get to its end."""
     collisions: list[Json] = field(default_factory=list)
     drops: list[Json] = field(default_factory=list)
     open_turns: list[str] = field(default_factory=list)
     integrity_errors: list[Json] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     """Of trusted state and of memories, by the names of the report."""
+    transfers: list[Transfer] = field(default_factory=list)
+    retirements: list[Retirement] = field(default_factory=list)
+
+    @property
+    def subject(self) -> str:
+        """The subject of the id, which adopts."""
+        return self.registered_id if self.scope == "identity" else project_subject(self.registered_id)
 
     @property
     def is_empty(self) -> bool:
@@ -88,13 +125,18 @@ class Plan:
         return bool(self.collisions or self.integrity_errors or self.open_turns)
 
     @property
+    def missing(self) -> list[str]:
+        """Agents that have states here and cannot adopt any."""
+        return [agent for agent, outcome in self.agents.items() if outcome != "nothing" and agent not in MOVERS]
+
+    @property
     def rekey_id(self) -> str:
         """The same for every run on this alias and id (memory, 14.4)."""
         return hashlib.sha256(canonical_json([self.scope, self.alias.lower(), self.registered_id])).hexdigest()
 
     def as_json(self) -> Json:
         """The report."""
-        counts = {"subjects": len(self.subjects), "taken": self.taken, "merged": self.merged}
+        counts = {"subjects": len(self.subjects), "taken": self.taken, "merged": self.merged, "moved": self.moved}
         counts |= {"collisions": len(self.collisions), "drops": len(self.drops)}
         counts |= {name: self.counts[name] for name in COUNTED}
         return {
@@ -139,30 +181,68 @@ def plan_of(
         plan.integrity_errors.append(fault)
     plan.subjects = found
     outcomes: dict[str, list[str]] = {}
-    known = {
-        content_digest(one["entry"]["type"], one["entry"]["content"]): one["entry"]
-        for key, one in sorted(states.get("memory", {}).items())
-        if subject_of("memory", key) == id_subject and one["entry"]["status"] in IN_FORCE
-    }
+    owned = {key: opened(one)[0] for key, one in sorted(states.get("memory", {}).items())}
+    known = in_force(one for key, one in owned.items() if subject_of("memory", key) == id_subject)
     for old in found:
-        for agent, key, state in _of(states, old):
-            new_key = id_subject + key[len(old) :]
-            new = states[agent].get(new_key)
-            size = len(orjson.dumps(state))
-            if agent not in STAYING and size > max_record_bytes:
-                plan.integrity_errors.append({"fault": "too_large", "agent": agent, "key": key, "bytes": size})
-            if agent == "trust":
+        twins = {
+            one["entry"]["memory_id"]: twin["memory_id"]
+            for key, one in owned.items()
+            if subject_of("memory", key) == old and (twin := duplicate_of(one["entry"], known)) is not None
+        }
+        for agent, key, whole in _of(states, old):
+            transfer = _transfer(agent, old, key, id_subject, whole, states, twins)
+            state, (new, adopted) = opened(whole)[0], opened(states[agent].get(transfer.key))
+            plan.retirements.append(Retirement(agent, old, key, transfer.digest_old))
+            if agent not in STAYING:
+                _movable(plan, transfer, max_record_bytes)
+            if adoption_mark(plan.rekey_id, transfer.digest_old) in adopted:
+                plan.moved += 1
+                outcome = "moved"
+            elif agent == "trust":
                 outcome = _trusted(plan, key, state, new)
             elif agent == "memory":
-                outcome = _memory(plan, key, state, new, known)
+                outcome = _memory(plan, key, state, new, twins)
             else:
                 outcome = _judge(plan, agent, key, state, new, notes_kept, cards_kept)
             outcomes.setdefault(agent, []).append(outcome)
+            if agent == "memory" and (taken_by := twins.get(state["entry"]["memory_id"])) is not None:
+                into = f"{id_subject}/{taken_by}"
+                digest_new = state_digest(states["memory"][into])
+                plan.transfers.append(Transfer(agent, old, into, state, transfer.digest_old, digest_new))
     plan.agents = {agent: _worst(outcomes.get(agent, [])) for agent in (*BY_SUBJECT, *FINER)}
     return plan
 
 
-_RANK = ("nothing", "dropped", "taken", "merged", "open_turns", "collision")
+def _transfer(
+    agent: str, old: str, key: str, subject: str, whole: Any, states: States, twins: Mapping[str, str]
+) -> Transfer:
+    """The state as it is adopted: of memories that are superseded by the move, without them where others know them.
+
+    twins: memory_id of what supersedes a memory, by its own.
+    """
+    new_key = subject + key[len(old) :]
+    state, before = opened(whole)[0], states[agent].get(new_key)
+    if agent == "memory" and state["entry"]["memory_id"] in twins:
+        state = superseded(state, twins[state["entry"]["memory_id"]])
+    elif agent == "conflicts" and state is not None and twins:
+        state = slot_without(state, twins)
+    elif agent == "reflection" and twins:
+        state = known_without(state, twins)
+    return Transfer(agent, old, new_key, state, state_digest(whole), None if before is None else state_digest(before))
+
+
+def _movable(plan: Plan, transfer: Transfer, max_record_bytes: int) -> None:
+    """Put a transfer into the plan; one that fits into no record is a fault."""
+    plan.transfers.append(transfer)
+    size = len(orjson.dumps(transfer.state)) + _AROUND
+    if size > max_record_bytes:
+        fault = {"fault": "too_large", "agent": transfer.agent, "key": transfer.key, "bytes": size}
+        plan.integrity_errors.append(fault)
+
+
+_AROUND = 4096
+"""Bytes of an `adopt` command beside the state, at most."""
+_RANK = ("nothing", "dropped", "moved", "taken", "merged", "open_turns", "collision")
 
 
 def _worst(outcomes: list[str]) -> str:
@@ -215,78 +295,48 @@ def _judge(plan: Plan, agent: str, key: str, old: Any, new: Any, notes_kept: int
         kept = merged_notes(old["entry"].get("notes", []), new["entry"].get("notes", []), notes_kept)
         plan.drops += [{"agent": agent, "key": key, "reason": "notes_kept", "record": note} for note in kept[1]]
     if agent == "feedback":
-        cards = sorted([*old["cards"], *new["cards"]], key=lambda card: card[0])
-        gone = cards[: max(0, len(cards) - cards_kept)]
+        _, gone = merged_cards(old["cards"], new["cards"], cards_kept)
         plan.drops += [{"agent": agent, "key": key, "reason": "cards_kept", "record": card} for card in gone]
     plan.merged += 1
     return "merged"
 
 
-def _trusted(plan: Plan, key: str, old: Json, new: Json | None) -> str:
+def _trusted(plan: Plan, key: str, old: Any, new: Any) -> str:
     """What becomes of an entry of trusted state; all statuses are planned."""
     if new is None:
         plan.taken += 1
         plan.counts["state_rekey"] += 1
         return "taken"
-    active = old["status"] == "active", new["status"] == "active"
-    if all(active) and old["value"] != new["value"]:
+    try:
+        replacing = replaces(old, new)
+    except Conflict as conflict:
         plan.counts["state_collisions"] += 1
-        plan.collisions.append({"agent": "trust", "key": key, "field": "value", "old": old, "new": new})
+        plan.collisions.append({"agent": "trust", "key": key, "field": conflict.reason, "old": old, "new": new})
         return "collision"
     plan.merged += 1
-    if all(active):
-        plan.counts["state_merged"] += 1
-        plan.drops.append({"agent": "trust", "key": key, "reason": "merged_as_duplicate", "record": old})
-    elif active[0]:
-        plan.counts["state_replaced"] += 1
-        plan.drops.append({"agent": "trust", "key": key, "reason": "replaced_inactive", "record": new})
+    if old["status"] == new["status"] == "active":
+        counted, reason = "state_merged", "merged_as_duplicate"
+    elif replacing and old["status"] == "active":
+        counted, reason = "state_replaced", "replaced_inactive"
     else:
-        plan.counts["state_historical_drops"] += 1
-        earlier = old if active[1] or old["ts"] <= new["ts"] else new
-        plan.drops.append({"agent": "trust", "key": key, "reason": "historical_drop", "record": earlier})
+        counted, reason = "state_historical_drops", "historical_drop"
+    plan.counts[counted] += 1
+    plan.drops.append({"agent": "trust", "key": key, "reason": reason, "record": new if replacing else old})
     return "merged"
 
 
-IN_FORCE = ("candidate", "active")
-"""Statuses of memories that another of the same type and content can supersede."""
-
-
-def _memory(plan: Plan, key: str, old: Json, new: Json | None, known: Mapping[str, Json]) -> str:
-    """What becomes of a memory. known: those of the id in force, by digest of type and content."""
+def _memory(plan: Plan, key: str, old: Any, new: Any, twins: Mapping[str, str]) -> str:
+    """What becomes of a memory. twins: as of `_transfer`."""
     entry = old["entry"]
     if new is not None:
-        # An earlier run moved it and did not get to its end.
         plan.merged += 1
         plan.counts["memory_drops"] += 1
-        plan.drops.append({"agent": "memory", "key": key, "reason": "moved_before", "record": entry})
+        plan.drops.append({"agent": "memory", "key": key, "reason": "same_memory", "record": entry})
         return "merged"
-    if duplicate_of(entry, known) is not None:
+    if entry["memory_id"] in twins:
         plan.merged += 1
         plan.counts["memory_supersede"] += 1
         return "merged"
     plan.taken += 1
     plan.counts["memory_rekey"] += 1
     return "taken"
-
-
-def duplicate_of(entry: Json, known: Mapping[str, Json]) -> Json | None:
-    """The memory that supersedes one that is moved: of the same type and content, in force, and no mere candidate where
-    the moved one is active. None where it is moved as it is."""
-    other = known.get(content_digest(entry["type"], entry["content"]))
-    if entry["status"] not in IN_FORCE or other is None:
-        return None
-    return None if (entry["status"], other["status"]) == ("active", "candidate") else other
-
-
-_STAMP = len("2026-01-01 00:00")
-
-
-def merged_notes(old: list[str], new: list[str], most: int) -> tuple[list[str], list[str]]:
-    """Notes of two entries by the time each begins with, equal times old first: those kept, and those dropped.
-
-    >>> merged_notes(["2026-01-02 10:00 b"], ["2026-01-01 10:00 a", "2026-01-03 10:00 c"], 2)
-    (['2026-01-02 10:00 b', '2026-01-03 10:00 c'], ['2026-01-01 10:00 a'])
-    """
-    notes = sorted([*old, *new], key=lambda note: note[:_STAMP])
-    at = max(0, len(notes) - most)
-    return notes[at:], notes[:at]

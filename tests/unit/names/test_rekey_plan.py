@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from endocrine.agents.bonds.rekey import merged_notes
 from endocrine.agents.registry import AGENTS
-from endocrine.pipeline.data.rekey_plan import BY_SUBJECT, FINER, merged_notes, plan_of
+from endocrine.pipeline.data.rekey_plan import BY_SUBJECT, FINER, plan_of
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,7 @@ def bond(cap=0, notes=()):
 
 
 def cards(*stamps):
-    return {"cards": [[ts, "k", 5, True, {}] for ts in stamps], "locked": False}
+    return {"cards": [[ts, f"k{ts}", 5, True, {}] for ts in stamps], "locked": False}
 
 
 def plan(table, states, alias="a.s.", scope="identity", **bounds):
@@ -78,7 +79,7 @@ def test_what_a_bound_pushes_out_is_named(table):
         "feedback": {"a.s.": cards(1.0, 4.0), "Ann": cards(2.0, 3.0)},
     }
     found = plan(table, states, notes_kept=1, cards_kept=3)
-    assert [one["record"] for one in found.drops] == ["2026-01-01 10:00 a", [1.0, "k", 5, True, {}]]
+    assert [one["record"] for one in found.drops] == ["2026-01-01 10:00 a", [1.0, "k1.0", 5, True, {}]]
 
 
 def test_a_state_that_fits_into_no_record_refuses(table):
@@ -102,7 +103,13 @@ def entry(value="x", status="active", ts=1.0):
 
 
 def memory(content="likes tea with milk", status="active", type="preference"):
-    return {"entry": {"memory_id": "m", "content": content, "status": status, "type": type}}
+    name = f"m-{content}-{status}-{type}"
+    entry = {"memory_id": name, "content": content, "status": status, "type": type, "version": 1}
+    return {"entry": entry, "interactions": [], "other_active": False}
+
+
+def under(subject, state):
+    return f"{subject}/{state['entry']['memory_id']}"
 
 
 @pytest.mark.parametrize(
@@ -150,7 +157,7 @@ def test_of_two_entries_that_are_out_the_earlier_is_dropped(table):
     ],
 )
 def test_a_memory_that_is_there_under_the_id_is_superseded(table, old, new, counted):
-    counts = plan(table, {"memory": {"a.s./m-1": old, "Ann/m-2": new}}).as_json()["counts"]
+    counts = plan(table, {"memory": {under("a.s.", old): old, under("Ann", new): new}}).as_json()["counts"]
     assert {name for name in counts if name.startswith("memory_") and counts[name]} == {counted}
 
 
