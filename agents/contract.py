@@ -35,6 +35,11 @@ class Trigger(NamedTuple):
     write; on the others, what resumes a turn must look."""
 
 
+class Erased(dict[str, Any]):
+    """In place of an output's value: the compacted record with these fields in its key is to be erased. What is written
+    has no value, a tombstone."""
+
+
 class Output(NamedTuple):
     """One derived record. Its id is `agent/trigger id/ordinal`, ordinal being its place in the list returned."""
 
@@ -43,7 +48,7 @@ class Output(NamedTuple):
     identity: str
     """Whose life this belongs to: it lies on this identity's partition."""
     value: Mapping[str, Any]
-    """JSON object, fields in the order of its model."""
+    """JSON object, fields in the order of its model; `Erased` for a tombstone."""
 
 
 class Reject(Exception):

@@ -14,23 +14,27 @@ from endocrine.agents.memory.agent import AGENT as MEMORY
 from endocrine.agents.modulation.agent import AGENT as MODULATION
 from endocrine.agents.names.agent import AGENT as REGISTRY
 from endocrine.agents.reflection.agent import AGENT as REFLECTION
+from endocrine.agents.rekeying import movable
 from endocrine.agents.suspicion.agent import AGENT as SUSPICION
 from endocrine.agents.trust.agent import AGENT as TRUST
 
-AGENTS: tuple[Agent, ...] = (
-    MODULATION,
-    GATING,
-    FEEDBACK,
-    ATTRIBUTION,
-    SUSPICION,
-    BONDS,
-    ANALYTICS,
-    CONVERSATION,
-    AUDIT,
-    TRUST,
-    CAPTURE,
-    REFLECTION,
-    MEMORY,
-    CONFLICTS,
-    REGISTRY,
+AGENTS: tuple[Agent, ...] = tuple(
+    movable(agent)
+    for agent in (
+        MODULATION,
+        GATING,
+        FEEDBACK,
+        ATTRIBUTION,
+        SUSPICION,
+        BONDS,
+        ANALYTICS,
+        CONVERSATION,
+        AUDIT,
+        TRUST,
+        CAPTURE,
+        REFLECTION,
+        MEMORY,
+        CONFLICTS,
+        REGISTRY,
+    )
 )

@@ -1,6 +1,6 @@
 """Topic `commands`: what operators ask for. More kinds come with their features."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -8,6 +8,7 @@ from endocrine.schemas.base import AuditId, Bag, CallId, Count, Id, Identity, Pr
 from endocrine.schemas.bonds import TakenEvent
 from endocrine.schemas.memory import ConflictId, Content, MemoryId, Remark, Slot, Type
 from endocrine.schemas.names import Description, EffectiveFrom, RegisteredId, Roots, Scope
+from endocrine.schemas.rekeys import AgentName, RekeyId, StateDigest, StateKeyName
 from endocrine.schemas.trusted_state import Category, Confidence, StateKey, StateSource, StateValue
 
 MOST_PARTS = 100
@@ -231,6 +232,30 @@ class ReleaseName(RegistryCommand):
     kind: Literal["release_name"]
 
 
+class Adopt(Command):
+    """Take over what an agent remembers under another name of this subject. No door resolves the names in it."""
+
+    kind: Literal["adopt"]
+    rekey_id: RekeyId
+    agent: AgentName
+    key: StateKeyName
+    old: Annotated[Identity, Field(description="The subject that it was written under.")]
+    state: Annotated[Bag | list[Any], Field(description="The state that is moved.")]
+    digest_old: StateDigest
+    digest_new: Annotated[StateDigest | None, Field(description="Of the state under `key`, as planned; null: none.")]
+    check: Annotated[bool, Field(description="Only say whether it is possible.")]
+
+
+class Retire(Command):
+    """End what an agent remembers under a name that became an alias, after it was moved. No door resolves it."""
+
+    kind: Literal["retire"]
+    rekey_id: RekeyId
+    agent: AgentName
+    key: StateKeyName
+    digest_old: StateDigest
+
+
 AnyCommand = Annotated[
     SetCap
     | AddNote
@@ -254,6 +279,8 @@ AnyCommand = Annotated[
     | MemoryReinforce
     | ConflictResolve
     | RegisterName
-    | ReleaseName,
+    | ReleaseName
+    | Adopt
+    | Retire,
     Field(discriminator="kind"),
 ]

@@ -83,6 +83,20 @@ def _accepted(state: SlotState, members: dict[str, Member]) -> bool:
 
 
 def _set(state: SlotState, conflict: StoredConflict, cause: Cause, kind: str) -> tuple[SlotState, list[Output]]:
+    event = event_of(
+        kind,
+        cause,
+        conflict["conflict_id"],
+        conflict["members"],
+        conflict["action"],
+        conflict["winner"],
+        conflict["reason"],
+    )
+    return {**state, "conflict": conflict}, [event, record_of(state, conflict, cause)]
+
+
+def record_of(state: SlotState, conflict: StoredConflict, cause: Cause) -> Output:
+    """Return the `conflicts` record of a slot."""
     members = conflict["members"]
     record: dict[str, Any] = {
         "conflict_id": conflict["conflict_id"],
@@ -99,10 +113,7 @@ def _set(state: SlotState, conflict: StoredConflict, cause: Cause, kind: str) ->
         "by": cause.by,
         "ts": cause.ts,
     }
-    event = event_of(
-        kind, cause, conflict["conflict_id"], members, conflict["action"], conflict["winner"], conflict["reason"]
-    )
-    return {**state, "conflict": conflict}, [event, Output("conflicts", cause.subject, record)]
+    return Output("conflicts", cause.subject, record)
 
 
 def event_of(

@@ -76,7 +76,7 @@ def _card(state: FeedbackState, trigger: Trigger, policy: "Policy") -> tuple[Fee
             state = {**state, "locked": True}
             outputs.append(_incident(card, turn, trigger, policy))
     outputs += _moderated(card, turn, trigger, len(outputs), policy)
-    return state, [*outputs, _table(state, trigger, policy)]
+    return state, [*outputs, style_table(state, trigger, policy)]
 
 
 def _drifts(diverging: list[Row], rules: Drift) -> bool:
@@ -96,7 +96,7 @@ def _release(
     if not state["locked"]:
         return {**state, "releases": releases}, []
     state = {**state, "diverging": [], "locked": False, "releases": releases}
-    return state, [_table(state, trigger, policy)]
+    return state, [style_table(state, trigger, policy)]
 
 
 def _incident(card: FeedbackCard, turn: Turn, trigger: Trigger, policy: "Policy") -> Output:
@@ -146,7 +146,8 @@ def _moderated(card: FeedbackCard, turn: Turn | None, trigger: Trigger, ordinal:
     return [Output("incidents", trigger.identity, incident)]
 
 
-def _table(state: FeedbackState, trigger: Trigger, policy: "Policy") -> Output:
+def style_table(state: FeedbackState, trigger: Trigger, policy: "Policy") -> Output:
+    """Return the style table of a state, dated by the trigger."""
     cards = [Card(*row) for row in state["cards"]]
     table = {
         "identity": trigger.identity,

@@ -96,6 +96,23 @@ def after_event(state: ReflectionState, event: MemoryEvent, rules: MemoryRules) 
     return _settled(state, {digest: "invalid"}, rules) if event.new_status == "invalid" else state
 
 
+def bounded(state: ReflectionState, rules: MemoryRules) -> ReflectionState:
+    """Return the state within its bounds: of more active memories and candidates the oldest are only counted."""
+    rows, queue = list(state["active"].items()), list(state["queue"].items())
+    surplus, queued = max(0, len(rows) - rules.active), max(0, len(queue) - rules.candidates)
+    out: dict[str, Literal["active", "invalid"]] = {matched_of(row).digest: "active" for _, row in rows[:surplus]}
+    kept = {one: status for one, status in state["settled"].items() if one not in out} | out
+    forgotten = max(0, len(kept) - rules.settled)
+    return {
+        "active": dict(rows[surplus:]),
+        "beyond": state["beyond"] + surplus,
+        "queue": dict(queue[queued:]),
+        "queued_beyond": state["queued_beyond"] + queued,
+        "settled": dict(list(kept.items())[forgotten:]),
+        "forgotten": state["forgotten"] or forgotten > 0,
+    }
+
+
 def _without(state: ReflectionState, memory_id: str, old_status: str | None, digest: str) -> ReflectionState:
     if memory_id in state["active"]:
         return {**state, "active": {name: row for name, row in state["active"].items() if name != memory_id}}

@@ -22,6 +22,7 @@ from endocrine.pipeline.cli.common import (
     on_broker,
     operator,
     print_json,
+    registered_names,
     settings_of,
     time_of,
 )
@@ -118,10 +119,20 @@ def show(identity: Identity, as_json: Json = False, bootstrap: Bootstrap = None)
 
 
 def _entry(settings: "Settings", identity: str) -> "Bond | None":
-    from endocrine.pipeline.core.partitioning import canonical
     from endocrine.pipeline.views.redis import views
 
-    return from_views(lambda client: views.bond(client, canonical(identity)), settings)
+    whom = _person(settings, identity)
+    return from_views(lambda client: views.bond(client, whom), settings)
+
+
+def _person(settings: "Settings", identity: str) -> str:
+    """The identity that is meant: an alias, or another case of a registered id, is that id."""
+    from endocrine.pipeline.core.name_table import NameFault
+
+    try:
+        return on_broker(settings, registered_names(settings)).identity(identity)
+    except NameFault as fault:
+        fail(f"ID: {fault}")
 
 
 def events(
@@ -131,11 +142,11 @@ def events(
 
     Exit codes: 0 shown, also where there is nothing; 2 the read models are away.
     """
-    from endocrine.pipeline.core.partitioning import canonical
     from endocrine.pipeline.views.redis import views
 
     settings = settings_of(bootstrap)
-    found = from_views(lambda client: views.bond_events(client, canonical(identity), limit), settings)
+    whom = _person(settings, identity)
+    found = from_views(lambda client: views.bond_events(client, whom, limit), settings)
     if as_json:
         print_json({"items": found})
         return
@@ -211,13 +222,10 @@ def note(
 def _write(identity: str, command: dict[str, Any], by: str | None, bootstrap: str | None, *, as_json: bool) -> None:
     from endocrine.pipeline.core.catalogue import CATALOGUE
     from endocrine.pipeline.core.decode import Malformed, decode
-    from endocrine.pipeline.core.partitioning import canonical, reserved
 
-    name = identity.strip()
-    if reserved(name):
-        fail("ID begins with `project:` or `$` (reserved_name); expected the identity of a person or actor")
-    named = {"id": f"bonds-{uuid.uuid4().hex}", "identity": canonical(name), "by": operator(by), "ts": time.time()}
     settings = settings_of(bootstrap)
+    whom = _person(settings, identity)
+    named = {"id": f"bonds-{uuid.uuid4().hex}", "identity": whom, "by": operator(by), "ts": time.time()}
     try:
         decode(CATALOGUE["commands"], orjson.dumps({**command, **named}), settings.max_record_bytes)
     except Malformed as malformed:

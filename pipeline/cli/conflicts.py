@@ -1,6 +1,6 @@
 """`endocrine conflicts list|show|resolve`: values that disagree about one slot of a subject."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -8,6 +8,9 @@ from endocrine.pipeline.cli.common import BROKEN, Bootstrap, By, Json, fail, fro
 from endocrine.pipeline.cli.group import command_group
 from endocrine.pipeline.cli.subjects import Reason, Subject, ended, named, sent
 from endocrine.pipeline.cli.tables import print_table
+
+if TYPE_CHECKING:
+    from endocrine.pipeline.process.settings import Settings
 
 Slot = Annotated[str, typer.Argument(metavar="SLOT", help="The slot: a memory's, or the key of trusted state.")]
 
@@ -31,7 +34,7 @@ def list_conflicts(
 
     Exit codes: 0 shown, also where there is none; 2 the read models are away.
     """
-    found = _read(subject, None if every else "open", bootstrap)
+    found = _read(settings := settings_of(bootstrap), named(settings, subject), None if every else "open")
     if as_json:
         print_json({"items": found})
         return
@@ -55,7 +58,7 @@ def show(subject: Subject, slot: Slot, as_json: Json = False, bootstrap: Bootstr
 
     Exit codes: 0 shown, 1 there is none, 2 the read models are away.
     """
-    found = _of_slot(subject, slot, bootstrap)
+    found = _of_slot(settings := settings_of(bootstrap), named(settings, subject), slot)
     if as_json:
         print_json(found)
         return
@@ -84,7 +87,9 @@ def resolve(
     A memory cannot win over trusted state: change the state instead. Exit codes: 0 done, 1 refused or there is none, 2
     the broker or the read models are away or invalid arguments, 3 sent, not confirmed.
     """
-    found = _of_slot(subject, slot, bootstrap)
+    settings = settings_of(bootstrap)
+    whom = named(settings, subject)
+    found = _of_slot(settings, whom, slot)
     command = {
         "kind": "conflict_resolve",
         "slot": slot,
@@ -93,18 +98,18 @@ def resolve(
         "winner": winner,
         "reason": reason,
     }
-    event = sent(settings_of(bootstrap), subject, command, by, "conflict-events")
+    event = sent(settings, whom, command, by, "conflict-events")
     ended(event, f"{event['conflict_id']} {event['kind']}: {event['action']}", as_json=as_json)
 
 
-def _of_slot(subject: str, slot: str, bootstrap: str | None) -> dict[str, Any]:
-    found = [one for one in _read(subject, None, bootstrap) if one["slot"] == slot]
+def _of_slot(settings: "Settings", subject: str, slot: str) -> dict[str, Any]:
+    found = [one for one in _read(settings, subject, None) if one["slot"] == slot]
     if not found:
         fail(f"no conflict of {subject!r} about {slot!r}; a view may be a moment behind", BROKEN)
     return found[0]
 
 
-def _read(subject: str, status: str | None, bootstrap: str | None) -> list[dict[str, Any]]:
+def _read(settings: "Settings", subject: str, status: str | None) -> list[dict[str, Any]]:
     from endocrine.pipeline.views.redis import views
 
-    return from_views(lambda client: views.conflicts(client, named(subject), status=status), settings_of(bootstrap))
+    return from_views(lambda client: views.conflicts(client, subject, status=status), settings)

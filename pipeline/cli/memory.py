@@ -107,9 +107,9 @@ def _list(
     for name, given, known in (("--status", status, get_args(MemoryStatus)), ("--type", type, get_args(MemoryType))):
         if given is not None and given not in known:
             fail(f"{name}: {given!r}; expected one of {', '.join(known)}")
-    found = from_views(
-        lambda client: views.memories(client, named(subject), status=status, type=type), settings_of(bootstrap)
-    )
+    settings = settings_of(bootstrap)
+    whom = named(settings, subject)
+    found = from_views(lambda client: views.memories(client, whom, status=status, type=type), settings)
     if as_json:
         print_json({"items": found[:limit]})
         return
@@ -139,7 +139,9 @@ def show(subject: Subject, memory_id: MemoryId, as_json: Json = False, bootstrap
     """
     from endocrine.pipeline.views.redis import views
 
-    found = from_views(lambda client: views.memory(client, named(subject), memory_id), settings_of(bootstrap))
+    settings = settings_of(bootstrap)
+    whom = named(settings, subject)
+    found = from_views(lambda client: views.memory(client, whom, memory_id), settings)
     if found is None:
         fail(f"no memory {memory_id!r} of {subject!r}; a view may be a moment behind", BROKEN)
     if as_json:
@@ -238,5 +240,6 @@ def _change(name: str, memory_id: str, reason: str | None) -> dict[str, Any]:
 
 
 def _write(subject: str, command: dict[str, Any], by: str | None, bootstrap: str | None, *, as_json: bool) -> None:
-    event = sent(settings_of(bootstrap), subject, command, by, "memory-events")
+    settings = settings_of(bootstrap)
+    event = sent(settings, named(settings, subject), command, by, "memory-events")
     ended(event, f"{event['memory_id']} {event['kind']}: {event['new_status']}", as_json=as_json)

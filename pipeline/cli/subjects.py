@@ -17,18 +17,25 @@ Reason = Annotated[str | None, typer.Option(help="Why, for people.")]
 Limit = Annotated[int, typer.Option(min=1, max=500, help="Rows shown.")]
 
 
-def named(subject: str) -> str:
-    """The subject as it is keyed."""
-    from endocrine.pipeline.core.partitioning import canonical
+def named(settings: "Settings", subject: str) -> str:
+    """The subject that is meant: an alias, or another case of a registered id, is that id.
 
-    name = canonical(subject.strip())
-    if not name:
-        fail("SUBJECT is empty; expected an identity, or `project:` and a project's id")
-    return name
+    Ends the command where it is no name, or where the registry of names cannot be read.
+    """
+    from endocrine.pipeline.cli.common import on_broker, registered_names
+    from endocrine.pipeline.core.name_table import NameFault
+    from endocrine.pipeline.core.partitioning import subject_of
+
+    try:
+        return on_broker(settings, registered_names(settings)).subject(subject_of(subject))
+    except NameFault as fault:
+        fail(f"SUBJECT: {fault}")
+    except ValueError as error:
+        fail(f"SUBJECT: {error}")
 
 
 def sent(settings: "Settings", subject: str, command: dict[str, Any], by: str | None, events: str) -> dict[str, Any]:
-    """Send a command about a subject; return the event that it causes on the topic `events`.
+    """Send a command about a subject, named as it is keyed; return the event that it causes on the topic `events`.
 
     What is left out (None) is not sent. A command that is refused, by its form or by what is there, ends with exit
     code 1 or 2 and a sentence.
@@ -40,7 +47,7 @@ def sent(settings: "Settings", subject: str, command: dict[str, Any], by: str | 
     value = {
         **given,
         "id": f"operator-{uuid.uuid4().hex}",
-        "identity": named(subject),
+        "identity": subject,
         "by": operator(by),
         "ts": time.time(),
     }

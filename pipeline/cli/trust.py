@@ -22,6 +22,7 @@ from endocrine.pipeline.cli.common import (
     settings_of,
 )
 from endocrine.pipeline.cli.group import command_group
+from endocrine.pipeline.cli.subjects import named
 from endocrine.pipeline.cli.tables import print_table
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ def set_(
     """
     from endocrine.pipeline.views.redis import views
 
-    settings, whom = settings_of(bootstrap), _subject(subject)
+    settings = settings_of(bootstrap)
+    whom = named(settings, subject)
     command = {"kind": "state_set", "category": category, "key": key, "value": value, "source": source,
                "confidence": confidence}  # fmt: skip
     checked = _checked(settings, command, whom, by)
@@ -88,7 +90,8 @@ def get(
     """
     from endocrine.pipeline.views.redis import views
 
-    settings, whom = settings_of(bootstrap), _subject(subject)
+    settings = settings_of(bootstrap)
+    whom = named(settings, subject)
     found = from_views(lambda client: views.trusted(client, whom, superseded=everything), settings)
     found = [entry for entry in found if category in (None, entry["category"])]
     if as_json:
@@ -112,7 +115,8 @@ def invalidate(
 
     Exit codes: 0 done, 1 nothing is active there, 2 the broker is away or invalid arguments, 3 sent, not confirmed.
     """
-    settings, whom = settings_of(bootstrap), _subject(subject)
+    settings = settings_of(bootstrap)
+    whom = named(settings, subject)
     command = {"kind": "state_invalidate", "category": category, "key": key}
     command |= {} if reason is None else {"reason": reason}
     _shown(commanded(settings, _checked(settings, command, whom, by), "state-events"), as_json=as_json)
@@ -130,7 +134,8 @@ def history(
 
     Exit codes: 0 shown, also where there is nothing; 2 the broker cannot be read, or invalid arguments.
     """
-    settings, whom = settings_of(bootstrap), _subject(subject)
+    settings = settings_of(bootstrap)
+    whom = named(settings, subject)
     events = [
         event
         for event in on_broker(settings, _events(settings, whom))
@@ -164,22 +169,13 @@ async def _events(settings: "Settings", subject: str) -> list[dict[str, Any]]:
     return found
 
 
-def _subject(name: str) -> str:
-    from endocrine.pipeline.core.partitioning import subject_of
-
-    try:
-        return subject_of(name)
-    except ValueError as error:
-        fail(f"SUBJECT: {error}")
-
-
 def _checked(settings: "Settings", command: dict[str, Any], subject: str, by: str | None) -> dict[str, Any]:
     """The whole command; one that its topic would not take ends this one."""
     from endocrine.pipeline.core.catalogue import CATALOGUE
     from endocrine.pipeline.core.decode import Malformed, decode
 
-    named = {"id": f"trust-{uuid.uuid4().hex}", "identity": subject, "by": operator(by), "ts": time.time()}
-    value = {**command, **named}
+    given = {"id": f"trust-{uuid.uuid4().hex}", "identity": subject, "by": operator(by), "ts": time.time()}
+    value = {**command, **given}
     try:
         decode(CATALOGUE["commands"], orjson.dumps(value), settings.max_record_bytes)
     except Malformed as malformed:

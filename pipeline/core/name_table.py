@@ -23,6 +23,8 @@ _EXPECTED: Mapping[Fault, str] = {
 
 
 _NAMED = ("name", "registered_id")
+LITERAL = ("adopt", "retire")
+"""Kinds of commands whose names are meant as they are: they end what lies under a name that is an alias now."""
 
 
 class NameFault(ValueError):
@@ -118,9 +120,12 @@ class NameTable:
         """Return a record `{"topic", "value", "key"?}` with its names resolved; a key of its own that was the name
         follows.
 
-        What is no text is left as it is, for the topic's model to judge. Raises NameFault.
+        A re-key's commands stay as they are. What is no text is left as it is, for the topic's model to judge. Raises
+        NameFault.
         """
         topic, value = CATALOGUE[line["topic"]], line["value"]
+        if topic.name == "commands" and value.get("kind") in LITERAL:
+            return line
         found: dict[str, Any] = {}
         named = value.get(topic.identity_field)
         if isinstance(named, str) and named:

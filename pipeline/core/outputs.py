@@ -6,7 +6,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import orjson
 
-from endocrine.agents.contract import Agent, Output, Trigger
+from endocrine.agents.contract import Agent, Erased, Output, Trigger
 from endocrine.pipeline.core.catalogue import Topic
 from endocrine.pipeline.core.hash_chain import Chains
 from endocrine.pipeline.core.partitioning import partition_of
@@ -158,8 +158,8 @@ class Outputs(Generic[T]):
             if described.chained and self._chains is not None:
                 assert ours, f"{described.name} is chained: a record of it lies on its trigger's partition"
                 content = self._chains.linked(described.name, content)
-            value = dumps(content)
-            if len(value) > self.largest:
+            value = None if type(content) is Erased else dumps(content)
+            if value is not None and len(value) > self.largest:
                 self.largest = len(value)
             target = place if ours else partition_of(identity, self._partitions)
             keyed = subject if key == identity else key.encode()

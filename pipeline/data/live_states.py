@@ -1,7 +1,9 @@
 """The agents' states now, read from their changelogs."""
 
+import asyncio
 import tempfile
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,30 @@ from endocrine.pipeline.core.producer_dedup import unpack
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.replay.snapshot import take_snapshot
 from endocrine.pipeline.replay.state_files import read_states
+from endocrine.pipeline.views.status.lag import read_consumer_lag
+
+_AGAIN_S = 0.2
+"""Seconds between two looks at how far workers are."""
+
+
+class NotCaughtUp(Exception):
+    """Workers have not read all that lies on their topics."""
+
+
+async def caught_up(settings: Settings, agents: Sequence[Agent], within_s: float) -> None:
+    """Return once the agents have read every record that lies on their topics at the call.
+
+    What doors wrote under an alias lies before its registration, which is there by now: so all of it is in the states
+    then. Raises NotCaughtUp after `within_s` seconds, and what `read_consumer_lag` raises.
+    """
+    consumer_lag, ends = await read_consumer_lag(settings, agents)
+    deadline = time.monotonic() + within_s
+    while not consumer_lag.settled(ends):
+        if time.monotonic() >= deadline:
+            behind = ", ".join(agent for agent, lag in consumer_lag.lag(ends).items() if lag)
+            raise NotCaughtUp(f"{behind} did not read all records within {within_s:g} s; does a worker run?")
+        await asyncio.sleep(_AGAIN_S)
+        consumer_lag, _ = await read_consumer_lag(settings, agents)
 
 
 async def live_states(

@@ -5,25 +5,84 @@ plan says, agent by agent, whether that is taken over, merged with what the id h
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
+from endocrine.agents._shared.moving import Conflict, adoption_mark, opened, state_digest
+from endocrine.agents.bonds.rekey import merged_notes
 from endocrine.agents.canonical import canonical_json
+from endocrine.agents.conflicts.rekey import without as slot_without
+from endocrine.agents.feedback.rekey import merged_cards
+from endocrine.agents.memory.rekey import duplicate_of, in_force, superseded
 from endocrine.agents.names.rules import project_subject
+from endocrine.agents.reflection.rekey import without as known_without
+from endocrine.agents.rekeying import MOVERS
+from endocrine.agents.trust.rekey import replaces
 from endocrine.pipeline.core.name_table import NameTable
 
 Json = dict[str, Any]
 States = Mapping[str, Mapping[str, Any]]
 """States by agent and key."""
-BY_SUBJECT = ("bonds", "feedback", "suspicion", "modulation", "gating", "conversation", "audit")
+BY_SUBJECT = (
+    "bonds",
+    "feedback",
+    "suspicion",
+    "reflection",
+    "modulation",
+    "gating",
+    "conversation",
+    "audit",
+    "capture",
+)
 """Agents whose state key is the subject itself."""
-FINER = ("attribution",)
-"""Agents whose state key is the subject, a slash, and a name without one."""
-STAYING = ("modulation", "gating", "conversation", "audit")
-"""Agents whose states are about what is going on: nothing of them moves."""
+FINER: Mapping[str, int] = {"attribution": 1, "trust": 2, "memory": 1, "conflicts": 1}
+"""Agents whose state key is the subject and so many names, each after a slash and without one."""
+STAYING: Mapping[str, str] = {
+    name: mover.open_turns for name, mover in MOVERS.items() if mover.merge is None and mover.open_turns is not None
+}
+"""Agents whose states are about what is going on, and the field of their open turns: nothing of them moves."""
+
+COUNTED = (
+    "state_rekey",
+    "state_merged",
+    "state_collisions",
+    "state_replaced",
+    "state_historical_drops",
+    "memory_rekey",
+    "memory_supersede",
+    "memory_drops",
+)
+"""Counts of the report: what becomes of entries of trusted state, and of memories."""
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """One state that an agent adopts."""
+
+    agent: str
+    old: str
+    """The subject that it lies under."""
+    key: str
+    """That it is adopted under."""
+    state: Any
+    digest_old: str
+    """Of the whole state under the old key."""
+    digest_new: str | None
+    """Of the whole state under `key`; None: there is none."""
+
+
+@dataclass(frozen=True)
+class Retirement:
+    """One state that is ended once all were adopted."""
+
+    agent: str
+    old: str
+    key: str
+    digest_old: str
 
 
 @dataclass
@@ -36,13 +95,24 @@ class Plan:
     subjects: list[str] = field(default_factory=list)
     """Old subjects that hold anything."""
     agents: dict[str, str] = field(default_factory=dict)
-    """By agent: nothing, taken, merged, collision, dropped or open_turns."""
+    """By agent: nothing, moved, taken, merged, collision, dropped or open_turns."""
     taken: int = 0
     merged: int = 0
+    moved: int = 0
+    """Adopted by an earlier run, which did not get to its end."""
     collisions: list[Json] = field(default_factory=list)
     drops: list[Json] = field(default_factory=list)
     open_turns: list[str] = field(default_factory=list)
     integrity_errors: list[Json] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    """Of trusted state and of memories, by the names of the report."""
+    transfers: list[Transfer] = field(default_factory=list)
+    retirements: list[Retirement] = field(default_factory=list)
+
+    @property
+    def subject(self) -> str:
+        """The subject of the id, which adopts."""
+        return self.registered_id if self.scope == "identity" else project_subject(self.registered_id)
 
     @property
     def is_empty(self) -> bool:
@@ -55,14 +125,20 @@ class Plan:
         return bool(self.collisions or self.integrity_errors or self.open_turns)
 
     @property
+    def missing(self) -> list[str]:
+        """Agents that have states here and cannot adopt any."""
+        return [agent for agent, outcome in self.agents.items() if outcome != "nothing" and agent not in MOVERS]
+
+    @property
     def rekey_id(self) -> str:
         """The same for every run on this alias and id (memory, 14.4)."""
         return hashlib.sha256(canonical_json([self.scope, self.alias.lower(), self.registered_id])).hexdigest()
 
     def as_json(self) -> Json:
         """The report."""
-        counts = {"subjects": len(self.subjects), "state_rekey": self.taken, "state_merged": self.merged}
-        counts |= {"state_collisions": len(self.collisions), "drops": len(self.drops)}
+        counts = {"subjects": len(self.subjects), "taken": self.taken, "merged": self.merged, "moved": self.moved}
+        counts |= {"collisions": len(self.collisions), "drops": len(self.drops)}
+        counts |= {name: self.counts[name] for name in COUNTED}
         return {
             "mode": "plan",
             "rekey_id": self.rekey_id,
@@ -105,19 +181,68 @@ def plan_of(
         plan.integrity_errors.append(fault)
     plan.subjects = found
     outcomes: dict[str, list[str]] = {}
+    owned = {key: opened(one)[0] for key, one in sorted(states.get("memory", {}).items())}
+    known = in_force(one for key, one in owned.items() if subject_of("memory", key) == id_subject)
     for old in found:
-        for agent, key, state in _of(states, old):
-            new_key = id_subject + key[len(old) :]
-            new = states[agent].get(new_key)
-            size = len(orjson.dumps(state))
-            if agent not in STAYING and size > max_record_bytes:
-                plan.integrity_errors.append({"fault": "too_large", "agent": agent, "key": key, "bytes": size})
-            outcomes.setdefault(agent, []).append(_judge(plan, agent, key, state, new, notes_kept, cards_kept))
+        twins = {
+            one["entry"]["memory_id"]: twin["memory_id"]
+            for key, one in owned.items()
+            if subject_of("memory", key) == old and (twin := duplicate_of(one["entry"], known)) is not None
+        }
+        for agent, key, whole in _of(states, old):
+            transfer = _transfer(agent, old, key, id_subject, whole, states, twins)
+            state, (new, adopted) = opened(whole)[0], opened(states[agent].get(transfer.key))
+            plan.retirements.append(Retirement(agent, old, key, transfer.digest_old))
+            if agent not in STAYING:
+                _movable(plan, transfer, max_record_bytes)
+            if adoption_mark(plan.rekey_id, transfer.digest_old) in adopted:
+                plan.moved += 1
+                outcome = "moved"
+            elif agent == "trust":
+                outcome = _trusted(plan, key, state, new)
+            elif agent == "memory":
+                outcome = _memory(plan, key, state, new, twins)
+            else:
+                outcome = _judge(plan, agent, key, state, new, notes_kept, cards_kept)
+            outcomes.setdefault(agent, []).append(outcome)
+            if agent == "memory" and (taken_by := twins.get(state["entry"]["memory_id"])) is not None:
+                into = f"{id_subject}/{taken_by}"
+                digest_new = state_digest(states["memory"][into])
+                plan.transfers.append(Transfer(agent, old, into, state, transfer.digest_old, digest_new))
     plan.agents = {agent: _worst(outcomes.get(agent, [])) for agent in (*BY_SUBJECT, *FINER)}
     return plan
 
 
-_RANK = ("nothing", "dropped", "taken", "merged", "open_turns", "collision")
+def _transfer(
+    agent: str, old: str, key: str, subject: str, whole: Any, states: States, twins: Mapping[str, str]
+) -> Transfer:
+    """The state as it is adopted: of memories that are superseded by the move, without them where others know them.
+
+    twins: memory_id of what supersedes a memory, by its own.
+    """
+    new_key = subject + key[len(old) :]
+    state, before = opened(whole)[0], states[agent].get(new_key)
+    if agent == "memory" and state["entry"]["memory_id"] in twins:
+        state = superseded(state, twins[state["entry"]["memory_id"]])
+    elif agent == "conflicts" and state is not None and twins:
+        state = slot_without(state, twins)
+    elif agent == "reflection" and twins:
+        state = known_without(state, twins)
+    return Transfer(agent, old, new_key, state, state_digest(whole), None if before is None else state_digest(before))
+
+
+def _movable(plan: Plan, transfer: Transfer, max_record_bytes: int) -> None:
+    """Put a transfer into the plan; one that fits into no record is a fault."""
+    plan.transfers.append(transfer)
+    size = len(orjson.dumps(transfer.state)) + _AROUND
+    if size > max_record_bytes:
+        fault = {"fault": "too_large", "agent": transfer.agent, "key": transfer.key, "bytes": size}
+        plan.integrity_errors.append(fault)
+
+
+_AROUND = 4096
+"""Bytes of an `adopt` command beside the state, at most."""
+_RANK = ("nothing", "dropped", "moved", "taken", "merged", "open_turns", "collision")
 
 
 def _worst(outcomes: list[str]) -> str:
@@ -128,7 +253,16 @@ def _subjects(states: States) -> Iterator[str]:
     for agent in BY_SUBJECT:
         yield from states.get(agent, ())
     for agent in FINER:
-        yield from (key.rpartition("/")[0] for key in states.get(agent, ()))
+        yield from (subject_of(agent, key) for key in states.get(agent, ()))
+
+
+def subject_of(agent: str, key: str) -> str:
+    """The subject in a state key.
+
+    >>> subject_of("trust", "project:a/b/status/phase"), subject_of("bonds", "ops/ann")
+    ('project:a/b', 'ops/ann')
+    """
+    return key.rsplit("/", FINER.get(agent, 0))[0]
 
 
 def _of(states: States, subject: str) -> Iterator[tuple[str, str, Any]]:
@@ -138,14 +272,14 @@ def _of(states: States, subject: str) -> Iterator[tuple[str, str, Any]]:
             yield agent, subject, state
     for agent in FINER:
         for key, state in sorted(states.get(agent, {}).items()):
-            if key.rpartition("/")[0] == subject:
+            if subject_of(agent, key) == subject:
                 yield agent, key, state
 
 
 def _judge(plan: Plan, agent: str, key: str, old: Any, new: Any, notes_kept: int, cards_kept: int) -> str:
     """What becomes of one state; what is dropped or collides is put into the plan."""
     if agent in STAYING:
-        turns = list(old.get("open" if agent == "audit" else "turns") or ()) if isinstance(old, Mapping) else []
+        turns = list(old.get(STAYING[agent]) or ()) if isinstance(old, Mapping) else []
         plan.open_turns = sorted({*plan.open_turns, *turns})
         plan.drops.append({"agent": agent, "key": key, "reason": "not_moved", "record": old})
         return "open_turns" if turns else "dropped"
@@ -161,22 +295,48 @@ def _judge(plan: Plan, agent: str, key: str, old: Any, new: Any, notes_kept: int
         kept = merged_notes(old["entry"].get("notes", []), new["entry"].get("notes", []), notes_kept)
         plan.drops += [{"agent": agent, "key": key, "reason": "notes_kept", "record": note} for note in kept[1]]
     if agent == "feedback":
-        cards = sorted([*old["cards"], *new["cards"]], key=lambda card: card[0])
-        gone = cards[: max(0, len(cards) - cards_kept)]
+        _, gone = merged_cards(old["cards"], new["cards"], cards_kept)
         plan.drops += [{"agent": agent, "key": key, "reason": "cards_kept", "record": card} for card in gone]
     plan.merged += 1
     return "merged"
 
 
-_STAMP = len("2026-01-01 00:00")
+def _trusted(plan: Plan, key: str, old: Any, new: Any) -> str:
+    """What becomes of an entry of trusted state; all statuses are planned."""
+    if new is None:
+        plan.taken += 1
+        plan.counts["state_rekey"] += 1
+        return "taken"
+    try:
+        replacing = replaces(old, new)
+    except Conflict as conflict:
+        plan.counts["state_collisions"] += 1
+        plan.collisions.append({"agent": "trust", "key": key, "field": conflict.reason, "old": old, "new": new})
+        return "collision"
+    plan.merged += 1
+    if old["status"] == new["status"] == "active":
+        counted, reason = "state_merged", "merged_as_duplicate"
+    elif replacing and old["status"] == "active":
+        counted, reason = "state_replaced", "replaced_inactive"
+    else:
+        counted, reason = "state_historical_drops", "historical_drop"
+    plan.counts[counted] += 1
+    plan.drops.append({"agent": "trust", "key": key, "reason": reason, "record": new if replacing else old})
+    return "merged"
 
 
-def merged_notes(old: list[str], new: list[str], most: int) -> tuple[list[str], list[str]]:
-    """Notes of two entries by the time each begins with, equal times old first: those kept, and those dropped.
-
-    >>> merged_notes(["2026-01-02 10:00 b"], ["2026-01-01 10:00 a", "2026-01-03 10:00 c"], 2)
-    (['2026-01-02 10:00 b', '2026-01-03 10:00 c'], ['2026-01-01 10:00 a'])
-    """
-    notes = sorted([*old, *new], key=lambda note: note[:_STAMP])
-    at = max(0, len(notes) - most)
-    return notes[at:], notes[:at]
+def _memory(plan: Plan, key: str, old: Any, new: Any, twins: Mapping[str, str]) -> str:
+    """What becomes of a memory. twins: as of `_transfer`."""
+    entry = old["entry"]
+    if new is not None:
+        plan.merged += 1
+        plan.counts["memory_drops"] += 1
+        plan.drops.append({"agent": "memory", "key": key, "reason": "same_memory", "record": entry})
+        return "merged"
+    if entry["memory_id"] in twins:
+        plan.merged += 1
+        plan.counts["memory_supersede"] += 1
+        return "merged"
+    plan.taken += 1
+    plan.counts["memory_rekey"] += 1
+    return "taken"

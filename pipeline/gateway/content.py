@@ -5,7 +5,7 @@ from typing import Any
 Json = dict[str, Any]
 FREE = frozenset(
     ("modulations", "tool-decisions", "incidents", "attribution-states", "attribution-changes", "tool-analytics",
-     "scheduled-tasks", "style-tables", "reinforcements", "conflict-marks", "registry-events")
+     "scheduled-tasks", "style-tables", "reinforcements", "conflict-marks", "registry-events", "rekeys")
 )  # fmt: skip
 """Topics without content. Of `scheduled-tasks` the note is one."""
 FIELDS: dict[str, tuple[str, ...]] = {

@@ -12,11 +12,16 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 import histories
 import memory_histories
 from endocrine.agents.registry import AGENTS
+from endocrine.agents.rekeying import MOVERS
 from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.name_table import NameTable
 from endocrine.pipeline.core.partitioning import partition_of
+from endocrine.pipeline.core.producer_dedup import unpack
 from endocrine.pipeline.core.records import CUT, ORIGIN, SEAL
 from endocrine.pipeline.core.simulation import Simulation, parse_line
 from endocrine.pipeline.data import scenario
+from endocrine.pipeline.data.rekey_apply import adoptions, retirements
+from endocrine.pipeline.data.rekey_plan import plan_of
 from endocrine.pipeline.process.policy_files import shipped_policy
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.process.version import code_version
@@ -119,6 +124,7 @@ async def test_random_histories_give_the_same_bytes_from_simulate_and_from_the_w
     live, stamped = await worked(lines, small)
     assert live == simulated(stamped, small)
     assert any(topic.endswith(".dlq") for topic, _ in live), "the history holds no malformed record"
+    assert any(topic == "registry-events" for topic, _ in live), "the history registers no name"
 
 
 async def test_memory_gives_the_same_bytes_from_simulate_and_from_the_worker(settings: Settings) -> None:
@@ -128,4 +134,51 @@ async def test_memory_gives_the_same_bytes_from_simulate_and_from_the_worker(set
     live, stamped = await worked(lines, small)
     assert live == simulated(stamped, small)
     assert {"captured", "memories", "candidates", "reinforcements", "conflicts"} <= {topic for topic, _ in live}
-    assert any(topic == "registry-events" for topic, _ in live), "the history registers no name"
+
+
+def rekeyed(settings: Settings) -> list[dict[str, Any]]:
+    """What two names of one person left behind, and the commands that make it one person's."""
+    table, run = (
+        NameTable(),
+        Simulation(AGENTS, shipped_policy(), version=code_version(), sizes=settings.sizes, partitions=PARTITIONS),
+    )
+    for name, kind in (("Ann", "id"), ("old", "alias")):
+        entry = {"scope": "identity", "name": name, "registered_id": "Ann", "kind": kind, "description": None}
+        entry |= {"roots": None, "effective_from": 1.0, "released_from": None, "by": "op", "ts": 1.0}
+        table.apply(b"", orjson.dumps(entry))
+    given = [
+        {"kind": "set_cap", "cap": 3},
+        {"kind": "add_note", "text": "x"},
+        {"kind": "state_set", "category": "fact", "key": "town", "value": "Bern"},
+        {"kind": "memory_create", "type": "knowledge", "content": "the pad is oak", "slot": "pad"},
+    ]
+    now, lines = time.time(), list[dict[str, Any]]()
+    for number, (who, one) in enumerate((who, one) for who in ("old", "Ann") for one in given):
+        value = {**one, "id": f"c{number}", "identity": who, "by": "op", "ts": now}
+        lines.append({"topic": "commands", "value": value})
+        for _ in run.feed(orjson.dumps(lines[-1])):
+            pass
+    states = {agent.engine.agent.name: {} for agent in run._agents if agent.engine.agent.name in MOVERS}
+    for agent in run._agents:
+        if agent.engine.agent.name in states:
+            for (_, key), stored in agent.states.items():
+                states[agent.engine.agent.name][key] = unpack(stored)[0]
+    plan = plan_of(table, "identity", "old", states, notes_kept=20, cards_kept=200, max_record_bytes=1 << 20)
+    told = {"by": "op", "ts": now}
+    sent = [
+        *adoptions(plan, "Ann", check=True, **told),
+        *adoptions(plan, "Ann", check=False, **told),
+        *retirements(plan, **told),
+    ]
+    return [*lines, *({"topic": "commands", "value": value} for value in sent)]
+
+
+async def test_a_rekey_gives_the_same_bytes_from_simulate_and_from_the_worker(settings: Settings) -> None:
+    small = settings.model_copy(update={"partitions": PARTITIONS})
+    live, stamped = await worked(rekeyed(small), small)
+    assert live == simulated(stamped, small)
+    outcomes = {orjson.loads(value)["outcome"] for (topic, _), said in live.items() if topic == "rekeys"
+                for value, _ in said}  # fmt: skip
+    assert outcomes == {"possible", "adopted", "retired"}
+    for topic in ("bonds", "trusted-states", "memories"):
+        assert [said[-1][0] for (name, key), said in live.items() if name == topic and key.startswith("old")] == [None]

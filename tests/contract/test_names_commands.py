@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.cli import ingest as ingest_command
 from endocrine.pipeline.cli import names as names_command
+from endocrine.pipeline.cli import replay as replay_command
 from endocrine.pipeline.cli import state as state_command
 from endocrine.pipeline.data.ingest.produce import produce
 from endocrine.pipeline.kafka.admin import ensure_topics
@@ -20,7 +21,7 @@ from endocrine.pipeline.process.policy_files import shipped_policy
 from running import at_rest, worker_in_process
 
 app = typer.Typer()
-for module in (names_command, ingest_command, state_command):
+for module in (names_command, ingest_command, state_command, replay_command):
     module.register(app)
 
 
@@ -39,7 +40,7 @@ async def command(*words):
     return done.exit_code, done.stdout, done.stderr
 
 
-async def test_a_rekey_is_planned_from_what_agents_remember_and_nothing_is_moved(small):
+async def test_a_rekey_is_planned_from_what_agents_remember_applied_and_reproduced_by_replay(small, tmp_path):
     await ensure_topics(small, [agent.name for agent in AGENTS])
     consumer = AIOKafkaConsumer(bootstrap_servers=small.bootstrap)
     await consumer.start()
@@ -64,9 +65,20 @@ async def test_a_rekey_is_planned_from_what_agents_remember_and_nothing_is_moved
             await produce([{"topic": "commands", "value": {**common, "identity": "old", "cap": 5, "ts": 2.0}}], small)
             await at_rest(worker, consumer)
             assert (await command(*plan))[0] == 0
-            code, _, err = await command("names", "rekey", "apply", "old")
-            assert (code, "nothing was changed: bonds" in err) == (1, True), err
-            assert json.loads((await command(*plan, "--json"))[1])["subjects"] == ["old"]
+            remembered = [{"kind": "memory_create", "type": "knowledge", "content": f"of {name}", "by": "op", "ts": 3.0,
+                           "identity": name} for name in ("old", "Ann")]  # fmt: skip
+            await produce([{"topic": "commands", "value": value} for value in remembered], small)
+            code, out, err = await command("names", "rekey", "apply", "old", "--json", "--report", str(tmp_path))
+            assert code == 0, err
+            applied = json.loads(out)["applied"]
+            assert (applied["ended"], set(applied["outcomes"])) == ("done", {"possible", "adopted", "retired"})
+            assert json.loads(next(tmp_path.glob("rekey-*.json")).read_bytes())["applied"] == applied
+            assert json.loads((await command(*plan, "--json"))[1])["is_empty"]
+            code, out, err = await command("state", "--agent", "memory", "--format", "json")
+            assert (code, out.count("Ann/m-"), out.count("old/m-")) == (0, 2, 0), out
+            await at_rest(worker, consumer)
+            code, out, err = await command("replay", "verify", "--json")
+            assert code == 0, out + err
             assert (await command("names", "rekey", "apply", "Ann"))[0] == 1
             assert (await command("names", "rekey", "apply", "Ann", "--allow-empty"))[:2] == (0, "nothing to plan\n")
     finally:

@@ -43,7 +43,12 @@ def lag_rows(consumer_lag: ConsumerLag, ends: dict[Where, int]) -> list[LagRow]:
 
 
 async def read_lag(settings: Settings, agents: Iterable[Agent]) -> list[LagRow]:
-    """Return the lag now: log ends first, so that what is read meanwhile counts as read.
+    """Return the lag now. Raises as `read_consumer_lag`."""
+    return lag_rows(*await read_consumer_lag(settings, agents))
+
+
+async def read_consumer_lag(settings: Settings, agents: Iterable[Agent]) -> tuple[ConsumerLag, dict[Where, int]]:
+    """Return how far each agent is, and the ends of its topics: ends first, so that what comes meanwhile counts as read.
 
     Raises aiokafka's KafkaError when the broker does not answer, TimeoutError when it gives no records.
     """
@@ -75,7 +80,7 @@ async def read_lag(settings: Settings, agents: Iterable[Agent]) -> list[LagRow]:
     finally:
         await consumer.stop()
         await admin.close()
-    return lag_rows(consumer_lag, {_where(settings, place): ends[place] for place in places})
+    return consumer_lag, {_where(settings, place): ends[place] for place in places}
 
 
 def _where(settings: Settings, place: TopicPartition) -> Where:

@@ -116,7 +116,7 @@ async def test_an_answer_is_previewed_then_made_candidates_of_and_reinforces(who
     [
         (("memory", "create", "ann", "x", "--type", "fact"), 2, "type"),
         (("memory", "create", "ann", "x" * 2001), 2, "content"),
-        (("memory", "create", " ", "x"), 2, "SUBJECT is empty"),
+        (("memory", "create", " ", "x"), 2, "SUBJECT: a name of 0 characters"),
         (("memory", "list", "ann", "--status", "gone"), 2, "expected one of candidate, active"),
         (("memory", "update", "ann", "m-" + 24 * "0"), 2, "nothing to change"),
         (("memory", "promote", "ann", "m-1"), 2, "memory_id"),

@@ -51,6 +51,7 @@ _READERS: Mapping[str, Sequence[str]] = {
     "context-packs": ("`endocrine context last`",),
     "registry": (GATEWAY, "`endocrine names`", "`endocrine ingest`"),
     "registry-events": (GATEWAY, "`endocrine names`"),
+    "rekeys": ("`endocrine names`",),
 }
 """Topic to its readers that are no agents. Replay and the live view read every topic, and are left out elsewhere."""
 READ_MODELS = "Redis read models"

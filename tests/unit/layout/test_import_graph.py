@@ -174,6 +174,7 @@ def test_trusted_state_is_written_by_trust_alone_and_trust_reads_commands_alone(
 
 TRUSTED_STATES = {
     "agents/trust/agent.py",
+    "agents/trust/rekey.py",
     "pipeline/core/catalogue.py",
     "pipeline/data/context.py",
     "pipeline/gateway/content.py",

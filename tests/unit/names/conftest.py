@@ -5,6 +5,7 @@ import pytest
 
 from endocrine.agents.contract import Trigger
 from endocrine.agents.names.agent import AGENT
+from endocrine.pipeline.core.name_table import NameTable
 from endocrine.schemas.commands import RegisterName, ReleaseName
 from endocrine.schemas.names import RegisteredName, RegistryEvent
 
@@ -58,3 +59,23 @@ def registry():
 @pytest.fixture(scope="session")
 def new_registry():
     return Registry
+
+
+@pytest.fixture(scope="session")
+def new_table():
+    """Makes a table with the identity `Ann`, alias `a.s.`, and the project `p05-x`, alias `p05`."""
+
+    def made():
+        table = NameTable()
+        for scope, name, registered_id in (
+            ("identity", "Ann", "Ann"),
+            ("identity", "a.s.", "Ann"),
+            ("project", "p05-x", "p05-x"),
+            ("project", "p05", "p05-x"),
+        ):
+            value = {"scope": scope, "name": name, "registered_id": registered_id, "description": None, "roots": None}
+            value |= {"kind": "id" if name == registered_id else "alias", "effective_from": 1.0, "released_from": None}
+            table.apply(f"{scope}/{name}".encode(), orjson.dumps({**value, "by": "op", "ts": 1.0}))
+        return table
+
+    return made

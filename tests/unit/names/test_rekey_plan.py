@@ -7,24 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from endocrine.agents.bonds.rekey import merged_notes
 from endocrine.agents.registry import AGENTS
-from endocrine.pipeline.core.name_table import NameTable
-from endocrine.pipeline.data.rekey_plan import BY_SUBJECT, FINER, merged_notes, plan_of
+from endocrine.pipeline.data.rekey_plan import BY_SUBJECT, FINER, plan_of
 
 
 @pytest.fixture(scope="module")
-def table():
-    made = NameTable()
-    for scope, name, registered_id in (
-        ("identity", "Ann", "Ann"),
-        ("identity", "a.s.", "Ann"),
-        ("project", "p05-x", "p05-x"),
-        ("project", "p05", "p05-x"),
-    ):
-        value = {"scope": scope, "name": name, "registered_id": registered_id, "description": None, "roots": None}
-        value |= {"kind": "id" if name == registered_id else "alias", "effective_from": 1.0, "released_from": None}
-        made.apply(f"{scope}/{name}".encode(), orjson.dumps({**value, "by": "op", "ts": 1.0}))
-    return made
+def table(new_table):
+    return new_table()
 
 
 def bond(cap=0, notes=()):
@@ -32,7 +22,7 @@ def bond(cap=0, notes=()):
 
 
 def cards(*stamps):
-    return {"cards": [[ts, "k", 5, True, {}] for ts in stamps], "locked": False}
+    return {"cards": [[ts, f"k{ts}", 5, True, {}] for ts in stamps], "locked": False}
 
 
 def plan(table, states, alias="a.s.", scope="identity", **bounds):
@@ -89,7 +79,7 @@ def test_what_a_bound_pushes_out_is_named(table):
         "feedback": {"a.s.": cards(1.0, 4.0), "Ann": cards(2.0, 3.0)},
     }
     found = plan(table, states, notes_kept=1, cards_kept=3)
-    assert [one["record"] for one in found.drops] == ["2026-01-01 10:00 a", [1.0, "k", 5, True, {}]]
+    assert [one["record"] for one in found.drops] == ["2026-01-01 10:00 a", [1.0, "k1.0", 5, True, {}]]
 
 
 def test_a_state_that_fits_into_no_record_refuses(table):
@@ -106,6 +96,78 @@ def test_every_agent_with_states_of_subjects_is_planned():
     # An agent that is added must be put into the plan, or said here to have no states of subjects.
     without = {"analytics", "registry"}
     assert {agent.name for agent in AGENTS} - without == {*BY_SUBJECT, *FINER}
+
+
+def entry(value="x", status="active", ts=1.0):
+    return {"value": value, "status": status, "ts": ts}
+
+
+def memory(content="likes tea with milk", status="active", type="preference"):
+    name = f"m-{content}-{status}-{type}"
+    entry = {"memory_id": name, "content": content, "status": status, "type": type, "version": 1}
+    return {"entry": entry, "interactions": [], "other_active": False}
+
+
+def under(subject, state):
+    return f"{subject}/{state['entry']['memory_id']}"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "counted", "outcome"),
+    [
+        (entry(), None, "state_rekey", "taken"),
+        (entry(status="superseded"), None, "state_rekey", "taken"),
+        (entry("x"), entry("x"), "state_merged", "merged"),
+        (entry("x"), entry("y"), "state_collisions", "collision"),
+        (entry("x"), entry("y", "superseded"), "state_replaced", "merged"),
+        (entry("x", "superseded"), entry("y"), "state_historical_drops", "merged"),
+        (entry("x", "superseded", 2.0), entry("y", "superseded", 1.0), "state_historical_drops", "merged"),
+    ],
+)
+def test_an_entry_of_trusted_state_has_one_outcome(table, old, new, counted, outcome):
+    states = {"trust": {"project:p05/status/phase": old} | ({} if new is None else {"project:p05-x/status/phase": new})}
+    found = plan(table, states, "p05", "project")
+    counts = found.as_json()["counts"]
+    assert found.agents["trust"] == outcome
+    assert {name: counts[name] for name in counts if name.startswith(("state_", "memory_")) and counts[name]} == {
+        counted: 1
+    }
+    assert found.refused == (outcome == "collision")
+    reported = [*found.drops, *found.collisions]
+    assert len(reported) == (counted not in ("state_rekey",))
+
+
+def test_of_two_entries_that_are_out_the_earlier_is_dropped(table):
+    for old, new, gone in ((1.0, 2.0, 1.0), (2.0, 1.0, 1.0), (1.0, 1.0, 1.0)):
+        states = {"a.s./fact/k": entry("x", "superseded", old), "Ann/fact/k": entry("y", "superseded", new)}
+        [drop] = plan(table, {"trust": states}).drops
+        assert (drop["reason"], drop["record"]["ts"]) == ("historical_drop", gone)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "counted"),
+    [
+        (memory(), memory("Likes TEA  with milk"), "memory_supersede"),
+        (memory(), memory(type="knowledge"), "memory_rekey"),
+        (memory(), memory("likes coffee"), "memory_rekey"),
+        (memory(), memory(status="superseded"), "memory_rekey"),
+        (memory(), memory(status="candidate"), "memory_rekey"),
+        (memory(status="candidate"), memory(), "memory_supersede"),
+        (memory(status="invalid"), memory(), "memory_rekey"),
+    ],
+)
+def test_a_memory_that_is_there_under_the_id_is_superseded(table, old, new, counted):
+    counts = plan(table, {"memory": {under("a.s.", old): old, under("Ann", new): new}}).as_json()["counts"]
+    assert {name for name in counts if name.startswith("memory_") and counts[name]} == {counted}
+
+
+def test_conflicts_and_reflection_are_merged_and_capture_refuses_while_turns_are_open(table):
+    slot, known = {"members": {}}, {"active": {}}
+    states = {"conflicts": {"a.s./pad": slot, "Ann/pad": slot, "a.s./x": slot}, "reflection": {"a.s.": known}}
+    found = plan(table, states)
+    assert (found.agents["conflicts"], found.agents["reflection"]) == ("merged", "taken")
+    found = plan(table, {"capture": {"a.s.": {"open": {"t1": []}, "ended": [], "dropped": 0}}})
+    assert (found.open_turns, found.refused) == (["t1"], True)
 
 
 KEYS = st.sampled_from(["a.s.", "A.S.", "Ann", "bob"])

@@ -43,6 +43,8 @@ commands: kind identity by ts audit_id text
 commands: kind identity by ts slot conflict_id action winner? reason?
 commands: kind identity scope name registered_id description? roots? effective_from by ts
 commands: kind identity scope name effective_from by ts
+commands: kind identity rekey_id agent key old state digest_old digest_new check by ts
+commands: kind identity rekey_id agent key digest_old by ts
 modulations: audit_id identity revision admitted refusal review mode parameters prompt_style signals lineage policy ts
 tool-decisions: call_id audit_id identity function tool decision reason incident_id policy ts
 incidents: incident_id kind audit_id identity attempted reason params_snapshot prompt_hmac policy ts
@@ -88,6 +90,7 @@ conflict-marks: subject memory_id conflict_id other_active by ts
 conflicts: conflict_id subject slot status members preferred action winner reason capped? opened_ts by ts
 conflict-events: kind subject slot conflict_id members action winner reason by ts
 facts: exporter exporter_version exported_at subject slot value source_artifact ts
+rekeys: subject rekey_id agent key outcome reason command_id by ts
 """
 """Topics that ours have beyond the published ones."""
 ADDED = {
