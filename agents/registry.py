@@ -8,6 +8,7 @@ from endocrine.agents.capture.agent import AGENT as CAPTURE
 from endocrine.agents.conflicts.agent import AGENT as CONFLICTS
 from endocrine.agents.contract import Agent
 from endocrine.agents.conversation.agent import AGENT as CONVERSATION
+from endocrine.agents.evidence.agent import AGENT as EVIDENCE
 from endocrine.agents.feedback.agent import AGENT as FEEDBACK
 from endocrine.agents.gating.agent import AGENT as GATING
 from endocrine.agents.memory.agent import AGENT as MEMORY
@@ -33,4 +34,5 @@ AGENTS: tuple[Agent, ...] = (
     MEMORY,
     CONFLICTS,
     REGISTRY,
+    EVIDENCE,
 )

@@ -829,6 +829,17 @@ GOOD: dict[str, tuple[str, dict[str, Any]]] = {
             "hash": D,
         },
     ),
+    "link evidence": (
+        "link-evidence",
+        {
+            "token": "$ev:ks:01:7f:0",
+            "kind": "keystroke",
+            "identity": "ann",
+            "value": "000000000000007f",
+            "observation_id": "o1",
+            "ts": 1.0,
+        },
+    ),
     "effect_start": (
         "effect-starts",
         {"effect_id": "c1", "connector": "tools", "identity": "ann", "by": "p", "ts": 1.0},

@@ -85,6 +85,7 @@ conflict-marks: subject memory_id conflict_id other_active by ts
 conflicts: conflict_id subject slot status members preferred action winner reason capped? opened_ts by ts
 conflict-events: kind subject slot conflict_id members action winner reason by ts
 facts: exporter exporter_version exported_at subject slot value source_artifact ts
+link-evidence: token kind identity value observation_id ts
 """
 """Topics that ours have beyond the published ones."""
 ADDED = {
