@@ -11,6 +11,7 @@ from endocrine.agents.conversation.agent import AGENT as CONVERSATION
 from endocrine.agents.evidence.agent import AGENT as EVIDENCE
 from endocrine.agents.feedback.agent import AGENT as FEEDBACK
 from endocrine.agents.gating.agent import AGENT as GATING
+from endocrine.agents.meeting.agent import AGENT as MEETING
 from endocrine.agents.memory.agent import AGENT as MEMORY
 from endocrine.agents.modulation.agent import AGENT as MODULATION
 from endocrine.agents.names.agent import AGENT as REGISTRY
@@ -35,4 +36,5 @@ AGENTS: tuple[Agent, ...] = (
     CONFLICTS,
     REGISTRY,
     EVIDENCE,
+    MEETING,
 )

@@ -51,7 +51,7 @@ class Hint(Record):
     seen_a: Annotated[Ts, Field(description="When a showed it; seconds since 1970-01-01 UTC.")]
     seen_b: Annotated[Ts, Field(description="When b showed it; seconds since 1970-01-01 UTC.")]
     observations: Observations
-    holders: Annotated[int, Field(ge=2, description="Identities that hold it, as far as they are remembered.")]
+    holders: Annotated[int, Field(ge=2, description="Identities under the token, as far as they are remembered.")]
     common: Annotated[bool, Field(description="True: too many hold it, so it is no evidence; else absent.")] = False
     capped: Annotated[bool, Field(description="True: more hold it than are remembered; else absent.")] = False
     ts: Ts

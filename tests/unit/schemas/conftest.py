@@ -840,6 +840,23 @@ GOOD: dict[str, tuple[str, dict[str, Any]]] = {
             "ts": 1.0,
         },
     ),
+    "link hint": (
+        "link-hints",
+        {
+            "a": "ann",
+            "b": "bob",
+            "kind": "keystroke",
+            "distance": 3,
+            "value_digest": 32 * "a",
+            "seen_a": 1.0,
+            "seen_b": 2.0,
+            "observations": ["o1", "o2"],
+            "holders": 2,
+            "common": True,
+            "capped": True,
+            "ts": 2.0,
+        },
+    ),
     "effect_start": (
         "effect-starts",
         {"effect_id": "c1", "connector": "tools", "identity": "ann", "by": "p", "ts": 1.0},

@@ -86,6 +86,7 @@ conflicts: conflict_id subject slot status members preferred action winner reaso
 conflict-events: kind subject slot conflict_id members action winner reason by ts
 facts: exporter exporter_version exported_at subject slot value source_artifact ts
 link-evidence: token kind identity value observation_id ts
+link-hints: a b kind distance? value_digest seen_a seen_b observations holders common? capped? ts
 """
 """Topics that ours have beyond the published ones."""
 ADDED = {
