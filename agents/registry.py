@@ -11,6 +11,7 @@ from endocrine.agents.conversation.agent import AGENT as CONVERSATION
 from endocrine.agents.evidence.agent import AGENT as EVIDENCE
 from endocrine.agents.feedback.agent import AGENT as FEEDBACK
 from endocrine.agents.gating.agent import AGENT as GATING
+from endocrine.agents.linkage.agent import AGENT as LINKAGE
 from endocrine.agents.meeting.agent import AGENT as MEETING
 from endocrine.agents.memory.agent import AGENT as MEMORY
 from endocrine.agents.modulation.agent import AGENT as MODULATION
@@ -37,4 +38,5 @@ AGENTS: tuple[Agent, ...] = (
     REGISTRY,
     EVIDENCE,
     MEETING,
+    LINKAGE,
 )
