@@ -180,21 +180,20 @@ def _commanded(
         return known, [link.event("refused", None, "unknown_link" if a < b else "not_sorted")]
     before: PairState = {**known, "clock": max(known["clock"], command.ts)}
     link = _Link(a, b, before, judged(before, rules), command.by, before["clock"], command.reason)
-    events = _settled(link, rules)  # what time alone changed
+    aged = _settled(link, rules)  # what time alone changed
     old = link.state["status"]
     refusal = _refusal(link, command, rules)
     if refusal is not None:
-        events.append(link.event("refused", old, refusal))
+        event = link.event("refused", old, refusal)
     elif isinstance(command, LinkApply):
-        events.append(_moved(link, old, "applied", "applied", weakened=False, dismissed=None))
+        event = _moved(link, old, "applied", "applied", dismissed=None)
     elif isinstance(command, LinkReverse):
-        events.append(_moved(link, old, "reversed", "observed", weakened=False, dismissed=None))
+        event = _moved(link, old, "reversed", "observed", weakened=False, dismissed=None)
     else:
-        kinds = sorted(link.judged.kinds)
-        events.append(_moved(link, old, "dismissed", "dismissed", weakened=False, dismissed=kinds))
-    changed = len(events) > 1 or events[0].value["kind"] not in ("refused", "unchanged")
-    changed = changed or judged(known, rules) != link.judged
-    return link.state, [*events, link.record()] if changed else events
+        event = _moved(link, old, "dismissed", "dismissed", dismissed=sorted(link.judged.kinds))
+    changed = aged or event.value["kind"] not in ("refused", "unchanged") or judged(known, rules) != link.judged
+    # The command's own event is the first: doors wait for it.
+    return link.state, [event, *aged, link.record()] if changed else [event]
 
 
 def _refusal(link: _Link, command: LinkApply | LinkReverse | LinkDismiss, rules: "LinkageRules") -> LinkRefusal | None:

@@ -12,9 +12,9 @@ from endocrine.pipeline.process.version import code_version
 
 ORDER = (
     "run", "demo", "up", "down", "status", "chat", "simulate", "ingest", "policy",
-    "explain", "explain-signals", "incidents", "bonds", "trust", "memory", "conflicts", "names", "lag", "state",
-    "replay", "snapshot", "audit", "dlq", "export", "topics", "schemas", "worker", "connect", "gateway", "keys", "hook",
-    "project", "views", "seal-key", "prompt-key",
+    "explain", "explain-signals", "incidents", "bonds", "trust", "memory", "conflicts", "links", "names", "lag",
+    "state", "replay", "snapshot", "audit", "dlq", "export", "topics", "schemas", "worker", "connect", "gateway",
+    "keys", "hook", "project", "views", "seal-key", "prompt-key",
 )  # fmt: skip
 """Commands as help lists them: first what one tries first. Others follow."""
 

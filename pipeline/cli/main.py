@@ -40,6 +40,7 @@ COMMANDS = (
     "trust",
     "memory",
     "conflicts",
+    "links",
     "lag",
     "dlq",
     "names",

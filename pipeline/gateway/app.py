@@ -27,7 +27,18 @@ from endocrine.pipeline.gateway.lookback import Lookback
 from endocrine.pipeline.gateway.openapi import Described, document
 from endocrine.pipeline.gateway.problems import Problem, Render, as_problem
 from endocrine.pipeline.gateway.rates import Rates
-from endocrine.pipeline.gateway.routes import bonds, calls, captures, commands, health, reads, streams, trusted, turns
+from endocrine.pipeline.gateway.routes import (
+    bonds,
+    calls,
+    captures,
+    commands,
+    health,
+    links,
+    reads,
+    streams,
+    trusted,
+    turns,
+)
 from endocrine.pipeline.gateway.routes import names as name_routes
 from endocrine.pipeline.gateway.row import Row
 from endocrine.pipeline.gateway.settings import GatewaySettings
@@ -47,6 +58,7 @@ ROWS: Sequence[Row] = (
     *name_routes.ROUTES,
     *reads.ROUTES,
     *trusted.ROUTES,
+    *links.ROUTES,
     *streams.ROUTES,
 )
 _log = structlog.get_logger("endocrine.gateway")

@@ -230,6 +230,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/names": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Registered ids and their aliases.
+         * @description Scope `read`.
+         */
+        get: operations["get_names"];
+        put?: never;
+        /**
+         * Register an id or an alias, or release an alias. 202; with `wait` 200 and the outcome, 409 where refused.
+         * @description Scope `operate`.
+         */
+        post: operations["post_names"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/turns/{audit_id}": {
         parameters: {
             query?: never;
@@ -485,6 +509,50 @@ export interface paths {
          * @description Scope `operate`.
          */
         delete: operations["delete_trusted_subject"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/identities/{identity}/links": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                identity: string;
+            };
+            cookie?: never;
+        };
+        /**
+         * Links of an identity to others, with their evidence, the highest score first. Advice; never a gate.
+         * @description Scope `read`.
+         */
+        get: operations["get_identities_identity_links"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/identities/{identity}/group": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                identity: string;
+            };
+            cookie?: never;
+        };
+        /**
+         * The identities that applied links connect with one, at most 64.
+         * @description Scope `read`.
+         */
+        get: operations["get_identities_identity_group"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1886,6 +1954,72 @@ export interface components {
             application_tools?: string[] | null;
         };
         /**
+         * NameRequest
+         * @description A command to the registry of names.
+         */
+        NameRequest: {
+            /**
+             * Kind
+             * @description release_name: an alias is free again.
+             * @default register_name
+             * @enum {string}
+             */
+            kind?: "register_name" | "release_name";
+            /**
+             * Scope
+             * @description Whose names: `identity` (people, actors) or `project`.
+             * @enum {string}
+             */
+            scope: "identity" | "project";
+            /**
+             * Name
+             * @description The name; compared without regard to case.
+             */
+            name: string;
+            /**
+             * Registered Id
+             * @description The id that the name means; left out: the name is an id itself.
+             * @default null
+             */
+            registered_id?: string | null;
+            /**
+             * Description
+             * @description For people; of an id.
+             * @default null
+             */
+            description?: string | null;
+            /**
+             * Roots
+             * @description Of an id of a project.
+             * @default null
+             */
+            roots?: components["schemas"]["Root"][] | null;
+            /**
+             * By
+             * @description The operator; a key's name goes first.
+             * @default null
+             */
+            by?: string | null;
+            /**
+             * Ts
+             * @default null
+             */
+            ts?: number | null;
+        };
+        /**
+         * Names
+         * @description Names of the registry, by scope and name.
+         */
+        Names: {
+            /** Items */
+            items: components["schemas"]["RegisteredName"][];
+            /**
+             * Next
+             * @description The next page's cursor; null: there is none.
+             */
+            next: string | null;
+        };
+        /**
          * Observation
          * @description One behavioural observation. Bounds as in `behave_core.spec.envelope`; `identity_ref` is required here.
          */
@@ -2082,6 +2216,64 @@ export interface components {
              * @default null
              */
             audit_id?: string | null;
+        };
+        /**
+         * RegisteredName
+         * @description One name of the registry: an id, or an alias of one.
+         */
+        RegisteredName: {
+            /**
+             * Scope
+             * @description Whose names: `identity` (people, actors) or `project`.
+             * @enum {string}
+             */
+            scope: "identity" | "project";
+            /**
+             * Name
+             * @description The name, in the case it was registered with.
+             */
+            name: string;
+            /**
+             * Registered Id
+             * @description The registered id that the name means.
+             */
+            registered_id: string;
+            /**
+             * Kind
+             * @description `id`: the name is the id itself.
+             * @enum {string}
+             */
+            kind: "id" | "alias";
+            /**
+             * Description
+             * @description For people; of an id.
+             */
+            description: string | null;
+            /**
+             * Roots
+             * @description Of an id of a project.
+             */
+            roots: components["schemas"]["Root"][] | null;
+            /**
+             * Effective From
+             * @description The door's time, for people; seconds since 1970-01-01 UTC.
+             */
+            effective_from: number;
+            /**
+             * Released From
+             * @description When the alias was released; null: it holds.
+             */
+            released_from: number | null;
+            /**
+             * By
+             * @description The operator.
+             */
+            by: string;
+            /**
+             * Ts
+             * @description Event time, seconds since 1970-01-01 UTC, before the year 10000.
+             */
+            ts: number;
         };
         /** ResponsesCallItem */
         ResponsesCallItem: {
@@ -2608,6 +2800,22 @@ export interface components {
              * @default null
              */
             prompt_cache_breakpoint?: unknown;
+        };
+        /**
+         * Root
+         * @description Where what belongs to a project is read from.
+         */
+        Root: {
+            /**
+             * Source
+             * @description A source of `endocrine ingest`.
+             */
+            source: string;
+            /**
+             * Subpath
+             * @description The folder below it; empty: all of it.
+             */
+            subpath: string;
         };
         /**
          * SignalRequest
@@ -4415,7 +4623,7 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description Event time of the message: ISO 8601 (no zone: UTC) or seconds since 1970; now where left out. */
-                at?: string;
+                at?: number | string;
             };
             header?: never;
             path: {
@@ -4497,8 +4705,8 @@ export interface operations {
                 phase?: string;
                 /** @description Of this risk level. */
                 risk?: string;
-                /** @description How many, 1 to 500; 50 where left out. */
-                limit?: string;
+                /** @description How many; 50 where left out. */
+                limit?: number;
                 /** @description `next` of the page before. */
                 cursor?: string;
             };
@@ -4563,6 +4771,227 @@ export interface operations {
                 };
             };
             /** @description The broker does not answer (`broker_away`); The read models cannot be read (`views_away`) */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_names: {
+        parameters: {
+            query?: {
+                /** @description Of this scope. */
+                scope?: "identity" | "project";
+                /** @description How many; 50 where left out. */
+                limit?: number;
+                /** @description `next` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Names"];
+                };
+            };
+            /** @description No valid API key (`unauthorized`) */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key lacks a scope (`forbidden`); Without API keys only this machine may call (`not_loopback`) */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The record is not valid (`invalid`) */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key's rate is exceeded (`too_many_requests`) */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header block is too large (`headers_too_large`) */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The broker does not answer (`broker_away`) */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_names: {
+        parameters: {
+            query?: {
+                /** @description Seconds to wait for the outcome. */
+                wait?: number;
+            };
+            header?: {
+                /** @description A retry under the same key is the same record; another body under it is 422. */
+                "Idempotency-Key"?: string;
+                /** @description The identity of the request, where the body names none. UTF-8. */
+                "endocrine-identity"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NameRequest"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Outcome"];
+                };
+            };
+            /** @description On record. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Outcome"];
+                };
+            };
+            /** @description The request cannot be read (`bad_request`); The body is not JSON (`not_json`) */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key (`unauthorized`) */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key lacks a scope (`forbidden`); Without API keys only this machine may call (`not_loopback`); The API key speaks for another identity (`identity_not_allowed`) */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not come in time (`body_timeout`) */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It contradicts what is on record (`conflict`) */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large (`too_large`) */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type is not read (`unsupported_media_type`) */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The record is not valid (`invalid`); The idempotency key was used for another body (`idempotency_mismatch`) */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key's rate is exceeded (`too_many_requests`) */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header block is too large (`headers_too_large`) */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The broker does not answer (`broker_away`); The broker did not take the record (`not_recorded`) */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5405,7 +5834,7 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description Of this topic. */
-                topic?: "interactions" | "signals" | "observations" | "tool-calls" | "tool-results" | "feedback" | "detections" | "commands" | "model-requests" | "model-replies" | "modulations" | "tool-decisions" | "incidents" | "style-tables" | "attribution-changes";
+                topic?: "interactions" | "signals" | "observations" | "tool-calls" | "tool-results" | "feedback" | "detections" | "commands" | "model-requests" | "model-replies" | "modulations" | "tool-decisions" | "incidents" | "style-tables" | "attribution-changes" | "bond-events" | "state-events" | "captured" | "memory-events" | "candidates" | "reinforcements" | "memory-orders" | "conflict-marks" | "facts" | "link-evidence" | "link-hints";
                 /** @description Of this kind. */
                 kind?: string;
                 /** @description Appended before this time. */
@@ -5493,8 +5922,8 @@ export interface operations {
             query?: {
                 /** @description Of this category. */
                 category?: string;
-                /** @description true: what was superseded, too. */
-                all?: string;
+                /** @description What was superseded, too. */
+                all?: "true" | "false";
             };
             header?: never;
             path: {
@@ -5572,12 +6001,14 @@ export interface operations {
     post_trusted_subject: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the event, 0 to 30. */
-                wait?: string;
+                /** @description Seconds to wait for the event. */
+                wait?: number;
             };
             header?: {
                 /** @description A retry under the same key is the same record; another body under it is 422. */
                 "Idempotency-Key"?: string;
+                /** @description The identity of the request, where the body names none. UTF-8. */
+                "endocrine-identity"?: string;
             };
             path: {
                 subject: string;
@@ -5727,8 +6158,8 @@ export interface operations {
                 key?: string;
                 /** @description Why. */
                 reason?: string;
-                /** @description Seconds to wait for the event, 0 to 30. */
-                wait?: string;
+                /** @description Seconds to wait for the event. */
+                wait?: number;
             };
             header?: never;
             path: {
@@ -5830,12 +6261,167 @@ export interface operations {
             };
         };
     };
+    get_identities_identity_links: {
+        parameters: {
+            query?: {
+                /** @description Of this status. */
+                status?: "observed" | "proposed" | "applied" | "dismissed";
+            };
+            header?: never;
+            path: {
+                identity: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description No valid API key (`unauthorized`) */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key lacks a scope (`forbidden`); Without API keys only this machine may call (`not_loopback`); The API key speaks for another identity (`identity_not_allowed`) */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The record is not valid (`invalid`) */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key's rate is exceeded (`too_many_requests`) */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header block is too large (`headers_too_large`) */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The broker does not answer (`broker_away`); The read models cannot be read (`views_away`) */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_identities_identity_group: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                identity: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description No valid API key (`unauthorized`) */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key lacks a scope (`forbidden`); Without API keys only this machine may call (`not_loopback`); The API key speaks for another identity (`identity_not_allowed`) */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The record is not valid (`invalid`) */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key's rate is exceeded (`too_many_requests`) */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header block is too large (`headers_too_large`) */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The broker does not answer (`broker_away`); The read models cannot be read (`views_away`) */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_events: {
         parameters: {
             query?: {
                 /** @description Of this identity. */
                 identity?: string;
-                /** @description Topics, comma separated: attribution-changes, attribution-states, audits, bond-events, bonds, incidents, interactions, model-requests, modulations, state-events, style-tables, tool-analytics, tool-calls, tool-decisions, trusted-states. */
+                /** @description Topics, comma separated: attribution-changes, attribution-states, audits, bond-events, bonds, candidates, captured, conflict-events, conflict-marks, conflicts, identity-links, incidents, interactions, link-events, link-evidence, link-hints, memories, memory-events, memory-orders, model-requests, modulations, registry, registry-events, reinforcements, state-events, style-tables, tool-analytics, tool-calls, tool-decisions, trusted-states. */
                 topic?: string;
             };
             header?: never;

@@ -101,7 +101,7 @@ def test_age_is_judged_at_a_command_too(linked):
     share(linked, "keystroke", "c2", ts=0.0)
     late = linked.feed("commands", {"kind": "link_apply", "identity": "ann", "b": "bob", "by": "op", "ts": 91 * DAY})
     assert [(event["kind"], event["refusal"]) for event in late["link-events"]] == [
-        ("observed", None), ("refused", "below_threshold"),
+        ("refused", "below_threshold"), ("observed", None),
     ]  # fmt: skip
     assert linked.links["ann", "bob"]["score"] == 0.0
 
