@@ -10,6 +10,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 import histories
+import link_histories
 import memory_histories
 from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.core.catalogue import CATALOGUE
@@ -129,3 +130,11 @@ async def test_memory_gives_the_same_bytes_from_simulate_and_from_the_worker(set
     assert live == simulated(stamped, small)
     assert {"captured", "memories", "candidates", "reinforcements", "conflicts"} <= {topic for topic, _ in live}
     assert any(topic == "registry-events" for topic, _ in live), "the history registers no name"
+
+
+async def test_linkage_gives_the_same_bytes_from_simulate_and_from_the_worker(settings: Settings) -> None:
+    lines = moved(link_histories.link_history(random.Random(3), 80, step_s=3 * 3600.0))
+    small = settings.model_copy(update={"partitions": PARTITIONS})
+    live, stamped = await worked(lines, small)
+    assert live == simulated(stamped, small)
+    assert {"link-evidence", "link-hints", "identity-links", "link-events"} <= {topic for topic, _ in live}
