@@ -32,6 +32,12 @@ def distance_tokens(bits: int) -> list[str]:
     return [f"$ev:ks:{i}{j}:{blocks[i]:x}:{blocks[j]:x}" for i, j in combinations(range(len(BLOCKS)), 2)]
 
 
+def first_shared(one: int, other: int) -> str | None:
+    """Return the first token that two simhashes share; None where they share none."""
+    shared = set(distance_tokens(other))
+    return next((token for token in distance_tokens(one) if token in shared), None)
+
+
 def exact_token(kind: LinkKind, value: str) -> str:
     """Return the token of a value that must be equal.
 

@@ -4,8 +4,9 @@
   come nearer to each other, and again once their last hint is a day old.
 - A value that more than `linkage.common_above` identities hold is common, a tool's and not a person's: pairs that were
   hinted are hinted once more with `common: true`, which withdraws them, and no new pair of an exact value is. Of
-  keystrokes an identity with too many others near it makes its pairs common; as other tokens may see fewer of those,
-  new pairs of it are said to be common too, as long as there is room to remember them.
+  keystrokes an identity with too many others near it makes its pairs common; as its other values may have fewer near
+  them, new pairs of it are said to be common too, as long as there is room to remember them.
+- Of the tokens that two keystroke values share the first one hints, so that they are hinted once.
 - Who came first plays no part: the hints of one set of evidence, in any order, agree on pairs, distances and what is
   common, as long as no bound bites and it spans no more than `linkage.holder_days`. A bound that bites is said
   (`capped`).
@@ -18,7 +19,7 @@ import orjson
 
 from endocrine.agents.canonical import canonical_json
 from endocrine.agents.contract import Output, State, Trigger
-from endocrine.agents.evidence.tokens import exact_digest
+from endocrine.agents.evidence.tokens import exact_digest, first_shared
 from endocrine.agents.meeting.holders import (
     DAY_S,
     Crowd,
@@ -70,6 +71,7 @@ class MeetingAgent:
         if row not in rows:  # older than all that there is room for
             return {**known, "capped": clock} if known else None, []
         meeting = _Meeting(
+            token=evidence.token,
             row=row,
             exact_digest=None if near_values else exact_digest(evidence.value),
             crowd=Crowd(rows, rules.distance_below),
@@ -99,6 +101,7 @@ Hinted = tuple[str, Pair]
 class _Meeting:
     """One row that is new, among the others of its token."""
 
+    token: str
     row: Row
     exact_digest: str | None
     """Of the value, where values must be equal."""
@@ -113,6 +116,8 @@ class _Meeting:
         near = self.crowd.near(self.row)
         found = []
         for identity, (bits, other) in near.items():
+            if self.exact_digest is None and self.token != first_shared(int(self.row.value, 16), int(other.value, 16)):
+                continue  # they meet under other tokens too: the first one hints
             key = pair_key(self.row.identity, identity)
             pair = self._pair(bits, other, common=self._is_common(self.row.identity, identity))
             if self._is_news(self.pairs.get(key), pair):

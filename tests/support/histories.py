@@ -19,12 +19,12 @@ SIGNALS = ["alignment_risk", "stress", "ambiguity", "urgency", "novelty", "trust
 
 LINKABLE = [
     {"primitive": "motor.digraph_simhash", "value": "00ff00ff00ff00ff"},
-    {"primitive": "motor.digraph_simhash", "value": "00ff00ff00ff00fc"},
     {"primitive": "motor.digraph_simhash", "value": "no simhash"},
     {"primitive": "toolchain.c2.c2_callback_endpoint", "value": "203.0.113.9:443"},
     {"primitive": "toolchain.ssh.hassh_client", "value": "h1"},
 ]
-"""What links the people of a history, so that they are proposed now and then."""
+"""What links the people of a history. One keystroke value: pairs of several values meet under tokens of several
+partitions, and what comes first is then the broker's to say."""
 
 
 class History:

@@ -34,7 +34,8 @@ def call(door):
         result = await asyncio.to_thread(CliRunner().invoke, app, [*map(str, arguments), "--json"], env=env)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
-        return result.exit_code, json.loads(result.stdout) if result.stdout else result.stderr
+        lines = result.stdout.splitlines()  # `names register` prints a line for each name
+        return result.exit_code, json.loads(lines[-1]) if lines else result.stderr
 
     return run
 

@@ -79,7 +79,8 @@ def test_a_link_is_observed_then_proposed_once_and_said_again_by_nothing(linked)
 
 def test_a_keystroke_that_meets_under_36_tokens_is_one_piece_and_one_record(linked):
     share(linked, "keystroke")
-    assert len(linked.made["link-hints"]) == 36
+    assert len(linked.made["link-evidence"]) == 72
+    assert len(linked.made["link-hints"]) == 1
     assert len(linked.made["identity-links"]) == len(linked.made["link-events"]) == 1
 
 
