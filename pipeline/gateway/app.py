@@ -56,9 +56,9 @@ ROWS: Sequence[Row] = (
     *commands.ROUTES,
     *bonds.ROUTES,
     *name_routes.ROUTES,
+    *links.ROUTES,  # before the reads, whose identities may hold slashes
     *reads.ROUTES,
     *trusted.ROUTES,
-    *links.ROUTES,
     *streams.ROUTES,
 )
 _log = structlog.get_logger("endocrine.gateway")
