@@ -8,8 +8,11 @@ from endocrine.agents.capture.agent import AGENT as CAPTURE
 from endocrine.agents.conflicts.agent import AGENT as CONFLICTS
 from endocrine.agents.contract import Agent
 from endocrine.agents.conversation.agent import AGENT as CONVERSATION
+from endocrine.agents.evidence.agent import AGENT as EVIDENCE
 from endocrine.agents.feedback.agent import AGENT as FEEDBACK
 from endocrine.agents.gating.agent import AGENT as GATING
+from endocrine.agents.linkage.agent import AGENT as LINKAGE
+from endocrine.agents.meeting.agent import AGENT as MEETING
 from endocrine.agents.memory.agent import AGENT as MEMORY
 from endocrine.agents.modulation.agent import AGENT as MODULATION
 from endocrine.agents.names.agent import AGENT as REGISTRY
@@ -36,5 +39,8 @@ AGENTS: tuple[Agent, ...] = tuple(
         MEMORY,
         CONFLICTS,
         REGISTRY,
+        EVIDENCE,
+        MEETING,
+        LINKAGE,
     )
 )

@@ -206,6 +206,31 @@ class ConflictResolve(Command):
     reason: Remark | None = None
 
 
+class OfLink(Command):
+    """What a command about the link of two identities says: `identity` is the one that sorts first by code points."""
+
+    b: Annotated[Identity, Field(description="The other identity.")]
+    reason: Remark | None = None
+
+
+class LinkApply(OfLink):
+    """Say that two identities are one actor's: views show the union; nothing is merged."""
+
+    kind: Literal["link_apply"]
+
+
+class LinkReverse(OfLink):
+    """Take that back; the evidence is kept."""
+
+    kind: Literal["link_reverse"]
+
+
+class LinkDismiss(OfLink):
+    """Say that two identities are not one actor's: not proposed again without a new kind of evidence."""
+
+    kind: Literal["link_dismiss"]
+
+
 class RegistryCommand(Produced):
     """What every command to the registry of names says. All lie under one identity: one partition, one order."""
 
@@ -278,6 +303,9 @@ AnyCommand = Annotated[
     | MemoryExtract
     | MemoryReinforce
     | ConflictResolve
+    | LinkApply
+    | LinkReverse
+    | LinkDismiss
     | RegisterName
     | ReleaseName
     | Adopt

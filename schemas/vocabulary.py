@@ -87,3 +87,10 @@ NameKind = Literal["id", "alias"]
 NameRefusal = Literal["taken", "is_an_id", "unknown", "invalid"]
 RegistryEventKind = Literal["registered", "released", "refused"]
 RekeyOutcome = Literal["possible", "adopted", "unchanged", "conflict", "retired", "absent", "refused"]
+LinkKind = Literal["keystroke", "c2", "hassh", "jarm", "tcp"]
+LinkClass = Literal["strong", "medium", "weak"]
+LinkStatus = Literal["observed", "proposed", "applied", "dismissed"]
+LinkEventKind = Literal[
+    "observed", "proposed", "applied", "reversed", "dismissed", "weakened", "restored", "unchanged", "refused"
+]
+LinkRefusal = Literal["unknown_link", "below_threshold", "not_applied", "applied", "not_sorted"]

@@ -15,6 +15,7 @@ from endocrine.agents.conversation.rules import BudgetRules, ConversationRules
 from endocrine.agents.feedback.rules import FeedbackRules
 from endocrine.agents.gating.applications import Applications
 from endocrine.agents.gating.rules import GatingRules, ToolRegistry
+from endocrine.agents.linkage.rules import LinkageRules
 from endocrine.agents.memory.rules import MemoryRules
 from endocrine.agents.moderation.rules import ModerationRules
 from endocrine.agents.modulation.rules import HomeostatRules, ReviewRules
@@ -65,6 +66,7 @@ class Document(Section):
     capture: Annotated[CapturedTurnRules, Field(description="Which closed turns memory reads.")]
     memory: Annotated[MemoryRules, Field(description="What is kept as memory, extracted, reinforced and compared.")]
     context: Annotated[ContextRules, Field(description="What a model is given beside the prompt.")]
+    linkage: Annotated[LinkageRules, Field(description="When two identities may be one actor's: advice, never a gate.")]
 
 
 def _annotation(name: str) -> Any:

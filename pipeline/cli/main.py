@@ -41,6 +41,7 @@ COMMANDS = (
     "memory",
     "conflicts",
     "context",
+    "links",
     "lag",
     "dlq",
     "names",

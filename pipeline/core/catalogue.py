@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
+import orjson
 from pydantic import TypeAdapter
 
 from endocrine.agents.canonical import canonical_json
@@ -25,6 +26,7 @@ from endocrine.schemas import (
     effects,
     feedback,
     interactions,
+    linkage,
     memory,
     models,
     modulations,
@@ -124,6 +126,8 @@ class Topic:
         >>> CATALOGUE["attribution-states"].identity_in("ops/ann/motor.pace")
         'ops/ann'
         """
+        if self.key == "a|b":
+            return str(orjson.loads(key)[0])
         return key.rsplit("/", _FINER.get(self.key, 0))[0]
 
     @property
@@ -389,6 +393,44 @@ _TOPICS = [
         retention_ms=365 * DAY_MS,
         identity_field="subject",
         takes_subjects=True,
+        ours=True,
+    ),
+    Topic(
+        "link-evidence",
+        linkage.Evidence,
+        "delete",
+        "values that may link identities, under what equal or near values share",
+        "meeting",
+        identity_field="token",
+        takes_subjects=True,
+        ours=True,
+    ),
+    Topic(
+        "link-hints",
+        linkage.Hint,
+        "delete",
+        "pairs of identities that showed one value, or near ones",
+        "linkage",
+        identity_field="a",
+        ours=True,
+    ),
+    Topic(
+        "identity-links",
+        linkage.IdentityLink,
+        "compact",
+        "links of identities as they are: advice",
+        key="a|b",
+        coalesce=True,
+        identity_field="a",
+        ours=True,
+    ),
+    Topic(
+        "link-events",
+        linkage.LinkEvent,
+        "delete",
+        "a link's life",
+        retention_ms=365 * DAY_MS,
+        identity_field="a",
         ours=True,
     ),
     Topic("audits", audits.Audit, "delete", "one bundle per turn", retention_ms=365 * DAY_MS, chained=True),

@@ -37,6 +37,7 @@ from endocrine.pipeline.gateway.routes import (
     context,
     health,
     interactions,
+    links,
     memories,
     reads,
     streams,
@@ -64,6 +65,7 @@ ROWS: Sequence[Row] = (
     *memories.ROUTES,
     *bonds.ROUTES,
     *name_routes.ROUTES,
+    *links.ROUTES,  # before the reads, whose identities may hold slashes
     *reads.ROUTES,
     *trusted.ROUTES,
     *streams.ROUTES,

@@ -5,7 +5,8 @@ from typing import Any
 Json = dict[str, Any]
 FREE = frozenset(
     ("modulations", "tool-decisions", "incidents", "attribution-states", "attribution-changes", "tool-analytics",
-     "scheduled-tasks", "style-tables", "reinforcements", "conflict-marks", "registry-events", "rekeys")
+     "scheduled-tasks", "style-tables", "reinforcements", "conflict-marks", "registry-events", "rekeys",
+     "link-evidence", "link-hints", "identity-links")
 )  # fmt: skip
 """Topics without content. Of `scheduled-tasks` the note is one."""
 FIELDS: dict[str, tuple[str, ...]] = {
@@ -31,6 +32,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "model-replies": ("content", "tool_calls"),
     "model-requests": ("messages", "tools"),
     "model-chunks": ("text",),
+    "link-events": ("reason",),
     "registry": ("description", "roots"),
     "audits": (),
 }  # fmt: skip

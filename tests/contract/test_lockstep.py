@@ -10,6 +10,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 import histories
+import link_histories
 import memory_histories
 from endocrine.agents.registry import AGENTS
 from endocrine.agents.rekeying import MOVERS
@@ -182,3 +183,12 @@ async def test_a_rekey_gives_the_same_bytes_from_simulate_and_from_the_worker(se
     assert outcomes == {"possible", "adopted", "retired"}
     for topic in ("bonds", "trusted-states", "memories"):
         assert [said[-1][0] for (name, key), said in live.items() if name == topic and key.startswith("old")] == [None]
+
+
+async def test_linkage_gives_the_same_bytes_from_simulate_and_from_the_worker(settings: Settings) -> None:
+    # One partition: two pairs that one keystroke value makes may meet under tokens of two, and race from there.
+    lines = moved(link_histories.link_history(random.Random(3), 60, step_s=3 * 3600.0))
+    small = settings.model_copy(update={"partitions": 1})
+    live, stamped = await worked(lines, small)
+    assert live == simulated(stamped, small)
+    assert {"link-evidence", "link-hints", "identity-links", "link-events"} <= {topic for topic, _ in live}

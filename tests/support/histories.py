@@ -17,6 +17,15 @@ FUNCTIONS = [
 ]
 SIGNALS = ["alignment_risk", "stress", "ambiguity", "urgency", "novelty", "trust"]
 
+LINKABLE = [
+    {"primitive": "motor.digraph_simhash", "value": "00ff00ff00ff00ff"},
+    {"primitive": "motor.digraph_simhash", "value": "no simhash"},
+    {"primitive": "toolchain.c2.c2_callback_endpoint", "value": "203.0.113.9:443"},
+    {"primitive": "toolchain.ssh.hassh_client", "value": "h1"},
+]
+"""What links the people of a history. One keystroke value: pairs of several values meet under tokens of several
+partitions, and what comes first is then the broker's to say."""
+
 
 class History:
     """Makes inputs one after the other; `ts` moves on with each."""
@@ -147,6 +156,10 @@ class History:
             },
         )
         line["value"]["window"] = {"start_ts": self.ts - 1, "end_ts": self.ts}
+        # Drawn apart, so that the rest of a history is what it was before there was linkage.
+        apart = random.Random(self.count)
+        if apart.random() < 0.5:
+            line["value"] |= apart.choice(LINKABLE)
         return line
 
     def detection(self) -> Line:
@@ -177,8 +190,8 @@ class History:
         # Drawn apart, so that the rest of a history is what it was before there were such commands.
         apart = random.Random(self.count)
         if apart.random() < 0.5:
-            kind = apart.choice([_state_set, _state_invalidate, _adoption])(apart, self.ts)
-            whom = "project:p1" if kind["kind"] != "adopt_bond" and apart.random() < 0.5 else whom
+            kind = apart.choice([_state_set, _state_invalidate, _adoption, _link])(apart, self.ts)
+            whom = "project:p1" if kind["kind"].startswith("state_") and apart.random() < 0.5 else whom
         return self._line("commands", {**kind, "identity": whom, "by": "op"})
 
     def naming(self) -> Line:
@@ -279,6 +292,10 @@ def _adoption(rng: random.Random, ts: float) -> Line:
         "parts": parts,
         "replace": rng.random() < 0.5,
     }
+
+
+def _link(rng: random.Random, ts: float) -> Line:
+    return {"kind": rng.choice(["link_apply", "link_apply", "link_reverse", "link_dismiss"]), "b": rng.choice(PEOPLE)}
 
 
 def with_names(rng: random.Random, lines: Sequence[Line]) -> list[Line]:

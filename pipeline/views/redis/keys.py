@@ -49,6 +49,11 @@ def conflicts(subject: str) -> str:
     return f"endocrine:conflicts:{subject}"
 
 
+def links(identity: str) -> str:
+    """Hash: the other identity -> the JSON of the link to it. Each link lies in the hashes of both."""
+    return f"endocrine:links:{identity}"
+
+
 def style(identity: str) -> str:
     """String: the JSON style table."""
     return f"endocrine:style:{identity}"

@@ -121,6 +121,49 @@ async def conflicts(client: "Redis", subject: str, *, status: str | None = None)
     return sorted((one for one in entries if status in (None, one["status"])), key=lambda one: str(one["slot"]))
 
 
+MOST_GROUP = 64
+"""Identities of a group; a larger one is shown in part."""
+
+
+async def links(client: "Redis", identity: str, *, status: str | None = None) -> list[dict[str, Any]]:
+    """Links of an identity to others, the highest score first, then by name. status: only such; None: whichever."""
+    stored: Any = await client.hgetall(keys.links(identity))
+    entries = [orjson.loads(content) for content in stored.values()]
+    found = [one for one in entries if status in (None, one["status"])]
+    return sorted(found, key=lambda one: (-one["score"], one["a"], one["b"]))
+
+
+async def link(client: "Redis", one: str, other: str) -> dict[str, Any] | None:
+    """The link of two identities; None where there is none."""
+    stored: Any = await cast(Any, client.hget(keys.links(one), other))
+    return None if stored is None else cast(dict[str, Any], orjson.loads(stored))
+
+
+class LinkGroup(NamedTuple):
+    """Identities that applied links connect."""
+
+    members: list[str]
+    """Sorted; the identity that was asked for among them."""
+    truncated: bool
+    """Whether there are more than `MOST_GROUP`; the nearest are shown."""
+
+
+async def link_group(client: "Redis", identity: str) -> LinkGroup:
+    """The connected component of an identity over applied links, computed from the links as they are now."""
+    members, edge = {identity}, [identity]
+    while edge:
+        following: set[str] = set()
+        for member in edge:
+            for one in await links(client, member, status="applied"):
+                following.add(one["b"] if one["a"] == member else one["a"])
+        edge = sorted(following - members)
+        room = MOST_GROUP - len(members)
+        if len(edge) > room:
+            return LinkGroup(sorted(members | set(edge[:room])), truncated=True)
+        members |= set(edge)
+    return LinkGroup(sorted(members), truncated=False)
+
+
 class Page(NamedTuple):
     """Members of a sorted set, newest first, and where the next page begins; None: no more."""
 

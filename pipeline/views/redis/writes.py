@@ -14,10 +14,11 @@ from endocrine.pipeline.views.redis.keys import ViewKeys
 TOPICS = (
     "bonds", "bond-events", "attribution-states", "style-tables",
     "interactions", "modulations", "audits", "incidents", "tool-analytics", "trusted-states",
-    "memories", "conflicts",
+    "memories", "conflicts", "identity-links",
 )  # fmt: skip
 """Topics that are projected, without prefix."""
-PROVED = ("modulations", "incidents", "bond-events", "trusted-states", "memories", "conflicts")
+PROVED = ("modulations", "incidents", "bond-events", "trusted-states", "memories", "conflicts",
+          "identity-links")  # fmt: skip
 """Of these, the topics of which a record counts only with a valid seal, where the keys are known."""
 _EVENT_FIELDS = ("timestamp", "event_type", "detail", "data")
 """The form that dashboards know, rules 6; the identity is in the key."""
@@ -138,6 +139,16 @@ def _of_subject(place: Callable[[str], str]) -> "_Maker":
     return make
 
 
+def _link(_: str, key: str, value: Any, source: str, record: wire.SourceRecord) -> list[Write]:
+    """A link lies under both of its identities. Both writes follow the same record, and links change apart."""
+    a, b = orjson.loads(key)
+    verb = "hdel" if record.value is None else "hset"
+    return [
+        Write(verb, keys.links(one), f"{source}#{other}", record.offset, 0, other, record.value or b"")
+        for one, other in ((a, b), (b, a))
+    ]
+
+
 def _style(identity: str, _: str, value: Any, source: str, record: wire.SourceRecord) -> list[Write]:
     verb = "del" if record.value is None else "set"
     return [Write(verb, keys.style(identity), source, record.offset, value=record.value or b"")]
@@ -221,6 +232,7 @@ _MAKERS: dict[str, _Maker] = {
     "trusted-states": _of_subject(keys.trusted),
     "memories": _of_subject(keys.memories),
     "conflicts": _of_subject(keys.conflicts),
+    "identity-links": _link,
     "interactions": _interaction,
     "modulations": _modulation,
     "audits": _audit,

@@ -48,7 +48,7 @@ async def read_lag(settings: Settings, agents: Iterable[Agent]) -> list[LagRow]:
 
 
 async def read_consumer_lag(settings: Settings, agents: Iterable[Agent]) -> tuple[ConsumerLag, dict[Where, int]]:
-    """Return how far each agent is, and the ends of its topics: ends first, so that what comes meanwhile counts as read.
+    """Return how far each agent is, and its topics' ends: ends first, so that what comes meanwhile counts as read.
 
     Raises aiokafka's KafkaError when the broker does not answer, TimeoutError when it gives no records.
     """

@@ -41,6 +41,9 @@ commands: kind identity by ts memory_id reason? superseded_by?
 commands: kind identity by ts audit_id text project? turn_identity?
 commands: kind identity by ts audit_id text
 commands: kind identity by ts slot conflict_id action winner? reason?
+commands: kind identity by ts b reason?
+commands: kind identity by ts b reason?
+commands: kind identity by ts b reason?
 commands: kind identity scope name registered_id description? roots? effective_from by ts
 commands: kind identity scope name effective_from by ts
 commands: kind identity rekey_id agent key old state digest_old digest_new check by ts
@@ -91,6 +94,10 @@ conflicts: conflict_id subject slot status members preferred action winner reaso
 conflict-events: kind subject slot conflict_id members action winner reason by ts
 facts: exporter exporter_version exported_at subject slot value source_artifact ts
 rekeys: subject rekey_id agent key outcome reason command_id by ts
+link-evidence: token kind identity value observation_id ts
+link-hints: a b kind distance? value_digest seen_a seen_b observations holders common? capped? ts
+identity-links: a b score evidence status weakened capped? by ts
+link-events: kind a b old new score evidence_digest refusal reason by ts
 """
 """Topics that ours have beyond the published ones."""
 ADDED = {
@@ -168,6 +175,7 @@ NESTED = {
     "tool-analytics.modes": "strict balanced creative",
     "observations.window": "start_ts end_ts",
     "memories.source": "kind interaction_id identities rule chunk exporter artifact",
+    "identity-links.evidence": ("kind class weight distance value_digest observations common counted first_ts last_ts"),
     "conflicts.members": "layer id value status since",
 }
 

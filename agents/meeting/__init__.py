@@ -1,0 +1,1 @@
+"""Where identities meet that showed equal or near values (memory, section 9)."""
