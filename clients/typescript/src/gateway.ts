@@ -558,6 +558,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/identities/{identity}/links": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                identity: string;
+            };
+            cookie?: never;
+        };
+        /**
+         * Links of an identity to others, with their evidence, the highest score first. Advice; never a gate.
+         * @description Scope `read`.
+         */
+        get: operations["get_identities_identity_links"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/identities/{identity}/group": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                identity: string;
+            };
+            cookie?: never;
+        };
+        /**
+         * The identities that applied links connect with one, at most 64.
+         * @description Scope `read`.
+         */
+        get: operations["get_identities_identity_group"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/turns/{audit_id}": {
         parameters: {
             query?: never;
@@ -2377,13 +2421,13 @@ export interface components {
             ts?: number | null;
             /**
              * Type
-             * @description What kind of thing is remembered.
+             * @description Kind of memory.
              * @enum {string}
              */
             type: "identity" | "preference" | "project" | "episodic" | "knowledge" | "adaptation";
             /**
              * Content
-             * @description What is remembered; 1 to 2,000 characters, white space around it not counted.
+             * @description Content of the memory; 1 to 2,000 characters, white space around it not counted.
              */
             content: string;
             /**
@@ -7592,6 +7636,161 @@ export interface operations {
             };
         };
     };
+    get_identities_identity_links: {
+        parameters: {
+            query?: {
+                /** @description Of this status. */
+                status?: "observed" | "proposed" | "applied" | "dismissed";
+            };
+            header?: never;
+            path: {
+                identity: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description No valid API key (`unauthorized`) */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key lacks a scope (`forbidden`); Without API keys only this machine may call (`not_loopback`); The API key speaks for another identity (`identity_not_allowed`) */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The record is not valid (`invalid`) */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key's rate is exceeded (`too_many_requests`) */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header block is too large (`headers_too_large`) */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The broker does not answer (`broker_away`); The read models cannot be read (`views_away`) */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_identities_identity_group: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                identity: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description No valid API key (`unauthorized`) */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key lacks a scope (`forbidden`); Without API keys only this machine may call (`not_loopback`); The API key speaks for another identity (`identity_not_allowed`) */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The record is not valid (`invalid`) */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key's rate is exceeded (`too_many_requests`) */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header block is too large (`headers_too_large`) */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The broker does not answer (`broker_away`); The read models cannot be read (`views_away`) */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_turns_audit_id: {
         parameters: {
             query?: never;
@@ -8341,7 +8540,7 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description Of this topic. */
-                topic?: "interactions" | "signals" | "observations" | "tool-calls" | "tool-results" | "feedback" | "detections" | "commands" | "model-requests" | "model-replies" | "modulations" | "tool-decisions" | "incidents" | "style-tables" | "attribution-changes" | "bond-events" | "state-events" | "captured" | "memory-events" | "candidates" | "reinforcements" | "memory-orders" | "conflict-marks" | "facts";
+                topic?: "interactions" | "signals" | "observations" | "tool-calls" | "tool-results" | "feedback" | "detections" | "commands" | "model-requests" | "model-replies" | "modulations" | "tool-decisions" | "incidents" | "style-tables" | "attribution-changes" | "bond-events" | "state-events" | "captured" | "memory-events" | "candidates" | "reinforcements" | "memory-orders" | "conflict-marks" | "facts" | "link-evidence" | "link-hints";
                 /** @description Of this kind. */
                 kind?: string;
                 /** @description Appended before this time. */
@@ -8773,7 +8972,7 @@ export interface operations {
             query?: {
                 /** @description Of this identity. */
                 identity?: string;
-                /** @description Topics, comma separated: attribution-changes, attribution-states, audits, bond-events, bonds, candidates, captured, conflict-events, conflict-marks, conflicts, incidents, interactions, memories, memory-events, memory-orders, model-requests, modulations, registry, registry-events, reinforcements, state-events, style-tables, tool-analytics, tool-calls, tool-decisions, trusted-states. */
+                /** @description Topics, comma separated: attribution-changes, attribution-states, audits, bond-events, bonds, candidates, captured, conflict-events, conflict-marks, conflicts, identity-links, incidents, interactions, link-events, link-evidence, link-hints, memories, memory-events, memory-orders, model-requests, modulations, registry, registry-events, reinforcements, rekeys, state-events, style-tables, tool-analytics, tool-calls, tool-decisions, trusted-states. */
                 topic?: string;
             };
             header?: never;
