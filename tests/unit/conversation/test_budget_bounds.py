@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from endocrine.agents.conversation.budget import START, hold, prompt_tokens, rolled, room, settle
+from endocrine.agents.conversation.budget import prompt_tokens, reserve, rolled, settle, tokens_left
 from endocrine.pipeline.process.policy_files import shipped_policy
 
 RULES = shipped_policy().document.budget.model_copy(
@@ -19,12 +19,12 @@ def test_a_window_ends_exactly_after_its_seconds_and_keeps_what_is_held(now, sam
 
 
 def test_the_first_window_begins_with_its_first_request():
-    assert rolled(START, 12.5, RULES) == {"start": 12.5, "spent": 0, "held": 0}
+    assert rolled({"start": None, "spent": 0, "held": 0}, 12.5, RULES) == {"start": 12.5, "spent": 0, "held": 0}
 
 
 def test_what_is_held_leaves_as_little_room_as_what_is_spent():
-    assert room({"start": 0.0, "spent": 0, "held": 0}, RULES) == (1000, 850)
-    assert room({"start": 0.0, "spent": 400, "held": 500}, RULES) == (100, -50)
+    assert tokens_left({"start": 0.0, "spent": 0, "held": 0}, RULES) == (1000, 850)
+    assert tokens_left({"start": 0.0, "spent": 400, "held": 500}, RULES) == (100, -50)
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
@@ -36,7 +36,7 @@ def test_a_prompt_costs_its_bytes_rounded_up_and_a_share_for_each_message_functi
 
 
 def test_a_settled_request_frees_what_it_held_and_spends_what_it_used_or_all_where_nobody_knows():
-    held = hold({"start": 1.0, "spent": 10, "held": 20}, 30)
+    held = reserve({"start": 1.0, "spent": 10, "held": 20}, 30)
     assert held == {"start": 1.0, "spent": 10, "held": 50}
     assert settle(held, 30, 12) == {"start": 1.0, "spent": 22, "held": 20}
     assert settle(held, 30, 0) == {"start": 1.0, "spent": 10, "held": 20}

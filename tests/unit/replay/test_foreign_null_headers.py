@@ -122,4 +122,4 @@ def test_under_another_policy_it_comes_to_what_it_would_without_them(logs: Logs)
     found, plain = what_if(logs), what_if(recorded(()))
     assert (found.inputs, found.as_recorded, found.otherwise) == (plain.inputs, plain.as_recorded, plain.otherwise)
     assert found.same == plain.same
-    assert min(found.inputs, found.same["modulations"], found.as_recorded) > 5
+    assert min(found.inputs, found.same["modulations"], found.as_recorded) >= 5

@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 import histories
+import link_histories
+import memory_histories
 from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.core.dead_letter_topics import holds_dead_letters, source_of
 from endocrine.pipeline.core.records import Fetched
 from endocrine.pipeline.process.policy_files import shipped_policy
 from endocrine.pipeline.replay.policy_history import PolicyHistory
@@ -15,8 +18,12 @@ from endocrine.pipeline.replay.report import Report
 from endocrine.pipeline.replay.verify import Verifier, verified_topics
 from recorded import PARTITIONS, SIZES, Logs, Recording, randomly
 
-UNREAD = {"scheduled-tasks", "checkpoints", "dlq-actions", "effect-starts", "model-chunks"}
+UNREAD = {"context-packs", "scheduled-tasks", "checkpoints", "dlq-actions", "effect-starts", "model-chunks"}
 """Topics that no agent reads or writes: nothing follows from them, so replay cannot prove them."""
+
+
+RETIRE = {"kind": "retire", "id": "retire-1", "identity": "old", "rekey_id": "1" * 64, "agent": "bonds", "key": "old"}
+RETIRE |= {"digest_old": "0" * 64, "by": "op", "ts": 1_760_000_100.0}
 
 
 def model_lines(number: int) -> list[dict[str, Any]]:
@@ -36,14 +43,14 @@ def honest() -> Logs:
     recording, rng = Recording(), random.Random(5)
     recording.publish(shipped_policy())
     lines = histories.with_names(random.Random(6), histories.random_history(rng, 240))
+    lines += memory_histories.memory_history(random.Random(22), 300)
+    lines += link_histories.link_history(random.Random(3), 60)
     lines += [line for n in range(6) for line in model_lines(n)]
     good = {line["topic"]: line for line in lines if isinstance(line["value"], dict) and "ts" in line["value"]}
     bad = [{**line, "value": {**line["value"], "surplus": 1}} for line in good.values()]
-    bad += [{"topic": topic, "key": "ann", "value": {}} for topic in ("modulations", "incidents", "style-tables")]
-    bad += [
-        {"topic": topic, "key": "ann", "value": {}}
-        for topic in ("attribution-changes", "tool-decisions", "bond-events")
-    ]
+    letters = (source_of(topic) for topic in verified_topics() if holds_dead_letters(topic))
+    bad += [{"topic": topic, "key": "ann", "value": {}} for topic in letters if topic not in good]
+    lines.append({"topic": "commands", "value": RETIRE})
     recording.feed(lines + bad)
     recording.run(shipped_policy(), randomly(5))
     return recording.logs
