@@ -258,7 +258,7 @@ class ReleaseName(RegistryCommand):
 
 
 class Adopt(Command):
-    """Take over what an agent remembers under another name of this subject. No door resolves the names in it."""
+    """Take over the state of an agent under another name of this subject. No door resolves the names in it."""
 
     kind: Literal["adopt"]
     rekey_id: RekeyId
@@ -272,7 +272,7 @@ class Adopt(Command):
 
 
 class Retire(Command):
-    """End what an agent remembers under a name that became an alias, after it was moved. No door resolves it."""
+    """End the state of an agent under a name that became an alias, after it was moved. No door resolves it."""
 
     kind: Literal["retire"]
     rekey_id: RekeyId

@@ -51,9 +51,9 @@ class Hint(Record):
     seen_a: Annotated[Ts, Field(description="When a showed it; seconds since 1970-01-01 UTC.")]
     seen_b: Annotated[Ts, Field(description="When b showed it; seconds since 1970-01-01 UTC.")]
     observations: Observations
-    holders: Annotated[int, Field(ge=2, description="Identities under the token, as far as they are remembered.")]
+    holders: Annotated[int, Field(ge=2, description="Identities under the token, as far as they are kept.")]
     common: Annotated[bool, Field(description="True: too many hold it, so it is no evidence; else absent.")] = False
-    capped: Annotated[bool, Field(description="True: more hold it than are remembered; else absent.")] = False
+    capped: Annotated[bool, Field(description="True: more hold it than are kept; else absent.")] = False
     ts: Ts
 
 
@@ -83,7 +83,7 @@ class IdentityLink(Record):
     evidence: Annotated[list[LinkEvidence], Field(max_length=64, description="By kind, the best of each kind first.")]
     status: Annotated[LinkStatus, Field(description="observed, proposed, applied or dismissed.")]
     weakened: Annotated[bool, Field(description="True: applied, and its score is now below what is proposed.")]
-    capped: Annotated[bool, Field(description="True: more values or holders than are remembered; else absent.")] = False
+    capped: Annotated[bool, Field(description="True: more values or holders than are kept; else absent.")] = False
     by: Annotated[Id, Field(description="The operator of the last command that changed it, or `linkage`.")]
     ts: Ts
 

@@ -28,7 +28,7 @@ class Rekey(Record):
         RekeyOutcome,
         Field(
             description="possible or conflict: of a check; adopted, unchanged (it was before) or conflict: of an"
-            " adoption; retired, absent (there is none) or refused: of the end of a state."
+            " adoption; retired, absent (no state is there) or refused: of the end of a state."
         ),
     ]
     reason: Annotated[

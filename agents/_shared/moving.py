@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 MARK = "$rekeyed"
 """Field of a state that adopted others: what it adopted. Beside it, in `state`, is the agent's own state."""
-REMEMBERED = 16
-"""Adoptions that a state remembers, the latest."""
+ADOPTIONS_KEPT = 16
+"""Marks of adoptions that a state keeps, the latest."""
 
 
 class Conflict(Exception):
@@ -57,7 +57,7 @@ class Mover(NamedTuple):
 
 
 def state_digest(state: State) -> str:
-    """Return what stands for a state: SHA-256 of its JSON with sorted names, in hexadecimal. The same for equal ones.
+    """Return the digest of a state: SHA-256 of its JSON with sorted names, in hexadecimal. The same for equal ones.
 
     >>> state_digest({"a": 1, "b": 2.0})[:8] == state_digest({"b": 2.0, "a": 1})[:8]
     True
@@ -77,14 +77,14 @@ def opened(state: State) -> tuple[State, list[str]]:
 
 
 def with_adopted(state: State, adopted: list[str]) -> State:
-    """Return the state as it is stored. It is kept also where the agent itself remembers nothing more, so that the same
+    """Return the state as it is stored. It is stored also where the agent's own state is empty, so that the same
     adoption never counts twice."""
-    return {MARK: adopted[-REMEMBERED:], "state": state} if adopted else state
+    return {MARK: adopted[-ADOPTIONS_KEPT:], "state": state} if adopted else state
 
 
 def adoption_mark(rekey_id: str, digest_old: str) -> str:
-    """Return what an adoption is remembered by: the re-key, and what it moved. What was written under the old name
-    after it is another adoption."""
+    """Return the mark of an adoption: the start of the re-key's id and of the digest of the state that it moved. State
+    written under the old name later has another digest, so that moving it is another adoption."""
     return f"{rekey_id[:16]}{digest_old[:16]}"
 
 

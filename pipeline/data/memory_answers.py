@@ -41,11 +41,11 @@ def extracted(answer: Answer, policy: "Policy") -> list[Json]:
 def extractions(answer: Answer, found: list[Json]) -> list[Json]:
     """The commands that make candidates of what was found: one a subject, without id, time and operator."""
     wanted = {one["subject"] for one in found}
-    told = {"kind": "memory_extract", "audit_id": answer.audit_id, "text": answer.text}
+    command = {"kind": "memory_extract", "audit_id": answer.audit_id, "text": answer.text}
     of_project: Json = {} if len(answer.subjects) == 1 else {"project": answer.project}
     whose = {subject: {"turn_identity": answer.identity} for subject in answer.subjects[1:]}
     return [
-        {**told, "identity": subject, **of_project, **whose.get(subject, {})}
+        {**command, "identity": subject, **of_project, **whose.get(subject, {})}
         for subject in answer.subjects
         if subject in wanted
     ]
@@ -53,5 +53,5 @@ def extractions(answer: Answer, found: list[Json]) -> list[Json]:
 
 def reinforcements(answer: Answer) -> list[Json]:
     """The commands that hold the answer against the memories of its subjects."""
-    told = {"kind": "memory_reinforce", "audit_id": answer.audit_id, "text": answer.text}
-    return [{**told, "identity": subject} for subject in answer.subjects]
+    command = {"kind": "memory_reinforce", "audit_id": answer.audit_id, "text": answer.text}
+    return [{**command, "identity": subject} for subject in answer.subjects]

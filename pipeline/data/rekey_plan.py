@@ -72,7 +72,7 @@ class Transfer:
     digest_old: str
     """Of the whole state under the old key."""
     digest_new: str | None
-    """Of the whole state under `key`; None: there is none."""
+    """Of the whole state under `key`; None: no state is there."""
 
 
 @dataclass(frozen=True)

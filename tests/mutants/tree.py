@@ -10,13 +10,23 @@ FOLDERS = ("agents", "config", "pipeline", "schemas")
 BESIDE = ("config", "docs")
 """Folders that tests read by their place in the repository."""
 TESTS = {
-    "agents": ("policy", "engine"),
-    "agents/_shared": ("redaction", "moderation", "gating"),
+    "agents": ("policy", "engine", "names"),
+    "agents/_shared": ("redaction", "moderation", "gating", "memory", "names"),
     "agents/audit": ("audit", "explain"),
+    "agents/bonds": ("bonds", "names"),
+    "agents/capture": ("capture", "memory"),
+    "agents/conflicts": ("memory", "names"),
+    "agents/evidence": ("linkage",),
+    "agents/feedback": ("feedback", "names"),
+    "agents/meeting": ("linkage",),
+    "agents/memory": ("memory", "names"),
     "agents/moderation": ("moderation", "conversation"),
+    "agents/reflection": ("memory", "names"),
+    "agents/trust": ("trust", "memory", "names"),
     "pipeline/core": ("engine", "runtime", "schemas", "auditchain"),
 }
-"""Folders of tests/unit whose tests are run for a package; that of its own name for every other one."""
+"""Folders of tests/unit whose tests are run for a package; that of its own name for every other one.
+The re-key of each agent, and that of all (agents/rekeying.py), is tested in tests/unit/names."""
 _LEFT_OUT = ("tests/unit/redaction/test_canaries.py::test_a_log_line_shows_no_secret_and_a_fault_no_text",)
 """Tests of where an exception was raised: in the copy that is in mutmut's own function."""
 _CONFIG = """

@@ -36,7 +36,7 @@ class Linked:
         return self.feed("observations", observation)
 
     def command(self, kind: str, a: str, b: str, ts: float = 2_000.0, **more: Any) -> Json:
-        """The event that a command has; it is not given where there is none."""
+        """The one event that answers a command. Raises KeyError without one, ValueError for several."""
         made = self.feed("commands", {"kind": kind, "identity": a, "b": b, "by": "op", "ts": ts, **more})
         (event,) = made["link-events"]
         return event

@@ -134,7 +134,7 @@ async def links(client: "Redis", identity: str, *, status: str | None = None) ->
 
 
 async def link(client: "Redis", one: str, other: str) -> dict[str, Any] | None:
-    """The link of two identities; None where there is none."""
+    """The link of two identities; None where no evidence links them."""
     stored: Any = await cast(Any, client.hget(keys.links(one), other))
     return None if stored is None else cast(dict[str, Any], orjson.loads(stored))
 

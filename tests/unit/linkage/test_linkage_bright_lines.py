@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 import histories
+from agent_folders import folder_of
 from endocrine import agents
 from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.core.catalogue import CATALOGUE
@@ -59,10 +60,6 @@ def test_no_other_agent_reads_what_linkage_writes(name):
 def test_linkage_writes_nothing_but_its_own_topics(name):
     (agent,) = (agent for agent in AGENTS if agent.name == name)
     assert set(agent.targets) <= set(OWN)
-
-
-def folder_of(name):
-    return {"registry": "names"}.get(name, name)
 
 
 @pytest.mark.parametrize("name", OTHERS)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from agent_folders import folder_of
 from endocrine import agents
 from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.core.catalogue import CATALOGUE
@@ -78,12 +79,13 @@ def test_no_other_agent_imports_a_decision_of_memory(graph, name):
     ]
     assert len(decisions) >= 12
     for module in decisions:
-        assert graph.find_shortest_chain(f"endocrine.agents.{name}", module, as_packages=True) is None, module
+        of = f"endocrine.agents.{folder_of(name)}"
+        assert graph.find_shortest_chain(of, module, as_packages=True) is None, module
 
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_no_other_agent_looks_at_memorys_section_of_the_policy(name):
-    files = list((Path(agents.__file__).parent / name).glob("*.py"))
+    files = list((Path(agents.__file__).parent / folder_of(name)).glob("*.py"))
     assert files
     for file in files:
         for node in ast.walk(ast.parse(file.read_text())):

@@ -43,9 +43,9 @@ def reading(path: str, **query: Any) -> Operation[Json]:
 
 
 def writing(path: str, wait_s: int | None, value: Json, *, method: str = "POST") -> Operation[Json]:
-    """A write that waits for its event, so long; None: there is none. Fields that are None are left out.
+    """A write that waits for its event, for at most `wait_s` seconds; None: it has no event.
 
-    Raises ValueError: no JSON.
+    Fields that are None are left out. Raises ValueError: no JSON.
     """
     given = {name: part for name, part in value.items() if part is not None}
     headers: Json = {"idempotency-key": uuid.uuid4().hex}
@@ -145,14 +145,14 @@ class Operations:
         return self._operate(writing(named("/v1/trusted", subject), wait_s, written, method="DELETE"))
 
     def interactions(self, **filters: Any) -> Any:
-        """Turns, newest first, without what was said: `items`, `next`.
+        """Turns, newest first, without their texts: `items`, `next`.
 
         filters: `identity`, `project`, `session_id`, `client`, `since`, `limit`, `cursor`.
         """
         return self._operate(reading("/v1/interactions", **filters))
 
     def interaction(self, audit_id: str) -> Any:
-        """One turn; with the scope content what was said in it. Raises Refused, reason `gone`, past its retention."""
+        """One turn; with the scope content its texts too. Raises Refused, reason `gone`, past its retention."""
         return self._operate(reading(named("/v1/interactions", audit_id)))
 
     def extract(self, audit_id: str, *, persist: bool = False) -> Any:
@@ -188,9 +188,9 @@ class Operations:
         wait_s: int = 5,
     ) -> Any:
         """Write a memory: `id`, and `outcome`, the event; None where none came in time. Raises Refused."""
-        said = {"subject": subject, "content": content, "type": type, "slot": slot, "status": status,
+        written = {"subject": subject, "content": content, "type": type, "slot": slot, "status": status,
                 "confidence": confidence}  # fmt: skip
-        return self._operate(writing("/v1/memories", wait_s, said))
+        return self._operate(writing("/v1/memories", wait_s, written))
 
     def memory_promote(self, subject: str, memory_id: str, *, reason: str | None = None, wait_s: int = 5) -> Any:
         """Make a candidate active; as `memory_create`. None too where it is active already."""
@@ -231,9 +231,9 @@ class Operations:
             "update", subject, memory_id, wait_s, content=content, confidence=confidence, reason=reason
         )
 
-    def _changed(self, name: str, subject: str, memory_id: str, wait_s: int, **said: Any) -> Any:
+    def _changed(self, name: str, subject: str, memory_id: str, wait_s: int, **fields: Any) -> Any:
         return self._operate(
-            writing(named("/v1/memories", memory_id, f"/{name}"), wait_s, {"subject": subject, **said})
+            writing(named("/v1/memories", memory_id, f"/{name}"), wait_s, {"subject": subject, **fields})
         )
 
     def conflicts(self, subject: str, *, status: str | None = None) -> Any:
@@ -252,8 +252,8 @@ class Operations:
         wait_s: int = 5,
     ) -> Any:
         """End an open conflict: `supersede_others` with a winner, `no_action` or `dismiss`. Raises Refused."""
-        said = {"subject": subject, "slot": slot, "action": action, "winner": winner, "reason": reason}
-        return self._operate(writing(named("/v1/conflicts", conflict_id, "/resolve"), wait_s, said))
+        written = {"subject": subject, "slot": slot, "action": action, "winner": winner, "reason": reason}
+        return self._operate(writing(named("/v1/conflicts", conflict_id, "/resolve"), wait_s, written))
 
     def context(
         self,
