@@ -60,7 +60,11 @@ class Judged(NamedTuple):
 
 
 def with_hint(state: PairState, hint: Hint, rules: "LinkageRules") -> PairState:
-    """Return the state with a hint taken in. The order in which hints come plays no part, but for what is capped."""
+    """Return the state with a hint taken in. The order in which hints come plays no part, but for what is capped.
+
+    Of keystrokes, whose values differ from day to day, one common piece makes all of them common; and a piece is
+    forgotten once another is as near and was seen as late, for it would never count.
+    """
     common_ts = hint.ts if hint.common else None
     new = Piece(
         hint.value_digest,
@@ -74,6 +78,8 @@ def with_hint(state: PairState, hint: Hint, rules: "LinkageRules") -> PairState:
     known = pieces.get(new.value_digest)
     pieces[new.value_digest] = new if known is None else _united(known, new)
     best = sorted(pieces.values(), key=lambda one: (one.distance, -one.last_ts, one.value_digest))
+    if rules.kinds[hint.kind].match == "distance":
+        best = _nearest_or_latest(best)
     evidence = {**state["evidence"], hint.kind: [list(one) for one in best[: rules.evidence_of_kind]]}
     return {
         **state,
@@ -81,6 +87,16 @@ def with_hint(state: PairState, hint: Hint, rules: "LinkageRules") -> PairState:
         "clock": max(state["clock"], hint.ts),
         "capped": state["capped"] or hint.capped or len(best) > rules.evidence_of_kind,
     }
+
+
+def _nearest_or_latest(pieces: list[Piece]) -> list[Piece]:
+    """Return the pieces that may count at some time, the best first; each common where one was. pieces: best first."""
+    common_ts = max((piece.common_ts for piece in pieces if piece.common_ts is not None), default=None)
+    kept: list[Piece] = []
+    for piece in pieces:
+        if not kept or piece.last_ts > kept[-1].last_ts:
+            kept.append(piece._replace(common_ts=common_ts))
+    return kept
 
 
 def pieces_of(state: PairState, kind: LinkKind) -> list[Piece]:
@@ -105,18 +121,19 @@ def _united(one: Piece, other: Piece) -> Piece:
 
 def judged(state: PairState, rules: "LinkageRules") -> Judged:
     """Return what the evidence comes to at the pair's clock: what was last seen longer ago, or was common since, does
-    not count. Of keystrokes, whose values differ from day to day, one common piece makes all of them common."""
+    not count. Of keystrokes one piece is shown, the one that counts or else the nearest: which others were hinted
+    before it depends on who came first."""
     since = state["clock"] - rules.evidence_days * DAY_S
     kinds: set[LinkKind] = set()
     shown: list[dict[str, Any]] = []
     for kind, rule in rules.kinds.items():
         pieces = pieces_of(state, kind)
         common = {piece for piece in pieces if piece.common_ts is not None and piece.common_ts >= since}
-        if common and rule.match == "distance":
-            common = set(pieces)
         best = next((piece for piece in pieces if piece not in common and piece.last_ts >= since), None)
         if best is not None:
             kinds.add(kind)
+        if rule.match == "distance":
+            pieces = pieces[:1] if best is None else [best]
         for piece in pieces:
             value: dict[str, Any] = {"kind": kind, "class": rule.strength, "weight": rules.weight(kind)}
             if rule.match == "distance":

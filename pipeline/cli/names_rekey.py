@@ -121,7 +121,7 @@ def _planned(settings: "Settings", alias: str, scope: str | None, *, wait_s: flo
     """The plan. wait_s: seconds to wait until the workers have read all that lies under the old names by now."""
     from endocrine.agents.registry import AGENTS
     from endocrine.pipeline.data.live_states import NotCaughtUp, caught_up, live_states
-    from endocrine.pipeline.data.rekey_plan import BY_SUBJECT, FINER, plan_of
+    from endocrine.pipeline.data.rekey_plan import READ, plan_of
     from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
     from endocrine.pipeline.replay.state_files import SnapshotError
 
@@ -137,7 +137,7 @@ def _planned(settings: "Settings", alias: str, scope: str | None, *, wait_s: flo
         fail(f"a name of {len(name)} characters is not registered; `endocrine names alias` makes it an alias", BROKEN)
     if len(scopes) > 1:
         fail("the name is an identity's and a project's; --scope says which is meant")
-    agents = {agent.name: agent for agent in AGENTS if agent.name in (*BY_SUBJECT, *FINER)}
+    agents = {agent.name: agent for agent in AGENTS if agent.name in READ}
     if wait_s is not None:
         try:
             on_broker(settings, caught_up(settings, list(agents.values()), wait_s))

@@ -23,6 +23,7 @@ from endocrine.agents.reflection.rekey import without as known_without
 from endocrine.agents.rekeying import MOVERS
 from endocrine.agents.trust.rekey import replaces
 from endocrine.pipeline.core.name_table import NameTable
+from endocrine.pipeline.data.rekey_links import linked_identities, links_of
 
 Json = dict[str, Any]
 States = Mapping[str, Mapping[str, Any]]
@@ -41,6 +42,12 @@ BY_SUBJECT = (
 """Agents whose state key is the subject itself."""
 FINER: Mapping[str, int] = {"attribution": 1, "trust": 2, "memory": 1, "conflicts": 1}
 """Agents whose state key is the subject and so many names, each after a slash and without one."""
+LINKS = "linkage"
+"""The agent whose state key is two identities, either of which may be the subject."""
+READ = (*BY_SUBJECT, *FINER, LINKS)
+"""Agents whose states a plan is made from."""
+DERIVED = ("evidence", "meeting")
+"""Agents that keep observations for some days to compare them: nothing of them moves, is planned or is retired."""
 STAYING: Mapping[str, str] = {
     name: mover.open_turns for name, mover in MOVERS.items() if mover.merge is None and mover.open_turns is not None
 }
@@ -95,7 +102,7 @@ class Plan:
     subjects: list[str] = field(default_factory=list)
     """Old subjects that hold anything."""
     agents: dict[str, str] = field(default_factory=dict)
-    """By agent: nothing, moved, taken, merged, collision, dropped or open_turns."""
+    """By agent: nothing, moved, taken, merged, collision, dropped, open_turns or ages_out."""
     taken: int = 0
     merged: int = 0
     moved: int = 0
@@ -127,7 +134,8 @@ class Plan:
     @property
     def missing(self) -> list[str]:
         """Agents that have states here and cannot adopt any."""
-        return [agent for agent, outcome in self.agents.items() if outcome != "nothing" and agent not in MOVERS]
+        able = {*MOVERS, *DERIVED}
+        return [agent for agent, outcome in self.agents.items() if outcome != "nothing" and agent not in able]
 
     @property
     def rekey_id(self) -> str:
@@ -209,7 +217,14 @@ def plan_of(
                 into = f"{id_subject}/{taken_by}"
                 digest_new = state_digest(states["memory"][into])
                 plan.transfers.append(Transfer(agent, old, into, state, transfer.digest_old, digest_new))
-    plan.agents = {agent: _worst(outcomes.get(agent, [])) for agent in (*BY_SUBJECT, *FINER)}
+        for outcome, key, state in links_of(states.get(LINKS, {}), old, id_subject):
+            outcomes.setdefault(LINKS, []).append(outcome)
+            plan.taken += outcome == "taken"
+            plan.merged += outcome == "merged"
+            if outcome == "dropped":
+                plan.drops.append({"agent": LINKS, "key": key, "reason": "links_itself", "record": state})
+    plan.agents = {agent: _worst(outcomes.get(agent, [])) for agent in READ}
+    plan.agents |= dict.fromkeys(DERIVED, "ages_out" if found else "nothing")
     return plan
 
 
@@ -254,6 +269,7 @@ def _subjects(states: States) -> Iterator[str]:
         yield from states.get(agent, ())
     for agent in FINER:
         yield from (subject_of(agent, key) for key in states.get(agent, ()))
+    yield from linked_identities(states.get(LINKS, {}))
 
 
 def subject_of(agent: str, key: str) -> str:
@@ -266,7 +282,7 @@ def subject_of(agent: str, key: str) -> str:
 
 
 def _of(states: States, subject: str) -> Iterator[tuple[str, str, Any]]:
-    """Agent, key and state of what a subject has."""
+    """Agent, key and state of what a subject has; its links are in `links_of`."""
     for agent in BY_SUBJECT:
         if (state := states.get(agent, {}).get(subject)) is not None:
             yield agent, subject, state

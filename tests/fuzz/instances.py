@@ -1,6 +1,7 @@
 """Good values of any topic of the catalogue, made from its JSON Schema: what a topic gains is covered by itself."""
 
 import random
+import re
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -8,7 +9,9 @@ from typing import Any
 from endocrine.pipeline.core.catalogue import CATALOGUE
 
 _DEEPEST = 6
-_HEX = "0123456789abcdef"
+_PART = re.compile(r"(?P<literal>\\?[^\\\[\](){}|*+?.])|\[(?P<among>[^\]^\\]+)\](?:\{(?:\d+,)?(?P<most>\d+)\})?")
+"""Of a pattern of literals and classes, `[a-z0-9]` or `[0-9a-f]{1,64}`: one of them."""
+_RANGE = re.compile(r"(\w)-(\w)")
 _LONGEST = 24
 """Characters of a made text, where its schema does not ask for more."""
 Schema = dict[str, Any]
@@ -79,12 +82,20 @@ class Instances:
 
     def _string(self, schema: Schema, name: str) -> str:
         pattern = schema.get("pattern", "")
-        if "{" in pattern and "0-9a-f" in pattern:
-            digits = int(pattern.rpartition("{")[2].partition("}")[0].split(",")[-1])
-            return pattern.partition("[")[0].removeprefix("^") + "".join(self._rng.choices(_HEX, k=digits))
         text = self._text(name)
+        if pattern and not re.fullmatch(pattern, text):
+            made = "".join(self._part(one) for one in _PART.finditer(pattern[1:-1]))
+            if re.fullmatch(pattern, made):
+                return made
         least, most = schema.get("minLength", 0), schema.get("maxLength", max(_LONGEST, len(text)))
         return text.ljust(least, "x")[:most]
+
+    def _part(self, part: re.Match[str]) -> str:
+        """Text of one part of a pattern: the longest that it takes, as digests have one length."""
+        if part["literal"]:
+            return part["literal"].removeprefix("\\")
+        among = _RANGE.sub(lambda ends: "".join(map(chr, range(ord(ends[1]), ord(ends[2]) + 1))), part["among"])
+        return "".join(self._rng.choices(among, k=int(part["most"] or 1)))
 
     def _number(self, schema: Schema, kind: str) -> float | int:
         low = schema.get("minimum", schema.get("exclusiveMinimum", 0))

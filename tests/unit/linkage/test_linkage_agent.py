@@ -1,8 +1,10 @@
 """The linkage agent: scores, what is proposed and when, what operators can do, and how long evidence counts."""
 
+from itertools import permutations
+
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from endocrine.agents.linkage.rules import LinkageRules
@@ -181,15 +183,23 @@ def test_a_pair_of_which_all_is_common_from_the_start_is_no_link_whoever_comes_f
     assert linked.links["ann", "bob"]["score"] == 0.0
 
 
-shows = st.lists(
+SHOWN = st.lists(
     st.tuples(
         st.sampled_from(["ann", "bob", "cy"]),
-        st.sampled_from(sorted(RULES.kinds)),
+        st.sampled_from(["keystroke", "keystroke", "c2", "hassh", "tcp"]),
         st.sampled_from(["0000000000000000", "0000000000000003", "00000000000000ff"]),
         st.floats(0, 20 * DAY),
     ),
-    max_size=8,
+    min_size=2,
+    max_size=5,
 )
+TWO_ORDERS = SHOWN.flatmap(lambda shown: st.tuples(st.just(shown), st.permutations(shown)))
+NEAR_LAST = [
+    ("ann", "c2", "0000000000000000", 0.0),
+    ("ann", "keystroke", "0000000000000000", 0.0),
+    ("ann", "keystroke", "0000000000000003", 0.0),
+    ("bob", "keystroke", "0000000000000000", 0.0),
+]
 
 
 def ends(linked, names=None):
@@ -204,18 +214,54 @@ def ends(linked, names=None):
     }  # fmt: skip
 
 
-@settings(max_examples=12, deadline=None)
-@given(shown=shows, data=st.data())
-def test_links_do_not_depend_on_the_order_of_arrival_nor_on_which_side_is_which(shown, data):
-    first, second, mirrored = Linked(), Linked(), Linked()
-    swap = {"ann": "cy", "cy": "ann", "bob": "bob"}
+def seen(shown):
+    linked = Linked()
     for one in shown:
-        first.see(*one)
-        mirrored.see(swap[one[0]], *one[1:])
-    for one in data.draw(st.permutations(shown)):
-        second.see(*one)
-    assert ends(first) == ends(second)
-    assert ends(first) == ends(mirrored, swap)
+        linked.see(*one)
+    return linked
+
+
+@settings(max_examples=12, deadline=None)
+@example((NEAR_LAST, [NEAR_LAST[0], NEAR_LAST[3], NEAR_LAST[1], NEAR_LAST[2]]))
+@given(TWO_ORDERS)
+def test_links_do_not_depend_on_the_order_of_arrival_nor_on_which_side_is_which(orders):
+    shown, reordered = orders
+    swap = {"ann": "cy", "cy": "ann", "bob": "bob"}
+    expected = ends(seen(shown))
+    assert expected == ends(seen(reordered))
+    assert expected == ends(seen([(swap[one[0]], *one[1:]) for one in shown]), swap)
+
+
+@pytest.mark.parametrize("days", [(0, 0, 0, 0), (0, 5, 0, 0), (3, 0, 5, 0), (0, 9, 0, 9)])
+def test_two_keystrokes_of_one_link_by_the_nearest_in_every_order(days):
+    values = [("ann", "0" * 16), ("ann", "0" * 15 + "3"), ("bob", "0" * 15 + "1"), ("bob", "0" * 16)]
+    shown = [(who, "keystroke", value, day * DAY) for (who, value), day in zip(values, days, strict=True)]
+    for order in permutations(shown):
+        assert ends(seen(order)) == {("ann", "bob"): (0.7, "observed", [("keystroke", 0, False)])}
+
+
+def keystroke_hint(distance, ts, digest, **more):
+    return {"a": "ann", "b": "bob", "kind": "keystroke", "distance": distance, "value_digest": 32 * digest,
+            "seen_a": ts, "seen_b": ts, "observations": ["x", "y"], "holders": 2, "ts": ts, **more}  # fmt: skip
+
+
+def test_the_nearest_keystroke_is_shown_and_a_later_one_counts_once_it_is_too_old(linked):
+    for one in (keystroke_hint(0, 0.0, "a"), keystroke_hint(2, 50 * DAY, "b"), keystroke_hint(3, 20 * DAY, "c")):
+        linked.feed("link-hints", one)
+    assert [piece["distance"] for piece in linked.links["ann", "bob"]["evidence"]] == [0]
+    share(linked, "tcp", ts=95 * DAY)
+    assert [piece.get("distance") for piece in linked.links["ann", "bob"]["evidence"]] == [2, None]
+    (state,) = (state for (agent, _), state in linked.states.items() if agent == "linkage")
+    assert len(state["evidence"]["keystroke"]) == 2, "what is farther and earlier than another never counts"
+
+
+def test_keystrokes_of_which_one_was_common_stay_common_when_it_is_forgotten():
+    hints = [keystroke_hint(3, 0.0, "a", common=True), keystroke_hint(1, 5.0, "b"), keystroke_hint(2, 3.0, "c")]
+    for order in permutations(hints):
+        linked = Linked()
+        for one in order:
+            linked.feed("link-hints", one)
+        assert ends(linked) == {("ann", "bob"): (0.0, "observed", [("keystroke", 1, True)])}
 
 
 def test_the_state_of_a_pair_is_bounded(linked):

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from endocrine.agents.bonds.rekey import merged_notes
+from endocrine.agents.canonical import canonical_json
 from endocrine.agents.registry import AGENTS
-from endocrine.pipeline.data.rekey_plan import BY_SUBJECT, FINER, plan_of
+from endocrine.pipeline.data.rekey_plan import DERIVED, READ, plan_of
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +96,29 @@ def test_a_project_lies_under_its_subject_and_an_id_in_another_case_is_planned_t
 def test_every_agent_with_states_of_subjects_is_planned():
     # An agent that is added must be put into the plan, or said here to have no states of subjects.
     without = {"analytics", "registry"}
-    assert {agent.name for agent in AGENTS} - without == {*BY_SUBJECT, *FINER}
+    assert {agent.name for agent in AGENTS} - without == {*READ, *DERIVED}
+
+
+def pair(a, b):
+    return f"{a}/{canonical_json([a, b]).decode()}"
+
+
+def test_links_would_get_the_ids_name_and_refuse_an_apply_as_linkage_cannot_adopt(table):
+    link = {"listed": True}
+    found = plan(table, {"linkage": {pair("a.s.", "x/y"): link, pair('0/["q', "a.s."): link}})
+    assert (found.subjects, found.agents["linkage"], found.taken) == (["a.s."], "taken", 2)
+    assert (found.missing, found.transfers, found.retirements) == (["linkage"], [], [])
+    found = plan(table, {"linkage": {pair("a.s.", "bob"): link, pair("Ann", "bob"): link, pair("Ann", "a.s."): link}})
+    assert (found.agents["linkage"], found.taken, found.merged) == ("merged", 0, 1)
+    assert [(one["key"], one["reason"]) for one in found.drops] == [(pair("Ann", "a.s."), "links_itself")]
+    assert plan(table, {"linkage": {pair("a.s.", "bob"): {"listed": False}, pair("Ann", "bob"): link}}).is_empty
+
+
+def test_what_is_derived_from_observations_ages_out_and_neither_makes_a_plan_nor_refuses_one(table):
+    assert plan(table, {"evidence": {"a.s.": {"seen": {}, "ignored": 0}}}).is_empty
+    found = plan(table, {"bonds": {"a.s.": bond()}, "evidence": {"a.s.": {"seen": {}, "ignored": 0}}})
+    assert (found.agents["evidence"], found.agents["meeting"]) == ("ages_out", "ages_out")
+    assert (found.missing, found.refused, {one.agent for one in found.retirements}) == ([], False, {"bonds"})
 
 
 def entry(value="x", status="active", ts=1.0):
