@@ -17,6 +17,7 @@ from endocrine.pipeline.cli.replay import verified
 from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.core.simulation import Simulation
 from endocrine.pipeline.core.sizes import Sizes
+from endocrine.pipeline.kafka import clients
 from endocrine.pipeline.process.policy_files import shipped_policy
 from endocrine.pipeline.process.settings import Settings
 from running import at_rest, worker_in_process
@@ -105,8 +106,9 @@ async def play(request: pytest.FixtureRequest, settings: Settings) -> Any:
 
     producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap)
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap, auto_offset_reset="earliest")
-    await producer.start()
-    await consumer.start()
+    asker = clients.reader(settings)  # one that is subscribed would not learn of other topics
+    for client in (producer, consumer, asker):
+        await client.start()
     seen: set[str] = set()
 
     async def send(records: Records) -> None:
@@ -139,10 +141,10 @@ async def play(request: pytest.FixtureRequest, settings: Settings) -> Any:
         async with worker_in_process(settings, AGENTS, shipped_policy()) as worker:
             consumer.subscribe([settings.prefix + name for name in READ])
             yield worked
-            await at_rest(worker, consumer)
+            await at_rest(worker, asker)
     finally:
-        await producer.stop()
-        await consumer.stop()
+        for client in (producer, consumer, asker):
+            await client.stop()
     report = await verified(settings)
     assert report.proved, dict(report.findings)
     assert report.compared > 5

@@ -21,6 +21,10 @@ GOOD: dict[str, dict[str, Any]] = {
         "kind": "opened", "audit_id": "t1", "identity": "ann", "session_id": "s", "turn": 0, "client": "c",
         "prompt": "Hello?", "ts": 1.0,
     },
+    "facts": {
+        "exporter": "cad", "exporter_version": "1", "exported_at": 1.0, "subject": "ann", "slot": "pad",
+        "value": "steel", "source_artifact": "pad.step", "ts": 1.0,
+    },
     "signals": {"identity": "ann", "name": "stress", "level": 0.5, "ttl_ms": 800, "source": "probe", "ts": 1.0},
     "observations": {
         "primitive": "motor.input_modality", "value": "typed", "confidence": 0.5,

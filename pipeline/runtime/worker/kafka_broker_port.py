@@ -249,9 +249,9 @@ class KafkaBrokerPort:
         return await self._without_gaps(arrived)
 
     def _next_look(self) -> float:
-        """The moment of the next look, by the event loop's clock."""
+        """Return the moment of the next look, by the event loop's clock: what is under way has LOOK_S."""
         every = LOOK_S * 2 ** min(self._looks // 2, DOUBLINGS)
-        return float((_now() // every + 1) * every)
+        return float(-(-(_now() + LOOK_S) // every) * every)
 
     async def _without_gaps(self, arrived: Sequence[tuple[int, Run]]) -> Sequence[Run]:
         """What arrived, without gaps: what was fetched before a seek may arrive after it, and lies further on."""

@@ -54,11 +54,18 @@ NASTY = [
 ]
 
 
+IDS = {"audit_id": "a/b", "kind": "note", "conflict_id": "c", "memory_id": "m", "subject": "ann"}
+
+
 @pytest.mark.parametrize("path", sorted({row.path for row in ROWS if row.method == "POST"}))
 async def test_no_body_is_a_fault_of_ours(door, path):
     async with door.client() as client:
         for body in NASTY:
-            answer = await client.post(path.format(audit_id="a/b", kind="note"), content=body, headers=JSON)
+            answer = await client.post(
+                path.format(**IDS),
+                content=body,
+                headers=JSON,
+            )
             assert 400 <= answer.status_code < 500 or answer.status_code == 200, (body[:60], answer.text)
             if answer.status_code != 200:
                 problem = answer.json()

@@ -113,7 +113,9 @@ async def test_reads_and_their_filters_take_an_alias(named, eventually):
             assert "read-1" in [one["audit_id"] for one in found]
         for path in ("/v1/incidents", "/v1/incidents/stats", "/v1/dead-letters", "/v1/interactions"):
             assert (await client.get(f"{path}?identity=A.S.")).status_code == 200
-            assert (await client.get(f"{path}?identity=$x")).status_code == 422
+            # Dead letters are found by the name that was sent: it may be why they were refused.
+            expected = 200 if path == "/v1/dead-letters" else 422
+            assert (await client.get(f"{path}?identity=$x")).status_code == expected
 
 
 async def test_a_key_of_one_identity_may_name_it_by_an_alias(named):
