@@ -119,7 +119,7 @@ class SessionFetcher(fetcher.Fetcher):  # type: ignore[misc]
         whole = not (resets or resumed or self._records)
         for _, request in requests:
             request._max_wait_ms = self._hold_ms(request._max_wait_ms, left_out=left_out, whole=whole)
-        if wait_s == self._fetcher_timeout and not invalid_metadata:
+        if resumed and len(resumed) == len(assignment.tps):  # all are paused, and to be resumed wakes it
             wait_s = QUIET_S
         in_sessions = [(node, SessionRequest(request, self._session(node))) for node, request in requests]
         return in_sessions, resets, wait_s, invalid_metadata, resumed
