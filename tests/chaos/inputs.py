@@ -78,6 +78,15 @@ class Crowd(History):
         }
         return self._line("model-replies", {**value, **reply, "model": "m", "latency_ms": 812.5, "error": None})
 
+    def slotted(self) -> Line:
+        """A tool's fact or an operator's memory: few slots and values, so that they disagree."""
+        who, slot, value = self._who(), self.rng.choice(["pad", "finish"]), self.rng.choice(["oak", "steel"])
+        if self.rng.random() < 0.5:
+            report = {"exporter": "cad", "exporter_version": "1", "exported_at": self.ts, "source_artifact": "pad.step"}
+            return self._line("facts", {**report, "subject": who, "slot": slot, "value": value})
+        memory = {"type": "knowledge", "content": f"the {slot} is of {value}", "slot": slot}
+        return self._line("commands", {**memory, "kind": "memory_create", "identity": who, "by": "op"})
+
     def call(self) -> Line:
         """More calls than chance would give fit their tool: the connector is to have work."""
         line = super().call()
@@ -92,7 +101,10 @@ class Crowd(History):
         return super().next()
 
     def good(self) -> Line:
-        return self.reply() if self.rng.random() < 0.03 else super().good()
+        dice = self.rng.random()
+        if dice < 0.03:
+            return self.reply()
+        return self.slotted() if dice < 0.07 else super().good()
 
     def input(self) -> Input:
         """The next record as bytes, with its place; now and then what no JSON line can say."""
