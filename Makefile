@@ -50,7 +50,7 @@ down: $(VENV)/.runtime ## end them; their data stays
 	@$(BIN)/endocrine down
 
 test: $(VENV)/.dev ## the whole test suite, nothing else needed; one Kafka is started for it
-	@$(BIN)/pytest -n 3 --dist loadfile $(PYTEST_ARGS)
+	@$(BIN)/pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 test-slow: $(VENV)/.dev ## what takes long: kills, floods, demos (CI runs it, too)
 	@$(BIN)/pytest -m slow -n 2 --dist loadfile $(PYTEST_ARGS)

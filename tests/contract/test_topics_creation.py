@@ -42,7 +42,7 @@ async def test_two_workers_may_create_at_once(settings):
 async def test_another_partition_count_is_an_error_that_names_both_and_creates_nothing(settings, admin):
     signals = settings.prefix + "signals"
     await admin.create_topics([NewTopic(signals, 3, 1)])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while signals not in await admin.list_topics():  # shown a moment after it is created
             pass
     with pytest.raises(TopicsError) as failure:

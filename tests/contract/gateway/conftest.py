@@ -80,3 +80,9 @@ def sse() -> Callable[[str], list[tuple[str, Any, str | None]]]:
         return found
 
     return parse
+
+
+@pytest.fixture(autouse=True)
+def _patient_commands(monkeypatch):
+    """Commands wait longer for their event than a person would: the machine of a test may be busy."""
+    monkeypatch.setattr("endocrine.pipeline.cli.common.CONFIRM_S", 60.0)
