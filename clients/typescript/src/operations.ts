@@ -53,7 +53,7 @@ async function write(waitS: number, ask: (signal: AbortSignal) => Promise<Got>):
 export interface BondQuery {
   phase?: string;
   risk?: string;
-  limit?: string;
+  limit?: number;
   cursor?: string;
 }
 
@@ -89,7 +89,7 @@ export class Operations {
   setCap(identity: string, cap: number, waitS = 5): Promise<Json> {
     return write(waitS, (signal) =>
       this.connection.gateway.POST("/v1/commands/{kind}", {
-        params: { path: { kind: "cap" }, query: { wait: String(waitS) }, header: this.key() },
+        params: { path: { kind: "cap" }, query: { wait: waitS }, header: this.key() },
         body: { identity, cap },
         signal,
       }),
@@ -110,7 +110,7 @@ export class Operations {
   ): Promise<Json> {
     return write(waitS, (signal) =>
       this.connection.gateway.POST("/v1/trusted/{subject}", {
-        params: { path: { subject }, query: { wait: String(waitS) }, header: this.key() },
+        params: { path: { subject }, query: { wait: waitS }, header: this.key() },
         body: entry,
         signal,
       }),
@@ -119,7 +119,7 @@ export class Operations {
 
   /** End an entry: it stays, superseded. Rejects with reason `absent` where nothing is active there. */
   stateInvalidate(subject: string, category: string, key: string, reason?: string, waitS = 5): Promise<Json> {
-    const query = { category, key, wait: String(waitS), ...(reason === undefined ? {} : { reason }) };
+    const query = { category, key, wait: waitS, ...(reason === undefined ? {} : { reason }) };
     return write(waitS, (signal) =>
       this.connection.gateway.DELETE("/v1/trusted/{subject}", { params: { path: { subject }, query }, signal }),
     );
