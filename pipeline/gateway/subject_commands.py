@@ -84,7 +84,7 @@ async def sent(
     """202 with the command's id; 200 with the event where it comes in time. Raises Problem, 404 or 409, if refused."""
     with gateway.awaiting.turn(value["identity"], None, record_ids=[value["id"]]) as watch:
         await produced(gateway, request, "commands", value)
-        event = await _event(watch, value["id"], wait_s)
+        event = await event_of(watch, value["id"], wait_s)
     shown = event
     if event is not None and "content" not in caller.scopes:
         shown = without_content(events, event)
@@ -96,7 +96,7 @@ async def sent(
     return answer
 
 
-async def _event(watch: Watch, command: str, wait_s: int) -> Json | None:
+async def event_of(watch: Watch, command: str, wait_s: int) -> Json | None:
     """The event of a command, None where it does not come in time. Raises Problem for a dead letter."""
     if not wait_s:
         return None

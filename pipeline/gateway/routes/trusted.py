@@ -3,15 +3,12 @@
 Writing fails closed: where the read models are away nobody can say whether the subject has room.
 """
 
-import asyncio
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from endocrine.pipeline.core.partitioning import subject_of
-from endocrine.pipeline.gateway.answers import refusal
 from endocrine.pipeline.gateway.bodies import read_body
 from endocrine.pipeline.gateway.callers import Caller
 from endocrine.pipeline.gateway.content import without_content
@@ -19,10 +16,10 @@ from endocrine.pipeline.gateway.idempotency import Slot
 from endocrine.pipeline.gateway.problems import Problem
 from endocrine.pipeline.gateway.records import checked, produced
 from endocrine.pipeline.gateway.routes.commands import MOST_WAIT_S
-from endocrine.pipeline.gateway.routes.reads import in_reach, redis_of
-from endocrine.pipeline.gateway.row import Query, Row, checked_query, json_response, number_of, whole_number
+from endocrine.pipeline.gateway.routes.reads import redis_of
+from endocrine.pipeline.gateway.row import Query, Row, checked_query, json_response, number_of
 from endocrine.pipeline.gateway.state import Gateway
-from endocrine.pipeline.gateway.watch import Watch
+from endocrine.pipeline.gateway.subject_commands import WAIT, WRITING, completed, event_of, subject_named
 from endocrine.pipeline.views.redis import views
 from endocrine.schemas.commands import StateInvalidate
 from endocrine.schemas.trusted_state import Category
@@ -32,23 +29,13 @@ _CATEGORY = TypeAdapter[str](Category)
 _GIVEN = ("category", "key", "value", "source", "confidence", "by", "ts", "id")
 
 
-def _subject(gateway: Gateway, request: Request, caller: Caller) -> str:
-    """The subject that the path names. Raises Problem, 422 or 403."""
-    try:
-        subject = gateway.names.subject(subject_of(request.path_params["subject"]))
-    except ValueError as error:
-        raise Problem("invalid", f"subject: {error}", field="subject") from None
-    in_reach(caller, subject)
-    return subject
-
-
 async def read(gateway: Gateway, request: Request, caller: Caller) -> Response:
     """GET /v1/trusted/{subject}."""
     query = checked_query(request, "category", "all")
     if query.get("all", "false") not in ("true", "false"):
         raise Problem("invalid", "query all: expected true or false", field="all")
     category = _category_of(query)
-    subject = _subject(gateway, request, caller)
+    subject = subject_named(gateway, caller, request.path_params["subject"])
     found = await views.trusted(redis_of(gateway), subject, superseded=query.get("all") == "true")
     items = [entry for entry in found if category in (None, entry["category"])]
     if "content" not in caller.scopes:
@@ -68,14 +55,14 @@ def _category_of(query: dict[str, str]) -> str | None:
 async def write(gateway: Gateway, request: Request, caller: Caller) -> Response:
     """POST /v1/trusted/{subject}."""
     wait_s = number_of(checked_query(request, "wait"), "wait", 0, 0, MOST_WAIT_S)
-    subject = _subject(gateway, request, caller)
+    subject = subject_named(gateway, caller, request.path_params["subject"])
     body = (await read_body(request, gateway.limits.body_bytes, gateway.limits.read_s)).one
     if unknown := body.keys() - set(_GIVEN):
         raise Problem("invalid", f"{len(unknown)} fields are not known; expected {', '.join(_GIVEN)}")
     slot = await gateway.idempotency.begin(caller, request, body)
     if slot.answer is not None:
         return slot.answer
-    value = _command(caller, slot, subject, "state_set", body)
+    value = completed(caller, slot, subject, {**body, "kind": "state_set"})
     value = checked(gateway, "commands", value)
     rules = gateway.policy.document.trusted_state
     if value["category"] not in rules.categories:
@@ -92,29 +79,19 @@ async def end(gateway: Gateway, request: Request, caller: Caller) -> Response:
     """DELETE /v1/trusted/{subject}."""
     query = checked_query(request, "category", "key", "reason", "wait")
     wait_s = number_of(query, "wait", 0, 0, MOST_WAIT_S)
-    subject = _subject(gateway, request, caller)
+    subject = subject_named(gateway, caller, request.path_params["subject"])
     slot = await gateway.idempotency.begin(caller, request, query)
     if slot.answer is not None:
         return slot.answer
     given = {name: text for name, text in query.items() if name != "wait"}
-    value = checked(gateway, "commands", _command(caller, slot, subject, "state_invalidate", given))
+    value = checked(gateway, "commands", completed(caller, slot, subject, {**given, "kind": "state_invalidate"}))
     return await _sent(gateway, request, caller, slot, value, wait_s)
-
-
-def _command(caller: Caller, slot: Slot, subject: str, kind: str, given: Json) -> Json:
-    value = {**given, "kind": kind, "identity": subject}
-    value.setdefault("ts", slot.ts)
-    if slot.keyed or "id" not in value:
-        value["id"] = slot.id_of()
-    if caller.keyed or "by" not in value:
-        value["by"] = caller.name  # who acts is the key's to say
-    return value
 
 
 async def _sent(gateway: Gateway, request: Request, caller: Caller, slot: Slot, value: Json, wait_s: int) -> Response:
     with gateway.awaiting.turn(value["identity"], None, record_ids=[value["id"]]) as watch:
         await produced(gateway, request, "commands", value)
-        event = await _event(watch, value["id"], wait_s)
+        event = await event_of(watch, value["id"], wait_s)
     shown = event
     if event is not None and "content" not in caller.scopes:
         shown = without_content("state-events", event)
@@ -128,20 +105,6 @@ async def _sent(gateway: Gateway, request: Request, caller: Caller, slot: Slot, 
     return answer
 
 
-async def _event(watch: Watch, command: str, wait_s: int) -> Json | None:
-    """The event of a command, None where it does not come in time. Raises Problem for a dead letter."""
-    if not wait_s:
-        return None
-    try:
-        async with asyncio.timeout(wait_s):
-            await watch.until(lambda w: True if w.refused or command in w.outcomes else None)
-    except TimeoutError:
-        return None
-    for refused in watch.refused.values():
-        raise refusal(refused)
-    return watch.outcomes[command][0].value
-
-
 def _field(name: str) -> Json:
     """JSON Schema of a text of the command `state_invalidate`, against which the handler checks it."""
     schema: Json = StateInvalidate.model_json_schema()["properties"][name]
@@ -149,9 +112,6 @@ def _field(name: str) -> Json:
     return {rule: bound for rule, bound in text.items() if rule in ("type", "pattern", "minLength", "maxLength")}
 
 
-_WAIT = Query("wait", "Seconds to wait for the event.", whole_number(0, MOST_WAIT_S))
-_REASON = {"type": "string", "maxLength": 1000}
-_WRITING = ("not_found", "conflict", "not_recorded", "overloaded", "identity_not_allowed")
 ROUTES = [
     Row(
         "GET",
@@ -173,8 +133,8 @@ ROUTES = [
         "State something: 202, or 200 with the event within `wait` seconds; 409 where it is refused.",
         body="TrustedStateRequest",
         answers={200: "Outcome", 202: "Outcome"},
-        problems=(*_WRITING, "views_away"),
-        query=(_WAIT,),
+        problems=(*WRITING, "views_away"),
+        query=(WAIT,),
     ),
     Row(
         "DELETE",
@@ -183,12 +143,12 @@ ROUTES = [
         end,
         "End an entry: 202, or 200 with the event within `wait` seconds; 404 where nothing is active there.",
         answers={200: "Outcome", 202: "Outcome"},
-        problems=_WRITING,
+        problems=WRITING,
         query=(
             Query("category", "Its category.", _field("category")),
             Query("key", "Its key.", _field("key")),
             Query("reason", "Why.", _field("reason")),
-            _WAIT,
+            WAIT,
         ),
     ),
 ]
