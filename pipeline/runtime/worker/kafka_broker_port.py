@@ -1,8 +1,8 @@
 """The port to Kafka: aiokafka producers and readers shared by all units of a process."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 import orjson
@@ -144,16 +144,17 @@ class Broker:
         except KafkaError as error:
             raise Retry(f"cannot learn the ends of {len(partitions)} partitions: {error!r}") from error
 
-    async def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Sequence[Any]]:
+    async def read(self, topic: str, partition: int, start: int, end: int) -> AsyncGenerator[Sequence[Any]]:
         """Records with start <= offset < end. Raises Retry where the broker does not give them."""
         if start >= end:
             return
         place = TopicPartition(topic, partition)
         async with self.reader() as reader:
             try:
-                async for found in clients.read_until(reader, {place: (start, end)}):
-                    if records := found.get(place):
-                        yield records
+                async with aclosing(clients.read_until(reader, {place: (start, end)})) as pieces:
+                    async for found in pieces:
+                        if records := found.get(place):
+                            yield records
             except (TimeoutError, KafkaError) as error:
                 # A transaction that somebody left open holds up what lies behind it until the broker ends it.
                 raise Retry(f"{topic}/{partition} cannot be read from {start} to {end}: {error!r}") from error
@@ -243,10 +244,12 @@ class KafkaBrokerPort:
                 return await self._undelivered() if wait else ()
         self._looks = 0
         arrived, self._arrived, self._bytes = self._arrived, [], 0
-        if self._pressed:
-            self._pressed = False
-            self._on_pressure(False)
-        return await self._without_gaps(arrived)
+        try:
+            return await self._without_gaps(arrived)
+        finally:
+            if self._pressed and self._bytes <= self._limit:
+                self._pressed = False
+                self._on_pressure(False)
 
     def _next_look(self) -> float:
         """Return the moment of the next look, by the event loop's clock: what is under way has LOOK_S."""
@@ -257,13 +260,17 @@ class KafkaBrokerPort:
         """What arrived, without gaps: what was fetched before a seek may arrive after it, and lies further on."""
         runs: list[Run] = []
         delivered, handed = dict(self._delivered), dict(self._handed)
-        for first, run in arrived:
+        for place, (first, run) in enumerate(arrived):
             topic, _, next_offset = run
             start = delivered.get(topic, 0)
             if first > start:
                 missed = await self._read_again(topic, start, first)
                 runs += missed
                 handed |= _after(missed)
+                delivered[topic] = missed[-1].next_offset
+                if missed[-1].next_offset < first:
+                    self._put_back(arrived[place:])
+                    break
             if next_offset > start:
                 self.moved = True
                 runs.append(run)
@@ -271,6 +278,11 @@ class KafkaBrokerPort:
                 handed |= _after([run])
         self._delivered, self._handed = delivered, handed
         return runs
+
+    def _put_back(self, arrived: Sequence[tuple[int, Run]]) -> None:
+        """Keep what lies behind a gap that is longer than may be read at once."""
+        self._arrived = [*arrived, *self._arrived]
+        self._bytes += sum(_size(record) for _, run in arrived for record in run.records)
 
     async def _undelivered(self) -> Sequence[Run]:
         """What lies on the topics and has not arrived, though nothing has for a while: some of it."""
@@ -285,15 +297,21 @@ class KafkaBrokerPort:
         return ()
 
     async def _read_again(self, topic: str, start: int, end: int) -> list[Run]:
-        """What the group's consumer did not deliver; one run at least, which may have no records."""
+        """What the group's consumer did not deliver, or its first bytes up to a buffer's; one run at least, which may
+        have no records."""
         place = self._places[topic]
-        runs = [
-            Run(topic, records, records[-1].offset + 1)
-            async for records in self._broker.read(place.topic, place.partition, start, end)
-        ]
+        runs: list[Run] = []
+        size = 0
+        async with aclosing(self._broker.read(place.topic, place.partition, start, end)) as pieces:
+            async for records in pieces:
+                runs.append(Run(topic, records, records[-1].offset + 1))
+                size += sum(map(_size, records))
+                if size >= self._limit:
+                    break
+        after = end if size < self._limit else runs[-1].next_offset
         if runs:
-            log.warning("read again", topic=topic, partition=self._partition, start=start, end=end)
-        return [*runs, Run(topic, (), end)]
+            log.warning("read again", topic=topic, partition=self._partition, start=start, end=after)
+        return [*runs, Run(topic, (), after)]
 
     async def seek(self, next_offsets: Mapping[str, int]) -> None:
         """The process seeks for all its units at once (see ProcessorManager); here only what arrived before is

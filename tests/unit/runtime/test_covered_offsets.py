@@ -27,8 +27,9 @@ class Broker:
 
     async def read(self, topic, partition, start, end):
         self.asked.append((start, end))
-        if found := [one for one in self.records if start <= one.offset < end]:
-            yield found
+        found = [one for one in self.records if start <= one.offset < end]
+        for place in range(0, len(found), 10):
+            yield found[place : place + 10]
 
     async def ends(self, places):
         return dict.fromkeys(places, self.end)
@@ -106,6 +107,30 @@ async def test_a_hole_whose_records_are_gone_is_passed_once(port):
     runs = await one.fetch(wait=False)
     assert [(len(run.records), run.next_offset) for run in runs] == [(0, 3), (1, 4)]
     assert broker.asked == [(0, 3)]
+
+
+async def test_a_gap_is_read_again_a_buffer_at_a_time_and_what_lies_behind_it_waits(port, pressed):
+    one = port(Broker([raw(offset, 150) for offset in range(45)]))
+    await one.seek({"in": 0})
+    one.arrive("in", [raw(45, 2000)], 45, 46)
+    assert pressed == [True]
+    handed = []
+    while not handed or handed[-1] < 45:
+        runs = await one.fetch(wait=False)
+        records = [record.offset for run in runs for record in run.records]
+        assert 0 < len(records) <= 11
+        handed += records
+        assert pressed == ([True] if handed[-1] < 45 else [True, False])
+    assert handed == list(range(46))
+
+
+async def test_what_did_not_arrive_is_read_a_buffer_at_a_time(port):
+    one = port(Broker([raw(offset, 150) for offset in range(45)], end=46))
+    await one.seek({"in": 0})
+    pieces = [await one._undelivered() for _ in range(5)]
+    assert [sum(len(run.records) for run in runs) for runs in pieces] == [10, 10, 10, 10, 5]
+    assert pieces[-1][-1].next_offset == 46
+    assert await one._undelivered() == ()
 
 
 async def test_where_nothing_arrives_markers_at_the_end_are_passed_too(port):
