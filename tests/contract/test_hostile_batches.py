@@ -146,7 +146,6 @@ async def test_a_flood_that_decompresses_a_thousandfold_takes_bounded_memory_and
             while unit.checkpoint.next_offsets.get("signals", 0) < 400:  # noqa: ASYNC110
                 await asyncio.sleep(0.5)
         grown_mib = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10
-    print("grown", grown_mib)
     assert grown_mib < 300, f"{grown_mib} MiB more than before 400 MB came"
 
 
