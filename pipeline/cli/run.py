@@ -1,8 +1,8 @@
 """`endocrine run` and `endocrine demo`: everything on this machine, in one."""
 
 import asyncio
-import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -58,35 +58,43 @@ def demo(
 
 
 def _run(*, demo: bool, bootstrap: str | None, pace: float, rounds: int) -> int:
-    from aiokafka.errors import KafkaError
-
-    from endocrine.pipeline.kafka.admin import TopicsError
-    from endocrine.pipeline.local.live.session import Plan, RunFailed, Session
-    from endocrine.pipeline.local.live.worker import WorkerFailed
-    from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
+    from endocrine.pipeline.local.live.plan import Plan
+    from endocrine.pipeline.local.live.session import Session
     from endocrine.pipeline.process.settings import Settings
-    from endocrine.pipeline.process.subprocesses import BrokerError
-    from endocrine.pipeline.views.redis import ProjectionError
 
     async def session() -> bool:
         return await Session(settings, Plan(demo, bootstrap, pace, rounds)).run()
 
     settings = Settings()
     try:
-        load_policy(settings.policy, os.environ)  # before anything is started: the worker would only say it in its log
         done = asyncio.run(session())
-    except PolicyFileError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except (BrokerError, TopicsError, WorkerFailed, ProjectionError, RunFailed) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except (KafkaError, OSError) as error:
-        where = bootstrap or "the local stack"
-        print(f"error: {where}: {type(error).__name__}: {error}; logs are in {settings.data_dir}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         return 0
+    except Exception as error:
+        return _explained(error, bootstrap or "the local stack", settings.data_dir)
     if not done:
         print(f"stopped; `endocrine {'demo' if demo else 'run'}` starts it again", file=sys.stderr)
     return 0
+
+
+def _explained(error: Exception, where: str, data_dir: Path) -> int:
+    """Say why a run failed; return the exit code. Raises what is a mistake of ours."""
+    from aiokafka.errors import KafkaError  # now: a run is not to wait for imports that only failures need
+
+    from endocrine.pipeline.kafka.admin import TopicsError
+    from endocrine.pipeline.local.live.plan import RunFailed
+    from endocrine.pipeline.local.live.worker import WorkerFailed
+    from endocrine.pipeline.process.policy_files import PolicyFileError
+    from endocrine.pipeline.process.subprocesses import BrokerError
+    from endocrine.pipeline.views.redis import ProjectionError
+
+    if isinstance(error, PolicyFileError):
+        print(error, file=sys.stderr)
+        return 2
+    if isinstance(error, (BrokerError, TopicsError, WorkerFailed, ProjectionError, RunFailed)):
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    if isinstance(error, (KafkaError, OSError)):
+        print(f"error: {where}: {type(error).__name__}: {error}; logs are in {data_dir}", file=sys.stderr)
+        return 1
+    raise error

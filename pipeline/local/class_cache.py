@@ -11,14 +11,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-
-from endocrine.pipeline.kafka import clients
 from endocrine.pipeline.local.cache import cache_folder
 from endocrine.pipeline.local.jars import VARIABLE, digest, locked
 from endocrine.pipeline.local.java import Java
-from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.process.subprocesses import BrokerError
 
 AT_LEAST = 25
@@ -72,6 +67,12 @@ def _path(runtime: Java) -> Path:
 
 async def _use(bootstrap: str) -> None:
     """What every run does: a topic is created, a record written and read."""
+    from aiokafka import AIOKafkaProducer  # now: a start that has its cache is not to wait for the import
+    from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+    from endocrine.pipeline.kafka import clients
+    from endocrine.pipeline.process.settings import Settings
+
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:

@@ -10,9 +10,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Self
 
-from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaError
-
 from endocrine.pipeline.local import class_cache
 from endocrine.pipeline.local.jars import kafka_jars
 from endocrine.pipeline.local.java import java
@@ -34,6 +31,9 @@ async def answers_metadata(bootstrap: str) -> bool:
     """Whether a Kafka broker answers a metadata request there, now."""
     if not child.port_answers(int(bootstrap.rpartition(":")[2])):
         return False  # before aiokafka, which logs an error for each refused connection
+    from aiokafka.client import AIOKafkaClient  # now: a node that is to start soon is not to wait for the import
+    from aiokafka.errors import KafkaError
+
     client = AIOKafkaClient(bootstrap_servers=bootstrap, request_timeout_ms=5000)
     try:
         await client.bootstrap()
