@@ -85,8 +85,9 @@ fuzz-quick: $(VENV)/.runtime ## the same for ten seconds
 fuzz-code: $(VENV)/.fuzz ## coverage-guided fuzzing of what reads strangers' bytes, SECONDS (default 60) for each reader
 	@exec $(BIN)/python tests/fuzz/targets.py --seconds $(SECONDS) $(FUZZ_ARGS)
 
-mutants: $(VENV)/.mutants ## mutation score of agents/ and pipeline/core: SAMPLE=400 SEED=1 ONLY=agents/gating; without SAMPLE all, in hours
-	@exec nice $(BIN)/python tests/mutants/main.py --sample $(SAMPLE) --seed $(SEED) --only "$(ONLY)" $(MUTANTS_ARGS)
+mutants: $(VENV)/.mutants ## mutation score of agents/ and pipeline/core: SAMPLE=400 MINUTES=40 SEED=1 ONLY=agents/gating; without SAMPLE all, in hours
+	@exec nice $(BIN)/python tests/mutants/main.py --sample $(SAMPLE) --seed $(SEED) --only "$(ONLY)" \
+		$(if $(filter command line,$(origin MINUTES)),--minutes $(MINUTES)) $(MUTANTS_ARGS)
 
 schemathesis: $(VENV)/.schemathesis ## the gateway's own OpenAPI document against it for MINUTES (default 10), by schemathesis
 	@PYTHONPATH=tests/support $(BIN)/python tests/schemathesis/main.py $(VENV)/schemathesis/bin/schemathesis --seconds $$((60 * $(MINUTES))) $(FUZZ_ARGS)

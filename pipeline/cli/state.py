@@ -10,8 +10,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from endocrine.pipeline.cli.collected import milliseconds, temp_dir, user_errors
-from endocrine.pipeline.cli.common import Bootstrap, bars, fail, prompt_keys_of, settings_of, whose
+from endocrine.pipeline.cli.collected import temp_dir, user_errors
+from endocrine.pipeline.cli.common import (
+    Bootstrap,
+    bars,
+    fail,
+    milliseconds,
+    prompt_keys_of,
+    settings_of,
+    whose,
+)
 from endocrine.pipeline.core.time_format import EXPECTED
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.replay.logs import read_history
