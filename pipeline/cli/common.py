@@ -134,11 +134,14 @@ def operator(by: str | None) -> str:
     return by or getpass.getuser()
 
 
-def commanded(settings: Settings, value: dict[str, Any], events: str) -> dict[str, Any]:
-    """Send a command and return the event that it causes on the topic `events`, within `CONFIRM_S`. As `confirmed`."""
+def commanded(settings: Settings, value: dict[str, Any], events: str, topic: str = "commands") -> dict[str, Any]:
+    """Send a command and return the event that it causes on the topic `events`, within `CONFIRM_S`. As `confirmed`.
+
+    topic: where it is sent.
+    """
     from endocrine.pipeline.data.commands import send
 
-    return confirmed(settings, send(settings, value, events, CONFIRM_S))
+    return confirmed(settings, send(settings, value, events, CONFIRM_S, topic))
 
 
 def confirmed(settings: Settings, sending: Coroutine[Any, Any, T]) -> T:

@@ -48,7 +48,7 @@ def state(
     snapshot: SnapshotDir = None,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """Rebuild what agents remembered at a moment, by replay from the nearest snapshot or from the beginning.
+    """Rebuild the state of agents at a moment, by replay from the nearest snapshot or from the beginning.
 
     Exit codes: 0 done, 1 some of it cannot be rebuilt (why is on stderr), 2 it cannot be read or was asked wrongly.
     """
