@@ -85,8 +85,10 @@ fuzz-quick: $(VENV)/.runtime ## the same for ten seconds
 fuzz-code: $(VENV)/.fuzz ## coverage-guided fuzzing of what reads strangers' bytes, SECONDS (default 60) for each reader
 	@exec $(BIN)/python tests/fuzz/targets.py --seconds $(SECONDS) $(FUZZ_ARGS)
 
-mutants: $(VENV)/.mutants ## mutation score of agents/ and pipeline/core: SAMPLE=400 SEED=1 ONLY=agents/gating; without SAMPLE all, in hours
-	@exec nice $(BIN)/python tests/mutants/main.py --sample $(SAMPLE) --seed $(SEED) --only "$(ONLY)" $(MUTANTS_ARGS)
+mutants: $(VENV)/.mutants ## mutation score of agents/ and pipeline/core: SAMPLE=400 MINUTES=40 SEED=1 ONLY=agents/gating; without SAMPLE all, in hours
+	@exec nice $(BIN)/python tests/mutants/main.py --sample $(SAMPLE) --seed $(SEED) --only "$(ONLY)" \
+		$(if $(filter command line,$(origin MINUTES)),--minutes $(MINUTES)) $(MUTANTS_ARGS)
+
 schemathesis: $(VENV)/.schemathesis ## the gateway's own OpenAPI document against it for MINUTES (default 10), by schemathesis
 	@PYTHONPATH=tests/support $(BIN)/python tests/schemathesis/main.py $(VENV)/schemathesis/bin/schemathesis --seconds $$((60 * $(MINUTES))) $(FUZZ_ARGS)
 
@@ -164,6 +166,8 @@ $(VENV)/.fuzz: requirements-fuzz.lock $(VENV)/.runtime
 $(VENV)/.mutants: requirements-mutants.lock $(VENV)/.dev
 	@echo "installing the mutation tool into $(VENV) ..."
 	@$(PIP) install --require-hashes -r requirements-mutants.lock
+	@touch $@
+
 # An environment of its own: it brings a Hypothesis of its own choice.
 $(VENV)/.schemathesis: requirements-schemathesis.lock $(VENV)/.dev
 	@echo "installing schemathesis into $(VENV)/schemathesis ..."

@@ -2,7 +2,7 @@
 
 A closed turn is produced under its identity, and once more under its project where it has one, so that each subject's
 memory has one owner. No prompt is in it: nothing that reads it needs one. Not captured: turns that were refused,
-whoever closed them; that we withheld the answer of; that may not be remembered at all (`memory_write` 0).
+whoever closed them; that we withheld the answer of; that may not be kept at all (`memory_write` 0).
 """
 
 from dataclasses import dataclass

@@ -21,7 +21,7 @@ class _Frozen(BaseModel):
 class Cue(_Frozen):
     """One thing looked for in a prompt. Exactly one of the last four fields says what is counted."""
 
-    name: Annotated[Text, Field(description="For people: what the cue stands for.")]
+    name: Annotated[Text, Field(description="For people: what the cue means.")]
     weight: Annotated[float, Field(ge=-1, le=1, description="Added to the level once per count; may be negative.")]
     at_most: Annotated[int, Field(ge=1, le=100, description="Counts above this add nothing more.")] = 1
     words: Annotated[Texts | None, Field(description="Words or phrases, whole, in any case.")] = None
@@ -58,11 +58,11 @@ class CaptureRules(_Frozen):
     meta_prefix: Annotated[Text, Field(description="A prompt that starts so is a meta message.")]
     command_prefix: Annotated[Text, Field(description="A prompt that starts so, then a letter, is a slash command.")]
     max_response_chars: Annotated[int, Field(ge=1, description="Characters; a longer response is cut there.")]
-    truncation_mark: Annotated[Text, Field(description="What stands at the end of a cut response.")]
+    truncation_mark: Annotated[Text, Field(description="What is at the end of a cut response.")]
 
 
 class CapturedTurnRules(_Frozen):
-    """The section `capture`: bounds of what is remembered of one identity's turns."""
+    """The section `capture`: bounds of what is kept of one identity's turns."""
 
     open_turns: Annotated[
         int, Field(ge=1, le=10_000, description="Turns that have not ended; of more the oldest is out.")

@@ -28,7 +28,7 @@ UNSEEN = OpenTurn(None, None, None, None, None, True)
 
 
 class CaptureState(TypedDict):
-    """What is remembered of one identity."""
+    """The state of one identity."""
 
     open: dict[str, Row]
     """By audit_id, oldest first."""

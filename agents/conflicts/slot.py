@@ -35,7 +35,7 @@ class StoredConflict(TypedDict):
 
 
 class SlotState(TypedDict):
-    """What is remembered of one slot."""
+    """The state of one slot."""
 
     members: dict[str, Row]
     """`Member` by id: of a memory, or `state:<category>/<key>`."""

@@ -7,7 +7,7 @@ Json = Mapping[str, Any]
 _FIRST_TYPES = ("identity", "preference")
 """Of personal memories, the types that go before the others."""
 _RULE = "---"
-"""What a block's header begins with; a passage's line that does is moved by a blank, so that it is none."""
+"""What a block's header begins with; a passage's line that does is moved by a blank, so that it is not one."""
 
 
 class Line(NamedTuple):
@@ -95,8 +95,8 @@ def ordered(chunks: Sequence[Chunk], names: Iterable[str], boost: float) -> list
 def chunk_lines(chunk: Chunk) -> list[str]:
     """Return the lines of a passage: where it is from, then what it says."""
     place = f"{chunk.source_file} > {chunk.heading_path}" if chunk.heading_path else chunk.source_file
-    said = [line.rstrip() for line in chunk.text.splitlines() if line.strip()]
-    return [f"[{_one_line(place)}]", *(f" {line}" if line.startswith(_RULE) else line for line in said)]
+    text = [line.rstrip() for line in chunk.text.splitlines() if line.strip()]
+    return [f"[{_one_line(place)}]", *(f" {line}" if line.startswith(_RULE) else line for line in text)]
 
 
 def project_names(project: str, aliases: Iterable[str] = ()) -> list[str]:

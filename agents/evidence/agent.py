@@ -4,7 +4,7 @@
   a day ago, is passed on under each of its tokens: one for values that must be equal, 36 for a keystroke simhash.
 - Anything else has no effect. A value that cannot be read (of the wrong kind, empty, too long, of a time before 1970)
   is counted, no more: its observation is attribution's to judge.
-- Of each kind the newest `linkage.values` values are remembered, by digest. A value that fell out is passed on again,
+- Of each kind the newest `linkage.values` values are kept, by digest. A value that fell out is passed on again,
   which repeats evidence and invents none.
 """
 
@@ -26,7 +26,7 @@ _DIGITS = 16
 
 
 class EvidenceState(TypedDict):
-    """What is remembered of an identity."""
+    """The state of an identity."""
 
     seen: dict[str, dict[str, float]]
     """Kind -> digest of a value -> when it was last passed on, event time in seconds."""

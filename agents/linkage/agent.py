@@ -137,7 +137,7 @@ def _hinted(known: PairState | None, hint: Hint, rules: "LinkageRules") -> tuple
         return known, []
     new = not before["listed"]
     if new and hint.common:
-        return after, []  # no link yet; remembered, as another token may see fewer holders
+        return after, []  # no link yet; kept, as another token may see fewer holders
     after = {**after, "listed": True}
     link = _Link(hint.a, hint.b, after, judged(after, rules), BY, after["clock"])
     events = [link.event("observed", None)] if new else []

@@ -1,4 +1,4 @@
-"""What is remembered of a pair of identities, and what its evidence comes to at a time."""
+"""The state of a pair of identities, and the score of its evidence at a time."""
 
 import hashlib
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
@@ -21,12 +21,12 @@ class Piece(NamedTuple):
     first_ts: float
     last_ts: float
     common_ts: float | None
-    """When it was last said that too many hold the value; None: never."""
+    """When it was last reported that too many hold the value; None: never."""
     observations: tuple[str, str]
 
 
 class PairState(TypedDict):
-    """What is remembered of a pair, as JSON values."""
+    """The state of a pair, as JSON values."""
 
     evidence: dict[str, list[list[Any]]]
     """Kind -> `Piece`s, the best first."""

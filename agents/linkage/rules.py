@@ -49,14 +49,14 @@ class LinkageRules(_Section):
         int, Field(ge=1, le=8, description="Differing bits of 64 must be fewer; the tokens make up to 7 meet.")
     ]
     again_s: Annotated[float, Field(gt=0, le=2_592_000, description="Seconds after which a known value is news again.")]
-    values: Annotated[int, Field(ge=1, le=256, description="Values of one kind remembered of one identity.")]
-    holders: Annotated[int, Field(ge=2, le=1024, description="Rows (identity, value) remembered of one token.")]
+    values: Annotated[int, Field(ge=1, le=256, description="Values of one kind kept of one identity.")]
+    holders: Annotated[int, Field(ge=2, le=1024, description="Rows (identity, value) kept of one token.")]
     holder_values: Annotated[int, Field(ge=1, le=64, description="Of these, rows of one identity.")]
-    holder_days: Annotated[int, Field(ge=1, le=366, description="Days of event time that a row is remembered.")]
-    pairs: Annotated[int, Field(ge=1, le=4096, description="Hinted pairs remembered of one token.")]
+    holder_days: Annotated[int, Field(ge=1, le=366, description="Days of event time that a row is kept.")]
+    pairs: Annotated[int, Field(ge=1, le=4096, description="Hinted pairs kept of one token.")]
     common_above: Annotated[int, Field(ge=2, le=1000, description="A value held by more identities is common.")]
     evidence_days: Annotated[int, Field(ge=1, le=3660, description="Days that evidence counts after it was last seen.")]
-    evidence_of_kind: Annotated[int, Field(ge=1, le=12, description="Pieces of one kind remembered of one pair.")]
+    evidence_of_kind: Annotated[int, Field(ge=1, le=12, description="Pieces of one kind kept of one pair.")]
 
     @model_validator(mode="after")
     def _agree(self) -> "LinkageRules":

@@ -5,10 +5,10 @@
 - A value that more than `linkage.common_above` identities hold is common, a tool's and not a person's: pairs that were
   hinted are hinted once more with `common: true`, which withdraws them, and no new pair of an exact value is. Of
   keystrokes an identity with too many others near it makes its pairs common; as its other values may have fewer near
-  them, new pairs of it are said to be common too, as long as there is room to remember them.
+  them, new pairs of it are reported as common too, as long as there is room to keep them.
 - Of the tokens that two keystroke values share the first one hints, so that they are hinted once.
 - Who came first plays no part: the hints of one set of evidence, in any order, agree on pairs, distances and what is
-  common, as long as no bound bites and it spans no more than `linkage.holder_days`. A bound that bites is said
+  common, as long as no bound bites and it spans no more than `linkage.holder_days`. A bound that bites is reported
   (`capped`).
 """
 
@@ -86,7 +86,7 @@ class MeetingAgent:
         after: MeetingState = {
             "clock": clock,
             "rows": [list(one) for one in rows],
-            "pairs": {key: list(pair) for key, pair in meeting.remembered(hinted).items()},
+            "pairs": {key: list(pair) for key, pair in meeting.kept(hinted).items()},
             "capped": capped,
         }
         return after, outputs
@@ -125,7 +125,7 @@ class _Meeting:
         named = {key for key, _ in found}
         return [*found, *(one for one in self._became_common({self.row.identity, *near}) if one[0] not in named)]
 
-    def remembered(self, hinted: list[Hinted]) -> dict[str, Pair]:
+    def kept(self, hinted: list[Hinted]) -> dict[str, Pair]:
         """The pairs with what was hinted, the latest within their bound; in one order, whoever came first."""
         merged = self.pairs | dict(hinted)
         latest = sorted(merged.items(), key=lambda one: (one[1].ts, one[0]))[-self.rules.pairs :]

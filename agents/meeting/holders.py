@@ -32,7 +32,7 @@ class Pair(NamedTuple):
 
 
 class MeetingState(TypedDict):
-    """What is remembered of a token, as JSON values."""
+    """The state of a token, as JSON values."""
 
     clock: float
     """The latest event time, seconds."""

@@ -47,7 +47,7 @@ class Entry(TypedDict):
 
 
 class MemoryState(TypedDict):
-    """What is remembered of one memory."""
+    """The state of one memory."""
 
     entry: Entry
     interactions: list[str]
@@ -115,7 +115,7 @@ def reinforced(entry: Entry, delta: float, by: str, ts: float) -> Entry:
 
 
 def interaction_mark(interaction_id: str) -> str:
-    """Return what stands for a turn among those that reinforced a memory."""
+    """Return the digest of a turn among those that reinforced a memory."""
     return digest_of(interaction_id)
 
 

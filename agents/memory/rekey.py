@@ -56,7 +56,7 @@ def erased(state: State, subject: str, part: str) -> Iterable[Output]:
 
 
 def digest_of_entry(entry: Entry) -> str:
-    """Return what stands for a memory's type and normalized content."""
+    """Return the digest of a memory's type and normalized content."""
     return content_digest(entry["type"], entry["content"])
 
 

@@ -1,4 +1,4 @@
-"""The section `memory` of the policy: what is remembered, extracted, reinforced and compared (memory, 5 and 6)."""
+"""The section `memory` of the policy: what is kept, extracted, reinforced and compared (memory, 5 and 6)."""
 
 from typing import Annotated, Literal
 
@@ -66,12 +66,12 @@ class ExtractionRules(_Section):
 
 
 class ConflictRules(_Section):
-    """Bounds of what is remembered of one slot."""
+    """Bounds of the state of one slot."""
 
     members: Annotated[int, Field(ge=2, le=16, description="Values in force or proposed; more are left out.")]
     dismissed: Annotated[int, Field(ge=1, le=1024, description="Dismissed pairs of values, the latest.")]
     accepted: Annotated[int, Field(ge=1, le=1024, description="Values that no_action left as they are, the latest.")]
-    exporters: Annotated[int, Field(ge=1, le=256, description="Tools whose last fact is remembered, the latest.")]
+    exporters: Annotated[int, Field(ge=1, le=256, description="Tools whose last fact is kept, the latest.")]
     fact_confidence: Annotated[float, Field(ge=0, le=1, description="Confidence of a candidate that a fact makes.")]
 
 
@@ -86,7 +86,7 @@ class MemoryRules(_Section):
     least_chars: Annotated[int, Field(ge=1, description="Characters, normalized; a shorter memory is never matched.")]
     delta: Annotated[float, Field(ge=0, le=1, description="Added to the confidence by a reinforcement.")]
     interactions_remembered: Annotated[
-        int, Field(ge=1, le=10_000, description="Turns per memory that reinforced it, remembered: each counts once.")
+        int, Field(ge=1, le=10_000, description="Turns per memory that reinforced it, kept: each counts once.")
     ]
     operator_confidence: Annotated[float, Field(ge=0, le=1, description="Confidence of what an operator writes.")]
     extract_live: Annotated[bool, Field(description="Whether candidates are extracted from every captured answer.")]

@@ -4,7 +4,7 @@
   it agrees with is a `reinforcements` record.
 - Where candidates are to be extracted, each find that is neither known, queued nor rejected before is a `candidates`
   record; the others are `memory-events` of kind `dropped`, which name the reason and not the content.
-- It follows `memory-events`. It remembers no turn, so that a turn changes nothing here and costs no write: that each
+- It follows `memory-events`. It keeps no turn, so that a turn changes nothing here and costs no write: that each
   counts once is seen to by the memory agent.
 """
 
@@ -47,7 +47,7 @@ class Reflection:
 
     def key(self, trigger: Trigger) -> str:
         """One state per subject. Commands that are not its own lie apart, under a key that never has a state: the ids
-        of commands are remembered beside a state, and would have it written."""
+        of commands are kept beside a state, and would have it written."""
         if trigger.topic == "commands" and not isinstance(trigger.value, MemoryExtract | MemoryReinforce):
             return finer(trigger.identity, "")
         return trigger.identity
@@ -134,18 +134,18 @@ def _reinforced(
 def _extracted(
     state: ReflectionState, trigger: Trigger, answer: _Answer, outputs: list[Output], policy: "Policy"
 ) -> tuple[ReflectionState, list[Output]]:
-    """What was said before, then a candidate or a drop for each find, in the answer's order."""
+    """The outputs before, then a candidate or a drop for each find, in the answer's order."""
     rules, subject, ts = policy.document.memory, trigger.identity, trigger.value.ts
-    said = list(outputs)
+    found_so_far = list(outputs)
     for found in extract(answer.text, rules.extraction):
         if not belongs(found.type, project=is_project(subject), other=answer.other, rules=rules.extraction):
             continue
         digest = content_digest(found.type, found.content)
         reason = drop_reason(state, digest, rules)
         if reason is not None:
-            said.append(_dropped(subject, found.type, found.slot, answer.interaction_id, reason, is_capped(state), ts))
+            found_so_far.append(_dropped(subject, found.type, found.slot, answer.interaction_id, reason, is_capped(state), ts))
             continue
-        created = memory_id(subject, output_id("reflection", trigger, len(said)))
+        created = memory_id(subject, output_id("reflection", trigger, len(found_so_far)))
         value: dict[str, Any] = {
             "subject": subject,
             "memory_id": created,
@@ -163,9 +163,9 @@ def _extracted(
         }
         if is_capped(state):
             value["capped"] = True
-        said.append(Output("candidates", subject, {**value, "by": EXTRACTOR, "ts": ts}))
+        found_so_far.append(Output("candidates", subject, {**value, "by": EXTRACTOR, "ts": ts}))
         state = after_candidate(state, created, digest)
-    return state, said
+    return state, found_so_far
 
 
 def _dropped(

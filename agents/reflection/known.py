@@ -24,7 +24,7 @@ class Matched(NamedTuple):
 
 
 class ReflectionState(TypedDict):
-    """What is remembered of one subject."""
+    """The state of one subject."""
 
     active: dict[str, Row]
     """`Matched` by memory_id, the newest last."""
@@ -56,7 +56,7 @@ def matched_of(row: Row) -> Matched:
 
 
 def is_capped(state: ReflectionState) -> bool:
-    """Return whether the subject has more than is remembered of it."""
+    """Return whether the subject has more than is kept of it."""
     return bool(state["beyond"] or state["queued_beyond"] or state["forgotten"])
 
 

@@ -18,7 +18,7 @@ _STOP = frozenset(
 
 
 class Stems(NamedTuple):
-    """What is remembered of a memory's words."""
+    """The state of a memory's words."""
 
     digests: list[int]
     """CRC-32 of each stem, ascending."""
@@ -64,7 +64,7 @@ def _digest(word: str) -> int | None:
 
 
 def stems(content: str, *, least_chars: int, most: int) -> Stems | None:
-    """Return what is remembered of a memory's words; None for one that is never matched: too short, or without words.
+    """Return the state of a memory's words; None for one that is never matched: too short, or without words.
 
     least_chars: of the normalized content. most: digests kept; of more the smallest, which no author can choose.
     """

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Entry(TypedDict):
-    """The fields of `schemas.trusted_state.TrustedState`, in that order: what is remembered under one key."""
+    """The fields of `schemas.trusted_state.TrustedState`, in that order: the state under one key."""
 
     subject: str
     category: str
@@ -77,9 +77,9 @@ def entry_id(subject: str, category: str, key: str) -> str:
 
 
 def _set(entry: Entry | None, trigger: Trigger, command: StateSet) -> tuple[Entry, list[Output]]:
-    said = (command.value, command.source, command.confidence)
+    stated = (command.value, command.source, command.confidence)
     active = entry is not None and entry["status"] == "active"
-    if entry is not None and active and (entry["value"], entry["source"], entry["confidence"]) == said:
+    if entry is not None and active and (entry["value"], entry["source"], entry["confidence"]) == stated:
         return entry, [_event(trigger, "unchanged", entry, entry)]
     after: Entry = {
         "subject": trigger.identity,

@@ -3,11 +3,9 @@
 import os
 import sys
 import time
-import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
-import orjson
 import typer
 
 from endocrine.pipeline.cli.common import (
@@ -16,7 +14,6 @@ from endocrine.pipeline.cli.common import (
     Bootstrap,
     By,
     Json,
-    commanded,
     fail,
     from_views,
     on_broker,
@@ -24,9 +21,11 @@ from endocrine.pipeline.cli.common import (
     print_json,
     registered_names,
     settings_of,
+    shown_time,
     time_of,
 )
 from endocrine.pipeline.cli.group import command_group
+from endocrine.pipeline.cli.subjects import sent
 from endocrine.pipeline.cli.tables import print_table
 
 if TYPE_CHECKING:
@@ -95,12 +94,8 @@ def _row(entry: "Bond") -> Sequence[Any]:
         entry.daily_msg_count,
         entry.daily_msg_cap or "unlimited",
         len(entry.notes),
-        _time(entry.last_updated),
+        shown_time(entry.last_updated),
     )
-
-
-def _time(ts: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ts))
 
 
 def show(identity: Identity, as_json: Json = False, bootstrap: Bootstrap = None) -> None:
@@ -151,7 +146,7 @@ def events(
         print_json({"items": found})
         return
     print_table(
-        ("time", "event", "detail"), [(_time(one["timestamp"]), one["event_type"], one["detail"]) for one in found]
+        ("time", "event", "detail"), [(shown_time(one["timestamp"]), one["event_type"], one["detail"]) for one in found]
     )
 
 
@@ -170,7 +165,7 @@ def check(
     from endocrine.agents.bonds.cap import check_cap
     from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
 
-    moment = time_of(at)
+    moment = time_of("--at", at)
     settings = settings_of(bootstrap)
     try:
         day_s = load_policy(settings.policy, os.environ).document.bonds.day_s
@@ -181,13 +176,14 @@ def check(
     if entry is not None:
         cap, count, reset_at = entry.daily_msg_cap, entry.daily_msg_count, entry.daily_msg_reset_at
     found = check_cap(cap, count, reset_at, time.time() if moment is None else moment, day_s=day_s)
-    told = {"allowed": found.allowed, "remaining": found.remaining, "resets_at": found.resets_at, "cap": cap,
+    answer = {"allowed": found.allowed, "remaining": found.remaining, "resets_at": found.resets_at, "cap": cap,
             "count": found.count, "as_of": None if entry is None else entry.last_updated}  # fmt: skip
     if as_json:
-        print_json(told)
+        print_json(answer)
     else:
         left = "no cap" if found.remaining is None else f"{found.remaining} of {cap} left"
-        print(f"{'allowed' if found.allowed else 'not allowed'}: {left}; the count resets at {_time(found.resets_at)}")
+        verdict = "allowed" if found.allowed else "not allowed"
+        print(f"{verdict}: {left}; the count resets at {shown_time(found.resets_at)}")
     raise typer.Exit(0 if found.allowed else BROKEN)
 
 
@@ -220,17 +216,8 @@ def note(
 
 
 def _write(identity: str, command: dict[str, Any], by: str | None, bootstrap: str | None, *, as_json: bool) -> None:
-    from endocrine.pipeline.core.catalogue import CATALOGUE
-    from endocrine.pipeline.core.decode import Malformed, decode
-
     settings = settings_of(bootstrap)
-    whom = _person(settings, identity)
-    named = {"id": f"bonds-{uuid.uuid4().hex}", "identity": whom, "by": operator(by), "ts": time.time()}
-    try:
-        decode(CATALOGUE["commands"], orjson.dumps({**command, **named}), settings.max_record_bytes)
-    except Malformed as malformed:
-        fail(str(malformed))
-    event = commanded(settings, {**command, **named}, "bond-events")
+    event = sent(settings, _person(settings, identity), command, by, "bond-events")
     if as_json:
         print_json(event)
     else:

@@ -8,22 +8,11 @@ from pathlib import Path
 from aiokafka.errors import KafkaError
 
 from endocrine.pipeline.cli.common import broker_error, fail
-from endocrine.pipeline.core.time_format import parse_time
 from endocrine.pipeline.kafka.admin import TopicsError
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.replay.history import HistoryError
 from endocrine.pipeline.replay.resume import ResumeError
 from endocrine.pipeline.replay.state_files import SnapshotError
-
-
-def milliseconds(option: str, text: str | None) -> int | None:
-    """A time option as milliseconds since 1970. Ends the command with code 2 for what is not a time."""
-    if text is None:
-        return None
-    try:
-        return round(parse_time(text) * 1000)
-    except ValueError as error:
-        fail(f"{option}: {error}")
 
 
 @contextmanager

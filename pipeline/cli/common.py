@@ -3,6 +3,7 @@
 import asyncio
 import getpass
 import sys
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
@@ -40,12 +41,23 @@ Bootstrap = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable: JSON.")]
 
 
-def time_of(text: str | None) -> float | None:
-    """Seconds since 1970 of an option's text. For typer's `callback`-free use: raises BadParameter with a sentence."""
+def time_of(option: str, text: str | None) -> float | None:
+    """Seconds since 1970 of an option's text. What is no time ends the command with a sentence and exit code 2."""
     try:
         return None if text is None else parse_time(text)
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+        fail(f"{option}: {error}")
+
+
+def milliseconds(option: str, text: str | None) -> int | None:
+    """The same in milliseconds."""
+    seconds = time_of(option, text)
+    return None if seconds is None else round(seconds * 1000)
+
+
+def shown_time(seconds: float) -> str:
+    """A time in UTC for a table, to the second: `2026-03-01T14:05:30Z`."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 Since = Annotated[
@@ -122,23 +134,33 @@ def operator(by: str | None) -> str:
     return by or getpass.getuser()
 
 
-def commanded(settings: Settings, value: dict[str, Any], events: str) -> dict[str, Any]:
-    """Send a command and return the event that it causes on the topic `events`.
+def commanded(settings: Settings, value: dict[str, Any], events: str, topic: str = "commands") -> dict[str, Any]:
+    """Send a command and return the event that it causes on the topic `events`, within `CONFIRM_S`. As `confirmed`.
 
-    A dead letter of it ends the command with a sentence and exit code 1, no event within `CONFIRM_S` with code 3.
+    topic: where it is sent.
     """
     from endocrine.pipeline.data.commands import send
+
+    return confirmed(settings, send(settings, value, events, CONFIRM_S, topic))
+
+
+def confirmed(settings: Settings, sending: Coroutine[Any, Any, T]) -> T:
+    """Run what sends and waits, and return its outcome.
+
+    A dead letter of it ends the command with a sentence and exit code 1, what cannot be sent with code 2, no outcome in
+    time with code 3.
+    """
+    from endocrine.pipeline.data.commands import NotConfirmed, Refused
     from endocrine.pipeline.data.ingest.produce import ProduceError
 
     try:
-        caused = on_broker(settings, send(settings, value, events, CONFIRM_S))
+        return on_broker(settings, sending)
     except ProduceError as error:
         fail(str(error))
-    if caused is None:
-        fail(f"sent, not confirmed: no event of {value['id']} within {CONFIRM_S:g} s; does a worker run?", UNCONFIRMED)
-    if caused.event is None:
-        fail(f"refused ({caused.refused}): {caused.message}", BROKEN)
-    return caused.event
+    except Refused as error:
+        fail(str(error), BROKEN)
+    except NotConfirmed as error:
+        fail(str(error), UNCONFIRMED)
 
 
 def from_views(work: Callable[[Any], Coroutine[Any, Any, T]], settings: Settings) -> T:

@@ -23,6 +23,7 @@ from endocrine.pipeline.cli.common import (
     print_json,
     registered_names,
     settings_of,
+    shown_time,
     whose,
 )
 from endocrine.pipeline.cli.group import command_group
@@ -109,7 +110,7 @@ def last(
     if as_json:
         print_json(found)
         return
-    when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(found["ts"]))
+    when = shown_time(found["ts"])
     project = f", project {found['project']}" if found["project"] else ""
     print(f"{found['pack_id']} of {when}{project}, by {found['by']}", file=sys.stderr)
     print(found["formatted_context"])

@@ -1,6 +1,5 @@
 """`endocrine dlq list|show|redrive|discard`: what could not be processed, and what people do with it."""
 
-import getpass
 import sys
 import time
 from collections.abc import Sequence
@@ -12,13 +11,16 @@ import typer
 from endocrine.pipeline.cli.common import (
     BROKEN,
     Bootstrap,
+    By,
     Json,
     Since,
     Until,
     bar,
     fail,
     on_broker,
+    operator,
     settings_of,
+    shown_time,
     time_of,
     whose,
 )
@@ -39,7 +41,6 @@ Topic = Annotated[str | None, typer.Option(help="Dead letters of this topic (wit
 Kind = Annotated[str | None, typer.Option(help="Of this kind: not_json, invalid, misfit, conflicting_id, ...")]
 Identity = Annotated[str | None, typer.Option(help="Of this identity.")]
 Id = Annotated[str | None, typer.Option("--id", help="Of the record with this id (or topic/partition/offset).")]
-By = Annotated[str | None, typer.Option(help="Who does it; by default the name you are logged in under.")]
 Reason = Annotated[str | None, typer.Option(help="Why, for the record.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do it, where more than one is meant. Without it: dry run.")]
 
@@ -117,7 +118,7 @@ def show(
         if name not in (ERROR, ERROR_KIND, ORIGIN):  # printed above
             print(f"header {name}: {'(null)' if content is None else content}")
     for action in letter.actions:
-        print(f"{action.action} by {action.by} at {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(action.ts))}"
+        print(f"{action.action} by {action.by} at {shown_time(action.ts)}"
               + (f": {action.reason}" if action.reason else ""))  # fmt: skip
     value = shown["value"]
     if value is None or value == "":
@@ -191,7 +192,7 @@ def _filter(
 def _look(settings: "Settings", meant: "Filter", since: str | None, until: str | None) -> list["Letter"]:
     from endocrine.pipeline.data.dead_letters.broker import look
 
-    after, before = time_of(since), time_of(until)
+    after, before = time_of("--since", since), time_of("--until", until)
     with bar("dead letters") as progress:
         return on_broker(settings, look(settings, meant, since=after, until=before, progress=progress))
 
@@ -246,7 +247,7 @@ def _do(
     done = 0
     if letters and not dry:
         work = broker.redrive if what == "redrive" else broker.discard
-        done = on_broker(settings, work(settings, letters, by or getpass.getuser(), reason, time.time()))
+        done = on_broker(settings, work(settings, letters, operator(by), reason, time.time()))
     if as_json:
         places = [letter.place for letter in letters]
         _json({"action": what, "dry_run": dry, "done": done, "left_alone": len(refused), "letters": places})

@@ -55,7 +55,7 @@ def explain(
     """
     from endocrine.pipeline.views.explain.find import NotFound, by_audit_id, by_time
 
-    ts = time_of(at)
+    ts = time_of("--at", at)
     settings = settings_of(bootstrap)
     identity = whose(settings, identity)
     try:

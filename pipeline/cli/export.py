@@ -58,7 +58,7 @@ def export(
     if identity is not None and not entry.key.startswith("identity"):
         fail(f"{name} is not about identities (its key is {entry.key}); leave --identity out")
     latest = table if table is not None else entry.cleanup == "compact" and not holds_dead_letters(name)
-    after, before = time_of(since), time_of(until)
+    after, before = time_of("--since", since), time_of("--until", until)
     if form is None:
         suffix = output.suffix.removeprefix(".")
         if suffix not in ("parquet", "csv", "jsonl"):

@@ -1,4 +1,4 @@
-"""`endocrine memory ...`: what is remembered of people and projects, its review and its lifecycle."""
+"""`endocrine memory ...`: memories of people and projects, their review and their lifecycle."""
 
 import sys
 from typing import Annotated, Any
@@ -19,7 +19,7 @@ Confidence = Annotated[float | None, typer.Option(min=0, max=1, help="Confidence
 
 def register(app: typer.Typer) -> None:
     """Add the command group."""
-    group = command_group("What is remembered of people and projects: candidates, reviews, lifecycle.")
+    group = command_group("Memories of people and projects: candidates, reviews, lifecycle.")
     for name, run in (
         ("create", create),
         ("list", list_memories),
@@ -39,7 +39,7 @@ def register(app: typer.Typer) -> None:
 
 def create(
     subject: Subject,
-    content: Annotated[str, typer.Argument(help="What is to be remembered, 1 to 2,000 characters.")],
+    content: Annotated[str, typer.Argument(help="What the memory says, 1 to 2,000 characters.")],
     type: Annotated[
         str, typer.Option(help="identity, preference, project, episodic, knowledge or adaptation.")
     ] = "knowledge",

@@ -112,7 +112,7 @@ def _send(settings: "Settings", values: list[dict[str, Any]], by: str | None) ->
 
     lines = []
     for value in values:
-        given = {name: told for name, told in value.items() if told is not None}
+        given = {name: content for name, content in value.items() if content is not None}
         named = {"id": f"operator-{uuid.uuid4().hex}", "by": operator(by), "ts": time.time()}
         lines.append({"topic": "commands", "value": {**given, **named}, "headers": {"ce_source": SOURCE}})
     try:

@@ -1,6 +1,5 @@
 """`endocrine names`: ids of people and projects, and their aliases."""
 
-import getpass
 import os
 import time
 from collections.abc import Sequence
@@ -11,19 +10,27 @@ import orjson
 import typer
 
 from endocrine.pipeline.cli import names_rekey
-from endocrine.pipeline.cli.common import BROKEN, Bootstrap, Json, fail, on_broker, registered_names, settings_of
+from endocrine.pipeline.cli.common import (
+    BROKEN,
+    Bootstrap,
+    By,
+    Json,
+    confirmed,
+    fail,
+    on_broker,
+    operator,
+    registered_names,
+    settings_of,
+)
 from endocrine.pipeline.cli.group import command_group
 from endocrine.pipeline.cli.tables import print_table
 
 if TYPE_CHECKING:
     from endocrine.pipeline.process.settings import Settings
 
-NOT_CONFIRMED = 3
-"""Exit code: sent, but what became of it was not seen."""
 ScopeName = Literal["identity", "project"]
 Scope = Annotated[ScopeName, typer.Option(help="Whose names: people and actors (identity), or projects.")]
 AnyScope = Annotated[ScopeName | None, typer.Option("--scope", help="Of this scope alone.")]
-By = Annotated[str | None, typer.Option(help="Who does it; by default the name you are logged in under.")]
 Wait = Annotated[float, typer.Option("--wait", min=0.1, help="Seconds to wait for the outcome of each command.")]
 WAIT_S = 10.0
 
@@ -64,7 +71,7 @@ def register_id(
     """
     from endocrine.pipeline.data.names import registration
 
-    who, ts = by or getpass.getuser(), time.time()
+    who, ts = operator(by), time.time()
     places = None if roots is None else [_root(text) for text in roots]
     commands = [registration(scope, registered_id, registered_id, by=who, ts=ts, description=description, roots=places)]
     commands += [registration(scope, name, registered_id, by=who, ts=ts) for name in aliases or ()]
@@ -88,7 +95,7 @@ def alias(
     """Register an alias of a registered id. Exit codes as of `names register`."""
     from endocrine.pipeline.data.names import registration
 
-    command = registration(scope, name, registered_id, by=by or getpass.getuser(), ts=time.time())
+    command = registration(scope, name, registered_id, by=operator(by), ts=time.time())
     _send(settings_of(bootstrap), [command], wait_s, as_json)
 
 
@@ -103,7 +110,7 @@ def release(
     """Release an alias: the name is itself from now on, and free. Exit codes as of `names register`."""
     from endocrine.pipeline.data.names import release as released
 
-    _send(settings_of(bootstrap), [released(scope, name, by=by or getpass.getuser(), ts=time.time())], wait_s, as_json)
+    _send(settings_of(bootstrap), [released(scope, name, by=operator(by), ts=time.time())], wait_s, as_json)
 
 
 def list_names(scope: AnyScope = None, as_json: Json = False, bootstrap: Bootstrap = None) -> None:
@@ -210,7 +217,7 @@ def import_names(
         first = error.errors(include_input=False, include_url=False)[0]
         fail(f"{file}: {'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}")
     settings = settings_of(bootstrap)
-    commands = imported(names, by=by or getpass.getuser(), ts=time.time())
+    commands = imported(names, by=operator(by), ts=time.time())
     found = refusals(on_broker(settings, registered_names(settings)), commands)
     for line in found:
         typer.echo(f"error: {line}", err=True)
@@ -221,23 +228,14 @@ def import_names(
 
 def _send(settings: "Settings", commands: Sequence[dict[str, Any]], wait_s: float, as_json: bool) -> None:
     """Send, wait, show; ends the command where it is refused or not confirmed."""
-    from endocrine.pipeline.data.ingest.produce import ProduceError
-    from endocrine.pipeline.data.names import NotConfirmed, refusals, sent
+    from endocrine.pipeline.data.names import refusals, sent
     from endocrine.pipeline.process.seal_keys import known_seals
-
-    async def work() -> list[dict[str, Any]]:
-        return await sent(settings, known_seals(settings), table, commands, wait_s)
 
     registrations = [one for one in commands if one["kind"] == "register_name"]
     table = on_broker(settings, registered_names(settings))
     if found := refusals(table, registrations):
         fail(found[0], BROKEN)
-    try:
-        outcomes = on_broker(settings, work())
-    except NotConfirmed as error:
-        fail(str(error), NOT_CONFIRMED)
-    except ProduceError as error:
-        fail(str(error))
+    outcomes = confirmed(settings, sent(settings, known_seals(settings), table, commands, wait_s))
     for outcome in outcomes:
         if as_json:
             typer.echo(orjson.dumps(outcome).decode())

@@ -81,8 +81,8 @@ def apply(
         _end(found, None, report, as_json)
         if found.missing:
             fail(
-                f"nothing was changed: {', '.join(found.missing)} cannot adopt states in this version, and half a move "
-                "is none; until it can, `endocrine names release` makes the name itself again",
+                f"nothing was changed: {', '.join(found.missing)} cannot adopt states in this version, and half a "
+                "move is not made; until it can, `endocrine names release` makes the name itself again",
                 BROKEN,
             )
         if found.is_empty and not allow_empty:
@@ -101,16 +101,16 @@ def apply(
 
 def _end(found: "Plan", applied: "Applied | None", folder: Path | None, as_json: bool) -> None:
     """Show the report, and write it where a folder is named."""
-    told = found.as_json() | {"mode": "apply", "applied": None if applied is None else applied.as_json()}
+    shown = found.as_json() | {"mode": "apply", "applied": None if applied is None else applied.as_json()}
     if folder is not None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             name = f"rekey-{found.rekey_id[:12]}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.json"
-            (folder / name).write_bytes(orjson.dumps(told, option=orjson.OPT_INDENT_2))
+            (folder / name).write_bytes(orjson.dumps(shown, option=orjson.OPT_INDENT_2))
         except OSError as error:
             typer.echo(f"--report {folder}: {error.strerror}; the report is not written", err=True)
     if as_json:
-        typer.echo(orjson.dumps(told).decode())
+        typer.echo(orjson.dumps(shown).decode())
         return
     _show(found, as_json=False)
     if applied is not None:

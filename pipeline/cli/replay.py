@@ -11,8 +11,16 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from endocrine.pipeline.cli.collected import milliseconds, temp_dir, user_errors
-from endocrine.pipeline.cli.common import Bootstrap, bars, fail, prompt_keys_of, settings_of, whose
+from endocrine.pipeline.cli.collected import temp_dir, user_errors
+from endocrine.pipeline.cli.common import (
+    Bootstrap,
+    bars,
+    fail,
+    milliseconds,
+    prompt_keys_of,
+    settings_of,
+    whose,
+)
 from endocrine.pipeline.cli.group import command_group
 from endocrine.pipeline.core.seals import KeyedSeals
 from endocrine.pipeline.core.time_format import EXPECTED

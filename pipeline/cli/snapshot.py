@@ -1,4 +1,4 @@
-"""`endocrine snapshot DIR`: what every agent remembers now, for replay from here on."""
+"""`endocrine snapshot DIR`: the state of every agent now, for replay from here on."""
 
 import asyncio
 from pathlib import Path

@@ -10,8 +10,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from endocrine.pipeline.cli.collected import milliseconds, temp_dir, user_errors
-from endocrine.pipeline.cli.common import Bootstrap, bars, fail, prompt_keys_of, settings_of, whose
+from endocrine.pipeline.cli.collected import temp_dir, user_errors
+from endocrine.pipeline.cli.common import (
+    Bootstrap,
+    bars,
+    fail,
+    milliseconds,
+    prompt_keys_of,
+    settings_of,
+    whose,
+)
 from endocrine.pipeline.core.time_format import EXPECTED
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.replay.logs import read_history
@@ -40,7 +48,7 @@ def state(
     snapshot: SnapshotDir = None,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """Rebuild what agents remembered at a moment, by replay from the nearest snapshot or from the beginning.
+    """Rebuild the state of agents at a moment, by replay from the nearest snapshot or from the beginning.
 
     Exit codes: 0 done, 1 some of it cannot be rebuilt (why is on stderr), 2 it cannot be read or was asked wrongly.
     """

@@ -1,8 +1,6 @@
 """`endocrine trust set|get|invalidate|history`: trusted state, what operators state about a project or an identity."""
 
 import os
-import time
-import uuid
 from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
@@ -17,12 +15,12 @@ from endocrine.pipeline.cli.common import (
     fail,
     from_views,
     on_broker,
-    operator,
     print_json,
     settings_of,
+    shown_time,
 )
 from endocrine.pipeline.cli.group import command_group
-from endocrine.pipeline.cli.subjects import named
+from endocrine.pipeline.cli.subjects import Subject, checked, named, sent
 from endocrine.pipeline.cli.tables import print_table
 
 if TYPE_CHECKING:
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
     from endocrine.pipeline.process.settings import Settings
 
 DEFAULT_SHOWN, MOST_SHOWN = 50, 500
-Subject = Annotated[str, typer.Argument(metavar="SUBJECT", help="An identity, or `project:` and a project's id.")]
 Category = Annotated[str, typer.Argument(metavar="CATEGORY", help="What it is about; one of the policy's list.")]
 Key = Annotated[str, typer.Argument(metavar="KEY", help="Its name within the category.")]
 Only = Annotated[str | None, typer.Option("--category", help="Of this category.")]
@@ -67,14 +64,14 @@ def set_(
     whom = named(settings, subject)
     command = {"kind": "state_set", "category": category, "key": key, "value": value, "source": source,
                "confidence": confidence}  # fmt: skip
-    checked = _checked(settings, command, whom, by)
+    value_sent = checked(settings, whom, command, by)
     rules = _rules(settings)
     if category not in rules.categories:
         fail(f"CATEGORY: expected one of {', '.join(rules.categories)}")
     active = {(one["category"], one["key"]) for one in from_views(lambda client: views.trusted(client, whom), settings)}
     if len(active) >= rules.active and (category, key) not in active:
         fail(f"state_full: {len(active)} entries are active; expected fewer than {rules.active}", BROKEN)
-    _shown(commanded(settings, checked, "state-events"), as_json=as_json)
+    _shown(commanded(settings, value_sent, "state-events"), as_json=as_json)
 
 
 def get(
@@ -117,9 +114,8 @@ def invalidate(
     """
     settings = settings_of(bootstrap)
     whom = named(settings, subject)
-    command = {"kind": "state_invalidate", "category": category, "key": key}
-    command |= {} if reason is None else {"reason": reason}
-    _shown(commanded(settings, _checked(settings, command, whom, by), "state-events"), as_json=as_json)
+    command = {"kind": "state_invalidate", "category": category, "key": key, "reason": reason}
+    _shown(sent(settings, whom, command, by, "state-events"), as_json=as_json)
 
 
 def history(
@@ -145,7 +141,7 @@ def history(
         print_json({"subject": whom, "items": events})
         return
     columns = ("time", "kind", "category", "key", "old", "new", "reason", "by")
-    shown = [{**event, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(event["ts"]))} for event in events]
+    shown = [{**event, "time": shown_time(event["ts"])} for event in events]
     print_table(columns, [[event[name] for name in columns] for event in shown])
 
 
@@ -167,20 +163,6 @@ async def _events(settings: "Settings", subject: str) -> list[dict[str, Any]]:
                 if seals is None or seals.valid(topic, raw, dict(raw.headers)):
                     found.append(orjson.loads(raw.value))
     return found
-
-
-def _checked(settings: "Settings", command: dict[str, Any], subject: str, by: str | None) -> dict[str, Any]:
-    """The whole command; one that its topic would not take ends this one."""
-    from endocrine.pipeline.core.catalogue import CATALOGUE
-    from endocrine.pipeline.core.decode import Malformed, decode
-
-    given = {"id": f"trust-{uuid.uuid4().hex}", "identity": subject, "by": operator(by), "ts": time.time()}
-    value = {**command, **given}
-    try:
-        decode(CATALOGUE["commands"], orjson.dumps(value), settings.max_record_bytes)
-    except Malformed as malformed:
-        fail(str(malformed))
-    return value
 
 
 def _rules(settings: "Settings") -> "TrustedStateRules":

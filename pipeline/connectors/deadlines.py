@@ -16,7 +16,7 @@ A subject is something that an agent waits for; it is added by one record and se
 Which modulation answers an incident cannot be seen from outside, so none settles it. A decision `conflicting_call`
 settles nothing: it is about a second record under a call's id.
 A turn that closes settles all of its subjects. Topics have no common order, so what was settled before it was seen is
-remembered for a while. A deadline of event time passes on the wall clock as long after the record's append as it lies
+kept for a while. A deadline of event time passes on the wall clock as long after the record's append as it lies
 after the record's ts. Where nothing settles a subject its tick is sent again, later and later, a few times: an agent
 may count from a record that we do not know. A tick too many changes nothing.
 """

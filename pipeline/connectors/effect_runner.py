@@ -54,7 +54,8 @@ from endocrine.pipeline.connectors.commit_position import CommitPosition
 from endocrine.pipeline.connectors.contract import INTERRUPTED, Effect, EffectRecord, Limits, Request
 from endocrine.pipeline.connectors.readback import EffectLedger, StartMarks, read_back
 from endocrine.pipeline.core.catalogue import CATALOGUE
-from endocrine.pipeline.core.records import CE_ID, SEAL, TRACEPARENT, SourceRecord, event_time, is_traceparent
+from endocrine.pipeline.core.cloud_events import cloud_event
+from endocrine.pipeline.core.records import SEAL, TRACEPARENT, SourceRecord, is_traceparent
 from endocrine.pipeline.core.seals import Seals
 from endocrine.pipeline.core.watermarks import origin_of
 from endocrine.pipeline.kafka import clients
@@ -308,19 +309,16 @@ class EffectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _send(self, request: Request, record: EffectRecord, record_id: str) -> int:
         """Send one record and wait until the broker has it; its offset."""
         topic = CATALOGUE[record.topic]
-        headers: list[tuple[str, bytes]] = [
-            (CE_ID, record_id.encode()),
-            ("ce_source", f"endocrine/{self.effect.name}".encode()),
-            ("ce_type", topic.ce_type),
-            ("ce_specversion", b"1.0"),
-            ("ce_subject", request.identity.encode()),
-            ("content-type", b"application/json"),
-        ]
-        if (time_text := event_time(float(record.value["ts"]))) is not None:
-            headers.append(("ce_time", time_text.encode()))
+        key, value = topic.key_of(request.identity, record.value).encode(), orjson.dumps(record.value)
+        headers = cloud_event(
+            record_id.encode(),
+            f"endocrine/{self.effect.name}",
+            topic.ce_type,
+            request.identity.encode(),
+            float(record.value["ts"]),
+        )
         if request.traceparent:
             headers.append((TRACEPARENT, request.traceparent))
-        key, value = topic.key_of(request.identity, record.value).encode(), orjson.dumps(record.value)
         seal = self._seals.seal(record.topic, request.partition, key, value, record_id.encode())
         headers.append((SEAL, seal))
         sending: asyncio.Future[Any] = await self._producer.send(

@@ -25,7 +25,8 @@ from endocrine.agents.policy.compiled import Policy
 from endocrine.pipeline.connectors.deadlines import AGAIN_S, BY, Deadlines, Tick, Waits
 from endocrine.pipeline.connectors.process import UNUSABLE, serve
 from endocrine.pipeline.core.catalogue import CATALOGUE
-from endocrine.pipeline.core.records import CE_ID, SEAL
+from endocrine.pipeline.core.cloud_events import cloud_event
+from endocrine.pipeline.core.records import SEAL
 from endocrine.pipeline.core.seals import Seals
 from endocrine.pipeline.kafka import clients
 from endocrine.pipeline.process.cancelling import cancelled
@@ -222,20 +223,11 @@ class Timekeeper(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _send(self, partition: int, tick: Tick) -> "asyncio.Future[object]":
         value = {"id": tick.id, "identity": tick.identity, "by": BY, "ts": tick.ts, "kind": "tick"}
         key, content, ce_id = tick.identity.encode(), orjson.dumps(value), tick.id.encode()
+        headers = cloud_event(ce_id, f"endocrine/{BY}", CATALOGUE["commands"].ce_type, key, tick.ts)
+        headers.append((SEAL, self._seals.seal("commands", partition, key, content, ce_id)))
+        topic = self._settings.prefix + "commands"
         future: asyncio.Future[object] = await self._producer.send(
-            self._settings.prefix + "commands",
-            content,
-            key=key,
-            partition=partition,
-            headers=[
-                (CE_ID, ce_id),
-                ("ce_source", b"endocrine/timekeeper"),
-                ("ce_type", CATALOGUE["commands"].ce_type),
-                ("ce_specversion", b"1.0"),
-                ("ce_subject", key),
-                ("content-type", b"application/json"),
-                (SEAL, self._seals.seal("commands", partition, key, content, ce_id)),
-            ],
+            topic, content, key=key, partition=partition, headers=headers
         )
         return future
 

@@ -9,6 +9,7 @@ import orjson
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
+from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.core.records import CE_ID, ERROR, ERROR_KIND
 from endocrine.pipeline.data.ingest.produce import produce
@@ -33,6 +34,14 @@ class Caused(NamedTuple):
     """Kind of the dead letter."""
     message: str | None = None
     """Why it is one, without content."""
+
+
+class NotConfirmed(Exception):
+    """A command was sent, and what it caused was not seen in time. The message says what to look at."""
+
+
+class Refused(Exception):
+    """A command is a dead letter. The message names the kind and what was expected, without content."""
 
 
 class Outcomes:
@@ -92,16 +101,20 @@ class Outcomes:
         return Caused(named.partition("/")[2].rpartition("/")[0], orjson.loads(raw.value))
 
 
-async def send(settings: Settings, value: Json, events: str, within_s: float) -> Caused | None:
-    """Send a command and return what it causes on the topic `events`; None where nothing comes within so many seconds.
+async def send(settings: Settings, value: Json, events: str, within_s: float, topic: str = "commands") -> Json:
+    """Send a command and return the event that it causes on the topic `events`.
 
-    value: the command, with an `id`. Raises ProduceError and KafkaError.
+    value: the command, with an `id`. topic: where it is sent. Raises NotConfirmed where nothing comes within so many seconds, Refused,
+    ProduceError and KafkaError.
     """
-    async with Outcomes(settings, events, [partition_of(value["identity"], settings.partitions)]) as outcomes:
-        await produce([{"topic": "commands", "value": value, "headers": {"ce_source": SOURCE}}], settings)
+    whose = value[CATALOGUE[topic].identity_field]
+    async with Outcomes(settings, events, [partition_of(whose, settings.partitions)]) as outcomes:
+        await produce([{"topic": topic, "value": value, "headers": {"ce_source": SOURCE}}], settings)
         deadline = time.monotonic() + within_s
         while (left := deadline - time.monotonic()) > 0:
             for caused in await outcomes.next(left):
                 if caused.command == value["id"]:
-                    return caused
-    return None
+                    if caused.event is None:
+                        raise Refused(f"refused ({caused.refused}): {caused.message}")
+                    return caused.event
+    raise NotConfirmed(f"sent, not confirmed: no event of {value['id']} within {within_s:g} s; does a worker run?")

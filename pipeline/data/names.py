@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from endocrine.agents.names.rules import fault_of
 from endocrine.pipeline.core.name_table import NameTable
 from endocrine.pipeline.core.seals import Seals
+from endocrine.pipeline.data.commands import NotConfirmed
 from endocrine.pipeline.data.ingest.produce import produce
 from endocrine.pipeline.kafka.name_reader import NameFollower
 from endocrine.pipeline.process.settings import Settings
@@ -94,10 +95,6 @@ def refusals(table: NameTable, commands: Sequence[Mapping[str, Any]]) -> list[st
             found.append(f"{scope} {name!r}: unknown, {registered_id!r} is not a registered id")
         holders.setdefault(key, registered_id)
     return found
-
-
-class NotConfirmed(Exception):
-    """A command was sent, and what became of it was not seen in time."""
 
 
 async def sent(

@@ -39,7 +39,7 @@ async def awaited(
                 await _look_back(gateway, watch, topic, 0.0)
             result: T | Refused = await watch.until(lambda w: _found(w, found))
             if isinstance(result, Refused):
-                if slot.keyed and "conflict" in result.kind:  # a retry whose first try nobody remembers
+                if slot.keyed and "conflict" in result.kind:  # a retry whose first try is kept nowhere
                     return await _earlier(gateway, watch, slot, topic, found, result)
                 raise refusal(result)
             return result

@@ -1,6 +1,6 @@
 """`Idempotency-Key`: a retry is the same record, byte for byte; another body under the same key is refused.
 
-The key, scoped to the API key, names the record's id. What the first try sent, and when, is remembered for a day in
+The key, scoped to the API key, names the record's id. What the first try sent, and when, is kept for a day in
 Redis, shared by all gateways, and in process for as long as there is room. Where neither knows it, Kafka does: the
 worker recognises the id, and `lookback` finds the answer that was derived from it.
 """
@@ -33,7 +33,7 @@ _MOST_KEPT_BYTES = 32 << 10
 
 @dataclass
 class Slot:
-    """One request under a key (or under none: then nothing is remembered)."""
+    """One request under a key (or under none: then nothing is kept)."""
 
     name: str
     """Name of the slot; empty without a key."""

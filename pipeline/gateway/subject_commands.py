@@ -1,4 +1,4 @@
-"""Commands about a subject: made from a request, sent, and what came of them within `?wait`."""
+"""Commands about a subject: made from a request, sent, and their outcomes within `?wait`."""
 
 import asyncio
 from collections.abc import Mapping

@@ -37,7 +37,7 @@ def wanted(runtime: Java) -> bool:
 
 
 async def train(runtime: Java) -> None:
-    """Start a node in a folder of its own, use it a little, and end it: about 15 s. A failure is remembered."""
+    """Start a node in a folder of its own, use it a little, and end it: about 15 s. A failure is noted."""
     from endocrine.pipeline.local.kafka import KafkaNode
 
     path = _path(runtime)

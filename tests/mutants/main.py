@@ -1,19 +1,17 @@
-"""Mutation testing of agents/ and pipeline/core: `make mutants`, or `make mutants SAMPLE=400 ONLY=agents/gating`.
+"""Mutation testing of agents/ and pipeline/core: `make mutants SAMPLE=400 MINUTES=40`, or `ONLY=agents/gating`.
 
-mutmut changes one expression at a time and runs the tests that reach its function, the quickest first; a mutant that
-no test fails on has survived. It works on a copy of the project below build/mutants, in which the packages lie as they
-are imported. Without a sample every mutant is run, which takes hours. Score and survivors go to build/mutants/.
+mutmut changes one expression at a time; each mutant runs the tests that reach its function, the quickest first, until
+one fails; one that no test fails on has survived. All is done on a copy of the project below build/mutants, in which
+the packages lie as they are imported. Without a sample every mutant is run, which takes hours.
 """
 
 import argparse
 import os
-import random
 import subprocess
 import sys
+import time
 from pathlib import Path
 
-import report
-import sample
 import tree
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,46 +19,29 @@ WORK = ROOT / "build" / "mutants"
 
 
 def main() -> int:
-    """Run what was asked for. Returns 0 when it ran, whatever the score is; 1 when a package could not be run."""
+    """Run what was asked for. Returns 0 when it ran, whatever the score is; 1 when it could not be run."""
+    begun = time.time()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sample", type=int, default=0, help="how many mutants, over all packages; 0: every one")
     parser.add_argument("--seed", type=int, default=1, help="of the sample: the same mutants again for the same code")
     parser.add_argument("--only", default="", help="packages whose name begins so, such as agents/gating")
-    parser.add_argument("--test-seconds", type=float, default=20.0, help="tests run for one mutant, the quickest first")
+    parser.add_argument("--minutes", type=float, default=0.0, help="no mutant is begun after so many; 0: no bound")
+    parser.add_argument("--test-seconds", type=float, default=10.0, help="tests run for one mutant, the quickest first")
+    parser.add_argument("--children", type=int, default=os.cpu_count() or 1, help="mutants at the same time")
     given = parser.parse_args()
-    shares = sample.shares(tree.packages(ROOT), given.sample)
-    asked = [package for package in shares if package.startswith(given.only)]
+    asked = [package for package in tree.packages(ROOT) if package.startswith(given.only)]
     if not asked:
-        print(f"error: no package begins with {given.only!r}; known are {', '.join(shares)}", file=sys.stderr)
+        print(f"error: no package begins with {given.only!r}; expected of: {', '.join(tree.packages(ROOT))}")
         return 2
-    how = f"sample of {given.sample}, seed {given.seed}" if given.sample else "every mutant"
-    failed = [one for one in asked if not _package(one, shares[one], given.seed, given.test_seconds, how)]
-    print(report.score(WORK))
-    print(f"survivors: {WORK}/*/survivors.diff")
-    if failed:
-        print(f"error: could not be run, see above: {', '.join(failed)}", file=sys.stderr)
-    return 1 if failed else 0
-
-
-def _package(package: str, share: int, seed: int, seconds: float, how: str) -> bool:
-    """Run `share` mutants of a package (0: every one). Returns whether it could be run."""
-    work = WORK / package.replace("/", "-")
-    tree.make(ROOT, work, package)
-    if not _run([sys.executable, str(Path(__file__).with_name("prepare.py")), str(seconds)], work):
-        return False
-    names = sample.mutants(work)
-    chosen = sample.choose(names, share, random.Random(f"{seed} {package}"))
-    reached = sample.tested(work)
-    covered = [name for name in chosen if sample.function_of(name) in reached]
-    print(f"{package}: {len(chosen)} of {len(names)} mutants, {len(chosen) - len(covered)} without a test", flush=True)
-    ran = not covered or _run([sys.executable, "-m", "mutmut", "run", "--max-children", "1", *covered], work)
-    report.note(work, package, names, chosen, how)
-    return ran
-
-
-def _run(command: list[str], work: Path) -> bool:
-    """Run a step in the copy."""
-    return subprocess.run(command, cwd=work, env=os.environ | {"PYTHONHASHSEED": "0"}, check=False).returncode == 0
+    work = WORK / (given.only.replace("/", "-") or "all")
+    tree.make(ROOT, work, asked)
+    deadline = begun + 60 * given.minutes if given.minutes else 0.0
+    numbers = (given.sample, given.seed, deadline, given.test_seconds, given.children)
+    command = [sys.executable, str(Path(__file__).with_name("run.py")), *map(str, numbers)]
+    code = subprocess.run(command, cwd=work, env=os.environ | {"PYTHONHASHSEED": "0"}, check=False).returncode
+    if code:
+        print(f"error: not all was run, see above ({work})", file=sys.stderr)
+    return min(1, abs(code))
 
 
 if __name__ == "__main__":

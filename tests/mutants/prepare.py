@@ -1,43 +1,69 @@
-"""Runs in the copy: makes the mutants, runs the tests once to map functions to tests, and bounds the tests of each.
+"""Runs in the copy: makes the mutants, and runs the tests once to learn which of them reach which function.
 
-mutmut's command does all in one; sampling needs the mutants before the run. The lock file pins what is used here.
+These are the steps of mutmut's own command before it runs mutants; the lock file pins what is used here.
 """
 
-import json
+import hashlib
 import os
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-import mutmut.__main__ as mutmut
+import mutmut
+import mutmut.__main__ as steps
 
-FULL, USED = Path("mutants/all-tests.json"), Path("mutants/mutmut-stats.json")
+_SEEN = Path("mutants/seen.sha256")
+_STATS = Path("mutants/mutmut-stats.json")
 
 
-def main(seconds: float) -> None:
-    """seconds: how long the tests of one mutant may take together, as they took unmutated; one test always remains."""
+def prepare(children: int) -> tuple[list[str], steps.PytestRunner]:
+    """Return the names of all mutants, and what runs tests. Exits where a test fails on the code as it is.
+
+    A file that did not change keeps its mutants; where none changed, what the tests reach is known, too.
+    """
     Path("mutants").mkdir(exist_ok=True)
-    if FULL.exists():
-        USED.write_text(FULL.read_text())
+    if _SEEN.exists() and _SEEN.read_text() != _digest():
+        _STATS.unlink(missing_ok=True)
     os.environ["MUTANT_UNDER_TEST"] = "mutant_generation"
-    mutmut.copy_src_dir()
-    mutmut.copy_also_copy_files()
-    mutmut.setup_source_paths()
-    mutmut.create_mutants(1)
-    runner = mutmut.PytestRunner()
+    with steps.CatchOutput(spinner_title="making mutants"):
+        steps.copy_src_dir()
+        steps.copy_also_copy_files()
+        steps.setup_source_paths()
+        steps.create_mutants(children)
+    print()
+    runner = steps.PytestRunner()
     runner.prepare_main_test_run()
-    mutmut.collect_or_load_stats(runner, apply_config_invalidation=True)
-    stats = json.loads(USED.read_text())
-    FULL.write_text(json.dumps(stats))
-    durations = stats["duration_by_test"]
-    for name, tests in stats["tests_by_mangled_function_name"].items():
-        left, kept = seconds, []
-        for test in sorted(tests, key=lambda test: (durations[test], test)):
-            if kept and durations[test] > left:
-                break
-            left -= durations[test]
-            kept.append(test)
-        stats["tests_by_mangled_function_name"][name] = kept
-    USED.write_text(json.dumps(stats))
+    steps.collect_or_load_stats(runner)
+    _SEEN.write_text(_digest())
+    mutants, _ = steps.collect_source_file_mutation_data(mutant_names=())
+    return [name for _, name, _ in mutants], runner
 
 
-main(float(sys.argv[1]))
+def bounded(function: str, seconds: float) -> Sequence[str]:
+    """Return the tests of a function, the quickest first: so many as take `seconds` together, at least one."""
+    durations = mutmut.duration_by_test
+    left, kept = seconds, list[str]()
+    for test in sorted(mutmut.tests_by_mangled_function_name.get(function, ()), key=lambda one: (durations[one], one)):
+        if kept and durations[test] > left:
+            break
+        left -= durations[test]
+        kept.append(test)
+    return kept
+
+
+def diff(name: str) -> str:
+    """Return what a mutant changes."""
+    return str(steps.get_diff_for_mutant(name))
+
+
+def seconds_of(tests: Sequence[str]) -> float:
+    """Return how long tests took together, unmutated."""
+    return float(sum(mutmut.duration_by_test[test] for test in tests))
+
+
+def _digest() -> str:
+    files = sorted(file for folder in ("src", "tests", "config") for file in Path(folder).rglob("*") if file.is_file())
+    whole = hashlib.sha256()
+    for file in files:
+        if "__pycache__" not in file.parts:
+            whole.update(str(file).encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    return whole.hexdigest()

@@ -1,65 +1,49 @@
-"""The score of each package with its sampling error, and the survivors as diffs."""
+"""The score over all mutants and of each package, with its sampling error, as Markdown."""
 
-import json
 import math
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from sample import META, function_of, tested
+from sample import package_of
 
-KILLED = "killed"
-_STATES = {0: "survived", 1: KILLED, 3: KILLED, 5: "no test", 33: "no test", None: "not run"}
-"""By exit code of pytest and mutmut. What ran out of time or ended its process was noticed, too."""
+KILLED, SURVIVED, NO_TEST = "killed", "survived", "no test"
 
 
-def note(work: Path, package: str, names: Sequence[str], chosen: Sequence[str], how: str) -> None:
-    """Write what became of the chosen mutants of one package: `result.json` and `survivors.diff` in its copy."""
-    codes: dict[str, int | None] = {}
-    for meta in (work / META).rglob("*.py.meta"):
-        codes |= json.loads(meta.read_text())["exit_code_by_key"]
-    reached = tested(work)
-    states = {
-        name: _STATES.get(codes.get(name), KILLED) if function_of(name) in reached else "no test" for name in chosen
-    }
-    counts = Counter(states.values())
-    result = {"package": package, "mutants": len(names), "how": how, "run": len(chosen) - counts["not run"], **counts}
-    (work / "result.json").write_text(json.dumps(result))
-    left = [(name, state) for name, state in states.items() if state in ("survived", "no test")]
-    (work / "survivors.diff").write_text("\n".join(_shown(work, name, state) for name, state in left))
+def state_of(exit_code: int) -> str:
+    """Return what became of a mutant by the exit code of pytest. What ran out of time or ended its process is killed.
+
+    >>> [state_of(code) for code in (0, 1, 5, -24)]
+    ['survived', 'killed', 'no test', 'killed']
+    """
+    return {0: SURVIVED, 5: NO_TEST}.get(exit_code, KILLED)
 
 
-def score(folder: Path) -> str:
-    """The table of all packages that were run, as Markdown, with the score over them; also written to `score.md`."""
-    results = [json.loads(file.read_text()) for file in sorted(folder.glob("*/result.json"))]
+def score(names: Sequence[str], states: Mapping[str, str], how: str) -> str:
+    """Return a table of the packages, the score, and the mutants that live.
+
+    names: every mutant there is. states: what became of each that was run.
+    """
+    sizes, run = Counter(map(package_of, names)), Counter(map(package_of, states))
+    counts = Counter((package_of(name), state) for name, state in states.items())
     lines = ["| package | mutants | run | killed | survived | no test | score |", "|---|---|---|---|---|---|---|"]
-    total, score, variance = sum(one["mutants"] for one in results), 0.0, 0.0
-    for one in results:
-        killed, run, size = one.get(KILLED, 0), one["run"], one["mutants"]
-        counts = f"{size} | {run} | {killed} | {one.get('survived', 0)} | {one.get('no test', 0)}"
-        lines.append(f"| {one['package']} | {counts} | {100 * killed / max(1, run):.0f} % |")
-        score += killed / max(1, run) * size / max(1, total)
-        variance += (size / max(1, total)) ** 2 * _variance(one)
-    error = 100 * 1.96 * math.sqrt(variance)
-    how = ", ".join(sorted({one["how"] for one in results}))
-    run = sum(one["run"] for one in results)
-    lines += ["", f"Score {100 * score:.1f} %, sampling error {error:.1f} points (95 %): {run} of {total} run, {how}."]
-    text = "\n".join(lines) + "\n"
-    (folder / "score.md").write_text(text)
-    return text
+    for package in sorted(run):
+        killed, survived, untested = (counts[package, state] for state in (KILLED, SURVIVED, NO_TEST))
+        lines.append(
+            f"| {package} | {sizes[package]} | {run[package]} | {killed} | {survived} | {untested} | "
+            f"{100 * killed / run[package]:.0f} % |"
+        )
+    killed = sum(state == KILLED for state in states.values())
+    alive = sorted(f"- {state}: `{name}`" for name, state in states.items() if state != KILLED)
+    lines += ["", *alive, ""] if alive else [""]
+    share = 100 * killed / max(1, len(states))
+    lines.append(
+        f"Score {share:.1f} %, sampling error {100 * _error(killed, len(states), len(names)):.1f} points (95 %): "
+        f"{len(states)} of {len(names)} run, {how}."
+    )
+    return "\n".join(lines) + "\n"
 
 
-def _variance(result: dict[str, Any]) -> float:
-    """Of a package's share killed, as a sample without putting back; two are added, so that none has no error."""
-    run, size = result["run"], result["mutants"]
-    likely = (result.get(KILLED, 0) + 1) / (run + 2)
-    return float(likely * (1 - likely) / max(1, run) * (1 - run / max(1, size)))
-
-
-def _shown(work: Path, name: str, state: str) -> str:
-    command = [sys.executable, "-m", "mutmut", "show", name]
-    done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False)
-    return f"# {state}\n{done.stdout}"
+def _error(killed: int, run: int, size: int) -> float:
+    """Half the 95 % interval of a share of a sample without putting back; two are added, so that it is never none."""
+    likely = (killed + 1) / (run + 2)
+    return 1.96 * math.sqrt(likely * (1 - likely) / max(1, run) * (1 - run / max(1, size)))

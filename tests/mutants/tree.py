@@ -32,12 +32,10 @@ _LEFT_OUT = ("tests/unit/redaction/test_canaries.py::test_a_log_line_shows_no_se
 _CONFIG = """
 [tool.mutmut]
 source_paths = ["src"]
-only_mutate = ["src/endocrine/{package}/*"]
+only_mutate = [{packages}]
 do_not_mutate = [{deeper}]
 pytest_add_cli_args = ["--hypothesis-seed=0"{left_out}]
 pytest_add_cli_args_test_selection = [{tests}]
-timeout_multiplier = 3.0
-timeout_constant = 3.0
 also_copy = [{beside}]
 track_dependencies = false
 use_git_change_detection = false
@@ -72,36 +70,38 @@ EXAMPLES = 20
 """Of a property, for each mutant: properties over whole histories take seconds with all of theirs."""
 
 
-def packages(root: Path) -> dict[str, int]:
-    """Every package that is mutated, with its lines of code."""
+def packages(root: Path) -> list[str]:
+    """Return every package that is mutated."""
     folders = [root / "agents", *sorted((root / "agents").iterdir()), root / "pipeline" / "core"]
-    return {
-        str(folder.relative_to(root)): sum(len(file.read_text().splitlines()) for file in folder.glob("*.py"))
-        for folder in folders
-        if (folder / "__init__.py").exists()
-    }
+    return [str(folder.relative_to(root)) for folder in folders if (folder / "__init__.py").exists()]
 
 
-def make(root: Path, work: Path, package: str) -> None:
-    """Bring the copy for one package up to date. Unchanged files keep their times: mutmut keeps their mutants."""
+def tests_of(root: Path, asked: Sequence[str]) -> list[str]:
+    """Return the folders of tests that are run for these packages."""
+    names = dict.fromkeys(name for package in asked for name in TESTS.get(package, (Path(package).name,)))
+    return [f"tests/unit/{name}" for name in names if (root / "tests" / "unit" / name).is_dir()]
+
+
+def make(root: Path, work: Path, asked: Sequence[str]) -> None:
+    """Bring the copy for these packages up to date. Unchanged files keep their times: mutmut keeps their mutants."""
     source = work / "src" / "endocrine"
     for folder in FOLDERS:
         _copy(root / folder, source / folder)
     for file in (root / "pipeline" / "public").iterdir():
         if file.is_file():
             _put(file.read_bytes(), source / file.name)
-    names = TESTS.get(package, (Path(package).name,))
-    tests = [f"tests/unit/{name}" for name in names if (root / "tests" / "unit" / name).is_dir()]
+    tests = tests_of(root, asked)
     for folder in ("tests/data", "tests/support", *BESIDE, *tests):
         _copy(root / folder, work / folder)
     profile = _PROFILE.replace("EXAMPLES", str(EXAMPLES))
     _put(((root / "tests" / "conftest.py").read_text() + profile).encode(), work / "tests" / "conftest.py")
-    deeper = ["src/endocrine/agents/*/*"] if package == "agents" else []
+    # The package `agents` itself is its own modules; each folder in it is a package of its own.
+    deeper = ["src/endocrine/agents/*/*"] if list(asked) == ["agents"] else []
     left_out = [f"--deselect={test}" for test in _LEFT_OUT]
     config = (
         _CONFIG.replace("{tests}", _listed(tests))
         .replace("{beside}", _listed(BESIDE))
-        .replace("{package}", package)
+        .replace("{packages}", _listed([f"src/endocrine/{package}/*" for package in asked]))
         .replace("{deeper}", _listed(deeper))
         .replace("{left_out}", "".join(f", {json.dumps(one)}" for one in left_out))
     )

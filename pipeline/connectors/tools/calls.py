@@ -25,7 +25,7 @@ from endocrine.pipeline.process.settings import Settings
 from endocrine.schemas.tools import ToolCall
 
 MAX_BYTES = 64 << 20
-"""Of calls remembered by one process; the oldest go first, and their decisions end in an error."""
+"""Of calls kept by one process; the oldest go first, and their decisions end in an error."""
 MAX_SHARING = 16
 """Records of one call id that are held; the gate decides on the first that it can take, so later ones are nobody's."""
 _DEEPEST = 64

@@ -165,7 +165,7 @@ class ToolEffect:
     async def _is_no_copy(self, request: Request) -> None:
         """A sealed decision keeps its seal when somebody appends it again, and a call can be appended again as well.
 
-        What was answered is remembered for as long as `readback` reaches; so what a decision was made because of (its
+        What was answered is kept for as long as `readback` reaches; so what a decision was made because of (its
         call, an approval) must not be older than that. The broker's own times say so: no claimed one does.
         """
         if request.origin is None:

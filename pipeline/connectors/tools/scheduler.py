@@ -1,4 +1,4 @@
-"""The scheduler: remembers a task as a record."""
+"""The scheduler: keeps a task as a record."""
 
 from endocrine.pipeline.connectors.contract import EffectRecord
 from endocrine.pipeline.connectors.tools.handler import Answer, Call, ToolError

@@ -125,4 +125,4 @@ async def carry_out(settings: Settings, work: AsyncIterable[tuple[OutputRecord |
 
 def _headers(key: str, action: DeadLetterAction) -> Headers:
     ce_id = f"dlq/{key}/{action.action}/{action.ts}".encode()
-    return cloud_event(ce_id, "dlq", CATALOGUE[ACTIONS].ce_type, key.encode(), action.ts)
+    return cloud_event(ce_id, "endocrine/dlq", CATALOGUE[ACTIONS].ce_type, key.encode(), action.ts)

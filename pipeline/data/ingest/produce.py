@@ -9,7 +9,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from endocrine.pipeline.core.catalogue import CATALOGUE
-from endocrine.pipeline.core.records import CE_ID, event_time
+from endocrine.pipeline.core.cloud_events import cloud_event
+from endocrine.pipeline.core.records import CE_ID, Header
 from endocrine.pipeline.process.settings import Settings
 
 REQUEST_TIMEOUT_MS = 10_000
@@ -97,7 +98,7 @@ async def produce(
     return count
 
 
-def message(line: Line, source: str = SOURCE) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
+def message(line: Line, source: str = SOURCE) -> tuple[bytes, bytes, list[Header]]:
     """Return (key, value, headers) of a line, as bytes; source: the CloudEvents source of a line that names none.
 
     A record with an id gets all headers of a CloudEvent in binary mode; one without gets none of them, as a CloudEvent
@@ -109,21 +110,16 @@ def message(line: Line, source: str = SOURCE) -> tuple[bytes, bytes, list[tuple[
     topic, value, given = CATALOGUE[line["topic"]], line["value"], line.get("headers") or {}
     identity = value[topic.identity_field]
     key = line.get("key")
-    headers = {"content-type": "application/json"}
-    if value.get("id") or given.get(CE_ID):
-        headers[CE_ID] = value.get("id") or given[CE_ID]
-        headers |= {"ce_source": source, "ce_type": topic.ce_type.decode(), "ce_specversion": "1.0"}
-        if identity:
-            headers["ce_subject"] = identity
+    headers: dict[str, bytes | None] = {"content-type": b"application/json"}
+    if ce_id := value.get("id") or given.get(CE_ID):
         ts = value.get("ts")
-        time = event_time(float(ts)) if isinstance(ts, int | float) and not isinstance(ts, bool) else None
-        if time is not None:
-            headers["ce_time"] = time
-    headers |= given
+        ts = float(ts) if isinstance(ts, int | float) and not isinstance(ts, bool) else None
+        headers |= cloud_event(ce_id.encode(), source, topic.ce_type, (identity or "").encode(), ts)
+    headers |= {name: text.encode() for name, text in given.items()}
     return (
         (identity if key is None else key).encode(),
         orjson.dumps(value),
-        [(name, text.encode()) for name, text in headers.items()],
+        [*headers.items()],
     )
 
 

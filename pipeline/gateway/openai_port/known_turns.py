@@ -1,4 +1,4 @@
-"""Which turn a call was passed on for: remembered in process, else read back from the sealed decisions.
+"""Which turn a call was passed on for: kept in process, else read back from the sealed decisions.
 
 A turn's id is part of the ids of its calls, so any gateway finds it, after a restart too.
 """
@@ -40,7 +40,7 @@ class KnownTurns:
         self._gateway = gateway
         self._known: OrderedDict[tuple[str, str], KnownTurn] = OrderedDict()
 
-    def remember(self, rounds: Rounds, before: tuple[PassedCall, ...] = ()) -> None:
+    def note(self, rounds: Rounds, before: tuple[PassedCall, ...] = ()) -> None:
         """Keep what a turn passed on. before: calls of earlier requests of the application."""
         watch = rounds.watch
         if watch.audit_id is None:
@@ -81,7 +81,7 @@ class KnownTurns:
                 return KnownTurn((), None)
         rounds = Rounds(watch, gateway.policy, observed)
         if rounds.passed():
-            self.remember(rounds)
+            self.note(rounds)
         return self.get(identity, audit_id) or KnownTurn((), None)
 
 

@@ -174,7 +174,7 @@ class GatewayPort:
         head = self._head(rounds, request, ack)
 
         def passed() -> None:
-            self._turns.remember(rounds, before)
+            self._turns.note(rounds, before)
 
         return GatewayTurn(head, rounds, self._gateway.policy, self._gateway.limits, ending.pop_all(), passed)
 

@@ -1,4 +1,4 @@
-"""Turns as a list of summaries, one of them with what was said, and what memory makes of an answer."""
+"""Turns as a list of summaries, one of them with its text, and what memory makes of an answer."""
 
 from typing import Annotated, Any
 
@@ -121,7 +121,7 @@ def _matches(opened: Json, wanted: Json, since: float | None) -> bool:
 
 
 def _summary(audit_id: str, parts: Json) -> Json:
-    """A turn without what was said in it."""
+    """A turn without its text."""
     opened, modulation, closed = (parts.get(name) or {} for name in ("opened", "modulation", "closed"))
     audits = [part for name, part in parts.items() if name.startswith("audit/")]
     return {
@@ -231,7 +231,7 @@ ROUTES = [
         "/v1/interactions",
         "read",
         listed,
-        "Turns, newest first, without what was said: lengths, counts, mode, finish. `capped`: fewer than asked for.",
+        "Turns, newest first, without their text: lengths, counts, mode, finish. `capped`: fewer than asked for.",
         problems=("views_away", "identity_not_allowed"),
         query=(
             OF_IDENTITY,

@@ -20,7 +20,7 @@ from endocrine.pipeline.local.fake_llm.script import Conversation, Fault, Script
 
 MODEL = "scripted"
 _KEPT = 10_000
-"""Requests remembered, for tests."""
+"""Requests kept, for tests."""
 _BODY_BYTES = 8 << 20
 _FLAGGED = 0.5
 """A score from here on is flagged."""

@@ -25,7 +25,7 @@ class Feeder:
     """Feeds rounds of the scenario. `run` once.
 
     pace: records per second. rounds: how many, together with those that earlier runs fed. before: awaited with the
-    partition of each record before it is sent. place: where to go on, and to remember it.
+    partition of each record before it is sent. place: where to go on, and to note it.
     """
 
     def __init__(

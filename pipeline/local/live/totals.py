@@ -7,7 +7,7 @@ from endocrine.pipeline.core.dead_letter_topics import holds_dead_letters
 from endocrine.pipeline.views.event import Event
 
 REMEMBERED = 50_000
-"""Ids, turns and keys that are remembered, so that a run without end needs no memory without end: far above what is
+"""Ids, turns and keys that are kept, so that a run without end needs no memory without end: far above what is
 open at any time. A copy or a revision of something older counts as new."""
 
 

@@ -19,7 +19,7 @@ FIRST_PAUSE_S = 1.0
 STEADY_S = 60.0
 """A worker that lived this long starts the count anew."""
 STOP_GRACE_S = 20.0
-"""Seconds it may take to finish its batches before it is killed; what it remembered is safe either way."""
+"""Seconds it may take to finish its batches before it is killed; its state is safe either way."""
 READY_S = 120.0
 """Seconds that it may take to be ready; then it writes to its log what it waits for, and is started again."""
 _DUMP_S = 2.0

@@ -152,7 +152,7 @@ async def _send(settings: Settings, record: Mapping[str, Any]) -> None:
     )
     key = record["key_id"]
     ce_id = f"checkpoint/{key}/{record['number']}".encode()
-    headers = cloud_event(ce_id, "audit", CATALOGUE[TOPIC].ce_type, key.encode(), record["ts"])
+    headers = cloud_event(ce_id, "endocrine/audit", CATALOGUE[TOPIC].ce_type, key.encode(), record["ts"])
     await producer.start()
     try:
         await producer.send_and_wait(

@@ -29,17 +29,12 @@ FORBIDDEN = {
     "came of": "the result of",
     "what comes to": "the result of",
     "how-manieth": "index",
-    "is none": "is not a",
+    "is none": "is not a (`there is none` is good English, and taken)",
 }
 """Word, and what to write for it."""
-FOLDERS = (
-    *(f"agents/{name}" for name in ("_shared", "analytics", "attribution", "audit", "bonds", "conversation")),
-    *(f"agents/{name}" for name in ("feedback", "gating", "moderation", "modulation", "policy", "suspicion")),
-    *(f"pipeline/{name}" for name in ("core", "data", "kafka", "process", "replay", "runtime", "views")),
-    *("schemas", "config", "docs", "clients/python", "tests/support"),
-)
-LEFT_OUT = ("docs/reference/", "docs/memory.md", "docs/names.md", "docs/linkage.md", "docs/trusted-state.md")
-"""Written from code of other folders, or not cleaned yet."""
+FOLDERS = ("agents", "pipeline", "schemas", "config", "docs", "clients/python", "tests/support")
+LEFT_OUT = ("docs/reference/",)
+"""Written from code of other folders."""
 CONTRACTS = {
     ("agents/_shared/shapes.py", '"said"'),  # name of a finder in policies and reports
     ("agents/conversation/reasoning.py", "thought|reasoning"),  # tags of models
@@ -56,6 +51,10 @@ CONTRACTS = {
     ("docs/ingest.md", "You said:"),  # heading of pasted chats, as in ingest
     ("docs/models.md", "<thought>"),
     ("docs/redaction.md", "| said |"),
+    ("pipeline/cli/dlq.py", "invalid, misfit"),  # the same, in a help text
+    ("pipeline/cli/memory.py", "told"),  # name of a variable, until its lines are changed next
+    ("pipeline/connectors/model/chunks.py", "thinking|thought"),  # tags of models
+    ("pipeline/gateway/problems.py", "speaks for another identity"),  # the title of a problem: clients show it
     ("pipeline/core/batch.py", '"misfit"'),  # error kind of a dead letter
     ("pipeline/data/ingest/recognise.py", "ChatGPT"),
     ("pipeline/data/ingest/text.py", " said"),
@@ -64,7 +63,7 @@ CONTRACTS = {
     ("pipeline/replay/what_if_report.py", '"told"'),
 }
 """(file, part of the line) that keep the word."""
-PATTERN = re.compile(rf"(?<!\w)(?:{'|'.join(FORBIDDEN)})(?!\w)")
+PATTERN = re.compile(rf"(?<!\w)(?<!there )(?:{'|'.join(FORBIDDEN)})(?!\w)")
 SUFFIXES = (".py", ".md", ".yaml")
 
 
