@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 MATCHER = "matcher-1"
 """Who reinforces, in `by`. It goes up with any change of the matcher that gives other matches."""
-_IDLE = ("reinforced", "refused", "dropped")
+_IDLE = ("reinforced", "voted", "refused", "dropped")
 """Kinds of events that change neither content nor status."""
 
 
