@@ -122,8 +122,8 @@ def operator(by: str | None) -> str:
     return by or getpass.getuser()
 
 
-def commanded(settings: Settings, value: dict[str, Any], events: str) -> dict[str, Any]:
-    """Send a command and return the event that it causes on the topic `events`.
+def commanded(settings: Settings, value: dict[str, Any], events: str, topic: str = "commands") -> dict[str, Any]:
+    """Send a command and return the event that it causes on the topic `events`. topic: where it is sent.
 
     A dead letter of it ends the command with a sentence and exit code 1, no event within `CONFIRM_S` with code 3.
     """
@@ -131,7 +131,7 @@ def commanded(settings: Settings, value: dict[str, Any], events: str) -> dict[st
     from endocrine.pipeline.data.ingest.produce import ProduceError
 
     try:
-        caused = on_broker(settings, send(settings, value, events, CONFIRM_S))
+        caused = on_broker(settings, send(settings, value, events, CONFIRM_S, topic))
     except ProduceError as error:
         fail(str(error))
     if caused is None:

@@ -34,11 +34,18 @@ def named(settings: "Settings", subject: str) -> str:
         fail(f"SUBJECT: {error}")
 
 
-def sent(settings: "Settings", subject: str, command: dict[str, Any], by: str | None, events: str) -> dict[str, Any]:
+def sent(
+    settings: "Settings",
+    subject: str,
+    command: dict[str, Any],
+    by: str | None,
+    events: str,
+    topic: str = "commands",
+) -> dict[str, Any]:
     """Send a command about a subject, named as it is keyed; return the event that it causes on the topic `events`.
 
-    What is left out (None) is not sent. A command that is refused, by its form or by what is there, ends with exit
-    code 1 or 2 and a sentence.
+    topic: where it is sent. What is left out (None) is not sent. A command that is refused, by its form or by what is
+    there, ends with exit code 1 or 2 and a sentence.
     """
     from endocrine.pipeline.core.catalogue import CATALOGUE
     from endocrine.pipeline.core.decode import Malformed, decode
@@ -47,15 +54,15 @@ def sent(settings: "Settings", subject: str, command: dict[str, Any], by: str | 
     value = {
         **given,
         "id": f"operator-{uuid.uuid4().hex}",
-        "identity": subject,
+        CATALOGUE[topic].identity_field: subject,
         "by": operator(by),
         "ts": time.time(),
     }
     try:
-        decode(CATALOGUE["commands"], orjson.dumps(value), settings.max_record_bytes)
+        decode(CATALOGUE[topic], orjson.dumps(value), settings.max_record_bytes)
     except Malformed as malformed:
         fail(str(malformed))
-    return commanded(settings, value, events)
+    return commanded(settings, value, events, topic)
 
 
 def ended(event: dict[str, Any], line: str, *, as_json: bool) -> None:

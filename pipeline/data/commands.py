@@ -9,6 +9,7 @@ import orjson
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
+from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.core.records import CE_ID, ERROR, ERROR_KIND
 from endocrine.pipeline.data.ingest.produce import produce
@@ -92,13 +93,14 @@ class Outcomes:
         return Caused(named.partition("/")[2].rpartition("/")[0], orjson.loads(raw.value))
 
 
-async def send(settings: Settings, value: Json, events: str, within_s: float) -> Caused | None:
+async def send(settings: Settings, value: Json, events: str, within_s: float, topic: str = "commands") -> Caused | None:
     """Send a command and return what it causes on the topic `events`; None where nothing comes within so many seconds.
 
-    value: the command, with an `id`. Raises ProduceError and KafkaError.
+    value: the command, with an `id`. topic: where it is sent. Raises ProduceError and KafkaError.
     """
-    async with Outcomes(settings, events, [partition_of(value["identity"], settings.partitions)]) as outcomes:
-        await produce([{"topic": "commands", "value": value, "headers": {"ce_source": SOURCE}}], settings)
+    whose = value[CATALOGUE[topic].identity_field]
+    async with Outcomes(settings, events, [partition_of(whose, settings.partitions)]) as outcomes:
+        await produce([{"topic": topic, "value": value, "headers": {"ce_source": SOURCE}}], settings)
         deadline = time.monotonic() + within_s
         while (left := deadline - time.monotonic()) > 0:
             for caused in await outcomes.next(left):
