@@ -10,6 +10,7 @@ from endocrine.schemas.memory import ConflictId, Content, MemoryId, Remark, Slot
 from endocrine.schemas.names import Description, EffectiveFrom, RegisteredId, Roots, Scope
 from endocrine.schemas.rekeys import AgentName, RekeyId, StateDigest, StateKeyName
 from endocrine.schemas.trusted_state import Category, Confidence, StateKey, StateSource, StateValue
+from endocrine.schemas.vocabulary import MemoryStatus
 
 MOST_PARTS = 100
 """Parts of one import."""
@@ -126,6 +127,24 @@ class MemoryCreate(Command):
     confidence: Annotated[Share | None, Field(description="`memory.operator_confidence` where left out.")] = None
 
 
+class MemoryImport(Command):
+    """Take a memory of an older store over, as it is there. Of two imports the one with the lower version changes
+    nothing, and neither does one that is below what the memory has become here."""
+
+    kind: Literal["memory_import"]
+    memory_id: MemoryId
+    type: Type
+    content: Content
+    slot: Slot | None = None
+    status: Annotated[MemoryStatus, Field(description="Its status there.")]
+    confidence: Annotated[Share, Field(description="Its confidence there.")]
+    strength: Annotated[Share | None, Field(description="Its strength there, if it has one.")] = None
+    version: Annotated[int, Field(ge=1, le=2**53 - 1, description="Its version there.")]
+    store: Annotated[Id, Field(description="The older store.")]
+    origin: Annotated[Id, Field(description="Its id there.")]
+    created_ts: Ts
+
+
 class OfMemory(Command):
     """What a command about one memory says."""
 
@@ -139,6 +158,10 @@ class MemoryUpdate(OfMemory):
     kind: Literal["memory_update"]
     content: Content | None = None
     confidence: Annotated[Share | None, Field(description="Its new confidence.")] = None
+    version: Annotated[
+        int | None,
+        Field(ge=1, le=2**53 - 1, description="The version that is changed; refused where the memory has a later one."),
+    ] = None
 
 
 class MemoryPromote(OfMemory):
@@ -295,6 +318,7 @@ AnyCommand = Annotated[
     | StateSet
     | StateInvalidate
     | MemoryCreate
+    | MemoryImport
     | MemoryUpdate
     | MemoryPromote
     | MemoryReject

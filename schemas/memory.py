@@ -1,4 +1,5 @@
-"""Topics of memory: `captured`, `memories`, `memory-events`, `candidates`, `reinforcements`, `memory-orders`.
+"""Topics of memory: `captured`, `memories`, `memory-events`, `opinions`, `candidates`, `reinforcements`,
+`memory-orders`.
 
 All are keyed by subject: an identity, or `project:` and a project's id. `memories` is keyed finer, for views only.
 """
@@ -7,13 +8,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from endocrine.schemas.base import AuditId, Count, Id, Identity, Record, Share, Subject, Ts
+from endocrine.schemas.base import AuditId, Count, Id, Identity, Produced, Record, Share, Subject, Ts
 from endocrine.schemas.vocabulary import (
     Finish,
     MemoryEventKind,
     MemorySource,
     MemoryStatus,
     MemoryType,
+    Opinion,
 )
 
 MemoryId = Annotated[
@@ -87,7 +89,10 @@ class Memory(Record):
     value: Annotated[str | None, Field(description="Value for the slot, which conflicts compare; null without one.")]
     status: Annotated[MemoryStatus, Field(description="candidate, active, superseded or invalid.")]
     confidence: Annotated[Share, Field(description="Confidence, 0 to 1; reinforcement adds to it.")]
-    strength: Annotated[Share | None, Field(description="`memory_write` of the turn that it comes from, if known.")]
+    strength: Annotated[
+        Share | None,
+        Field(description="By consensus of opinions, 0.1 to 1; before any: `memory_write` of its turn, if known."),
+    ]
     reference_count: Annotated[Count, Field(description="Turns that reinforced it.")]
     last_referenced_at: Annotated[Ts | None, Field(description="Latest turn that reinforced it.")]
     source: Annotated[Source, Field(description="Where it comes from.")]
@@ -117,6 +122,10 @@ class MemoryEvent(Record):
     interaction_id: Annotated[Id | None, Field(description="Turn that caused it.")] = None
     matched: Annotated[Count | None, Field(description="Of a reinforcement: its words found in the answer.")] = None
     total: Annotated[Count | None, Field(description="Of a reinforcement: its words.")] = None
+    opinion: Annotated[Opinion | None, Field(description="Of a vote: for or against; else absent.")] = None
+    strength: Annotated[Share | None, Field(description="Of a vote: the strength after it; else absent.")] = None
+    votes_for: Annotated[Count | None, Field(description="Of a vote: opinions for it, one a voter.")] = None
+    votes_total: Annotated[Count | None, Field(description="Of a vote: all opinions, one a voter.")] = None
     capped: Annotated[bool, Field(description="True: not all that this depends on is kept; else absent.")] = False
     reason: Annotated[str | None, Field(description="Why: a person's words, or the name of a refusal.")]
     by: By
@@ -148,6 +157,17 @@ class Reinforcement(Record):
     matched: Annotated[Count, Field(description="Words of the memory that the answer has.")]
     total: Annotated[Count, Field(description="Words of the memory.")]
     capped: Annotated[bool, Field(description="True: the subject has more than is looked at; else absent.")] = False
+    by: By
+    ts: Ts
+
+
+class MemoryOpinion(Produced):
+    """What somebody holds of a memory. The last one of each voter counts; it changes no status."""
+
+    subject: Subject
+    memory_id: MemoryId
+    opinion: Annotated[Opinion, Field(description="for: it holds; against: it does not.")]
+    confidence: Annotated[Share, Field(description="How sure the voter is of that, 0 to 1.")]
     by: By
     ts: Ts
 

@@ -74,9 +74,12 @@ MemoryEventKind = Literal[
     "invalidated",
     "updated",
     "reinforced",
+    "voted",
+    "imported",
     "refused",
     "dropped",
 ]
+Opinion = Literal["for", "against"]
 ConflictLayer = Literal["state", "tool", "entity", "memory"]
 """In the order of authority. Raw text is never authoritative, and is no layer."""
 ConflictStatus = Literal["open", "resolved", "dismissed"]

@@ -23,7 +23,7 @@ from endocrine.schemas.trusted_state import StateEvent
 if TYPE_CHECKING:
     from endocrine.agents.policy.compiled import Policy
 
-_IDLE = ("reinforced", "refused", "dropped")
+_IDLE = ("reinforced", "voted", "refused", "dropped")
 """Kinds of events that change neither value nor status."""
 
 
@@ -89,7 +89,7 @@ def _memory(state: SlotState, event: MemoryEvent, cause: Cause, policy: "Policy"
     if event.new_status == "active" or event.new_status == "candidate":
         member = Member("memory", event.value, event.new_status, event.ts)
         state = with_member(state, event.memory_id, member, policy.document.memory.conflicts)
-        if event.kind == "created" and event.memory_id in state["marked"]:
+        if event.kind in ("created", "imported") and event.memory_id in state["marked"]:
             # It was a member before it was a memory (a fact's), and nobody was there to take the mark.
             marked = {name: mark for name, mark in state["marked"].items() if name != event.memory_id}
             state = {**state, "marked": marked}

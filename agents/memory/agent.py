@@ -3,6 +3,8 @@
 - Memories are created by operators (`memory_create`), by `candidates`, and by orders of the conflicts agent.
 - Their status changes by commands and by orders that end a conflict, and by nothing else: nothing promotes itself.
 - A reinforcement adds to an active memory's confidence, once per turn; it changes no status, and there is no decay.
+- An opinion changes the strength of a memory, and no status (`consensus.py`).
+- A memory of an older store is taken over with its version; a lower version never overwrites (`imported.py`).
 - A command that has no effect is an event `refused` with the reason. The same command again is nothing.
 - Outputs: the event, then the memory.
 """
@@ -13,11 +15,14 @@ from typing import TYPE_CHECKING, Any
 from endocrine.agents._shared.memories import memory_id
 from endocrine.agents._shared.subjects import finer
 from endocrine.agents.contract import Output, State, Trigger
+from endocrine.agents.memory import consensus
 from endocrine.agents.memory import entry as entries
 from endocrine.agents.memory.entry import Entry, MemoryState
+from endocrine.agents.memory.imported import take_over
 from endocrine.agents.memory.transitions import TRANSITIONS, Change, fields_of, refusal_of
 from endocrine.schemas.commands import (
     MemoryCreate,
+    MemoryImport,
     MemoryInvalidate,
     MemoryPromote,
     MemoryReject,
@@ -30,6 +35,7 @@ from endocrine.schemas.memory import (
     Candidate,
     ConflictMark,
     CreateOrder,
+    MemoryOpinion,
     Reinforcement,
     RetireOrder,
     Source,
@@ -45,6 +51,8 @@ _CHANGES: dict[type[OfMemory], Change] = {
     MemoryInvalidate: "invalidate",
 }
 _Result = tuple[MemoryState | None, list[Output]]
+IN_FORCE = ("candidate", "active")
+"""Statuses that are not final."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,14 @@ class MemoryAgent:
     """State key: the subject and the memory_id. State: `MemoryState`."""
 
     name: str = "memory"
-    sources: tuple[str, ...] = ("commands", "candidates", "reinforcements", "memory-orders", "conflict-marks")
+    sources: tuple[str, ...] = (
+        "commands",
+        "candidates",
+        "reinforcements",
+        "memory-orders",
+        "conflict-marks",
+        "opinions",
+    )
     targets: tuple[str, ...] = ("memories", "memory-events")
 
     def key(self, trigger: Trigger) -> str:
@@ -72,11 +87,15 @@ class MemoryAgent:
             return _reinforce(state, value, policy)
         if isinstance(value, ConflictMark):
             return _mark(state, value)
-        if not isinstance(value, OfMemory | ActivateOrder | RetireOrder):
+        if isinstance(value, MemoryImport):
+            return take_over(state, trigger.identity, value)
+        if not isinstance(value, OfMemory | MemoryOpinion | ActivateOrder | RetireOrder):
             return state, []
         if state is None:
             refused = entries.refused(trigger.identity, value.memory_id, None, "unknown_memory", value.by, value.ts)
             return None, [Output("memory-events", trigger.identity, refused)]
+        if isinstance(value, MemoryOpinion):
+            return _vote(state, value, policy)
         if isinstance(value, MemoryUpdate):
             return _update(state, value)
         if isinstance(value, ActivateOrder):
@@ -147,8 +166,7 @@ def _transition(
     if refusal == "same":
         return state, []
     if refusal is not None:
-        refused = entries.refused(before["subject"], before["memory_id"], before, refusal, value.by, value.ts)
-        return state, [Output("memory-events", before["subject"], refused)]
+        return _refused(state, refusal, value)
     after = entries.changed(before, value.by, value.ts, **fields)
     event = entries.event(TRANSITIONS[change].kind, before, after, value.by, value.ts, reason=reason)
     return {**state, "entry": after}, _outputs(event, after)
@@ -169,11 +187,10 @@ def _update(state: MemoryState, command: MemoryUpdate) -> _Result:
     before = state["entry"]
     content = before["content"] if command.content is None else command.content
     confidence = before["confidence"] if command.confidence is None else command.confidence
-    if before["status"] not in ("candidate", "active"):
-        refused = entries.refused(
-            before["subject"], before["memory_id"], before, "wrong_status", command.by, command.ts
-        )
-        return state, [Output("memory-events", before["subject"], refused)]
+    if before["status"] not in IN_FORCE:
+        return _refused(state, "wrong_status", command)
+    if command.version is not None and command.version < before["version"]:
+        return _refused(state, "older_version", command)
     if (content, confidence) == (before["content"], before["confidence"]):
         return state, []
     after = entries.with_content(before, content, confidence, command.by, command.ts)
@@ -197,6 +214,33 @@ def _reinforce(state: MemoryState | None, value: Reinforcement, policy: "Policy"
     event = entries.event("reinforced", before, after, value.by, value.ts, **more)
     interactions = [*state["interactions"], mark][-rules.interactions_remembered :]
     return {**state, "entry": after, "interactions": interactions}, _outputs(event, after)
+
+
+def _vote(state: MemoryState, value: MemoryOpinion, policy: "Policy") -> _Result:
+    """One voter's opinion more, in place of its earlier one. The same once more is nothing."""
+    before, rules = state["entry"], policy.document.memory.consensus
+    if before["status"] not in IN_FORCE:
+        return _refused(state, "wrong_status", value)
+    known = state.get("opinions", consensus.EMPTY)
+    opinions = consensus.with_opinion(known, value, rules)
+    if opinions is known:
+        return state, []
+    same = [vote[:2] for vote in known["voters"].values()] == [vote[:2] for vote in opinions["voters"].values()]
+    if same and known["voters"].keys() == opinions["voters"].keys():
+        return {**state, "opinions": opinions}, []
+    found = consensus.tally(opinions["voters"], rules)
+    after = entries.changed(before, value.by, value.ts, strength=found.strength)
+    more: dict[str, Any] = {"opinion": value.opinion, **found._asdict()}
+    if opinions["beyond"]:
+        more["capped"] = True
+    event = entries.event("voted", before, after, value.by, value.ts, **more)
+    return {**state, "entry": after, "opinions": opinions}, _outputs(event, after)
+
+
+def _refused(state: MemoryState, reason: str, value: Any) -> _Result:
+    entry = state["entry"]
+    refused = entries.refused(entry["subject"], entry["memory_id"], entry, reason, value.by, value.ts)
+    return state, [Output("memory-events", entry["subject"], refused)]
 
 
 def _mark(state: MemoryState | None, value: ConflictMark) -> _Result:

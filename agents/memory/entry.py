@@ -1,8 +1,9 @@
 """State of the memory agent for one memory, and the parts of its changes. All functions return new values."""
 
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from endocrine.agents._shared.memories import digest_of, value_of
+from endocrine.agents.memory.consensus import Opinions
 from endocrine.schemas.memory import Source
 from endocrine.schemas.vocabulary import MemoryStatus, MemoryType
 
@@ -54,6 +55,8 @@ class MemoryState(TypedDict):
     """Digests of the ids of turns that reinforced it, oldest first."""
     other_active: bool
     """Whether another member of its open conflict is active."""
+    opinions: NotRequired[Opinions]
+    """What is held of it; absent before the first opinion."""
 
 
 def new_entry(

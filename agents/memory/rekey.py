@@ -10,6 +10,8 @@ from typing import cast
 from endocrine.agents._shared.memories import content_digest
 from endocrine.agents._shared.moving import Conflict, Move
 from endocrine.agents.contract import Erased, Output, State
+from endocrine.agents.memory import consensus
+from endocrine.agents.memory.consensus import Opinions
 from endocrine.agents.memory.entry import Entry, MemoryState, changed
 from endocrine.schemas.memory import Memory
 
@@ -30,6 +32,8 @@ def merge(old: State, state: State, move: Move) -> tuple[MemoryState, list[Outpu
             "interactions": list(old["interactions"]),
             "other_active": bool(old["other_active"]),
         }
+        if "opinions" in old:
+            moved["opinions"] = cast(Opinions, old["opinions"])
         return moved, [Output("memories", move.subject, entry)]
     if known["entry"]["memory_id"] == entry["memory_id"]:
         return known, []
@@ -46,6 +50,11 @@ def merge(old: State, state: State, move: Move) -> tuple[MemoryState, list[Outpu
         reference_count=entry["reference_count"] + known["entry"]["reference_count"],
         last_referenced_at=max(times, default=None),
     )
+    if "opinions" in old or "opinions" in known:
+        rules = move.policy.document.memory.consensus
+        opinions = consensus.united(old.get("opinions", consensus.EMPTY), known.get("opinions", consensus.EMPTY), rules)
+        united = {**united, "strength": consensus.tally(opinions["voters"], rules).strength}
+        known = {**known, "opinions": opinions}
     kept = interactions[-move.policy.document.memory.interactions_remembered :]
     return {**known, "entry": united, "interactions": kept}, [Output("memories", move.subject, united)]
 

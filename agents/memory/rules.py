@@ -75,6 +75,24 @@ class ConflictRules(_Section):
     fact_confidence: Annotated[float, Field(ge=0, le=1, description="Confidence of a candidate that a fact makes.")]
 
 
+class ConsensusRules(_Section):
+    """How opinions make the strength of a memory (rules 8)."""
+
+    base: Annotated[float, Field(ge=0, le=1, description="Strength without any confidence and vote for it.")]
+    span: Annotated[float, Field(ge=0, le=1, description="Added to it where all are for it and sure.")]
+    confidence_share: Annotated[float, Field(ge=0, le=1, description="Share of the span that confidence gives.")]
+    votes_share: Annotated[float, Field(ge=0, le=1, description="Share of the span that votes for it give.")]
+    least: Annotated[float, Field(ge=0, le=1, description="Strength at least.")]
+    most: Annotated[float, Field(ge=0, le=1, description="Strength at most.")]
+    voters: Annotated[int, Field(ge=1, le=1024, description="Voters whose last opinion is remembered, the latest.")]
+
+    @model_validator(mode="after")
+    def _agree(self) -> "ConsensusRules":
+        if self.least > self.most:
+            raise ValueError(f"least {self.least} is above most {self.most}; expected at most it")
+        return self
+
+
 class MemoryRules(_Section):
     """Shipped values in `config/memory.yaml`. Counts are per subject, of one memory or of one slot."""
 
@@ -91,4 +109,5 @@ class MemoryRules(_Section):
     operator_confidence: Annotated[float, Field(ge=0, le=1, description="Confidence of what an operator writes.")]
     extract_live: Annotated[bool, Field(description="Whether candidates are extracted from every captured answer.")]
     extraction: ExtractionRules
+    consensus: ConsensusRules
     conflicts: ConflictRules

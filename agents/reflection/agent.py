@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 MATCHER = "matcher-1"
 """Who reinforces, in `by`. It goes up with any change of the matcher that gives other matches."""
-_IDLE = ("reinforced", "refused", "dropped")
+_IDLE = ("reinforced", "voted", "refused", "dropped")
 """Kinds of events that change neither content nor status."""
 
 
@@ -143,7 +143,9 @@ def _extracted(
         digest = content_digest(found.type, found.content)
         reason = drop_reason(state, digest, rules)
         if reason is not None:
-            found_so_far.append(_dropped(subject, found.type, found.slot, answer.interaction_id, reason, is_capped(state), ts))
+            found_so_far.append(
+                _dropped(subject, found.type, found.slot, answer.interaction_id, reason, is_capped(state), ts)
+            )
             continue
         created = memory_id(subject, output_id("reflection", trigger, len(found_so_far)))
         value: dict[str, Any] = {

@@ -32,6 +32,7 @@ def register(app: typer.Typer) -> None:
         ("reject", reject),
         ("supersede", supersede),
         ("invalidate", invalidate),
+        ("opinion", opinion),
     ):
         group.command(name)(run)
     app.add_typer(group, name="memory")
@@ -156,6 +157,9 @@ def update(
     memory_id: MemoryId,
     content: Annotated[str | None, typer.Option(help="Its new content.")] = None,
     confidence: Confidence = None,
+    version: Annotated[
+        int | None, typer.Option(min=1, help="Refused (older_version) where the memory has a later one.")
+    ] = None,
     reason: Reason = None,
     by: By = None,
     as_json: Json = False,
@@ -168,7 +172,7 @@ def update(
     """
     if content is None and confidence is None:
         fail("nothing to change; give --content or --confidence")
-    told = {"content": content, "confidence": confidence, "reason": reason}
+    told = {"content": content, "confidence": confidence, "version": version, "reason": reason}
     _write(subject, {"kind": "memory_update", "memory_id": memory_id, **told}, by, bootstrap, as_json=as_json)
 
 
@@ -233,6 +237,32 @@ def invalidate(
     Exit codes: 0 done, 1 refused, 2 the broker is away or invalid arguments, 3 sent, not confirmed.
     """
     _write(subject, _change("invalidate", memory_id, reason), by, bootstrap, as_json=as_json)
+
+
+def opinion(
+    subject: Subject,
+    memory_id: MemoryId,
+    held: Annotated[str, typer.Argument(metavar="OPINION", help="for: it holds; against: it does not.")],
+    confidence: Annotated[float, typer.Option(min=0, max=1, help="How sure you are of that, 0 to 1.")] = 1.0,
+    by: By = None,
+    as_json: Json = False,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Say what you hold of a memory, and wait for its event. The last opinion of each voter makes its strength.
+
+    Exit codes: 0 done, 1 refused, 2 the broker is away or invalid arguments, 3 sent, not confirmed (also where it is
+    the same opinion again).
+    """
+    settings = settings_of(bootstrap)
+    value = {"memory_id": memory_id, "opinion": held, "confidence": confidence}
+    event = sent(settings, named(settings, subject), value, by, "memory-events", "opinions")
+    voted = event["kind"] == "voted"
+    line = (
+        f"{memory_id}: {event['votes_for']} of {event['votes_total']} for it, strength {event['strength']}"
+        if voted
+        else ""
+    )
+    ended(event, line, as_json=as_json)
 
 
 def _change(name: str, memory_id: str, reason: str | None) -> dict[str, Any]:

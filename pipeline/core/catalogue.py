@@ -288,6 +288,16 @@ _TOPICS = [
         ours=True,
     ),
     Topic(
+        "opinions",
+        memory.MemoryOpinion,
+        "delete",
+        "what people and programs hold of memories",
+        "memory",
+        identity_field="subject",
+        takes_subjects=True,
+        producer_dedup=True,
+    ),
+    Topic(
         "candidates",
         memory.Candidate,
         "delete",

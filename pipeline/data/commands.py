@@ -104,8 +104,8 @@ class Outcomes:
 async def send(settings: Settings, value: Json, events: str, within_s: float, topic: str = "commands") -> Json:
     """Send a command and return the event that it causes on the topic `events`.
 
-    value: the command, with an `id`. topic: where it is sent. Raises NotConfirmed where nothing comes within so many seconds, Refused,
-    ProduceError and KafkaError.
+    value: the command, with an `id`. topic: where it is sent. Raises NotConfirmed where nothing comes within so many
+    seconds, Refused, ProduceError and KafkaError.
     """
     whose = value[CATALOGUE[topic].identity_field]
     async with Outcomes(settings, events, [partition_of(whose, settings.partitions)]) as outcomes:

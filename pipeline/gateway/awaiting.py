@@ -40,12 +40,13 @@ AUTHORS: Mapping[str, bytes | None] = {
     "state-events": b"trust/",
     "memory-events": b"memory/",
     "conflict-events": b"conflicts/",
+    "link-events": b"linkage/",
 }
 """Derived topics that are followed, with what `endocrine-origin` must begin with; None: a connector writes it. A sealed
 `interactions` record of another origin is an outsider's, forwarded to the partition where it belongs."""
 ANSWERED_SOURCES = ("interactions", "tool-calls", "tool-results", "commands")
 """Topics whose dead letters are followed: a record of ours that is refused is answered at once, not at the deadline."""
-OUTCOMES = ("bond-events", "state-events", "memory-events", "conflict-events")
+OUTCOMES = ("bond-events", "state-events", "memory-events", "conflict-events", "link-events")
 """Of the derived topics, those whose records are distinguished by the record that caused them: outcomes of commands."""
 _HELD_MS = 5000
 """How long the broker may hold a fetch that finds nothing. Every fetch is of all partitions (a session of

@@ -5,7 +5,7 @@ from typing import Any
 Json = dict[str, Any]
 FREE = frozenset(
     ("modulations", "tool-decisions", "incidents", "attribution-states", "attribution-changes", "tool-analytics",
-     "scheduled-tasks", "style-tables", "reinforcements", "conflict-marks", "registry-events", "rekeys",
+     "scheduled-tasks", "style-tables", "reinforcements", "opinions", "conflict-marks", "registry-events", "rekeys",
      "link-evidence", "link-hints", "identity-links")
 )  # fmt: skip
 """Topics without content. Of `scheduled-tasks` the note is one."""

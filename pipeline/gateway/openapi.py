@@ -12,6 +12,7 @@ from endocrine.pipeline.gateway.problems import CONTENT_TYPE, KINDS
 from endocrine.pipeline.gateway.routes.commands import KINDS as COMMANDS
 from endocrine.pipeline.gateway.routes.context import ContextAnswer, ContextRequest
 from endocrine.pipeline.gateway.routes.interactions import Extracted, ExtractRequest, ReinforceRequest, Sent
+from endocrine.pipeline.gateway.routes.links import LinkRequest
 from endocrine.pipeline.gateway.row import Row
 from endocrine.schemas.base import CallId, Count, Id, Identity, Subject, Ts
 from endocrine.schemas.bonds import Detection
@@ -27,6 +28,7 @@ from endocrine.schemas.commands import (
 )
 from endocrine.schemas.feedback import FeedbackCard
 from endocrine.schemas.interactions import Closed, Opened
+from endocrine.schemas.memory import MemoryOpinion
 from endocrine.schemas.modulations import Modulation
 from endocrine.schemas.names import Description, RegisteredName, Roots, Scope
 from endocrine.schemas.observations import Observation
@@ -174,7 +176,7 @@ def _annotated(info: FieldInfo) -> Any:
 
 def subject_request(name: str, model: type[BaseModel]) -> Any:
     """The model of a command about a subject: the path says what its kind and its ids are."""
-    without = ("kind", "identity", "memory_id", "conflict_id")
+    without = ("kind", "identity", "subject", "memory_id", "conflict_id")
     made = request_model(name, model, ("by", "ts", "id"), without)
     return create_model(name, __base__=made, __doc__=model.__doc__, subject=(Subject, ...))
 
@@ -186,6 +188,7 @@ _SUBJECT_COMMANDS: dict[str, type[BaseModel]] = {
     "MemorySupersedeRequest": MemorySupersede,
     "MemoryInvalidateRequest": MemoryInvalidate,
     "MemoryUpdateRequest": MemoryUpdate,
+    "MemoryOpinionRequest": MemoryOpinion,
     "ConflictRequest": ConflictResolve,
 }
 _COMMON = ("identity", "ts", "id")
@@ -206,6 +209,7 @@ REQUESTS: dict[str, Any] = {
     "TrustedStateRequest": request_model("TrustedStateRequest", StateSet, ("by", "ts", "id"), ("kind", "identity")),
     "NameRequest": NameRequest,
     "ContextRequest": ContextRequest,
+    "LinkRequest": LinkRequest,
     "ExtractRequest": ExtractRequest,
     "ReinforceRequest": ReinforceRequest,
     **{name: subject_request(name, model) for name, model in _SUBJECT_COMMANDS.items()},

@@ -7,6 +7,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.partitioning import subject_of
 from endocrine.pipeline.gateway.answers import refusal
 from endocrine.pipeline.gateway.bodies import read_body
@@ -30,7 +31,7 @@ SUBJECT = Query(
 )
 WRITING = ("not_found", "conflict", "not_recorded", "overloaded", "identity_not_allowed")
 """Problems that a write of this kind may answer."""
-_MISSING = ("unknown_memory", "unknown_conflict")
+_MISSING = ("unknown_memory", "unknown_conflict", "unknown_link")
 """Refusals that say there is no such thing."""
 
 
@@ -47,11 +48,17 @@ def subject_named(gateway: Gateway, caller: Caller, named: Any) -> str:
 
 
 async def command(
-    gateway: Gateway, request: Request, caller: Caller, fixed: Mapping[str, Any], events: str, *fields: str
+    gateway: Gateway,
+    request: Request,
+    caller: Caller,
+    fixed: Mapping[str, Any],
+    events: str,
+    *fields: str,
+    topic: str = "commands",
 ) -> Response:
     """Send the command that a body describes: `subject`, these fields, `by`, `ts`, `id`. fixed: what it is besides.
 
-    events: the topic of its event. Raises Problem.
+    events: the topic of its event. topic: where it is sent, if that is not `commands`. Raises Problem.
     """
     wait_s = number_of(checked_query(request, "wait"), "wait", 0, 0, MOST_WAIT_S)
     body = (await read_body(request, gateway.limits.body_bytes, gateway.limits.read_s)).one
@@ -63,13 +70,15 @@ async def command(
     if slot.answer is not None:
         return slot.answer
     given = {name: part for name, part in body.items() if name != "subject" and part is not None}
-    value = checked(gateway, "commands", completed(caller, slot, subject, {**given, **fixed}))
-    return await sent(gateway, request, caller, slot, value, wait_s, events)
+    value = checked(gateway, topic, completed(caller, slot, subject, {**given, **fixed}, topic=topic))
+    return await sent(gateway, request, caller, slot, value, wait_s, events, topic=topic)
 
 
-def completed(caller: Caller, slot: Slot, subject: str, given: Json, index: int = 0) -> Json:
-    """The command, with time, id and who acts."""
-    value = {**given, "identity": subject}
+def completed(
+    caller: Caller, slot: Slot, subject: str, given: Json, index: int = 0, *, topic: str = "commands"
+) -> Json:
+    """The record of this topic, with time, id and who acts."""
+    value = {**given, CATALOGUE[topic].identity_field: subject}
     value.setdefault("ts", slot.ts)
     if slot.keyed or "id" not in value:
         value["id"] = slot.id_of(index)
@@ -79,18 +88,27 @@ def completed(caller: Caller, slot: Slot, subject: str, given: Json, index: int 
 
 
 async def sent(
-    gateway: Gateway, request: Request, caller: Caller, slot: Slot, value: Json, wait_s: int, events: str
+    gateway: Gateway,
+    request: Request,
+    caller: Caller,
+    slot: Slot,
+    value: Json,
+    wait_s: int,
+    events: str,
+    *,
+    topic: str = "commands",
 ) -> Response:
     """202 with the command's id; 200 with the event where it comes in time. Raises Problem, 404 or 409, if refused."""
-    with gateway.awaiting.turn(value["identity"], None, record_ids=[value["id"]]) as watch:
-        await produced(gateway, request, "commands", value)
+    with gateway.awaiting.turn(value[CATALOGUE[topic].identity_field], None, record_ids=[value["id"]]) as watch:
+        await produced(gateway, request, topic, value)
         event = await event_of(watch, value["id"], wait_s)
     shown = event
     if event is not None and "content" not in caller.scopes:
         shown = without_content(events, event)
     if event is not None and event["kind"] == "refused":
-        kind = "not_found" if event["reason"] in _MISSING else "conflict"
-        raise Problem(kind, f"refused: {event['reason']}", more={"reason": event["reason"], "outcome": shown})
+        reason = event["refusal"] if events == "link-events" else event["reason"]
+        kind = "not_found" if reason in _MISSING else "conflict"
+        raise Problem(kind, f"refused: {reason}", more={"reason": reason, "outcome": shown})
     answer = json_response({"id": value["id"], "outcome": shown}, 202 if event is None else 200)
     gateway.idempotency.finish(slot, answer)
     return answer

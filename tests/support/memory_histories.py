@@ -70,6 +70,20 @@ class MemoryHistory(History):
         more = {"content": f"pad_material: {self.rng.choice(VALUES)}"} if kind == "update" else {}
         return self._command(subject, f"memory_{kind}", memory_id=made, **more)
 
+    def opinion(self) -> Line:
+        subject, made = self.rng.choice(self.memories) if self.memories else ("ann", "m-" + 24 * "0")
+        held = {"opinion": self.rng.choice(["for", "against"]), "confidence": self.rng.choice([0.25, 0.5, 1.0])}
+        by = self.rng.choice(["ann", "max", "checker"])
+        return self._line("opinions", {"subject": subject, "memory_id": made, "by": by, **held})
+
+    def imported(self) -> Line:
+        subject, origin = self.rng.choice(SUBJECTS), str(self.rng.randrange(3))
+        made = memory_id(subject, origin)
+        self._known(subject, made)
+        entry = {"type": "knowledge", "status": self.rng.choice(["candidate", "active", "invalid"]), "confidence": 0.5}
+        entry |= {"version": self.rng.randrange(1, 6), "store": "older", "origin": origin, "created_ts": 1.0}
+        return self._command(subject, "memory_import", memory_id=made, content=self.rng.choice(SENTENCES), **entry)
+
     def extract(self) -> Line:
         subject = self.rng.choice(SUBJECTS)
         self._known(subject, memory_id(subject, f"reflection/in-{self.count}/0"))
@@ -111,6 +125,8 @@ class MemoryHistory(History):
             *3 * [self.closed],
             *4 * [self.create],
             *4 * [self.change],
+            *2 * [self.opinion],
+            self.imported,
             *2 * [self.extract],
             self.reinforce,
             *3 * [self.resolve],

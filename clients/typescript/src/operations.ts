@@ -1,4 +1,4 @@
-/** What operators read and write: bonds and trusted state. Reads fail open, writes fail closed. */
+/** What operators read and write: bonds, trusted state, memories, conflicts, names, links, context packs. Reads fail open, writes fail closed. */
 import type { Connection } from "./connection.js";
 import { Refused } from "./errors.js";
 
@@ -48,6 +48,15 @@ async function write(waitS: number, ask: (signal: AbortSignal) => Promise<Got>):
   }
   if (got.response.status === 200 || got.response.status === 202) return got.data as Json;
   throw refused(got.response.status, got.error);
+}
+
+type MemoryType = "identity" | "preference" | "project" | "episodic" | "knowledge" | "adaptation";
+
+export interface MemoryQuery {
+  status?: "candidate" | "active" | "superseded" | "invalid";
+  type?: MemoryType;
+  limit?: number;
+  cursor?: string;
 }
 
 export interface BondQuery {
@@ -123,5 +132,225 @@ export class Operations {
     return write(waitS, (signal) =>
       this.connection.gateway.DELETE("/v1/trusted/{subject}", { params: { path: { subject }, query }, signal }),
     );
+  }
+
+  /** Memories of an identity, or of `project:` and a project's id, the oldest first: `items`, `next`. */
+  memories(subject: string, query: MemoryQuery = {}): Promise<Json | Unavailable> {
+    return read((signal) =>
+      this.connection.gateway.GET("/v1/memories", { params: { query: { subject, ...query } }, signal }),
+    );
+  }
+
+  memory(subject: string, memoryId: string): Promise<Json | Unavailable> {
+    return read((signal) =>
+      this.connection.gateway.GET("/v1/memories/{memory_id}", {
+        params: { path: { memory_id: memoryId }, query: { subject } },
+        signal,
+      }),
+    );
+  }
+
+  memoryCreate(
+    subject: string,
+    memory: { content: string; type: MemoryType; slot?: string; status?: "active" | "candidate"; confidence?: number },
+    waitS = 5,
+  ): Promise<Json> {
+    return write(waitS, (signal) =>
+      this.connection.gateway.POST("/v1/memories", {
+        params: { query: { wait: waitS }, header: this.key() },
+        body: { subject, ...memory },
+        signal,
+      }),
+    );
+  }
+
+  /** Make a candidate active. Rejects with reason `open_conflict` while another active value disagrees. */
+  memoryPromote(subject: string, memoryId: string, reason?: string, waitS = 5): Promise<Json> {
+    return write(waitS, (signal) =>
+      this.connection.gateway.POST("/v1/memories/{memory_id}/promote", this.change(subject, memoryId, waitS, signal, reason)),
+    );
+  }
+
+  /** Make a candidate invalid: it is not proposed again. */
+  memoryReject(subject: string, memoryId: string, reason?: string, waitS = 5): Promise<Json> {
+    return write(waitS, (signal) =>
+      this.connection.gateway.POST("/v1/memories/{memory_id}/reject", this.change(subject, memoryId, waitS, signal, reason)),
+    );
+  }
+
+  /** Take an active memory out of force, as another says it better. */
+  memorySupersede(
+    subject: string,
+    memoryId: string,
+    given: { superseded_by?: string; reason?: string } = {},
+    waitS = 5,
+  ): Promise<Json> {
+    return write(waitS, (signal) =>
+      this.connection.gateway.POST("/v1/memories/{memory_id}/supersede", {
+        params: { path: { memory_id: memoryId }, query: { wait: waitS }, header: this.key() },
+        body: { subject, ...given },
+        signal,
+      }),
+    );
+  }
+
+  memoryInvalidate(subject: string, memoryId: string, reason?: string, waitS = 5): Promise<Json> {
+    return write(waitS, (signal) =>
+      this.connection.gateway.POST("/v1/memories/{memory_id}/invalidate", this.change(subject, memoryId, waitS, signal, reason)),
+    );
+  }
+
+  /** Change a candidate or an active memory; with a version only where it has no later one (`older_version`). */
+  memoryUpdate(
+    subject: string,
+    memoryId: string,
+    given: { content?: string; confidence?: number; version?: number; reason?: string },
+    waitS = 5,
+  ): Promise<Json> {
+    return write(waitS, (signal) =>
+      this.connection.gateway.POST("/v1/memories/{memory_id}/update", {
+        params: { path: { memory_id: memoryId }, query: { wait: waitS }, header: this.key() },
+        body: { subject, ...given },
+        signal,
+      }),
+    );
+  }
+
+  /** Say what the caller holds of a memory: opinions make its strength, never its status. */
+  opinion(subject: string, memoryId: string, opinion: "for" | "against", confidence = 1, waitS = 5): Promise<Json> {
+    return write(waitS, (signal) =>
+      this.connection.gateway.POST("/v1/memories/{memory_id}/opinion", {
+        params: { path: { memory_id: memoryId }, query: { wait: waitS }, header: this.key() },
+        body: { subject, opinion, confidence },
+        signal,
+      }),
+    );
+  }
+
+  private change(subject: string, memoryId: string, waitS: number, signal: AbortSignal, reason?: string) {
+    return {
+      params: { path: { memory_id: memoryId }, query: { wait: waitS }, header: this.key() },
+      body: { subject, ...(reason === undefined ? {} : { reason }) },
+      signal,
+    };
+  }
+
+  /** The latest conflict of each slot of a subject: `items`. */
+  conflicts(subject: string, status?: "open" | "resolved" | "dismissed"): Promise<Json | Unavailable> {
+    const query = { subject, ...(status === undefined ? {} : { status }) };
+    return read((signal) => this.connection.gateway.GET("/v1/conflicts", { params: { query }, signal }));
+  }
+
+  /** End an open conflict: `supersede_others` with a winner, `no_action` or `dismiss`. */
+  conflictResolve(
+    conflictId: string,
+    decision: {
+      subject: string;
+      slot: string;
+      action: "supersede_others" | "no_action" | "dismiss";
+      winner?: string;
+      reason?: string;
+    },
+    waitS = 5,
+  ): Promise<Json> {
+    return write(waitS, (signal) =>
+      this.connection.gateway.POST("/v1/conflicts/{conflict_id}/resolve", {
+        params: { path: { conflict_id: conflictId }, query: { wait: waitS }, header: this.key() },
+        body: decision,
+        signal,
+      }),
+    );
+  }
+
+  /** A context pack: `formatted_context` is for a turn's `context_pack`. auto: the project that the prompt names. */
+  context(asked: {
+    identity: string;
+    prompt: string;
+    project?: string;
+    auto?: boolean;
+    budget?: number;
+    passages?: number;
+  }): Promise<Json | Unavailable> {
+    const body = { auto: false, ...asked };
+    return read((signal) =>
+      this.connection.gateway.POST("/v1/context", { params: { header: this.key() }, body, signal }),
+    );
+  }
+
+  /** Registered ids and their aliases: `items`, `next`. */
+  names(query: { scope?: "identity" | "project"; limit?: number; cursor?: string } = {}): Promise<Json | Unavailable> {
+    return read((signal) => this.connection.gateway.GET("/v1/names", { params: { query }, signal }));
+  }
+
+  /** Register an id, or an alias of a registered one. Rejects with the reason: `taken`, `is_an_id`, `unknown`. */
+  nameRegister(scope: "identity" | "project", registeredId: string, alias?: string, waitS = 5): Promise<Json> {
+    return this.named({ kind: "register_name", scope, name: alias ?? registeredId, registered_id: registeredId }, waitS);
+  }
+
+  /** Release an alias; an id is never released. */
+  nameRelease(scope: "identity" | "project", alias: string, waitS = 5): Promise<Json> {
+    return this.named({ kind: "release_name", scope, name: alias }, waitS);
+  }
+
+  private named(
+    body: {
+      kind: "register_name" | "release_name";
+      scope: "identity" | "project";
+      name: string;
+      registered_id?: string;
+    },
+    waitS: number,
+  ): Promise<Json> {
+    return write(waitS, (signal) =>
+      this.connection.gateway.POST("/v1/names", {
+        params: { query: { wait: waitS }, header: this.key() },
+        body,
+        signal,
+      }),
+    );
+  }
+
+  /** Links of an identity to others, the highest score first: `items`. Advice; never a gate. */
+  links(identity: string, status?: "observed" | "proposed" | "applied" | "dismissed"): Promise<Json | Unavailable> {
+    const query = status === undefined ? {} : { status };
+    return read((signal) =>
+      this.connection.gateway.GET("/v1/identities/{identity}/links", { params: { path: { identity }, query }, signal }),
+    );
+  }
+
+  /** The identities that applied links connect with one: `members`, `truncated`. */
+  linkGroup(identity: string): Promise<Json | Unavailable> {
+    return read((signal) =>
+      this.connection.gateway.GET("/v1/identities/{identity}/group", { params: { path: { identity } }, signal }),
+    );
+  }
+
+  /** Say that two identities are one actor's. Rejects with reason `below_threshold`, `unknown_link`. */
+  linkApply(identity: string, other: string, reason?: string, waitS = 5): Promise<Json> {
+    return write(waitS, (signal) =>
+      this.connection.gateway.POST("/v1/identities/{identity}/links/apply", this.link(identity, other, waitS, signal, reason)),
+    );
+  }
+
+  /** Take that back; the evidence is kept. */
+  linkReverse(identity: string, other: string, reason?: string, waitS = 5): Promise<Json> {
+    return write(waitS, (signal) =>
+      this.connection.gateway.POST("/v1/identities/{identity}/links/reverse", this.link(identity, other, waitS, signal, reason)),
+    );
+  }
+
+  /** Say that they are not one actor's: not proposed again without a new kind of evidence. */
+  linkDismiss(identity: string, other: string, reason?: string, waitS = 5): Promise<Json> {
+    return write(waitS, (signal) =>
+      this.connection.gateway.POST("/v1/identities/{identity}/links/dismiss", this.link(identity, other, waitS, signal, reason)),
+    );
+  }
+
+  private link(identity: string, other: string, waitS: number, signal: AbortSignal, reason?: string) {
+    return {
+      params: { path: { identity }, query: { wait: waitS }, header: this.key() },
+      body: { other, ...(reason === undefined ? {} : { reason }) },
+      signal,
+    };
   }
 }

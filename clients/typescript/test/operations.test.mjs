@@ -1,4 +1,4 @@
-// Bonds and trusted state: reads fail open, writes fail closed.
+// What operators read and write: reads fail open, writes fail closed.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Endocrine, Refused } from "@endocrine/client";
@@ -56,4 +56,45 @@ test("writes fail closed", async () => {
     const { operate } = answering(status, value);
     await assert.rejects(operate.setCap("ann", 3), (error) => error instanceof Refused && error.reason === reason);
   }
+});
+
+const CALLS = [
+  [(o) => o.memories("ann", { status: "candidate" }), "GET", "/v1/memories?subject=ann&status=candidate"],
+  [(o) => o.memory("ann", "m-1"), "GET", "/v1/memories/m-1?subject=ann"],
+  [(o) => o.conflicts("project:p05", "open"), "GET", "/v1/conflicts?subject=project%3Ap05&status=open"],
+  [(o) => o.names({ scope: "project" }), "GET", "/v1/names?scope=project"],
+  [(o) => o.links("ann/b", "applied"), "GET", "/v1/identities/ann%2Fb/links?status=applied"],
+  [(o) => o.linkGroup("ann"), "GET", "/v1/identities/ann/group"],
+  [(o) => o.memoryCreate("ann", { content: "tea", type: "preference" }), "POST", "/v1/memories?wait=5",
+    { subject: "ann", content: "tea", type: "preference" }],
+  [(o) => o.memoryPromote("ann", "m-1", "r"), "POST", "/v1/memories/m-1/promote?wait=5", { subject: "ann", reason: "r" }],
+  [(o) => o.memoryReject("ann", "m-1"), "POST", "/v1/memories/m-1/reject?wait=5", { subject: "ann" }],
+  [(o) => o.memorySupersede("ann", "m-1", { superseded_by: "m-2" }), "POST", "/v1/memories/m-1/supersede?wait=5",
+    { subject: "ann", superseded_by: "m-2" }],
+  [(o) => o.memoryInvalidate("ann", "m-1"), "POST", "/v1/memories/m-1/invalidate?wait=5", { subject: "ann" }],
+  [(o) => o.memoryUpdate("ann", "m-1", { content: "tea", version: 2 }), "POST", "/v1/memories/m-1/update?wait=5",
+    { subject: "ann", content: "tea", version: 2 }],
+  [(o) => o.opinion("ann", "m-1", "against", 0), "POST", "/v1/memories/m-1/opinion?wait=5",
+    { subject: "ann", opinion: "against", confidence: 0 }],
+  [(o) => o.conflictResolve("c-1", { subject: "ann", slot: "pad", action: "dismiss" }), "POST",
+    "/v1/conflicts/c-1/resolve?wait=5", { subject: "ann", slot: "pad", action: "dismiss" }],
+  [(o) => o.context({ identity: "ann", prompt: "p" }), "POST", "/v1/context", { auto: false, identity: "ann", prompt: "p" }],
+  [(o) => o.nameRegister("project", "p05", "pump"), "POST", "/v1/names?wait=5",
+    { kind: "register_name", scope: "project", name: "pump", registered_id: "p05" }],
+  [(o) => o.nameRelease("project", "pump"), "POST", "/v1/names?wait=5", { kind: "release_name", scope: "project", name: "pump" }],
+  [(o) => o.linkApply("ann", "bob"), "POST", "/v1/identities/ann/links/apply?wait=5", { other: "bob" }],
+  [(o) => o.linkReverse("ann", "bob", "r"), "POST", "/v1/identities/ann/links/reverse?wait=5", { other: "bob", reason: "r" }],
+  [(o) => o.linkDismiss("ann", "bob"), "POST", "/v1/identities/ann/links/dismiss?wait=5", { other: "bob" }],
+];
+for (const [call, method, path, body] of CALLS) {
+  test(`${method} ${path} is one method`, async () => {
+    const { asked, operate } = answering(200, { items: [] });
+    assert.deepEqual(await call(operate), { items: [] });
+    assert.deepEqual([asked[0].method, asked[0].path, asked[0].body], [method, path, body ?? null]);
+    assert.equal(asked[0].key !== null, method === "POST");
+  });
+}
+
+test("a context pack fails open while the gateway is away", async () => {
+  assert.deepEqual(await answering(0, {}).operate.context({ identity: "ann", prompt: "p" }), UNAVAILABLE);
 });

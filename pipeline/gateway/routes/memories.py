@@ -21,7 +21,7 @@ CHANGES: dict[str, tuple[str, ...]] = {
     "reject": ("reason",),
     "supersede": ("superseded_by", "reason"),
     "invalidate": ("reason",),
-    "update": ("content", "confidence", "reason"),
+    "update": ("content", "confidence", "version", "reason"),
 }
 """Commands about one memory, with what their bodies may say."""
 _CREATED = ("type", "content", "slot", "status", "confidence")
@@ -65,6 +65,12 @@ async def read(gateway: Gateway, request: Request, caller: Caller) -> Response:
 async def create(gateway: Gateway, request: Request, caller: Caller) -> Response:
     """POST /v1/memories."""
     return await command(gateway, request, caller, {"kind": "memory_create"}, _EVENTS, *_CREATED)
+
+
+async def opinion(gateway: Gateway, request: Request, caller: Caller) -> Response:
+    """POST /v1/memories/{memory_id}/opinion."""
+    fixed = {"memory_id": request.path_params["memory_id"]}
+    return await command(gateway, request, caller, fixed, _EVENTS, "opinion", "confidence", topic="opinions")
 
 
 def _change(name: str) -> Any:
@@ -115,6 +121,17 @@ ROUTES = [
         create,
         "Write a memory: 202, or 200 with the event within `wait` seconds.",
         body="MemoryRequest",
+        answers=_WRITTEN,
+        problems=WRITING,
+        query=(WAIT,),
+    ),
+    Row(
+        "POST",
+        "/v1/memories/{memory_id}/opinion",
+        "review",
+        opinion,
+        "Say what the caller holds of it, for or against: the opinions make its strength, never its status.",
+        body="MemoryOpinionRequest",
         answers=_WRITTEN,
         problems=WRITING,
         query=(WAIT,),

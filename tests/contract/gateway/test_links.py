@@ -77,6 +77,16 @@ async def test_a_link_is_applied_read_by_any_name_and_reversed(door, who, call, 
     async with door.client(door.key("read", identity="fixed", fixed_identity=one)) as fixed:
         assert (await fixed.get(f"/v1/identities/{one}/links")).status_code == 403
         assert (await fixed.get(f"/v1/identities/{one}/group")).status_code == 403
+    async with door.client(door.key("review")) as reviewer:
+        at = f"/v1/identities/{other}/links"
+        ask = {"params": {"wait": 30}}
+        done = await reviewer.post(f"{at}/reverse", json={"other": f"{who}-alias", "reason": "two desks"}, **ask)
+        assert (done.status_code, done.json()["outcome"]["kind"]) == (200, "reversed")
+        again = await reviewer.post(f"{at}/apply", json={"other": one}, **ask)
+        assert (again.status_code, again.json()["outcome"]["new"]) == (200, "applied")
+        strange = await reviewer.post(f"{at}/apply", json={"other": f"{who}-nobody"}, **ask)
+        assert (strange.status_code, strange.json()["reason"]) == (404, "unknown_link")
+        assert (await reviewer.post(f"{at}/apply", json={"other": other})).status_code == 422
     code, event = await call("links", "reverse", one, other)
     assert (code, event["kind"], event["new"]) == (0, "reversed", "observed")
     assert (await call("links", "reverse", one, other))[0] == 1

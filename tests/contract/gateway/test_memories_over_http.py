@@ -51,6 +51,12 @@ async def test_candidates_are_listed_oldest_first_page_by_page_and_reviewed(who,
     assert (await post(f"/v1/memories/{ids[1]}/reject", subject=who))[1]["outcome"]["new_status"] == "invalid"
     status, refused = await post(f"/v1/memories/{ids[1]}/promote", subject=who)
     assert (status, refused["reason"]) == (409, "wrong_status")
+    status, voted = await post(f"{at}/opinion", subject=who, opinion="for", confidence=0.8)
+    assert (status, voted["outcome"]["kind"], voted["outcome"]["strength"]) == (200, "voted", 0.85)
+    shown = await eventually(lambda: get(at, subject=who), lambda got: got["strength"] == 0.85)
+    late = {"subject": who, "content": "prefers both", "version": shown["version"] - 1}
+    status, refused = await post(f"{at}/update", **late)
+    assert (status, refused["reason"]) == (409, "older_version")
     assert (await post(f"{at}/supersede", subject=who))[1]["outcome"]["new_status"] == "superseded"
     status, refused = await post(f"/v1/memories/m-{24 * '0'}/invalidate", subject=who)
     assert (status, refused["reason"]) == (404, "unknown_memory")

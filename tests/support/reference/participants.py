@@ -27,6 +27,7 @@ _WRITERS: Mapping[str, Sequence[str]] = {
     "scheduled-tasks": (TOOLS,),
     "context-packs": (GATEWAY, "`endocrine context`"),
     "facts": ("exporters of your tools",),
+    "opinions": (OPERATORS, APPLICATIONS, GATEWAY),
     "journal": (EVERY_AGENT,),
     "checkpoints": ("`endocrine audit checkpoint`",),
     "dlq-actions": ("`endocrine dlq`",),

@@ -37,6 +37,10 @@ READS = [
     (lambda one: one.interactions(identity="ann", limit=5), "/v1/interactions?identity=ann&limit=5"),
     (lambda one: one.interaction("a/b"), "/v1/interactions/a%2Fb"),
     (lambda one: one.memories("ann", status="candidate"), "/v1/memories?subject=ann&status=candidate"),
+    (lambda one: one.memory("ann", "m-1"), "/v1/memories/m-1?subject=ann"),
+    (lambda one: one.names(scope="project"), "/v1/names?scope=project"),
+    (lambda one: one.links("ann/b", status="applied"), "/v1/identities/ann%2Fb/links?status=applied"),
+    (lambda one: one.link_group("ann"), "/v1/identities/ann/group"),
     (lambda one: one.conflicts("project:p05", status="open"), "/v1/conflicts?subject=project%3Ap05&status=open"),
 ]
 
@@ -100,6 +104,33 @@ WRITES = [
         "POST",
         "/v1/conflicts/c-1/resolve?wait=5",
         {"subject": "ann", "slot": "pad", "action": "supersede_others", "winner": "m-1"},
+    ),
+    (
+        lambda one: one.opinion("ann", "m-1", "against", 0.0),
+        "POST",
+        "/v1/memories/m-1/opinion?wait=5",
+        {"subject": "ann", "opinion": "against", "confidence": 0.0},
+    ),
+    (
+        lambda one: one.name_register("project", "p05", alias="pump"),
+        "POST",
+        "/v1/names?wait=5",
+        {"kind": "register_name", "scope": "project", "name": "pump", "registered_id": "p05"},
+    ),
+    (
+        lambda one: one.name_release("project", "pump"),
+        "POST",
+        "/v1/names?wait=5",
+        {"kind": "release_name", "scope": "project", "name": "pump"},
+    ),
+    *(
+        (
+            lambda one, name=name: getattr(one, f"link_{name}")("ann", "bob", reason="r"),
+            "POST",
+            f"/v1/identities/ann/links/{name}?wait=5",
+            {"other": "bob", "reason": "r"},
+        )
+        for name in ("apply", "reverse", "dismiss")
     ),
     (lambda one: one.extract("a", persist=True), "POST", "/v1/interactions/a/extract", {"persist": True}),
     (lambda one: one.reinforce("a"), "POST", "/v1/interactions/a/reinforce", {}),

@@ -227,6 +227,8 @@ TOLD = st.sampled_from(
         "dismiss",
         "turn",
         "fact",
+        "opinion",
+        "memory_import",
     ]
 )
 """Everything that can happen but a promotion, and a conflict that somebody wins."""
@@ -249,6 +251,13 @@ def tell(minds, kind, n, pick):
         minds.command(kind, audit_id=f"t{pick % 4}", text=f"{AGREES}\n## Decision: pad: made of {pick % 5} parts")
     elif kind == "memory_create":
         minds.create(f"pad: made of {pick % 3} parts", slot="pad", status=("active", "candidate")[n % 2])
+    elif kind == "opinion":
+        minds.feed("opinions", subject="ann", memory_id=chosen, opinion="for", confidence=1.0, by=f"voter-{pick}")
+    elif kind == "memory_import":
+        known = minds.memories.get(chosen)
+        told = {"type": known["type"], "slot": known["slot"]} if known else {"type": "knowledge"}
+        told |= {"content": AGREES, "confidence": 1.0, "version": 1 + n, "store": "older", "origin": "1"}
+        minds.command(kind, memory_id=chosen, status="active", created_ts=1.0, **told)
     elif kind == "memory_update":
         minds.command(kind, memory_id=chosen, content=f"pad: made of {pick % 4} parts")
     else:

@@ -25,7 +25,7 @@ POLICY = live_extraction()
 TOPICS = ("captured", "memories", "memory-events", "candidates", "reinforcements", "memory-orders", "conflict-marks")
 
 
-@pytest.fixture(scope="module", params=[(22, 40), (31, 3)], ids=["large batches", "small batches"])
+@pytest.fixture(scope="module", params=[(24, 40), (31, 3)], ids=["large batches", "small batches"])
 def recorded(request: pytest.FixtureRequest) -> Logs:
     seed, most = request.param
     recording = Recording()
@@ -52,6 +52,7 @@ def test_the_histories_reach_what_memory_can_do(recorded: Logs) -> None:
     events = Counter(event["kind"] for event in values(recorded, "memory-events"))
     assert set(events) == {
         "created", "promoted", "rejected", "superseded", "invalidated", "updated", "reinforced", "refused", "dropped",
+        "voted", "imported",
     }  # fmt: skip
     ends = {event["kind"] for event in values(recorded, "conflict-events")}
     assert ends == {"opened", "changed", "resolved", "dismissed", "refused"}
@@ -61,5 +62,5 @@ def test_the_histories_reach_what_memory_can_do(recorded: Logs) -> None:
 def test_a_memory_has_one_version_after_the_other_and_one_latest_record(recorded: Logs) -> None:
     seen: dict[str, int] = {}
     for memory in values(recorded, "memories"):
-        assert memory["version"] > seen.get(memory["memory_id"], 0)
+        assert memory["version"] >= seen.get(memory["memory_id"], 1)  # equal: an import that came again
         seen[memory["memory_id"]] = memory["version"]

@@ -359,6 +359,29 @@ GOOD: dict[str, tuple[str, dict[str, Any]]] = {
             "ts": 1.0,
         },
     ),
+    "opinion": (
+        "opinions",
+        {"subject": "ann", "memory_id": M, "opinion": "against", "confidence": 0.8, **_BY},
+    ),
+    "memory import": (
+        "commands",
+        {
+            "kind": "memory_import",
+            "identity": "ann",
+            "memory_id": M,
+            "type": "preference",
+            "content": "prefers tea",
+            "slot": None,
+            "status": "active",
+            "confidence": 0.5,
+            "strength": 0.7,
+            "version": 3,
+            "store": "older",
+            "origin": "42",
+            "created_ts": 1.0,
+            **_BY,
+        },
+    ),
     "create order": (
         "memory-orders",
         {

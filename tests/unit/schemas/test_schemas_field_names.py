@@ -33,7 +33,8 @@ commands: kind identity by ts audit_id
 commands: kind identity by ts audit_id
 commands: kind identity by ts
 commands: kind identity by ts type content slot? status? confidence?
-commands: kind identity by ts memory_id reason? content? confidence?
+commands: kind identity by ts memory_id type content slot? status confidence strength? version store origin created_ts
+commands: kind identity by ts memory_id reason? content? confidence? version?
 commands: kind identity by ts memory_id reason?
 commands: kind identity by ts memory_id reason?
 commands: kind identity by ts memory_id reason?
@@ -83,7 +84,8 @@ memory_write? finish? reinforce extract created_at ts
 memories: memory_id subject type content slot value status confidence strength reference_count last_referenced_at \
 source supersedes superseded_by open_conflict version created_ts by ts
 memory-events: kind subject memory_id type content slot value old_status new_status confidence_before \
-confidence_after interaction_id? matched? total? capped? reason by ts
+confidence_after interaction_id? matched? total? opinion? strength? votes_for? votes_total? capped? reason by ts
+opinions: subject memory_id opinion confidence by ts
 candidates: subject memory_id type content slot confidence strength source capped? by ts
 reinforcements: subject memory_id interaction_id matched total capped? by ts
 memory-orders: kind subject memory_id type content slot confidence source by ts

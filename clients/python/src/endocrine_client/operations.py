@@ -223,13 +223,21 @@ class Operations:
         *,
         content: str | None = None,
         confidence: float | None = None,
+        version: int | None = None,
         reason: str | None = None,
         wait_s: int = 5,
     ) -> Any:
-        """Change the content or the confidence of a candidate or an active memory."""
-        return self._changed(
-            "update", subject, memory_id, wait_s, content=content, confidence=confidence, reason=reason
-        )
+        """Change a candidate or an active memory; with a version only where it has no later one (`older_version`)."""
+        fields = {"content": content, "confidence": confidence, "version": version, "reason": reason}
+        return self._changed("update", subject, memory_id, wait_s, **fields)
+
+    def memory(self, subject: str, memory_id: str) -> Any:
+        """One memory. Raises Refused, reason `not_found`, without one."""
+        return self._operate(reading(named("/v1/memories", memory_id), subject=subject))
+
+    def opinion(self, subject: str, memory_id: str, opinion: str, confidence: float = 1.0, *, wait_s: int = 5) -> Any:
+        """Say what the caller holds of a memory, `for` or `against`: opinions make its strength. Raises Refused."""
+        return self._changed("opinion", subject, memory_id, wait_s, opinion=opinion, confidence=confidence)
 
     def _changed(self, name: str, subject: str, memory_id: str, wait_s: int, **fields: Any) -> Any:
         return self._operate(
@@ -254,6 +262,44 @@ class Operations:
         """End an open conflict: `supersede_others` with a winner, `no_action` or `dismiss`. Raises Refused."""
         written = {"subject": subject, "slot": slot, "action": action, "winner": winner, "reason": reason}
         return self._operate(writing(named("/v1/conflicts", conflict_id, "/resolve"), wait_s, written))
+
+    def names(self, *, scope: str | None = None, limit: int | None = None, cursor: str | None = None) -> Any:
+        """Registered ids and their aliases: `items`, `next`. scope: identity or project."""
+        return self._operate(reading("/v1/names", scope=scope, limit=limit, cursor=cursor))
+
+    def name_register(self, scope: str, registered_id: str, *, alias: str | None = None, wait_s: int = 5) -> Any:
+        """Register an id, or an alias of a registered one: `id`, `outcome`. Raises Refused, reason `taken` and such."""
+        written = {"kind": "register_name", "scope": scope, "name": alias or registered_id,
+                   "registered_id": registered_id}  # fmt: skip
+        return self._operate(writing("/v1/names", wait_s, written))
+
+    def name_release(self, scope: str, alias: str, *, wait_s: int = 5) -> Any:
+        """Release an alias; an id is never released."""
+        return self._operate(writing("/v1/names", wait_s, {"kind": "release_name", "scope": scope, "name": alias}))
+
+    def links(self, identity: str, *, status: str | None = None) -> Any:
+        """Links of an identity to others, the highest score first: `items`. Advice; never a gate."""
+        return self._operate(reading(named("/v1/identities", identity, "/links"), status=status))
+
+    def link_group(self, identity: str) -> Any:
+        """The identities that applied links connect with one: `members`, `truncated`."""
+        return self._operate(reading(named("/v1/identities", identity, "/group")))
+
+    def link_apply(self, identity: str, other: str, *, reason: str | None = None, wait_s: int = 5) -> Any:
+        """Say that two identities are one actor's: `id`, `outcome`. Raises Refused, reason `below_threshold`."""
+        return self._linked("apply", identity, other, reason, wait_s)
+
+    def link_reverse(self, identity: str, other: str, *, reason: str | None = None, wait_s: int = 5) -> Any:
+        """Take that back; the evidence is kept."""
+        return self._linked("reverse", identity, other, reason, wait_s)
+
+    def link_dismiss(self, identity: str, other: str, *, reason: str | None = None, wait_s: int = 5) -> Any:
+        """Say that they are not one actor's: not proposed again without a new kind of evidence."""
+        return self._linked("dismiss", identity, other, reason, wait_s)
+
+    def _linked(self, verb: str, identity: str, other: str, reason: str | None, wait_s: int) -> Any:
+        path = named("/v1/identities", identity, f"/links/{verb}")
+        return self._operate(writing(path, wait_s, {"other": other, "reason": reason}))
 
     def context(
         self,
