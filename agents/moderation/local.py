@@ -1,11 +1,11 @@
 """The verdict of the local rules on one text."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from endocrine.agents._shared.normalise import without_escapes
-from endocrine.agents.moderation.patterns import read
-from endocrine.agents.moderation.rules import JudgedText, ModerationRules, Preset
+from endocrine.agents.moderation.patterns import Matcher, read
+from endocrine.agents.moderation.rules import JudgedText, ModerationRules, Preset, Rule
 
 
 class Verdict(NamedTuple):
@@ -31,14 +31,12 @@ class Verdict(NamedTuple):
 
 def judge(text: str, place: JudgedText, preset: Preset, rules: ModerationRules) -> Verdict:
     """Hold a text against the local rules. Cost is linear in its length."""
-    readings = [read(text, rules.chars)]
-    if (unescaped := without_escapes(text[: rules.chars])) is not None:
-        readings.append(read(unescaped, rules.chars))
-    fired = [(name, rule) for name, rule, occurs in rules.matchers if any(occurs(one, rules.gap) for one in readings)]
-    scores: dict[str, float] = {}
-    for _, rule in fired:
-        scores[rule.category] = max(rule.score, scores.get(rule.category, 0.0))
-    return weigh(scores, tuple(name for name, _ in fired), place, preset, rules)
+    return _judged(text, place, preset, rules, rules.matchers)
+
+
+def judge_piece(text: str, place: JudgedText, preset: Preset, rules: ModerationRules) -> Verdict:
+    """Hold a piece of a text against the local rules that name a span: what the others find needs the whole text."""
+    return _judged(text, place, preset, rules, rules.spanned)
 
 
 def judge_all(text: str, place: JudgedText, preset: Preset, rules: ModerationRules) -> Verdict:
@@ -54,6 +52,23 @@ def judge_all(text: str, place: JudgedText, preset: Preset, rules: ModerationRul
             scores[name] = max(score, scores.get(name, 0.0))
     fired = {name for verdict in verdicts for name in verdict.rules}
     return weigh(scores, tuple(name for name, _, _ in rules.matchers if name in fired), place, preset, rules)
+
+
+def _judged(
+    text: str,
+    place: JudgedText,
+    preset: Preset,
+    rules: ModerationRules,
+    matchers: Sequence[tuple[str, Rule, Matcher]],
+) -> Verdict:
+    readings = [read(text, rules.chars)]
+    if (unescaped := without_escapes(text[: rules.chars])) is not None:
+        readings.append(read(unescaped, rules.chars))
+    fired = [(name, rule) for name, rule, occurs in matchers if any(occurs(one, rules.gap) for one in readings)]
+    scores: dict[str, float] = {}
+    for _, rule in fired:
+        scores[rule.category] = max(rule.score, scores.get(rule.category, 0.0))
+    return weigh(scores, tuple(name for name, _ in fired), place, preset, rules)
 
 
 def weigh(

@@ -123,6 +123,21 @@ def slots_of(phrase: str) -> tuple[frozenset[str] | None, ...]:
     return tuple(slots)
 
 
+def spelt_chars(phrases: Iterable[str], marks: Iterable[str], runs: Iterable[tuple[str, int]]) -> int:
+    """Return the characters of the longest of them as it is plainly spelt: longest words, nothing in the gaps.
+
+    >>> spelt_chars(["tell|show me * prompt"], ["[INST]"], [("sk-", 10)])
+    14
+    """
+    words = [
+        [max(map(len, slot)) for slot in slots_of(one) if slot is not None]
+        for phrase in phrases
+        for one in variants(phrase)
+    ]
+    spelt = [sum(lengths) + len(lengths) - 1 for lengths in words]
+    return max([*spelt, *map(len, marks), *(len(prefix) + least for prefix, least in runs)], default=0)
+
+
 def compile_matcher(
     phrases: Iterable[str],
     marks: Iterable[str] = (),

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 
-from endocrine.agents.moderation.patterns import Matcher, compile_matcher, slots_of, variants
+from endocrine.agents.moderation.patterns import Matcher, compile_matcher, slots_of, spelt_chars, variants
 from endocrine.schemas.base import STRICT
 
 JudgedText = Literal["input", "tool_output", "output", "note"]
@@ -16,6 +16,8 @@ Preset = Literal["standard", "high"]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_/-]{0,63}$")]
 """A rule or a category; providers write categories with slashes."""
 Level = Annotated[float, Field(ge=0, le=1)]
+MAX_SPAN = 512
+"""Characters that a rule may name as its longest span; no window of a stream is longer."""
 
 
 class Run(BaseModel):
@@ -52,6 +54,15 @@ class Rule(BaseModel):
         tuple[Annotated[str, StringConstraints(min_length=2, max_length=1000)], ...],
         Field(strict=False, description="Phrases that mean something else: their words are not seen by `phrases`."),
     ] = ()
+    span: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=MAX_SPAN,
+            description="Characters over which a find extends at most, invisible ones counted: what windowed streams "
+            "hold back. Null: unknown, and there the rule is judged at the end only.",
+        ),
+    ] = None
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
@@ -63,6 +74,11 @@ class Rule(BaseModel):
         for phrase in self.compounds:
             if any(None in slots_of(one) for one in variants(phrase)):
                 raise ValueError(f"compound {phrase!r} has a gap, expected words that follow each other")
+        least = spelt_chars(self.phrases, self.marks, [(run.prefix, run.chars) for run in self.runs])
+        if self.span is not None and self.span < least:
+            raise ValueError(
+                f"span {self.span} is shorter than what the rule finds: expected {least} at least, or null"
+            )
         return self
 
 
@@ -134,3 +150,21 @@ class ModerationRules(BaseModel):
             )
             for name, rule in self.rules.items()
         )
+
+    @cached_property
+    def spanned(self) -> tuple[tuple[str, Rule, Matcher], ...]:
+        """The matchers of rules that name a span: those that may judge a piece of a text."""
+        return tuple(one for one in self.matchers if one[1].span is not None)
+
+    def blocking(self, place: JudgedText) -> dict[str, Rule]:
+        """Return the rules that block a text there under one preset at least, by name."""
+        least = min(self.presets.standard.block, self.presets.high.block)
+        return {
+            name: rule
+            for name, rule in self.rules.items()
+            if rule.score >= least and place in self.blocks.get(rule.category, ())
+        }
+
+    def longest_span(self, place: JudgedText) -> int:
+        """Return the longest span of the rules that block there, in characters; 1 where none of them names one."""
+        return max((rule.span for rule in self.blocking(place).values() if rule.span is not None), default=1)

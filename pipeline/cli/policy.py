@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from endocrine.agents.policy.notes import notes
 from endocrine.pipeline.cli.group import command_group
 from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
 
@@ -25,6 +26,8 @@ def check(
 ) -> None:
     """Print every mistake of FILE, one a line on stderr, and exit 1; or print the digest it would have.
 
+    What a valid policy is weaker in than it looks is a note on stderr.
+
     Where a value is malformed, rules between it and other values are checked once it is corrected; a file that is not
     YAML gives that mistake alone. Flags in the environment (ENDOCRINE_FLAG_NAME) count, as when a worker starts.
     """
@@ -34,6 +37,8 @@ def check(
         for mistake in error.errors:
             typer.echo(mistake, err=True)
         raise typer.Exit(1) from None
+    for note in notes(loaded.document):
+        typer.echo(f"note: {note}", err=True)
     typer.echo(loaded.digest)
 
 

@@ -77,6 +77,9 @@ class ScriptedTurn:
     def blocks(self, text: str) -> bool:
         return "SECRET" in text
 
+    def blocks_piece(self, text: str) -> bool:
+        return self.blocks(text)
+
     def withheld(self) -> str:
         return SENTENCE
 

@@ -197,10 +197,14 @@ class Turn(Protocol):
     head: TurnHead
     enforce: bool
     span: int
-    """Characters that the longest rule with a span may cover, 1 to 512; what `windowed` holds back."""
+    """The longest span, in characters, of rules that block an output, 1 to 512; what `windowed` holds back."""
 
     def blocks(self, text: str) -> bool:
         """Whether the local rules for output block a text; pure, under the policy of the turn."""
+        ...
+
+    def blocks_piece(self, text: str) -> bool:
+        """Whether those of them that name a span block a piece of a text."""
         ...
 
     def withheld(self) -> str:

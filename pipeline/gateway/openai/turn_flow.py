@@ -98,7 +98,10 @@ class _Flow:
         yield from self._cut_off()
 
     def _new_window(self) -> Window:
-        return Window(self._turn.blocks if self._turn.enforce else lambda text: False, self._turn.span)
+        turn = self._turn
+        if turn.enforce:
+            return Window(turn.blocks, turn.blocks_piece, turn.span)
+        return Window(lambda text: False, lambda text: False, 1)
 
     def _cut_off(self) -> Iterator[Delta | Answer]:
         """End the stream where the window is blocked: the sentence follows what went out."""

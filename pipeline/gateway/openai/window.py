@@ -1,9 +1,9 @@
 """The window of `windowed` streaming: text goes out once the rules have seen what may follow it.
 
 The promise. Rules name their longest span in characters, invisible ones counted; `span` is the longest of these. Of a
-text that a rule blocks, where what it looks for lies within `span` characters, not one character of that leaves. What
-a rule finds over a longer stretch is judged at the end, when earlier text has left. `windowed` is the weaker setting:
-`buffered` judges the whole text before any of it leaves.
+text that such a rule blocks, where what it looks for lies within `span` characters, not one character of that leaves.
+What a rule finds over a longer stretch, and what a rule without a span finds, is judged at the end, when earlier text
+has left. `windowed` is the weaker setting: `buffered` judges the whole text before any of it leaves.
 
 A text is judged in pieces with their surroundings. At the edge of a piece a word, or what makes a phrase harmless, may
 be cut off: what seems to be blocked is judged again with `span` more characters, or at the end, before it counts. Not
@@ -12,7 +12,8 @@ a character leaves meanwhile.
 
 from collections.abc import Callable
 
-MAX_SPAN = 512
+from endocrine.agents.moderation.rules import MAX_SPAN
+
 STRIDE = 48
 """Characters between two judgements; more make it cheaper and coarser."""
 _WORD_CHARS = 64
@@ -22,13 +23,16 @@ _WORD_CHARS = 64
 class Window:
     """Text in, text out. After `blocked` nothing goes out any more.
 
-    blocks: whether the rules block a text; pure. span: 1 to MAX_SPAN characters.
+    blocks, blocks_piece: whether the rules block a whole text, and those with a span a piece of one; pure.
+    span: 1 to MAX_SPAN characters.
     """
 
-    def __init__(self, blocks: Callable[[str], bool], span: int, stride: int = STRIDE) -> None:
+    def __init__(
+        self, blocks: Callable[[str], bool], blocks_piece: Callable[[str], bool], span: int, stride: int = STRIDE
+    ) -> None:
         if not 1 <= span <= MAX_SPAN:
             raise ValueError(f"span {span}: expected 1 to {MAX_SPAN} characters")
-        self._blocks, self._span, self._stride = blocks, span, stride
+        self._blocks, self._blocks_piece, self._span, self._stride = blocks, blocks_piece, span, stride
         self._text = ""
         self._parts: list[str] = []
         self._judged = 0
@@ -71,7 +75,7 @@ class Window:
             return ""
         first = self._word_start(max(0, self.released - self._span))
         self._judged = fed
-        if self._blocks(text[first:fed]):
+        if self._blocks_piece(text[first:fed]):
             if doubt is not None:
                 self.blocked = True
             else:

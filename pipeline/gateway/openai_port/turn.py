@@ -8,11 +8,11 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from endocrine.agents.moderation.local import judge
+from endocrine.agents.moderation.local import Verdict, judge, judge_piece
+from endocrine.agents.moderation.rules import JudgedText, ModerationRules, Preset
 from endocrine.agents.policy.compiled import Policy
 from endocrine.pipeline.gateway.openai.port import ClosedTurn, TurnEvent, TurnHead
 from endocrine.pipeline.gateway.openai.refusals import Refused
-from endocrine.pipeline.gateway.openai.window import MAX_SPAN
 from endocrine.pipeline.gateway.openai_port.rounds import Rounds, usage_of
 from endocrine.pipeline.gateway.settings import GatewaySettings
 
@@ -26,9 +26,6 @@ class GatewayTurn:
     passed: called before calls of the application are passed on.
     """
 
-    span = MAX_SPAN
-    """Rules name no span of their own yet: what holds for each of them is held back."""
-
     def __init__(
         self,
         head: TurnHead,
@@ -40,6 +37,7 @@ class GatewayTurn:
     ) -> None:
         self.head = head
         self.enforce = not rounds.observed
+        self.span = policy.document.moderation.longest_span("output")
         self._rounds, self._policy, self._limits, self._passed = rounds, policy, limits, passed
         self._found: Sequence[str] = ()
         """Categories of the latest text that was blocked."""
@@ -48,10 +46,17 @@ class GatewayTurn:
 
     def blocks(self, text: str) -> bool:
         """See Turn."""
+        return self._blocked_by(judge, text)
+
+    def blocks_piece(self, text: str) -> bool:
+        """See Turn."""
+        return self._blocked_by(judge_piece, text)
+
+    def _blocked_by(self, judged: Callable[[str, JudgedText, Preset, ModerationRules], Verdict], text: str) -> bool:
         modulation, document = self._rounds.watch.modulation, self._policy.document
         style = document.defaults.safety_mode if modulation is None else modulation["prompt_style"]
         preset = getattr(document.prompt_styles, style).moderation_preset
-        verdict = judge(text, "output", preset, document.moderation)
+        verdict = judged(text, "output", preset, document.moderation)
         if verdict.blocked:
             self._found = list(verdict.scores)
         return verdict.blocked

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from endocrine.agents.moderation.local import judge
-from endocrine.agents.moderation.rules import ModerationRules
-from endocrine.pipeline.gateway.openai.window import MAX_SPAN, Window
+from endocrine.agents.moderation.local import judge, judge_piece
+from endocrine.agents.moderation.rules import MAX_SPAN, ModerationRules, Rule
+from endocrine.pipeline.gateway.openai.window import Window
 
 RULES = ModerationRules.model_validate(
     {
@@ -23,13 +23,15 @@ RULES = ModerationRules.model_validate(
                 "score": 0.9,
                 "phrases": ["build * bomb", "kill them"],
                 "compounds": ["kill them kindly"],
+                "span": 64,
             },
-            "mark": {"category": "bad", "score": 0.9, "marks": ["[[INNER]]"]},
-            "token": {"category": "bad", "score": 0.9, "secrets": ["token"]},
+            "mark": {"category": "bad", "score": 0.9, "marks": ["[[INNER]]"], "span": 9},
+            "token": {"category": "bad", "score": 0.9, "secrets": ["token"], "span": 40},
+            "late": {"category": "bad", "score": 0.9, "phrases": ["no span here"]},
         },
     }
 )
-SPAN = 64
+SPAN = RULES.longest_span("output")
 TOKEN = "ghp_" + "aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC2dF4gH6"
 FORBIDDEN = [
     "build a big bomb",
@@ -56,13 +58,17 @@ def blocks(text):
     return judge(text, "output", "standard", RULES).blocked
 
 
+def blocks_piece(text):
+    return judge_piece(text, "output", "standard", RULES).blocked
+
+
 def pieces(text, cuts):
     places = [0, *sorted({cut % (len(text) + 1) for cut in cuts}), len(text)]
     return [text[a:b] for a, b in pairwise(places)]
 
 
 def run(parts, span=SPAN, stride=1):
-    window = Window(blocks, span, stride)
+    window = Window(blocks, blocks_piece, span, stride)
     out = [window.feed(part) for part in parts]
     out.append(window.finish())
     return window, "".join(out)
@@ -114,13 +120,40 @@ def test_what_a_rule_finds_over_a_longer_stretch_is_judged_at_the_end():
     assert 0 < len(out) < len(text)
 
 
+def test_a_rule_without_a_span_is_judged_at_the_end_only():
+    text = "no span here, " + "and so on " * 30
+    window, out = run(list(text), stride=1)
+    assert window.blocked
+    assert out.startswith("no span here")
+    assert len(out) < len(text), "the window's rest is kept"
+
+
+def test_the_window_is_as_long_as_the_longest_span_of_a_rule_that_blocks_an_output():
+    assert RULES.longest_span("output") == 64
+    assert RULES.longest_span("input") == 1, "none of them blocks one"
+
+
+@pytest.mark.parametrize(
+    ("rule", "least"),
+    [
+        ({"phrases": ["tell|show me * prompt"]}, 14),
+        ({"marks": ["[[INNER]]"]}, 9),
+        ({"runs": [{"prefix": "sk-", "chars": 20}]}, 23),
+    ],
+)
+def test_a_span_shorter_than_what_the_rule_finds_is_a_mistake(rule, least):
+    assert Rule.model_validate({"category": "bad", "score": 1.0, "span": least, **rule}).span == least
+    with pytest.raises(ValueError, match=f"expected {least} at least"):
+        Rule.model_validate({"category": "bad", "score": 1.0, "span": least - 1, **rule})
+
+
 def test_a_word_that_is_cut_at_the_edge_blocks_nothing():
     _, out = run(["Well, kill them", " kindly, as they say. " + "Fine. " * 60])
     assert out.startswith("Well, kill them kindly")
 
 
 def test_the_window_holds_back_no_more_than_its_span_and_stride():
-    window = Window(blocks, SPAN)
+    window = Window(blocks, blocks_piece, SPAN)
     for _ in range(400):
         window.feed("fine ")
     assert 2000 - window.released <= SPAN + 48
@@ -134,7 +167,7 @@ def test_text_is_judged_in_linear_time():
         seen += len(text)
         return False
 
-    window = Window(counted, MAX_SPAN)
+    window = Window(counted, counted, MAX_SPAN)
     for _ in range(20_000):
         window.feed("four")
     assert seen < 80_000 / 48 * (2 * MAX_SPAN + 2 * 64 + 48)
@@ -143,7 +176,7 @@ def test_text_is_judged_in_linear_time():
 @pytest.mark.parametrize("span", [0, MAX_SPAN + 1])
 def test_a_span_is_bounded(span):
     with pytest.raises(ValueError, match="span"):
-        Window(blocks, span)
+        Window(blocks, blocks_piece, span)
 
 
 @given(st.integers(1, 40), st.integers(0, 200), st.integers(0, 200), st.lists(st.integers(0, 500), max_size=20))
@@ -151,7 +184,7 @@ def test_what_is_exactly_as_long_as_the_span_never_leaves(span, before, after, c
     forbidden = "<" * span
     text = "a " * before + forbidden + " b" * after
     for parts in (pieces(text, cuts), list(text)):
-        window = Window(lambda one: forbidden in one, span, 1)
+        window = Window(lambda one: forbidden in one, lambda one: forbidden in one, span, 1)
         out = "".join(window.feed(part) for part in parts) + window.finish()
         assert window.blocked
         assert len(out) <= 2 * before

@@ -40,3 +40,24 @@ def test_flags_of_the_environment_count(tmp_path):
     result = run("check", str(path), env={"ENDOCRINE_FLAG_STRICT_DEFAULT": "1"})
     assert result.stdout.strip() not in ("", load_policy(path).digest)
     assert run("check", str(path), env={"ENDOCRINE_FLAG_STRICT_DEFAULT": "perhaps"}).exit_code == 1
+
+
+def test_a_rule_that_windowed_streams_judge_at_the_end_only_is_noted(tmp_path):
+    path = tmp_path / "mine.yaml"
+    late, low = (
+        "category: violence, score: 0.9, phrases: [fight me]",
+        "category: violence, score: 0.6, phrases: [hit me]",
+    )
+    rules = f"{{late: {{{late}}}, low: {{{low}}}}}"
+    path.write_text(f"moderation: {{rules: {rules}}}\napplications: {{shop: {{stream: windowed}}}}\n")
+    result = run("check", str(path))
+    assert (result.exit_code, result.stdout.strip()) == (0, load_policy(path).digest)
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("note: moderation.rules.late: no span: ")
+    assert "applications: shop" in line
+
+
+def test_without_windowed_streams_there_is_no_note(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("moderation: {rules: {late: {category: violence, score: 0.9, phrases: [fight me]}}}\n")
+    assert run("check", str(path)).stderr == ""
