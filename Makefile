@@ -3,11 +3,12 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev shell run demo up down test test-slow test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns client-ts clients-test schemathesis check format measure docs recording kafka-lock mutants bench bench-quick bench-replay bench-seals clean bench-gateway bench-streams
+.PHONY: help install install-dev shell run demo up down test test-slow test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns client-ts clients-test schemathesis check format measure docs recording kafka-lock mutants bench bench-quick bench-against capacity bench-replay bench-seals clean bench-gateway bench-streams
 
 # The folder of the environment, and the Python it is made with (3.11 or newer; by default one that is found).
 VENV ?= .venv
 PYTHON ?=
+REF ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
 PYTEST_ARGS ?=
@@ -22,6 +23,7 @@ SEED ?= 1
 ONLY ?=
 TURNS_ARGS ?=
 N ?=
+REF ?=
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -101,7 +103,7 @@ clients-test: $(VENV)/.clients tests/clients/node/node_modules/.package-lock.jso
 check: $(VENV)/.dev ## lint, format, types, and which package may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy -p endocrine -p simbroker -p reference
+	$(BIN)/mypy -p endocrine -p simbroker -p reference -p bench
 	$(BIN)/mypy --python-version 3.10 clients/python/src
 	$(BIN)/pytest tests/unit/layout
 
@@ -121,11 +123,15 @@ docs: $(VENV)/.runtime ## write the pages that are made from code: docs/referenc
 recording: $(VENV)/.runtime ## draw the live view of the bundled story into docs/recording.svg
 	@PYTHONPATH=tests/support $(BIN)/python -m reference.recording
 
-bench: $(VENV)/.bench ## measure beside Faust, Quix Streams and a bare loop (15 minutes)
+bench: $(VENV)/.bench ## measure beside an ideal writer, a bare loop, Quix Streams and Faust (70 minutes; BENCH_ARGS="--only hot,cold")
 	@$(VENV)/bench/bin/python -m bench $(BENCH_ARGS)
 
-bench-quick: $(VENV)/.bench ## the same for throughput alone, each once
+bench-quick: $(VENV)/.bench ## the same for throughput alone, each once; fails on a tenfold loss only (two minutes)
 	@$(VENV)/bench/bin/python -m bench --quick $(BENCH_ARGS)
+
+bench-against: $(VENV)/.bench ## REF=<git ref>: old beside new, in turns, on one Kafka; fails where something is worse (ten minutes)
+	@test -n "$(REF)" || { echo "error: which old one? make bench-against REF=main" >&2; exit 2; }
+	@$(VENV)/bench/bin/python -m bench.against "$(REF)" $(BENCH_ARGS)
 
 bench-seals: $(VENV)/.runtime ## what seals cost, as a ratio in one run, with no broker (a minute)
 	@$(BIN)/python -m bench.seals $(BENCH_ARGS)

@@ -16,19 +16,25 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench import growth, harness, runner
+from bench.contenders import CODECS, THROUGHPUT
 from bench.figures import ratios
 from bench.harness import Harness
-from bench.latency import latency
+from bench.latency import FAST, RATE, idle, latency
 from bench.machine import busy_seconds, machine, own_seconds
 from bench.picture import draw
-from bench.plan import COMPETITORS, FULL, PARTS, QUICK, Plan
+from bench.plan import COMPRESSED, FULL, IDENTITIES, MILLION, PARTS, QUICK, Plan
 from bench.profiling import heaviest, profiled
 from bench.report import profile_table, report
 from bench.runner import CompetitorError
+from bench.targets import TARGETS, lost
+from bench.two import two_workers
+from bench.workload import Workload
 from endocrine.pipeline.process.subprocesses import BrokerError
 
 HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results.json"
 Notify = Callable[[str, int, int], None]
+LATENCIES = (("endocrine", RATE), ("echo_durable", RATE), ("echo", RATE), ("endocrine", FAST), ("echo_durable", FAST))
 
 
 class Run:
@@ -44,28 +50,63 @@ class Run:
 
     async def everything(self) -> None:
         """Every part of the plan, repeats interleaved so that a slow minute of the machine meets everyone."""
-        for _ in range(self.plan.repeats):
+        parts: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+            "hot": lambda: self._throughput("hot"),
+            "cold": lambda: self._throughput("cold"),
+            "latency": self._latency,
+            "idle": self._idle,
+            "million": self._million,
+            "compression": self._compression,
+            "two": self._two,
+        }
+        for number in range(self.plan.repeats):
             for part in self.plan.parts:
-                if part in ("hot", "cold"):
-                    await self._throughput(part)
-                elif part == "latency":
-                    await self._latency()
+                if part in parts and number < self.plan.repeats_of(part):
+                    await parts[part]()
         if "growth" in self.plan.parts:
             await self._growth()
 
     async def _throughput(self, part: str) -> None:
-        by_competitor = self.measured.setdefault("throughput", {}).setdefault(part, {})
-        cpu = self.measured.setdefault("cpu_us_per_record", {}).setdefault(part, {})
-        for name in self.plan.competitors:
-            workload = self.plan.workload(part, name)
+        for name in self.plan.contenders:
             hook = self._hook(part) if name == "endocrine" and self._profiles else None
-            with self._bar(f"{part}: {name}") as notify:
-                found = await runner.throughput(self._harness, name, workload, self._folder, notify, hook)
-            by_competitor.setdefault(name, []).append(round(found.rate, 1))
-            cpu.setdefault(name, []).append(round(found.cpu_us, 2))
-            self._progress.console.print(
-                f"{part:>8}  {name:<10} {found.rate:>10,.0f} records/s  {found.cpu_us:>7.1f} us of processor time each"
+            await self._one("throughput", part, name, self.plan.workload(part, name), hook)
+
+    async def _million(self) -> None:
+        for part, identities in IDENTITIES.items():
+            for name in MILLION:
+                workload = Workload(part, identities, self.plan.million, partitions=self.plan.partitions)
+                await self._one("million", part, name, workload)
+
+    async def _compression(self) -> None:
+        for part in IDENTITIES:
+            for codec in CODECS:
+                for name in (name for name in COMPRESSED if name in self.plan.contenders):
+                    await self._one("compression", part, name, self.plan.workload(part, name), codec=codec)
+
+    async def _two(self) -> None:
+        for part in IDENTITIES:
+            workload = self.plan.workload(part, "endocrine")
+            await self._one("two", part, "endocrine", workload)
+            with self._bar(f"two: {part}") as notify:
+                found = await two_workers(self._harness, workload, self._folder, notify)
+            self._note("two", part, "endocrine_two", found)
+
+    async def _one(
+        self, kind: str, part: str, name: str, workload: Workload, hook: Any = None, codec: str = "none"
+    ) -> None:
+        with self._bar(f"{kind} {part}: {name}") as notify:
+            found = await runner.throughput(
+                self._harness, name, workload, self._folder, notify, hook, compression=codec
             )
+        self._note(kind, part, f"{name}+{codec}" if kind == "compression" else name, found)
+
+    def _note(self, kind: str, part: str, name: str, found: runner.Throughput) -> None:
+        by_name = self.measured.setdefault(kind, {}).setdefault(part, {})
+        by_name.setdefault(name, []).append(found.rounded())
+        self._progress.console.print(
+            f"{kind:>11} {part:<4} {name:<16} {found.rate:>9,.0f} records/s  us each {found.cpu_us:>6.1f}, broker "
+            f"{found.broker_us:>5.1f}  bytes each in {found.bytes_in:,.0f}, out {found.bytes_out:,.0f}"
+        )
 
     def _hook(self, part: str) -> Any:
         assert self._profiles is not None
@@ -74,11 +115,17 @@ class Run:
 
     async def _latency(self) -> None:
         runs = self.measured.setdefault("latency", {})
-        for name in ("endocrine", "echo"):
-            with self._bar(f"latency: {name}") as notify:
-                found = await latency(self._harness, name, self.plan.latency_s, self._folder, notify)
-            runs.setdefault(name, []).append(found)
-            self._progress.console.print(f" latency  {name:<10} {found}")
+        for name, rate in LATENCIES:
+            with self._bar(f"latency: {name} at {rate}/s") as notify:
+                found = await latency(self._harness, name, self.plan.latency_s, self._folder, notify, rate=rate)
+            runs.setdefault(name if rate == RATE else f"{name}@{rate}", []).append(found)
+            self._progress.console.print(f"    latency {name:<16} {rate}/s {found}")
+
+    async def _idle(self) -> None:
+        with self._bar("idle") as notify:
+            found = await idle(self._harness, self.plan.idle_s, self._folder, notify)
+        self.measured.setdefault("idle", []).append(round(found, 5))
+        self._progress.console.print(f"       idle {found:.2%} of a core")
 
     async def _growth(self) -> None:
         plan = self.plan
@@ -134,9 +181,10 @@ class _Bar:
 async def _prepared(plan: Plan, progress: Progress) -> AsyncIterator[tuple[Harness, Path]]:
     with tempfile.TemporaryDirectory(prefix="endocrine-bench-") as name, _Bar(progress, "broker") as notify:
         notify("starting", 0, 1)
-        async with harness.broker(Path(name)) as bootstrap, Harness(bootstrap, plan.partitions) as held:
+        folder = Path(name)
+        async with harness.broker(folder) as node, Harness(node, folder / "kafka", plan.partitions) as held:
             notify("running", 1, 1)
-            yield held, Path(name)
+            yield held, folder
 
 
 async def _run(plan: Plan, profiles: Path | None, console: Console) -> dict[str, Any]:
@@ -156,7 +204,8 @@ async def _run(plan: Plan, profiles: Path | None, console: Console) -> dict[str,
         "machine": facts,
         "ratios": ratios(run.measured),
         "measured": run.measured,
-        "records": {name: plan.workload("hot", name).records for name in COMPETITORS},
+        "records": {name: plan.workload("hot", name).records for name in THROUGHPUT},
+        "partitions": plan.partitions,
         "repeats": plan.repeats,
         "took_s": round(took, 1),
     }
@@ -174,24 +223,28 @@ def _until_stopped(work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
 
 
 def main(
-    quick: Annotated[bool, typer.Option("--quick", help="Hot and cold alone, each once.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Hot and cold alone, each once; fails on a tenfold loss only.")
+    ] = False,
     only: Annotated[str, typer.Option(help=f"Parts, comma separated: {','.join(PARTS)}.")] = "",
-    competitors: Annotated[
+    contenders: Annotated[
         str,
-        typer.Option("--competitors", "--contenders", help=f"Of throughput, comma separated: {','.join(COMPETITORS)}."),
+        typer.Option("--contenders", "--competitors", help=f"Of throughput, comma separated: {','.join(THROUGHPUT)}."),
     ] = "",
     repeats: Annotated[int, typer.Option(min=0, help="Runs of which the median counts; 0: as planned.")] = 0,
     identities: Annotated[int, typer.Option(min=0, help="Of growth and recovery; 0: a million.")] = 0,
+    records: Annotated[int, typer.Option(min=0, help="Of hot and cold; 0: as planned. Fewer: to try it.")] = 0,
     profile: Annotated[
         bool, typer.Option("--profile", help="Sample our worker with py-spy; results are not written.")
     ] = False,
-    results: Annotated[Path, typer.Option(help="Where results are written; the picture beside it.")] = HERE
-    / "results.json",
+    results: Annotated[
+        Path | None, typer.Option(help="Where results are written; the picture beside it. With --quick: nowhere.")
+    ] = None,
 ) -> None:
     """Measure this pipeline beside others, on one machine, in one run."""
     console = Console()
     try:
-        plan = (QUICK if quick else FULL).narrowed(only, competitors, repeats, identities)
+        plan = (QUICK if quick else FULL).narrowed(only, contenders, repeats, identities, records)
         found = _until_stopped(_run(plan, HERE if profile else None, console))
     except (KeyboardInterrupt, asyncio.CancelledError):
         console.print("stopped; nothing was written, every process has ended")
@@ -201,13 +254,28 @@ def main(
         raise typer.Exit(1) from None
     report(console, found)
     if profile:
-        for target in sorted(HERE.glob("profile-*.folded")):
-            with target.open() as folded:
-                console.print(profile_table(f"{target.relative_to(HERE.parent)}", heaviest(folded, 40)))
+        for sampled in sorted(HERE.glob("profile-*.folded")):
+            with sampled.open() as folded:
+                console.print(profile_table(f"{sampled.relative_to(HERE.parent)}", heaviest(folded, 40)))
         return
-    results.write_text(json.dumps(found, indent=2) + "\n")
-    draw(found, results.with_suffix(".png"))
-    console.print(f"written: {results} and {results.with_suffix('.png')}")
+    target = results or (None if quick else RESULTS)
+    if target is not None:
+        target.write_text(json.dumps(found, indent=1) + "\n")
+        draw(found, target.with_suffix(".png"))
+        console.print(f"written: {target} and {target.with_suffix('.png')}")
+    if quick:
+        _judge(console, found["ratios"])
+
+
+def _judge(console: Console, found: dict[str, float | None]) -> None:
+    """Exit with 1 where a ratio is a tenth of what it was: all else may be the machine."""
+    before = json.loads(RESULTS.read_text())["ratios"] if RESULTS.exists() else {}
+    if worse := lost(found, before):
+        for name in worse:
+            was = before.get(name) or TARGETS[name].bound
+            console.print(f"[red]tenfold loss[/] {TARGETS[name].measure}: {found[name]}, expected about {was}")
+        raise typer.Exit(1)
+    console.print("no ratio is ten times worse than in bench/results.json")
 
 
 if __name__ == "__main__":

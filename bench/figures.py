@@ -4,30 +4,12 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-RATIOS = (
-    "hot_vs_faust",
-    "hot_vs_quix",
-    "hot_vs_bare",
-    "cold_vs_faust",
-    "cold_vs_quix",
-    "cold_vs_bare",
-    "latency_p50_vs_echo",
-    "latency_p99_vs_echo",
-    "growth",
-    "recovery_keys_per_s",
-)
-TARGETS: Mapping[str, tuple[str, float]] = {
-    "hot_vs_faust": (">=", 20),
-    "hot_vs_quix": (">=", 2),
-    "hot_vs_bare": (">=", 0.8),
-    "cold_vs_faust": (">=", 20),
-    "cold_vs_quix": (">=", 2),
-    "cold_vs_bare": (">=", 0.8),
-    "latency_p50_vs_echo": ("<=", 2),
-    "latency_p99_vs_echo": ("<=", 2),
-    "growth": ("<=", 1.3),
-    "recovery_keys_per_s": (">=", 100_000),
-}
+from bench.targets import TARGETS
+
+Measured = Mapping[str, Any]
+FULL_RATES = ("ideal", "ideal_fold", "bare")
+PREFIX_RATES = ("faust", "faust_uvloop")
+QUIX = ("quix", "quix_5s")
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -40,32 +22,69 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[max(0, -int(-share * len(ordered) // 1) - 1)]
 
 
-def met(name: str, value: float) -> bool:
-    """Whether a ratio meets its target."""
-    sign, target = TARGETS[name]
-    return value >= target if sign == ">=" else value <= target
-
-
-def ratios(measured: Mapping[str, Any]) -> dict[str, float | None]:
+def ratios(measured: Measured) -> dict[str, float | None]:
     """All ratios, of medians; None where a part was not measured.
 
-    measured: `throughput` {workload: {competitor: [records/s, ...]}}, `latency` {competitor: [{p50_ms, p99_ms}, ...]},
-    `growth` {few: [records/s], many: [records/s]}, `recovery` {keys_per_s: [...]}.
+    measured: `throughput` {hot, cold: {contender: [{rate, cpu_us, broker_us, bytes_in, bytes_out}, ...]}}, `million`
+    and `two` alike, `latency` {contender or contender@1000: [{p50_ms, p99_ms, queue}, ...]}, `idle` [share of a core],
+    `growth` {few: [records/s], ...}, `recovery` {keys_per_s: [...]}.
     """
-    found: dict[str, float | None] = dict.fromkeys(RATIOS)
-    for workload, by_competitor in measured.get("throughput", {}).items():
-        for other in ("faust", "quix", "bare"):
-            name = f"{workload}_vs_{other}"
-            if name in found and by_competitor.get("endocrine") and by_competitor.get(other):
-                found[name] = median(by_competitor["endocrine"]) / median(by_competitor[other])
-    latency = measured.get("latency", {})
-    if latency.get("endocrine") and latency.get("echo"):
-        for which in ("p50", "p99"):
-            ours, echo = (median(run[f"{which}_ms"] for run in latency[name]) for name in ("endocrine", "echo"))
-            found[f"latency_{which}_vs_echo"] = ours / echo
+    found: dict[str, float | None] = dict.fromkeys(TARGETS)
+    for workload, runs in measured.get("throughput", {}).items():
+        found |= _throughput(workload, runs)
+    for workload, runs in measured.get("million", {}).items():
+        found[f"{workload}_cpu_vs_bare"] = _ratio(cpu_of(runs, "endocrine"), cpu_of(runs, "bare"))
+    for workload, runs in measured.get("two", {}).items():
+        found[f"{workload}_two_workers"] = _ratio(rate_of(runs, "endocrine_two"), rate_of(runs, "endocrine"))
+    found |= _latency(measured.get("latency", {}))
+    if measured.get("idle"):
+        found["idle_core_share"] = median(measured["idle"])
     growth = measured.get("growth", {})
     if growth.get("few") and growth.get("many"):
         found["growth"] = median(growth["few"]) / median(growth["many"])
+        found["growth_same_traffic"] = median(growth["few_same_traffic"]) / median(growth["many_same_traffic"])
     if measured.get("recovery", {}).get("keys_per_s"):
         found["recovery_keys_per_s"] = median(measured["recovery"]["keys_per_s"])
-    return {name: None if value is None else round(value, 3) for name, value in found.items()}
+    return {name: None if value is None else round(value, 4) for name, value in found.items()}
+
+
+def _throughput(workload: str, runs: Measured) -> dict[str, float | None]:
+    ours, prefix = rate_of(runs, "endocrine"), rate_of(runs, "endocrine_prefix")
+    found = {f"{workload}_vs_{other}": _ratio(ours, rate_of(runs, other)) for other in FULL_RATES}
+    found |= {f"{workload}_vs_{other}": _ratio(prefix, rate_of(runs, other)) for other in PREFIX_RATES}
+    best = max((rate for rate in (rate_of(runs, name) for name in QUIX) if rate is not None), default=None)
+    found[f"{workload}_vs_quix"] = _ratio(ours, best)
+    found[f"{workload}_bytes_written"] = _ratio(
+        middle(runs, "endocrine", "bytes_out"), middle(runs, "endocrine", "bytes_in")
+    )
+    return found
+
+
+def _latency(runs: Measured) -> dict[str, float | None]:
+    found: dict[str, float | None] = {}
+    for which in ("p50", "p99"):
+        ours, echo = (middle(runs, name, f"{which}_ms") for name in ("endocrine", "echo_durable"))
+        found[f"latency_{which}_vs_echo_durable"] = _ratio(ours, echo)
+    found["latency_p99_ms"] = middle(runs, "endocrine", "p99_ms")
+    found["latency_1000_queue"] = middle(runs, "endocrine@1000", "queue")
+    found["latency_1000_p99_ms"] = middle(runs, "endocrine@1000", "p99_ms")
+    return found
+
+
+def middle(runs: Measured, name: str, figure: str) -> float | None:
+    """The median of a figure of one contender's runs; None where there are none."""
+    return median(run[figure] for run in runs[name]) if runs.get(name) else None
+
+
+def rate_of(runs: Measured, name: str) -> float | None:
+    """The median rate of a contender."""
+    return middle(runs, name, "rate")
+
+
+def cpu_of(runs: Measured, name: str) -> float | None:
+    """The median of what a record costs a contender and the broker together, microseconds of processor time."""
+    return median(run["cpu_us"] + run["broker_us"] for run in runs[name]) if runs.get(name) else None
+
+
+def _ratio(value: float | None, base: float | None) -> float | None:
+    return None if value is None or not base else value / base

@@ -9,10 +9,8 @@ answers take (open loop); both are asked in turns, because the machine's speed c
 import argparse
 import asyncio
 import os
-import sys
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -20,6 +18,8 @@ from typing import Any, NamedTuple
 import orjson
 import uvloop
 
+from bench.machine import cpu_seconds
+from bench.servers import POLL_S, Server, process, quietly
 from endocrine.pipeline.kafka.admin import ensure_topics
 from endocrine.pipeline.local.prepare import prepared
 from endocrine.pipeline.local.stack import LocalStack
@@ -29,8 +29,6 @@ RATES = (20, 200)
 SECONDS = 10.0
 WARM_S = 3.0
 IDENTITIES = 200
-READY_S = 120.0
-_POLL_S = 0.05
 
 
 class Timing(NamedTuple):
@@ -101,39 +99,6 @@ def quantile(found: Sequence[float], part: float) -> float:
     return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
 
 
-def cpu_s(pid: int) -> float:
-    """Seconds of CPU that a process used so far (Linux)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-class Server(NamedTuple):
-    """A server under test."""
-
-    name: str
-    pid: int
-    port: int
-    path: str
-
-
-@asynccontextmanager
-async def process(ready: Path, *command: str, log: Path, env: dict[str, str]) -> AsyncIterator[int]:
-    """A process that makes the file once it is ready; yields its id, and ends it."""
-    with log.open("ab") as output:
-        child = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=output, stderr=output, env=env)
-    try:
-        async with asyncio.timeout(READY_S):
-            while not await asyncio.to_thread(ready.exists):
-                if child.returncode is not None:
-                    raise RuntimeError(f"{command} ended; its log is {log}")
-                await asyncio.sleep(_POLL_S)
-        yield child.pid
-    finally:
-        if child.returncode is None:
-            child.terminate()
-        await child.wait()
-
-
 async def bare(bootstrap: str, topic: str, partitions: int, ready: Path) -> None:
     """The bare app."""
     import uvicorn
@@ -167,7 +132,7 @@ async def bare(bootstrap: str, topic: str, partitions: int, ready: Path) -> None
     server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None, access_log=False))
     serving = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-        await asyncio.sleep(_POLL_S)
+        await asyncio.sleep(POLL_S)
     part = ready.with_suffix(".part")
     part.write_text(str(server.servers[0].sockets[0].getsockname()[1]))
     part.replace(ready)
@@ -180,7 +145,7 @@ async def measure(rates: Sequence[float], seconds: float, profile: Path | None) 
     """Start all, measure, print."""
     with TemporaryDirectory(prefix="endocrine-bench-") as name:
         folder = Path(name)
-        await prepared(lambda *_: None)
+        await prepared(quietly)
         async with LocalStack(folder / "data") as stack:
             settings = Settings(bootstrap=stack.bootstrap, redis_url=stack.redis_url, data_dir=folder / "data")
             await ensure_topics(settings, [])
@@ -211,9 +176,9 @@ async def one(server: Server, rate: float, seconds: float, worker: int) -> None:
     """Measure one server at one rate, and print it."""
     asked = Connections(server.port, server.path)
     await load(asked, min(rate, 50), WARM_S)
-    before, decided = cpu_s(server.pid), cpu_s(worker)
+    before, decided = cpu_seconds(server.pid), cpu_seconds(worker)
     found = await load(asked, rate, seconds)
-    used, decided = cpu_s(server.pid) - before, cpu_s(worker) - decided
+    used, decided = cpu_seconds(server.pid) - before, cpu_seconds(worker) - decided
     await asked.close()
     good = sum(timing.status == 201 for timing in found)
     decided_in_time = [timing for timing in found if not timing.late]

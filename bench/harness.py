@@ -11,6 +11,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from bench.machine import cpu_seconds, topic_bytes
 from bench.workload import Record, Stream, index_of
 from endocrine.pipeline.kafka.admin import ensure_topics
 from endocrine.pipeline.local.kafka import KafkaNode
@@ -24,26 +25,30 @@ STALLED_S = 120.0
 """Seconds without any progress after which a competitor is given up."""
 APPEND_TIME = {"message.timestamp.type": "LogAppendTime"}
 
+SOURCES_AND_TARGETS = ("observations", "attribution-changes", "tool-calls", "tool-decisions", "changelog.echo")
+"""Topics of those who need no more."""
+
 Alive = Callable[[], None]
 """Raises when the competitor has died."""
 
 
 @asynccontextmanager
-async def broker(folder: Path) -> AsyncIterator[str]:
-    """Start a Kafka node with all that Java takes; yields its bootstrap server."""
+async def broker(folder: Path) -> AsyncIterator[KafkaNode]:
+    """Start a Kafka node with all that Java takes; yields it."""
     async with KafkaNode(folder / "kafka", heap="2g", small=False) as node:
-        yield node.bootstrap
+        yield node
 
 
 class Harness:
     """Topics and records of one broker; an async context manager.
 
-    bootstrap: of the broker. partitions: of every topic.
+    node: the broker. folder: where its data is. partitions: of every topic.
     """
 
-    def __init__(self, bootstrap: str, partitions: int) -> None:
-        self.bootstrap = bootstrap
+    def __init__(self, node: KafkaNode, folder: Path, partitions: int) -> None:
+        self.bootstrap = bootstrap = node.bootstrap
         self.partitions = partitions
+        self._node, self._folder = node, folder
         self._admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
         self._producer = AIOKafkaProducer(
             bootstrap_servers=bootstrap, acks="all", max_batch_size=BATCH_BYTES, enable_idempotence=True
@@ -61,6 +66,21 @@ class Harness:
         await self._producer.stop()
         await self._admin.close()
 
+    def beside(self) -> "Harness":
+        """Another one of the same broker, to be entered: a harness watches one topic at a time."""
+        return Harness(self._node, self._folder, self.partitions)
+
+    @property
+    def broker_cpu(self) -> float:
+        """Processor time that the broker has used so far, seconds."""
+        return cpu_seconds(self._node.pid or 0)
+
+    def written(self, prefix: str, source: str) -> tuple[int, int]:
+        """Bytes of the logs on the broker's disk: of the source, and of all other topics of a prefix."""
+        sizes = topic_bytes(self._folder, prefix)
+        came = sizes.pop(source, 0)
+        return came, sum(sizes.values())
+
     def places(self, topic: str) -> list[TopicPartition]:
         """All partitions of a topic."""
         return [TopicPartition(topic, number) for number in range(self.partitions)]
@@ -71,7 +91,7 @@ class Harness:
             settings = Settings(bootstrap=self.bootstrap, prefix=prefix, partitions=self.partitions)
             await ensure_topics(settings, list(agents))
             return
-        wanted = [prefix + name for name in ("observations", "attribution-changes", "tool-calls", "tool-decisions")]
+        wanted = [prefix + name for name in SOURCES_AND_TARGETS]
         topics = [NewTopic(name, self.partitions, 1, topic_configs=APPEND_TIME) for name in wanted]
         answer = await self._admin.create_topics(topics)
         if failed := [error for error in answer.topic_errors if error[1]]:

@@ -69,6 +69,16 @@ def own_seconds() -> float:
     return times.user + times.system + times.children_user + times.children_system
 
 
+def topic_bytes(folder: Path, prefix: str) -> dict[str, int]:
+    """Bytes of the log segments below a broker's data folder, by topic, of topics whose name contains the prefix."""
+    found: dict[str, int] = {}
+    for segment in folder.rglob("*.log"):
+        topic, _, number = segment.parent.name.rpartition("-")
+        if prefix in topic and number.isdigit():
+            found[topic] = found.get(topic, 0) + segment.stat().st_size
+    return found
+
+
 def resident_bytes(pid: int) -> int:
     """Resident memory of a process; 0 where the system does not tell."""
     found = _found(r"VmRSS:\s+(\d+) kB", f"/proc/{pid}/status")

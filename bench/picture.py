@@ -5,9 +5,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench.report import NAMES
+from bench.contenders import labelled
 
-COLOURS = {"endocrine": "#1b6e53", "faust": "#b0b7bd", "quix": "#7d8b99", "bare": "#4a5560", "echo": "#7d8b99"}
+OURS, OTHERS = "#1b6e53", "#7d8b99"
+
+
+def _colour(name: str) -> str:
+    return OURS if name.startswith("endocrine") else OTHERS
 
 
 def draw(results: Mapping[str, Any], target: Path) -> None:
@@ -27,7 +31,7 @@ def draw(results: Mapping[str, Any], target: Path) -> None:
         panels.append((_growth, (measured["growth"],)))
     if not panels:
         return
-    figure, axes = pyplot.subplots(1, len(panels), figsize=(4.2 * len(panels), 3.4), squeeze=False)
+    figure, axes = pyplot.subplots(1, len(panels), figsize=(5.2 * len(panels), 3.4), squeeze=False)
     for axis, (paint, given) in zip(axes[0], panels, strict=True):
         paint(axis, *given)
         axis.spines[["top", "right"]].set_visible(False)
@@ -38,10 +42,10 @@ def draw(results: Mapping[str, Any], target: Path) -> None:
     pyplot.close(figure)
 
 
-def _bars(axis: Any, workload: str, by_competitor: Mapping[str, list[float]]) -> None:
-    names = [name for name in by_competitor if by_competitor[name]]
-    values = [median(by_competitor[name]) for name in names]
-    bars = axis.barh([NAMES[name] for name in names], values, color=[COLOURS[name] for name in names])
+def _bars(axis: Any, workload: str, by_contender: Mapping[str, list[dict[str, float]]]) -> None:
+    names = [name for name in by_contender if by_contender[name]]
+    values = [median(run["rate"] for run in by_contender[name]) for name in names]
+    bars = axis.barh([labelled(name) for name in names], values, color=[_colour(name) for name in names])
     axis.bar_label(bars, [f"{value:,.0f}" for value in values], padding=3, fontsize=8)
     axis.invert_yaxis()
     axis.set_xticks([])
@@ -50,12 +54,13 @@ def _bars(axis: Any, workload: str, by_competitor: Mapping[str, list[float]]) ->
 
 
 def _latency(axis: Any, latency: Mapping[str, Any]) -> None:
-    for number, (name, runs) in enumerate(latency.items()):
+    slow = {name: runs for name, runs in latency.items() if "@" not in name}
+    for number, (name, runs) in enumerate(slow.items()):
         values = [median(run[f"{which}_ms"] for run in runs) for which in ("p50", "p99")]
-        places = [place + 0.38 * number for place in range(2)]
-        bars = axis.bar(places, values, width=0.36, color=COLOURS[name], label=NAMES[name])
+        places = [place + 0.27 * number for place in range(2)]
+        bars = axis.bar(places, values, width=0.25, color=_colour(name), label=labelled(name))
         axis.bar_label(bars, [f"{value:.1f}" for value in values], padding=2, fontsize=8)
-    axis.set_xticks([0.19, 1.19], ["p50", "p99"])
+    axis.set_xticks([0.27, 1.27], ["p50", "p99"])
     axis.set_title("decision at 200/s, ms", fontsize=10)
     axis.legend(fontsize=8, frameon=False)
 

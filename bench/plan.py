@@ -2,11 +2,16 @@
 
 from dataclasses import dataclass, replace
 
+from bench.contenders import CONTENDERS, THROUGHPUT
 from bench.workload import Workload
 
-COMPETITORS = ("endocrine", "faust", "quix", "bare")
-PARTS = ("hot", "cold", "latency", "growth")
+PARTS = ("hot", "cold", "latency", "idle", "growth", "million", "compression", "two")
 IDENTITIES = {"hot": 500, "cold": 20_000}
+FEWER = {"million": 3, "compression": 3, "two": 3, "idle": 3}
+"""Parts that take long or vary little, and how often they are repeated at most."""
+MILLION = ("endocrine", "bare")
+COMPRESSED = ("endocrine", "ideal", "bare", "quix", "faust")
+SMALL = ("endocrine", "ideal", "bare", "quix", "endocrine_prefix", "faust")
 
 
 @dataclass(frozen=True)
@@ -15,31 +20,41 @@ class Plan:
 
     records: int
     """Of hot and cold."""
-    faust_records: int
-    """The same for stock Faust, which would take minutes for all: the first of the same records."""
+    prefix_records: int
+    """The same for Faust, which would take minutes for all, and for us beside it: the first of the same records."""
     repeats: int
     parts: tuple[str, ...] = PARTS
-    competitors: tuple[str, ...] = COMPETITORS
+    contenders: tuple[str, ...] = THROUGHPUT
+    million: int = 1_000_000
+    """Records of the part in which processor time is compared."""
     latency_s: float = 10.0
+    idle_s: float = 20.0
     few: int = 1_000
     many: int = 1_000_000
     segment: int = 50_000
     """Records per timed segment of growth."""
     partitions: int = 4
 
-    def workload(self, part: str, competitor: str) -> Workload:
-        """What this competitor reads."""
+    def workload(self, part: str, contender: str) -> Workload:
+        """What this contender reads in hot or cold."""
         whole = Workload(part, IDENTITIES[part], self.records, partitions=self.partitions)
-        return whole.cut(self.faust_records) if competitor == "faust" else whole
+        return whole.cut(self.prefix_records) if CONTENDERS[contender].prefix else whole
 
-    def narrowed(self, parts: str, competitors: str, repeats: int, many: int = 0) -> "Plan":
-        """Fewer parts and competitors (comma separated; empty: as they are), other numbers (0: as they are)."""
+    def repeats_of(self, part: str) -> int:
+        """How often a part is run."""
+        return min(self.repeats, FEWER.get(part, self.repeats))
+
+    def narrowed(self, parts: str, contenders: str, repeats: int, many: int = 0, records: int = 0) -> "Plan":
+        """Fewer parts and contenders (comma separated; empty: as they are), other numbers (0: as they are)."""
         return replace(
             self,
             parts=_chosen("part", parts, self.parts, PARTS),
-            competitors=_chosen("competitor", competitors, self.competitors, COMPETITORS),
+            contenders=_chosen("contender", contenders, self.contenders, THROUGHPUT),
             repeats=repeats or self.repeats,
             many=many or self.many,
+            records=records or self.records,
+            prefix_records=min(self.prefix_records, records or self.records),
+            million=min(self.million, 5 * records or self.million),
         )
 
 
@@ -50,5 +65,5 @@ def _chosen(kind: str, text: str, default: tuple[str, ...], known: tuple[str, ..
     return tuple(name for name in known if name in chosen) or default
 
 
-FULL = Plan(records=200_000, faust_records=20_000, repeats=5)
-QUICK = Plan(records=60_000, faust_records=4_000, repeats=1, parts=("hot", "cold"))
+FULL = Plan(records=200_000, prefix_records=50_000, repeats=5)
+QUICK = Plan(records=60_000, prefix_records=20_000, repeats=1, parts=("hot", "cold"), contenders=SMALL)

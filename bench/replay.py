@@ -23,7 +23,7 @@ import orjson
 
 from bench.workload import Workload, observations
 from endocrine.agents.contract import Agent
-from endocrine.agents.registry import ATTRIBUTION, MODULATION
+from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.core.batch import Engine
 from endocrine.pipeline.core.journal import journal_record
 from endocrine.pipeline.core.partitioning import partition_of
@@ -37,6 +37,10 @@ from endocrine.pipeline.replay.logs import FileLog
 from endocrine.pipeline.replay.recorded_seals import RecordedSeals
 from endocrine.pipeline.replay.verify import Report, Verifier, verified_topics
 
+ATTRIBUTION, GATING, MODULATION = (
+    next(agent for agent in AGENTS if agent.name == name) for name in ("attribution", "gating", "modulation")
+)
+"""As workers run them."""
 PARTITIONS = 4
 BATCH = 2000
 SIZES = Sizes()
@@ -116,7 +120,7 @@ class Recorder:
             previous=self._previous[n],
             policy=self._policy.digest,
             version="bench",
-            claim=0,
+            epoch=0,
             seals=engine.seals,
             forged=done.forged,
         )

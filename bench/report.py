@@ -7,32 +7,33 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench.figures import TARGETS, met
+from bench.contenders import labelled
 from bench.profiling import Heavy
-
-NAMES = {
-    "endocrine": "Endocrine",
-    "faust": "stock Faust",
-    "quix": "Quix Streams",
-    "bare": "bare loop, state in a dict",
-    "echo": "bare echo",
-}
-
+from bench.targets import TARGETS
 
 QUIET = 0.05
 """Share of the machine that others may take before figures are worth less."""
+TITLES = {
+    "throughput": "the same fold over the same records",
+    "compression": "the same with compression of what is written",
+    "million": "10^6 records: processor time",
+    "two": "two workers on two sets of partitions of their own",
+}
+FIGURES = ("cpu_us", "broker_us", "bytes_in", "bytes_out")
+PERCENTILES = ("p50_ms", "p90_ms", "p99_ms", "max_ms", "queue")
 
 
 def report(console: Console, results: Mapping[str, Any]) -> None:
     """Everything that was measured."""
     measured = results["measured"]
-    if measured.get("throughput"):
-        console.print(_throughput(measured, results["records"]))
+    for kind, title in TITLES.items():
+        for workload, runs in measured.get(kind, {}).items():
+            console.print(_throughput(f"{title}: {workload}", runs))
     if measured.get("latency"):
         console.print(_latency(measured["latency"]))
     if measured.get("growth"):
         console.print(_growth(measured["growth"], measured.get("recovery", {}), measured.get("memory", {})))
-    console.print(_ratios(results["ratios"]))
+    console.print(targets_table(results["ratios"]))
     console.print("[bold]machine[/] " + ", ".join(f"{name} {value}" for name, value in results["machine"].items()))
     if (elsewhere := results["machine"]["busy_elsewhere"]) > QUIET:
         console.print(
@@ -42,37 +43,32 @@ def report(console: Console, results: Mapping[str, Any]) -> None:
     console.print(f"took {results['took_s']:.0f} s; medians of {results['repeats']}")
 
 
-def _spread(values: list[float]) -> str:
-    return f"\n[dim]{min(values):,.0f} to {max(values):,.0f}[/]" if len(values) > 1 else ""
-
-
-def _throughput(measured: Mapping[str, Any], records: Mapping[str, int]) -> Table:
-    throughput, cpu = measured["throughput"], measured["cpu_us_per_record"]
-    table = Table(title="the same fold over the same records: records/s, and processor time of each")
-    table.add_column("competitor", min_width=26)
-    for workload in throughput:
-        table.add_column(workload, justify="right")
-        table.add_column("cpu us", justify="right", style="dim")
-    table.add_column("records", justify="right", style="dim")
-    for name in {name: None for by_competitor in throughput.values() for name in by_competitor}:
-        row = [NAMES[name]]
-        for workload, by_competitor in throughput.items():
-            rates = by_competitor.get(name)
-            row += (
-                [f"{median(rates):,.0f}{_spread(rates)}", f"{median(cpu[workload][name]):.1f}"] if rates else ["", ""]
-            )
-        table.add_row(*row, f"{records[name]:,}")
+def _throughput(title: str, runs: Mapping[str, Any]) -> Table:
+    table = Table(title=title)
+    table.add_column("contender", min_width=26)
+    table.add_column("records/s", justify="right")
+    for heading in ("cpu us", "broker us", "bytes in", "bytes out"):
+        table.add_column(heading, justify="right", style="dim")
+    for name, found in runs.items():
+        rates = [run["rate"] for run in found]
+        spread = f"\n[dim]{min(rates):,.0f} to {max(rates):,.0f}[/]" if len(rates) > 1 else ""
+        figures = [f"{median(run[figure] for run in found):,.1f}" for figure in FIGURES]
+        label = "two of Endocrine" if name == "endocrine_two" else labelled(name)
+        table.add_row(label, f"{median(rates):,.0f}{spread}", *figures)
     return table
 
 
 def _latency(latency: Mapping[str, Any]) -> Table:
-    table = Table(title="a tool call's decision through Kafka, 200 calls/s, ms")
-    table.add_column("competitor")
-    for which in ("p50_ms", "p90_ms", "p99_ms", "max_ms"):
-        table.add_column(which.removesuffix("_ms"), justify="right")
+    table = Table(title="a tool call's decision through Kafka, ms")
+    table.add_column("contender")
+    table.add_column("calls/s", justify="right")
+    for which in PERCENTILES:
+        table.add_column("queue grew" if which == "queue" else which.removesuffix("_ms"), justify="right")
     for name, runs in latency.items():
-        shares = [f"{median(run[which] for run in runs):.2f}" for which in ("p50_ms", "p90_ms", "p99_ms", "max_ms")]
-        table.add_row(NAMES[name], *shares)
+        who, _, rate = name.partition("@")
+        table.add_row(
+            labelled(who), rate or "200", *(f"{median(run[which] for run in runs):.2f}" for which in PERCENTILES)
+        )
     return table
 
 
@@ -92,17 +88,21 @@ def _growth(growth: Mapping[str, Any], recovery: Mapping[str, Any], memory: Mapp
     return table
 
 
-def _ratios(ratios: Mapping[str, float | None]) -> Table:
-    table = Table(title="ratios")
-    table.add_column("ratio")
-    table.add_column("value", justify="right")
+def targets_table(ratios: Mapping[str, float | None]) -> Table:
+    """Every target with what was measured beside it."""
+    table = Table(title="targets")
+    table.add_column("measure")
+    table.add_column("measured", justify="right")
     table.add_column("target", justify="right")
     table.add_column("")
-    for name, value in ratios.items():
-        if value is not None:
-            sign, target = TARGETS[name]
-            verdict = "[green]met[/]" if met(name, value) else "[red]not met[/]"
-            table.add_row(name, f"{value:,.2f}", f"{sign} {target:,g}", verdict)
+    for name, target in TARGETS.items():
+        value = ratios.get(name)
+        if value is None:
+            if target.bound is not None:
+                table.add_row(target.measure, "", target.shown, "[dim]not measured[/]")
+            continue
+        verdict = {True: "[green]met[/]", False: "[red]not met[/]", None: ""}[target.met(value)]
+        table.add_row(target.measure, f"{value:,.3g}" if value < 1000 else f"{value:,.0f}", target.shown, verdict)
     return table
 
 

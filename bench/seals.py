@@ -16,9 +16,19 @@ from typing import Any
 
 import orjson
 
-from bench.replay import APPENDED_MS, PARTITIONS, SIZES, Made, Recorder, made_observations, made_turns
+from bench.replay import (
+    APPENDED_MS,
+    ATTRIBUTION,
+    GATING,
+    MODULATION,
+    PARTITIONS,
+    SIZES,
+    Made,
+    Recorder,
+    made_observations,
+    made_turns,
+)
 from endocrine.agents.contract import Agent
-from endocrine.agents.registry import ATTRIBUTION, GATING, MODULATION
 from endocrine.pipeline.core.batch import Engine
 from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.core.records import Fetched

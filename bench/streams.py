@@ -18,7 +18,8 @@ from tempfile import TemporaryDirectory
 import orjson
 import uvloop
 
-from bench.gateway import Connections, process
+from bench.gateway import Connections
+from bench.servers import process, quietly
 from endocrine.pipeline.kafka.admin import ensure_topics
 from endocrine.pipeline.local.prepare import prepared
 from endocrine.pipeline.local.stack import LocalStack
@@ -78,7 +79,7 @@ async def measure(steps: Sequence[int]) -> None:
     """Start a gateway and a worker, measure, print."""
     with TemporaryDirectory(prefix="endocrine-bench-") as name:
         folder = Path(name)
-        await prepared(lambda *_: None)
+        await prepared(quietly)
         async with LocalStack(folder / "data") as stack:
             settings = Settings(bootstrap=stack.bootstrap, redis_url=stack.redis_url, data_dir=folder / "data")
             await ensure_topics(settings, [])

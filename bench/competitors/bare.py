@@ -19,7 +19,7 @@ async def run() -> None:
         enable_auto_commit=False,
         auto_offset_reset="earliest",
     )
-    producer = AIOKafkaProducer(bootstrap_servers=job.bootstrap, acks="all")
+    producer = AIOKafkaProducer(bootstrap_servers=job.bootstrap, acks="all", compression_type=job.codec)
     states: dict[str, Any] = {}
     await consumer.start()
     await producer.start()

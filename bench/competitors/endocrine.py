@@ -23,6 +23,7 @@ def main() -> None:
         partitions=job.partitions,
         data_dir=Path(job.folder),
         build="bench",
+        compression=job.compression,
     )
     agents = [agent for agent in AGENTS if agent.name in job.agents]
     tune_process()  # as `endocrine worker` does

@@ -1,11 +1,17 @@
-"""The same fold the way Faust's documentation writes it: an agent, a table (memory store, changelog on), a topic."""
+"""The same fold the way Faust's documentation writes it: an agent, a table (memory store, changelog on), a topic.
+
+Variant `uvloop`: on that event loop, as `faust --loop uvloop` does it.
+"""
 
 import faust
+import mode.loop
 import orjson
 
 from bench.competitors.job import fold, read_job
 
 job = read_job()
+if job.variant == "uvloop":
+    mode.loop.use("uvloop")
 app = faust.App(
     job.group,
     broker=f"kafka://{job.bootstrap}",
@@ -14,6 +20,7 @@ app = faust.App(
     topic_partitions=job.partitions,
     consumer_auto_offset_reset="earliest",
     web_enabled=False,
+    producer_compression_type=job.codec,
 )
 observations = app.topic(job.source, key_type=str, key_serializer="raw", value_serializer="raw")
 changes = app.topic(job.target, key_type=str, key_serializer="raw", value_serializer="raw")
@@ -27,8 +34,8 @@ async def attribution(stream: faust.Stream[bytes]) -> None:
         observation = orjson.loads(value)
         identity = observation["identity_ref"]
         key = f"{identity}/{observation['primitive']}"
-        states[key], changes = fold(states.get(key), observation)
-        for change in changes:
+        states[key], found = fold(states.get(key), observation)
+        for change in found:
             await changes.send(key=identity, value=orjson.dumps(change))
 
 

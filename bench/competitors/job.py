@@ -2,7 +2,7 @@
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from endocrine.agents.attribution.agent import AGENT
@@ -20,6 +20,12 @@ class Job:
     partitions: int
     folder: str
     agents: tuple[str, ...] = ("attribution",)
+    variant: str = ""
+    """See bench.contenders."""
+    compression: str = "none"
+    """Of what it writes: none, lz4 or zstd."""
+    recorded: str = ""
+    """Folder with what `ideal` writes."""
 
     @property
     def source(self) -> str:
@@ -35,6 +41,19 @@ class Job:
     def group(self) -> str:
         """Consumer group."""
         return f"{self.prefix}group"
+
+    @property
+    def codec(self) -> str | None:
+        """As aiokafka takes it."""
+        return None if self.compression == "none" else self.compression
+
+    def given(self) -> dict[str, Any]:
+        """Its fields, but for later ones that have their default: an older checkout's competitor takes it, too."""
+        return {
+            field.name: value
+            for number, field in enumerate(fields(self))
+            if (value := getattr(self, field.name)) != field.default or number < 5
+        }
 
 
 def read_job() -> Job:

@@ -18,7 +18,10 @@ def attribution(value: bytes, state: State) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Run until SIGTERM. All settings are the library's own, but for where it begins to read and the checkpoints."""
+    """Run until SIGTERM. All settings are the library's own, but for where it begins to read, checkpoints, compression.
+
+    Variant: seconds between checkpoints.
+    """
     job = read_job()
     app = Application(
         broker_address=job.bootstrap,
@@ -26,9 +29,10 @@ def main() -> None:
         auto_offset_reset="earliest",
         state_dir=f"{job.folder}/quix",
         use_changelog_topics=True,
-        # State and changelog are written at a checkpoint only. At the default of 5 s a short run would be over before
-        # it paid for any; at 1 s it pays for all but the last one.
-        commit_interval=1.0,
+        # State and changelog are written at a checkpoint only. At the default of 5 s a short run is over before it has
+        # paid for any; at 1 s it pays for all but the last one.
+        commit_interval=float(job.variant),
+        producer_extra_config={"compression.type": job.compression},
         loglevel="WARNING",
     )
     frame = app.dataframe(app.topic(job.source, key_deserializer="str", value_deserializer="bytes"))

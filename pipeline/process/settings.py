@@ -53,6 +53,9 @@ class Settings(EnvironmentSettings):
     data_dir: Annotated[Path, Field(description="Where a local broker and local stores keep their data.")] = Path(
         ".endocrine"
     )
+    compression: Annotated[
+        Literal["none", "lz4", "zstd"], Field(description="Of what a worker writes; readers take any.")
+    ] = "none"
     store: Annotated[Literal["memory", "rocksdb"], Field(description="Where agents' state is held locally.")] = "memory"
 
     build: Annotated[str | None, Field(description="Short commit id of a deployment, put on derived records.")] = None

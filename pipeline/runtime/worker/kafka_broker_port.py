@@ -62,6 +62,7 @@ class Broker:
             max_batch_size=batch_bytes,
             max_request_size=batch_bytes + ENVELOPE_BYTES,
             linger_ms=0,
+            compression_type=None if self.settings.compression == "none" else self.settings.compression,
         )
 
     def _reader(self, role: str) -> AIOKafkaConsumer:
