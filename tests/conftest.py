@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ settings.load_profile("endocrine")
 def pytest_configure(config: pytest.Config) -> None:
     """The process of the run makes the folder that all its processes share."""
     if not hasattr(config, "workerinput"):
-        os.environ[shared_broker.FOLDER] = tempfile.mkdtemp(prefix="endocrine-tests-")
+        os.environ[shared_broker.FOLDER] = str(shared_broker.make_folder())
         os.environ[shared_broker.OWNER] = str(os.getpid())
 
 

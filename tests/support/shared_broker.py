@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +26,9 @@ FOLDER = "ENDOCRINE_TEST_RUN"
 """Environment variable: the folder of this run."""
 OWNER = "ENDOCRINE_TEST_OWNER"
 """Environment variable: the process of this run; when it is gone, so is the broker."""
+_MEMORY = Path("/dev/shm")
+_MEMORY_BYTES = 4 << 30
+"""Free bytes below which memory is not used: a whole run takes less than one GiB."""
 _WATCH_S = 0.5
 _START_S = 300.0
 """Seconds; the first time on a machine the jars are fetched."""
@@ -35,6 +39,18 @@ class Addresses(NamedTuple):
 
     bootstrap: str
     redis_url: str
+
+
+def make_folder() -> Path:
+    """Make the folder of a run: in memory where the machine has room for it, else where temporary files are.
+
+    A broker makes thousands of partitions in a run, and syncs several files of each: on a disk, most of the time.
+    """
+    try:
+        roomy = shutil.disk_usage(_MEMORY).free >= _MEMORY_BYTES and os.access(_MEMORY, os.W_OK)
+    except OSError:
+        roomy = False
+    return Path(tempfile.mkdtemp(prefix="endocrine-tests-", dir=_MEMORY if roomy else None))
 
 
 def addresses() -> Addresses:
