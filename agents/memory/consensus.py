@@ -36,7 +36,7 @@ EMPTY: Opinions = {"voters": {}, "beyond": False}
 
 
 def with_opinion(opinions: Opinions, value: MemoryOpinion, rules: ConsensusRules) -> Opinions:
-    """Return the opinions with one more; the same object where the voter said something later already."""
+    """Return the opinions with one more; the same object where the voter gave a later one already."""
     known = opinions["voters"].get(value.by)
     if known is not None and float(known[2]) > value.ts:
         return opinions

@@ -84,7 +84,7 @@ class ConsensusRules(_Section):
     votes_share: Annotated[float, Field(ge=0, le=1, description="Share of the span that votes for it give.")]
     least: Annotated[float, Field(ge=0, le=1, description="Strength at least.")]
     most: Annotated[float, Field(ge=0, le=1, description="Strength at most.")]
-    voters: Annotated[int, Field(ge=1, le=1024, description="Voters whose last opinion is remembered, the latest.")]
+    voters: Annotated[int, Field(ge=1, le=1024, description="Voters whose last opinion is kept, the latest.")]
 
     @model_validator(mode="after")
     def _agree(self) -> "ConsensusRules":

@@ -258,7 +258,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Turns, newest first, without what was said: lengths, counts, mode, finish. `capped`: fewer than asked for.
+         * Turns, newest first, without their text: lengths, counts, mode, finish. `capped`: fewer than asked for.
          * @description Scope `read`.
          */
         get: operations["get_interactions"];
