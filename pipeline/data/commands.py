@@ -74,14 +74,14 @@ class Outcomes:
             await self._consumer.stop()
 
     async def standing(self) -> AsyncIterator[Caused]:
-        """What lies on the topics at the call and was not read yet."""
+        """Yield what lies on the topics at the call and was not read yet."""
         ends = await self._consumer.end_offsets(self._places)
         while any([await self._consumer.position(place) < end for place, end in ends.items()]):
             for caused in await self.next(1.0):
                 yield caused
 
     async def next(self, within_s: float) -> list[Caused]:
-        """What comes next; empty where nothing comes within so many seconds."""
+        """Return what comes next; empty where nothing comes within so many seconds."""
         fetched = await self._consumer.getmany(timeout_ms=max(0, int(within_s * 1000)))
         return [
             caused
@@ -104,8 +104,8 @@ class Outcomes:
 async def send(settings: Settings, value: Json, events: str, within_s: float, topic: str = "commands") -> Json:
     """Send a command and return the event that it causes on the topic `events`.
 
-    value: the command, with an `id`. topic: where it is sent. Raises NotConfirmed where nothing comes within so many seconds, Refused,
-    ProduceError and KafkaError.
+    value: the command, with an `id`. topic: where it is sent. Raises NotConfirmed where nothing comes within so many
+    seconds, Refused, ProduceError and KafkaError.
     """
     whose = value[CATALOGUE[topic].identity_field]
     async with Outcomes(settings, events, [partition_of(whose, settings.partitions)]) as outcomes:

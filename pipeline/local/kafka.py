@@ -31,7 +31,7 @@ _POLL_S = 0.05
 
 
 async def answers_metadata(bootstrap: str) -> bool:
-    """Whether a Kafka broker answers a metadata request there, now."""
+    """Return whether a Kafka broker answers a metadata request there, now."""
     if not child.port_answers(int(bootstrap.rpartition(":")[2])):
         return False  # before aiokafka, which logs an error for each refused connection
     client = AIOKafkaClient(bootstrap_servers=bootstrap, request_timeout_ms=5000)
@@ -138,7 +138,7 @@ class KafkaNode:
             await asyncio.sleep(_POLL_S)
 
     def kill(self) -> None:
-        """kill -9, as a crash, for all that it started."""
+        """Kill (signal 9), as a crash, for all that it started."""
         if self._process is not None and self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()

@@ -106,7 +106,7 @@ class Session:
         self._noted_at = 0.0
 
     async def run(self) -> bool:
-        """Until it is done or asked to stop; True: done. Raises what made it fail."""
+        """Run until it is done or asked to stop; return whether it is done. Raises what made it fail."""
         with (
             stopping.asked(self._stop.set, more=(signal.SIGHUP,)),
             held(self._lock, self._folder, self._plan.command),
@@ -194,7 +194,7 @@ class Session:
         """Start what applications use; nobody waits for it. What ends it is added to `ends`."""
 
         async def nothing() -> None:
-            """Its consumers are in groups of their own, or in none."""
+            """Do nothing: its consumers are in groups of their own, or in none."""
 
         from endocrine.pipeline.local.live.doors import Doors  # now: it takes as long as the step before it
 

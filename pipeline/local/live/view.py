@@ -47,7 +47,7 @@ class Column(NamedTuple):
 
 
 def screen(state: ViewState, status: Status, width: int, height: int) -> list[Text]:
-    """`height` lines of `width` cells."""
+    """Return `height` lines of `width` cells."""
     lines = _header(status, width)
     rows = height - _HEAD - _FOOT
     if height < _MIN_ROWS or width < _MIN_WIDTH:
