@@ -44,7 +44,7 @@ class Capture:
     targets: tuple[str, ...] = ("captured",)
 
     def key(self, trigger: Trigger) -> str:
-        """Return one state per identity."""
+        """Return the key: one state per identity."""
         return trigger.identity
 
     def process(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:

@@ -51,7 +51,7 @@ class MeetingAgent:
         return trigger.identity
 
     def process(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
-        """Return one piece of evidence. Never raises Reject."""
+        """Process one piece of evidence. Never raises Reject."""
         evidence: Evidence = trigger.value
         known: MeetingState | None = state
         rules = policy.document.linkage

@@ -47,7 +47,7 @@ class Registry:
     targets: tuple[str, ...] = ("registry", "registry-events")
 
     def key(self, trigger: Trigger) -> str:
-        """Return one state per name; other commands have none."""
+        """Return the key: one state per name; other commands have none."""
         value = trigger.value
         if isinstance(value, RegisterName | ReleaseName):
             return f"{REGISTRY}/{value.scope}/{value.name.lower()}"

@@ -46,8 +46,8 @@ class Reflection:
     targets: tuple[str, ...] = ("reinforcements", "candidates", "memory-events")
 
     def key(self, trigger: Trigger) -> str:
-        """Return one state per subject. Commands that are not its own lie apart, under a key that never has a state:
-        the ids of commands are kept beside a state, and would have it written."""
+        """Return the key: one state per subject. Commands that are not its own lie apart, under a key that never has a
+        state: the ids of commands are kept beside a state, and would have it written."""
         if trigger.topic == "commands" and not isinstance(trigger.value, MemoryExtract | MemoryReinforce):
             return finer(trigger.identity, "")
         return trigger.identity
