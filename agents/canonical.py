@@ -31,7 +31,7 @@ class _Unsure(Exception):
 
 
 def canonical_json(value: Any) -> bytes:
-    """The canonical form of a JSON value.
+    """Return the canonical form of a JSON value.
 
     Raises rfc8785.CanonicalizationError for what has none: NaN, infinities, integers beyond 2**53 - 1, half of a
     surrogate pair (in a key, UnicodeEncodeError), and what is no JSON.

@@ -82,7 +82,7 @@ class Agent(Protocol):
         ...
 
     def key(self, trigger: Trigger) -> str:
-        """The state key of a record: the identity, or finer. Coarser only where nothing is decided from it
+        """Return the state key of a record: the identity, or finer. Coarser only where nothing is decided from it
         (analytics): such a state holds what lies on one partition."""
         ...
 
@@ -92,7 +92,7 @@ class Agent(Protocol):
 
 
 def output_id(agent: str, trigger: Trigger, ordinal: int) -> str:
-    """The id of an output, for records that carry it in their value too (an incident names itself).
+    """Return the id of an output, for records that carry it in their value too (an incident names itself).
 
     >>> output_id("gating", Trigger("tool-calls", "c1", "ann", None), 1)
     'gating/c1/1'

@@ -73,13 +73,14 @@ class MovableAgent:
         object.__setattr__(self, "targets", (*self.agent.targets, REKEYS))
 
     def key(self, trigger: Trigger) -> str:
-        """The state that is moved; of another agent's, or of another subject's, a key that never has a state."""
+        """Return the state that is moved; of another agent's, or of another subject's, a key that never has a state."""
         if trigger.topic == "commands" and isinstance(trigger.value, Adopt | Retire):
             return trigger.value.key if self._fits(trigger) else finer(trigger.identity, "")
         return self.agent.key(trigger)
 
     def process(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
-        """Raises what the agent raises; of a move, nothing."""
+        """Process a record: a move, or what the agent itself processes. Raises what the agent raises; of a move,
+        nothing."""
         value = trigger.value
         if trigger.topic == "commands" and isinstance(value, Adopt | Retire):
             if value.agent != self.name:

@@ -37,7 +37,8 @@ _FILE_ENDINGS = frozenset({
 
 
 def drawn(text: str) -> int:
-    """What looks drawn by lot rather than written: a digit and a letter, or capitals amid small letters; no one word.
+    """Return what looks drawn by lot rather than written: a digit and a letter, or capitals amid small letters; no one
+    word.
 
     >>> drawn("s3cr3tv4lue99") > 0, drawn("authentication"), drawn("management-of-things")
     (True, 0, 0)
@@ -54,7 +55,8 @@ def drawn(text: str) -> int:
 
 
 def placeholder(text: str) -> bool:
-    """Whether a token is one of a manual: `sk-your-key-goes-here-please`, `ghp_xxxxxxxx`, `AKIAIOSFODNN7EXAMPLE`.
+    """Return whether a token is one of a manual: `sk-your-key-goes-here-please`, `ghp_xxxxxxxx`,
+    `AKIAIOSFODNN7EXAMPLE`.
 
     >>> placeholder("ghp_" + 36 * "x"), placeholder("ghp_" + 9 * "a1B2")
     (True, False)
@@ -64,7 +66,7 @@ def placeholder(text: str) -> bool:
 
 
 def drawn_word(text: str) -> int:
-    """As `drawn`, and any word with a mark that no prose has inside of a word."""
+    """Return whether it is as of `drawn`, or any word with a mark that no prose has inside of a word."""
     return len(text) if drawn(text) or any(c in "!@#$%^&*+=~|" for c in text[:-1]) else 0
 
 
@@ -75,7 +77,7 @@ def _slug(text: str) -> bool:
 
 
 def user_and_password(text: str) -> int:
-    """Base64 of `user:password` (RFC 7617)."""
+    """Return the end of base64 of `user:password` (RFC 7617)."""
     if text.startswith("[redacted"):
         return len(text)
     body = text.rstrip("=").replace("-", "+").replace("_", "/")
@@ -87,12 +89,13 @@ def user_and_password(text: str) -> int:
 
 
 def userinfo(text: str) -> int:
-    """What comes before the `@` of a web address, but for the names that say nothing."""
+    """Return what comes before the `@` of a web address, but for the names that say nothing."""
     return 0 if text in ("", "git", "hg", "svn", "anonymous") else len(text)
 
 
 def not_ids(text: str) -> int:
-    """`user:password`, but not `1000:1000` (numbers of a user and a group), `http://...` or a path on Windows."""
+    """Return the end of `user:password`, but not `1000:1000` (numbers of a user and a group), `http://...` or a path on
+    Windows."""
     before, _, after = text.partition(":")
     if (before.isdigit() and after.isdigit()) or after.startswith(("//", "\\")) or (not after and "%" not in text):
         return 0
@@ -100,12 +103,12 @@ def not_ids(text: str) -> int:
 
 
 def no_option(text: str) -> int:
-    """The value of an option, and not the next option or a redirection."""
+    """Return the value of an option, and not the next option or a redirection."""
     return 0 if text.startswith(("-", "|", ">", "<")) else len(text)
 
 
 def address(text: str) -> int:
-    """An e-mail address: not a file `icon@2x.png`, not `git@host`."""
+    """Return an e-mail address: not a file `icon@2x.png`, not `git@host`."""
     local, _, domain = text.replace("%40", "@").replace("(at)", "@").replace("[at]", "@").rpartition("@")
     if local.lower() == "git" or domain.rpartition(".")[2].lower() in _FILE_ENDINGS:
         return 0
@@ -113,14 +116,14 @@ def address(text: str) -> int:
 
 
 def phone_international(text: str) -> int:
-    """8 to 15 digits (E.164), in groups as people write them."""
+    """Return the end of 8 to 15 digits (E.164), in groups as people write them."""
     digits = sum(c in _DIGITS for c in text) - (2 if text.startswith("00") else 0)
     bare = text.startswith("00") and text.isdigit()
     return len(text) if 8 <= digits <= 15 and not bare else 0
 
 
 def phone_national(text: str) -> int:
-    """9 to 12 digits with a trunk 0, not a date."""
+    """Return the end of 9 to 12 digits with a trunk 0, not a date."""
     digits = sum(c in _DIGITS for c in text)
     groups = [part for part in re.split(r"[ /.()-]+", text) if part]
     if _DATE.match(text) or len(groups) < 2 or max(map(len, groups)) < 3 > len(groups) - 1:
@@ -131,12 +134,12 @@ def phone_national(text: str) -> int:
 
 
 def phone_named(text: str) -> int:
-    """At least 7 digits after a word that says telephone, not a date."""
+    """Return the end of at least 7 digits after a word that says telephone, not a date."""
     return len(text) if sum(c in _DIGITS for c in text) >= 7 and not _DATE.match(text) else 0
 
 
 def card(text: str) -> int:
-    """A card number: first digits and length of a scheme, and Luhn's checksum.
+    """Return a card number: first digits and length of a scheme, and Luhn's checksum.
 
     >>> card("4111 1111 1111 1111"), card("4111 1111 1111 1112")
     (19, 0)
@@ -154,14 +157,14 @@ def card(text: str) -> int:
 
 
 def luhn(number: str) -> bool:
-    """Luhn's checksum over decimal digits; never of one digit repeated."""
+    """Return whether Luhn's checksum holds over decimal digits; never of one digit repeated."""
     odd = [int(c) for c in number[-1::-2]]
     even = [2 * int(c) for c in number[-2::-2]]
     return len(set(number)) > 1 and (sum(odd) + sum(n if n < 10 else n - 9 for n in even)) % 10 == 0
 
 
 def iban(text: str) -> int:
-    """An account number: its country's length, and the checksum mod 97.
+    """Return an account number: its country's length, and the checksum mod 97.
 
     >>> iban("DE89 3704 0044 0532 0130 00 AND MORE"), iban("DE89 3704 0044 0532 0130 01")
     (27, 0)

@@ -44,11 +44,11 @@ class Capture:
     targets: tuple[str, ...] = ("captured",)
 
     def key(self, trigger: Trigger) -> str:
-        """One state per identity."""
+        """Return the key: one state per identity."""
         return trigger.identity
 
     def process(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
-        """Never raises Reject: a second opening or closing of a turn changes nothing."""
+        """Process a record. Never raises Reject: a second opening or closing of a turn changes nothing."""
         value, rules = trigger.value, policy.document.capture
         if trigger.topic == "commands" and not isinstance(value, Tick):
             return state, []

@@ -10,7 +10,8 @@ SkipReason = Literal["meta", "slash_command", "short"]
 
 
 def skip_reason(prompt: str, rules: CaptureRules, *, marked_meta: bool = False) -> SkipReason | None:
-    """Why this prompt is no turn, or None when it is one. Reasons are tried in the order meta, slash_command, short.
+    """Return why this prompt is no turn, or None when it is one. Reasons are tried in the order meta, slash_command,
+    short.
 
     A slash command is the prefix, a letter, and no second prefix in the first word: `/compact now` is one,
     `/etc/hosts is empty` is not.
@@ -26,7 +27,7 @@ def skip_reason(prompt: str, rules: CaptureRules, *, marked_meta: bool = False) 
 
 
 def cut_response(response: str, rules: CaptureRules) -> str:
-    """The response, its first `max_response_chars` characters and the truncation mark where it is longer."""
+    """Return the response, its first `max_response_chars` characters and the truncation mark where it is longer."""
     if len(response) <= rules.max_response_chars:
         return response
     return response[: rules.max_response_chars] + rules.truncation_mark

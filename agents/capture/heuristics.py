@@ -7,7 +7,7 @@ DECIMALS = 2
 
 
 def signals_of(prompt: str, rules: HeuristicRules) -> list[tuple[str, float]]:
-    """Signals read from a prompt: (name, level), level 0..1 with 2 decimals, in the order of the vocabulary.
+    """Return signals read from a prompt: (name, level), level 0..1 with 2 decimals, in the order of the vocabulary.
 
     A signal below `rules.report_from` is left out: no signal and a signal at level 0 are not the same to a map.
     Never fails, whatever the text.

@@ -11,7 +11,7 @@ _TYPOGRAPHIC = str.maketrans({"\u2019": "'", "\u2018": "'", "\u201c": '"', "\u20
 
 
 def plain_words(prompt: str, limit: int) -> str:
-    """The part of a prompt that is looked at: its first `limit` characters, fenced code left out.
+    """Return the part of a prompt that is looked at: its first `limit` characters, fenced code left out.
 
     Code is left out because its `!`, `?` and `or` say nothing about the person who pasted it.
 
@@ -22,7 +22,7 @@ def plain_words(prompt: str, limit: int) -> str:
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text, apostrophes inside kept.
+    """Return the words of a text, apostrophes inside kept.
 
     >>> words_of("Don't stop, go on_2")
     ["Don't", 'stop', 'go', 'on', '2']
@@ -31,7 +31,7 @@ def words_of(text: str) -> list[str]:
 
 
 def compile_words(phrases: Iterable[str]) -> CueCounter:
-    """A counter of whole words or phrases in any case; the longer phrase wins where two start alike.
+    """Return a counter of whole words or phrases in any case; the longer phrase wins where two start alike.
 
     >>> compile_words(["sort of", "sort"])("Sort   of a resort; sort it")
     2
@@ -43,7 +43,7 @@ def compile_words(phrases: Iterable[str]) -> CueCounter:
 
 
 def compile_marks(marks: Iterable[str]) -> CueCounter:
-    """A counter of strings wherever they stand.
+    """Return a counter of strings wherever they stand.
 
     >>> compile_marks(["!"])("Now!!")
     2
@@ -53,7 +53,7 @@ def compile_marks(marks: Iterable[str]) -> CueCounter:
 
 
 def shouted(words: Iterable[str], letters: int) -> int:
-    """How many words have at least so many letters, all of them capitals.
+    """Return how many words have at least so many letters, all of them capitals.
 
     >>> shouted(["PLEASE", "use", "SQL", "UTF8"], 4)
     1

@@ -36,11 +36,11 @@ class Conflicts:
     targets: tuple[str, ...] = ("conflicts", "conflict-events", "conflict-marks", "memory-orders")
 
     def key(self, trigger: Trigger) -> str:
-        """Finer than the subject. What has no slot lies under a key that never has a state."""
+        """Return a key finer than the subject. What has no slot lies under a key that never has a state."""
         return finer(trigger.identity, _slot(trigger.value) or "")
 
     def process(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
-        """Never raises Reject."""
+        """Process a record. Never raises Reject."""
         value, rules = trigger.value, policy.document.memory.conflicts
         slot = _slot(value)
         if slot is None:

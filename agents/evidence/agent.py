@@ -43,11 +43,11 @@ class EvidenceAgent:
     targets: tuple[str, ...] = ("link-evidence",)
 
     def key(self, trigger: Trigger) -> str:
-        """One state per identity; what is no evidence leaves it unread."""
+        """Return the key: one state per identity; what is no evidence leaves it unread."""
         return trigger.identity
 
     def process(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
-        """One observation. Never raises Reject."""
+        """Process one observation. Never raises Reject."""
         rules = policy.document.linkage
         kind = rules.by_primitive.get(trigger.value["primitive"])
         if kind is None:

@@ -48,5 +48,5 @@ def exact_token(kind: LinkKind, value: str) -> str:
 
 
 def exact_digest(value: str) -> str:
-    """Return the token of a value, 16 bytes in hexadecimal."""
+    """Return the digest of a value, 16 bytes in hexadecimal."""
     return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -41,8 +41,8 @@ class LinkageAgent:
     targets: tuple[str, ...] = ("link-events", "identity-links")
 
     def key(self, trigger: Trigger) -> str:
-        """Below the first identity, the pair as canonical JSON, as names hold any character. Other commands lie under a
-        key that never has a state."""
+        """Return a key below the first identity: the pair as canonical JSON, as names hold any character. Other
+        commands lie under a key that never has a state."""
         value = trigger.value
         if isinstance(value, Hint):
             return finer(value.a, _pair(value.a, value.b))
@@ -51,7 +51,7 @@ class LinkageAgent:
         return finer(trigger.identity, "")
 
     def process(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
-        """Never raises Reject: what cannot be done is an event."""
+        """Process a record. Never raises Reject: what cannot be done is an event."""
         known: PairState | None = state
         rules, value = policy.document.linkage, trigger.value
         if isinstance(value, Hint):
@@ -82,7 +82,7 @@ class _Link:
     outputs: list[Output] | None = None
 
     def event(self, kind: LinkEventKind, old: str | None, refusal: LinkRefusal | None = None) -> Output:
-        """What happened; the status before, and the one now."""
+        """Return what happened; the status before, and the one now."""
         new = None if refusal == "unknown_link" or refusal == "not_sorted" else self.state["status"]
         value = {
             "kind": kind,
@@ -100,7 +100,7 @@ class _Link:
         return Output("link-events", self.a, value)
 
     def record(self) -> Output:
-        """The link as it is."""
+        """Return the link as it is."""
         value: dict[str, Any] = {
             "a": self.a,
             "b": self.b,

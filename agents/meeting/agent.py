@@ -47,11 +47,11 @@ class MeetingAgent:
     targets: tuple[str, ...] = ("link-hints",)
 
     def key(self, trigger: Trigger) -> str:
-        """The token, which is the record's key."""
+        """Return the token, which is the record's key."""
         return trigger.identity
 
     def process(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
-        """One piece of evidence. Never raises Reject."""
+        """Process one piece of evidence. Never raises Reject."""
         evidence: Evidence = trigger.value
         known: MeetingState | None = state
         rules = policy.document.linkage
@@ -110,7 +110,8 @@ class _Meeting:
     rules: "LinkageRules"
 
     def hinted(self) -> list[Hinted]:
-        """The pairs of the new row, by the other's name; then those that became common through it, by their key."""
+        """Return the pairs of the new row, by the other's name; then those that became common through it, by their
+        key."""
         if self.exact_digest is not None and self._is_common(self.row.identity):
             return self._became_common(None)
         near = self.crowd.near(self.row)
@@ -126,7 +127,7 @@ class _Meeting:
         return [*found, *(one for one in self._became_common({self.row.identity, *near}) if one[0] not in named)]
 
     def kept(self, hinted: list[Hinted]) -> dict[str, Pair]:
-        """The pairs with what was hinted, the latest within their bound; in one order, whoever came first."""
+        """Return the pairs with what was hinted, the latest within their bound; in one order, whoever came first."""
         merged = self.pairs | dict(hinted)
         latest = sorted(merged.items(), key=lambda one: (one[1].ts, one[0]))[-self.rules.pairs :]
         return dict(latest)

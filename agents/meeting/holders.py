@@ -94,8 +94,8 @@ class Crowd:
         self._crowded: dict[str, bool] = {}
 
     def near(self, row: Row) -> dict[str, tuple[int, Row]]:
-        """The other identities that hold a value near this one, by name: the distance, and their nearest row, the
-        latest of equally near ones."""
+        """Return the other identities that hold a value near this one, by name: the distance, and their nearest row,
+        the latest of equally near ones."""
         found: dict[str, tuple[int, Row]] = {}
         own = int(row.value, 16) if row.value else 0
         for value, other in self._rows:  # the oldest first
@@ -107,7 +107,7 @@ class Crowd:
         return dict(sorted(found.items()))
 
     def is_crowded(self, identity: str, above: int) -> bool:
-        """Whether more identities than `above` lie near one of this identity's values, itself included."""
+        """Return whether more identities than `above` lie near one of this identity's values, itself included."""
         if self.holders <= above:
             return False
         if identity not in self._crowded:

@@ -71,15 +71,15 @@ class MemoryAgent:
     targets: tuple[str, ...] = ("memories", "memory-events")
 
     def key(self, trigger: Trigger) -> str:
-        """Finer than the subject: each memory has a state of its own. Commands that are not about one lie under a key
-        that never has a state."""
+        """Return a key finer than the subject: each memory has a state of its own. Commands that are not about one lie
+        under a key that never has a state."""
         value = trigger.value
         if isinstance(value, MemoryCreate):
             return finer(trigger.identity, memory_id(trigger.identity, trigger.id))
         return finer(trigger.identity, getattr(value, "memory_id", ""))
 
     def process(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
-        """Never raises Reject."""
+        """Process a record. Never raises Reject."""
         value = trigger.value
         if isinstance(value, MemoryCreate | Candidate | CreateOrder):
             return _create(state, trigger, policy)

@@ -253,10 +253,6 @@ def _together(phrases: Sequence[Slots]) -> Any:
     return re2.compile("|".join(parts)) if parts else None
 
 
-def _one_of(words: frozenset[str]) -> str:
-    return f"(?:{'|'.join(map(re2.escape, sorted(words)))})"
-
-
 def _has_secret(text: str, kinds: tuple[Kind, ...]) -> bool:
     return any(not placeholder(text[find.start : find.end]) for find in finder(kinds).finds(text))
 

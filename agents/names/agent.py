@@ -47,14 +47,14 @@ class Registry:
     targets: tuple[str, ...] = ("registry", "registry-events")
 
     def key(self, trigger: Trigger) -> str:
-        """One state per name; other commands have none."""
+        """Return the key: one state per name; other commands have none."""
         value = trigger.value
         if isinstance(value, RegisterName | ReleaseName):
             return f"{REGISTRY}/{value.scope}/{value.name.lower()}"
         return trigger.identity
 
     def process(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
-        """Never raises."""
+        """Process a command. Never raises."""
         known: NameState | None = state
         if isinstance(trigger.value, RegisterName):
             return _register(known, trigger, trigger.value)

@@ -10,7 +10,7 @@ Table = Mapping[tuple[str, str], Entry]
 
 
 def resolve(table: Table, scope: str, name: str) -> str:
-    """The registered id of a registered id or alias, in any case; of every other name the name itself.
+    """Return the registered id of a registered id or alias, in any case; of every other name the name itself.
 
     One hop, never a chain: an alias of what is not a registered id counts as unregistered.
 

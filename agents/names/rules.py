@@ -20,7 +20,7 @@ _INITIALS = frozenset("pP$")
 
 
 def reserved(name: str) -> bool:
-    """Whether a name is refused as an identity of people's topics.
+    """Return whether a name is refused as an identity of people's topics.
 
     >>> reserved("Project:p05"), reserved("$registry"), reserved("projects"), reserved("pat")
     (True, True, False, False)
@@ -29,7 +29,7 @@ def reserved(name: str) -> bool:
 
 
 def fault_of(scope: str, name: str) -> Fault | None:
-    """Why this is no name of a scope; None where it is one. White space around it is cut by who asks.
+    """Return why this is no name of a scope; None where it is one. White space around it is cut by who asks.
 
     >>> fault_of("identity", "project:p05"), fault_of("project", "p" * 201), fault_of("identity", "Ann")
     ('reserved_name', 'too_long', None)
@@ -44,7 +44,7 @@ def fault_of(scope: str, name: str) -> Fault | None:
 
 
 def project_subject(project: str) -> str:
-    """The subject that a project's records lie under.
+    """Return the subject that a project's records lie under.
 
     >>> project_subject("p05-billing")
     'project:p05-billing'

@@ -46,14 +46,14 @@ class Reflection:
     targets: tuple[str, ...] = ("reinforcements", "candidates", "memory-events")
 
     def key(self, trigger: Trigger) -> str:
-        """One state per subject. Commands that are not its own lie apart, under a key that never has a state: the ids
-        of commands are kept beside a state, and would have it written."""
+        """Return the key: one state per subject. Commands that are not its own lie apart, under a key that never has a
+        state: the ids of commands are kept beside a state, and would have it written."""
         if trigger.topic == "commands" and not isinstance(trigger.value, MemoryExtract | MemoryReinforce):
             return finer(trigger.identity, "")
         return trigger.identity
 
     def process(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
-        """Never raises Reject."""
+        """Process a record. Never raises Reject."""
         value = trigger.value
         known: ReflectionState = EMPTY if state is None else state
         if isinstance(value, MemoryEvent):
@@ -136,18 +136,18 @@ def _extracted(
 ) -> tuple[ReflectionState, list[Output]]:
     """The outputs before, then a candidate or a drop for each find, in the answer's order."""
     rules, subject, ts = policy.document.memory, trigger.identity, trigger.value.ts
-    found_so_far = list(outputs)
+    produced = list(outputs)
     for found in extract(answer.text, rules.extraction):
         if not belongs(found.type, project=is_project(subject), other=answer.other, rules=rules.extraction):
             continue
         digest = content_digest(found.type, found.content)
         reason = drop_reason(state, digest, rules)
         if reason is not None:
-            found_so_far.append(
+            produced.append(
                 _dropped(subject, found.type, found.slot, answer.interaction_id, reason, is_capped(state), ts)
             )
             continue
-        created = memory_id(subject, output_id("reflection", trigger, len(found_so_far)))
+        created = memory_id(subject, output_id("reflection", trigger, len(produced)))
         value: dict[str, Any] = {
             "subject": subject,
             "memory_id": created,
@@ -165,9 +165,9 @@ def _extracted(
         }
         if is_capped(state):
             value["capped"] = True
-        found_so_far.append(Output("candidates", subject, {**value, "by": EXTRACTOR, "ts": ts}))
+        produced.append(Output("candidates", subject, {**value, "by": EXTRACTOR, "ts": ts}))
         state = after_candidate(state, created, digest)
-    return state, found_so_far
+    return state, produced
 
 
 def _dropped(

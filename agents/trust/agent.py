@@ -46,14 +46,14 @@ class Trust:
     targets: tuple[str, ...] = ("trusted-states", "state-events")
 
     def key(self, trigger: Trigger) -> str:
-        """The entry that a command is about."""
+        """Return the entry that a command is about."""
         value = trigger.value
         if isinstance(value, StateSet | StateInvalidate):
             return f"{trigger.identity}/{value.category}/{value.key}"
         return trigger.identity
 
     def process(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
-        """Rejects nothing: what cannot be done is an event."""
+        """Process a command. Rejects nothing: what cannot be done is an event."""
         command = trigger.value
         if isinstance(command, StateSet):
             if command.category not in policy.document.trusted_state.categories:
@@ -68,7 +68,7 @@ AGENT = Trust()
 
 
 def entry_id(subject: str, category: str, key: str) -> str:
-    """The id of an entry, which all its versions share.
+    """Return the id of an entry, which all its versions share.
 
     >>> entry_id("project:p05", "status", "phase")
     's-2dddf0cb15375cd94befa614'

@@ -23,7 +23,7 @@ class Root(Group):
     """Ends any command whose settings cannot be used with a line for each of them, and exit code 2."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """In the order of `ORDER`."""
+        """Return the commands in the order of `ORDER`."""
         return sorted(self.commands, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
 
     def invoke(self, ctx: Any) -> Any:

@@ -17,7 +17,7 @@ from endocrine.pipeline.replay.state_files import SnapshotError
 
 @contextmanager
 def user_errors(settings: Settings) -> Iterator[None]:
-    """Errors that a person can do something about, as one sentence and exit code 2."""
+    """Turn errors that a person can do something about into one sentence and exit code 2."""
     try:
         yield
     except (TopicsError, SnapshotError, ResumeError, HistoryError, TimeoutError) as error:
@@ -28,6 +28,6 @@ def user_errors(settings: Settings) -> Iterator[None]:
 
 @contextmanager
 def temp_dir() -> Iterator[Path]:
-    """A folder that is gone afterwards."""
+    """Yield a folder that is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="endocrine-replay-") as folder:
         yield Path(folder)

@@ -42,7 +42,8 @@ Json = Annotated[bool, typer.Option("--json", help="Machine-readable: JSON.")]
 
 
 def time_of(option: str, text: str | None) -> float | None:
-    """Seconds since 1970 of an option's text. What is no time ends the command with a sentence and exit code 2."""
+    """Return seconds since 1970 of an option's text. What is no time ends the command with a sentence and exit code
+    2."""
     try:
         return None if text is None else parse_time(text)
     except ValueError as error:
@@ -50,13 +51,13 @@ def time_of(option: str, text: str | None) -> float | None:
 
 
 def milliseconds(option: str, text: str | None) -> int | None:
-    """The same in milliseconds."""
+    """Return the same in milliseconds."""
     seconds = time_of(option, text)
     return None if seconds is None else round(seconds * 1000)
 
 
 def shown_time(seconds: float) -> str:
-    """A time in UTC for a table, to the second: `2026-03-01T14:05:30Z`."""
+    """Return a time in UTC for a table, to the second: `2026-03-01T14:05:30Z`."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
@@ -67,7 +68,7 @@ Until = Annotated[str | None, typer.Option(metavar="TIME", help="Before this app
 
 
 def settings_of(bootstrap: str | None) -> Settings:
-    """The settings with the broker of this command; the first line on stderr says which one and what named it.
+    """Return the settings with the broker of this command; the first line on stderr says which one and what named it.
 
     Raises SettingsError, which ends the command with a line for each wrong setting and exit code 2 (`cli.app`).
     """
@@ -77,7 +78,7 @@ def settings_of(bootstrap: str | None) -> Settings:
 
 
 def whose(settings: Settings, identity: str | None) -> str | None:
-    """The subject that `--identity` names: aliases and other cases of a registered id are that id.
+    """Return the subject that `--identity` names: aliases and other cases of a registered id are that id.
 
     Ends the command where it is no name, or where the registry of names cannot be read.
     """
@@ -92,7 +93,7 @@ def whose(settings: Settings, identity: str | None) -> str | None:
 
 
 async def registered_names(settings: Settings) -> "NameTable":
-    """The registry of names as it is now. With a seal key, records that are not ours do not count."""
+    """Return the registry of names as it is now. With a seal key, records that are not ours do not count."""
     from endocrine.pipeline.kafka.name_reader import read_names
     from endocrine.pipeline.process.seal_keys import known_seals
 
@@ -106,7 +107,7 @@ def fail(message: str, code: int = CANNOT) -> NoReturn:
 
 
 def prompt_keys_of(settings: Settings) -> PromptKeys:
-    """The keys of prompt hashes; a file that cannot be used ends the command."""
+    """Return the keys of prompt hashes; a file that cannot be used ends the command."""
     from endocrine.pipeline.process.prompt_keys import load_prompt_keys
 
     try:
@@ -130,7 +131,7 @@ By = Annotated[str | None, typer.Option(help="Who does it; by default the name y
 
 
 def operator(by: str | None) -> str:
-    """Who acts: as named, else the name of this login."""
+    """Return who acts: as named, else the name of this login."""
     return by or getpass.getuser()
 
 
@@ -164,7 +165,8 @@ def confirmed(settings: Settings, sending: Coroutine[Any, Any, T]) -> T:
 
 
 def from_views(work: Callable[[Any], Coroutine[Any, Any, T]], settings: Settings) -> T:
-    """What work gives of the Redis of the read models; where there is none, the command ends with exit code 2."""
+    """Return what work gives of the Redis of the read models; where there is none, the command ends with exit code
+    2."""
     from redis.exceptions import RedisError
 
     from endocrine.pipeline.views.redis.store import connect
@@ -188,7 +190,7 @@ def print_json(value: Any) -> None:
 
 
 def broker_error(settings: Settings, error: Exception) -> str:
-    """What a client's error means to a person: where the broker was looked for, and what to do."""
+    """Return what a client's error means to a person: where the broker was looked for, and what to do."""
     where = settings.bootstrap
     if isinstance(error, KafkaConnectionError | ConnectionError):
         return (
@@ -202,14 +204,14 @@ def broker_error(settings: Settings, error: Exception) -> str:
 
 @contextmanager
 def bar(what: str) -> Iterator[Callable[[int, int], None] | None]:
-    """A progress bar on stderr, where that is a terminal; else None."""
+    """Yield a progress bar on stderr, where that is a terminal; else None."""
     with bars() as titled:
         yield titled(what) if Console(stderr=True).is_terminal else None
 
 
 @contextmanager
 def bars() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
-    """Progress bars on stderr, where that is a terminal; else nothing. Yields: title -> function of done and total."""
+    """Yield progress bars on stderr, where that is a terminal, else nothing: title -> function of done and total."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda title: lambda done, total: None

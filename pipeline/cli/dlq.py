@@ -67,7 +67,7 @@ def list_letters(
     as_json: Json = False,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """Counts by topic and kind, then the dead letters, newest first: lengths, never contents."""
+    """Show counts by topic and kind, then the dead letters, newest first: lengths, never contents."""
     from endocrine.pipeline.data.dead_letters.select import counts, row
 
     settings = settings_of(bootstrap)
@@ -99,7 +99,8 @@ def show(
     as_json: Json = False,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """One dead letter: why it was refused, its headers and value, and what was done with it. Redacted unless --raw."""
+    """Show one dead letter: why it was refused, its headers and value, and what was done with it. Redacted unless
+    --raw."""
     from endocrine.pipeline.core.records import ERROR, ERROR_KIND, ORIGIN
     from endocrine.pipeline.data.dead_letters.show import summary as telling
     from endocrine.pipeline.process.policy_files import shipped_policy

@@ -13,12 +13,12 @@ class Group(TyperGroup):
     """A group whose help cuts nothing."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """A list of the commands, each with its first sentence."""
+        """Write a list of the commands, each with its first sentence."""
         rows = [(name, self.commands[name].get_short_help_str(limit=_WHOLE)) for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
 
 def command_group(help: str) -> typer.Typer:
-    """An empty group; without a command it prints its help."""
+    """Return an empty group; without a command it prints its help."""
     return typer.Typer(cls=Group, no_args_is_help=True, help=help)

@@ -271,7 +271,7 @@ class _Bar:
         self.stop()
 
     def show(self, what: str, done: int, total: int | None) -> None:
-        """`done` of `total` (None: unknown) bytes or records."""
+        """Draw `done` of `total` (None: unknown) bytes or records."""
         if not self.enabled or (self.progress is None and time.monotonic() - self.started < BAR_AFTER_S):
             return
         if self.progress is None:

@@ -67,7 +67,8 @@ def main() -> None:
 
 
 def modules_for(asked: str) -> tuple[str, ...]:
-    """The modules to import for what was asked: a command's own, none for the version, otherwise all, as help needs.
+    """Return the modules to import for what was asked: a command's own, none for the version, otherwise all, as help
+    needs.
 
     All of them take longer to import than most commands run.
     """

@@ -114,7 +114,7 @@ def release(
 
 
 def list_names(scope: AnyScope = None, as_json: Json = False, bootstrap: Bootstrap = None) -> None:
-    """Registered ids, each with its aliases. Exit codes: 0 shown, 2 the broker cannot be used."""
+    """List registered ids, each with its aliases. Exit codes: 0 shown, 2 the broker cannot be used."""
     table = on_broker(settings := settings_of(bootstrap), registered_names(settings))
     entries = [entry for (kind, _), entry in sorted(table.entries.items()) if scope in (None, kind)]
     if as_json:
@@ -141,7 +141,7 @@ def show(
     as_json: Json = False,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """What a name means. Exit codes: 0 shown, 1 it is not registered, 2 the broker cannot be used."""
+    """Show what a name means. Exit codes: 0 shown, 1 it is not registered, 2 the broker cannot be used."""
     table = on_broker(settings := settings_of(bootstrap), registered_names(settings))
     found = [
         table.entries.get((kind, name.strip().lower())) for kind in ("identity", "project") if scope in (None, kind)
@@ -164,7 +164,7 @@ def detect(
     as_json: Json = False,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """The project whose registered root holds a path: the longest root, compared by component.
+    """Detect the project whose registered root holds a path: the longest root, compared by component.
 
     Exit codes: 0 found, 1 no root holds it, 2 the broker cannot be used.
     """
@@ -181,7 +181,7 @@ def detect(
 
 
 def check(as_json: Json = False, bootstrap: Bootstrap = None) -> None:
-    """Aliases that count as unregistered: of another alias, or of what is not registered.
+    """List aliases that count as unregistered: of another alias, or of what is not registered.
 
     Exit codes: 0 there is none, 1 there are, 2 the broker cannot be used.
     """

@@ -34,7 +34,7 @@ Scope = Annotated[str | None, typer.Option(help="identity or project; needed whe
 
 
 def group() -> typer.Typer:
-    """The group."""
+    """Return the group."""
     commands = command_group("What was written under a name before it became an alias of an id.")
     commands.command("plan")(plan)
     commands.command("apply")(apply)
@@ -42,7 +42,7 @@ def group() -> typer.Typer:
 
 
 def plan(alias: Alias, scope: Scope = None, as_json: Json = False, bootstrap: Bootstrap = None) -> None:
-    """Say what lies under the alias, and what would become of it under its id. Reads only.
+    """Show what lies under the alias, and what would become of it under its id. Reads only.
 
     Exit codes: 0 done, also where there is nothing; 1 an apply would be refused, or the name is not registered; 2
     invalid arguments, or the broker cannot be used.

@@ -15,7 +15,7 @@ group = command_group("Policies: check a file before it is used.")
 
 @group.callback()
 def policy() -> None:
-    """Policies: check a file before it is used."""
+    """Check a policy file before it is used."""
 
 
 @group.command()

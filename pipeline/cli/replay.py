@@ -129,7 +129,7 @@ async def verified(
     resume: Path | None = None,
     asked: Any = None,
 ) -> Report:
-    """The report on the records of these settings' topics.
+    """Return the report on the records of these settings' topics.
 
     asked: how the command was asked, beside the scope: a resumed one must be asked alike.
     """
@@ -248,7 +248,7 @@ def what_if(
     as_json: WhatIfJson = False,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """The same history under another policy: which modulations, decisions and incidents change.
+    """Re-run the same history under another policy: which modulations, decisions and incidents change.
 
     All agents run in process over what came from outside; what the other world would not have is named unknown. --from
     and --to choose which of the changes are reported (by append time); the history is run from its beginning. Exit

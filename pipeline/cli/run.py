@@ -37,7 +37,8 @@ def run(
     pace: Annotated[float, PACE] = RUN_PACE,
     rounds: Annotated[int, ROUNDS] = RUN_ROUNDS,
 ) -> None:
-    """Kafka, Valkey, topics, worker, read models, the bundled scenario and a live view; Ctrl-C ends it, exit code 0.
+    """Run Kafka, Valkey, topics, worker, read models, the bundled scenario and a live view; Ctrl-C ends it, exit code
+    0.
 
     Data lies in ENDOCRINE_DATA_DIR (default .endocrine); started again, it goes on from there.
     """
@@ -49,7 +50,7 @@ def demo(
     pace: Annotated[float, PACE] = DEMO_PACE,
     rounds: Annotated[int, DEMO_ROUNDS] = 1,
 ) -> None:
-    """The same on a finite scenario: ends by itself with a summary, the same for the same scenario.
+    """Run the same on a finite scenario: ends by itself with a summary, the same for the same scenario.
 
     Exit codes: 0 done, or ended by Ctrl-C; 1 failed; 2 the policy cannot be used. Data lies in `demo` under the data
     folder, emptied at each start; on a Kafka that is there, in topics of its own, deleted at the end.

@@ -75,7 +75,7 @@ def down() -> None:
 
 
 def status(bootstrap: Bootstrap = None) -> None:
-    """The local stack, workers with their partitions, the lag of each agent, and the last incident.
+    """Show the local stack, workers with their partitions, the lag of each agent, and the last incident.
 
     Exit codes: 0 shown, 1 no broker is named and no local stack is up, 2 the broker cannot be read.
     """

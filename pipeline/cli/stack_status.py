@@ -9,7 +9,7 @@ from endocrine.pipeline.process.settings import Settings
 
 
 def report(data_dir: Path) -> list[str]:
-    """The stack of this folder: what runs where, what to set so that others use it; empty when none runs."""
+    """Return the stack of this folder: what runs where, what to set so that others use it; empty when none runs."""
     found = running(data_dir)
     if found is None:
         return []
@@ -23,7 +23,7 @@ def report(data_dir: Path) -> list[str]:
 
 
 async def deployment(settings: Settings) -> list[str]:
-    """Workers, lag and the last incident of the deployment on a broker. Raises as the readers of these do."""
+    """Return workers, lag and the last incident of the deployment on a broker. Raises as the readers of these do."""
     from endocrine.agents.registry import AGENTS
     from endocrine.pipeline.kafka.topic_reader import NoSuchTopic
     from endocrine.pipeline.local.chat.presence import PARTS, WORKER_ROLES

@@ -18,7 +18,7 @@ Limit = Annotated[int, typer.Option(min=1, max=500, help="Rows shown.")]
 
 
 def named(settings: "Settings", subject: str) -> str:
-    """The subject that is meant: an alias, or another case of a registered id, is that id.
+    """Return the subject that is meant: an alias, or another case of a registered id, is that id.
 
     Ends the command where it is no name, or where the registry of names cannot be read.
     """
@@ -37,7 +37,8 @@ def named(settings: "Settings", subject: str) -> str:
 def checked(
     settings: "Settings", subject: str, command: dict[str, Any], by: str | None, topic: str = "commands"
 ) -> dict[str, Any]:
-    """A command about a subject, named as it is keyed, with an id of its own. What is left out (None) is not in it.
+    """Return a command about a subject, named as it is keyed, with an id of its own. What is left out (None) is not in
+    it.
 
     One that its topic would not take ends with a sentence and exit code 2.
     """

@@ -35,7 +35,7 @@ def register(app: typer.Typer) -> None:
 
 
 def list_topics(as_json: Json = False) -> None:
-    """Every topic that must exist, as declared. Needs no broker."""
+    """List every topic that must exist, as declared. Needs no broker."""
     rows = [_declared(topic) for topic in physical_topics(Settings(), _agent_names())]
     _show(rows, ["name", "key", "partitions", "cleanup", "retention", "owner", "summary"], as_json)
 
@@ -45,7 +45,7 @@ def describe(
     as_json: Json = False,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """What the broker holds: partitions, offsets, and what is not as declared.
+    """Show what the broker holds: partitions, offsets, and what is not as declared.
 
     Exit codes: 0 all as declared, 1 something is not, 2 the broker does not answer.
     """

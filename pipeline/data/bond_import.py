@@ -71,7 +71,7 @@ class Report:
 
 
 async def scan(client: "Redis", report: Report) -> AsyncIterator[Found]:
-    """The bonds that are not ours. Raises RedisError."""
+    """Yield the bonds that are not ours. Raises RedisError."""
     async for key in client.scan_iter(match=f"{keys.bond('')}*", count=_SCAN):
         user = key.decode("utf-8", "replace").removeprefix(keys.bond(""))
         if user.startswith(keys.EVENTS_PREFIX):
@@ -128,7 +128,7 @@ async def _events(client: "Redis", user: str) -> tuple[list[Json], int]:
 
 
 def commands(found: Found, *, by: str, replace: bool, now: float) -> list[Json]:
-    """The commands that take a bond over, in order. now: seconds since 1970."""
+    """Return the commands that take a bond over, in order. now: seconds since 1970."""
     cut = [found.events[first : first + PART_EVENTS] for first in range(0, len(found.events), PART_EVENTS)] or [[]]
     made = []
     for number, events in enumerate(cut, 1):
@@ -222,7 +222,7 @@ def _sources(settings: Settings, users: Iterable[str]) -> list[str]:
 
 
 def same_redis(settings: Settings, url: str | None) -> bool:
-    """Whether a URL names the Redis and database of our read models. None: it does."""
+    """Return whether a URL names the Redis and database of our read models. None: it does."""
     if url is None:
         return True
     if settings.redis_url is None:

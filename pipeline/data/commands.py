@@ -74,14 +74,14 @@ class Outcomes:
             await self._consumer.stop()
 
     async def standing(self) -> AsyncIterator[Caused]:
-        """What lies on the topics at the call and was not read yet."""
+        """Yield what lies on the topics at the call and was not read yet."""
         ends = await self._consumer.end_offsets(self._places)
         while any([await self._consumer.position(place) < end for place, end in ends.items()]):
             for caused in await self.next(1.0):
                 yield caused
 
     async def next(self, within_s: float) -> list[Caused]:
-        """What comes next; empty where nothing comes within so many seconds."""
+        """Return what comes next; empty where nothing comes within so many seconds."""
         fetched = await self._consumer.getmany(timeout_ms=max(0, int(within_s * 1000)))
         return [
             caused

@@ -48,7 +48,7 @@ class Passages:
         """Searches that failed."""
 
     async def find(self, prompt: str, most: int) -> list[Chunk]:
-        """At most so many passages about a prompt, best first."""
+        """Return at most so many passages about a prompt, best first."""
         if self._corpus is None or not most:
             return []
         try:
@@ -61,7 +61,7 @@ class Passages:
 
 
 def subjects_of(names: NameTable, identity: str | None, project: str | None) -> Subjects:
-    """The subjects of a pack; names that are registered ids, as a door has resolved them."""
+    """Return the subjects of a pack; names that are registered ids, as a door has resolved them."""
     aliases = () if project is None else sorted(
         str(entry["name"])
         for (scope, _), entry in names.entries.items()
@@ -114,7 +114,7 @@ async def _view(redis: "Redis", subject: str | None) -> SubjectView:
 
 
 def answer_of(built: Built) -> Json:
-    """What a door answers."""
+    """Return what a door answers."""
     pack = built.pack
     return {
         "status": "built",
@@ -134,14 +134,14 @@ def answer_of(built: Built) -> Json:
 
 
 def empty_answer(status: Json, budget: int) -> Json:
-    """What a door answers where it has no pack, and why."""
+    """Return what a door answers where it has no pack, and why."""
     none: Json = {"memories_used": [], "chunks_used": 0, "chunks": [], "disputed": [], "as_of": {}}
     sizes = {"total_chars": 0, "budget": budget, "budget_remaining": budget, "project_state_chars": 0}
     return {"pack_id": None, "formatted_context": "", **sizes, **none, "duration_ms": 0.0, **status}
 
 
 def record_of(built: Built, subjects: Subjects, policy: Policy, *, id: str, by: str, ts: float) -> Json:
-    """The record of topic `context-packs`. The pack is one of an identity."""
+    """Return the record of topic `context-packs`. The pack is one of an identity."""
     pack, answer = built.pack, answer_of(built)
     same = ("pack_id", "formatted_context", "total_chars", "budget", "project_state_chars", "memories_used", "chunks",
             "disputed", "as_of")  # fmt: skip

@@ -40,7 +40,7 @@ class StoppedTurn:
 
 
 def stopped_turn(given: bytes, transcript: Iterable[bytes], rules: CaptureRules) -> StoppedTurn | Skip:
-    """The turn. given: the hook's input, a JSON object with `session_id` and `last_assistant_message`.
+    """Return the turn. given: the hook's input, a JSON object with `session_id` and `last_assistant_message`.
 
     The prompt is the newest that a person wrote: where that is too short the turn is skipped, and no older prompt is
     taken for it.

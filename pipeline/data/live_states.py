@@ -44,7 +44,7 @@ async def caught_up(settings: Settings, agents: Sequence[Agent], within_s: float
 async def live_states(
     settings: Settings, agents: Mapping[str, Agent], progress: Callable[[int, int], None] = lambda done, total: None
 ) -> dict[str, dict[str, Any]]:
-    """States by agent and key, each unit as of a batch of its own. Raises what `take_snapshot` raises."""
+    """Return states by agent and key, each unit as of a batch of its own. Raises what `take_snapshot` raises."""
     found: dict[str, dict[str, Any]] = {name: {} for name in agents}
     with tempfile.TemporaryDirectory(prefix="endocrine-states-") as name:
         folder = Path(name)

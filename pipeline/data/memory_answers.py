@@ -27,7 +27,7 @@ class Answer(NamedTuple):
 
 
 def extracted(answer: Answer, policy: "Policy") -> list[Json]:
-    """What the rules find, each for the subject that it belongs to; nothing is written."""
+    """Return what the rules find, each for the subject that it belongs to; nothing is written."""
     rules = policy.document.memory.extraction
     other = len(answer.subjects) > 1
     return [
@@ -39,7 +39,7 @@ def extracted(answer: Answer, policy: "Policy") -> list[Json]:
 
 
 def extractions(answer: Answer, found: list[Json]) -> list[Json]:
-    """The commands that make candidates of what was found: one a subject, without id, time and operator."""
+    """Return the commands that make candidates of what was found: one a subject, without id, time and operator."""
     wanted = {one["subject"] for one in found}
     command = {"kind": "memory_extract", "audit_id": answer.audit_id, "text": answer.text}
     of_project: Json = {} if len(answer.subjects) == 1 else {"project": answer.project}
@@ -52,6 +52,6 @@ def extractions(answer: Answer, found: list[Json]) -> list[Json]:
 
 
 def reinforcements(answer: Answer) -> list[Json]:
-    """The commands that hold the answer against the memories of its subjects."""
+    """Return the commands that hold the answer against the memories of its subjects."""
     command = {"kind": "memory_reinforce", "audit_id": answer.audit_id, "text": answer.text}
     return [{**command, "identity": subject} for subject in answer.subjects]

@@ -44,13 +44,13 @@ class ImportedNames(BaseModel):
 
 
 def registration(scope: str, name: str, registered_id: str, *, by: str, ts: float, **described: Any) -> Json:
-    """The command that registers a name. described: `description`, `roots`, of an id."""
+    """Return the command that registers a name. described: `description`, `roots`, of an id."""
     more = {key: value for key, value in described.items() if value is not None}
     return _command("register_name", scope, name, by, ts) | {"registered_id": registered_id.strip()} | more
 
 
 def release(scope: str, name: str, *, by: str, ts: float) -> Json:
-    """The command that releases an alias."""
+    """Return the command that releases an alias."""
     return _command("release_name", scope, name, by, ts)
 
 
@@ -60,7 +60,7 @@ def _command(kind: str, scope: str, name: str, by: str, ts: float) -> Json:
 
 
 def imported(names: ImportedNames, *, by: str, ts: float) -> list[Json]:
-    """The commands of a file: each id, then its aliases."""
+    """Return the commands of a file: each id, then its aliases."""
     commands = []
     for scope, entries in (("project", names.projects), ("identity", names.identities)):
         for entry in entries:
@@ -72,7 +72,8 @@ def imported(names: ImportedNames, *, by: str, ts: float) -> list[Json]:
 
 
 def refusals(table: NameTable, commands: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Why these registrations, one after the other, would be refused, as far as the table tells. Empty: they would not.
+    """Return why these registrations, one after the other, would be refused, as far as the table tells. Empty: they
+    would not.
 
     So a file is taken whole or not at all.
     """
@@ -130,7 +131,7 @@ async def sent(
 
 
 def project_of(table: NameTable, path: str) -> str | None:
-    """The project whose root holds a path: the longest, compared by component; None without one.
+    """Return the project whose root holds a path: the longest, compared by component; None without one.
 
     >>> project_of(NameTable(), "/work/atlas")
     """

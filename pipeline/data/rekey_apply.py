@@ -37,7 +37,7 @@ class Applied:
     """Answers that ended it: agent, key, outcome, reason."""
 
     def as_json(self) -> Json:
-        """The part of the report."""
+        """Return the part of the report."""
         return {
             "ended": self.ended,
             "reason": self.reason,
@@ -47,7 +47,7 @@ class Applied:
 
 
 def adoptions(plan: Plan, subject: str, *, by: str, ts: float, check: bool) -> Iterator[Json]:
-    """The commands that make the id's subject adopt what lies under the old names, agent by agent.
+    """Yield the commands that make the id's subject adopt what lies under the old names, agent by agent.
 
     ts: event time, seconds.
     """
@@ -72,7 +72,7 @@ def adoptions(plan: Plan, subject: str, *, by: str, ts: float, check: bool) -> I
 
 
 def retirements(plan: Plan, *, by: str, ts: float) -> Iterator[Json]:
-    """The commands that end what was moved, and what does not move."""
+    """Yield the commands that end what was moved, and what does not move."""
     for one in plan.retirements:
         yield {
             "id": f"rekey-{uuid.uuid4().hex}",

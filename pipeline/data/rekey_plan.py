@@ -143,7 +143,7 @@ class Plan:
         return hashlib.sha256(canonical_json([self.scope, self.alias.lower(), self.registered_id])).hexdigest()
 
     def as_json(self) -> Json:
-        """The report."""
+        """Return the report."""
         counts = {"subjects": len(self.subjects), "taken": self.taken, "merged": self.merged, "moved": self.moved}
         counts |= {"collisions": len(self.collisions), "drops": len(self.drops)}
         counts |= {name: self.counts[name] for name in COUNTED}
@@ -174,7 +174,7 @@ def plan_of(
     cards_kept: int,
     max_record_bytes: int,
 ) -> Plan:
-    """The plan of one alias, or of an id whose other cases were written under. alias: a name that is registered.
+    """Return the plan of one alias, or of an id whose other cases were written under. alias: a name that is registered.
 
     notes_kept, cards_kept: of the policy. max_record_bytes: a larger state cannot be moved, for it would be a record.
     """
@@ -273,7 +273,7 @@ def _subjects(states: States) -> Iterator[str]:
 
 
 def subject_of(agent: str, key: str) -> str:
-    """The subject in a state key.
+    """Return the subject in a state key.
 
     >>> subject_of("trust", "project:a/b/status/phase"), subject_of("bonds", "ops/ann")
     ('project:a/b', 'ops/ann')

@@ -21,14 +21,14 @@ TIMES = ("ts", "start_ts", "end_ts")
 
 
 def lines() -> Iterator[dict[str, Any]]:
-    """The scenario, line by line, in the order in which it is to be applied."""
+    """Yield the scenario, line by line, in the order in which it is to be applied."""
     with resources.files("endocrine.config").joinpath("scenario.jsonl").open("rb") as file:
         for line in file:
             yield orjson.loads(line)
 
 
 def repeat(rounds: int | None = None, start: int = 0) -> Iterator[dict[str, Any]]:
-    """Rounds `start`, `start + 1`, ...: `rounds` of them, or without end.
+    """Yield rounds `start`, `start + 1`, ...: `rounds` of them, or without end.
 
     Round 0 is the scenario itself. Round n happens n times ROUND_SECONDS later; its ids end in `.rn`, its identities in
     `.c` and n modulo CASTS. The same round is the same lines, every time.
@@ -41,7 +41,7 @@ def repeat(rounds: int | None = None, start: int = 0) -> Iterator[dict[str, Any]
 
 
 def round_of(identifier: str) -> int | None:
-    """The round that an id of the scenario belongs to, from 0; None for an id that is not of the scenario.
+    """Return the round that an id of the scenario belongs to, from 0; None for an id that is not of the scenario.
 
     >>> round_of("ann-turn-1.r2"), round_of("ann-turn-1"), round_of("mine.r2")
     (2, 0, None)
@@ -59,7 +59,8 @@ def _ids() -> frozenset[str]:
 
 
 def live(line: dict[str, Any], number: int, began: float) -> dict[str, Any]:
-    """A line of round `number` with its times moved: as it is fed in a round that begins at `began` (since 1970).
+    """Return a line of round `number` with its times moved: as it is fed in a round that begins at `began` (since
+    1970).
 
     A broker's workers believe no time that lies ahead, and no old call (rules, section 10). The story takes two minutes
     and ends when the feed begins, so that what is decided does not depend on the feed's pace; for those who have a

@@ -20,7 +20,7 @@ class Location(NamedTuple):
 
 
 def locate(option: str | None, settings: Settings | None = None) -> Location:
-    """The broker of a command. option: what `--bootstrap` gave. Raises SettingsError for an invalid address.
+    """Return the broker of a command. option: what `--bootstrap` gave. Raises SettingsError for an invalid address.
 
     Redis of the local stack comes with its Kafka, unless ENDOCRINE_REDIS_URL names another.
     """

@@ -11,7 +11,7 @@ _POLL_S = 0.1
 
 
 def cache_folder() -> Path:
-    """`endocrine` in XDG_CACHE_HOME, by default `~/.cache/endocrine`. It may not exist yet."""
+    """Return `endocrine` in XDG_CACHE_HOME, by default `~/.cache/endocrine`. It may not exist yet."""
     given = os.environ.get("XDG_CACHE_HOME", "")
     # The XDG specification: a relative path is to be ignored.
     base = Path(given) if given and Path(given).is_absolute() else Path.home() / ".cache"

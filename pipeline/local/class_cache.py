@@ -26,13 +26,14 @@ _STALE_S = 3600.0
 
 
 def existing(runtime: Java) -> Path | None:
-    """The cache for this Java and our jars, where it was made."""
+    """Return the cache for this Java and our jars, where it was made."""
     path = _path(runtime)
     return path if path.is_file() and path.stat().st_size else None
 
 
 def wanted(runtime: Java) -> bool:
-    """Whether it can be made and was not tried yet. Not for jars of another folder: its paths are part of the cache."""
+    """Return whether it can be made and was not tried yet. Not for jars of another folder: its paths are part of the
+    cache."""
     return runtime.feature >= AT_LEAST and VARIABLE not in os.environ and not _path(runtime).exists()
 
 

@@ -64,7 +64,7 @@ def _ways() -> list[Way]:
 
 
 def maven(jars: Sequence[Jar], folder: Path, progress: Progress) -> None:
-    """Through Maven, with the mirrors and proxies that it is configured for. Raises DownloadError."""
+    """Fetch through Maven, with the mirrors and proxies that it is configured for. Raises DownloadError."""
     pom = folder / "pom.xml"
     pom.write_text(_pom(jars), encoding="utf-8")
     goal = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
@@ -103,7 +103,7 @@ def _pom(jars: Sequence[Jar]) -> str:
 
 
 def jgo(jars: Sequence[Jar], folder: Path, progress: Progress) -> None:
-    """Through jgo, one file for each of the jars and nothing that they depend on. Raises DownloadError."""
+    """Fetch through jgo, one file for each of the jars and nothing that they depend on. Raises DownloadError."""
     from jgo.maven import MavenContext, PythonResolver
 
     total, done, counting = sum(jar.size for jar in jars), 0, threading.Lock()

@@ -46,34 +46,34 @@ class Jar(NamedTuple):
 
 @cache
 def locked() -> tuple[Jar, ...]:
-    """The jars of the lock file."""
+    """Return the jars of the lock file."""
     content = json.loads(resources.files("endocrine.pipeline.local").joinpath(LOCK).read_text(encoding="utf-8"))
     split = [(*jar["coordinates"].split(":"), jar["sha256"], jar["bytes"]) for jar in content["jars"]]
     return tuple(Jar(*values) for values in split)
 
 
 def kafka_version() -> str:
-    """Version of Kafka in the lock file."""
+    """Return the version of Kafka in the lock file."""
     return next(jar.version for jar in locked() if jar.artifact == "kafka-clients")
 
 
 def digest(jars: Iterable[Jar]) -> str:
-    """A short name for exactly these jars."""
+    """Return a short name for exactly these jars."""
     return hashlib.sha256("".join(jar.sha256 for jar in jars).encode()).hexdigest()[:12]
 
 
 def wrong(folder: Path, jars: Iterable[Jar]) -> list[Jar]:
-    """Those that the folder does not hold byte for byte."""
+    """Return those that the folder does not hold byte for byte."""
     return [jar for jar in jars if _sha256(folder / jar.name) != jar.sha256]
 
 
 def fetched() -> bool:
-    """Whether the jars are there, as locked, or in a folder that was named."""
+    """Return whether the jars are there, as locked, or in a folder that was named."""
     return VARIABLE in os.environ or not wrong(_folder(), locked())
 
 
 def kafka_jars(progress: Progress | None = None) -> list[Path]:
-    """The checked jars, for a class path; fetched into the cache of this user where they are not there yet.
+    """Return the checked jars, for a class path; fetched into the cache of this user where they are not there yet.
 
     progress: called while fetching, from any thread, and while another process is. Raises BrokerError, and Stopped when
     `progress` does.

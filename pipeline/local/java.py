@@ -25,7 +25,7 @@ class Java(NamedTuple):
 
 
 def java() -> Java:
-    """The runtime to use. Raises BrokerError when there is none."""
+    """Return the runtime to use. Raises BrokerError when there is none."""
     if home := os.environ.get("JAVA_HOME"):
         found = runtime(Path(home))
         # JAVA_HOME is not ours: one that points at an old Java, for something else, must not stop us.
@@ -46,7 +46,7 @@ def java() -> Java:
 
 
 def runtime(home: Path) -> Java | None:
-    """The runtime in this folder, by its file `release`; None where there is none."""
+    """Return the runtime in this folder, by its file `release`; None where there is none."""
     program = home / "bin" / "java"
     try:
         release = (home / "release").read_text(encoding="utf-8", errors="replace")

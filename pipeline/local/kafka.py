@@ -28,7 +28,7 @@ _POLL_S = 0.05
 
 
 async def answers_metadata(bootstrap: str) -> bool:
-    """Whether a Kafka broker answers a metadata request there, now."""
+    """Return whether a Kafka broker answers a metadata request there, now."""
     if not child.port_answers(int(bootstrap.rpartition(":")[2])):
         return False  # before aiokafka, which logs an error for each refused connection
     from aiokafka.client import AIOKafkaClient  # now: a node that is to start soon is not to wait for the import
@@ -138,7 +138,7 @@ class KafkaNode:
             await asyncio.sleep(_POLL_S)
 
     def kill(self) -> None:
-        """kill -9, as a crash, for all that it started."""
+        """Kill (signal 9), as a crash, for all that it started."""
         if self._process is not None and self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()

@@ -131,7 +131,7 @@ class LocalStack:
         self._release()
 
     def died(self) -> str | None:
-        """What to tell of a part that is not running any more; None while all are."""
+        """Return what to tell of a part that is not running any more; None while all are."""
         for part in self._parts():
             if part.pid is None:
                 return f"{part.log.stem} died. Its log {part.log} ends with:\n{child.last_lines(part.log)}"
@@ -179,7 +179,7 @@ class LocalStack:
 
 
 def in_use(data_dir: Path) -> BrokerError:
-    """Another process owns the stack of this folder, or it stays."""
+    """Return the error that another process owns the stack of this folder, or that it stays."""
     state = _state(data_dir)
     where = f"the data folder {data_dir} (process {state.get('owner', '?')}, Kafka at {state.get('bootstrap', '?')})"
     how = "End it (`endocrine down`)" if state.get("stays") else "Stop it (Ctrl-C where it runs)"
@@ -189,7 +189,7 @@ def in_use(data_dir: Path) -> BrokerError:
 
 
 def running(data_dir: Path) -> RunningStack | None:
-    """The stack whose processes run on this folder now, None where none does."""
+    """Return the stack whose processes run on this folder now, None where none does."""
     data_dir = data_dir.absolute()
     state = _state(data_dir)
     found = state.get("pids")

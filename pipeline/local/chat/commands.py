@@ -28,7 +28,7 @@ class Wrong(ValueError):
 
 
 def signal(arguments: list[str]) -> dict[str, Any]:
-    """The inline signal of `/signal NAME LEVEL`."""
+    """Return the inline signal of `/signal NAME LEVEL`."""
     names = get_args(Signal)
     if len(arguments) != 2 or arguments[0] not in names:
         raise Wrong(f"/signal NAME LEVEL, where NAME is one of {', '.join(names)}")
@@ -42,7 +42,7 @@ def signal(arguments: list[str]) -> dict[str, Any]:
 
 
 def rating(arguments: list[str], audit_id: str | None) -> Record:
-    """The feedback card of `/rate N`."""
+    """Return the feedback card of `/rate N`."""
     if len(arguments) != 1 or arguments[0] not in ("1", "2", "3", "4", "5"):
         raise Wrong("/rate N, where N is 1 to 5")
     if audit_id is None:
@@ -52,7 +52,7 @@ def rating(arguments: list[str], audit_id: str | None) -> Record:
 
 
 def approval(command: str, arguments: list[str]) -> Record:
-    """The operator command of `/approve CALL` or `/deny CALL`."""
+    """Return the operator command of `/approve CALL` or `/deny CALL`."""
     if len(arguments) != 1:
         raise Wrong(f"/{command} CALL, where CALL is the id that was shown")
     return Record("commands", {"kind": command, "by": "chat", "call_id": arguments[0]}, f"{command}: {arguments[0]}")

@@ -43,7 +43,7 @@ class Conversation:
         self._last: Turn | None = None
 
     async def run(self) -> int:
-        """Returns the number of turns answered. Raises NoAnswer where nobody is there to read on."""
+        """Run to the end; return the number of turns answered. Raises NoAnswer where nobody is there to read on."""
         answered = 0
         while (line := await self._read()) is not None:
             command, *arguments = line.split() or [""]

@@ -22,7 +22,7 @@ class Lines:
         threading.Thread(target=self._read, args=(descriptor,), daemon=True, name="stdin").start()
 
     async def next(self) -> str | None:
-        """The next line without its end; None after the last."""
+        """Return the next line without its end; None after the last."""
         while not self._lines:
             if self._ended:
                 return None
@@ -31,7 +31,7 @@ class Lines:
         return self._lines.popleft()
 
     def peek(self) -> str | None:
-        """The next line if it is there already; it stays."""
+        """Return the next line if it is there already; it stays."""
         return self._lines[0] if self._lines else None
 
     def _read(self, descriptor: int) -> None:

@@ -27,14 +27,15 @@ WORKER_ROLES = (".decide", ".record")
 
 
 async def group_members(settings: Settings) -> dict[str, int]:
-    """Members by group of this deployment. Raises as `endocrine.pipeline.views.status.members.read_members` does."""
+    """Return members by group of this deployment. Raises as `endocrine.pipeline.views.status.members.read_members`
+    does."""
     suffixes = [part.suffix for part in PARTS] + list(WORKER_ROLES)
     found = await read_members(settings, [settings.group + suffix for suffix in suffixes])
     return {group: len(members) for group, members in found.items()}
 
 
 def missing_parts(group: str, members: Mapping[str, int]) -> list[str]:
-    """A line for each part that has no member, with what that means and what starts it. Pure."""
+    """Return a line for each part that has no member, with what that means and what starts it. Pure."""
     lines = []
     for part in PARTS:
         groups = [group + part.suffix] + ([group + role for role in WORKER_ROLES] if not part.suffix else [])

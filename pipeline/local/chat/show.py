@@ -21,7 +21,7 @@ _MODES = {"strict": "bold red", "balanced": "bold green", "creative": "bold mage
 
 
 def turn_lines(turn: Turn) -> Iterator[Line]:
-    """The closed turn, whole."""
+    """Yield the closed turn, whole."""
     yield from badge(turn)
     yield from _tools(turn)
     yield from _incidents(turn)
@@ -39,7 +39,7 @@ def turn_lines(turn: Turn) -> Iterator[Line]:
 
 
 def badge(turn: Turn) -> Iterator[Line]:
-    """Mode and parameters, as the turn ended."""
+    """Yield mode and parameters, as the turn ended."""
     if not turn.modulations:
         return
     last = turn.modulations[-1]
@@ -103,7 +103,7 @@ def _model(turn: Turn) -> Iterator[Line]:
 
 
 def why(turn: Turn) -> Iterator[str]:
-    """Why the parameters are as they are: signals looked at, then each step that changed something."""
+    """Yield why the parameters are as they are: signals looked at, then each step that changed something."""
     if not turn.modulations:
         return
     last = turn.modulations[-1]
@@ -117,7 +117,7 @@ def why(turn: Turn) -> Iterator[str]:
 
 
 def explained(turn: Turn | None) -> Iterator[Line]:
-    """The answer to `/why`; it says so where there is nothing to say."""
+    """Yield the answer to `/why`; it says so where there is nothing to say."""
     if turn is None:
         yield Line("  nothing was asked yet", "dim")
     elif not turn.modulations:

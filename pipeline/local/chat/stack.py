@@ -25,7 +25,8 @@ _TOPICS_TIMEOUT_S = 90.0
 async def demo_stack(
     settings: Settings, script: Script, note: Callable[[str], None], failed: Callable[[BaseException], None]
 ) -> AsyncIterator[Settings]:
-    """A stack of its own, in `chat` under the data folder, emptied first; gives its settings. From the main thread.
+    """Yield a stack of its own, in `chat` under the data folder, emptied first; gives its settings. From the main
+    thread.
 
     failed: called when a part dies while it is in use. Raises BrokerError, TopicsError or WorkerFailed.
     """
@@ -73,7 +74,7 @@ def _child(
     settings: Settings, name: str, command: tuple[str, ...], extra: dict[str, str], note: Callable[[str], None]
 ) -> WorkerChild:
     async def nothing() -> None:
-        """No restarts, so there is nobody to bury."""
+        """Do nothing: no restarts, so there is nobody to bury."""
 
     return WorkerChild(settings, note=note, bury=nothing, restarts=0, name=name, command=command, extra=extra)
 

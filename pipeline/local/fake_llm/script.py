@@ -120,7 +120,7 @@ class Conversation:
 
 
 def load_script(path: Path | None = None) -> Script:
-    """The script of a file (YAML or JSON), or the bundled demo. Raises ScriptError."""
+    """Return the script of a file (YAML or JSON), or the bundled demo. Raises ScriptError."""
     name = str(path) if path else "config/scripted.yaml"
     try:
         text = (
@@ -134,7 +134,7 @@ def load_script(path: Path | None = None) -> Script:
 
 
 def parse_script(document: Any) -> Script:
-    """A script from its document. Raises pydantic's ValidationError or re.error."""
+    """Return a script from its document. Raises pydantic's ValidationError or re.error."""
     script = _ADAPTER.validate_python(document)
     for rule in script.rules:
         _ = rule.patterns
@@ -142,7 +142,7 @@ def parse_script(document: Any) -> Script:
 
 
 def choose(script: Script, asked: Conversation) -> tuple[Rule, int] | None:
-    """The rule that fits and the number of its step; None: no rule fits."""
+    """Return the rule that fits and the number of its step; None: no rule fits."""
     for rule in script.rules:
         when, system = rule.patterns
         # Only at the beginning: a turn that became strict offers less, and goes on.
@@ -153,7 +153,7 @@ def choose(script: Script, asked: Conversation) -> tuple[Rule, int] | None:
 
 
 def scores(script: Script, text: str) -> dict[str, float]:
-    """What the moderation endpoint says of a text."""
+    """Return what the moderation endpoint says of a text."""
     return next((dict(one.scores) for one in script.moderation if re.search(one.when, text, re.IGNORECASE)), {})
 
 
@@ -168,7 +168,7 @@ def _plain(result: str) -> str:
 
 
 def filled(text: str, asked: Conversation) -> str:
-    """A text with what was asked in it."""
+    """Return a text with what was asked in it."""
     results = "; ".join(_plain(result)[:_SHOWN_CHARS] for result in asked.results) or "nothing"
     places = {"prompt": asked.prompt[:200], "results": results, "offered": ", ".join(asked.offered) or "none"}
     for name, value in places.items():

@@ -30,14 +30,14 @@ class Answer:
 
 
 def of_chat(body: Mapping[str, Any]) -> Conversation:
-    """The conversation of a chat completions request."""
+    """Return the conversation of a chat completions request."""
     messages = [message for message in body.get("messages", []) if isinstance(message, dict)]
     offered = [tool.get("function", {}).get("name", "") for tool in body.get("tools") or []]
     return _conversation(messages, offered)
 
 
 def of_responses(body: Mapping[str, Any]) -> Conversation:
-    """The conversation of a Responses request."""
+    """Return the conversation of a Responses request."""
     given = body.get("input", [])
     items = [{"role": "user", "content": given}] if isinstance(given, str) else given
     messages: list[dict[str, Any]] = []
@@ -71,7 +71,7 @@ def _text(message: Mapping[str, Any]) -> str:
 
 
 def answer(script: Script, step: Step, asked: Conversation, body: Mapping[str, Any], number: int) -> Answer:
-    """The step as a reply, labelled, cut at the request's token limit."""
+    """Return the step as a reply, labelled, cut at the request's token limit."""
     label = f"[{script.label}] "
     text = None if step.text is None else label + " ".join([filled(step.text, asked)] * step.times)
     if step.json_ is not None:
@@ -102,7 +102,7 @@ def answer(script: Script, step: Step, asked: Conversation, body: Mapping[str, A
 
 
 def chat(one: Answer) -> dict[str, Any]:
-    """A whole chat completion."""
+    """Return a whole chat completion."""
     message: dict[str, Any] = {"role": "assistant", "content": one.text, "refusal": one.refusal}
     if one.calls:
         message["tool_calls"] = _chat_calls(one)
@@ -113,7 +113,7 @@ def chat(one: Answer) -> dict[str, Any]:
 
 
 def chat_chunks(one: Answer) -> Iterator[dict[str, Any]]:
-    """The same as the chunks of a stream; arguments come in pieces."""
+    """Yield the same as the chunks of a stream; arguments come in pieces."""
     frame = _chat_frame(one, "chat.completion.chunk")
 
     def chunk(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
@@ -162,7 +162,7 @@ def _chat_usage(one: Answer) -> dict[str, Any]:
 
 
 def response(one: Answer, *, status: str | None = None) -> dict[str, Any]:
-    """A whole response object."""
+    """Return a whole response object."""
     cut = {"length": "max_output_tokens", "content_filter": "content_filter"}.get(one.finish or "")
     return {
         "id": f"resp_scripted_{one.number}",
@@ -183,7 +183,7 @@ def response(one: Answer, *, status: str | None = None) -> dict[str, Any]:
 
 
 def response_events(one: Answer) -> Iterator[dict[str, Any]]:
-    """The same as the events of a stream."""
+    """Yield the same as the events of a stream."""
     events: list[dict[str, Any]] = [{"type": "response.created", "response": response(one, status="in_progress")}]
     for index, item in enumerate(_output(one)):
         events.append({"type": "response.output_item.added", "output_index": index, "item": item})

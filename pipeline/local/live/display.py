@@ -29,19 +29,19 @@ class Display(Protocol):
     """What a run says, and where."""
 
     def step(self, doing: str) -> contextlib.AbstractContextManager[None]:
-        """A step that may take a while: shown while it does."""
+        """Show a step that may take a while, while it does."""
         ...
 
     def progress(self, doing: str) -> contextlib.AbstractContextManager[Progressing]:
-        """A long step that knows how far it is: gives what takes done and total."""
+        """Show a long step that knows how far it is: yields what takes done and total."""
         ...
 
     def note(self, text: str) -> None:
-        """Something a person should know."""
+        """Show something a person should know."""
         ...
 
     def event(self, event: Event) -> None:
-        """A fresh derived record."""
+        """Show a fresh derived record."""
         ...
 
     def open(self, view_state: ViewState, status: Status) -> None:
@@ -49,7 +49,7 @@ class Display(Protocol):
         ...
 
     def refresh(self) -> None:
-        """Show it as it is now."""
+        """Draw it as it is now."""
         ...
 
     def close(self) -> None:
@@ -57,19 +57,19 @@ class Display(Protocol):
         ...
 
     def say(self, line: str) -> None:
-        """A line of the result."""
+        """Print a line of the result."""
         ...
 
 
 def display(gone: Callable[[], None]) -> Display:
-    """The display that fits standard output. gone: called when nobody reads it any more."""
+    """Return the display that fits standard output. gone: called when nobody reads it any more."""
     console = Console()
     return TerminalDisplay(console) if console.is_terminal and not console.is_dumb_terminal else PlainDisplay(gone)
 
 
 @contextmanager
 def bar(console: Console, doing: str) -> Iterator[Progressing]:
-    """A bar for bytes done and in all, None where that is not known; gone when done."""
+    """Yield a bar for bytes done and in all, None where that is not known; gone when done."""
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn()
     with Progress(*columns, console=console, transient=True) as shown:
         task = shown.add_task(doing, total=None)
@@ -89,25 +89,25 @@ class TerminalDisplay:
 
     @contextmanager
     def step(self, doing: str) -> Iterator[None]:
-        """A spinner with the time it takes; gone when done, or when the view opens meanwhile."""
+        """Show a spinner with the time it takes; gone when done, or when the view opens meanwhile."""
         with self._console.status(doing) as self._spinner:
             yield
 
     @contextmanager
     def progress(self, doing: str) -> Iterator[Progressing]:
-        """A bar; gone when done."""
+        """Show a bar; gone when done."""
         with bar(self._console, doing) as progress:
             yield progress
 
     def note(self, text: str) -> None:
-        """The foot of the view, or a line of its own where there is no view."""
+        """Show it in the foot of the view, or on a line of its own where there is no view."""
         if self._live and self._status:
             self._status.note = text
         else:
             self._console.print(Text(text, style="yellow"))
 
     def event(self, event: Event) -> None:
-        """The view's state has it already."""
+        """Do nothing: the view's state has it already."""
 
     def open(self, view_state: ViewState, status: Status) -> None:
         """Switch to the other screen."""
@@ -132,7 +132,7 @@ class TerminalDisplay:
             self._live = None
 
     def say(self, line: str) -> None:
-        """On the usual screen."""
+        """Print on the usual screen."""
         self._console.print(Text(line))
 
 
@@ -160,38 +160,38 @@ class PlainDisplay:
 
     @contextmanager
     def step(self, doing: str) -> Iterator[None]:
-        """A note once it is done, with its time."""
+        """Print a note once it is done, with its time."""
         started = time.monotonic()
         yield
         self.note(f"{doing}: done ({time.monotonic() - started:.1f} s)")
 
     @contextmanager
     def progress(self, doing: str) -> Iterator[Progressing]:
-        """A note at its beginning, because it takes long, and when it is done."""
+        """Print a note at its beginning, because it takes long, and when it is done."""
         self.note(f"{doing} ...")
         with self.step(doing):
             yield lambda done, total: None
 
     def note(self, text: str) -> None:
-        """On stderr."""
+        """Print on stderr."""
         print(text, file=sys.stderr, flush=True)
 
     def event(self, event: Event) -> None:
-        """A line for what happened."""
+        """Print a line for what happened."""
         if line := described(event):
             self.say(line)
 
     def open(self, view_state: ViewState, status: Status) -> None:
-        """There is no view."""
+        """Do nothing: there is no view."""
 
     def refresh(self) -> None:
-        """There is no view."""
+        """Do nothing: there is no view."""
 
     def close(self) -> None:
-        """There is no view."""
+        """Do nothing: there is no view."""
 
     def say(self, line: str) -> None:
-        """On stdout. A reader that is gone ends the run."""
+        """Print on stdout. A reader that is gone ends the run."""
         try:
             print(line, flush=True)
         except BrokenPipeError:

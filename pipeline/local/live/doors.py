@@ -75,12 +75,12 @@ class Doors:
 
 
 def has_model(model: ModelSettings) -> bool:
-    """Whether a person gave a key, or a server that may need none."""
+    """Return whether a person gave a key, or a server that may need none."""
     return model.api_key is not None or model.base_url is not None
 
 
 def stand_in(server: ScriptedServer, script: Script, folder: Path) -> dict[str, str]:
-    """Variables that have connectors ask the stand-in."""
+    """Return variables that have connectors ask the stand-in."""
     notes = folder / NOTES
     notes.mkdir(exist_ok=True)
     for name, text in script.notes.items():
@@ -93,7 +93,7 @@ def stand_in(server: ScriptedServer, script: Script, folder: Path) -> dict[str, 
 
 
 def gateway_port(folder: Path) -> int:
-    """The port of the run before if it is free, else the setting's, else any free one; kept in the folder."""
+    """Return the port of the run before if it is free, else the setting's, else any free one; kept in the folder."""
     file = folder / PORT_FILE
     try:
         kept = int(file.read_text())

@@ -55,12 +55,12 @@ class FeedPosition:
         self._broker = broker
 
     def read(self) -> int:
-        """Lines sent so far, over all rounds."""
+        """Return lines sent so far, over all rounds."""
         sent = self._all().get(self._broker, 0)
         return sent if isinstance(sent, int) and sent >= 0 else 0
 
     def began(self) -> float | None:
-        """When the round under way began, seconds since 1970; None where that is not known."""
+        """Return when the round under way began, seconds since 1970; None where that is not known."""
         began = self._all().get(f"{self._broker} began")
         return began if isinstance(began, float) else None
 

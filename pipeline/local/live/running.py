@@ -133,7 +133,7 @@ class Running:
         """Start what applications use; nobody waits for it. What ends it is added to `ends`."""
 
         async def nothing() -> None:
-            """Its consumers are in groups of their own, or in none."""
+            """Do nothing: its consumers are in groups of their own, or in none."""
 
         from endocrine.pipeline.local.live.doors import Doors  # now: it takes as long as the step before it
 

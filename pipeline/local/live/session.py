@@ -51,7 +51,7 @@ class Session:
         self._ending = contextlib.AsyncExitStack()
 
     async def run(self) -> bool:
-        """Until it is done or asked to stop; True: done. Raises what made it fail."""
+        """Run until it is done or asked to stop; return whether it is done. Raises what made it fail."""
         with (
             stopping.asked(self._stop.set, more=(signal.SIGHUP,)),
             held(self._lock, self._folder, self._plan.command),

@@ -13,7 +13,7 @@ class Rate:
         self._marks: deque[tuple[float, int]] = deque()
 
     def at(self, now: float, count: int) -> float:
-        """The rate, `count` records having been counted by now."""
+        """Return the rate, `count` records having been counted by now."""
         self._marks.append((now, count))
         while len(self._marks) > 2 and now - self._marks[0][0] > _SPAN_S:
             self._marks.popleft()

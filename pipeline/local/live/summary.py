@@ -14,7 +14,8 @@ _LINE = 79
 
 
 def summary(totals: Totals, records: int, seconds: float) -> list[str]:
-    """Lines without colour. records: fed. seconds: how long it took, the only line that differs between equal runs."""
+    """Return lines without colour. records: fed. seconds: how long it took, the only line that differs between equal
+    runs."""
     turns = +totals.turns
     lines = [
         _row("records fed", str(records)),

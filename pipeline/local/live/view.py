@@ -1,9 +1,13 @@
 """The view's state as lines that fill a terminal exactly: nothing wraps, nothing overlaps, at any size. Pure."""
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 from rich.cells import cell_len
+from rich.console import Console, JustifyMethod
+from rich.segment import Segment
+from rich.table import Table
 from rich.text import Text
 
 from endocrine.pipeline.local.live.status import Status
@@ -32,10 +36,12 @@ _MIN_ROWS = 3 * (_TITLES + 1) + _HEAD + _FOOT
 _MIN_WIDTH = 40
 """A lower or narrower terminal shows turns only."""
 _GAP = 2
+_CONSOLE = Console(width=80, force_terminal=True, color_system="truecolor", legacy_windows=False)
+"""Lays out tables; nothing is written to it."""
 
 
 class Column(NamedTuple):
-    """A column: name, cells it takes (0: a share of what is left), what it shows and how."""
+    """A column: name, cells it takes (0: what the others leave; one of a section), what it shows and how."""
 
     name: str
     width: int
@@ -47,7 +53,7 @@ class Column(NamedTuple):
 
 
 def screen(state: ViewState, status: Status, width: int, height: int) -> list[Text]:
-    """`height` lines of `width` cells."""
+    """Return `height` lines of `width` cells."""
     lines = _header(status, width)
     rows = height - _HEAD - _FOOT
     if height < _MIN_ROWS or width < _MIN_WIDTH:
@@ -137,29 +143,38 @@ def _section(
     title: str, aside: str, columns: Sequence[Column], rows: Iterable[Any], width: int, height: int
 ) -> list[Text]:
     """Title, names, rows: exactly `height` lines of `width` cells."""
-    widths = _widths(columns, width)
     lead = f"─ {title} "
     heading = Text(fit(lead, min(width, len(lead))), style="bold cyan")
     heading.append(_ruled(aside, width - len(lead)), style="not bold dim")
-    lines = [heading, Text(_line([fit(c.name, w, right=c.right) for c, w in zip(columns, widths, strict=True)], width))]
-    lines[1].stylize("dim")
-    for row in rows:
-        if len(lines) >= height:
-            break
-        last = columns[-1]
-        ends = wrapped(last.show(row), widths[-1], _WRAPPED) if last.wraps else [last.show(row)]
-        for below, end in enumerate(ends or [""]):
-            line = Text()
-            for column, cells in zip(columns[:-1], widths, strict=False):
-                line.append(fit("" if below else column.show(row), cells, right=column.right), style=column.style(row))
-                line.append(" ")
-            line.append(fit(end, widths[-1], right=last.right), style=last.style(row))
-            line.truncate(width)
-            line.append(" " * (width - line.cell_len))
-            lines.append(line)
-    while len(lines) < height:
-        lines.append(Text(" " * width))
-    return lines[:height]
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, expand=True, header_style="dim")
+    for column in columns:
+        justify: JustifyMethod = "right" if column.right else "left"
+        table.add_column(
+            Text(column.name),
+            width=column.width or None,
+            ratio=None if column.width else 1,
+            no_wrap=True,
+            justify=justify,
+        )
+    open_width = _open_width(columns, width)
+    for row in islice(rows, max(0, height - _TITLES)):
+        table.add_row(*(_cell(column, row, column.width or open_width) for column in columns))
+    options = _CONSOLE.options.update(width=width)
+    lines = Segment.set_shape(_CONSOLE.render_lines(table, options), width, max(0, height - 1))
+    return [heading, *(Text.assemble(*((part.text, part.style or "") for part in line)) for line in lines)][:height]
+
+
+def _cell(column: Column, row: Any, width: int) -> Text:
+    value, style = column.show(row), column.style(row)
+    if column.wraps:
+        return Text("\n".join(wrapped(value, width, _WRAPPED)), style)
+    # Filled here, so that its style reaches over the whole cell.
+    return Text(fit(value, width, right=column.right), style)
+
+
+def _open_width(columns: Sequence[Column], width: int) -> int:
+    """Cells of the one column that takes what the others leave."""
+    return max(1, width - sum(column.width for column in columns) - (len(columns) - 1))
 
 
 def _ruled(aside: str, width: int) -> str:
@@ -167,21 +182,6 @@ def _ruled(aside: str, width: int) -> str:
         return "─" * max(0, width)
     note = fit(aside, min(len(aside), width - 4))
     return "─" * (width - len(note) - 3) + f" {note} ─" if note else "─" * width
-
-
-def _line(cells: Sequence[str], width: int) -> str:
-    return fit(" ".join(cells), width)
-
-
-def _widths(columns: Sequence[Column], width: int) -> list[int]:
-    """Fixed columns as they are; the others share what is left."""
-    left = width - sum(column.width for column in columns) - (len(columns) - 1)
-    open_ones = [index for index, column in enumerate(columns) if not column.width]
-    widths = [column.width for column in columns]
-    for place, index in enumerate(open_ones):
-        widths[index] = max(1, left // (len(open_ones) - place))
-        left -= widths[index]
-    return widths
 
 
 def _beside(left: list[Text], right: list[Text]) -> list[Text]:

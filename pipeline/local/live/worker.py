@@ -132,7 +132,7 @@ class WorkerChild:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """The settings as ENDOCRINE_* variables, for a process that is to have the same."""
+    """Return the settings as ENDOCRINE_* variables, for a process that is to have the same."""
     values = settings.model_dump(mode="json", exclude_none=True)
     return {f"ENDOCRINE_{name.upper()}": str(value) for name, value in values.items()}
 

@@ -86,11 +86,11 @@ class Projection(ConsumerRebalanceListener):  # type: ignore[misc]
         await self._done.wait()
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        """Called by the consumer: others may go on with these."""
+        """Let the partitions go (called by the consumer): others may go on with these."""
         self._forget(revoked)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Called by the consumer: it starts from the group's offsets, so all must be placed anew."""
+        """Place all anew (called by the consumer): it starts from the group's offsets, not from ours."""
         self._forget(assigned)
 
     def _forget(self, partitions: Iterable[TopicPartition]) -> None:

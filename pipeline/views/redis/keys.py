@@ -10,17 +10,17 @@ SHIPPED = "endocrine."
 
 
 def bond(user_id: str) -> str:
-    """String: the JSON bond entry, byte for byte the topic's."""
+    """Return the key of a string: the JSON bond entry, byte for byte the topic's."""
     return f"abl:{user_id}"
 
 
 def bond_events(user_id: str) -> str:
-    """List, newest first: JSON objects `timestamp, event_type, detail, data`."""
+    """Return the key of a list, newest first: JSON objects `timestamp, event_type, detail, data`."""
     return f"abl:{EVENTS_PREFIX}{user_id}"
 
 
 def bonds_index() -> str:
-    """Sorted set by `last_updated` in milliseconds: the user ids of bond entries that are ours."""
+    """Return the key of a sorted set by `last_updated` in milliseconds: the user ids of bond entries that are ours."""
     return "endocrine:bonds:index"
 
 
@@ -30,37 +30,39 @@ def foreign_keys() -> str:
 
 
 def attribution(identity: str) -> str:
-    """Hash: primitive -> JSON attribution state."""
+    """Return the key of a hash: primitive -> JSON attribution state."""
     return f"endocrine:attribution:{identity}"
 
 
 def trusted(subject: str) -> str:
-    """Hash: `category/key` -> the JSON entry of trusted state."""
+    """Return the key of a hash: `category/key` -> the JSON entry of trusted state."""
     return f"endocrine:trusted:{subject}"
 
 
 def memories(subject: str) -> str:
-    """Hash: memory_id -> the JSON memory."""
+    """Return the key of a hash: memory_id -> the JSON memory."""
     return f"endocrine:memories:{subject}"
 
 
 def conflicts(subject: str) -> str:
-    """Hash: slot -> the JSON of its latest conflict."""
+    """Return the key of a hash: slot -> the JSON of its latest conflict."""
     return f"endocrine:conflicts:{subject}"
 
 
 def links(identity: str) -> str:
-    """Hash: the other identity -> the JSON of the link to it. Each link lies in the hashes of both."""
+    """Return the key of a hash: the other identity -> the JSON of the link to it. Each link lies in the hashes of
+    both."""
     return f"endocrine:links:{identity}"
 
 
 def style(identity: str) -> str:
-    """String: the JSON style table."""
+    """Return the key of a string: the JSON style table."""
     return f"endocrine:style:{identity}"
 
 
 def guard(key: str) -> str:
-    """Hash beside each of the above: what has been applied to it. Not under `abl:`, which others list.
+    """Return the key of a hash beside each of the above: what has been applied to it. Not under `abl:`, which others
+    list.
 
     Views (below) hold it themselves: they may be dropped whole, and expire.
     """
@@ -75,7 +77,7 @@ class ViewKeys:
 
     @classmethod
     def of_source(cls, source: str, topic: str) -> "ViewKeys":
-        """Those of the deployment that a `topic/partition` with its prefix belongs to. topic: without prefix."""
+        """Return those of the deployment that a `topic/partition` with its prefix belongs to. topic: without prefix."""
         return cls(source.rpartition("/")[0].removesuffix(topic))
 
     @property
@@ -84,21 +86,22 @@ class ViewKeys:
         return f"{self._view}turn:"
 
     def turn(self, audit_id: str) -> str:
-        """Hash: what is known of a turn by part: `opened`, `closed`, `modulation`, `audit/<supplement>`; no content."""
+        """Return the key of a hash: what is known of a turn by part: `opened`, `closed`, `modulation`,
+        `audit/<supplement>`; no content."""
         return self.turn_prefix + audit_id
 
     def turns(self, identity: str | None = None, project: str | None = None) -> str:
-        """Sorted set by append time: audit ids of an identity, of a project, or of all."""
+        """Return the key of a sorted set by append time: audit ids of an identity, of a project, or of all."""
         if identity is not None:
             return f"{self._view}turns:identity:{identity}"
         return f"{self._view}turns" if project is None else f"{self._view}turns:project:{project}"
 
     def incidents(self) -> str:
-        """Sorted set by append time: the JSON incidents, byte for byte the topic's."""
+        """Return the key of a sorted set by append time: the JSON incidents, byte for byte the topic's."""
         return f"{self._view}incidents"
 
     def analytics(self) -> str:
-        """Hash: `tool/partition` -> the JSON figures of that partition."""
+        """Return the key of a hash: `tool/partition` -> the JSON figures of that partition."""
         return f"{self._view}analytics"
 
     @property
@@ -108,5 +111,5 @@ class ViewKeys:
 
 
 def positions(group: str) -> str:
-    """Hash: `topic/partition` -> the offset from which the projection goes on."""
+    """Return the key of a hash: `topic/partition` -> the offset from which the projection goes on."""
     return f"endocrine:positions:{group}"

@@ -83,7 +83,7 @@ class Store:
         return bool(answer[0] == b"applied")
 
     async def positions(self, sources: Sequence[str]) -> list[int]:
-        """Per `topic/partition`, the offset to go on from, or NOTHING."""
+        """Return, per `topic/partition`, the offset to go on from, or NOTHING."""
         stored = await self._wait_for(lambda: self._redis.hmget(self._positions, list(sources)))
         return [NOTHING if position is None else int(position) for position in stored]
 
@@ -104,7 +104,7 @@ class Store:
 
 
 def connect(settings: Settings) -> "redis.Redis":
-    """A client of the read models' Redis, at the database that the URL names, else `redis_db`.
+    """Return a client of the read models' Redis, at the database that the URL names, else `redis_db`.
 
     Raises ValueError when the settings name no Redis.
     """

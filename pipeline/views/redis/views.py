@@ -21,7 +21,7 @@ DEFAULT_EVENTS = 50
 
 
 async def bond(client: "Redis", user_id: str) -> Bond | None:
-    """The bond entry; fields that an older or partial form lacks have their defaults. None: none can be read."""
+    """Return the bond entry; fields that an older or partial form lacks have their defaults. None: none can be read."""
     return _entry(user_id, await client.get(keys.bond(user_id)))
 
 
@@ -33,7 +33,7 @@ def _entry(user_id: str, stored: bytes | str | None) -> Bond | None:
 
 
 async def bond_events(client: "Redis", user_id: str, limit: int = DEFAULT_EVENTS) -> list[dict[str, Any]]:
-    """The last `limit` (>= 1) events, newest first."""
+    """Return the last `limit` (>= 1) events, newest first."""
     if limit < 1:
         raise ValueError(f"limit {limit}: expected 1 or more")
     found = []
@@ -53,7 +53,8 @@ class Bonds(NamedTuple):
 async def bonds(
     client: "Redis", limit: int, before: tuple[int, bytes] | None = None, *, phase: str | None, risk: str | None
 ) -> Bonds:
-    """The bonds in this phase and of this risk level; None: whichever. Keys that are not ours are not among them."""
+    """Return the bonds in this phase and of this risk level; None: whichever. Keys that are not ours are not among
+    them."""
     entries: list[Bond] = []
     while True:
         found = await page(client, keys.bonds_index(), _SCANNED if phase or risk else limit - len(entries), before)
@@ -79,19 +80,20 @@ async def foreign_keys(client: "Redis") -> int:
 
 
 async def attribution(client: "Redis", identity: str) -> dict[str, dict[str, Any]]:
-    """Attribution state by primitive, sorted; empty: nothing observed. Probabilistic; it gates nothing."""
+    """Return the attribution state by primitive, sorted; empty: nothing observed. Probabilistic; it gates nothing."""
     stored: Any = await client.hgetall(keys.attribution(identity))
     return {primitive.decode(): orjson.loads(stored[primitive]) for primitive in sorted(stored)}
 
 
 async def style(client: "Redis", identity: str) -> dict[str, Any] | None:
-    """The feedback style table, or None."""
+    """Return the feedback style table, or None."""
     stored = await client.get(keys.style(identity))
     return None if stored is None else orjson.loads(stored)
 
 
 async def trusted(client: "Redis", subject: str, *, superseded: bool = False) -> list[dict[str, Any]]:
-    """Trusted state of a subject, sorted by category and key. superseded: what is not in force any more, too."""
+    """Return the trusted state of a subject, sorted by category and key. superseded: what is not in force any more,
+    too."""
     stored: Any = await client.hgetall(keys.trusted(subject))
     entries = [orjson.loads(content) for content in stored.values()]
     found = [entry for entry in entries if superseded or entry["status"] == "active"]
@@ -101,7 +103,7 @@ async def trusted(client: "Redis", subject: str, *, superseded: bool = False) ->
 async def memories(
     client: "Redis", subject: str, *, status: str | None = None, type: str | None = None
 ) -> list[dict[str, Any]]:
-    """Memories of a subject, the oldest first. status, type: only such; None: whichever."""
+    """Return the memories of a subject, the oldest first. status, type: only such; None: whichever."""
     stored: Any = await client.hgetall(keys.memories(subject))
     entries = [orjson.loads(content) for content in stored.values()]
     found = [one for one in entries if status in (None, one["status"]) and type in (None, one["type"])]
@@ -109,13 +111,13 @@ async def memories(
 
 
 async def memory(client: "Redis", subject: str, memory_id: str) -> dict[str, Any] | None:
-    """One memory; None without such a memory."""
+    """Return one memory; None without such a memory."""
     stored: Any = await cast(Any, client.hget(keys.memories(subject), memory_id))
     return None if stored is None else cast(dict[str, Any], orjson.loads(stored))
 
 
 async def conflicts(client: "Redis", subject: str, *, status: str | None = None) -> list[dict[str, Any]]:
-    """The latest conflict of each slot of a subject, by slot. status: only such; None: whichever."""
+    """Return the latest conflict of each slot of a subject, by slot. status: only such; None: whichever."""
     stored: Any = await client.hgetall(keys.conflicts(subject))
     entries = [orjson.loads(content) for content in stored.values()]
     return sorted((one for one in entries if status in (None, one["status"])), key=lambda one: str(one["slot"]))
@@ -126,7 +128,8 @@ MOST_GROUP = 64
 
 
 async def links(client: "Redis", identity: str, *, status: str | None = None) -> list[dict[str, Any]]:
-    """Links of an identity to others, the highest score first, then by name. status: only such; None: whichever."""
+    """Return the links of an identity to others, the highest score first, then by name. status: only such; None:
+    whichever."""
     stored: Any = await client.hgetall(keys.links(identity))
     entries = [orjson.loads(content) for content in stored.values()]
     found = [one for one in entries if status in (None, one["status"])]
@@ -134,7 +137,7 @@ async def links(client: "Redis", identity: str, *, status: str | None = None) ->
 
 
 async def link(client: "Redis", one: str, other: str) -> dict[str, Any] | None:
-    """The link of two identities; None where no evidence links them."""
+    """Return the link of two identities; None where no evidence links them."""
     stored: Any = await cast(Any, client.hget(keys.links(one), other))
     return None if stored is None else cast(dict[str, Any], orjson.loads(stored))
 
@@ -149,7 +152,7 @@ class LinkGroup(NamedTuple):
 
 
 async def link_group(client: "Redis", identity: str) -> LinkGroup:
-    """The connected component of an identity over applied links, computed from the links as they are now."""
+    """Return the connected component of an identity over applied links, computed from the links as they are now."""
     members, edge = {identity}, [identity]
     while edge:
         following: set[str] = set()
@@ -172,7 +175,7 @@ class Page(NamedTuple):
 
 
 async def page(client: "Redis", key: str, limit: int, before: tuple[int, bytes] | None = None) -> Page:
-    """The newest members, or those before a place that an earlier page gave."""
+    """Return the newest members, or those before a place that an earlier page gave."""
     top = "+inf" if before is None else before[0]
     skipped, last = 0, None
     members: list[bytes] = []
@@ -191,7 +194,8 @@ async def page(client: "Redis", key: str, limit: int, before: tuple[int, bytes] 
 
 
 async def turn(client: "Redis", named: ViewKeys, audit_id: str) -> dict[str, Any] | None:
-    """What is known of a turn, by part; None: nothing. Parts of another identity under the same id are left out."""
+    """Return what is known of a turn, by part; None: nothing. Parts of another identity under the same id are left
+    out."""
     stored: Any = await client.hgetall(named.turn(audit_id))
     parts = {name.decode(): orjson.loads(part) for name, part in stored.items() if not name.startswith(b"~")}
     if not parts:
@@ -201,13 +205,13 @@ async def turn(client: "Redis", named: ViewKeys, audit_id: str) -> dict[str, Any
 
 
 async def turns(client: "Redis", named: ViewKeys, audit_ids: Sequence[bytes]) -> list[dict[str, Any]]:
-    """What is known of these turns, in their order; those that went meanwhile are left out."""
+    """Return what is known of these turns, in their order; those that went meanwhile are left out."""
     found = [await turn(client, named, audit_id.decode()) for audit_id in audit_ids]
     return [one for one in found if one is not None]
 
 
 async def analytics(client: "Redis", named: ViewKeys) -> list[dict[str, Any]]:
-    """Figures per tool over all partitions: counts are sums; p50 is the mean of the partitions' medians by their
+    """Return figures per tool over all partitions: counts are sums; p50 is the mean of the partitions' medians by their
     results, p95 the highest of theirs: an upper bound."""
     stored: Any = await client.hgetall(named.analytics())
     by_tool: dict[str, list[dict[str, Any]]] = {}

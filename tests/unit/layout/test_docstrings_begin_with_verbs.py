@@ -1,6 +1,6 @@
 """Docstrings of public functions begin with a verb in the imperative, of a closed list: `Return`, `Append`, ...
 
-Packages join `CHECKED` when their docstrings are rewritten; none leaves it. Properties are named like values and may
+Folders leave `LEFT` when their docstrings are rewritten; none joins it. Properties are named like values and may
 begin otherwise.
 """
 
@@ -10,35 +10,25 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-CHECKED = (
-    "agents/analytics",
-    "agents/attribution",
-    "agents/audit",
-    "agents/bonds",
-    "agents/conversation",
-    "agents/feedback",
-    "agents/gating",
-    "agents/moderation",
-    "agents/modulation",
-    "agents/policy",
-    "agents/suspicion",
-    "pipeline/core",
-    "pipeline/data/asyncapi",
-    "pipeline/data/dead_letters",
-    "pipeline/data/export",
-    "pipeline/data/ingest",
-    "pipeline/kafka",
-    "pipeline/process",
-    "pipeline/replay",
-    "pipeline/replay/audit_chain",
-    "pipeline/runtime",
-    "pipeline/views",
-    "pipeline/views/explain",
-    "pipeline/views/metrics",
-    "pipeline/views/status",
-    "schemas",
+LEFT = (
+    "pipeline/connectors",
+    "pipeline/connectors/model",
+    "pipeline/connectors/tools",
+    "pipeline/gateway",
+    "pipeline/gateway/openai",
+    "pipeline/gateway/openai_port",
+    "pipeline/gateway/routes",
+    "pipeline/runtime/worker",
 )
-"""Folders whose modules are checked, without the folders in them."""
+"""Folders that are not rewritten yet."""
+PACKAGES = {
+    path.parent.relative_to(ROOT).as_posix()
+    for top in ("agents", "pipeline", "schemas")
+    for path in (ROOT / top).rglob("*.py")
+}
+CHECKED = sorted(PACKAGES - set(LEFT))
+NAMES = {("app.py", "endocrine")}
+"""(file, function) whose docstring is the help text of the whole command line."""
 VERBS = {
     "Accept",
     "Add",
@@ -48,6 +38,8 @@ VERBS = {
     "Begin",
     "Bring",
     "Cancel",
+    "Carry",
+    "Change",
     "Check",
     "Choose",
     "Clear",
@@ -63,57 +55,85 @@ VERBS = {
     "Create",
     "Cut",
     "Decide",
+    "Delete",
     "Deny",
+    "Detect",
     "Disconnect",
     "Do",
+    "Draw",
     "Drop",
     "End",
+    "Extract",
+    "Feed",
     "Fetch",
     "Find",
     "Flush",
+    "Follow",
     "Forget",
+    "Format",
     "Give",
     "Go",
     "Hand",
     "Hold",
+    "Invalidate",
     "Judge",
     "Keep",
+    "Kill",
     "Learn",
     "Let",
+    "List",
+    "Listen",
     "Load",
     "Look",
     "Make",
+    "Move",
     "Name",
     "Note",
     "Open",
     "Parse",
     "Pass",
+    "Place",
     "Print",
     "Process",
     "Produce",
+    "Project",
     "Put",
+    "Re-run",
     "Read",
+    "Rebuild",
+    "Record",
     "Recover",
+    "Refuse",
+    "Register",
+    "Reinforce",
     "Release",
     "Remember",
     "Remove",
     "Repair",
     "Report",
     "Reserve",
+    "Resolve",
     "Return",
+    "Revoke",
     "Run",
+    "Say",
     "See",
     "Seek",
     "Send",
     "Serve",
     "Set",
     "Settle",
+    "Show",
     "Sign",
     "Spend",
     "Start",
+    "State",
     "Stop",
+    "Switch",
     "Take",
+    "Talk",
     "Tell",
+    "Turn",
     "Verify",
     "Wait",
     "Write",
@@ -138,7 +158,12 @@ def other_first_words(source):
 def test_docstrings_of_public_functions_begin_with_a_verb_of_the_list(folder):
     files = sorted((ROOT / folder).glob("*.py"))
     assert files
-    assert [(file.name, *found) for file in files for found in other_first_words(file.read_text())] == []
+    found = [(file.name, *one) for file in files for one in other_first_words(file.read_text())]
+    assert [one for one in found if (one[0], one[2]) not in NAMES] == []
+
+
+def test_what_is_left_is_there():
+    assert set(LEFT) < PACKAGES
 
 
 def test_a_docstring_that_begins_otherwise_is_found_and_a_propertys_is_not():
