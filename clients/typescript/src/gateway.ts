@@ -5421,7 +5421,7 @@ export interface operations {
     post_conflicts_conflict_id_resolve: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the event. */
+                /** @description Seconds to wait for the outcome. */
                 wait?: number;
             };
             header?: {
@@ -6264,7 +6264,7 @@ export interface operations {
     post_memories: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the event. */
+                /** @description Seconds to wait for the outcome. */
                 wait?: number;
             };
             header?: {
@@ -6501,7 +6501,7 @@ export interface operations {
     post_memories_memory_id_promote: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the event. */
+                /** @description Seconds to wait for the outcome. */
                 wait?: number;
             };
             header?: {
@@ -6652,7 +6652,7 @@ export interface operations {
     post_memories_memory_id_reject: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the event. */
+                /** @description Seconds to wait for the outcome. */
                 wait?: number;
             };
             header?: {
@@ -6803,7 +6803,7 @@ export interface operations {
     post_memories_memory_id_supersede: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the event. */
+                /** @description Seconds to wait for the outcome. */
                 wait?: number;
             };
             header?: {
@@ -6954,7 +6954,7 @@ export interface operations {
     post_memories_memory_id_invalidate: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the event. */
+                /** @description Seconds to wait for the outcome. */
                 wait?: number;
             };
             header?: {
@@ -7105,7 +7105,7 @@ export interface operations {
     post_memories_memory_id_update: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the event. */
+                /** @description Seconds to wait for the outcome. */
                 wait?: number;
             };
             header?: {
@@ -8707,7 +8707,7 @@ export interface operations {
     post_trusted_subject: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the event. */
+                /** @description Seconds to wait for the outcome. */
                 wait?: number;
             };
             header?: {
@@ -8864,7 +8864,7 @@ export interface operations {
                 key?: string;
                 /** @description Why. */
                 reason?: string;
-                /** @description Seconds to wait for the event. */
+                /** @description Seconds to wait for the outcome. */
                 wait?: number;
             };
             header?: never;

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from endocrine.pipeline.gateway.callers import Caller, checked_identity
 from endocrine.pipeline.gateway.problems import Problem
 from endocrine.pipeline.gateway.routes.reads import redis_of
-from endocrine.pipeline.gateway.row import Query, Row, checked_query, json_response
+from endocrine.pipeline.gateway.row import Query, Row, checked_query, json_response, one_of
 from endocrine.pipeline.gateway.state import Gateway
 from endocrine.pipeline.views.redis import views
 from endocrine.schemas.vocabulary import LinkStatus
@@ -29,9 +29,7 @@ def _identity(gateway: Gateway, request: Request, caller: Caller) -> str:
 
 async def links(gateway: Gateway, request: Request, caller: Caller) -> Response:
     """GET /v1/identities/{identity}/links."""
-    status = checked_query(request, "status").get("status")
-    if status not in (None, *STATUSES):
-        raise Problem("invalid", f"query status: expected one of {', '.join(STATUSES)}", field="status")
+    status = one_of(checked_query(request, "status"), "status", STATUSES)
     name = _identity(gateway, request, caller)
     return json_response({"identity": name, "items": await views.links(redis_of(gateway), name, status=status)})
 
