@@ -1,4 +1,4 @@
-"""Try every client on the endpoint of the running product (product.py). `make clients-test` runs it.
+"""Try every client, and the examples, on the endpoint of the running product. `make clients-test` runs it.
 
 Arguments: a Python that has tests/clients/python/requirements.lock; `--write`: keep what was shown, for the table of
 docs/openai.md (then `make docs`); or cases to try alone, by prompt. Node finds its packages by `npm ci`. Exit code 1
@@ -19,6 +19,7 @@ from typing import Any
 import structlog
 from product import product
 
+from examples import examples, failed
 from openai_shown import CASES, CLIENTS, FILE, Shown, load
 
 HERE = Path(__file__).parent
@@ -43,14 +44,12 @@ async def main(python: str, *options: str) -> int:
             (folder / "connections.json").write_text(json.dumps(connections))
             print(f"the product runs after {time.monotonic() - begun:.0f} s", flush=True)
             files = [folder / f"{number}.json" for number in range(len(commands))]
-            failed = sum(
-                await asyncio.gather(
-                    *(
-                        tried([*command, str(folder / "connections.json"), str(file)])
-                        for command, file in zip(commands, files, strict=True)
-                    )
-                )
-            )
+            scripts = [
+                tried([*command, str(folder / "connections.json"), str(file)])
+                for command, file in zip(commands, files, strict=True)
+            ]
+            programs = [failed(one, everything["allowed tool"]) for one in examples(python, folder)]
+            wrong = sum(await asyncio.gather(*scripts, *programs))
         shown: dict[str, Any] = {}
         for file in files:
             shown |= json.loads(file.read_text()) if file.exists() else {}
@@ -63,8 +62,8 @@ async def main(python: str, *options: str) -> int:
     elif different:
         print(*different, sep="\n")
         print(f"what clients show is not what {FILE.name} says; --write keeps it, and `make docs` writes the table")
-        failed += 1
-    return failed
+        wrong += 1
+    return wrong
 
 
 def differences(known: Shown, shown: Shown) -> Iterator[str]:
