@@ -16,12 +16,11 @@ from endocrine.agents.conversation.rules import Limits
 from endocrine.agents.conversation.state import Given, Json, Turn
 from endocrine.schemas.application import Message
 from endocrine.schemas.interactions import Opened
+from endocrine.schemas.vocabulary import Stream
 
 if TYPE_CHECKING:
     from endocrine.agents.policy.compiled import Policy
 
-_STREAMED = ("openai", "http")
-"""Doors that pass an answer on while it comes."""
 _SYSTEM = ("system", "developer")
 _SAFETY = ("temperature", "top_p")
 """Numbers with a safety direction, the lower the tighter; max_output_tokens is a third, and bounded apart."""
@@ -44,11 +43,18 @@ def given(opened: Opened, policy: "Policy") -> Given | None:
         "enforce": opened.enforce is not False,
         "door": opened.door,
         "client": opened.client,
-        "stream": rules.stream if opened.door in _STREAMED else None,
+        "stream": _stream(opened, rules.stream),
         "judged": _judged(opened, rules.judge_history),
         "chars": len(orjson.dumps([messages, functions])),
         "granted": 0,
     }
+
+
+def _stream(opened: Opened, wanted: Stream) -> Stream | None:
+    """How the answer is streamed: door `http` sends a stream's answer as one piece, so that it may be vetoed."""
+    if opened.door == "openai":
+        return wanted
+    return "buffered" if opened.door == "http" else None
 
 
 def messages_of(turn: Turn) -> list[Json] | None:

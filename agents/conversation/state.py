@@ -5,7 +5,7 @@ The keys are the contract of the changelog. Where code has another name for a va
 
 from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
 
-from endocrine.schemas.vocabulary import Mode, Refusal
+from endocrine.schemas.vocabulary import Mode, Refusal, Stream
 
 Json = dict[str, Any]
 """A record, or a part of one."""
@@ -99,7 +99,7 @@ class Given(TypedDict):
     """False where the turn is observed."""
     door: str | None
     client: str
-    stream: str | None
+    stream: Stream | None
     """`buffered` or `windowed`; null where nobody is streamed to."""
     judged: str | None
     """What of its messages is judged as input besides the prompt."""

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from endocrine.pipeline.gateway.callers import Caller
+
 Json = dict[str, Any]
 FREE = frozenset(
     ("modulations", "tool-decisions", "incidents", "attribution-states", "attribution-changes", "tool-analytics",
@@ -46,6 +48,11 @@ def without_content(topic: str, value: Json) -> Json:
     if topic not in FIELDS:
         return value if topic in FREE else {}
     return {name: part for name, part in value.items() if name not in FIELDS[topic]}
+
+
+def shown_to(caller: Caller, topic: str, value: Json) -> Json:
+    """The record as a caller may see it: whole with the scope `content`."""
+    return value if "content" in caller.scopes else without_content(topic, value)
 
 
 def _bundle(value: Json) -> Json:

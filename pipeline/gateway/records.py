@@ -40,6 +40,11 @@ def filled(
     return value
 
 
+def by_caller(caller: Caller, value: dict[str, Any]) -> dict[str, Any]:
+    """A command with who acts: the key's to say, where there is one."""
+    return value | {"by": caller.name} if caller.keyed or "by" not in value else value
+
+
 def _checked_id(given: Any) -> None:
     """What is replaced must be right all the same: else a fault of the caller shows only without the key."""
     if not isinstance(given, str) or not 1 <= len(given) <= MAX_ID_CHARS:

@@ -1,7 +1,7 @@
 """One row of the gateway's table: method, path, scope, what it takes and gives; and the call that serves it."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -45,6 +45,11 @@ class Query(NamedTuple):
 def whole_number(least: int, most: int) -> dict[str, Any]:
     """The schema of what `number_of` accepts."""
     return {"type": "integer", "minimum": least, "maximum": most}
+
+
+MOST_WAIT_S = 30
+WAIT = Query("wait", "Seconds to wait for the outcome.", whole_number(0, MOST_WAIT_S))
+"""Of commands: how long their answer may wait for what becomes of them."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,14 @@ def checked_query(request: Request, *known: str) -> dict[str, str]:
     return found
 
 
+def one_of(query: dict[str, str], name: str, known: Collection[str]) -> str | None:
+    """A value of a closed list; None where the query names none. Raises Problem, 422."""
+    text = query.get(name)
+    if text is None or text in known:
+        return text
+    raise Problem("invalid", f"query {name}: expected one of {', '.join(known)}", field=name)
+
+
 def number_of(query: dict[str, str], name: str, default: int, least: int, most: int) -> int:
     """A whole number of the query. Raises Problem, 422."""
     text = query.get(name)
@@ -114,3 +127,8 @@ def number_of(query: dict[str, str], name: str, default: int, least: int, most: 
     if not (text.isascii() and text.isdigit() and len(text) < 18 and least <= int(text) <= most):
         raise Problem("invalid", f"query {name}: expected a whole number from {least} to {most}", field=name)
     return int(text)
+
+
+def wait_of(query: dict[str, str]) -> int:
+    """Seconds of `WAIT`; 0 where the query names none. Raises Problem, 422."""
+    return number_of(query, WAIT.name, 0, 0, MOST_WAIT_S)

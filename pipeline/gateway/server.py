@@ -24,6 +24,9 @@ from endocrine.pipeline.process.seal_keys import KeyFileError, load_seals
 from endocrine.pipeline.process.settings import Settings
 
 UNUSABLE = 2
+KEEP_ALIVE_S = 75
+"""Seconds that an idle connection stays open: longer than clients and load balancers keep theirs (60 s and less). Who
+closes first has the say; a client that sends on a connection that is just being closed here would see an error."""
 _DRAIN_S = 5
 _BACKLOG = 2048
 
@@ -81,6 +84,7 @@ def main(settings: Settings, limits: GatewaySettings, on_ready: Callable[[str], 
                     proxy_headers=False,
                     server_header=False,
                     backlog=_BACKLOG,
+                    timeout_keep_alive=KEEP_ALIVE_S,
                     timeout_graceful_shutdown=_DRAIN_S,
                 )
                 server = Server(config)

@@ -12,18 +12,16 @@ from endocrine.pipeline.core.partitioning import subject_of
 from endocrine.pipeline.gateway.answers import refusal
 from endocrine.pipeline.gateway.bodies import read_body
 from endocrine.pipeline.gateway.callers import Caller
-from endocrine.pipeline.gateway.content import without_content
+from endocrine.pipeline.gateway.content import shown_to
 from endocrine.pipeline.gateway.idempotency import Slot
 from endocrine.pipeline.gateway.problems import Problem
-from endocrine.pipeline.gateway.records import checked, produced
-from endocrine.pipeline.gateway.routes.commands import MOST_WAIT_S
+from endocrine.pipeline.gateway.records import by_caller, checked, produced
 from endocrine.pipeline.gateway.routes.reads import in_reach
-from endocrine.pipeline.gateway.row import Query, checked_query, json_response, number_of, whole_number
+from endocrine.pipeline.gateway.row import Query, checked_query, json_response, wait_of
 from endocrine.pipeline.gateway.state import Gateway
 from endocrine.pipeline.gateway.watch import Watch
 
 Json = dict[str, Any]
-WAIT = Query("wait", "Seconds to wait for the event.", whole_number(0, MOST_WAIT_S))
 SUBJECT = Query(
     "subject",
     "An identity, or `project:` and a project's id.",
@@ -31,7 +29,12 @@ SUBJECT = Query(
 )
 WRITING = ("not_found", "conflict", "not_recorded", "overloaded", "identity_not_allowed")
 """Problems that a write of this kind may answer."""
-_MISSING = ("unknown_memory", "unknown_conflict", "unknown_link")
+_MISSING = {
+    "unknown_memory": "no such memory of this subject",
+    "unknown_conflict": "no such conflict of this subject",
+    "unknown_link": "no such link of this subject",
+    "absent": "nothing is active there",
+}
 """Refusals that say there is no such thing."""
 
 
@@ -60,7 +63,7 @@ async def command(
 
     events: the topic of its event. topic: where it is sent, if that is not `commands`. Raises Problem.
     """
-    wait_s = number_of(checked_query(request, "wait"), "wait", 0, 0, MOST_WAIT_S)
+    wait_s = wait_of(checked_query(request, "wait"))
     body = (await read_body(request, gateway.limits.body_bytes, gateway.limits.read_s)).one
     known = ("subject", *fields, "by", "ts", "id")
     if unknown := body.keys() - set(known):
@@ -82,9 +85,7 @@ def completed(
     value.setdefault("ts", slot.ts)
     if slot.keyed or "id" not in value:
         value["id"] = slot.id_of(index)
-    if caller.keyed or "by" not in value:
-        value["by"] = caller.name  # who acts is the key's to say
-    return value
+    return by_caller(caller, value)
 
 
 async def sent(
@@ -98,17 +99,19 @@ async def sent(
     *,
     topic: str = "commands",
 ) -> Response:
-    """202 with the command's id; 200 with the event where it comes in time. Raises Problem, 404 or 409, if refused."""
+    """202 with the command's id; 200 with the event where it comes in time. Raises Problem, 404 or 409, if refused.
+
+    events: the topic of the event.
+    """
     with gateway.awaiting.turn(value[CATALOGUE[topic].identity_field], None, record_ids=[value["id"]]) as watch:
         await produced(gateway, request, topic, value)
         event = await event_of(watch, value["id"], wait_s)
-    shown = event
-    if event is not None and "content" not in caller.scopes:
-        shown = without_content(events, event)
-    if event is not None and event["kind"] == "refused":
-        reason = event["refusal"] if events == "link-events" else event["reason"]
-        kind = "not_found" if reason in _MISSING else "conflict"
-        raise Problem(kind, f"refused: {reason}", more={"reason": reason, "outcome": shown})
+    shown = None if event is None else shown_to(caller, events, event)
+    if event is not None and event["kind"] in ("refused", "absent"):
+        # The reason of what is absent is the one that the command gave for ending it: a person's words.
+        reason = _reason(events, event)
+        kind, detail = ("not_found", _MISSING[reason]) if reason in _MISSING else ("conflict", f"refused: {reason}")
+        raise Problem(kind, detail, more={"reason": reason, "outcome": shown})
     answer = json_response({"id": value["id"], "outcome": shown}, 202 if event is None else 200)
     gateway.idempotency.finish(slot, answer)
     return answer
@@ -126,3 +129,10 @@ async def event_of(watch: Watch, command: str, wait_s: int) -> Json | None:
     for refused in watch.refused.values():
         raise refusal(refused)
     return watch.outcomes[command][0].value
+
+
+def _reason(events: str, event: Json) -> str:
+    """Why a command was refused, by the event that says so."""
+    if event["kind"] == "absent":
+        return "absent"
+    return str(event["refusal"] if events == "link-events" else event["reason"])

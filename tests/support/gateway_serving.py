@@ -17,7 +17,7 @@ from endocrine.pipeline.gateway.keys import SCOPES, Key, KeyRing, create
 from endocrine.pipeline.gateway.openai_port.mount import whole_application
 from endocrine.pipeline.gateway.openai_port.refusing import render
 from endocrine.pipeline.gateway.protocol import bounded
-from endocrine.pipeline.gateway.server import Server
+from endocrine.pipeline.gateway.server import KEEP_ALIVE_S, Server
 from endocrine.pipeline.gateway.settings import GatewaySettings
 from endocrine.pipeline.kafka.admin import ensure_topics
 from endocrine.pipeline.process.policy_files import shipped_policy
@@ -62,7 +62,8 @@ async def served(
     async with connected(settings, bounds, policy or shipped_policy(), load_seals(settings), KeyRing(file)) as gateway:
         http = bounded(bounds.header_bytes, bounds.read_s, render)
         config = uvicorn.Config(whole_application(gateway), port=0, http=http, ws="none", lifespan="off",
-                                log_config=None, access_log=False, timeout_graceful_shutdown=1)  # fmt: skip
+                                log_config=None, access_log=False, timeout_graceful_shutdown=1,
+                                timeout_keep_alive=KEEP_ALIVE_S)  # fmt: skip
         server = Server(config)
         serving = asyncio.create_task(server.serve())
         while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it

@@ -26,6 +26,7 @@ CASES = {
 CLIENTS = ("openai-python", "openai-node", "agents-sdk", "langchain", "langchain-js", "ai-sdk")
 FILE = Path(__file__).resolve().parents[1] / "clients" / "shown.json"
 MOST_CHARS = 40
+LABEL = "[scripted] "
 Shown = Mapping[str, Mapping[str, Mapping[str, str]]]
 
 
@@ -94,8 +95,14 @@ def _joined(chunks: Iterable[Any]) -> dict[str, Any]:
     return {"role": "assistant", "content": text, **({"tool_calls": list(calls.values())} if calls else {})}
 
 
+def unlabelled(text: str) -> str:
+    """A text without what a scripted model begins each of its own with."""
+    return text.removeprefix(LABEL)
+
+
 def text_shown(text: str) -> str:
     """A text as the table shows it: in quotes, cut where it is long."""
+    text = unlabelled(text)
     return f'"{text if len(text) <= MOST_CHARS else text[: MOST_CHARS - 1].rstrip() + "…"}"'
 
 

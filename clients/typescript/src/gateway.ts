@@ -5586,7 +5586,7 @@ export interface operations {
     post_conflicts_conflict_id_resolve: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the event. */
+                /** @description Seconds to wait for the outcome. */
                 wait?: number;
             };
             header?: {
@@ -6429,7 +6429,7 @@ export interface operations {
     post_memories: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the event. */
+                /** @description Seconds to wait for the outcome. */
                 wait?: number;
             };
             header?: {
@@ -6817,7 +6817,7 @@ export interface operations {
     post_memories_memory_id_promote: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the event. */
+                /** @description Seconds to wait for the outcome. */
                 wait?: number;
             };
             header?: {
@@ -6968,7 +6968,7 @@ export interface operations {
     post_memories_memory_id_reject: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the event. */
+                /** @description Seconds to wait for the outcome. */
                 wait?: number;
             };
             header?: {
@@ -7119,7 +7119,7 @@ export interface operations {
     post_memories_memory_id_supersede: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the event. */
+                /** @description Seconds to wait for the outcome. */
                 wait?: number;
             };
             header?: {
@@ -7270,7 +7270,7 @@ export interface operations {
     post_memories_memory_id_invalidate: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the event. */
+                /** @description Seconds to wait for the outcome. */
                 wait?: number;
             };
             header?: {
@@ -7421,7 +7421,7 @@ export interface operations {
     post_memories_memory_id_update: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the event. */
+                /** @description Seconds to wait for the outcome. */
                 wait?: number;
             };
             header?: {
@@ -9476,7 +9476,7 @@ export interface operations {
     post_trusted_subject: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the event. */
+                /** @description Seconds to wait for the outcome. */
                 wait?: number;
             };
             header?: {
@@ -9633,7 +9633,7 @@ export interface operations {
                 key?: string;
                 /** @description Why. */
                 reason?: string;
-                /** @description Seconds to wait for the event. */
+                /** @description Seconds to wait for the outcome. */
                 wait?: number;
             };
             header?: never;

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from endocrine.agents.bonds.cap import check_cap
 from endocrine.pipeline.gateway.callers import Caller, checked_identity
-from endocrine.pipeline.gateway.content import without_content
+from endocrine.pipeline.gateway.content import shown_to
 from endocrine.pipeline.gateway.problems import Problem
 from endocrine.pipeline.gateway.routes.reads import (
     DEFAULT,
@@ -36,9 +36,7 @@ async def bonds(gateway: Gateway, request: Request, caller: Caller) -> Response:
         raise Problem("identity_not_allowed", f"the key {caller.name!r} reads its own identity only")
     redis = redis_of(gateway)
     found = await views.bonds(redis, limit, before, phase=query.get("phase"), risk=query.get("risk"))
-    items = [entry.model_dump() for entry in found.entries]
-    if "content" not in caller.scopes:
-        items = [without_content("bonds", item) for item in items]
+    items = [shown_to(caller, "bonds", entry.model_dump()) for entry in found.entries]
     foreign = await views.foreign_keys(redis)
     return json_response({"items": items, "next": shown_cursor(found.next), "foreign_keys": foreign})
 

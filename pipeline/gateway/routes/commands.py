@@ -11,8 +11,8 @@ from endocrine.pipeline.gateway.answers import refusal
 from endocrine.pipeline.gateway.bodies import read_body
 from endocrine.pipeline.gateway.callers import Caller
 from endocrine.pipeline.gateway.problems import Problem
-from endocrine.pipeline.gateway.records import checked, filled, produced
-from endocrine.pipeline.gateway.row import Query, Row, checked_query, json_response, number_of, whole_number
+from endocrine.pipeline.gateway.records import by_caller, checked, filled, produced
+from endocrine.pipeline.gateway.row import WAIT, Row, checked_query, json_response, wait_of
 from endocrine.pipeline.gateway.state import Gateway
 from endocrine.pipeline.gateway.watch import Watch
 
@@ -28,7 +28,6 @@ KINDS = {
     "clear-risk": "clear_risk",
 }
 """Name in the path, with `-` or `_`, to the record's kind."""
-MOST_WAIT_S = 30
 
 
 async def command(gateway: Gateway, request: Request, caller: Caller) -> Response:
@@ -36,7 +35,7 @@ async def command(gateway: Gateway, request: Request, caller: Caller) -> Respons
     kind = KINDS.get(request.path_params["kind"].replace("_", "-"))
     if kind is None:
         raise Problem("not_found", f"no such command; expected one of {', '.join(KINDS)}")
-    wait_s = number_of(checked_query(request, "wait"), "wait", 0, 0, MOST_WAIT_S)
+    wait_s = wait_of(checked_query(request, "wait"))
     body = (await read_body(request, gateway.limits.body_bytes, gateway.limits.read_s)).one
     slot = await gateway.idempotency.begin(caller, request, body)
     if slot.answer is not None:
@@ -44,9 +43,7 @@ async def command(gateway: Gateway, request: Request, caller: Caller) -> Respons
     if body.get("kind") not in (None, kind):
         raise Problem("invalid", "kind: another than that of the path", field="kind")
     value = filled("commands", body, request, caller, slot) | {"kind": kind}
-    if caller.keyed or "by" not in value:
-        value["by"] = caller.name  # who acts is the key's to say
-    value = checked(gateway, "commands", value)
+    value = checked(gateway, "commands", by_caller(caller, value))
     with gateway.awaiting.turn(value["identity"], value.get("audit_id"), record_ids=[value["id"]]) as watch:
         await produced(gateway, request, "commands", value)
         outcome = await _outcome(watch, value, wait_s)
@@ -98,6 +95,6 @@ ROUTES = [
         body="CommandRequest",
         answers={200: "Outcome", 202: "Outcome"},
         problems=("not_found", "conflict", "not_recorded", "overloaded"),
-        query=(Query("wait", "Seconds to wait for the outcome.", whole_number(0, MOST_WAIT_S)),),
+        query=(WAIT,),
     )
 ]

@@ -6,12 +6,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from endocrine.pipeline.gateway.callers import Caller
-from endocrine.pipeline.gateway.content import without_content
-from endocrine.pipeline.gateway.problems import Problem
+from endocrine.pipeline.gateway.content import shown_to
 from endocrine.pipeline.gateway.routes.reads import redis_of
-from endocrine.pipeline.gateway.row import Query, Row, checked_query, json_response
+from endocrine.pipeline.gateway.row import WAIT, Query, Row, checked_query, json_response, one_of
 from endocrine.pipeline.gateway.state import Gateway
-from endocrine.pipeline.gateway.subject_commands import SUBJECT, WAIT, WRITING, command, subject_named
+from endocrine.pipeline.gateway.subject_commands import SUBJECT, WRITING, command, subject_named
 from endocrine.pipeline.views.redis import views
 from endocrine.schemas.vocabulary import ConflictStatus
 
@@ -19,13 +18,10 @@ from endocrine.schemas.vocabulary import ConflictStatus
 async def listed(gateway: Gateway, request: Request, caller: Caller) -> Response:
     """GET /v1/conflicts."""
     query = checked_query(request, "subject", "status")
-    status, known = query.get("status"), get_args(ConflictStatus)
-    if status not in (None, *known):
-        raise Problem("invalid", f"query status: expected one of {', '.join(known)}", field="status")
+    status = one_of(query, "status", get_args(ConflictStatus))
     subject = subject_named(gateway, caller, query.get("subject"))
     found = await views.conflicts(redis_of(gateway), subject, status=status)
-    items = found if "content" in caller.scopes else [without_content("conflicts", one) for one in found]
-    return json_response({"subject": subject, "items": items})
+    return json_response({"subject": subject, "items": [shown_to(caller, "conflicts", one) for one in found]})
 
 
 async def resolve(gateway: Gateway, request: Request, caller: Caller) -> Response:

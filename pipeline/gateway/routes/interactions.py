@@ -20,11 +20,11 @@ from endocrine.pipeline.gateway.routes.reads import (
     TIME,
     cursor_of,
     identity_of,
-    in_reach,
     keys_of,
     redis_of,
     shown_cursor,
     time_of,
+    turn_named,
     with_bodies,
 )
 from endocrine.pipeline.gateway.row import Query, Row, checked_query, json_response
@@ -143,8 +143,8 @@ def _summary(audit_id: str, parts: Json) -> Json:
 async def read(gateway: Gateway, request: Request, caller: Caller) -> Response:
     """GET /v1/interactions/{audit_id}."""
     checked_query(request)
-    audit_id, found = await _found(gateway, request, caller)
-    answer = _summary(audit_id, found)
+    found = await turn_named(gateway, request, caller)
+    answer = _summary(request.path_params["audit_id"], found)
     if "content" in caller.scopes:
         await with_bodies(gateway, caller, [found])
         for part, name in (("opened", "prompt"), ("closed", "response")):
@@ -153,15 +153,6 @@ async def read(gateway: Gateway, request: Request, caller: Caller) -> Response:
         answer |= {name: found.get("opened", {}).get(name) for name in ("prompt", "context_pack")}
         answer["response"] = found.get("closed", {}).get("response")
     return json_response(answer)
-
-
-async def _found(gateway: Gateway, request: Request, caller: Caller) -> tuple[str, Json]:
-    audit_id = request.path_params["audit_id"]
-    found = await views.turn(redis_of(gateway), keys_of(gateway), audit_id)
-    if found is None:
-        raise Problem("not_found", "no such turn in the read models; they may be a moment behind")
-    in_reach(caller, next(iter(found.values()))["identity"])
-    return audit_id, found
 
 
 async def extract(gateway: Gateway, request: Request, caller: Caller) -> Response:
@@ -204,7 +195,7 @@ async def _asked(gateway: Gateway, request: Request, caller: Caller, model: type
 
 async def _answer(gateway: Gateway, request: Request, caller: Caller) -> Answer:
     """The answer, from its topic; whoever may review may have it read. Raises Problem: 404, 409, 410."""
-    audit_id, found = await _found(gateway, request, caller)
+    found = await turn_named(gateway, request, caller)
     if "closed" not in found:
         raise Problem("conflict", "the turn has not ended", more={"reason": "open"})
     whole = Caller(caller.name)
@@ -214,7 +205,9 @@ async def _answer(gateway: Gateway, request: Request, caller: Caller) -> Answer:
     text = found["closed"]["response"]
     if not text:
         raise Problem("conflict", "the answer is empty", more={"reason": "empty"})
-    return Answer(audit_id, found["closed"]["identity"], found.get("opened", {}).get("project"), text)
+    return Answer(
+        request.path_params["audit_id"], found["closed"]["identity"], found.get("opened", {}).get("project"), text
+    )
 
 
 async def _send(gateway: Gateway, request: Request, caller: Caller, slot: Slot, values: list[Json]) -> None:

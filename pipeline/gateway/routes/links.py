@@ -13,11 +13,10 @@ from endocrine.pipeline.gateway.bodies import read_body
 from endocrine.pipeline.gateway.callers import Caller, checked_identity
 from endocrine.pipeline.gateway.problems import Problem
 from endocrine.pipeline.gateway.records import checked
-from endocrine.pipeline.gateway.routes.commands import MOST_WAIT_S
 from endocrine.pipeline.gateway.routes.reads import redis_of
-from endocrine.pipeline.gateway.row import Query, Row, checked_query, json_response, number_of
+from endocrine.pipeline.gateway.row import WAIT, Query, Row, checked_query, json_response, one_of, wait_of
 from endocrine.pipeline.gateway.state import Gateway
-from endocrine.pipeline.gateway.subject_commands import WAIT, WRITING, completed, sent
+from endocrine.pipeline.gateway.subject_commands import WRITING, completed, sent
 from endocrine.pipeline.views.redis import views
 from endocrine.schemas.base import Id, Ts
 from endocrine.schemas.vocabulary import LinkStatus
@@ -35,9 +34,7 @@ def _identity(gateway: Gateway, request: Request, caller: Caller) -> str:
 
 async def links(gateway: Gateway, request: Request, caller: Caller) -> Response:
     """GET /v1/identities/{identity}/links."""
-    status = checked_query(request, "status").get("status")
-    if status not in (None, *STATUSES):
-        raise Problem("invalid", f"query status: expected one of {', '.join(STATUSES)}", field="status")
+    status = one_of(checked_query(request, "status"), "status", STATUSES)
     name = _identity(gateway, request, caller)
     return json_response({"identity": name, "items": await views.links(redis_of(gateway), name, status=status)})
 
@@ -64,7 +61,7 @@ class LinkRequest(BaseModel):
 
 def _write(kind: str) -> Any:
     async def write(gateway: Gateway, request: Request, caller: Caller) -> Response:
-        wait_s = number_of(checked_query(request, "wait"), "wait", 0, 0, MOST_WAIT_S)
+        wait_s = wait_of(checked_query(request, "wait"))
         body = (await read_body(request, gateway.limits.body_bytes, gateway.limits.read_s)).one
         if unknown := body.keys() - LinkRequest.model_fields.keys():
             raise Problem(

@@ -6,12 +6,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from endocrine.pipeline.gateway.callers import Caller
-from endocrine.pipeline.gateway.content import without_content
+from endocrine.pipeline.gateway.content import shown_to
 from endocrine.pipeline.gateway.problems import Problem
 from endocrine.pipeline.gateway.routes.reads import DEFAULT, MOST, redis_of
-from endocrine.pipeline.gateway.row import Query, Row, checked_query, json_response, number_of, whole_number
+from endocrine.pipeline.gateway.row import (
+    WAIT,
+    Query,
+    Row,
+    checked_query,
+    json_response,
+    number_of,
+    one_of,
+    whole_number,
+)
 from endocrine.pipeline.gateway.state import Gateway
-from endocrine.pipeline.gateway.subject_commands import SUBJECT, WAIT, WRITING, command, subject_named
+from endocrine.pipeline.gateway.subject_commands import SUBJECT, WRITING, command, subject_named
 from endocrine.pipeline.views.redis import views
 from endocrine.schemas.vocabulary import MemoryStatus, MemoryType
 
@@ -31,16 +40,14 @@ _EVENTS = "memory-events"
 async def listed(gateway: Gateway, request: Request, caller: Caller) -> Response:
     """GET /v1/memories."""
     query = checked_query(request, "subject", "status", "type", "limit", "cursor")
-    for name, known in (("status", get_args(MemoryStatus)), ("type", get_args(MemoryType))):
-        if query.get(name) not in (None, *known):
-            raise Problem("invalid", f"query {name}: expected one of {', '.join(known)}", field=name)
+    status, kind = one_of(query, "status", get_args(MemoryStatus)), one_of(query, "type", get_args(MemoryType))
     limit = number_of(query, "limit", DEFAULT, 1, MOST)
     subject = subject_named(gateway, caller, query.get("subject"))
-    found = await views.memories(redis_of(gateway), subject, status=query.get("status"), type=query.get("type"))
+    found = await views.memories(redis_of(gateway), subject, status=status, type=kind)
     if (after := query.get("cursor")) is not None:
         found = [one for one in found if _place(one) > after]
     page = found[:limit]
-    shown = [_shown(caller, one) for one in page]
+    shown = [shown_to(caller, "memories", one) for one in page]
     return json_response({"subject": subject, "items": shown, "next": _place(page[-1]) if len(found) > limit else None})
 
 
@@ -49,17 +56,13 @@ def _place(one: Json) -> str:
     return f"{round(one['created_ts'] * 1e6):018d}/{one['memory_id']}"
 
 
-def _shown(caller: Caller, one: Json) -> Json:
-    return one if "content" in caller.scopes else without_content("memories", one)
-
-
 async def read(gateway: Gateway, request: Request, caller: Caller) -> Response:
     """GET /v1/memories/{memory_id}."""
     subject = subject_named(gateway, caller, checked_query(request, "subject").get("subject"))
     found = await views.memory(redis_of(gateway), subject, request.path_params["memory_id"])
     if found is None:
         raise Problem("not_found", "no such memory of this subject")
-    return json_response(_shown(caller, found))
+    return json_response(shown_to(caller, "memories", found))
 
 
 async def create(gateway: Gateway, request: Request, caller: Caller) -> Response:

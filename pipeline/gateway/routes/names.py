@@ -9,26 +9,33 @@ from starlette.responses import Response
 
 from endocrine.pipeline.gateway.bodies import read_body
 from endocrine.pipeline.gateway.callers import Caller
-from endocrine.pipeline.gateway.content import without_content
+from endocrine.pipeline.gateway.content import shown_to
 from endocrine.pipeline.gateway.problems import Problem
-from endocrine.pipeline.gateway.records import checked, produced
-from endocrine.pipeline.gateway.row import Query, Row, checked_query, json_response, number_of, whole_number
+from endocrine.pipeline.gateway.records import by_caller, checked, produced
+from endocrine.pipeline.gateway.routes.reads import DEFAULT, MOST
+from endocrine.pipeline.gateway.row import (
+    WAIT,
+    Query,
+    Row,
+    checked_query,
+    json_response,
+    number_of,
+    one_of,
+    wait_of,
+    whole_number,
+)
 from endocrine.pipeline.gateway.state import Gateway
 from endocrine.schemas.names import REGISTRY
 from endocrine.schemas.vocabulary import NameScope
 
 Json = dict[str, Any]
-DEFAULT, MOST = 50, 500
-MOST_WAIT_S = 30
 _KINDS = ("register_name", "release_name")
 
 
 async def listed(gateway: Gateway, request: Request, caller: Caller) -> Response:
     """GET /v1/names."""
     query = checked_query(request, "scope", "limit", "cursor")
-    scope, limit = query.get("scope"), number_of(query, "limit", DEFAULT, 1, MOST)
-    if scope is not None and scope not in get_args(NameScope):
-        raise Problem("invalid", f"query scope: expected one of {', '.join(get_args(NameScope))}", field="scope")
+    scope, limit = one_of(query, "scope", get_args(NameScope)), number_of(query, "limit", DEFAULT, 1, MOST)
     found = [
         (f"{key[0]}/{key[1]}", dict(entry))
         for key, entry in sorted(gateway.names.entries.items())
@@ -36,7 +43,7 @@ async def listed(gateway: Gateway, request: Request, caller: Caller) -> Response
     ]
     after = query.get("cursor")
     page = list(islice((one for one in found if after is None or one[0] > after), limit + 1))
-    shown = [entry if "content" in caller.scopes else without_content("registry", entry) for _, entry in page[:limit]]
+    shown = [shown_to(caller, "registry", entry) for _, entry in page[:limit]]
     return json_response({"items": shown, "next": page[limit - 1][0] if len(page) > limit else None})
 
 
@@ -49,7 +56,7 @@ def _in_reach(caller: Caller, entry: Any) -> bool:
 
 async def command(gateway: Gateway, request: Request, caller: Caller) -> Response:
     """POST /v1/names."""
-    wait_s = number_of(checked_query(request, "wait"), "wait", 0, 0, MOST_WAIT_S)
+    wait_s = wait_of(checked_query(request, "wait"))
     body = (await read_body(request, gateway.limits.body_bytes, gateway.limits.read_s)).one
     if caller.identity_from == "fixed":
         raise Problem("identity_not_allowed", f"the key {caller.name!r} has an identity of its own")
@@ -65,9 +72,7 @@ async def command(gateway: Gateway, request: Request, caller: Caller) -> Respons
     if value["kind"] == "register_name" and value.get("registered_id") is None:
         value["registered_id"] = value.get("name")
     value.setdefault("effective_from", value["ts"])
-    if caller.keyed or "by" not in value:
-        value["by"] = caller.name  # who acts is the key's to say
-    value = checked(gateway, "commands", value)
+    value = checked(gateway, "commands", by_caller(caller, value))
     answer = await _answer(gateway, request, value, wait_s)
     gateway.idempotency.finish(slot, answer)
     return answer
@@ -117,6 +122,6 @@ ROUTES = [
         body="NameRequest",
         answers={200: "Outcome", 202: "Outcome"},
         problems=("conflict", "identity_not_allowed", "not_recorded"),
-        query=(Query("wait", "Seconds to wait for the outcome.", whole_number(0, MOST_WAIT_S)),),
+        query=(WAIT,),
     ),
 ]

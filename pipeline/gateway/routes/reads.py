@@ -24,10 +24,10 @@ from endocrine.pipeline.data.dead_letters.broker import look
 from endocrine.pipeline.data.dead_letters.letters import TOPICS as LETTERS
 from endocrine.pipeline.data.dead_letters.select import Filter, topic_name
 from endocrine.pipeline.gateway.callers import IDENTITY_SCHEMA, Caller, checked_identity
-from endocrine.pipeline.gateway.content import without_content
+from endocrine.pipeline.gateway.content import shown_to
 from endocrine.pipeline.gateway.places import RecordPosition, records_at
 from endocrine.pipeline.gateway.problems import Problem
-from endocrine.pipeline.gateway.row import Query, Row, checked_query, json_response, number_of, whole_number
+from endocrine.pipeline.gateway.row import Query, Row, checked_query, json_response, number_of, one_of, whole_number
 from endocrine.pipeline.gateway.state import Gateway
 from endocrine.pipeline.views.explain.find import Explained
 from endocrine.pipeline.views.explain.html import as_html
@@ -116,13 +116,18 @@ def in_reach(caller: Caller, identity: str | None) -> None:
 async def turn(gateway: Gateway, request: Request, caller: Caller) -> Response:
     """GET /v1/turns/{audit_id}."""
     checked_query(request)
-    audit_id = request.path_params["audit_id"]
-    found = await views.turn(redis_of(gateway), keys_of(gateway), audit_id)
+    found = await turn_named(gateway, request, caller)
+    (shown,) = await with_bodies(gateway, caller, [found])
+    return json_response(shown)
+
+
+async def turn_named(gateway: Gateway, request: Request, caller: Caller) -> Json:
+    """The parts of the turn that the path names. Raises Problem: 403, 404."""
+    found = await views.turn(redis_of(gateway), keys_of(gateway), request.path_params["audit_id"])
     if found is None:
         raise Problem("not_found", "no such turn in the read models; they may be a moment behind")
-    (shown,) = await with_bodies(gateway, caller, [found])
-    in_reach(caller, shown["identity"])
-    return json_response(shown)
+    in_reach(caller, next(iter(found.values()))["identity"])
+    return found
 
 
 async def with_bodies(gateway: Gateway, caller: Caller, found: list[Json]) -> list[Json]:
@@ -163,9 +168,7 @@ def _shown_turn(parts: Json) -> Json:
 
 async def audit(gateway: Gateway, request: Request, caller: Caller) -> Response:
     """GET /v1/audits/{audit_id}."""
-    query = checked_query(request, "format")
-    if query.get("format", "json") not in ("json", "html"):
-        raise Problem("invalid", "query format: expected json or html", field="format")
+    form = one_of(checked_query(request, "format"), "format", ("json", "html"))
     parts = await views.turn(redis_of(gateway), keys_of(gateway), request.path_params["audit_id"]) or {}
     places: list[RecordPosition] = [
         ("audits", *cast(tuple[int, int], part["at"])) for name, part in parts.items() if name.startswith("audit/")
@@ -177,10 +180,9 @@ async def audit(gateway: Gateway, request: Request, caller: Caller) -> Response:
     bundles.sort(key=lambda bundle: bundle["supplement"])
     in_reach(caller, bundles[0]["identity"])
     altered = [bundle["hash"] for bundle in bundles if link_hash(bundle) != bundle["hash"]]
-    if "content" not in caller.scopes:
-        bundles = [without_content("audits", bundle) for bundle in bundles]
+    bundles = [shown_to(caller, "audits", bundle) for bundle in bundles]
     explained = Explained(bundles[0], bundles[1:], altered=altered)
-    if query.get("format") == "html":
+    if form == "html":
         policy = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"}
         return Response(as_html(explained), 200, policy, "text/html; charset=utf-8")
     return json_response(explained.as_json())
@@ -193,9 +195,7 @@ async def incidents(gateway: Gateway, request: Request, caller: Caller) -> Respo
     """GET /v1/incidents."""
     query = checked_query(request, "kind", "tool", "mode", "identity", "since", "until", "limit", "cursor", "format")
     limit = number_of(query, "limit", DEFAULT, 1, MOST)
-    form = query.get("format", "json")
-    if form not in ("json", "csv"):
-        raise Problem("invalid", "query format: expected json or csv", field="format")
+    form = one_of(query, "format", ("json", "csv"))
     found, cursor = await _incidents(gateway, caller, query, limit)
     if form == "csv":
         return Response(_csv(found), 200, None, "text/csv; charset=utf-8")
@@ -286,15 +286,12 @@ async def identity(gateway: Gateway, request: Request, caller: Caller) -> Respon
     redis = redis_of(gateway)
     bond = await views.bond(redis, name)
     page = await views.page(redis, keys_of(gateway).turns(name), DEFAULT)
-    shown = None if bond is None else bond.model_dump()
-    if shown is not None and "content" not in caller.scopes:
-        shown = without_content("bonds", shown)
     return json_response(
         {
             "identity": name,
             "style": await views.style(redis, name),
             "attribution": await views.attribution(redis, name),
-            "bond": shown,
+            "bond": None if bond is None else shown_to(caller, "bonds", bond.model_dump()),
             "turns": [_shown_turn(one) for one in await views.turns(redis, keys_of(gateway), page.members)],
         }
     )
@@ -314,8 +311,7 @@ async def bond(gateway: Gateway, request: Request, caller: Caller) -> Response:
     found = await views.bond(redis_of(gateway), name)
     if found is None:
         raise Problem("not_found", "no bond of this identity")
-    value = found.model_dump()
-    return json_response(value if "content" in caller.scopes else without_content("bonds", value))
+    return json_response(shown_to(caller, "bonds", found.model_dump()))
 
 
 async def bond_events(gateway: Gateway, request: Request, caller: Caller) -> Response:
@@ -324,8 +320,7 @@ async def bond_events(gateway: Gateway, request: Request, caller: Caller) -> Res
     name = checked_identity(gateway.names, request.path_params["identity"])
     in_reach(caller, name)
     found = await views.bond_events(redis_of(gateway), name, number_of(query, "limit", DEFAULT, 1, MOST))
-    shown = found if "content" in caller.scopes else [without_content("bond-events", one) for one in found]
-    return json_response({"items": shown})
+    return json_response({"items": [shown_to(caller, "bond-events", one) for one in found]})
 
 
 async def dead_letters(gateway: Gateway, request: Request, caller: Caller) -> Response:

@@ -11,20 +11,19 @@ from starlette.responses import Response
 
 from endocrine.pipeline.gateway.bodies import read_body
 from endocrine.pipeline.gateway.callers import Caller
-from endocrine.pipeline.gateway.content import without_content
-from endocrine.pipeline.gateway.idempotency import Slot
+from endocrine.pipeline.gateway.content import shown_to
 from endocrine.pipeline.gateway.problems import Problem
-from endocrine.pipeline.gateway.records import checked, produced
-from endocrine.pipeline.gateway.routes.commands import MOST_WAIT_S
+from endocrine.pipeline.gateway.records import checked
 from endocrine.pipeline.gateway.routes.reads import redis_of
-from endocrine.pipeline.gateway.row import Query, Row, checked_query, json_response, number_of
+from endocrine.pipeline.gateway.row import WAIT, Query, Row, checked_query, json_response, one_of, wait_of
 from endocrine.pipeline.gateway.state import Gateway
-from endocrine.pipeline.gateway.subject_commands import WAIT, WRITING, completed, event_of, subject_named
+from endocrine.pipeline.gateway.subject_commands import WRITING, completed, sent, subject_named
 from endocrine.pipeline.views.redis import views
 from endocrine.schemas.commands import StateInvalidate
 from endocrine.schemas.trusted_state import Category
 
 Json = dict[str, Any]
+_EVENTS = "state-events"
 _CATEGORY = TypeAdapter[str](Category)
 _GIVEN = ("category", "key", "value", "source", "confidence", "by", "ts", "id")
 
@@ -32,14 +31,12 @@ _GIVEN = ("category", "key", "value", "source", "confidence", "by", "ts", "id")
 async def read(gateway: Gateway, request: Request, caller: Caller) -> Response:
     """GET /v1/trusted/{subject}."""
     query = checked_query(request, "category", "all")
-    if query.get("all", "false") not in ("true", "false"):
-        raise Problem("invalid", "query all: expected true or false", field="all")
+    everything = one_of(query, "all", ("true", "false")) == "true"
     category = _category_of(query)
     subject = subject_named(gateway, caller, request.path_params["subject"])
-    found = await views.trusted(redis_of(gateway), subject, superseded=query.get("all") == "true")
-    items = [entry for entry in found if category in (None, entry["category"])]
-    if "content" not in caller.scopes:
-        items = [without_content("trusted-states", entry) for entry in items]
+    found = await views.trusted(redis_of(gateway), subject, superseded=everything)
+    wanted = [entry for entry in found if category in (None, entry["category"])]
+    items = [shown_to(caller, "trusted-states", entry) for entry in wanted]
     return json_response({"subject": subject, "items": items})
 
 
@@ -54,7 +51,7 @@ def _category_of(query: dict[str, str]) -> str | None:
 
 async def write(gateway: Gateway, request: Request, caller: Caller) -> Response:
     """POST /v1/trusted/{subject}."""
-    wait_s = number_of(checked_query(request, "wait"), "wait", 0, 0, MOST_WAIT_S)
+    wait_s = wait_of(checked_query(request, "wait"))
     subject = subject_named(gateway, caller, request.path_params["subject"])
     body = (await read_body(request, gateway.limits.body_bytes, gateway.limits.read_s)).one
     if unknown := body.keys() - set(_GIVEN):
@@ -72,37 +69,20 @@ async def write(gateway: Gateway, request: Request, caller: Caller) -> Response:
     if len(known) >= rules.active and (value["category"], value["key"]) not in known:
         detail = f"the subject has {len(known)} active entries; expected fewer than {rules.active}: invalidate some"
         raise Problem("conflict", detail, more={"reason": "state_full"})
-    return await _sent(gateway, request, caller, slot, value, wait_s)
+    return await sent(gateway, request, caller, slot, value, wait_s, _EVENTS)
 
 
 async def end(gateway: Gateway, request: Request, caller: Caller) -> Response:
     """DELETE /v1/trusted/{subject}."""
     query = checked_query(request, "category", "key", "reason", "wait")
-    wait_s = number_of(query, "wait", 0, 0, MOST_WAIT_S)
+    wait_s = wait_of(query)
     subject = subject_named(gateway, caller, request.path_params["subject"])
     slot = await gateway.idempotency.begin(caller, request, query)
     if slot.answer is not None:
         return slot.answer
     given = {name: text for name, text in query.items() if name != "wait"}
     value = checked(gateway, "commands", completed(caller, slot, subject, {**given, "kind": "state_invalidate"}))
-    return await _sent(gateway, request, caller, slot, value, wait_s)
-
-
-async def _sent(gateway: Gateway, request: Request, caller: Caller, slot: Slot, value: Json, wait_s: int) -> Response:
-    with gateway.awaiting.turn(value["identity"], None, record_ids=[value["id"]]) as watch:
-        await produced(gateway, request, "commands", value)
-        event = await event_of(watch, value["id"], wait_s)
-    shown = event
-    if event is not None and "content" not in caller.scopes:
-        shown = without_content("state-events", event)
-    if event is not None and event["kind"] in ("refused", "absent"):
-        kind, detail = (
-            ("conflict", "refused") if event["kind"] == "refused" else ("not_found", "nothing is active there")
-        )
-        raise Problem(kind, detail, more={"reason": event["reason"] or event["kind"], "outcome": shown})
-    answer = json_response({"id": value["id"], "outcome": shown}, 202 if event is None else 200)
-    gateway.idempotency.finish(slot, answer)
-    return answer
+    return await sent(gateway, request, caller, slot, value, wait_s, _EVENTS)
 
 
 def _field(name: str) -> Json:

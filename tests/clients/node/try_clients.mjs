@@ -1,6 +1,7 @@
 // openai-node, AI SDK and LangChain against the endpoint: one line for each mode; the exit status says whether all are
-// right. Argument: the base URL that tests/clients/serve.py prints. Packages: `npm ci` in this folder.
-import { writeFileSync } from "node:fs";
+// right. Arguments: a file of connections, by prompt, and a file for what was shown. Packages: `npm ci` in this folder.
+// Clients are tried side by side.
+import { readFileSync, writeFileSync } from "node:fs";
 import { createOpenAI } from "@ai-sdk/openai";
 import { AIMessage, HumanMessage, ToolMessage } from "@langchain/core/messages";
 import { tool as langchainTool } from "@langchain/core/tools";
@@ -9,8 +10,9 @@ import { generateText, stepCountIs, streamText, tool } from "ai";
 import OpenAI from "openai";
 import { z } from "zod";
 
-const baseURL = process.argv[2];
-const HELLO = "Hello, wörld. ".repeat(20);
+const connections = JSON.parse(readFileSync(process.argv[2], "utf-8"));
+const HELLO = Array(20).fill("Hello, wörld.").join(" ");
+const LABEL = "[scripted] "; // what a scripted model begins its texts with
 const ROWS = [
   ["hello", HELLO],
   ["allowed tool", "It rains in Bonn."],
@@ -45,10 +47,12 @@ function codeOf(error) {
 
 async function rows(client, mode, ask) {
   const name = `${client} ${mode}`;
-  for (const [prompt, expected] of ROWS) {
+  for (const [prompt, expected] of ROWS.filter(([prompt]) => prompt in connections)) {
     let found, seen;
     try {
-      found = await ask(prompt);
+      const { base_url: baseURL, api_key: apiKey } = connections[prompt];
+      found = await ask(prompt, { baseURL, apiKey });
+      if (found.startsWith(LABEL)) found = found.slice(LABEL.length);
       seen = textShown(found);
     } catch (error) {
       found = `raises ${codeOf(error)}`;
@@ -65,10 +69,10 @@ async function rows(client, mode, ask) {
 const parameters = { type: "object", properties: { city: { type: "string" } }, required: ["city"] };
 
 async function openaiNode() {
-  const client = new OpenAI({ baseURL, apiKey: "good", maxRetries: 0 });
   const tools = [{ type: "function", function: { name: "weather", parameters } }];
   for (const stream of [false, true]) {
-    await rows("openai-node", `chat ${stream ? "stream" : "whole"}`, async (prompt) => {
+    await rows("openai-node", `chat ${stream ? "stream" : "whole"}`, async (prompt, connection) => {
+      const client = new OpenAI({ ...connection, maxRetries: 0 });
       const messages = [{ role: "user", content: prompt }];
       for (;;) {
         const request = { model: "small", messages, tools };
@@ -82,7 +86,8 @@ async function openaiNode() {
         }
       }
     });
-    await rows("openai-node", `responses ${stream ? "stream" : "whole"}`, async (prompt) => {
+    await rows("openai-node", `responses ${stream ? "stream" : "whole"}`, async (prompt, connection) => {
+      const client = new OpenAI({ ...connection, maxRetries: 0 });
       const input = [{ role: "user", content: prompt }];
       for (;;) {
         const request = { model: "small", input, tools: [{ type: "function", name: "weather", parameters, strict: false }] };
@@ -101,23 +106,24 @@ async function openaiNode() {
 }
 
 async function aiSdk() {
-  const provider = createOpenAI({ baseURL, apiKey: "good" });
   const tools = {
     weather: tool({ inputSchema: z.object({ city: z.string() }), execute: async ({ city }) => `rain in ${city}` }),
   };
   for (const api of ["chat", "responses"]) {
-    const model = api === "chat" ? provider.chat("small") : provider.responses("small");
     const options = {
-      model,
       tools,
       stopWhen: stepCountIs(4),
       maxRetries: 0,
       providerOptions: { openai: { store: false } },
     };
-    await rows("ai-sdk", `${api} whole`, async (prompt) => (await generateText({ ...options, prompt })).text);
-    await rows("ai-sdk", `${api} stream`, async (prompt) => {
+    const model = (connection) => createOpenAI(connection)[api]("small");
+    await rows("ai-sdk", `${api} whole`, async (prompt, connection) => {
+      return (await generateText({ ...options, model: model(connection), prompt })).text;
+    });
+    await rows("ai-sdk", `${api} stream`, async (prompt, connection) => {
       let text = "";
-      for await (const part of streamText({ ...options, prompt, onError() {} }).fullStream) {
+      const asked = { ...options, model: model(connection), prompt, onError() {} };
+      for await (const part of streamText(asked).fullStream) {
         if (part.type === "error") throw part.error;
         if (part.type === "text-delta") text += part.text;
       }
@@ -133,15 +139,13 @@ async function langchain() {
     schema: z.object({ city: z.string() }),
   });
   for (const useResponsesApi of [false, true]) {
-    const model = new ChatOpenAI({
-      model: "small",
-      apiKey: "good",
-      maxRetries: 0,
-      useResponsesApi,
-      configuration: { baseURL },
-    }).bindTools([weather]);
+    const bound = ({ baseURL, apiKey }) =>
+      new ChatOpenAI({ model: "small", apiKey, maxRetries: 0, useResponsesApi, configuration: { baseURL } }).bindTools([
+        weather,
+      ]);
     for (const stream of [false, true]) {
-      await rows("langchain-js", `${useResponsesApi ? "responses" : "chat"} ${stream ? "stream" : "whole"}`, async (prompt) => {
+      await rows("langchain-js", `${useResponsesApi ? "responses" : "chat"} ${stream ? "stream" : "whole"}`, async (prompt, connection) => {
+        const model = bound(connection);
         const messages = [new HumanMessage(prompt)];
         for (;;) {
           let answer;
@@ -165,9 +169,7 @@ async function langchain() {
   }
 }
 
-await openaiNode();
-await aiSdk();
-await langchain();
+await Promise.all([openaiNode(), aiSdk(), langchain()]);
 if (process.argv[3]) writeFileSync(process.argv[3], JSON.stringify(shown));
 console.log(`${wrong} wrong`);
 process.exit(wrong ? 1 : 0);

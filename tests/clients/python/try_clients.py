@@ -1,7 +1,7 @@
 """OpenAI Agents SDK and LangChain against the endpoint: prints one line for each mode, and fails where one is wrong.
 
-Arguments: the base URL that tests/clients/serve.py prints, and a file for what was shown, as JSON. Packages:
-requirements.txt, in an environment of their own.
+Arguments: a file of connections, by prompt, and a file for what was shown, as JSON. Packages: requirements.txt, in an
+environment of their own. Clients are tried side by side.
 """
 
 import asyncio
@@ -28,10 +28,10 @@ from agents import (
     function_tool,
     set_tracing_disabled,
 )
-from openai_shown import CASES, modes_of_openai, text_shown
+from openai_shown import modes_of_openai, text_shown, unlabelled
 
 SENTENCE = "This answer is withheld."
-HELLO = "Hello, wörld. " * 20
+HELLO = " ".join(["Hello, wörld."] * 20)
 RAIN = "It rains in Bonn, not in Köln."
 
 
@@ -59,7 +59,7 @@ class Results:
     ) -> None:
         """Compare what a mode gives, or the code of the error that it raises."""
         try:
-            found = await run()
+            found = unlabelled(await run())
             shown = text_shown(found)
         except APIError as error:
             found, shown = f"raises {error.code}", f"{type(error).__name__} {error.code}"
@@ -71,52 +71,59 @@ class Results:
         print(f"{'ok   ' if right else 'WRONG'} {client} {mode}: {prompt}: {str(found)[:80]!r}", flush=True)
 
 
-async def agents_sdk(base_url: str, results: Results) -> None:
+Connections = dict[str, dict[str, str]]
+"""`base_url` and `api_key` by prompt."""
+
+
+async def agents_sdk(connections: Connections, results: Results) -> None:
     """Chat and Responses, whole and streamed."""
     set_tracing_disabled(True)
-    client = AsyncOpenAI(base_url=base_url, api_key="good", max_retries=0)
-    for api, model in (
-        ("chat", OpenAIChatCompletionsModel(model="small", openai_client=client)),
-        ("responses", OpenAIResponsesModel(model="small", openai_client=client)),
-    ):
-        agent = Agent(name="a", instructions="Be kind.", model=model, tools=[weather])
-        config = RunConfig(model_settings=ModelSettings(store=False))
+    config = RunConfig(model_settings=ModelSettings(store=False))
+    for api, kind in (("chat", OpenAIChatCompletionsModel), ("responses", OpenAIResponsesModel)):
 
-        async def whole(prompt: str, agent: Any = agent, config: Any = config) -> Any:
-            return (await Runner.run(agent, prompt, run_config=config)).final_output
+        def agent(prompt: str, kind: Any = kind) -> Any:
+            model = kind(model="small", openai_client=AsyncOpenAI(**connections[prompt], max_retries=0))
+            return Agent(name="a", instructions="Be kind.", model=model, tools=[weather])
 
-        async def streamed(prompt: str, agent: Any = agent, config: Any = config) -> Any:
-            run = Runner.run_streamed(agent, prompt, run_config=config)
+        async def whole(prompt: str, agent: Any = agent) -> Any:
+            return (await Runner.run(agent(prompt), prompt, run_config=config)).final_output
+
+        async def streamed(prompt: str, agent: Any = agent) -> Any:
+            run = Runner.run_streamed(agent(prompt), prompt, run_config=config)
             async for _ in run.stream_events():
                 pass
             return run.final_output
 
         for mode, ask in (("whole", whole), ("stream", streamed)):
-            await modes("agents-sdk", f"{api} {mode}", ask, results)
+            await modes("agents-sdk", f"{api} {mode}", ask, list(connections), results)
 
 
-async def langchain(base_url: str, results: Results) -> None:
+async def langchain(connections: Connections, results: Results) -> None:
     """Chat and Responses, whole and streamed."""
     for api in ("chat", "responses"):
-        model = ChatOpenAI(
-            model="small", base_url=base_url, api_key="good", max_retries=0, use_responses_api=api == "responses"
-        )
-        bound = model.bind_tools([weather_of_langchain])
+
+        def bound(prompt: str, api: str = api) -> Any:
+            model = ChatOpenAI(
+                model="small", **connections[prompt], max_retries=0, use_responses_api=api == "responses"
+            )
+            return model.bind_tools([weather_of_langchain])
 
         async def whole(prompt: str, bound: Any = bound) -> Any:
-            return await loop(prompt, bound.ainvoke)
+            return await loop(prompt, bound(prompt).ainvoke)
 
         async def streamed(prompt: str, bound: Any = bound) -> Any:
+            model = bound(prompt)
+
             async def joined(messages: list[Any]) -> Any:
                 answer = None
-                async for chunk in bound.astream(messages):
+                async for chunk in model.astream(messages):
                     answer = chunk if answer is None else answer + chunk
                 return answer
 
             return await loop(prompt, joined)
 
         for mode, ask in (("whole", whole), ("stream", streamed)):
-            await modes("langchain", f"{api} {mode}", ask, results)
+            await modes("langchain", f"{api} {mode}", ask, list(connections), results)
 
 
 async def loop(prompt: str, ask: Callable[[list[Any]], Awaitable[Any]]) -> Any:
@@ -144,19 +151,31 @@ EXPECTED = {
 }
 
 
-async def modes(client: str, mode: str, ask: Callable[[str], Awaitable[Any]], results: Results) -> None:
-    """Every row of the table in one mode of one client."""
-    for prompt in CASES:
+async def modes(
+    client: str, mode: str, ask: Callable[[str], Awaitable[Any]], prompts: list[str], results: Results
+) -> None:
+    """Rows of the table in one mode of one client."""
+    for prompt in prompts:
         await results.check(client, mode, prompt, lambda prompt=prompt: ask(prompt), EXPECTED[prompt])
 
 
-async def main(base_url: str, file: str | None = None) -> int:
+def official(connections: Connections) -> dict[str, dict[str, str]]:
+    """What openai-python shows."""
+    shown = {}
+    for prompt in connections:
+        with OpenAI(**connections[prompt], max_retries=0) as client:
+            shown[prompt] = modes_of_openai(client, prompt)
+    return shown
+
+
+async def main(connections_file: str, file: str | None = None) -> int:
     """Exit status: 0 where all is right."""
     results = Results()
-    client = OpenAI(base_url=base_url, api_key="good", max_retries=0)
-    results.shown["openai-python"] = {prompt: modes_of_openai(client, prompt) for prompt in CASES}
-    await agents_sdk(base_url, results)
-    await langchain(base_url, results)
+    connections = json.loads(Path(connections_file).read_text())  # noqa: ASYNC240 - before anything runs
+    shown, *_ = await asyncio.gather(
+        asyncio.to_thread(official, connections), agents_sdk(connections, results), langchain(connections, results)
+    )
+    results.shown["openai-python"] = shown
     if file is not None:
         Path(file).write_text(json.dumps(results.shown))  # noqa: ASYNC240 - the end of it all
     print(f"{results.wrong} wrong")

@@ -272,6 +272,16 @@ def test_history_is_judged_where_the_policy_says_so(make_talk, history, judged):
     assert [incident["kind"] for incident in talk.of("incidents")] == judged
 
 
+@pytest.mark.parametrize(("door", "stream"), [("openai", "windowed"), ("http", "buffered"), (None, None)])
+def test_only_the_door_that_has_a_window_streams_through_one(make_talk, door, stream):
+    talk = make_talk(retrieval={"enabled": False})
+    rules = {"*": {"tools": ["*"], "stream": "windowed"}}
+    talk.policy.document = talk.policy.document.model_copy(update={"applications": Applications.model_validate(rules)})
+    begun(talk, door=door)
+    (request,) = talk.requests
+    assert request.get("stream") == stream
+
+
 def test_a_phrase_far_down_a_long_message_is_found(talk):
     prompt = "word " * 30_000 + INJECTION
     talk.open(**given(prompt=prompt, messages=[{"role": "user", "content": prompt}]))
