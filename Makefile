@@ -136,11 +136,14 @@ bench-against: $(VENV)/.bench ## REF=<git ref>: old beside new, in turns, on one
 bench-seals: $(VENV)/.runtime ## what seals cost, as a ratio in one run, with no broker (a minute)
 	@$(BIN)/python -m bench.seals $(BENCH_ARGS)
 
-bench-gateway: $(VENV)/.runtime ## what the gateway costs beside a bare Starlette app, at 20 and 200 requests a second (a minute and a half)
+bench-gateway: $(VENV)/.runtime $(VENV)/.litellm ## what the gateway costs, beside a bare Starlette app and a LiteLLM proxy, at 50, 200 and 300 requests a second (four minutes)
 	@$(BIN)/python -m bench.gateway $(BENCH_ARGS)
 
 bench-streams: $(VENV)/.runtime ## 10,000 open streams on one gateway: memory of each, and that each gets an event (two minutes)
 	@$(BIN)/python -m bench.streams $(BENCH_ARGS)
+
+capacity: $(VENV)/.runtime ## docs/capacity.md: what so many events need, from the figures that `make bench` left in bench/capacity.json
+	@$(BIN)/python -m bench.capacity
 
 bench-replay: $(VENV)/.runtime ## how fast replay proves, on one core, with no broker (a minute)
 	@$(BIN)/python -m bench.replay $(BENCH_ARGS)
@@ -200,6 +203,13 @@ $(VENV)/.bench: requirements-bench.lock requirements-build.lock pyproject.toml |
 		$(VENV)/bench/bin/python -m pip --disable-pip-version-check --no-input -q install --require-hashes -r $$lock; \
 	done
 	@$(VENV)/bench/bin/python -m pip --disable-pip-version-check --no-input -q install --no-deps --no-build-isolation -e .
+	@touch $@
+
+# An environment of its own: the proxy that the gateway is compared with, and not the part of it that has another licence than MIT.
+$(VENV)/.litellm: requirements-litellm.lock | $(VENV)/.made
+	@echo "installing the LiteLLM proxy into $(VENV)/litellm ..."
+	@$(BIN)/python -m venv $(VENV)/litellm
+	@$(VENV)/litellm/bin/python -m pip --disable-pip-version-check --no-input -q install --require-hashes -r $<
 	@touch $@
 
 $(VENV)/.made:

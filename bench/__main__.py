@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench import growth, harness, runner
+from bench.capacity_model import numbers
 from bench.contenders import CODECS, THROUGHPUT
 from bench.figures import ratios
 from bench.harness import Harness
@@ -234,6 +235,7 @@ def main(
     repeats: Annotated[int, typer.Option(min=0, help="Runs of which the median counts; 0: as planned.")] = 0,
     identities: Annotated[int, typer.Option(min=0, help="Of growth and recovery; 0: a million.")] = 0,
     records: Annotated[int, typer.Option(min=0, help="Of hot and cold; 0: as planned. Fewer: to try it.")] = 0,
+    seconds: Annotated[float, typer.Option(min=0, help="Of latency, after 3 of warm-up; 0: as planned.")] = 0,
     profile: Annotated[
         bool, typer.Option("--profile", help="Sample our worker with py-spy; results are not written.")
     ] = False,
@@ -244,7 +246,7 @@ def main(
     """Measure this pipeline beside others, on one machine, in one run."""
     console = Console()
     try:
-        plan = (QUICK if quick else FULL).narrowed(only, contenders, repeats, identities, records)
+        plan = (QUICK if quick else FULL).narrowed(only, contenders, repeats, identities, records, seconds)
         found = _until_stopped(_run(plan, HERE if profile else None, console))
     except (KeyboardInterrupt, asyncio.CancelledError):
         console.print("stopped; nothing was written, every process has ended")
@@ -263,6 +265,10 @@ def main(
         target.write_text(json.dumps(found, indent=1) + "\n")
         draw(found, target.with_suffix(".png"))
         console.print(f"written: {target} and {target.with_suffix('.png')}")
+        if {"hot", "cold", "latency"} <= set(plan.parts) and "endocrine" in plan.contenders:
+            kept = target.with_name("capacity.json")
+            kept.write_text(json.dumps(numbers(found), indent=1) + "\n")
+            console.print(f"written: {kept}; `make capacity` makes docs/capacity.md of bench/capacity.json")
     if quick:
         _judge(console, found["ratios"])
 

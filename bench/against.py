@@ -65,8 +65,12 @@ def verdict(name: str, old: Sequence[float], new: Sequence[float]) -> Verdict:
     'better'
     >>> verdict("p99_ms", [10.0, 14.0, 6.0], [11.0, 15.0, 9.0]).word
     'same'
+    >>> verdict("hot_cpu_us", [0.0], [1.0]).word
+    'same'
     """
     before, after = median(old), median(new)
+    if not before or not after:  # too short a run to measure it
+        return Verdict(name, before, after, 1.0, 1.0)
     ratio = after / before if name.endswith("_per_s") else before / after
     return Verdict(name, before, after, ratio, max(_spread(old), _spread(new)))
 

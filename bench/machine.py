@@ -4,6 +4,7 @@ import os
 import platform
 import re
 import subprocess
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -72,10 +73,12 @@ def own_seconds() -> float:
 def topic_bytes(folder: Path, prefix: str) -> dict[str, int]:
     """Bytes of the log segments below a broker's data folder, by topic, of topics whose name contains the prefix."""
     found: dict[str, int] = {}
-    for segment in folder.rglob("*.log"):
-        topic, _, number = segment.parent.name.rpartition("-")
+    for place, _, files in os.walk(folder):  # which passes over what a broker deletes meanwhile
+        topic, _, number = Path(place).name.rpartition("-")
         if prefix in topic and number.isdigit():
-            found[topic] = found.get(topic, 0) + segment.stat().st_size
+            with suppress(FileNotFoundError):
+                size = sum((Path(place) / name).stat().st_size for name in files if name.endswith(".log"))
+                found[topic] = found.get(topic, 0) + size
     return found
 
 

@@ -44,7 +44,9 @@ class Plan:
         """How often a part is run."""
         return min(self.repeats, FEWER.get(part, self.repeats))
 
-    def narrowed(self, parts: str, contenders: str, repeats: int, many: int = 0, records: int = 0) -> "Plan":
+    def narrowed(
+        self, parts: str, contenders: str, repeats: int, many: int = 0, records: int = 0, seconds: float = 0
+    ) -> "Plan":
         """Fewer parts and contenders (comma separated; empty: as they are), other numbers (0: as they are)."""
         return replace(
             self,
@@ -52,6 +54,7 @@ class Plan:
             contenders=_chosen("contender", contenders, self.contenders, THROUGHPUT),
             repeats=repeats or self.repeats,
             many=many or self.many,
+            latency_s=seconds or self.latency_s,
             records=records or self.records,
             prefix_records=min(self.prefix_records, records or self.records),
             million=min(self.million, 5 * records or self.million),

@@ -102,19 +102,21 @@ class RecordingPort:
             self._batches = []
 
 
-async def steps_of(records: Sequence[Fetched], partition: int, partitions: int, prefix: str) -> list[Step]:
-    """What our processor of one partition writes for these records, batch by batch."""
+async def steps_of(
+    records: Sequence[Fetched], partition: int, partitions: int, prefix: str, at_once: int
+) -> list[Step]:
+    """What our processor of one partition writes for these records, batch by batch. at_once: records of a batch."""
     settings = Settings(prefix=prefix, partitions=partitions)
     seals = KeyedSeals([SealKey("bench", bytes(32))], prefix)
     policy = load_policy()
-    port = RecordingPort(records, settings.max_batch_records)
+    port = RecordingPort(records, at_once)
     processor = PartitionProcessor(
         Engine(AGENT, partitions, "bench", Sizes(), seals),
         partition,
         port,
         MemoryStore(),
         lambda: policy,
-        max_records=settings.max_batch_records,
+        max_records=at_once,
         max_bytes=settings.changelog_message_bytes,
     )
     await processor.recover()
@@ -123,8 +125,8 @@ async def steps_of(records: Sequence[Fetched], partition: int, partitions: int, 
     return port.steps
 
 
-def record(made: Sequence[Record], partitions: int, folder: Path, prefix: str) -> None:
-    """Write what our worker writes for these records, a file for each partition.
+def record(made: Sequence[Record], partitions: int, folder: Path, prefix: str, at_once: int) -> None:
+    """Write what our worker writes for these records, a file for each partition. at_once: records of a batch.
 
     Append times are those of event time: nothing that attribution writes depends on them.
     """
@@ -133,7 +135,7 @@ def record(made: Sequence[Record], partitions: int, folder: Path, prefix: str) -
         own = [(key, value) for place, key, value in made if place == partition]
         now = 1_765_000_000_000
         fetched = [Fetched(partition, offset, now, key, value, ()) for offset, (key, value) in enumerate(own)]
-        steps = asyncio.run(steps_of(fetched, partition, partitions, prefix))
+        steps = asyncio.run(steps_of(fetched, partition, partitions, prefix, at_once))
         with (folder / f"{partition}.steps").open("wb") as target:
             marshal.dump(steps, target)
 

@@ -24,6 +24,7 @@ from bench.recorded import record
 from bench.throughput import Point, progress_points, rate
 from bench.workload import Stream, Workload, index_of
 from endocrine.pipeline.process import subprocesses as child
+from endocrine.pipeline.process.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 GRACE_S = 20.0
@@ -176,6 +177,9 @@ async def throughput(
                 broker_us = 1e6 * (harness.broker_cpu - broker_before) / timed
         came, wrote = await asyncio.to_thread(harness.written, job.prefix, job.source)
         changes = await harness.read_all(job.target)
+        if contender.module == "endocrine":
+            batches = sum((await harness.ends(f"{job.prefix}journal")).values())
+            _at_once.setdefault(workload, max(1, round(stream.total / max(1, batches))))
     check(name, workload, [value for _, value in changes])
     found = rate(points_of(stream, changes), int(stream.total * WARM_UP), stream.total)
     return Throughput(found, cpu_us, broker_us, came / stream.total, wrote / stream.total)
@@ -186,12 +190,17 @@ def points_of(stream: Stream, changes: list[tuple[int, bytes]]) -> list[Point]:
     return progress_points(stream, [(ms, index_of(orjson.loads(value)["ts"])) for ms, value in changes])
 
 
+_at_once: dict[Workload, int] = {}
+"""Records of a batch, on average, of the first run of our worker: smaller ones write a state more often."""
+
+
 def _recorded(workload: Workload, folder: Path) -> Path:
     """Where what our worker writes for a workload was recorded; recorded once."""
-    kept = folder / f"recorded-{workload.name}-{workload.records}"
+    at_once = _at_once.get(workload, Settings().max_batch_records)
+    kept = folder / f"recorded-{workload.name}-{workload.records}-{at_once}"
     if not kept.exists():
         made = list(Stream.empty(workload.partitions).make(workload))
-        record(made, workload.partitions, kept, "bench.")
+        record(made, workload.partitions, kept, "bench.", at_once)
     return kept
 
 

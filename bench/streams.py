@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 import orjson
 import uvloop
 
-from bench.gateway import Connections
+from bench.http_load import Connections
 from bench.servers import process, quietly
 from endocrine.pipeline.kafka.admin import ensure_topics
 from endocrine.pipeline.local.prepare import prepared

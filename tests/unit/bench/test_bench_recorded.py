@@ -23,7 +23,7 @@ SMALL = Workload("small", identities=30, records=300)
 @pytest.fixture(scope="module")
 def steps(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bench") / "recorded"
-    record(list(Stream.empty(SMALL.partitions).make(SMALL)), SMALL.partitions, folder, "bench.")
+    record(list(Stream.empty(SMALL.partitions).make(SMALL)), SMALL.partitions, folder, "bench.", at_once=40)
     return {partition: recorded(folder, partition) for partition in range(SMALL.partitions)}
 
 
@@ -51,6 +51,14 @@ def test_what_ideal_writes_begins_with_the_changelog_and_has_all_topics_with_the
                 for _, value, headers in records:
                     assert {"ce_id", "endocrine-seal", "endocrine-cut"} <= dict(headers).keys(), topic
                     assert orjson.loads(value)
+
+
+def test_smaller_batches_write_a_state_more_often(steps, tmp_path):
+    def states(found):
+        return sum(len(records) for _, batches in found for topic, records in batches if topic == "attribution-states")
+
+    record(list(Stream.empty(SMALL.partitions).make(SMALL)), SMALL.partitions, tmp_path / "x", "bench.", at_once=5)
+    assert all(states(recorded(tmp_path / "x", number)) > states(found) for number, found in steps.items())
 
 
 def test_a_job_names_no_later_field_that_an_older_checkout_would_not_know():
@@ -103,7 +111,13 @@ def test_the_courses_of_two_workers_are_one():
 
 
 def test_bytes_are_counted_by_topic_and_only_of_one_contender(tmp_path):
-    for name, size in (("b1.x.observations-0", 5), ("b1.x.observations-1", 7), ("b2.x.observations-0", 9)):
+    deleted = "b1.x.observations-2.02afd38a-delete"
+    for name, size in (
+        ("b1.x.observations-0", 5),
+        ("b1.x.observations-1", 7),
+        ("b2.x.observations-0", 9),
+        (deleted, 3),
+    ):
         (tmp_path / name).mkdir()
         (tmp_path / name / "00000000000000000000.log").write_bytes(bytes(size))
         (tmp_path / name / "00000000000000000000.index").write_bytes(bytes(100))
