@@ -18,6 +18,7 @@ COMMANDS = (
     "schemas",
     "ingest",
     "hook",
+    "mcp",
     "simulate",
     "worker",
     "seal_key",

@@ -155,6 +155,10 @@ class Operations:
         """One turn; with the scope content its texts too. Raises Refused, reason `gone`, past its retention."""
         return self._operate(reading(named("/v1/interactions", audit_id)))
 
+    def audit(self, audit_id: str) -> Any:
+        """The audit bundle of a turn: why it was answered so. Raises Refused, reason `not_found`, without one."""
+        return self._operate(reading(named("/v1/audits", audit_id)))
+
     def extract(self, audit_id: str, *, persist: bool = False) -> Any:
         """What the rules find in the answer of a turn: `items`; persist: candidates are made of it. Raises Refused."""
         return self._operate(writing(named("/v1/interactions", audit_id, "/extract"), None, {"persist": persist}))
