@@ -17,6 +17,7 @@ COMMANDS = (
     "topics",
     "schemas",
     "ingest",
+    "capture",
     "hook",
     "mcp",
     "simulate",

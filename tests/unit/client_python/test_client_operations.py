@@ -112,18 +112,6 @@ WRITES = [
         "/v1/memories/m-1/opinion?wait=5",
         {"subject": "ann", "opinion": "against", "confidence": 0.0},
     ),
-    (
-        lambda one: one.name_register("project", "p05", alias="pump"),
-        "POST",
-        "/v1/names?wait=5",
-        {"kind": "register_name", "scope": "project", "name": "pump", "registered_id": "p05"},
-    ),
-    (
-        lambda one: one.name_release("project", "pump"),
-        "POST",
-        "/v1/names?wait=5",
-        {"kind": "release_name", "scope": "project", "name": "pump"},
-    ),
     *(
         (
             lambda one, name=name: getattr(one, f"link_{name}")("ann", "bob", reason="r"),

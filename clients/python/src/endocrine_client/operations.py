@@ -271,16 +271,6 @@ class Operations:
         """Registered ids and their aliases: `items`, `next`. scope: identity or project."""
         return self._operate(reading("/v1/names", scope=scope, limit=limit, cursor=cursor))
 
-    def name_register(self, scope: str, registered_id: str, *, alias: str | None = None, wait_s: int = 5) -> Any:
-        """Register an id, or an alias of a registered one: `id`, `outcome`. Raises Refused, reason `taken` and such."""
-        written = {"kind": "register_name", "scope": scope, "name": alias or registered_id,
-                   "registered_id": registered_id}  # fmt: skip
-        return self._operate(writing("/v1/names", wait_s, written))
-
-    def name_release(self, scope: str, alias: str, *, wait_s: int = 5) -> Any:
-        """Release an alias; an id is never released."""
-        return self._operate(writing("/v1/names", wait_s, {"kind": "release_name", "scope": scope, "name": alias}))
-
     def links(self, identity: str, *, status: str | None = None) -> Any:
         """Links of an identity to others, the highest score first: `items`. Advice; never a gate."""
         return self._operate(reading(named("/v1/identities", identity, "/links"), status=status))
