@@ -52,7 +52,7 @@ def captured_turn(line: bytes, rules: CaptureRules) -> CapturedTurn | Skipped:
 
 
 def _object(line: bytes) -> dict[str, Any] | None:
-    """The object, without fields that are null; None where it is none, or a field has no form."""
+    """The object, without fields that are null; None for anything else, and where a field has another form."""
     try:
         value = orjson.loads(line)
     except orjson.JSONDecodeError:
