@@ -27,10 +27,10 @@ def skip_reason(prompt: str, rules: CaptureRules, *, marked_meta: bool = False) 
 
 
 def cut_response(response: str, rules: CaptureRules) -> str:
-    """Return the response, its first `max_response_chars` characters and the truncation mark where it is longer."""
+    """Return it; where it is longer its first `max_response_chars` characters, two line feeds and the mark."""
     if len(response) <= rules.max_response_chars:
         return response
-    return response[: rules.max_response_chars] + rules.truncation_mark
+    return f"{response[: rules.max_response_chars]}\n\n{rules.truncation_mark}"
 
 
 @lru_cache(maxsize=8)

@@ -40,10 +40,12 @@ OTHERS: Sequence[tuple[str, str, str]] = (
     ),
     ("ENDOCRINE_BUILT", "text", "When the deployment was built; shown by the gateway's `/health`."),
     ("ENDOCRINE_CAPTURE_DISABLED", "1", "`endocrine hook stop` records nothing."),
+    ("ENDOCRINE_URL", "URL", "The gateway of clients, `endocrine hook stop` and `endocrine mcp`."),
+    ("ENDOCRINE_API_KEY", "secret", "Their key."),
     (
         "ENDOCRINE_IDENTITY",
         "text",
-        "Whose turns `endocrine hook stop` records; `claude-user` where it is not set.",
+        "Whose turns `endocrine hook stop` records, and whose context `endocrine mcp` builds; else `claude-user`.",
     ),
     (
         "ENDOCRINE_KAFKA_JARS",
@@ -51,7 +53,6 @@ OTHERS: Sequence[tuple[str, str, str]] = (
         "Folder of Apache Kafka's jars for the local stack, where Maven Central cannot be reached "
         "([brokers](../brokers.md)).",
     ),
-    ("ENDOCRINE_URL, ENDOCRINE_API_KEY", "text", "Gateway and key of the clients and of `endocrine hook stop`."),
     ("JAVA_HOME", "path", "Java 17 or newer for the local stack, instead of the packaged one."),
     (
         "HTTPS_PROXY, HTTP_PROXY, NO_PROXY, SSL_CERT_FILE",

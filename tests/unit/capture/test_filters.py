@@ -32,4 +32,4 @@ def test_a_message_marked_meta_is_skipped_as_meta_whatever_it_says(rules):
 def test_a_response_is_cut_only_above_50000_characters(rules):
     whole = "é" * 50_000
     assert cut_response(whole, rules.capture) == whole
-    assert cut_response(whole + "x", rules.capture) == whole + "[truncated]"
+    assert cut_response(whole + "x", rules.capture) == whole + "\n\n[truncated]"

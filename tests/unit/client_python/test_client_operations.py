@@ -38,6 +38,7 @@ READS = [
     (lambda one: one.interaction("a/b"), "/v1/interactions/a%2Fb"),
     (lambda one: one.memories("ann", status="candidate"), "/v1/memories?subject=ann&status=candidate"),
     (lambda one: one.memory("ann", "m-1"), "/v1/memories/m-1?subject=ann"),
+    (lambda one: one.audit("a/b"), "/v1/audits/a%2Fb"),
     (lambda one: one.names(scope="project"), "/v1/names?scope=project"),
     (lambda one: one.links("ann/b", status="applied"), "/v1/identities/ann%2Fb/links?status=applied"),
     (lambda one: one.link_group("ann"), "/v1/identities/ann/group"),
@@ -110,18 +111,6 @@ WRITES = [
         "POST",
         "/v1/memories/m-1/opinion?wait=5",
         {"subject": "ann", "opinion": "against", "confidence": 0.0},
-    ),
-    (
-        lambda one: one.name_register("project", "p05", alias="pump"),
-        "POST",
-        "/v1/names?wait=5",
-        {"kind": "register_name", "scope": "project", "name": "pump", "registered_id": "p05"},
-    ),
-    (
-        lambda one: one.name_release("project", "pump"),
-        "POST",
-        "/v1/names?wait=5",
-        {"kind": "release_name", "scope": "project", "name": "pump"},
     ),
     *(
         (

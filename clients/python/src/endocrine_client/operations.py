@@ -155,6 +155,10 @@ class Operations:
         """One turn; with the scope content its texts too. Raises Refused, reason `gone`, past its retention."""
         return self._operate(reading(named("/v1/interactions", audit_id)))
 
+    def audit(self, audit_id: str) -> Any:
+        """The audit bundle of a turn: why it was answered so. Raises Refused, reason `not_found`, without one."""
+        return self._operate(reading(named("/v1/audits", audit_id)))
+
     def extract(self, audit_id: str, *, persist: bool = False) -> Any:
         """What the rules find in the answer of a turn: `items`; persist: candidates are made of it. Raises Refused."""
         return self._operate(writing(named("/v1/interactions", audit_id, "/extract"), None, {"persist": persist}))
@@ -266,16 +270,6 @@ class Operations:
     def names(self, *, scope: str | None = None, limit: int | None = None, cursor: str | None = None) -> Any:
         """Registered ids and their aliases: `items`, `next`. scope: identity or project."""
         return self._operate(reading("/v1/names", scope=scope, limit=limit, cursor=cursor))
-
-    def name_register(self, scope: str, registered_id: str, *, alias: str | None = None, wait_s: int = 5) -> Any:
-        """Register an id, or an alias of a registered one: `id`, `outcome`. Raises Refused, reason `taken` and such."""
-        written = {"kind": "register_name", "scope": scope, "name": alias or registered_id,
-                   "registered_id": registered_id}  # fmt: skip
-        return self._operate(writing("/v1/names", wait_s, written))
-
-    def name_release(self, scope: str, alias: str, *, wait_s: int = 5) -> Any:
-        """Release an alias; an id is never released."""
-        return self._operate(writing("/v1/names", wait_s, {"kind": "release_name", "scope": scope, "name": alias}))
 
     def links(self, identity: str, *, status: str | None = None) -> Any:
         """Links of an identity to others, the highest score first: `items`. Advice; never a gate."""
