@@ -152,7 +152,7 @@ class Engine:
             if trigger is None:
                 continue
             key = key_of(trigger)
-            held = opened.get(key) or states.hold(key)
+            held = opened.get(key) or states.hold(key, prepared)
             if token is not None and token in held.recent:
                 done.tally.copies += 1
                 continue

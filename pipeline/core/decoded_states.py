@@ -5,6 +5,10 @@ holds those very bytes: it is a memo of decoding, and cannot differ from the cha
 that left it. It rests on two rules for agents (agents.contract): states are JSON values, so that encoding and decoding
 give an equal one, and a state that was given is never changed.
 
+A state is kept when its key comes the second time within a few thousand keys. Of keys that do not come back, decoded
+states would only be in the way: they leave the processor's cache until they are dropped, and dropping them costs more
+than decoding.
+
 The bound holds for all processors of a process together: what was used least recently goes first, whosever it is.
 """
 
@@ -14,6 +18,8 @@ DECODED = 5
 """Memory of a decoded state, as a multiple of its bytes; measured from 3 (long texts) to 6 (lists of numbers)."""
 ENTRY_BYTES = 500
 """Memory that a kept state takes beside itself: key, bytes object, entry."""
+SEEN = 4096
+"""Keys of a processor that are remembered as seen, at least; twice as many at most."""
 KEPT_BYTES = 64 << 20
 """Bound of a process where nothing else is set."""
 
@@ -26,10 +32,10 @@ class KeyState:
     cost: int
     """Bytes of memory that it is counted with while it is kept."""
     used: int
-    """Moment of its last use, by the budget's count."""
+    """Moment of its last use, by the budget's count; -1 where it was not kept yet."""
 
     def __init__(self, packed: bytes | None, state: State, recent: list[str]) -> None:
-        self.packed = packed
+        self.packed, self.used = packed, -1
         self.state = self.known = state
         self.recent = self.known_recent = recent
 
@@ -70,6 +76,9 @@ class DecodedStates:
         self._budget = budget
         self._kept: dict[str, KeyState] = {}
         """Least recently used first."""
+        self._seen: set[str] = set()
+        self._seen_before: set[str] = set()
+        """The generation before it: what is seen is forgotten by halves."""
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -86,15 +95,21 @@ class DecodedStates:
         return found if found.packed == packed else None
 
     def put(self, states: "dict[str, KeyState]") -> None:
-        """Keep these, each the state that its bytes hold; states that are finished are not kept."""
-        budget, kept = self._budget, self._kept
+        """Keep those of these that come back, each the state that its bytes hold; finished ones are not kept."""
+        budget, kept, seen, before = self._budget, self._kept, self._seen, self._seen_before
         moment, added = budget.next_moment(), 0
         for key, state in states.items():
-            if state.packed is not None:
+            if state.packed is None:
+                continue
+            if state.used >= 0 or key in seen or key in before:
                 state.used = moment
                 state.cost = cost = DECODED * len(state.packed) + ENTRY_BYTES
                 added += cost
                 kept[key] = state
+            else:
+                seen.add(key)
+        if len(seen) > SEEN:
+            self._seen, self._seen_before = set(), seen
         budget.held += added
         if budget.held > budget.most:
             budget.trim()
@@ -114,6 +129,7 @@ class DecodedStates:
             budget.held -= state.cost
 
     def clear(self) -> None:
-        """Drop all of them."""
+        """Drop all of them, and what was seen."""
         self._budget.held -= sum(state.cost for state in self._kept.values())
         self._kept.clear()
+        self._seen, self._seen_before = set(), set()

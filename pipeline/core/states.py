@@ -1,6 +1,6 @@
 """The states of a batch's keys: decoded while they are processed, bytes before and after."""
 
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 
 import orjson
 
@@ -14,6 +14,11 @@ back, but decoded it takes a multiple of its bytes: were all of a large batch of
 the memory."""
 LEAST_BYTES = 64
 """What a new key counts with."""
+FRESH = 32
+"""Open states that were not encoded yet, where keys hardly come back: of more of them the first would be out of the
+processor's cache by the time they are."""
+AGAIN = 10
+"""Keys come back when more than one of so many records was of a key that was open."""
 
 
 def keep(states: MutableMapping[str, bytes], changed: Mapping[str, bytes | None]) -> None:
@@ -43,17 +48,22 @@ class States:
         self.open: dict[str, KeyState] = {}
         """What may be processed now: look here first, then `hold` it."""
         self._open_bytes = 0
+        self._fresh: list[KeyState] = []
+        """Opened since the last were encoded."""
 
-    def hold(self, name: str) -> KeyState:
-        """Open the state of a key that is not open."""
+    def hold(self, name: str, records: int) -> KeyState:
+        """Open the state of a key that is not open. records: how many were processed before, of any key."""
         if self._open_bytes > OPEN_BYTES:
             self._close()
+        elif len(self._fresh) >= FRESH and (records - len(self._before)) * AGAIN <= records:
+            self._encode()
         if name in self._after:
             packed = self._after[name]
         else:
             packed = self._before[name] = self._stored(name)
         self._open_bytes += LEAST_BYTES if packed is None else len(packed)
         held = self.open[name] = self._decoded(name, packed)
+        self._fresh.append(held)
         return held
 
     def changed(self) -> dict[str, bytes | None]:
@@ -72,17 +82,23 @@ class States:
             return KeyState(packed, *unpack(packed))
         return KeyState(packed, orjson.loads(packed), [])
 
-    def _close(self) -> None:
-        """Encode what is open and has changed, and keep it decoded for whoever comes next."""
-        deduplicated, closed, opened = self._deduplicated, self._after, self.open
-        for name, held in opened.items():
+    def _encode(self, opened: Iterable[KeyState] | None = None) -> None:
+        """Encode those of these that have changed; without any, what was opened since the last were."""
+        for held in self._fresh if opened is None else opened:
             state = held.state
             if state is not held.known or held.recent is not held.known_recent:
-                if deduplicated:
+                if self._deduplicated:
                     held.packed = pack(state, held.recent)
                 else:
                     held.packed = None if state is None else exact(state)
                 held.known, held.known_recent = state, held.recent
+        self._fresh.clear()
+
+    def _close(self) -> None:
+        """Encode what is open, and keep it decoded for whoever comes next."""
+        opened, closed = self.open, self._after
+        self._encode(opened.values())
+        for name, held in opened.items():
             closed[name] = held.packed
         if self._kept is not None:
             self._kept.put(opened)

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.core import decoded_states
 from endocrine.pipeline.core import states as states_module
 from endocrine.pipeline.core.batch import Engine
 from endocrine.pipeline.core.catalogue import CATALOGUE
@@ -97,12 +98,12 @@ def assert_kept_as_stored(processor):
     deduplicated = any(CATALOGUE[topic].producer_dedup for topic in processor.engine.agent.sources)
     found = Counter()
     for key, packed in processor.states.items():
-        held = processor.kept.take(key, packed)
-        if held is not None and key != CHAIN_KEY:
+        found_state = processor.kept.take(key, packed)
+        if found_state is not None and key != CHAIN_KEY:
             state, recent = unpack(packed) if deduplicated else (orjson.loads(packed), [])
-            assert strictly(held.state) == strictly(state)
-            assert held.recent == recent
-            processor.kept.put({key: held})
+            assert strictly(found_state.state) == strictly(state)
+            assert found_state.recent == recent
+            processor.kept.put({key: found_state})
             found["kept"] += 1
     return found["kept"]
 
@@ -120,16 +121,21 @@ SCRIPTS = st.lists(
     script=SCRIPTS,
     most=st.sampled_from([1, 3 * ENTRY_BYTES, 20_000, 1 << 30]),
     open_bytes=st.sampled_from([0, 500, 1 << 20]),
+    fresh=st.sampled_from([1, 32]),
+    seen=st.booleans(),
 )
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_states_outputs_and_dead_letters_are_those_of_the_straightforward_path(
-    recording, monkeypatch, name, n, script, most, open_bytes
+    recording, monkeypatch, name, n, script, most, open_bytes, fresh, seen
 ):
     monkeypatch.setattr(states_module, "OPEN_BYTES", open_bytes)
+    monkeypatch.setattr(states_module, "FRESH", fresh)
     agent, budget = BY_NAME[name], StateBudget(most)
     other = budget.member()  # of another processor, which is pushed out and pushes out
     mine, plain, each = Processor(agent, n, budget.member()), Processor(agent, n), Processor(agent, n)
     records, place, turn = inputs_of(recording, agent, n), 0, 0
+    if seen:  # by a life before, whose states are kept and are none of those that are stored now
+        Processor(agent, n, mine.kept).batch(records)
     while place < len(records):
         size, fate = script[turn % len(script)]
         turn += 1
@@ -139,7 +145,7 @@ def test_states_outputs_and_dead_letters_are_those_of_the_straightforward_path(
         elif fate == "aborted":
             mine.made(some)
             mine.made(some[: 1 + size // 2])  # as a batch that is cut because it is too large
-        other.put({f"k{turn}": KeyState(b"[1,2,3]", [1, 2, 3], [])})
+        other.put({f"k{turn}": held("pushes")})
         done = mine.batch(some)
         plain.batch(some)
         changed, aside, outputs = each.one_by_one(some)
@@ -157,10 +163,12 @@ def test_states_outputs_and_dead_letters_are_those_of_the_straightforward_path(
 @pytest.mark.parametrize("name", sorted(BY_NAME))
 def test_every_agent_leaves_states_that_are_the_same_once_they_were_stored(recording, name):
     for n in range(PARTITIONS):
-        mine = Processor(BY_NAME[name], n, StateBudget().member())
+        kept = StateBudget().member()
         records = inputs_of(recording, BY_NAME[name], n)
-        for first in range(0, len(records), 20):
-            mine.batch(records[first : first + 20])
+        for _ in range(2):  # a key is kept when it comes the second time
+            mine = Processor(BY_NAME[name], n, kept)
+            for first in range(0, len(records), 20):
+                mine.batch(records[first : first + 20])
         own = [key for key in mine.states if key != CHAIN_KEY]
         assert assert_kept_as_stored(mine) == len(own)
 
@@ -169,13 +177,35 @@ def test_every_agent_leaves_states_that_are_the_same_once_they_were_stored(recor
 
 
 def held(text):
-    return KeyState(orjson.dumps(text), text, [])
+    """A state that was kept before."""
+    made = KeyState(orjson.dumps(text), text, [])
+    made.used = 0
+    return made
 
 
 def cost_of(text):
     budget = StateBudget()
     budget.member().put({"k": held(text)})
     return budget.held
+
+
+def test_a_state_is_kept_when_its_key_comes_the_second_time():
+    kept = StateBudget().member()
+    kept.put({"k": KeyState(b"1", 1, [])})
+    assert len(kept) == 0
+    kept.put({"k": KeyState(b"2", 2, [])})
+    assert kept.take("k", b"2").state == 2
+
+
+def test_keys_that_came_long_ago_are_forgotten(monkeypatch):
+    monkeypatch.setattr(decoded_states, "SEEN", 2)
+    kept = StateBudget().member()
+    for n in range(9):
+        kept.put({f"k{n}": KeyState(b"1", 1, [])})
+    for name in ("k0", "k8"):
+        kept.put({name: KeyState(b"2", 2, [])})
+    assert kept.take("k0", b"2") is None
+    assert kept.take("k8", b"2") is not None
 
 
 def test_a_state_is_used_only_for_the_very_bytes_that_the_store_holds():
