@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev shell run demo up down test test-slow test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns client-ts clients-test schemathesis check format measure docs recording kafka-lock mutants bench bench-quick bench-against capacity bench-replay bench-seals clean bench-gateway bench-streams
+.PHONY: help install install-dev shell run demo up down test test-slow test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns client-ts clients-test schemathesis check format measure docs recording kafka-lock mutants bench bench-quick bench-against capacity bench-replay bench-seals bench-processing clean bench-gateway bench-streams
 
 # The folder of the environment, and the Python it is made with (3.11 or newer; by default one that is found).
 VENV ?= .venv
@@ -135,6 +135,9 @@ bench-against: $(VENV)/.bench ## REF=<git ref>: old beside new, in turns, on one
 
 bench-seals: $(VENV)/.runtime ## what seals cost, as a ratio in one run, with no broker (a minute)
 	@$(BIN)/python -m bench.seals $(BENCH_ARGS)
+
+bench-processing: $(VENV)/.runtime ## what a record costs a processor, with no broker; BENCH_ARGS="--against CHECKOUT" beside another checkout (a minute)
+	@$(BIN)/python -m bench.processing $(BENCH_ARGS)
 
 bench-gateway: $(VENV)/.runtime $(VENV)/.litellm ## what the gateway costs, beside a bare Starlette app and a LiteLLM proxy, at 50, 200 and 300 requests a second (four minutes)
 	@$(BIN)/python -m bench.gateway $(BENCH_ARGS)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from endocrine.agents.attribution.memory import NEW, Memory, Merger
+from endocrine.agents.attribution.memory import NEW, Merger
 from endocrine.agents.attribution.mergers import Verdict, merge_categorical, merge_hash, merge_numeric
 from endocrine.agents.attribution.rules import AttributionRules
 from endocrine.agents.attribution.series import add_to_distinct, add_to_window
@@ -27,6 +27,7 @@ from endocrine.agents.contract import Output, State, Trigger
 if TYPE_CHECKING:
     from endocrine.agents.policy.compiled import Policy
 
+_new = tuple.__new__
 _MERGERS: Mapping[str, Merger] = {"numeric": "n", "hash": "h"}
 
 
@@ -51,7 +52,7 @@ class AttributionAgent:
         document = policy.document
         rules = document.attribution
         merger: Merger = _MERGERS.get(document.primitives.get(primitive, "categorical"), "c")
-        before, count, old, changed, first, stamps, values, marks, dropped = Memory(*state) if state else NEW
+        before, count, old, changed, first, stamps, values, marks, dropped = state or NEW
         if before != merger:
             # The policy now reads this primitive as another kind: what was kept is of no use to the other merger.
             stamps, values, marks, dropped = [], [], [], None
@@ -66,7 +67,7 @@ class AttributionAgent:
             if added is None:
                 return state, []
             (stamps, values, marks), dropped = added
-            verdict = merge_hash(values, rules.hash)
+            new, current, confidence = merge_hash(values, rules.hash)
         else:
             if merger == "n":
                 value = number(primitive, observation["value"])
@@ -76,9 +77,8 @@ class AttributionAgent:
             if window is None:
                 return state, []
             stamps, values, marks = window
-            verdict = _judge(merger, values, rules)
+            new, current, confidence = _judge(merger, values, rules)
 
-        new, current, confidence = verdict
         count += 1
         if count == 1:
             changed, first = ts, True
@@ -103,7 +103,8 @@ class AttributionAgent:
         }
         if dropped is not None:
             judged["capped"] = True
-        outputs = [Output("attribution-states", identity, judged)]
+        # Output(...) takes twice the time, and every observation has one.
+        outputs: list[Output] = [_new(Output, ("attribution-states", identity, judged))]
         if new != old:
             change = {
                 "kind": "state_changed",
@@ -117,7 +118,8 @@ class AttributionAgent:
                 "ts": stamps[-1],
             }
             outputs.append(Output("attribution-changes", identity, change))
-        return list(Memory(merger, count, new, changed, first, stamps, values, marks, dropped)), outputs
+        # The fields of `Memory` in its order; a list, as it is once it was stored.
+        return [merger, count, new, changed, first, stamps, values, marks, dropped], outputs
 
 
 def _judge(merger: Merger, values: list[Any], rules: AttributionRules) -> Verdict:

@@ -20,15 +20,20 @@ def merge_categorical(labels: Sequence[Any], rules: AttributionRules) -> Verdict
     last = labels[-1]
     if len(labels) < rules.least:
         return "unknown", last, 0.0
-    recent = labels[-rules.window :]
+    window, required = rules.window, rules.categorical.majority
+    recent = labels[-window:]
     size = len(recent)
     same = recent.count(last)
-    top, most = (last, same) if same == size else _top(recent)
-    required = rules.categorical.majority
-    if most < min(required, size):
+    if same == size:
+        top, most = last, same
+    elif 2 * same > size:  # no other label has as many
+        top, most = recent[recent.index(last)], same
+    else:
+        top, most = _top(recent)
+    if most < required and most < size:
         return _disagreement(recent, most / size, rules)
-    older = labels[-2 * rules.window : -rules.window]
-    if older and older.count(top) < min(required, len(older)):
+    older = labels[-2 * window : -window]
+    if older and (kept := older.count(top)) < required and kept < len(older):
         return "drifting", top, most / size
     return "stable", top, most / size
 
@@ -56,14 +61,14 @@ def merge_numeric(numbers: Sequence[float], rules: AttributionRules) -> Verdict:
     """Judge the last numbers, oldest first: their spread around the weighted mean, then the shift of that mean."""
     if len(numbers) < rules.least:
         return "unknown", numbers[-1], 0.0
-    chosen = rules.numeric
-    recent = numbers[-rules.window :]
+    chosen, window = rules.numeric, rules.window
+    recent = numbers[-window:]
     mean = weighted_mean(recent, chosen.alpha)
     variation = _variation(recent, mean)
     if variation > chosen.conflicted_above:
         return "conflicted", mean, chosen.conflicted_confidence
-    confidence = 1.0 - min(variation, 1.0)
-    older = numbers[-2 * rules.window : -rules.window]
+    confidence = 1.0 - variation if variation < 1.0 else 0.0
+    older = numbers[-2 * window : -window]
     if older:
         before = weighted_mean(older, chosen.alpha)
         if abs(mean - before) / (abs(before) or 1.0) >= chosen.drifting_from:
@@ -91,7 +96,8 @@ def _variation(numbers: Sequence[float], mean: float) -> float:
     """Coefficient of variation, 0 or more: population standard deviation around `mean` over |mean|."""
     total = 0.0
     for value in numbers:
-        total += (value - mean) * (value - mean)
+        off = value - mean
+        total += off * off
     spread = sqrt(total / len(numbers))
     if not SQUARABLE < total < inf:
         spread = hypot(*[value - mean for value in numbers]) / sqrt(len(numbers))

@@ -16,7 +16,11 @@ def add_to_window(lists: Lists, ts: float, value: Any, mark: int, most: int) -> 
     stamps, values, marks = lists
     if not stamps or ts > stamps[-1]:
         kept = 1 - most
-        return [*stamps[kept:], ts], [*values[kept:], value], [*marks[kept:], mark]
+        stamps, values, marks = stamps[kept:], values[kept:], marks[kept:]
+        stamps.append(ts)
+        values.append(value)
+        marks.append(mark)
+        return stamps, values, marks
     at = bisect_right(stamps, ts)
     if _is_copy(lists, at, ts, value, mark):
         return None

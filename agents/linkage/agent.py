@@ -133,8 +133,6 @@ def _hinted(known: PairState | None, hint: Hint, rules: "LinkageRules") -> tuple
         return known, []
     before = _empty(hint.ts) if known is None else known
     after = with_hint(before, hint, rules)
-    if after == known:
-        return known, []
     new = not before["listed"]
     if new and hint.common:
         return after, []  # no link yet; kept, as another token may see fewer holders

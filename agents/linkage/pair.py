@@ -24,6 +24,10 @@ class Piece(NamedTuple):
     """When it was last reported that too many hold the value; None: never."""
     observations: tuple[str, str]
 
+    def plain(self) -> list[Any]:
+        """The piece as JSON values, for the state."""
+        return [*self[:5], list(self.observations)]
+
 
 class PairState(TypedDict):
     """The state of a pair, as JSON values."""
@@ -80,7 +84,7 @@ def with_hint(state: PairState, hint: Hint, rules: "LinkageRules") -> PairState:
     best = sorted(pieces.values(), key=lambda one: (one.distance, -one.last_ts, one.value_digest))
     if rules.kinds[hint.kind].match == "distance":
         best = _nearest_or_latest(best)
-    evidence = {**state["evidence"], hint.kind: [list(one) for one in best[: rules.evidence_of_kind]]}
+    evidence = {**state["evidence"], hint.kind: [one.plain() for one in best[: rules.evidence_of_kind]]}
     return {
         **state,
         "evidence": evidence,

@@ -86,7 +86,7 @@ class MeetingAgent:
         after: MeetingState = {
             "clock": clock,
             "rows": [list(one) for one in rows],
-            "pairs": {key: list(pair) for key, pair in meeting.kept(hinted).items()},
+            "pairs": {key: pair.plain() for key, pair in meeting.kept(hinted).items()},
             "capped": capped,
         }
         return after, outputs

@@ -30,6 +30,10 @@ class Pair(NamedTuple):
     ts: float
     common: bool
 
+    def plain(self) -> list[Any]:
+        """The pair as JSON values, for the state."""
+        return [self.distance, self.value_digest, list(self.seen), list(self.observations), self.ts, self.common]
+
 
 class MeetingState(TypedDict):
     """The state of a token, as JSON values."""

@@ -13,6 +13,7 @@ import orjson
 from pydantic import TypeAdapter
 
 from endocrine.agents.canonical import canonical_json
+from endocrine.pipeline.core import certain
 from endocrine.pipeline.core.dead_letter_topics import dead_letters_of
 from endocrine.schemas import (
     attribution,
@@ -93,6 +94,9 @@ class Topic:
     """Only our agents and connectors write it: a record without a valid seal is a dead letter, `unsealed`."""
     chained: bool = False
     """Each record names the hash of the one before it on its partition (core.hash_chain); one agent writes it."""
+    certain: Callable[[Any], Any] | None = None
+    """Returns what the model would make of decoded JSON, where that is certain at a glance, else None: then the model
+    judges (core.certain). It saves time, and decides nothing."""
 
     @cached_property
     def adapter(self) -> TypeAdapter[Any]:
@@ -153,6 +157,7 @@ _TOPICS = [
         "BEHAVE observations",
         "attribution",
         identity_field="identity_ref",
+        certain=certain.observation,
     ),
     Topic("tool-calls", tools.ToolCall, "delete", "what a model asks for", "gating", producer_dedup=True),
     Topic("tool-results", tools.ToolResult, "delete", "results of tool calls", "gating", producer_dedup=True),

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from endocrine.pipeline.core.catalogue import Topic
 
+_loads = orjson.loads
 _SHOWN = 5
 """Problems named of one record."""
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
@@ -43,9 +44,11 @@ def decode(topic: Topic, value: bytes | None, max_bytes: int) -> Any:
     if len(value) > max_bytes:
         raise Malformed("too_large", f"{topic.name}: {len(value)} bytes; expected at most {max_bytes}")
     try:
-        loaded = orjson.loads(value)
+        loaded = _loads(value)
     except orjson.JSONDecodeError as error:
         raise _not_json(topic, value, error) from None
+    if (certain := topic.certain) is not None and (valid := certain(loaded)) is not None:
+        return valid
     try:
         return topic.validate(loaded)
     except ValidationError as error:

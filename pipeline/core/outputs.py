@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 import orjson
 
@@ -32,18 +32,28 @@ AGAIN = 10
 """Keys come again when more than one of so many outputs took the place of another."""
 
 
-class _Cause(NamedTuple):
-    """What its outputs need of a trigger. Not the record itself: a batch of them would be kept until its end."""
-
-    topic: str
-    raw: SourceRecord
-    id: str
-    identity: str
-    ts: float
-    traceparent: bytes | None
+_Cause = tuple[str, SourceRecord, str, str, float, bytes | None]
+"""What its outputs need of a trigger: topic, raw record, id, identity, ts, traceparent. Not the trigger itself, with
+its value: a batch of them would be kept until its end."""
 
 
-_Said = tuple[Topic, str, str, Mapping[str, Any], int, _Cause]
+class _Target:
+    """A topic as the outputs of a batch need it."""
+
+    __slots__ = ("chained", "key_of", "latest", "name", "type_header")
+
+    def __init__(self, topic: Topic) -> None:
+        self.name, self.key_of, self.chained, self.type_header = (
+            topic.name,
+            topic.key_of,
+            topic.chained,
+            topic.ce_type_header,
+        )
+        self.latest: dict[str, int] | None = {} if topic.coalesce else None
+        """Of a coalescing topic: place of the last record of each key, counted over all that was added."""
+
+
+_Pending = tuple[_Target, str, str, Mapping[str, Any], int, _Cause]
 """Of one output: its topic, key, identity, content, ordinal and cause."""
 
 
@@ -63,16 +73,15 @@ class Outputs(Generic[T]):
         form: Callable[[OutputRecord], T],
         seals: Seals,
     ) -> None:
-        self._most = COALESCING if any(catalogue[topic].coalesce for topic in agent.targets) else PENDING
+        self._targets = {topic: _Target(catalogue[topic]) for topic in agent.targets}
+        self._most = COALESCING if any(target.latest is not None for target in self._targets.values()) else PENDING
         self._name, self._catalogue, self._partitions, self._chains = agent.name, catalogue, partitions, chains
         self._form, self._seals = form, seals
         self.largest = 0
         """Bytes of the longest value written."""
-        self._pending: list[_Said | None] = []
+        self._pending: list[_Pending | None] = []
         """Not written yet; None where a later record of its key came."""
         self._written: list[T | None] = []
-        self._latest: dict[tuple[str, str], int] = {}
-        """Of coalescing topics: place of the last record of each key, counted over `_written` and `_pending`."""
         self._again = 0
         """How many took the place of another."""
 
@@ -90,21 +99,30 @@ class Outputs(Generic[T]):
         outputs: Sequence[Output],
     ) -> None:
         """Add the outputs of one trigger."""
-        catalogue, pending, value = self._catalogue, self._pending, trigger.value
-        ts = value["ts"] if type(value) is dict else getattr(value, "ts", 0.0)
+        targets, pending, value = self._targets, self._pending, trigger.value
+        ts = value["ts"] if value.__class__ is dict else getattr(value, "ts", 0.0)
         trace = headers.get(TRACEPARENT) if headers else None
         if trace is not None and not is_traceparent(trace):
             trace = None
-        # _Cause(...) takes twice the time, and every record has one.
-        cause = tuple.__new__(_Cause, (topic, raw, trigger.id, trigger.identity, ts, trace))
-        for ordinal, (target, identity, content) in enumerate(outputs):
-            described = catalogue[target]
-            key = described.key_of(identity, content)
-            if described.coalesce:
-                self._supersede(target, key)
-            pending.append((described, key, identity, content, ordinal, cause))
+        cause = (topic, raw, trigger.id, trigger.identity, ts, trace)
+        for ordinal, (name, identity, content) in enumerate(outputs):
+            target = targets.get(name) or self._target(name)
+            key = target.key_of(identity, content)
+            latest = target.latest
+            if latest is not None:
+                ahead = len(self._written)
+                before = latest.get(key)
+                if before is not None:
+                    self._again += 1
+                    if before < ahead:
+                        self._written[before] = None
+                    else:
+                        pending[before - ahead] = None
+                latest[key] = ahead + len(pending)
+            pending.append((target, key, identity, content, ordinal, cause))
         if len(pending) >= self._most:
-            if self._again * AGAIN <= len(self._latest) + self._again:
+            keys = sum(len(target.latest) for target in targets.values() if target.latest is not None)
+            if self._again * AGAIN <= keys + self._again:
                 self._write()
             else:
                 self._most = sys.maxsize
@@ -114,56 +132,50 @@ class Outputs(Generic[T]):
         self._write()
         return [out for out in self._written if out is not None]
 
-    def _supersede(self, target: str, key: str) -> None:
-        """Forget the earlier output of a key."""
-        place, ahead = (target, key), len(self._written)
-        before = self._latest.get(place)
-        if before is not None:
-            if before < ahead:
-                self._written[before] = None
-            else:
-                self._pending[before - ahead] = None
-            self._again += 1
-        self._latest[place] = ahead + len(self._pending)
+    def _target(self, name: str) -> _Target:
+        """A topic that the agent does not name among its targets."""
+        target = self._targets[name] = _Target(self._catalogue[name])
+        return target
 
     def _write(self) -> None:
         """Write what is pending."""
         name, dumps, new, append, form = self._name, orjson.dumps, tuple.__new__, self._written.append, self._form
+        seal, chains, largest = self._seals.seal, self._chains, self.largest
         last: _Cause | None = None
         when: tuple[tuple[str, bytes], ...] = ()
         for item in self._pending:
             if item is None:
                 append(None)
                 continue
-            described, key, identity, content, ordinal, cause = item
-            topic, raw, named, owner, ts, trace = cause
+            target, key, identity, content, ordinal, cause = item
             if cause is not last:
                 last = cause
+                topic, raw, named, owner, ts, trace = cause
                 time = event_time(ts)
                 when = () if time is None else (("ce_time", time.encode()),)
                 if trace is not None:
                     when = (*when, (TRACEPARENT, trace))
-                place, offset = raw.partition, raw.offset
+                home = raw.partition
+                output_of, origin_of = f"{name}/{named}/", f"{name}/{topic}/{home}/{raw.offset}/"
             ours = identity == owner
             subject = raw.key if ours else identity.encode()  # a record that is processed lies under its identity
-            ce_id = f"{name}/{named}/{ordinal}".encode()
-            origin = f"{name}/{topic}/{place}/{offset}/{ordinal}".encode()
-            own: tuple[tuple[str, bytes], ...] = (
+            ce_id, origin = f"{output_of}{ordinal}".encode(), f"{origin_of}{ordinal}".encode()
+            if target.chained and chains is not None:
+                assert ours, f"{target.name} is chained: a record of it lies on its trigger's partition"
+                content = chains.linked(target.name, content)
+            value = None if content.__class__ is Erased else dumps(content)
+            if value is not None and len(value) > largest:
+                largest = len(value)
+            place = home if ours else partition_of(identity, self._partitions)
+            keyed = subject if key == identity else key.encode()
+            own = (
                 (CE_ID, ce_id),
-                described.ce_type_header,
+                target.type_header,
                 ("ce_subject", subject or b""),
                 (ORIGIN, origin),
                 *when,
+                (SEAL, seal(target.name, place, keyed, value, ce_id, origin)),
             )
-            if described.chained and self._chains is not None:
-                assert ours, f"{described.name} is chained: a record of it lies on its trigger's partition"
-                content = self._chains.linked(described.name, content)
-            value = None if type(content) is Erased else dumps(content)
-            if value is not None and len(value) > self.largest:
-                self.largest = len(value)
-            target = place if ours else partition_of(identity, self._partitions)
-            keyed = subject if key == identity else key.encode()
-            own = (*own, (SEAL, self._seals.seal(described.name, target, keyed, value, ce_id, origin)))
-            record = (described.name, target, keyed, value, own, True)
-            append(form(new(OutputRecord, record)))
+            append(form(new(OutputRecord, (target.name, place, keyed, value, own, True))))
+        self.largest = largest
         self._pending.clear()

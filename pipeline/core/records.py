@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from datetime import date
 from functools import lru_cache
-from math import floor, isfinite
+from math import floor
 from typing import NamedTuple, Protocol
 
 Header = tuple[str, bytes | None]
@@ -133,9 +133,10 @@ def event_time(ts: float) -> str | None:
     >>> event_time(1714000000.25)
     '2024-04-24T23:06:40.250000Z'
     """
-    if not isfinite(ts):
+    try:
+        second = floor(ts)
+    except (OverflowError, ValueError):  # infinite, or NaN
         return None
-    second = floor(ts)
     micros = round((ts - second) * 1_000_000)
     if micros == 1_000_000:
         second, micros = second + 1, 0

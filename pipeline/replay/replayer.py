@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from endocrine.agents.contract import Agent
 from endocrine.agents.policy.compiled import Policy
 from endocrine.pipeline.core.batch import Engine, Processed
+from endocrine.pipeline.core.decoded_states import StateBudget
 from endocrine.pipeline.core.journal import inputs_digest
 from endocrine.pipeline.core.records import Headers, OutputRecord
 from endocrine.pipeline.core.sizes import Sizes
@@ -65,6 +66,7 @@ class Replayer:
         self._windows = {topic: window_on(log) for topic, log in self._logs.items()}
         self._partitions, self._sizes = partitions, sizes
         self._engines: dict[str, Engine] = {}
+        self._kept = StateBudget().member()
 
     def inputs(self, entry: Mapping[str, Any]) -> list[tuple[str, Any]]:
         """Return the records that a batch read. Raises ReplayError where the journal and the topics do not fit
@@ -118,6 +120,7 @@ class Replayer:
             self.watermarks,
             partition=self.partition,
             refuse=entry.get("refused"),
+            kept=self._kept,
             form=form,
         )
         self.watermarks = done.watermarks

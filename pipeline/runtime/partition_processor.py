@@ -24,6 +24,7 @@ from endocrine.agents.policy.compiled import Policy
 from endocrine.pipeline.core.batch import Engine, Tally
 from endocrine.pipeline.core.changelog import CHECKPOINT_KEY, state_key
 from endocrine.pipeline.core.checkpoint import Checkpoint, decode_checkpoint, encode_checkpoint
+from endocrine.pipeline.core.decoded_states import DecodedStates, StateBudget
 from endocrine.pipeline.core.journal import journal_record
 from endocrine.pipeline.core.prepared_batch import Items, PreparedBatch
 from endocrine.pipeline.core.records import OutputRecord, SourceRecord
@@ -44,8 +45,9 @@ class PartitionProcessor:
 
     policy: called once per batch, gives the policy in force. max_records: records processed at once, at most.
     max_bytes: the largest batch the changelog takes. ahead: how many records must wait for processing to run ahead.
-    batch_size: makes batches smaller where a record costs much. on_batch: called with the agent's
-    name and each finished batch, for metrics.
+    batch_size: makes batches smaller where a record costs much. kept: decoded states of a budget that
+    processors share; without it, of one of its own. on_batch: called with the agent's name and each finished batch, for
+    metrics.
     """
 
     owner = ChangelogOwner
@@ -63,6 +65,7 @@ class PartitionProcessor:
         max_bytes: int,
         ahead: int = AHEAD_RECORDS,
         batch_size: AdaptiveBatchSize | None = None,
+        kept: DecodedStates | None = None,
         on_batch: Callable[[str, PreparedBatch], None] | None = None,
     ) -> None:
         self.engine = engine
@@ -76,6 +79,7 @@ class PartitionProcessor:
         self._policy = policy
         self._max_records = max_records
         self._batch_size = batch_size
+        self._kept = StateBudget().member() if kept is None else kept
         self._max_bytes = max_bytes
         self._ahead = ahead
         self._written: PreparedBatch | None = None
@@ -103,6 +107,7 @@ class PartitionProcessor:
         hidden = await changelog.recover()
         self._written = self._ready = None
         self._left = []
+        self._kept.clear()
         encoded = changelog.get(CHECKPOINT_KEY)
         try:
             self.checkpoint = Checkpoint() if encoded is None else decode_checkpoint(encoded)
@@ -199,7 +204,13 @@ class PartitionProcessor:
         refuse = None
         while True:
             processed = self.engine.process(
-                records, policy, self._stored, self._latest.watermarks, partition=self.partition, refuse=refuse
+                records,
+                policy,
+                self._stored,
+                self._latest.watermarks,
+                partition=self.partition,
+                refuse=refuse,
+                kept=self._kept,
             )
             common = self.engine.common_headers(policy, self.partition, number)
             outbox = [*processed.outputs, self._journal(records, number, policy, refuse, processed.forged)]

@@ -11,6 +11,7 @@ from aiokafka import TopicPartition
 from endocrine.agents.contract import Agent
 from endocrine.agents.policy.compiled import Policy
 from endocrine.pipeline.core.batch import Engine
+from endocrine.pipeline.core.decoded_states import StateBudget
 from endocrine.pipeline.core.seals import Seals
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.runtime.adaptive_batch_size import AdaptiveBatchSize
@@ -59,6 +60,8 @@ class ProcessorManager:
         self._metrics = metrics
         self._ports: dict[tuple[str, int], KafkaBrokerPort] = {}
         self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
+        self._decoded = StateBudget()
+        """Decoded states that this process keeps; of the processors of one assignment."""
         self._stores: list[StateStore] = []
         self._recoveries: list[asyncio.Task[None]] = []
         """In the order of `processors`."""
@@ -121,6 +124,7 @@ class ProcessorManager:
             max_records=self.settings.max_batch_records,
             max_bytes=self.settings.changelog_message_bytes,
             batch_size=AdaptiveBatchSize(self.settings.max_batch_records),
+            kept=self._decoded.member(),
             on_batch=None if self._metrics is None else self._metrics.batch,
         )
 
@@ -182,6 +186,7 @@ class ProcessorManager:
         self._tasks.clear()
         self.processors.clear()
         self._ports.clear()
+        self._decoded = StateBudget()
         while self._stores:
             self._stores.pop().close()
 

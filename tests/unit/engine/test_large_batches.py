@@ -6,16 +6,17 @@ import orjson
 import pytest
 
 from endocrine.agents.registry import ATTRIBUTION, MODULATION
+from endocrine.pipeline.core import states as states_module
 from endocrine.pipeline.core.batch import Engine
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.outputs import COALESCING, PENDING
 from endocrine.pipeline.core.records import Fetched
 from endocrine.pipeline.core.seals import simulated_seals
 from endocrine.pipeline.core.sizes import Sizes
-from endocrine.pipeline.core.states import OPEN, keep
+from endocrine.pipeline.core.states import LEAST_BYTES, keep
 from endocrine.pipeline.process.policy_files import shipped_policy
 
-PEOPLE = 3 * OPEN
+PEOPLE = 192
 RECORDS = 4 * PEOPLE
 
 
@@ -72,13 +73,14 @@ def run(agent, given, size):
 @pytest.mark.parametrize(
     ("agent", "given"), [(ATTRIBUTION, observations), (ATTRIBUTION, observations_of_many), (MODULATION, turns)]
 )
-def test_states_and_outputs_do_not_depend_on_how_much_is_held_open(agent, given):
-    assert PENDING < OPEN < PEOPLE
+def test_states_and_outputs_do_not_depend_on_how_much_is_held_open(agent, given, monkeypatch):
+    monkeypatch.setattr(states_module, "OPEN_BYTES", 64 * LEAST_BYTES)
+    assert PENDING < PEOPLE
     assert 2 * COALESCING < RECORDS
     states, said = run(agent, given(), RECORDS)
     small_states, small_said = run(agent, given(), 7)
     assert states == small_states
-    assert len(states) > 2 * OPEN
+    assert len(states) > 128  # so many new keys that some were closed before the batch's end
     # Of a coalescing topic a batch says only the last record of each key, where that last one stands.
     last = {(out.topic, out.key): place for place, out in enumerate(small_said)}
     expected = [
