@@ -1,8 +1,8 @@
 """The format of a changelog partition: its keys, and which of its records are void.
 
-Keys: `c` an epoch record, `h` the checkpoint, `s` + state key a state. Every other record carries in the header `epoch`
-the offset of its writer's epoch record. A record whose epoch is older than the latest one before it is void: a zombie
-wrote it.
+Keys: `c` an epoch record, `h` the checkpoint, `o` + slot an outbox, `s` + state key a state. Every other record carries
+in the header `epoch` the offset of its writer's epoch record. A record whose epoch is older than the latest one before
+it is void: a zombie wrote it.
 """
 
 from collections.abc import Iterable
@@ -23,6 +23,15 @@ def state_key(key: str) -> bytes:
     b'sann'
     """
     return b"s" + key.encode()
+
+
+def outbox_key(batch: int, slots: int) -> bytes:
+    """Return the changelog key of a batch's outbox. slots: so many batches have keys of their own.
+
+    >>> outbox_key(7, 2)
+    b'o1'
+    """
+    return b"o%d" % (batch % slots)
 
 
 class Entry(NamedTuple):

@@ -1,7 +1,7 @@
 """The checkpoint: what a batch leaves behind beside the states, under one key of the changelog.
 
-It holds the epoch, the batch's number, the next offset per source topic, the watermarks, and the outbox: what the
-batch produces, as bytes, so that a successor can produce it again. msgpack, because outputs are bytes.
+It holds the epoch, the batch's number, the next offset per source topic, the watermarks, and up to which batch all
+outputs are produced. The outputs themselves are in outboxes, under keys of their own (endocrine.pipeline.core.outbox).
 """
 
 import hashlib
@@ -12,8 +12,17 @@ import msgpack
 from endocrine.pipeline.core.records import Headers, OutputRecord
 from endocrine.pipeline.core.watermarks import Watermarks
 
-FORM = 1
-"""Version of the encoding; a checkpoint of another form is refused, never guessed at."""
+FORM = 2
+"""Version of the encoding; a checkpoint of an unknown form is refused, never guessed at."""
+FORM_WITH_OUTBOX = 1
+"""The form before: it holds the outbox of its batch, the batch before is produced. Read, not written."""
+OUTBOX_SLOTS = 2
+"""Batches of one processor that may be checkpointed and not yet produced, the one being checkpointed included.
+
+A batch waits for the changelog once and for its outputs twice (the journal record goes last). With two slots the one
+is done during the other, and a batch takes the longer of its outputs and its processing; a third slot would only make a
+successor produce more copies.
+"""
 
 
 @dataclass(slots=True)
@@ -28,18 +37,27 @@ class Checkpoint:
     """Per source topic, the first offset not yet taken into a batch."""
     watermarks: Watermarks = field(default_factory=dict)
     common: Headers = ()
-    """Headers shared by the derived records of the outbox."""
+    """Headers shared by the derived records of the outbox. Not encoded, like the outbox."""
     outbox: list[OutputRecord] = field(default_factory=list)
-    """Outputs of this batch, in trigger order; the last is its journal record."""
+    """Outputs of this batch, in trigger order; the last is its journal record. Empty where the checkpoint was decoded,
+    but for the form before."""
+    produced: int = 0
+    """All batches up to this number are produced and acknowledged, as far as was known when this was encoded."""
+    slots: int = OUTBOX_SLOTS
+    """For so many batches the changelog has keys of outboxes."""
+    encoded_journal_digest: str | None = None
+    """`journal_digest` where the outbox is not here."""
 
     @property
     def journal_digest(self) -> str | None:
         """SHA-256 of the bytes of this batch's journal record; None before the first batch."""
-        return hashlib.sha256(self.outbox[-1].value or b"").hexdigest() if self.outbox else None
+        if self.outbox:
+            return hashlib.sha256(self.outbox[-1].value or b"").hexdigest()
+        return self.encoded_journal_digest
 
 
 def encode_checkpoint(checkpoint: Checkpoint) -> bytes:
-    """Return the checkpoint as bytes."""
+    """Return the checkpoint as bytes, without its outbox."""
     packed: bytes = msgpack.packb(
         [
             FORM,
@@ -47,8 +65,9 @@ def encode_checkpoint(checkpoint: Checkpoint) -> bytes:
             checkpoint.batch,
             checkpoint.next_offsets,
             checkpoint.watermarks,
-            checkpoint.common,
-            checkpoint.outbox,
+            checkpoint.journal_digest,
+            checkpoint.produced,
+            checkpoint.slots,
         ],
         use_bin_type=True,
     )
@@ -56,13 +75,17 @@ def encode_checkpoint(checkpoint: Checkpoint) -> bytes:
 
 
 def decode_checkpoint(value: bytes) -> Checkpoint:
-    """Return the checkpoint from bytes. Raises ValueError when they are not of this form."""
+    """Return the checkpoint from bytes. Raises ValueError when they are of no form that is known."""
+    expected = f"expected form {FORM_WITH_OUTBOX} or {FORM}"
     try:
-        form, epoch, batch, next_offsets, watermarks, common, outbox = msgpack.unpackb(value, use_list=False)
+        form, epoch, batch, next_offsets, watermarks, *rest = msgpack.unpackb(value, use_list=False)
+        if form == FORM_WITH_OUTBOX:
+            common, outbox = rest
+            records = [OutputRecord(*out) for out in outbox]
+            return Checkpoint(epoch, batch, dict(next_offsets), dict(watermarks), common, records, max(0, batch - 1), 1)
+        if form == FORM:
+            digest, produced, slots = rest
+            return Checkpoint(epoch, batch, dict(next_offsets), dict(watermarks), (), [], produced, slots, digest)
     except Exception as error:
-        raise ValueError(f"not a checkpoint: {error}; expected form {FORM}") from error
-    if form != FORM:
-        raise ValueError(f"checkpoint of form {form}; expected {FORM}: was this changelog written by another version?")
-    return Checkpoint(
-        epoch, batch, dict(next_offsets), dict(watermarks), common, [OutputRecord(*out) for out in outbox]
-    )
+        raise ValueError(f"not a checkpoint: {error}; {expected}") from error
+    raise ValueError(f"checkpoint of form {form}; {expected}: was this changelog written by another version?")

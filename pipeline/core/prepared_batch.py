@@ -20,9 +20,10 @@ class PreparedBatch:
     rejected_or_rerouted: list[OutputRecord]
     """Dead letters and re-keyed records, produced before the checkpoint."""
     checkpoint: Checkpoint
-    """As it will be; its outbox has the batch's outputs."""
+    """As it will be; its outbox has the batch's outputs. It is encoded when it is written, for it says what is produced
+    by then."""
     items: Items
-    """Records of the changelog, the checkpoint last."""
+    """Records of the changelog without the checkpoint: states and the outbox."""
     states: Mapping[str, bytes | None]
     """The same by state key, for the batch that is processed next."""
     tally: Tally

@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from endocrine.pipeline.core.changelog import CHECKPOINT_KEY, Entry, Recovered, entries_of
 from endocrine.pipeline.core.checkpoint import decode_checkpoint
+from endocrine.pipeline.core.outbox import last_outbox
 from endocrine.pipeline.core.records import POLICY
 from endocrine.pipeline.kafka.clients import introduce, read_until, reader
 from endocrine.pipeline.kafka.topic_layout import changelog_name
@@ -81,13 +82,14 @@ async def _processor(
         return None
     try:
         checkpoint = decode_checkpoint(written)
+        outbox = last_outbox(checkpoint, store.get)
     except ValueError as error:
         raise SnapshotError(f"{agent}/{partition}: {error}") from None
-    if checkpoint.batch == 0:
+    if outbox is None:
         return None
     states = ((key[1:].decode(), state) for key, state in sorted(store.items()) if key[:1] == b"s")
     about = await asyncio.to_thread(write_states, folder, f"{agent}/{partition}", states)
-    policies = [content.decode() for name, content in checkpoint.common if name == POLICY and content]
+    policies = [content.decode() for name, content in outbox.common if name == POLICY and content]
     return {
         "batch": checkpoint.batch,
         "front": checkpoint.next_offsets,

@@ -1,6 +1,6 @@
 """The broker as a processor uses it: implemented on Faust and aiokafka, and by the simulated broker of tests."""
 
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from endocrine.pipeline.core.changelog import Entry
@@ -19,6 +19,14 @@ class Run(NamedTuple):
     next_offset: int
     """Every record below it is in this run or in one before. Offsets that hold none are passed: markers of
     transactions, aborted records and compaction take some."""
+
+
+class Background(Protocol):
+    """What a port runs beside the rest of a processor."""
+
+    def done(self) -> bool:
+        """Return whether it has ended, well or not."""
+        ...
 
 
 class BrokerPort(Protocol):
@@ -64,6 +72,17 @@ class BrokerPort(Protocol):
 
         Writing first: processing is cancelled when writing fails, but writing goes on to its end when processing fails
         or the caller is cancelled.
+        """
+        ...
+
+    def start(self, producing: Callable[[], Coroutine[Any, Any, None]]) -> Background:
+        """Run it beside whatever else is awaited from now on, to its end. A failure of it ends a `fetch`."""
+        ...
+
+    async def finish(self, background: Background, enough: Callable[[], bool]) -> None:
+        """Return when it has ended, or when, after one of its commits, it is enough. Raises what it raised.
+
+        It goes on when the caller is cancelled.
         """
         ...
 

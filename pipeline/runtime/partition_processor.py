@@ -4,34 +4,45 @@ The five steps, the same numbers in architecture section 4:
 1. Read        take what was fetched; drop what lies below the checkpoint's offsets, and copies; dead letters and
                re-keyed records are produced and acknowledged here.
 2. Process     run the agent over the batch: (state, record) -> (new state, outputs). Pure.
-3. Checkpoint  append ONE record batch to the changelog: new states, tombstones, and the checkpoint with offsets,
-               watermarks and outbox.
+3. Checkpoint  append ONE record batch to the changelog: new states, tombstones, the outbox, and the checkpoint with
+               offsets, watermarks, and up to which batch all is produced.
 4. Produce     send the outbox in order; its last record is the batch's journal record.
 5. Commit      report the offsets to the group; late or never does no harm: the checkpoint's offsets count.
 
 After a crash before 3 there is nothing but dead letters and re-keyed records, which come again under the same id.
-After 3 there is the checkpoint: the successor produces its outbox again, byte for byte, before anything else. After 4
+After 3 there are checkpoint and outbox: the successor produces it again, byte for byte, before anything else. After 4
 there is nothing to do. A processor awaits nothing but its port, so deterministic simulation can stop it before every
 single effect.
 
-While a batch goes through 3 to 5, the next one may go through 1 and 2 (where enough waits): on the states and the
-checkpoint that the first one leaves, and nothing of it leaves the processor until the first one is done.
+Several batches are in flight:
+- While a batch goes through 4, the next ones may go through 1 to 3: its outbox is in the changelog under a key of its
+  own until it is produced, and the next batch's checkpoint says that it may not be. So batch n is checkpointed only
+  when batch n - OUTBOX_SLOTS is produced, whose key it takes.
+- While a batch goes through 3, the next one may go through 1 and 2 (where enough waits): on the states and the
+  checkpoint that the first one leaves, and nothing of it leaves the processor until that checkpoint is written and
+  nobody else is seen to have written.
+- Steps 3 of several batches never overlap, nor do steps 4: each batch is produced whole before the next one.
+The executable model in tests/support/commit_model holds the proof that this is safe, and what is not.
 """
 
+import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from endocrine.agents.policy.compiled import Policy
 from endocrine.pipeline.core.batch import Engine, Tally
-from endocrine.pipeline.core.changelog import CHECKPOINT_KEY, state_key
-from endocrine.pipeline.core.checkpoint import Checkpoint, decode_checkpoint, encode_checkpoint
+from endocrine.pipeline.core.changelog import CHECKPOINT_KEY, outbox_key, state_key
+from endocrine.pipeline.core.checkpoint import OUTBOX_SLOTS, Checkpoint, decode_checkpoint, encode_checkpoint
 from endocrine.pipeline.core.decoded_states import DecodedStates, StateBudget
 from endocrine.pipeline.core.journal import journal_record
+from endocrine.pipeline.core.outbox import Outbox, compress_outbox, outboxes_to_produce, pack_outbox
 from endocrine.pipeline.core.prepared_batch import Items, PreparedBatch
 from endocrine.pipeline.core.records import OutputRecord, SourceRecord
 from endocrine.pipeline.runtime.adaptive_batch_size import AdaptiveBatchSize
-from endocrine.pipeline.runtime.broker_port import BrokerPort
+from endocrine.pipeline.runtime.broker_port import Background, BrokerPort
 from endocrine.pipeline.runtime.changelog_owner import ChangelogOwner
-from endocrine.pipeline.runtime.errors import Fatal
+from endocrine.pipeline.runtime.errors import Fatal, Fenced, Retry
 from endocrine.pipeline.runtime.merge_buffer import MergeBuffer
 from endocrine.pipeline.runtime.state_stores import StateStore
 
@@ -52,6 +63,8 @@ class PartitionProcessor:
 
     owner = ChangelogOwner
     """Class of the part that recovers and fences; tests put weaker ones in its place."""
+    in_flight = OUTBOX_SLOTS
+    """Batches that may be checkpointed and not yet produced."""
 
     def __init__(
         self,
@@ -72,8 +85,8 @@ class PartitionProcessor:
         self.partition = partition
         self.checkpoint = Checkpoint()
         self.changelog = self.owner(self.name, broker, store)
-        self.critical = False
-        """Between the start of Checkpoint and the end of Produce: a revocation waits for the end of it."""
+        self.stopping = False
+        """Set when no further batch is to be checkpointed."""
         self.tally = Tally()
         self._port = broker
         self._policy = policy
@@ -82,8 +95,14 @@ class PartitionProcessor:
         self._kept = StateBudget().member() if kept is None else kept
         self._max_bytes = max_bytes
         self._ahead = ahead
+        self._writing = False
+        """Between the start of Checkpoint and what follows from it."""
         self._written: PreparedBatch | None = None
-        """The batch that is on its way from 3 to 5."""
+        """The batch that is on its way through 3."""
+        self._unproduced: deque[PreparedBatch] = deque()
+        """Batches that are checkpointed and on their way through 4 and 5, one after the other."""
+        self._producing: Background | None = None
+        """What takes them there."""
         self._ready: PreparedBatch | None = None
         """The batch after it, processed already."""
         self._left: list[tuple[str, SourceRecord]] = []
@@ -96,14 +115,23 @@ class PartitionProcessor:
         """`agent/partition`."""
         return f"{self.engine.agent.name}/{self.partition}"
 
+    @property
+    def critical(self) -> bool:
+        """Whether a batch is between the start of Checkpoint and the end of Produce: a revocation waits for the end."""
+        return self._writing or bool(self._unproduced)
+
     # ---- recovery ----
 
     async def recover(self) -> None:
-        """Begin an epoch, recover the states, produce the last outbox again, and go to the checkpoint's offsets."""
+        """Begin an epoch, recover the states, produce again what may not have been, and go to the checkpoint's
+        offsets."""
         changelog = self.changelog
-        self.critical = True  # an epoch record in flight may land after a successor's and fence it: let it land
-        await changelog.begin_epoch()
-        self.critical = False
+        await self._settle()
+        self._writing = True  # an epoch record in flight may land after a successor's and fence it: let it land
+        try:
+            await changelog.begin_epoch()
+        finally:
+            self._writing = False
         hidden = await changelog.recover()
         self._written = self._ready = None
         self._left = []
@@ -111,10 +139,12 @@ class PartitionProcessor:
         encoded = changelog.get(CHECKPOINT_KEY)
         try:
             self.checkpoint = Checkpoint() if encoded is None else decode_checkpoint(encoded)
+            outboxes = self._outboxes()
         except ValueError as error:
             raise Fatal(f"{self.name}: {error}") from None
         await changelog.repair(hidden)
-        await self._port.produce(self.checkpoint.outbox, self.checkpoint.common)
+        for outbox in outboxes:
+            await self._port.produce(outbox.records, outbox.common)
         ends = await self._port.ends(self.engine.agent.sources)
         for topic, offset in self.checkpoint.next_offsets.items():
             if topic in ends and offset > ends[topic]:
@@ -125,6 +155,10 @@ class PartitionProcessor:
         self._merge_buffer.clear(self.checkpoint.next_offsets)
         await self._port.seek(self.checkpoint.next_offsets)
 
+    def _outboxes(self) -> list[Outbox]:
+        """The outboxes to be produced again, in order. Raises ValueError when the changelog lacks one."""
+        return outboxes_to_produce(self.checkpoint, self.changelog.get)
+
     # ---- the loop ----
 
     async def run(self) -> None:
@@ -134,9 +168,25 @@ class PartitionProcessor:
             await self.step()
 
     async def step(self) -> bool:
-        """Process one batch, or check the changelog's end when nothing can be read. Return whether a batch was made."""
+        """Process and checkpoint one batch, or check the changelog's end when nothing can be read. Return whether a
+        batch was made.
+
+        Its outputs are on their way then; `stop` or a step that can read nothing waits for them.
+        """
+        try:
+            return await self._step()
+        except (Fatal, Fenced, asyncio.CancelledError):
+            await self._settle()
+            raise
+
+    async def stop(self) -> None:
+        """Return when what is checkpointed is produced; `step` is not to be called any more."""
+        await self._finish_producing()
+
+    async def _step(self) -> bool:
         prepared, self._ready = self._ready or await self._process_next(), None
         if prepared is None:
+            await self._finish_producing()
             await self.changelog.check()
             return False
         self._written = prepared
@@ -159,19 +209,60 @@ class PartitionProcessor:
         return prepared
 
     async def _write(self, prepared: PreparedBatch) -> None:
-        """Everything of a batch that leaves the processor."""
+        """What Read sets aside, and 3 Checkpoint; then its outputs are on their way."""
         await self._port.produce(prepared.rejected_or_rerouted, ())
-        self.critical = True
-        base = await self.changelog.append(prepared.items)  # 3 Checkpoint
-        self.checkpoint = prepared.checkpoint
-        await self.changelog.verify(base, prepared.items)
-        await self._port.produce(prepared.checkpoint.outbox, prepared.checkpoint.common)  # 4 Produce
-        self.critical = False
-        await self._port.commit(prepared.checkpoint.next_offsets)  # 5 Commit
-        self._written = None
-        self._count(prepared.tally)
-        if self._on_batch is not None:
-            self._on_batch(self.engine.agent.name, prepared)
+        await self._finish_producing(lambda: len(self._unproduced) < self.in_flight)
+        self._writing = True
+        try:
+            checkpoint = prepared.checkpoint
+            checkpoint.produced = self._produced_before(checkpoint.batch)
+            items = [*prepared.items, (CHECKPOINT_KEY, encode_checkpoint(checkpoint))]
+            base = await self.changelog.append(items)
+            self.checkpoint = checkpoint
+            self._written = None
+            await self.changelog.verify(base, items)
+            self._unproduced.append(prepared)
+        finally:
+            self._writing = False
+        if self._producing is None or self._producing.done():
+            await self._finish_producing()
+            self._producing = self._port.start(self._produce)
+
+    async def _produce(self) -> None:
+        """4 Produce and 5 Commit of what is checkpointed, batch after batch, until there is nothing left."""
+        while self._unproduced:
+            prepared = self._unproduced[0]
+            checkpoint = prepared.checkpoint
+            await self._port.produce(checkpoint.outbox, checkpoint.common)
+            self._unproduced.popleft()
+            await self._port.commit(checkpoint.next_offsets)
+            self._count(prepared.tally)
+            if self._on_batch is not None:
+                self._on_batch(self.engine.agent.name, prepared)
+
+    def _produced_before(self, batch: int) -> int:
+        """Return up to which batch all is produced, before this one is checkpointed."""
+        return batch - 1 - len(self._unproduced)
+
+    async def _finish_producing(self, enough: Callable[[], bool] = lambda: False) -> None:
+        """Return when what is checkpointed is produced, or when it is enough. Raises Fatal when it cannot be."""
+        producing = self._producing
+        if producing is None:
+            return
+        try:
+            await self._port.finish(producing, enough)
+        except Retry as error:  # going on without producing would lose what the checkpoint has
+            raise Fatal(f"{self.name}: checkpoint written, but cannot produce: {error}") from error
+        if producing.done():
+            self._producing = None
+
+    async def _settle(self) -> None:
+        """Let what is on its way end, whichever way; a successor produces again what was not produced."""
+        if self._producing is not None:
+            with suppress(Exception):
+                await self._port.finish(self._producing, lambda: False)
+        self._producing = None
+        self._unproduced.clear()
 
     @property
     def _latest(self) -> Checkpoint:
@@ -218,9 +309,11 @@ class PartitionProcessor:
                 self.changelog.epoch, number, self._offsets_after(records), processed.watermarks, common, outbox
             )
             items: Items = [(state_key(key), state) for key, state in processed.states.items()]
-            items.append((CHECKPOINT_KEY, encode_checkpoint(checkpoint)))
+            packed = pack_outbox(Outbox(number, common, outbox))
             size = sum(len(key) + len(value or b"") + 64 for key, value in items)
+            size += len(packed) + len(encode_checkpoint(checkpoint)) + 2 * 64
             if size <= self._max_bytes - 4096 and processed.largest <= self.engine.sizes.topic:
+                items.append((outbox_key(number, checkpoint.slots), compress_outbox(packed)))
                 return PreparedBatch(
                     len(records), processed.rejected_or_rerouted, checkpoint, items, processed.states, processed.tally
                 )

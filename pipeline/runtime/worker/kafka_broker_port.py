@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import orjson
 import structlog
@@ -14,7 +14,7 @@ from endocrine.pipeline.core.changelog import CLAIM_HEADER, EPOCH_KEY, Entry, en
 from endocrine.pipeline.core.records import Headers, OutputRecord, SourceRecord
 from endocrine.pipeline.kafka import clients
 from endocrine.pipeline.process.settings import Settings
-from endocrine.pipeline.runtime.broker_port import Run
+from endocrine.pipeline.runtime.broker_port import Background, Run
 from endocrine.pipeline.runtime.errors import Fatal, Retry
 from endocrine.pipeline.runtime.worker.end_offsets import EndOffsets
 
@@ -187,6 +187,10 @@ class KafkaBrokerPort:
         self._pressed = False
         self._on_pressure = on_pressure
         self._news = asyncio.Event()
+        self._progress = asyncio.Event()
+        """Set by each commit, and by the end of what runs in the background."""
+        self._failed = False
+        """Whether something in the background has failed, and nobody has seen it yet."""
         self._committed: Mapping[str, int] = {}
         """How far the unit is: the offset after the last record that it is done with."""
         self._delivered: dict[str, int] = {}
@@ -233,8 +237,32 @@ class KafkaBrokerPort:
                 with suppress(asyncio.CancelledError):  # once begun a batch is finished; the caller still hears of it
                     await asyncio.wait((write,))
 
+    def start(self, producing: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
+        """As a task of its own."""
+        task = asyncio.create_task(producing())
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self._failed = True
+            self._news.set()
+        self._progress.set()
+
+    async def finish(self, background: Background, enough: Callable[[], bool]) -> None:
+        """See BrokerPort."""
+        task = cast("asyncio.Task[None]", background)
+        while not (task.done() or enough()):
+            self._progress.clear()
+            await self._progress.wait()
+        if task.done():
+            self._failed = False
+            task.result()
+
     async def fetch(self, wait: bool) -> Sequence[Run]:
         """Return what has arrived; waits for it until the next look at the topics' ends, or half a second."""
+        if self._failed:
+            return ()
         if not self._arrived:
             self._news.clear()
             try:
@@ -243,6 +271,8 @@ class KafkaBrokerPort:
             except TimeoutError:
                 self._looks += wait
                 return await self._undelivered() if wait else ()
+            if self._failed:
+                return ()
         self._looks = 0
         arrived, self._arrived, self._bytes = self._arrived, [], 0
         try:
@@ -326,6 +356,7 @@ class KafkaBrokerPort:
         """Noted here; sent to the group now and then by the manager."""
         self._committed = dict(next_offsets)
         self.moved = True
+        self._progress.set()
 
     def done(self, topic: str) -> int:
         """Return the offset that may be committed to the group: all below it is done with, or holds no record.

@@ -175,6 +175,8 @@ class ProcessorManager:
     async def stop_processors(self) -> None:
         """Drop batches whose checkpoint is not begun, finish the others; return when no processor produces any more."""
         processors = self.processors
+        for processor in processors.values():
+            processor.stopping = True
         tasks = [*zip(processors, self._recoveries, strict=False), *self._tasks.items()]
         while pending := [(key, task) for key, task in tasks if not task.done()]:
             for key, task in pending:
@@ -201,24 +203,22 @@ class ProcessorManager:
                     await processor.recover()
                     self._fenced.discard(processor.name)
                     await self.seek()
-                while True:
+                while not processor.stopping:
                     before = processor.tally.read, processor.tally.failed
                     await processor.step()
                     read, failed = processor.tally.read - before[0], processor.tally.failed - before[1]
                     if read and self._fuse.blown(read, failed):
                         raise Fatal(self._fuse.explain(processor.name))
+                return await processor.stop()
             except asyncio.CancelledError:
                 raise
             except Fenced as error:
-                processor.critical = False
                 self._note_fenced(processor, error)
             except Retry as error:
                 log.warning("retrying", processor=processor.name, reason=str(error))
                 self._count("endocrine_retries_total", processor)
-                processor.critical = False
                 await asyncio.sleep(1.0)
             except Exception as error:
-                processor.critical = False
                 self._on_fatal(error)
                 return
 

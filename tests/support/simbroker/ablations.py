@@ -12,8 +12,9 @@ import orjson
 
 from endocrine.agents.contract import Trigger
 from endocrine.pipeline.core.batch import Engine, Processed
-from endocrine.pipeline.core.changelog import CHECKPOINT_KEY, EPOCH_KEY, Entry, state_key
-from endocrine.pipeline.core.checkpoint import Checkpoint, decode_checkpoint
+from endocrine.pipeline.core.changelog import EPOCH_KEY, Entry, state_key
+from endocrine.pipeline.core.checkpoint import Checkpoint
+from endocrine.pipeline.core.outbox import Outbox, decode_outbox
 from endocrine.pipeline.core.records import (
     CE_ID,
     ORIGIN,
@@ -126,14 +127,15 @@ class SpeakFirst(MemoryPort):
     """The outbox is produced before it is checkpointed."""
 
     async def write_checkpoint(self, items: Items, epoch: int) -> int:
-        await self._ahead(dict(items).get(CHECKPOINT_KEY), journal_only=False)
+        await self._ahead(items, journal_only=False)
         return await super().write_checkpoint(items, epoch)
 
-    async def _ahead(self, value: bytes | None, *, journal_only: bool) -> None:
-        if value is not None:
-            checkpoint = decode_checkpoint(value)
-            outbox = [out for out in checkpoint.outbox if _is_journal(out) or not journal_only]
-            await MemoryPort.produce(self, outbox, checkpoint.common)
+    async def _ahead(self, items: Items, *, journal_only: bool) -> None:
+        for key, value in items:
+            if key[:1] == b"o" and value is not None:
+                outbox = decode_outbox(value)
+                records = [out for out in outbox.records if _is_journal(out) or not journal_only]
+                await MemoryPort.produce(self, records, outbox.common)
 
     async def produce(self, records: Sequence[OutputRecord], common: Headers) -> None:
         if not any(map(_is_journal, records)):
@@ -144,7 +146,7 @@ class JournalBeforeRemember(SpeakFirst):
     """The journal record is produced before the batch is checkpointed, and not again."""
 
     async def write_checkpoint(self, items: Items, epoch: int) -> int:
-        await self._ahead(dict(items).get(CHECKPOINT_KEY), journal_only=True)
+        await self._ahead(items, journal_only=True)
         return await MemoryPort.write_checkpoint(self, items, epoch)
 
     async def produce(self, records: Sequence[OutputRecord], common: Headers) -> None:
@@ -173,6 +175,36 @@ class GroupedByKey(Engine):
         done = super().process(*arguments, **options)
         done.outputs.sort(key=lambda out: out.key or b"")
         return done
+
+
+# ---- of several batches in flight ----
+
+
+class LastOutboxOnly(PartitionProcessor):
+    """A successor produces the last outbox only."""
+
+    def _outboxes(self) -> list[Outbox]:
+        return super()._outboxes()[-1:]
+
+
+class OutboxesBackward(PartitionProcessor):
+    """A successor produces the last outbox first."""
+
+    def _outboxes(self) -> list[Outbox]:
+        return super()._outboxes()[::-1]
+
+
+class CountedWhenSent(PartitionProcessor):
+    """A checkpoint counts outputs as produced that are on their way."""
+
+    def _produced_before(self, batch: int) -> int:
+        return batch - 1
+
+
+class OneMoreInFlight(PartitionProcessor):
+    """An outbox takes the key of one that is not produced yet."""
+
+    in_flight = PartitionProcessor.in_flight + 1
 
 
 # ---- of the marks ----
@@ -467,5 +499,9 @@ ABLATIONS: Mapping[str, Design] = {
     "a fenced write and on with the next": Design(port=AheadOfWriting),
     "a store of any age taken up": Design(disk=OldDisk, rates=DISKS),
     "a store written before the look": Design(disk=EagerDisk, rates=DISKS),
+    "the last outbox produced again only": Design(processor=LastOutboxOnly),
+    "outboxes produced again backward": Design(processor=OutboxesBackward),
+    "outputs counted as produced when sent": Design(processor=CountedWhenSent),
+    "one batch more in flight than keys": Design(processor=OneMoreInFlight),
     "no refusals in the journal": Design(journal_refusals=False),
 }

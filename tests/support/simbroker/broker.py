@@ -66,6 +66,29 @@ class _Beside(Generic[T]):
         return prepared[0]
 
 
+class _Background:
+    """What takes steps while something else of its unit pauses. It begins with its first step."""
+
+    def __init__(self, producing: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._producing = producing
+        self._begun: Coroutine[Any, Any, None] | None = None
+        self.ended = False
+        self.error: Exception | None = None
+
+    def done(self) -> bool:
+        return self.ended
+
+    def step(self) -> None:
+        """Go on up to the next effect, or to the end."""
+        self._begun = self._begun or self._producing()
+        try:
+            self._begun.send(None)
+        except StopIteration:
+            self.ended = True
+        except Exception as error:
+            self.ended, self.error = True, error
+
+
 class Produced(NamedTuple):
     """A record on a topic as the checks see it."""
 
@@ -249,9 +272,51 @@ class MemoryPort:
         self._faults = faults
         self._position: dict[str, int] = {}
         self._claimed = -1
+        self._background: _Background | None = None
+        self._in_background = False
+
+    async def _pause(self) -> None:
+        """Before an effect: what is in the background may go on, and others may act."""
+        if not self._in_background:
+            while self._running() and self._random() < 0.5:
+                await self._go_on()
+        await _Pause()
+
+    async def _quiet(self, ahead: bool) -> None:
+        """Nothing came: what is in the background goes on."""
+        if self._running():
+            await self._go_on()
+        else:
+            await (_Pause() if ahead else _Idle())
+
+    def _running(self) -> bool:
+        return self._background is not None and not self._background.ended
+
+    async def _go_on(self) -> None:
+        """One step of what is in the background."""
+        background = self._background
+        assert background is not None
+        self._in_background = True
+        try:
+            background.step()
+        finally:
+            self._in_background = False
+        if not background.ended:
+            await _Pause()
+
+    def start(self, producing: Callable[[], Coroutine[Any, Any, None]]) -> _Background:
+        assert not self._running()
+        self._background = _Background(producing)
+        return self._background
+
+    async def finish(self, background: Any, enough: Callable[[], bool]) -> None:
+        while not (background.ended or enough()):
+            await self._go_on()
+        if background.error is not None:
+            raise background.error
 
     async def epoch(self) -> int:
-        await _Pause()
+        await self._pause()
         offset = self._claimed = self._log.append([(EPOCH_KEY, b"{}")], -1)
         self._broker.trace.append((self._name, "epoch at", offset))
         return offset
@@ -264,7 +329,7 @@ class MemoryPort:
         if end == self._claimed + 1:
             self._log.recovering.add(self._name)
         while start < end:
-            await _Pause()
+            await self._pause()
             piece = [entry for entry in self._log.entries if start <= entry.offset < end][:3]
             if not piece:
                 break
@@ -277,14 +342,14 @@ class MemoryPort:
         return len(self._log.ever)
 
     async def write_checkpoint(self, items: Sequence[tuple[bytes, bytes | None]], epoch: int) -> int:
-        await _Pause()
+        await self._pause()
         base = self._log.append(items, epoch)
         self._broker.trace.append((self._name, "checkpoints at", base, "under epoch", epoch, list(items)))
         return base
 
     async def produce(self, records: Sequence[OutputRecord], common: Headers) -> None:
         for out in records:
-            await _Pause()
+            await self._pause()
             self._broker.append(self._name, out, common)
 
     async def fetch(self, wait: bool) -> Sequence[Run]:
@@ -301,7 +366,7 @@ class MemoryPort:
                     upto = position[topic] = min(at + take, end)
                     runs.append(Run(topic, self._visible(topic, at, upto), upto))
         if not runs and wait:
-            await (_Pause() if ahead else _Idle())
+            await self._quiet(ahead)
         return runs
 
     def waiting(self) -> int:
@@ -323,7 +388,7 @@ class MemoryPort:
     async def _lookup(self) -> None:
         dice = self._random()
         if dice < self._unrest:
-            await _Pause()
+            await self._pause()
         elif dice > 1 - self._faults and self._broker.faulty:
             raise Retry("the broker does not answer for now")
 
@@ -338,7 +403,7 @@ class MemoryPort:
     async def commit(self, next_offsets: Mapping[str, int]) -> None:
         """Lost, late, or going backward; a zombie's as good as its owner's; never beyond what was checkpointed."""
         while self._random() < 0.4:
-            await _Pause()
+            await self._pause()
             topic = self._sources[int(self._random() * len(self._sources))]
             offset = int(self._random() * (next_offsets.get(topic, 0) + 1))
             self._broker.committed[self._agent, self._partition, topic] = offset

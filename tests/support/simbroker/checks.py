@@ -165,7 +165,7 @@ def _journal(world: World, processor: str, partition: int, bad: list[str]) -> tu
 def _stored_states(world: World, agent: str, partition: int) -> dict[str, bytes]:
     values: dict[bytes, bytes] = {}
     Recovered(values).apply(world.broker.changelogs[agent, partition].entries)
-    return {key[1:].decode(): value for key, value in values.items() if key != CHECKPOINT_KEY}
+    return {key[1:].decode(): value for key, value in values.items() if key[:1] == b"s"}
 
 
 def _check_unit(world: World, agent: Toy, partition: int, first: dict[Spelled, int], history: _History) -> list[str]:

@@ -6,7 +6,7 @@ import pytest
 from endocrine.agents.registry import AGENTS, MODULATION
 from endocrine.pipeline.core.batch import Engine
 from endocrine.pipeline.core.changelog import CLAIM_HEADER, epoch_of
-from endocrine.pipeline.core.checkpoint import Checkpoint, decode_checkpoint, encode_checkpoint
+from endocrine.pipeline.core.outbox import Outbox, compress_outbox, decode_outbox, pack_outbox
 from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.core.records import Fetched
 from endocrine.pipeline.core.seals import simulated_seals
@@ -76,7 +76,7 @@ def test_a_dead_letter_by_state_keeps_null_headers_and_so_does_the_head_that_rem
     letter = done.outputs[-1]
     assert dict(letter.own)["endocrine-error-kind"] == b"conflicting_id"
     assert letter.own[:4] == (("ce_id", None), ("traceparent", None), ("endocrine-rekeyed-from", None), ("mine", None))
-    assert decode_checkpoint(encode_checkpoint(Checkpoint(outbox=done.outputs))).outbox == done.outputs
+    assert decode_outbox(compress_outbox(pack_outbox(Outbox(1, (), done.outputs)))).records == done.outputs
 
 
 def test_a_changelog_record_with_a_null_claim_is_older_than_any():

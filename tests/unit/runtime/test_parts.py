@@ -1,15 +1,24 @@
 """Head, changelog, inbox, marks, journal: each alone."""
 
 import hashlib
+from dataclasses import replace
 
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from endocrine.pipeline.core.changelog import EPOCH_KEY, Entry, Recovered
+from endocrine.pipeline.core.changelog import EPOCH_KEY, Entry, Recovered, outbox_key
 from endocrine.pipeline.core.checkpoint import Checkpoint, decode_checkpoint, encode_checkpoint
 from endocrine.pipeline.core.journal import inputs_digest, journal_record, runs_of
+from endocrine.pipeline.core.outbox import (
+    Outbox,
+    compress_outbox,
+    decode_outbox,
+    last_outbox,
+    outboxes_to_produce,
+    pack_outbox,
+)
 from endocrine.pipeline.core.producer_dedup import RECENT, conflicts, pack, token, unpack
 from endocrine.pipeline.core.records import Fetched, OutputRecord
 from endocrine.pipeline.core.seals import simulated_seals
@@ -24,18 +33,87 @@ def raw(offset, timestamp=0, key=b"k", value=b"v"):
 # ---- head ----
 
 
+OUT = OutputRecord("t", 3, b"k", None, (("a", b"\x00\xff"), ("null", None)), True)
+COMMON = (("c", b"1"),)
+OLD_FORM = (
+    b"\x97\x01\x07\x02\x81\xa1s\x05\x81\xa7s<x/t/0\x92\x04\x01\x91\x92\xa1c\xc4\x011\x91\x96\xa1t\x03\xc4\x01k\xc0\x92\x92\xa1a"
+    b"\xc4\x02\x00\xff\x92\xa4null\xc0\xc3"
+)
+"""A checkpoint of batch 2 as it was written when it held its outbox."""
+
+
 def test_a_head_comes_back_as_it_was():
-    out = OutputRecord("t", 3, b"k", None, (("a", b"\x00\xff"), ("null", None)), True)
-    checkpoint = Checkpoint(7, 2, {"s": 5}, {"s<x/t/0": (4, 1)}, (("c", b"1"),), [out])
+    checkpoint = Checkpoint(7, 2, {"s": 5}, {"s<x/t/0": (4, 1)}, COMMON, [OUT], produced=1)
     again = decode_checkpoint(encode_checkpoint(checkpoint))
-    assert again == checkpoint
+    assert (again.outbox, again.journal_digest) == ([], checkpoint.journal_digest)
+    assert replace(again, common=COMMON, outbox=[OUT], encoded_journal_digest=None) == checkpoint
     assert encode_checkpoint(again) == encode_checkpoint(checkpoint)
-    assert isinstance(again.outbox[0], OutputRecord)
+
+
+def test_a_head_of_the_form_before_is_read_with_its_outbox():
+    checkpoint = decode_checkpoint(OLD_FORM)
+    assert checkpoint.journal_digest == hashlib.sha256(b"").hexdigest()
+    assert (checkpoint.epoch, checkpoint.batch, checkpoint.next_offsets) == (7, 2, {"s": 5})
+    assert checkpoint.watermarks == {"s<x/t/0": (4, 1)}
+    assert outboxes_to_produce(checkpoint, {}.get) == [Outbox(2, COMMON, [OUT])] == [last_outbox(checkpoint, {}.get)]
+    assert isinstance(checkpoint.outbox[0], OutputRecord)
 
 
 def test_bytes_that_are_no_head_are_refused():
-    with pytest.raises(ValueError, match=r"not a checkpoint: .*expected form 1"):
+    with pytest.raises(ValueError, match=r"not a checkpoint: .*expected form 1 or 2"):
         decode_checkpoint(b"garbage")
+
+
+# ---- outboxes ----
+
+
+def written(batch, records=(OUT,)):
+    return compress_outbox(pack_outbox(Outbox(batch, COMMON, list(records))))
+
+
+texts = st.text(max_size=40)
+contents = st.none() | st.binary(max_size=300)
+outputs = st.builds(
+    OutputRecord,
+    texts,
+    st.integers(0, 1 << 20),
+    contents,
+    contents,
+    st.lists(st.tuples(texts, contents), max_size=4).map(tuple),
+    st.booleans(),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 1 << 40), st.lists(outputs, max_size=5), st.integers(1, 60))
+def test_an_outbox_comes_back_byte_for_byte_however_often_it_repeats_itself(batch, records, times):
+    outbox = decode_outbox(written(batch, records * times))
+    assert outbox == Outbox(batch, COMMON, records * times)
+    assert all(isinstance(out, OutputRecord) for out in outbox.records)
+
+
+def test_a_successor_finds_the_outboxes_that_may_not_be_produced_in_order():
+    changelog = {outbox_key(number, 2): written(number) for number in (1, 2, 3)}
+    checkpoint = Checkpoint(batch=3, produced=1, slots=2)
+    assert [outbox.batch for outbox in outboxes_to_produce(checkpoint, changelog.get)] == [2, 3]
+    assert last_outbox(checkpoint, changelog.get).batch == 3
+    assert last_outbox(Checkpoint(), changelog.get) is None
+
+
+@pytest.mark.parametrize(
+    ("changelog", "problem"),
+    [
+        ({}, "no outbox of batch 2, which checkpoint 2 needs"),
+        ({b"o0": written(4)}, "outbox of batch 4; checkpoint 2 needs that of batch 2"),
+        ({b"o0": b"\x63" + written(2)[1:]}, "outbox of form 99; expected 1"),
+        ({b"o0": b"\x01"}, "not an outbox: .*expected form 1"),
+        ({b"o0": written(2)[:-1]}, "not an outbox: .*expected form 1"),
+        ({b"o0": b"\x01\xff\xff\xff\xff" + written(2)[5:]}, "not an outbox: .*expected form 1"),
+    ],
+)
+def test_a_changelog_that_lacks_an_outbox_is_refused(changelog, problem):
+    with pytest.raises(ValueError, match=problem):
+        outboxes_to_produce(Checkpoint(batch=2, produced=1), changelog.get)
 
 
 def test_the_journal_digest_is_that_of_the_last_of_the_outbox():

@@ -45,3 +45,20 @@ async def test_a_processor_is_not_cancelled_between_checkpoint_and_the_end_of_it
     assert ended == ["produced", "cancelled"]
     assert task.cancelled()
     assert not manager.processors
+
+
+async def test_a_stopping_processor_begins_no_batch_and_waits_for_its_outputs():
+    did = []
+
+    class Processor:
+        name, stopping, tally = "echo/0", False, SimpleNamespace(read=0, failed=0)
+
+        async def step(self):
+            did.append("checkpointed")
+            self.stopping = True
+
+        async def stop(self):
+            did.append("produced")
+
+    await ProcessorManager._live(SimpleNamespace(_fenced=set()), Processor())
+    assert did == ["checkpointed", "produced"]
