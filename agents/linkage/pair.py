@@ -25,7 +25,7 @@ class Piece(NamedTuple):
     observations: tuple[str, str]
 
     def plain(self) -> list[Any]:
-        """The piece as JSON values, for the state."""
+        """Return the piece as JSON values, for the state."""
         return [*self[:5], list(self.observations)]
 
 

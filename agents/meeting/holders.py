@@ -31,7 +31,7 @@ class Pair(NamedTuple):
     common: bool
 
     def plain(self) -> list[Any]:
-        """The pair as JSON values, for the state."""
+        """Return the pair as JSON values, for the state."""
         return [self.distance, self.value_digest, list(self.seen), list(self.observations), self.ts, self.common]
 
 

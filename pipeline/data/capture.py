@@ -32,7 +32,7 @@ class CapturedTurn:
 
 
 def captured_turn(line: bytes, rules: CaptureRules) -> CapturedTurn | Skipped:
-    """The turn of a line: `prompt`, `response`, and what else of `FIELDS` it names; other fields are a fault.
+    """Return the turn of a line: `prompt`, `response`, and what else of `FIELDS` it names; other fields are a fault.
 
     Its id follows from identity, session, turn and prompt, so that the same line again is the same turn.
     """
