@@ -66,7 +66,7 @@ settings.load_profile("mutants")
 # mutmut 3.7 reads an attribute that pytest 9.2 has no more.
 pytest.Item._nodeid = property(lambda item: item.nodeid)
 """
-EXAMPLES = 20
+EXAMPLES = 10
 """Of a property, for each mutant: properties over whole histories take seconds with all of theirs."""
 
 

@@ -32,12 +32,12 @@ def under(monkeypatch):
     return change
 
 
-def shows(met, who, ts, value=None):
+def shows(met, who, ts, value=None, observation="o"):
     """Evidence under one token, of an exact value, or of a keystroke whose lowest 14 bits must be 0."""
     kind, token = ("c2", "$ev:c2:" + 32 * "a") if value is None else ("keystroke", "$ev:ks:01:0:0")
     shown = "x" if value is None else f"{value << 14:016x}"
     made = met.feed("link-evidence", {"token": token, "kind": kind, "identity": who, "value": shown,
-                                      "observation_id": f"{who}-{ts}", "ts": ts})  # fmt: skip
+                                      "observation_id": observation, "ts": ts})  # fmt: skip
     return made.get("link-hints", [])
 
 
@@ -56,7 +56,7 @@ def test_the_same_row_again_at_the_same_time_is_nothing_new(met):
     shows(met, "ann", 5.0)
     shows(met, "bob", 5.0)
     before = state_of(met)
-    assert shows(met, "bob", 5.0) == []
+    assert shows(met, "bob", 5.0, observation="another") == []
     assert state_of(met) == before
 
 
