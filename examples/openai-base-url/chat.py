@@ -11,4 +11,4 @@ for chunk in client.chat.completions.create(
     model="gpt-4.1-mini", messages=[{"role": "user", "content": sys.argv[1]}], user="ann", stream=True
 ):
     print(chunk.choices[0].delta.content or "", end="", flush=True)
-print()
+print(f"\nwhy it was so: endocrine explain {chunk.endocrine['audit_id']}")  # the last chunk says what was decided

@@ -318,7 +318,9 @@ async def test_the_program_of_the_example_prints_a_governed_answer(door, who):
         sys.executable, "-P", str(program), "hello", env=environment, stdout=asyncio.subprocess.PIPE
     )
     output, _ = await process.communicate()
-    assert (process.returncode, output.decode()) == (0, HELLO + "\n")
+    answer, why = output.decode().splitlines()
+    assert (process.returncode, answer) == (0, HELLO)
+    assert why.startswith("why it was so: endocrine explain oa-")
 
 
 @agents.function_tool
