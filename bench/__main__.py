@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import signal
 import sys
 import tempfile
 import time
@@ -27,6 +26,7 @@ from bench.plan import COMPRESSED, FULL, IDENTITIES, MILLION, PARTS, QUICK, Plan
 from bench.profiling import heaviest, profiled
 from bench.report import profile_table, report
 from bench.runner import CompetitorError
+from bench.servers import until_stopped
 from bench.targets import TARGETS, lost
 from bench.two import two_workers
 from bench.workload import Workload
@@ -212,17 +212,6 @@ async def _run(plan: Plan, profiles: Path | None, console: Console) -> dict[str,
     }
 
 
-def _until_stopped(work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
-    """Run it; SIGTERM ends it as Ctrl-C does, with nothing left behind."""
-
-    async def guarded() -> dict[str, Any]:
-        task = asyncio.ensure_future(work)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-        return await task
-
-    return asyncio.run(guarded())
-
-
 def main(
     quick: Annotated[
         bool, typer.Option("--quick", help="Hot and cold alone, each once; fails on a tenfold loss only.")
@@ -247,7 +236,7 @@ def main(
     console = Console()
     try:
         plan = (QUICK if quick else FULL).narrowed(only, contenders, repeats, identities, records, seconds)
-        found = _until_stopped(_run(plan, HERE if profile else None, console))
+        found = until_stopped(_run(plan, HERE if profile else None, console))
     except (KeyboardInterrupt, asyncio.CancelledError):
         console.print("stopped; nothing was written, every process has ended")
         raise typer.Exit(130) from None

@@ -29,7 +29,9 @@ from bench.harness import Harness
 from bench.latency import latency
 from bench.plan import IDENTITIES
 from bench.runner import ROOT, THIS, Launch
+from bench.servers import until_stopped
 from bench.workload import Workload
+from endocrine.pipeline.process.subprocesses import BrokerError
 
 PARTS = ("hot", "cold", "latency", "replay")
 FOLDERS = ("agents", "config", "pipeline", "schemas")
@@ -241,8 +243,10 @@ def main() -> None:
         ask.error(f"unknown part {unknown[0]!r}; expected some of {', '.join(PARTS)}")
     console = Console()
     try:
-        found = asyncio.run(compare(given.ref, parts, given.repeats, given.records, console))
-    except (ValueError, runner.CompetitorError, subprocess.CalledProcessError) as error:
+        found = until_stopped(compare(given.ref, parts, given.repeats, given.records, console))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        raise SystemExit(130) from None
+    except (ValueError, TimeoutError, BrokerError, runner.CompetitorError, subprocess.CalledProcessError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     console.print(table(given.ref, found))

@@ -17,6 +17,7 @@ import asyncio
 import json
 import os
 import secrets
+import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -34,7 +35,7 @@ from bench.http_load import Body, Connections, Timing, load
 from bench.litellm_proxy import litellm
 from bench.machine import cpu_seconds
 from bench.model_server import MARKER, times_of
-from bench.servers import Server, process, quietly
+from bench.servers import Server, process, quietly, until_stopped
 from endocrine.pipeline.kafka.admin import ensure_topics
 from endocrine.pipeline.local.prepare import prepared
 from endocrine.pipeline.local.stack import LocalStack
@@ -48,7 +49,8 @@ IDENTITIES = 2000
 """So many that nobody's limits are met: a person asks every seven seconds at the highest rate."""
 MODEL = "gpt-4o-mini"
 CLI = ("-m", "endocrine.pipeline.cli")
-LITELLM = Path(__file__).resolve().parent.parent / ".venv" / "litellm" / "bin" / "litellm"
+LITELLM = Path(sys.prefix) / "litellm" / "bin" / "litellm"
+"""In the environment beside this one."""
 
 
 def turn(number: int) -> tuple[bytes, Mapping[str, str]]:
@@ -204,7 +206,7 @@ def main() -> None:
     ask.add_argument("--output", type=Path, help="write the figures here, as JSON")
     given = ask.parse_args()
     console = Console(width=160)
-    found = asyncio.run(measure(given, console))
+    found = until_stopped(measure(given, console))
     console.print(table(judged(found)))
     if given.output is not None:
         given.output.write_text(json.dumps(found, indent=1) + "\n")

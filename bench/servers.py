@@ -2,14 +2,16 @@
 
 import asyncio
 import os
+import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from endocrine.pipeline.process import subprocesses as child_processes
 
+T = TypeVar("T")
 READY_S = 120.0
 POLL_S = 0.05
 
@@ -23,6 +25,17 @@ class Server(NamedTuple):
     path: str
     others: tuple[int, ...] = ()
     """Processes that work for it."""
+
+
+def until_stopped(work: Coroutine[Any, Any, T]) -> T:
+    """Run it; SIGTERM ends it as Ctrl-C does, with nothing left behind. Raises CancelledError then."""
+
+    async def guarded() -> T:
+        task = asyncio.ensure_future(work)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await task
+
+    return asyncio.run(guarded())
 
 
 def quietly(_: str) -> AbstractContextManager[Callable[[int, int | None], None]]:
