@@ -116,7 +116,7 @@ class Recorder:
             previous=self._previous[n],
             policy=self._policy.digest,
             version="bench",
-            claim=0,
+            epoch=0,
             seals=engine.seals,
             forged=done.forged,
         )
