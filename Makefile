@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev shell run demo up down test test-slow test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns client-ts clients-test schemathesis check format measure docs recording kafka-lock mutants bench bench-quick bench-against capacity bench-replay bench-seals bench-processing clean bench-gateway bench-streams
+.PHONY: help install install-dev shell run demo up down test test-slow test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns client-ts clients-test schemathesis check format measure docs recording kafka-lock mutants bench bench-quick bench-against capacity bench-replay bench-seals bench-processing clean bench-gateway bench-streams bench-memory
 
 # The folder of the environment, and the Python it is made with (3.11 or newer; by default one that is found).
 VENV ?= .venv
@@ -150,6 +150,9 @@ capacity: $(VENV)/.runtime ## docs/capacity.md: what so many events need, from t
 
 bench-replay: $(VENV)/.runtime ## how fast replay proves, on one core, with no broker (a minute)
 	@$(BIN)/python -m bench.replay $(BENCH_ARGS)
+
+bench-memory: $(VENV)/.runtime ## what 100,000 memories cost: turns, context packs, recovery, replay, with no broker (three minutes)
+	@$(BIN)/python -m bench.memory $(BENCH_ARGS)
 
 clean: ## remove what was generated: environment and caches (not the data in .endocrine, nor ~/.cache/endocrine)
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

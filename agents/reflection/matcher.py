@@ -45,9 +45,15 @@ def tokens(text: str) -> frozenset[str]:
     return frozenset(token for token in map(_token, normalized(text).split(" ")) if token is not None)
 
 
+@lru_cache(maxsize=4)
 def digests(text: str) -> frozenset[int]:
-    """Return the stems of a text, each as 4 bytes: two of the words of an answer meet by chance once in a million."""
-    return frozenset(digest for digest in map(_digest, set(normalized(text).split(" "))) if digest is not None)
+    """Return the stems of a text, each as 4 bytes: two of the words of an answer meet by chance once in a million.
+
+    The latest texts are remembered: an answer is read under its identity, and at once again under its project.
+    """
+    found = set(map(_digest, set(normalized(text).split(" "))))
+    found.discard(None)
+    return frozenset(found)  # type: ignore[arg-type]
 
 
 def _token(word: str) -> str | None:

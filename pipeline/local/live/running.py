@@ -76,7 +76,7 @@ class Running:
         self._noted_at = 0.0
 
     async def run(self, started: float) -> None:
-        """Run until a demo is done; otherwise until it is cancelled. started: when the command began, in monotonic s."""
+        """Run until a demo is done; otherwise until it is cancelled. started: when the command began, monotonic s."""
         stack = self._stack
         with self._display.step(f"topics at {self._settings.bootstrap}"):
             names = [agent.name for agent in AGENTS]
