@@ -86,6 +86,10 @@ class BrokerPort(Protocol):
         """
         ...
 
+    async def give_way(self) -> None:
+        """Let answers of the broker be handled, and what follows from them be sent, before going on to compute."""
+        ...
+
     async def ends(self, topics: Sequence[str]) -> Mapping[str, int]:
         """Return, per source topic, the offset below which all records of this partition can be read.
 

@@ -93,6 +93,8 @@ class PartitionProcessor:
         self._max_records = max_records
         self._batch_size = batch_size
         self._kept = StateBudget().member() if kept is None else kept
+        self._others_s = 0.0
+        """Processor time that others of this thread took while a batch was processed."""
         self._max_bytes = max_bytes
         self._ahead = ahead
         self._writing = False
@@ -201,10 +203,10 @@ class PartitionProcessor:
         records = self._left or await self._read()
         if not records:
             return None
-        began = 0.0 if self._batch_size is None else self._batch_size.clock()
-        prepared = self._prepare(records, self._latest.batch + 1, self._policy())
+        began, self._others_s = (0.0 if self._batch_size is None else self._batch_size.clock()), 0.0
+        prepared = await self._prepare(records, self._latest.batch + 1, self._policy())
         if self._batch_size is not None:
-            self._batch_size.took(prepared.read, self._batch_size.clock() - began)
+            self._batch_size.took(prepared.read, self._batch_size.clock() - began - self._others_s)
         self._left = records[prepared.read :]
         return prepared
 
@@ -290,7 +292,7 @@ class PartitionProcessor:
             return taken  # one topic in offset order: none of the others lies below either
         return [(topic, raw) for topic, raw in taken if raw.offset >= next_offsets.get(topic, 0)]
 
-    def _prepare(self, records: Sequence[tuple[str, SourceRecord]], number: int, policy: Policy) -> PreparedBatch:
+    async def _prepare(self, records: Sequence[tuple[str, SourceRecord]], number: int, policy: Policy) -> PreparedBatch:
         """Process as many of the records as fit into one batch of the changelog."""
         refuse = None
         while True:
@@ -303,6 +305,9 @@ class PartitionProcessor:
                 refuse=refuse,
                 kept=self._kept,
             )
+            # A batch before this one waits for the broker twice until it is produced: its journal record goes out here,
+            # where the answer to its outputs has come meanwhile, and not only after all of this one's work.
+            await self._give_way()
             common = self.engine.common_headers(policy, self.partition, number)
             outbox = [*processed.outputs, self._journal(records, number, policy, refuse, processed.forged)]
             checkpoint = Checkpoint(
@@ -329,6 +334,13 @@ class PartitionProcessor:
                     f"{self.name}: batch {number} takes {size} bytes with nothing processed; raise "
                     f"changelog_message_bytes above {self._max_bytes}"
                 )
+
+    async def _give_way(self) -> None:
+        """Let others of this thread work; it is not this batch's time."""
+        began = 0.0 if self._batch_size is None else self._batch_size.clock()
+        await self._port.give_way()
+        if self._batch_size is not None:
+            self._others_s += self._batch_size.clock() - began
 
     def _journal(
         self,

@@ -222,8 +222,7 @@ class KafkaBrokerPort:
         write = asyncio.create_task(writing)
         process: asyncio.Task[T] | None = None
         try:
-            for _ in range(HANDOVERS):
-                await asyncio.sleep(0)
+            await self.give_way()
             process = asyncio.create_task(processing)
             await asyncio.wait((write, process), return_when=asyncio.FIRST_EXCEPTION)
             await write
@@ -236,6 +235,11 @@ class KafkaBrokerPort:
             while not write.done():
                 with suppress(asyncio.CancelledError):  # once begun a batch is finished; the caller still hears of it
                     await asyncio.wait((write,))
+
+    async def give_way(self) -> None:
+        """See BrokerPort."""
+        for _ in range(HANDOVERS):
+            await asyncio.sleep(0)
 
     def start(self, producing: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
         """As a task of its own."""

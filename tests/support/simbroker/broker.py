@@ -315,6 +315,10 @@ class MemoryPort:
         if background.error is not None:
             raise background.error
 
+    async def give_way(self) -> None:
+        if self._running():
+            await self._pause()
+
     async def epoch(self) -> int:
         await self._pause()
         offset = self._claimed = self._log.append([(EPOCH_KEY, b"{}")], -1)
