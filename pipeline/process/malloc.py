@@ -26,10 +26,15 @@ def keep_memory() -> None:
 @contextmanager
 def without_collections() -> Iterator[None]:
     """Run without walks of the cyclic garbage collector, beyond those that are asked for: a batch's records die by
-    reference count, and every walk would look at all young ones."""
+    reference count, and every walk would look at all young ones.
+
+    What is alive is frozen meanwhile. Where the process has frozen objects already, all stay so: they cannot be
+    parted from ours, and walking through them is what it did not want.
+    """
     if not gc.isenabled():
         yield
         return
+    ours = gc.get_freeze_count() == 0
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -37,4 +42,5 @@ def without_collections() -> Iterator[None]:
         yield
     finally:
         gc.enable()
-        gc.unfreeze()
+        if ours:
+            gc.unfreeze()

@@ -16,6 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 import shared_broker
 from endocrine.pipeline.process.settings import Settings
+from needed import needed_topics
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,25 @@ async def prefix(broker: Broker) -> AsyncIterator[str]:
 def settings(broker: Broker, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Settings of a run on this broker, with topics, group and folder of this test alone.
 
-    Commands that the test calls use that folder too: it has the seal keys.
+    Commands that the test calls use that folder too: it has the seal keys. Two partitions are several: each further
+    one costs the broker and every worker as much again.
     """
     monkeypatch.setenv("ENDOCRINE_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("ENDOCRINE_PARTITIONS", "2")
     return Settings(
-        bootstrap=broker.bootstrap, redis_url=broker.redis_url, prefix=prefix, group=prefix + "group", data_dir=tmp_path
+        bootstrap=broker.bootstrap,
+        redis_url=broker.redis_url,
+        prefix=prefix,
+        group=prefix + "group",
+        data_dir=tmp_path,
+        partitions=2,
     )
+
+
+@pytest.fixture
+def only_needed_topics(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`ensure_topics` makes only what the agents that are named to it read and write (tests/support/needed.py)."""
+    monkeypatch.setattr("endocrine.pipeline.kafka.admin.physical_topics", needed_topics)
 
 
 @pytest.fixture

@@ -10,9 +10,12 @@ from typing import Any
 
 import orjson
 import pytest
+import typer
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from typer.testing import CliRunner
 
 from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.cli import explain as explain_command
 from endocrine.pipeline.core.hash_chain import link_hash
 from endocrine.pipeline.core.simulation import Simulation
 from endocrine.pipeline.core.sizes import Sizes
@@ -23,6 +26,9 @@ from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.replay.logs import read_logs
 from running import at_rest, worker_in_process
 
+COMMANDS = typer.Typer()
+COMMANDS.callback()(lambda: None)
+explain_command.register(COMMANDS)
 STEP_BY_STEP = "ann"
 """Whose story is told line by line, so that it is decided as in `simulate`; the others' lines run ahead."""
 
@@ -62,7 +68,18 @@ async def told(settings: Settings) -> Settings:
 
 
 async def explain(settings: Settings, *arguments: str) -> tuple[int, str, str]:
-    """Exit code, output and errors of the command, as a process of its own."""
+    """Exit code, output and errors of the command, in a thread of this process: it takes a second to start one."""
+    env = {
+        "ENDOCRINE_PREFIX": settings.prefix,
+        "ENDOCRINE_PARTITIONS": str(settings.partitions),
+        "ENDOCRINE_BOOTSTRAP": settings.bootstrap,
+    }
+    done = await asyncio.to_thread(CliRunner().invoke, COMMANDS, ["explain", *arguments], env=env)
+    return done.exit_code, done.stdout, done.stderr
+
+
+async def explain_as_a_process(settings: Settings, *arguments: str) -> tuple[int, str, str]:
+    """The same as a process of its own."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -99,16 +116,14 @@ async def test_every_turn_that_closed_has_one_bundle_in_an_unbroken_chain_and_ca
 
 
 async def _explained(told: Settings) -> None:
-    found, at, as_json, page, nobody, nothing, gap, wrong = await asyncio.gather(
-        explain(told, "ann-turn-3"),
-        explain(told, "--identity", "ann", "--at", moment(33)),
-        explain(told, "ann-turn-3", "--format", "json"),
-        explain(told, "ann-turn-3", "--format", "html"),
-        explain(told, "no-such-turn"),
-        explain(told, "--identity", "nobody", "--at", moment(33)),
-        explain(told, "--identity", "ann", "--at", moment(26)),
-        explain(told, "ann-turn-3", "--at", "12"),
-    )
+    found = await explain_as_a_process(told, "ann-turn-3")
+    at = await explain(told, "--identity", "ann", "--at", moment(33))
+    as_json = await explain(told, "ann-turn-3", "--format", "json")
+    page = await explain(told, "ann-turn-3", "--format", "html")
+    nobody = await explain(told, "no-such-turn")
+    nothing = await explain(told, "--identity", "nobody", "--at", moment(33))
+    gap = await explain(told, "--identity", "ann", "--at", moment(26))
+    wrong = await explain(told, "ann-turn-3", "--at", "12")
     code, out, err = found
     assert (code, err.splitlines()[1:]) == (0, [])  # the first line names the broker
     for words in ("Turn ann-turn-3 of ann: closed", "urgency", "open_url", "not on the allowlist", "in batch gating/"):
@@ -132,6 +147,7 @@ async def _explained(told: Settings) -> None:
 
 
 async def test_records_that_do_not_fit_their_hash_or_are_no_bundles_are_told(settings: Settings) -> None:
+    settings = settings.model_copy(update={"partitions": 1})
     await ensure_topics(settings, [])
     simulation = Simulation(AGENTS, shipped_policy(), version="0", sizes=Sizes(), partitions=1)
     said = [derived for line in scenario.lines() for derived in simulation.feed(orjson.dumps(line))]
@@ -143,9 +159,7 @@ async def test_records_that_do_not_fit_their_hash_or_are_no_bundles_are_told(set
         await producer.send_and_wait(settings.prefix + "audits", orjson.dumps(value), value["identity"].encode())
     await producer.send_and_wait(settings.prefix + "audits", b'{"audit_id":"half"}', b"ann")
     await producer.stop()
-    altered, twice, half = await asyncio.gather(
-        explain(settings, bundle["audit_id"]), explain(settings, "twice"), explain(settings, "half")
-    )
+    altered, twice, half = [await explain(settings, name) for name in (bundle["audit_id"], "twice", "half")]
     assert altered[0] == 1
     assert "WARNING: 1 record(s) below do not fit their own hash" in altered[1]
     assert "no longer there" in altered[1]
@@ -157,7 +171,7 @@ async def test_records_that_do_not_fit_their_hash_or_are_no_bundles_are_told(set
 
 
 async def test_a_broker_that_is_not_there_is_an_error_that_names_it(settings: Settings) -> None:
-    code, _, err = await explain(settings.model_copy(update={"bootstrap": "127.0.0.1:1"}), "t1")
+    code, _, err = await explain_as_a_process(settings.model_copy(update={"bootstrap": "127.0.0.1:1"}), "t1")
     assert code == 2
     assert "127.0.0.1:1" in err
     assert "Traceback" not in err

@@ -13,6 +13,7 @@ from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.process.policy_files import shipped_policy
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.replay.logs import read_logs
+from needed import agents_named
 from running import at_rest, worker_in_process
 from sealing import sealed
 
@@ -133,6 +134,7 @@ async def test_malformed_records_are_dead_letters_as_they_came_and_the_good_arou
     assert thought[f"bonds/{place}"] >= len(malformed("detections")) + 1
 
 
+@pytest.mark.usefixtures("only_needed_topics")
 @pytest.mark.parametrize("key", [None, b"wrong", b"", b"\xff"], ids=["null", "wrong", "empty", "not text"])
 async def test_a_record_under_a_key_that_does_not_fit_is_forwarded_to_its_place(
     settings: Settings, key: bytes | None
@@ -143,7 +145,7 @@ async def test_a_record_under_a_key_that_does_not_fit_is_forwarded_to_its_place(
     producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap)
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap)
     await consumer.start()
-    async with worker_in_process(settings, AGENTS, shipped_policy()) as worker:
+    async with worker_in_process(settings, agents_named("attribution"), shipped_policy()) as worker:
         await producer.start()
         await producer.send_and_wait(settings.prefix + "observations", value, key=key, partition=1 - place)
         await producer.send_and_wait(settings.prefix + "observations", b"{", key=key, partition=1 - place)
@@ -160,13 +162,14 @@ async def test_a_record_under_a_key_that_does_not_fit_is_forwarded_to_its_place(
     assert (dead.key, dead.value) == (key, b"{")
 
 
+@pytest.mark.usefixtures("only_needed_topics")
 async def test_a_record_forwarded_once_that_still_does_not_fit_is_a_dead_letter(settings: Settings) -> None:
     settings = settings.model_copy(update={"partitions": 2})
     place = 1 - partition_of("ann", 2)
     producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap)
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap)
     await consumer.start()
-    async with worker_in_process(settings, AGENTS, shipped_policy()) as worker:
+    async with worker_in_process(settings, agents_named("modulation"), shipped_policy()) as worker:
         await producer.start()
         value = orjson.dumps(GOOD["signals"])
         headers = sealed(settings, "signals", place, b"ann", value, [("endocrine-rekeyed-from", b"signals/0/0")])
@@ -179,6 +182,7 @@ async def test_a_record_forwarded_once_that_still_does_not_fit_is_a_dead_letter(
     assert b"forwarded once" in dict(dead.headers)["endocrine-error"]
 
 
+@pytest.mark.usefixtures("only_needed_topics")
 async def test_records_with_null_headers_are_read_set_aside_and_forwarded_like_others(settings: Settings) -> None:
     settings = settings.model_copy(update={"partitions": 2})
     place = partition_of("ann", 2)
@@ -187,7 +191,7 @@ async def test_records_with_null_headers_are_read_set_aside_and_forwarded_like_o
     producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap)
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap)
     await consumer.start()
-    async with worker_in_process(settings, AGENTS, shipped_policy()) as worker:
+    async with worker_in_process(settings, agents_named("bonds"), shipped_policy()) as worker:
         await producer.start()
         named, other = {**good, "id": "d"}, {**good, "id": "d", "turn_count": 2}
         for value, at in [(good, place), (b"{", place), (named, place), (other, place), (good, 1 - place)]:

@@ -21,6 +21,7 @@ from endocrine.pipeline.kafka.unreadable import UNREADABLE
 from endocrine.pipeline.local.kafka import KafkaNode
 from endocrine.pipeline.process.policy_files import shipped_policy
 from endocrine.pipeline.process.settings import Settings
+from needed import agents_named
 from running import worker_in_process
 
 CODECS = {"none": 0, "gzip": wire.GZIP, "snappy": wire.SNAPPY, "lz4": wire.LZ4, "zstd": wire.ZSTD}
@@ -86,9 +87,9 @@ async def test_every_codec_and_every_header_is_read_and_proved(small):
     await proved(small)
 
 
+@pytest.mark.usefixtures("only_needed_topics")
 async def test_a_client_library_with_any_compression_is_served(small):
-    await ensure_topics(small, [agent.name for agent in AGENTS])
-    async with worker_in_process(small, AGENTS, shipped_policy()):
+    async with worker_in_process(small, agents_named("modulation"), shipped_policy()):
         for name in ("gzip", "snappy", "lz4", "zstd"):
             producer = AIOKafkaProducer(bootstrap_servers=small.bootstrap, compression_type=name)
             await producer.start()
@@ -116,9 +117,9 @@ async def test_one_malformed_record_and_one_bomb_are_dead_letters_alone(small):
     await proved(small)
 
 
+@pytest.mark.usefixtures("only_needed_topics")
 async def test_many_malformed_records_are_dead_letters_and_stop_nobody(small):
-    await ensure_topics(small, [agent.name for agent in AGENTS])
-    async with worker_in_process(small, AGENTS, shipped_policy()):
+    async with worker_in_process(small, agents_named("modulation"), shipped_policy()):
         producer = AIOKafkaProducer(bootstrap_servers=small.bootstrap)
         await producer.start()
         for n in range(2500):

@@ -32,6 +32,7 @@ from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.replay.logs import read_logs
 from endocrine.pipeline.views.redis import Projection
 from endocrine.pipeline.views.redis.store import Store
+from needed import agents_named
 from running import worker_in_process
 from sealing import sealed
 
@@ -198,12 +199,14 @@ async def test_only_what_is_committed_is_decided_and_nothing_waits_for_offsets_w
     await endocrine(small, "snapshot", str(tmp_path / "snapshot"), "--json")
 
 
+@pytest.mark.usefixtures("only_needed_topics")
 async def test_a_missing_record_at_the_start_is_still_missed_where_an_aborted_batch_lies_before_it(small):
     """What is gone by retention is known by where the broker says that the log begins."""
-    await ensure_topics(small, [agent.name for agent in AGENTS])
+    modulation = agents_named("modulation")
+    await ensure_topics(small, ["modulation"])
     async with transactions(small) as one:
         await one.abort(turn("x"), topic="modulations")
-        async with worker_in_process(small, AGENTS, shipped_policy()):
+        async with worker_in_process(small, modulation, shipped_policy()):
             await produce(small, "interactions", turn("ann"))
             await decided(small, "ann")
     logs = await read_logs(small, ["modulations", "interactions"])

@@ -19,3 +19,21 @@ def test_the_collector_is_off_inside_and_afterwards_as_before(before: bool) -> N
         assert gc.isenabled() is before
     finally:
         (gc.enable if was else gc.disable)()
+
+
+def test_what_the_process_has_frozen_stays_frozen() -> None:
+    gc.freeze()
+    frozen = gc.get_freeze_count()
+    with without_collections():
+        pass
+    assert gc.get_freeze_count() >= frozen > 0
+
+
+def test_what_it_freezes_itself_can_be_collected_afterwards() -> None:
+    gc.unfreeze()
+    try:
+        with without_collections():
+            assert gc.get_freeze_count() > 0
+        assert gc.get_freeze_count() == 0
+    finally:
+        gc.freeze()

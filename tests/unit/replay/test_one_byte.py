@@ -42,9 +42,9 @@ def model_lines(number: int) -> list[dict[str, Any]]:
 def honest() -> Logs:
     recording, rng = Recording(), random.Random(5)
     recording.publish(shipped_policy())
-    lines = histories.with_names(random.Random(6), histories.random_history(rng, 240))
-    lines += memory_histories.memory_history(random.Random(22), 300)
-    lines += link_histories.link_history(random.Random(3), 60)
+    lines = histories.with_names(random.Random(6), histories.random_history(rng, 80))
+    lines += memory_histories.memory_history(random.Random(22), 100)
+    lines += link_histories.link_history(random.Random(3), 30)
     lines += [line for n in range(6) for line in model_lines(n)]
     good = {line["topic"]: line for line in lines if isinstance(line["value"], dict) and "ts" in line["value"]}
     bad = [{**line, "value": {**line["value"], "surplus": 1}} for line in good.values()]
