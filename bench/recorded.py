@@ -6,7 +6,7 @@ changes, journal, headers, checkpoints and all. Only offsets of the changelog an
 
 import asyncio
 import marshal
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
@@ -88,6 +88,18 @@ class RecordingPort:
         await writing
         return await processing
 
+    def start(self, producing: Callable[[], Coroutine[Any, Any, None]]) -> "Waiting":
+        """It runs when the processor asks whether it has ended: batch after batch, so that the bytes are always the
+        same."""
+        return Waiting(producing)
+
+    async def finish(self, background: "Waiting", enough: Callable[[], bool]) -> None:
+        """Run it to its end."""
+        await background.run()
+
+    async def give_way(self) -> None:
+        """Nobody else is here."""
+
     async def ends(self, topics: Sequence[str]) -> Mapping[str, int]:
         """Where the source ends."""
         return dict.fromkeys(topics, len(self._records))
@@ -100,6 +112,24 @@ class RecordingPort:
         if self._batches:
             self.steps.append((next_offsets[SOURCE], self._batches))
             self._batches = []
+
+
+class Waiting:
+    """Producing that runs once, when somebody waits for it."""
+
+    def __init__(self, producing: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._producing = producing
+        self._ended = False
+
+    def done(self) -> bool:
+        """Whether it has run."""
+        return self._ended
+
+    async def run(self) -> None:
+        """Run it, unless it has run."""
+        if not self._ended:
+            await self._producing()
+            self._ended = True
 
 
 async def steps_of(

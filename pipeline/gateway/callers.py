@@ -21,10 +21,16 @@ ALIASES = ("identity", "user_id", "user")
 LOCAL = "local"
 """Client name of callers without a key."""
 _SPACE = r"\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
-_NAMES = rf"^(?!project:|\$)[\s\S]*[^{_SPACE}]"
+_OF_PROJECT = rf"[{_SPACE}]*[Pp][Rr][Oo][Jj][Ee][Cc][Tt]:"
+_NAMES = rf"^(?!{_OF_PROJECT}|[{_SPACE}]*\$)[\s\S]*[^{_SPACE}]"
 """Something is left without what `str.strip` takes away."""
 IDENTITY_SCHEMA = {"type": "string", "minLength": 1, "maxLength": 256, "pattern": _NAMES}
 """What `checked_identity` accepts, as JSON Schema."""
+SUBJECT_SCHEMA = {
+    **IDENTITY_SCHEMA,
+    "pattern": rf"^(?![{_SPACE}]*\$)(?!{_OF_PROJECT}[{_SPACE}]*$)(?!{_OF_PROJECT}[\s\S]{{201}})[\s\S]*[^{_SPACE}]",
+}
+"""The same of a subject: an identity, or `project:` and the id of a project, 1 to 200 characters."""
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, Optional
 
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, Field, TypeAdapter, create_model
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import models_json_schema
 
-from endocrine.pipeline.gateway.callers import IDENTITY, IDENTITY_SCHEMA
+from endocrine.pipeline.gateway.callers import IDENTITY, IDENTITY_SCHEMA, SUBJECT_SCHEMA
 from endocrine.pipeline.gateway.problems import CONTENT_TYPE, KINDS
 from endocrine.pipeline.gateway.routes.commands import KINDS as COMMANDS
 from endocrine.pipeline.gateway.routes.context import ContextAnswer, ContextRequest
@@ -28,7 +28,7 @@ from endocrine.schemas.commands import (
 )
 from endocrine.schemas.feedback import FeedbackCard
 from endocrine.schemas.interactions import Closed, Opened
-from endocrine.schemas.memory import MemoryOpinion
+from endocrine.schemas.memory import ConflictId, MemoryId, MemoryOpinion
 from endocrine.schemas.modulations import Modulation
 from endocrine.schemas.names import Description, RegisteredName, Roots, Scope
 from endocrine.schemas.observations import Observation
@@ -49,6 +49,9 @@ NamedIdentity = Annotated[
         json_schema_extra={"pattern": IDENTITY_SCHEMA["pattern"]},
     ),
 ]
+
+
+NamedSubject = Annotated[Subject, Field(json_schema_extra={"pattern": SUBJECT_SCHEMA["pattern"]})]
 
 
 class Problem(BaseModel):
@@ -178,7 +181,7 @@ def subject_request(name: str, model: type[BaseModel]) -> Any:
     """The model of a command about a subject: the path says what its kind and its ids are."""
     without = ("kind", "identity", "subject", "memory_id", "conflict_id")
     made = request_model(name, model, ("by", "ts", "id"), without)
-    return create_model(name, __base__=made, __doc__=model.__doc__, subject=(Subject, ...))
+    return create_model(name, __base__=made, __doc__=model.__doc__, subject=(NamedSubject, ...))
 
 
 _SUBJECT_COMMANDS: dict[str, type[BaseModel]] = {
@@ -302,7 +305,13 @@ def _operation(row: Row, refs: Mapping[str, str]) -> dict[str, Any]:
         "summary": row.summary,
         "description": f"Scope `{row.scope}`.",
         "parameters": [
-            {"name": one.name, "in": "query", "required": False, "description": one.about, "schema": dict(one.schema)}
+            {
+                "name": one.name,
+                "in": "query",
+                "required": one.required,
+                "description": one.about,
+                "schema": dict(one.schema),
+            }
             for one in row.query
         ],
     }
@@ -363,10 +372,18 @@ _IDENTITY = {
 }
 
 
+_PATH_SCHEMAS: dict[str, dict[str, Any]] = {
+    "identity": IDENTITY_SCHEMA,
+    "subject": SUBJECT_SCHEMA,
+    "memory_id": TypeAdapter(MemoryId).json_schema(),
+    "conflict_id": TypeAdapter(ConflictId).json_schema(),
+}
+
+
 def _parameter(name: str) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": "string", "minLength": 1}
-    if name == "identity":
-        schema = dict(IDENTITY_SCHEMA)
+    if name in _PATH_SCHEMAS:
+        schema = dict(_PATH_SCHEMAS[name])
     if name == "kind":
         schema["enum"] = list(COMMANDS)
     return {"name": name, "in": "path", "required": True, "schema": schema}

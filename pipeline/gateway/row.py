@@ -40,6 +40,7 @@ class Query(NamedTuple):
     about: str
     schema: Mapping[str, Any] = {"type": "string"}
     """JSON Schema of what is accepted, as the document says it; the handler checks it."""
+    required: bool = False
 
 
 def whole_number(least: int, most: int) -> dict[str, Any]:

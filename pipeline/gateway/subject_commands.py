@@ -11,7 +11,7 @@ from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.partitioning import subject_of
 from endocrine.pipeline.gateway.answers import refusal
 from endocrine.pipeline.gateway.bodies import read_body
-from endocrine.pipeline.gateway.callers import Caller
+from endocrine.pipeline.gateway.callers import SUBJECT_SCHEMA, Caller
 from endocrine.pipeline.gateway.content import shown_to
 from endocrine.pipeline.gateway.idempotency import Slot
 from endocrine.pipeline.gateway.problems import Problem
@@ -25,7 +25,8 @@ Json = dict[str, Any]
 SUBJECT = Query(
     "subject",
     "An identity, or `project:` and a project's id.",
-    {"type": "string", "minLength": 1, "maxLength": 256},
+    SUBJECT_SCHEMA,
+    required=True,
 )
 WRITING = ("not_found", "conflict", "not_recorded", "overloaded", "identity_not_allowed")
 """Problems that a write of this kind may answer."""
@@ -72,7 +73,7 @@ async def command(
     slot = await gateway.idempotency.begin(caller, request, body)
     if slot.answer is not None:
         return slot.answer
-    given = {name: part for name, part in body.items() if name != "subject" and part is not None}
+    given = {name: part for name, part in body.items() if name != "subject"}
     value = checked(gateway, topic, completed(caller, slot, subject, {**given, **fixed}, topic=topic))
     return await sent(gateway, request, caller, slot, value, wait_s, events, topic=topic)
 
@@ -80,8 +81,9 @@ async def command(
 def completed(
     caller: Caller, slot: Slot, subject: str, given: Json, index: int = 0, *, topic: str = "commands"
 ) -> Json:
-    """The record of this topic, with time, id and who acts."""
-    value = {**given, CATALOGUE[topic].identity_field: subject}
+    """The record of this topic, with time, id and who acts. What is null is left out."""
+    value = {name: part for name, part in given.items() if part is not None}
+    value[CATALOGUE[topic].identity_field] = subject
     value.setdefault("ts", slot.ts)
     if slot.keyed or "id" not in value:
         value["id"] = slot.id_of(index)

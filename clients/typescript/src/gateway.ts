@@ -5506,9 +5506,9 @@ export interface operations {
     };
     get_conflicts: {
         parameters: {
-            query?: {
+            query: {
                 /** @description An identity, or `project:` and a project's id. */
-                subject?: string;
+                subject: string;
                 /** @description Of this status. */
                 status?: "open" | "resolved" | "dismissed";
             };
@@ -6343,9 +6343,9 @@ export interface operations {
     };
     get_memories: {
         parameters: {
-            query?: {
+            query: {
                 /** @description An identity, or `project:` and a project's id. */
-                subject?: string;
+                subject: string;
                 /** @description Of this status. */
                 status?: "candidate" | "active" | "superseded" | "invalid";
                 /** @description Of this type. */
@@ -6577,9 +6577,9 @@ export interface operations {
     };
     get_memories_memory_id: {
         parameters: {
-            query?: {
+            query: {
                 /** @description An identity, or `project:` and a project's id. */
-                subject?: string;
+                subject: string;
             };
             header?: never;
             path: {
@@ -9626,11 +9626,11 @@ export interface operations {
     };
     delete_trusted_subject: {
         parameters: {
-            query?: {
+            query: {
                 /** @description Its category. */
-                category?: string;
+                category: string;
                 /** @description Its key. */
-                key?: string;
+                key: string;
                 /** @description Why. */
                 reason?: string;
                 /** @description Seconds to wait for the outcome. */

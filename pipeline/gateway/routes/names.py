@@ -63,7 +63,8 @@ async def command(gateway: Gateway, request: Request, caller: Caller) -> Respons
     slot = await gateway.idempotency.begin(caller, request, body)
     if slot.answer is not None:
         return slot.answer
-    value = {"kind": "register_name", "ts": slot.ts, **body, "identity": REGISTRY, "id": slot.id_of()}
+    given = {name: part for name, part in body.items() if part is not None}
+    value = {"kind": "register_name", "ts": slot.ts, **given, "identity": REGISTRY, "id": slot.id_of()}
     if value["kind"] not in _KINDS:
         raise Problem("invalid", f"kind: expected one of {', '.join(_KINDS)}", field="kind")
     for name in ("name", "registered_id"):

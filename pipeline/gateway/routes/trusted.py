@@ -125,8 +125,8 @@ ROUTES = [
         answers={200: "Outcome", 202: "Outcome"},
         problems=WRITING,
         query=(
-            Query("category", "Its category.", _field("category")),
-            Query("key", "Its key.", _field("key")),
+            Query("category", "Its category.", _field("category"), required=True),
+            Query("key", "Its key.", _field("key"), required=True),
             Query("reason", "Why.", _field("reason")),
             WAIT,
         ),

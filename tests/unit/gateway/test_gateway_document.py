@@ -1,5 +1,7 @@
 """The OpenAPI document says what is accepted: of queries, of bodies, and of the OpenAI-compatible endpoint."""
 
+from types import SimpleNamespace
+
 import jsonschema
 import orjson
 import pytest
@@ -9,7 +11,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from endocrine.pipeline.core.name_table import NameTable
 from endocrine.pipeline.gateway.app import ROWS
-from endocrine.pipeline.gateway.callers import IDENTITY_SCHEMA, checked_identity
+from endocrine.pipeline.gateway.callers import IDENTITY_SCHEMA, SUBJECT_SCHEMA, Caller, checked_identity
+from endocrine.pipeline.gateway.idempotency import Slot
 from endocrine.pipeline.gateway.openai.chat_request import NEUTRAL as CHAT_NEUTRAL
 from endocrine.pipeline.gateway.openai.chat_request import parse_chat
 from endocrine.pipeline.gateway.openai.described import described
@@ -19,6 +22,7 @@ from endocrine.pipeline.gateway.openai.responses_request import NEUTRAL as RESPO
 from endocrine.pipeline.gateway.openai.responses_request import parse_responses
 from endocrine.pipeline.gateway.openapi import document
 from endocrine.pipeline.gateway.problems import Problem
+from endocrine.pipeline.gateway.subject_commands import completed, subject_named
 
 DOCUMENT = document(ROWS, "0", [described()])
 SCHEMAS = DOCUMENT["components"]["schemas"]
@@ -115,7 +119,10 @@ def _taken(parse, content):
     return True
 
 
-@given(st.text(max_size=5) | st.sampled_from(["\x1c", "\x85 ", "\u3000", " a ", "\na", "project:a", "$", "a$"]))
+@given(
+    st.text(max_size=5)
+    | st.sampled_from(["\x1c", "\x85 ", "\u3000", " a ", "\na", "project:a", "Project:a", " $", "$", "a$"])
+)
 def test_an_identity_is_accepted_where_the_document_says_so(named):
     schema = jsonschema.Draft202012Validator(IDENTITY_SCHEMA)
     try:
@@ -124,3 +131,47 @@ def test_an_identity_is_accepted_where_the_document_says_so(named):
         assert not schema.is_valid(named)
     else:
         assert schema.is_valid(named)
+
+
+SUBJECTS = [
+    "project:p",
+    " Project: p",
+    "project:",
+    "project: ",
+    "project:" + "p" * 200,
+    "project:" + "p" * 201,
+    "$",
+    " $x",
+]
+
+
+@given(st.text(max_size=5) | st.sampled_from(SUBJECTS))
+def test_a_subject_is_accepted_where_the_document_says_so(named):
+    schema = jsonschema.Draft202012Validator(SUBJECT_SCHEMA)
+    try:
+        subject_named(SimpleNamespace(names=NameTable()), Caller("c"), named)
+    except Problem:
+        assert not schema.is_valid(named)
+    else:
+        assert schema.is_valid(named)
+
+
+def test_what_must_be_named_is_required_and_ids_in_paths_have_their_form():
+    def parameters(method, path):
+        return {one["name"]: one for one in DOCUMENT["paths"][path][method]["parameters"]}
+
+    assert parameters("get", "/v1/conflicts")["subject"]["required"]
+    assert not parameters("get", "/v1/conflicts")["status"]["required"]
+    ended = parameters("delete", "/v1/trusted/{subject}")
+    assert [ended[name]["required"] for name in ("category", "key", "reason")] == [True, True, False]
+    for path, item in DOCUMENT["paths"].items():
+        for one in item.get("parameters", ()):
+            if one["name"] in ("memory_id", "conflict_id", "subject", "identity"):
+                assert "pattern" in one["schema"], path
+
+
+def test_a_member_of_a_command_that_is_null_is_left_out():
+    slot = Slot("", "seed", 7.0, keyed=False, again=False)
+    given = {"kind": "state_set", "value": "v", "source": None, "ts": None, "id": None, "by": None}
+    value = completed(Caller("ops"), slot, "ann", given)
+    assert value == {"kind": "state_set", "value": "v", "identity": "ann", "ts": 7.0, "id": "door-seed", "by": "ops"}
