@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from endocrine.pipeline.cli import memory_migrate
 from endocrine.pipeline.cli.common import BROKEN, Bootstrap, By, Json, fail, from_views, print_json, settings_of
 from endocrine.pipeline.cli.group import command_group
 from endocrine.pipeline.cli.memory_answers import extract, reinforce
@@ -35,6 +36,7 @@ def register(app: typer.Typer) -> None:
         ("opinion", opinion),
     ):
         group.command(name)(run)
+    memory_migrate.register(group)
     app.add_typer(group, name="memory")
 
 

@@ -26,6 +26,9 @@ GOOD: dict[str, dict[str, Any]] = {
         "exporter": "cad", "exporter_version": "1", "exported_at": 1.0, "subject": "ann", "slot": "pad",
         "value": "steel", "source_artifact": "pad.step", "ts": 1.0,
     },
+    "opinions": {
+        "subject": "ann", "memory_id": f"m-{24 * '0'}", "opinion": "for", "confidence": 0.5, "by": "op", "ts": 1.0,
+    },
     "signals": {"identity": "ann", "name": "stress", "level": 0.5, "ttl_ms": 800, "source": "probe", "ts": 1.0},
     "observations": {
         "primitive": "motor.input_modality", "value": "typed", "confidence": 0.5,
