@@ -19,7 +19,7 @@ DECODED = 5
 ENTRY_BYTES = 500
 """Memory that a kept state takes beside itself: key, bytes object, entry."""
 SEEN = 4096
-"""Keys of a processor that are remembered as seen, at least; twice as many at most."""
+"""Keys of a processor that count as seen, at least; twice as many at most."""
 KEPT_BYTES = 64 << 20
 """Bound of a process where nothing else is set."""
 
