@@ -5,12 +5,15 @@ import uuid
 from typing import Any
 
 import orjson
+import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from effects import answers, produce, running
 from endocrine.pipeline.connectors.contract import INTERRUPTED, EffectRecord, Request
 from endocrine.pipeline.kafka.admin import ensure_topics
 from endocrine.pipeline.process.settings import Settings
+
+pytestmark = pytest.mark.usefixtures("only_needed_topics")
 
 
 def a_request(identity: str = "ann") -> dict[str, Any]:
@@ -77,7 +80,7 @@ class Once:
 async def test_what_must_not_run_twice_is_answered_as_interrupted_by_the_successor(
     settings: Settings, admin: AIOKafkaAdminClient
 ) -> None:
-    await ensure_topics(settings, [])
+    await ensure_topics(settings, ["conversation"])
     effect = Once()
     asked = a_request()
     async with running(settings, effect, drain_s=0.2):
@@ -101,7 +104,7 @@ async def test_what_must_not_run_twice_is_answered_as_interrupted_by_the_success
 async def test_two_runners_share_the_partitions_and_nothing_runs_twice(
     settings: Settings, admin: AIOKafkaAdminClient
 ) -> None:
-    await ensure_topics(settings, [])
+    await ensure_topics(settings, ["conversation"])
     first, second = Once(), Once()
     first.going.set()
     second.going.set()
@@ -121,7 +124,7 @@ async def test_two_runners_share_the_partitions_and_nothing_runs_twice(
 
 
 async def test_a_full_partition_waits_and_loses_nothing(settings: Settings, admin: AIOKafkaAdminClient) -> None:
-    await ensure_topics(settings, [])
+    await ensure_topics(settings, ["conversation"])
     effect = Once()
     asked = [a_request() for _ in range(50)]
     async with running(settings, effect, concurrency=2, waiting=4):
@@ -136,7 +139,7 @@ async def test_a_full_partition_waits_and_loses_nothing(settings: Settings, admi
 
 
 async def test_what_is_no_request_is_passed_over(settings: Settings, admin: AIOKafkaAdminClient) -> None:
-    await ensure_topics(settings, [])
+    await ensure_topics(settings, ["conversation"])
     effect = Once()
     effect.going.set()
     good = a_request()

@@ -30,6 +30,7 @@ from endocrine.pipeline.runtime.worker.main import Worker
 from endocrine.pipeline.runtime.worker.processor_manager import ProcessorManager
 from running import at_rest, worker_in_process
 
+pytestmark = pytest.mark.usefixtures("only_needed_topics")
 PEOPLE = ("ann", "max", "bob", "tom")
 """Two on each of two partitions."""
 

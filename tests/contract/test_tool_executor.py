@@ -73,8 +73,8 @@ def executor(settings: Settings, probe: Probe, deadline_s: float = 60.0) -> Tool
 
 
 @pytest.fixture
-async def topics(settings: Settings, admin: AIOKafkaAdminClient) -> None:
-    await ensure_topics(settings, [])
+async def topics(settings: Settings, admin: AIOKafkaAdminClient, only_needed_topics: None) -> None:
+    await ensure_topics(settings, ["conversation", "gating"])
 
 
 @pytest.mark.usefixtures("topics")

@@ -8,7 +8,8 @@ from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.kafka.topic_layout import PhysicalTopic, changelog_name, physical_topics
 from endocrine.pipeline.process.settings import Settings
 
-_OF_WORKERS = frozenset({"policies", "journal"})
+_OF_PROCESSES = frozenset({"policies", "journal", "effect-starts", "model-chunks", "scheduled-tasks"})
+"""What workers and connectors write beside what agents do."""
 
 
 def agents_named(*names: str) -> list[Agent]:
@@ -22,7 +23,7 @@ def needed_topics(settings: Settings, agent_names: Iterable[str]) -> list[Physic
     """Return the topics that these agents read or write, dead letters and changelogs included; in place of
     `physical_topics`, which gives those of all agents whoever is named."""
     agents = agents_named(*agent_names)
-    names = _OF_WORKERS.union(*((*agent.sources, *agent.targets) for agent in agents))
+    names = _OF_PROCESSES.union(*((*agent.sources, *agent.targets) for agent in agents))
     names |= {CATALOGUE[topic].dead_letters for topic in names if CATALOGUE[topic].owner is not None}
     wanted = {settings.prefix + name for name in names} | {changelog_name(settings, agent.name) for agent in agents}
     return [topic for topic in physical_topics(settings, [agent.name for agent in agents]) if topic.name in wanted]

@@ -16,6 +16,9 @@ from endocrine.pipeline.kafka.clients import introduce
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.runtime.worker.main import Worker
 
+_PAUSE_S = 0.01
+"""Seconds between two looks: each asks the broker for the ends of all topics."""
+
 
 @asynccontextmanager
 async def worker_in_process(settings: Settings, agents: Sequence[Agent], policy: Policy) -> AsyncIterator[Worker]:
@@ -58,7 +61,7 @@ async def at_rest(worker: Worker, consumer: AIOKafkaConsumer, *, patience_s: flo
             )
             if not behind and await consumer.end_offsets(places) == ends:
                 return
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(_PAUSE_S)
 
 
 class WorkerChild:

@@ -61,7 +61,7 @@ def test_only_the_beginning_of_a_prompt_is_read(rules_with):
     assert signals_of("x" * 20 + " now", rules) == []
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     prompt=st.one_of(
         st.text(),

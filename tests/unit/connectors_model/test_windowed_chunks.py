@@ -75,7 +75,7 @@ TEXTS = st.lists(
 ).map("".join)  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(text=TEXTS, data=st.data())
 def test_no_text_that_is_reasoning_in_the_end_leaves_unless_nothing_opened_it(text: str, data: Any) -> None:
     whole = visible(text)[0]

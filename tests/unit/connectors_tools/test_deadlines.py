@@ -121,7 +121,7 @@ def test_memory_is_bounded_and_what_is_full_says_so():
     assert not deadlines.full
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.lists(st.sampled_from([record for records in SUBJECTS.values() for record in records]
                                 + list(SETTLED_BY.values()) + [("interactions", CLOSED)]), max_size=25))  # fmt: skip
 def test_ticks_end_whatever_comes(records):

@@ -39,7 +39,7 @@ def test_what_is_no_address_is_not_public(text):
     assert not is_public(text)
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(st.ip_addresses())
 def test_nothing_is_public_that_the_registries_call_special(ip):
     if is_public(str(ip)):
@@ -52,7 +52,7 @@ def test_nothing_is_public_that_the_registries_call_special(ip):
             assert ip.teredo is None
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.ip_addresses(v=4))
 def test_an_ipv4_address_in_another_spelling_is_odd(ip):
     number = int(ip)

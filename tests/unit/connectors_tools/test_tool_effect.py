@@ -280,7 +280,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(output=VALUES, chars=st.integers(100, 1000))
 def test_an_output_is_bounded_and_can_be_written(rules, output, chars):
     written = orjson.dumps(shown(output, rules, chars)).decode()

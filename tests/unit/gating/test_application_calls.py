@@ -174,7 +174,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(steps=STEPS, arguments=st.sampled_from([{"path": "a"}, {"path": 1}, {}, "x"]))
 def test_a_call_is_allowed_only_as_sealed_modulation_and_first_opening_both_have_it(make_gate, steps, arguments):
     gate = with_rules(make_gate())

@@ -190,7 +190,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_call_has_at_most_one_final_decision_and_allows_only_before_its_time(make_gate, shipped, steps):
     gate = make_gate(
         tools={"browser": {**shipped("tools")["browser"], "approval": NEEDS}}, approval_ttl_s=60.0, pending_calls=2

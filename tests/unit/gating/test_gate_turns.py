@@ -335,7 +335,7 @@ EVENTS = st.one_of(
 
 
 @given(st.lists(EVENTS, max_size=40))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_no_sequence_gets_a_tool_past_the_list_in_force(make_gate, events):
     """A model of its own: the latest list of each turn, and the strict list alone from its first incident on."""
     gate = make_gate(flags={"SEARCH_TOOL": True, "CODE_EXEC_TOOL": True})

@@ -230,7 +230,7 @@ ANY = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(value=ANY, cut=st.integers(0, 200), raw=st.binary(max_size=30))
 def test_recognising_never_fails(value, cut, raw):
     made = json.dumps(value).encode()

@@ -10,10 +10,13 @@ from endocrine.pipeline.data.ingest.json_items import json_items
 from endocrine.pipeline.data.ingest.model import Refused
 
 TEXTS = st.text(alphabet='a"\\{}[],: \n\u00e9', max_size=8)
-OBJECTS = st.lists(st.dictionaries(TEXTS, st.lists(TEXTS, max_size=3) | st.dictionaries(TEXTS, TEXTS, max_size=2)))
+OBJECTS = st.lists(
+    st.dictionaries(TEXTS, st.lists(TEXTS, max_size=3) | st.dictionaries(TEXTS, TEXTS, max_size=2), max_size=4),
+    max_size=6,
+)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(objects=OBJECTS, chunk=st.integers(1, 40), indent=st.booleans())
 def test_objects_come_out_as_they_are_whatever_the_chunks(objects, chunk, indent):
     raw = orjson.dumps(objects, option=orjson.OPT_INDENT_2 if indent else None)
@@ -21,7 +24,7 @@ def test_objects_come_out_as_they_are_whatever_the_chunks(objects, chunk, indent
     assert [(number, orjson.loads(item)) for number, item in found] == list(enumerate(objects, 1))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(objects=OBJECTS, chunk=st.integers(1, 40), share=st.floats(0, 1))
 def test_a_cut_file_gives_the_objects_before_the_cut_and_one_refusal(objects, chunk, share):
     raw = orjson.dumps(objects)

@@ -153,7 +153,7 @@ def holes(value, dice, fill):
     return fill
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(seed=SEEDS, fill=ANY)
 @pytest.mark.parametrize(
     ("file", "form"),

@@ -20,7 +20,7 @@ NAMES = st.sampled_from(["a", "A", "b", "B", "c", "x", "X", "$y", ""])
 STEPS = st.lists(st.tuples(NAMES, NAMES), max_size=8)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(STEPS, STEPS)
 def test_what_is_foreseen_is_what_the_agent_answers(new_registry, before, after):
     registry = new_registry()

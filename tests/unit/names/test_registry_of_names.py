@@ -102,7 +102,7 @@ NAMES = st.sampled_from(["a", "A", "b", "B", "c", "x", "X", "y"])
 STEPS = st.lists(st.tuples(st.booleans(), NAMES, NAMES), max_size=12)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(STEPS)
 def test_every_name_means_one_id_in_every_case_and_ids_stay_for_ever(new_registry, steps):
     registry, ids = new_registry(), set()

@@ -33,8 +33,8 @@ class Run:
     def __init__(self, folder: Path) -> None:
         recording = Recording()
         recording.publish(shipped_policy())
-        lines = histories.random_history(random.Random(8), 600)
-        recording.feed(lines[:300])
+        lines = histories.random_history(random.Random(8), 300)
+        recording.feed(lines[:150])
         recording.run(shipped_policy(), randomly(8))
         self.middle_ms = recording.clock_ms
         self.states = copy.deepcopy(recording.states)
@@ -55,7 +55,7 @@ class Run:
             for processor in self.batches
         }
         write_manifest(self.folder, {**HOUSE, "units": processors})
-        recording.feed(lines[300:])
+        recording.feed(lines[150:])
         recording.run(shipped_policy(), randomly(9))
         self.logs: Logs = recording.logs
         self.end_ms = recording.clock_ms

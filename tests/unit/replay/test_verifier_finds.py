@@ -20,7 +20,7 @@ from recorded import PARTITIONS, SIZES, Logs, Recording, filed, randomly
 @pytest.fixture(scope="module")
 def honest() -> Logs:
     recording = Recording()
-    recording.feed(histories.random_history(random.Random(3), 300))
+    recording.feed(histories.random_history(random.Random(3), 160))
     recording.run(shipped_policy(), randomly(3))
     return recording.logs
 

@@ -181,7 +181,7 @@ def test_what_comes_again_after_a_seek_is_dropped():
 logs = st.lists(st.lists(st.integers(0, 3), max_size=8), min_size=1, max_size=3)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(logs, st.randoms(use_true_random=False), st.integers(1, 5))
 def test_an_inbox_gives_every_record_once_in_offset_order_and_by_time_where_all_is_known(steps, random, limit):
     topics = [f"t{number}" for number in range(len(steps))]
@@ -221,7 +221,7 @@ def test_an_origin_that_cannot_be_read_makes_an_original(origin):
     assert watermark_of("signals", {"endocrine-origin": origin}) is None
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 2)), unique=True, max_size=12), st.data())
 def test_marks_let_each_pass_once_however_often_a_prefix_is_said_again(heights, data):
     said, heights = [], sorted(heights)

@@ -118,7 +118,7 @@ STATES = ["unknown", "stable", "drifting", "conflicted", "multi_actor", "multi_a
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from(STATES)), max_size=30))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_it_says_the_set_exactly_when_it_has_changed_and_holds_two_or_more(steps):
     said, state = run([change(f"m.{name}", new) for name, new in steps])
     held, expected = set(), []
