@@ -5,8 +5,9 @@ These are the steps of mutmut's own command before it runs mutants; the lock fil
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import mutmut
 import mutmut.__main__ as steps
@@ -15,8 +16,35 @@ _SEEN = Path("mutants/seen.sha256")
 _STATS = Path("mutants/mutmut-stats.json")
 
 
-def prepare(children: int) -> tuple[list[str], steps.PytestRunner]:
-    """Return the names of all mutants, and what runs tests. Exits where a test fails on the code as it is.
+class Runner(steps.PytestRunner):
+    """Leaves out tests that fail on the code as it is: in the copy, those that read the source of what is mutated."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left_out: set[str] = set()
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Note a test that fails (called by pytest)."""
+        if report.failed:
+            self.left_out.add(report.nodeid)
+
+    def execute_pytest(self, params: list[str], **more: Any) -> int:
+        """Run pytest, and see its reports."""
+        return super().execute_pytest(params, **more | {"plugins": [*more.get("plugins", ()), self]})
+
+    def run_stats(self, *, tests: Iterable[str]) -> int:
+        """Learn which tests reach what, to the end; return 0 where some fail too."""
+        kept = self._pytest_add_cli_args
+        self._pytest_add_cli_args = [*kept, "--maxfail=1000"]
+        code = super().run_stats(tests=tests)
+        self._pytest_add_cli_args = kept
+        for reached in mutmut.tests_by_mangled_function_name.values():
+            reached.difference_update(self.left_out)
+        return 0 if code == 1 else code
+
+
+def prepare(children: int) -> tuple[list[str], Runner]:
+    """Return the names of all mutants, and what runs tests. Tests that fail on the code as it is are named.
 
     A file that did not change keeps its mutants; where none changed, what the tests reach is known, too.
     """
@@ -30,10 +58,12 @@ def prepare(children: int) -> tuple[list[str], steps.PytestRunner]:
         steps.setup_source_paths()
         steps.create_mutants(children)
     print()
-    runner = steps.PytestRunner()
+    runner = Runner()
     runner.prepare_main_test_run()
     steps.collect_or_load_stats(runner)
     _SEEN.write_text(_digest())
+    for test in sorted(runner.left_out):
+        print(f"left out, as it fails without a mutant: {test}")
     mutants, _ = steps.collect_source_file_mutation_data(mutant_names=())
     return [name for _, name, _ in mutants], runner
 
