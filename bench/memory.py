@@ -21,7 +21,8 @@ import orjson
 
 from bench.replay import PARTITIONS, SIZES, Made, measure
 from endocrine.agents.context.pack import Subjects
-from endocrine.agents.registry import AGENTS, MEMORY
+from endocrine.agents.memory.agent import AGENT as MEMORY
+from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.core.simulation import Simulation
 from endocrine.pipeline.data.context import Passages, build
 from endocrine.pipeline.local.valkey import ValkeyServer

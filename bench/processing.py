@@ -18,7 +18,7 @@ import pstats
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,10 +28,12 @@ if not __package__:  # run by path, with the interpreter of another checkout
 
 import orjson  # noqa: E402
 
+from bench.in_order import InOrder  # noqa: E402
 from bench.replay import APPENDED_MS, Made, made_turns  # noqa: E402
 from bench.workload import Workload, observations  # noqa: E402
+from endocrine.agents.attribution.agent import AGENT as ATTRIBUTION  # noqa: E402
 from endocrine.agents.contract import Agent  # noqa: E402
-from endocrine.agents.registry import ATTRIBUTION, MODULATION  # noqa: E402
+from endocrine.agents.modulation.agent import AGENT as MODULATION  # noqa: E402
 from endocrine.pipeline.core.batch import Engine  # noqa: E402
 from endocrine.pipeline.core.partitioning import partition_of  # noqa: E402
 from endocrine.pipeline.core.records import Fetched  # noqa: E402
@@ -62,7 +64,7 @@ CASES: Mapping[str, tuple[Agent, Callable[[int], Iterable[Made]]]] = {
 """Agent and inputs. `hot` and `cold` as the benchmark has them; a third of an attribution record's count of turns."""
 
 
-class Port:
+class Port(InOrder):
     """A broker that gives the records in batches and keeps nothing but, where asked, a hash of what it was given."""
 
     def __init__(self, records: Records, size: int, *, hashed: bool) -> None:
@@ -110,11 +112,6 @@ class Port:
         """None: processing ahead would need a second writer."""
         return 0
 
-    async def run_concurrently(self, writing: Coroutine[Any, Any, None], processing: Coroutine[Any, Any, Any]) -> Any:
-        """One after the other."""
-        await writing
-        return await processing
-
     async def ends(self, topics: Sequence[str]) -> Mapping[str, int]:
         """As far as was read: no topic is waited for."""
         return dict.fromkeys(topics, 0)
@@ -138,7 +135,8 @@ class Round(NamedTuple):
 
 def us_a_record(rounds: Sequence[Round]) -> float:
     """CPU microseconds a record, of each batch its fastest round."""
-    return 1e6 * sum(map(min, zip(*(one.seconds for one in rounds), strict=True))) / rounds[0].records
+    fastest: list[float] = [min(times) for times in zip(*(one.seconds for one in rounds), strict=True)]
+    return 1e6 * sum(fastest) / rounds[0].records
 
 
 def records_of(inputs: Iterable[Made]) -> list[list[tuple[str, Fetched]]]:

@@ -6,11 +6,11 @@ changes, journal, headers, checkpoints and all. Only offsets of the changelog an
 
 import asyncio
 import marshal
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any, TypeVar
 
+from bench.in_order import InOrder
 from bench.workload import Record
 from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.core.batch import Engine
@@ -24,7 +24,6 @@ from endocrine.pipeline.runtime.broker_port import Run
 from endocrine.pipeline.runtime.partition_processor import PartitionProcessor
 from endocrine.pipeline.runtime.state_stores import MemoryStore
 
-T = TypeVar("T")
 AGENT = next(agent for agent in AGENTS if agent.name == "attribution")
 CHANGELOG = "changelog.attribution"
 SOURCE = "observations"
@@ -36,7 +35,7 @@ Step = tuple[int, list[Batch]]
 """So many inputs must have been read; then these batches are written, the changelog's first."""
 
 
-class RecordingPort:
+class RecordingPort(InOrder):
     """A broker for one processor that gives it the records and notes what it writes. See BrokerPort."""
 
     def __init__(self, records: Sequence[Fetched], at_once: int) -> None:
@@ -83,23 +82,6 @@ class RecordingPort:
         """What is left."""
         return len(self._records) - self._place
 
-    async def run_concurrently(self, writing: Coroutine[Any, Any, None], processing: Coroutine[Any, Any, T]) -> T:
-        """One after the other."""
-        await writing
-        return await processing
-
-    def start(self, producing: Callable[[], Coroutine[Any, Any, None]]) -> "Waiting":
-        """It runs when the processor asks whether it has ended: batch after batch, so that the bytes are always the
-        same."""
-        return Waiting(producing)
-
-    async def finish(self, background: "Waiting", enough: Callable[[], bool]) -> None:
-        """Run it to its end."""
-        await background.run()
-
-    async def give_way(self) -> None:
-        """Nobody else is here."""
-
     async def ends(self, topics: Sequence[str]) -> Mapping[str, int]:
         """Where the source ends."""
         return dict.fromkeys(topics, len(self._records))
@@ -112,24 +94,6 @@ class RecordingPort:
         if self._batches:
             self.steps.append((next_offsets[SOURCE], self._batches))
             self._batches = []
-
-
-class Waiting:
-    """Producing that runs once, when somebody waits for it."""
-
-    def __init__(self, producing: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._producing = producing
-        self._ended = False
-
-    def done(self) -> bool:
-        """Whether it has run."""
-        return self._ended
-
-    async def run(self) -> None:
-        """Run it, unless it has run."""
-        if not self._ended:
-            await self._producing()
-            self._ended = True
 
 
 async def steps_of(

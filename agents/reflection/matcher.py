@@ -49,7 +49,7 @@ def tokens(text: str) -> frozenset[str]:
 def digests(text: str) -> frozenset[int]:
     """Return the stems of a text, each as 4 bytes: two of the words of an answer meet by chance once in a million.
 
-    The latest texts are remembered: an answer is read under its identity, and at once again under its project.
+    The latest texts are kept: an answer is read under its identity, and at once again under its project.
     """
     found = set(map(_digest, set(normalized(text).split(" "))))
     found.discard(None)

@@ -6666,7 +6666,7 @@ export interface operations {
     post_memories_memory_id_opinion: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the event. */
+                /** @description Seconds to wait for the outcome. */
                 wait?: number;
             };
             header?: {
@@ -8110,7 +8110,7 @@ export interface operations {
     post_identities_identity_links_apply: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the event. */
+                /** @description Seconds to wait for the outcome. */
                 wait?: number;
             };
             header?: {
@@ -8261,7 +8261,7 @@ export interface operations {
     post_identities_identity_links_reverse: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the event. */
+                /** @description Seconds to wait for the outcome. */
                 wait?: number;
             };
             header?: {
@@ -8412,7 +8412,7 @@ export interface operations {
     post_identities_identity_links_dismiss: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the event. */
+                /** @description Seconds to wait for the outcome. */
                 wait?: number;
             };
             header?: {
