@@ -55,4 +55,4 @@ def test_a_prompt_of_just_enough_characters_is_a_turn(texts):
 
 def test_a_response_of_the_longest_length_is_whole(texts):
     assert cut_response("1234", texts) == "1234"
-    assert cut_response("12345", texts) == "1234[cut]"
+    assert cut_response("12345", texts) == "1234\n\n[cut]"

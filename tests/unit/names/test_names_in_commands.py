@@ -12,7 +12,7 @@ from endocrine.pipeline.views.redis import views
 COMMANDS = {
     "memory": (
         "create NAME x", "list NAME", "queue NAME", "show NAME m-0", "update NAME m-0 --content x",
-        "promote NAME m-0", "reject NAME m-0", "supersede NAME m-0", "invalidate NAME m-0",
+        "opinion NAME m-0 for", "promote NAME m-0", "reject NAME m-0", "supersede NAME m-0", "invalidate NAME m-0",
     ),
     "trust": ("set NAME status phase x", "get NAME", "invalidate NAME status phase", "history NAME"),
     "conflicts": ("list NAME", "show NAME pad", "resolve NAME pad dismiss"),
@@ -45,9 +45,8 @@ def asked(monkeypatch, new_table):
     for module in GROUPS.values():
         if hasattr(module, "from_views"):
             monkeypatch.setattr(module, "from_views", lambda work, settings: work(None))
-    for module in (bonds, trust):
-        monkeypatch.setattr(module, "commanded", whom)
-    for module in (memory, conflicts):
+    monkeypatch.setattr(trust, "checked", whom)
+    for module in GROUPS.values():
         monkeypatch.setattr(module, "sent", whom)
     monkeypatch.setattr(trust, "_events", whom)
 
