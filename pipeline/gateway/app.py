@@ -126,7 +126,8 @@ def application(
 
     render: how problems are answered, theirs too.
     """
-    made = partial(document, ROWS, gateway.version, described)
+    categories = gateway.policy.document.trusted_state.categories
+    made = partial(document, ROWS, gateway.version, described, categories=categories)
     routes = [*(row.route(gateway) for row in ROWS), *health.routes(gateway, made), *more]
     handlers = {
         Problem: partial(_problem, render),

@@ -1,6 +1,6 @@
 """The OpenAPI 3.1 document, made from the rows and the very models of the topics."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, Optional
 
 from pydantic import BaseModel, Field, TypeAdapter, create_model
@@ -225,9 +225,13 @@ Described = tuple[Mapping[str, Any], Mapping[str, Any]]
 """Paths and schemas of another door."""
 
 
-def document(rows: Iterable[Row], version: str, others: Iterable[Described] = ()) -> dict[str, Any]:
-    """The whole document."""
+def document(
+    rows: Iterable[Row], version: str, others: Iterable[Described] = (), *, categories: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return the whole document. categories: those of trusted state that the policy has, where it is known."""
     refs, schemas = _schemas()
+    if categories:
+        schemas["TrustedStateRequest"]["properties"]["category"]["enum"] = list(categories)
     paths: dict[str, dict[str, Any]] = {}
     for row in rows:
         paths.setdefault(row.path, {})[row.method.lower()] = _operation(row, refs)

@@ -47,6 +47,15 @@ def test_the_document_is_valid_and_names_what_the_endpoint_serves():
     assert not [name for name in SCHEMAS if name.startswith("_")]
 
 
+def test_the_document_that_is_served_names_the_categories_of_the_policy():
+    made = document(ROWS, "0", categories=["status", "decision"])
+    assert made["components"]["schemas"]["TrustedStateRequest"]["properties"]["category"]["enum"] == [
+        "status",
+        "decision",
+    ]
+    assert "enum" not in SCHEMAS["TrustedStateRequest"]["properties"]["category"]
+
+
 BODIES = [
     ({}, True),
     ({"tools": [{"type": "function", "function": {"name": "weather"}}]}, True),
