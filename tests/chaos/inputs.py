@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from endocrine.agents._shared.memories import memory_id
 from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.core.simulation import parse_line
@@ -54,6 +55,8 @@ class Crowd(History):
         self.people = [f"{who}-{n}" for n in range(people - 1)] + ["éva"]
         self.count = first
         self._new = 0
+        self._memories: list[tuple[str, str]] = []
+        """Subject and id of those that operators made."""
 
     def _who(self) -> str:
         if self._new < len(self.people):  # each of them at least once
@@ -79,11 +82,16 @@ class Crowd(History):
         return self._line("model-replies", {**value, **reply, "model": "m", "latency_ms": 812.5, "error": None})
 
     def slotted(self) -> Line:
-        """A tool's fact or an operator's memory: few slots and values, so that they disagree."""
+        """A tool's fact, an operator's memory or an opinion of one: few slots and values, so that they disagree."""
+        if self._memories and self.rng.random() < 0.25:
+            whose, made = self.rng.choice(self._memories[-self.open_turns :])
+            held = {"opinion": self.rng.choice(["for", "against"]), "confidence": self.rng.choice([0.25, 0.5, 1.0])}
+            return self._line("opinions", {"subject": whose, "memory_id": made, "by": self._who(), **held})
         who, slot, value = self._who(), self.rng.choice(["pad", "finish"]), self.rng.choice(["oak", "steel"])
         if self.rng.random() < 0.5:
             report = {"exporter": "cad", "exporter_version": "1", "exported_at": self.ts, "source_artifact": "pad.step"}
             return self._line("facts", {**report, "subject": who, "slot": slot, "value": value})
+        self._memories.append((who, memory_id(who, f"in-{self.count}")))
         memory = {"type": "knowledge", "content": f"the {slot} is of {value}", "slot": slot}
         return self._line("commands", {**memory, "kind": "memory_create", "identity": who, "by": "op"})
 
