@@ -120,8 +120,31 @@ class Batches:
         return end if self._at + MAGIC_AT < end <= len(self._data) else None
 
 
-class TolerantRecords(fetcher.PartitionRecords):  # type: ignore[misc]
-    """The records of one partition's fetch, one after the other."""
+class TolerantRecords:
+    """The records of one partition's fetch, one after the other: aiokafka's class, as far as it is used.
+
+    aiokafka's own holds a generator that holds it. One that is dropped before its end, as those of a paused partition
+    are, would hold a whole batch, decompressed, until the garbage collector comes; ours is no such circle.
+    """
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        self.reader = RecordsReader(*given, **named)
+        self._records = self.reader._unpack_records()
+
+    def __iter__(self) -> Iterator[ConsumerRecord]:
+        return self
+
+    def __next__(self) -> ConsumerRecord:
+        return next(self._records)
+
+    @property
+    def next_fetch_offset(self) -> int:
+        """The offset to fetch from after the records so far."""
+        return self.reader.next_fetch_offset
+
+
+class RecordsReader(fetcher.PartitionRecords):  # type: ignore[misc]
+    """Makes the records of one partition's fetch from its batches."""
 
     next_fetch_offset: int
     record_bytes = _RECORD_BYTES
@@ -131,6 +154,7 @@ class TolerantRecords(fetcher.PartitionRecords):  # type: ignore[misc]
         self.skipped: list[tuple[int, int]] = []
         """What was skipped since somebody took this list."""
         super().__init__(*given, **named)
+        self._records_iterator = None  # the circle
 
     def _unpack_records(self) -> Iterator[ConsumerRecord]:
         while (raw := self._records.next_batch()) is not None:
@@ -236,13 +260,13 @@ class SpanResult(fetcher.FetchResult):  # type: ignore[misc]
         size = 0
         for record in records:
             span.append(record)
-            size += records.record_bytes
+            size += records.reader.record_bytes
             if size >= POLL_BYTES or (max_records is not None and len(span) >= max_records):
                 break
         else:
             self._partition_records = None
         span.next_offset = records.next_fetch_offset
-        span.skipped, records.skipped = records.skipped, []
+        span.skipped, records.reader.skipped = records.reader.skipped, []
         self._assignment.state_value(self._topic_partition).consumed_to(span.next_offset)
         return span
 

@@ -51,7 +51,12 @@ class Session:
         self._ending = contextlib.AsyncExitStack()
 
     async def run(self) -> bool:
-        """Run until it is done or asked to stop; return whether it is done. Raises what made it fail."""
+        """Run until it is done or asked to stop; return whether it is done. Raises what made it fail.
+
+        A person's own policy is checked before anything is started; the shipped one while Kafka starts.
+        """
+        if self._settings.policy is not None:
+            _check(self._settings.policy)
         with (
             stopping.asked(self._stop.set, more=(signal.SIGHUP,)),
             held(self._lock, self._folder, self._plan.command),
@@ -80,7 +85,7 @@ class Session:
     async def _work(self) -> None:
         started = time.monotonic()
         importing = asyncio.create_task(asyncio.to_thread(_imported, self._settings.policy))
-        self._background.begin(_done(importing))  # a policy that cannot be used ends the run at once
+        self._background.begin(_done(importing))  # its failure ends the run at once
         stack = await self._start_stack()
         running = await importing
         await running(self._settings, self._plan, stack, self._display, self._background, self._ending).run(started)
@@ -113,13 +118,19 @@ class Session:
 
 
 def _imported(policy: Path | None) -> "type[Running]":
-    """Check the policy, which the worker would only name in its log, and import what runs on the stack."""
-    from endocrine.pipeline.process.policy_files import load_policy
-
-    load_policy(policy, os.environ)
+    """Check the shipped policy and import what runs on the stack."""
+    if policy is None:
+        _check(policy)
     from endocrine.pipeline.local.live.running import Running
 
     return Running
+
+
+def _check(policy: Path | None) -> None:
+    """Raise PolicyFileError where the policy cannot be used: the worker would only say it in its log."""
+    from endocrine.pipeline.process.policy_files import load_policy
+
+    load_policy(policy, os.environ)
 
 
 async def _done(task: "asyncio.Task[Any]") -> None:

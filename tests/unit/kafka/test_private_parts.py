@@ -34,7 +34,7 @@ def test_the_fetcher_makes_our_classes():
 
 
 def test_partition_records_are_made_and_used_as_ours_expect():
-    (theirs,) = fetching.TolerantRecords.__bases__
+    (theirs,) = fetching.RecordsReader.__bases__
     assert parameters(theirs.__init__)[1:] == [
         "tp",
         "records",
@@ -46,6 +46,7 @@ def test_partition_records_are_made_and_used_as_ours_expect():
         "isolation_level",
     ]
     made = theirs(("t", 0), fetching.Batches(b""), None, 5, None, None, True, fetcher.READ_COMMITTED)
+    assert made._records_iterator is not None
     for name in ("_tp", "_records", "_aborted_producers", "_key_deserializer", "_check_crcs", "_isolation_level"):
         assert hasattr(made, name), name
     assert made.next_fetch_offset == 5

@@ -1,6 +1,8 @@
 """Record batches of strangers: every record is read, or stands in for what cannot be."""
 
+import gc
 import hashlib
+import weakref
 
 import orjson
 import pytest
@@ -167,3 +169,15 @@ def test_what_was_fetched_is_handed_out_in_pieces_of_bounded_size():
     assert all(len(piece) <= 8 for piece in pieces)
     assert [piece.first_offset for piece in pieces[1:]] == [piece.next_offset for piece in pieces[:-1]]
     assert not found.has_more()
+
+
+def test_a_fetch_that_is_dropped_before_its_end_is_freed_at_once_with_the_batch_it_decompressed():
+    found = read(wire.batch([wire.record(n, b"k", bytes(1000)) for n in range(3)], codec=wire.ZSTD))
+    next(found)
+    gone = weakref.ref(found.reader)
+    gc.disable()
+    try:
+        del found
+        assert gone() is None, "it waits for the garbage collector, and a flood would fill the memory meanwhile"
+    finally:
+        gc.enable()
