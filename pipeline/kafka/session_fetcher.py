@@ -16,6 +16,8 @@ from endocrine.pipeline.kafka.fetch_sessions import FIRST_VERSION, Session
 LEFT_OUT_WAIT_MS = 10
 """How long the broker may hold a fetch that leaves out partitions, because what was fetched of them is not read yet:
 until it answers they are not fetched."""
+UNPLACED_WAIT_MS = 50
+"""The same where of some partitions it is not known yet where to read: a moment, after an assignment or a seek."""
 PATIENT_FROM_MS, MOST_PATIENT_MS = 200, 5000
 """Where a consumer lets the broker hold a fetch at least so long, each fetch that finds nothing doubles it, up to the
 other: who reads nothing for a while costs nothing. Only fetches of all partitions, which any record ends."""
@@ -117,8 +119,10 @@ class SessionFetcher(fetcher.Fetcher):  # type: ignore[misc]
         # What is buffered of a paused partition may stay so for long.
         left_out = any(place in assignment.tps and not assignment.state_value(place).paused for place in self._records)
         whole = not (resets or resumed or self._records)
+        unplaced = bool(requests) and (invalid_metadata or _unplaced(assignment))
         for _, request in requests:
-            request._max_wait_ms = self._hold_ms(request._max_wait_ms, left_out=left_out, whole=whole)
+            held_ms = self._hold_ms(request._max_wait_ms, left_out=left_out, whole=whole)
+            request._max_wait_ms = min(held_ms, UNPLACED_WAIT_MS) if unplaced else held_ms
         if resumed and len(resumed) == len(assignment.tps):  # all are paused, and to be resumed wakes it
             wait_s = QUIET_S
         in_sessions = [(node, SessionRequest(request, self._session(node))) for node, request in requests]
@@ -159,3 +163,8 @@ class SessionFetcher(fetcher.Fetcher):  # type: ignore[misc]
 
     def _session(self, node: int) -> Session:
         return self._sessions.setdefault(node, Session())
+
+
+def _unplaced(assignment: Any) -> bool:
+    """Whether of some partition it is not known where to read: it is in no fetch, and waits until one ends."""
+    return not all(assignment.state_value(place).has_valid_position for place in assignment.tps)

@@ -46,7 +46,7 @@ def test_create_then_describe_shows_all_as_declared(run, prefix):
     assert {row["state"] for row in rows(described)} == {"ok"}
     one = run("describe", "journal")
     assert one.exit_code == 0
-    assert one.stdout.splitlines()[1].startswith(f"{prefix}journal\t4\t0\tdelete\tok\t")
+    assert one.stdout.splitlines()[1].startswith(f"{prefix}journal\t2\t0\tdelete\tok\t")
 
 
 def test_a_topic_that_is_not_declared_is_an_error_that_names_it(run):
@@ -59,5 +59,5 @@ def test_another_partition_count_is_an_error_without_traceback(run):
     assert run("create").exit_code == 0
     result = run("create", ENDOCRINE_PARTITIONS="6")
     assert result.exit_code == 1
-    assert "4 partitions, expected 6" in result.stderr
+    assert "2 partitions, expected 6" in result.stderr
     assert "Traceback" not in result.stderr

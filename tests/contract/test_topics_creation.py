@@ -47,7 +47,7 @@ async def test_another_partition_count_is_an_error_that_names_both_and_creates_n
             pass
     with pytest.raises(TopicsError) as failure:
         await ensure_topics(settings, AGENTS)
-    assert f"{signals}: 3 partitions, expected 4" in str(failure.value)
+    assert f"{signals}: 3 partitions, expected {settings.partitions}" in str(failure.value)
     assert "ENDOCRINE_PARTITIONS=3" in str(failure.value)
     assert [name for name in await admin.list_topics() if name.startswith(settings.prefix)] == [signals]
 

@@ -54,7 +54,7 @@ NASTY = [
 ]
 
 
-IDS = {"audit_id": "a/b", "kind": "note", "conflict_id": "c", "memory_id": "m", "subject": "ann"}
+IDS = {"audit_id": "a/b", "kind": "note", "conflict_id": "c", "memory_id": "m", "subject": "ann", "identity": "ann"}
 
 
 @pytest.mark.parametrize("path", sorted({row.path for row in ROWS if row.method == "POST"}))

@@ -1,5 +1,8 @@
 """Fetch sessions against a model of what a broker remembers (KIP-227), whatever is read, lost or forgotten."""
 
+from types import SimpleNamespace
+
+import pytest
 from aiokafka.protocol.fetch import FetchRequest, FetchRequest_v4, FetchRequest_v11
 from aiokafka.structs import TopicPartition
 from hypothesis import given
@@ -125,3 +128,20 @@ def test_a_fetch_is_held_longer_the_longer_nothing_comes_and_briefly_where_it_le
     assert held._hold_ms(10, left_out=False, whole=True) == 10  # who chose so little reads what lies there already
     assert held._hold_ms(9000, left_out=False, whole=True) == 9000
     assert held._hold_ms(500, left_out=True, whole=False) == 10
+
+
+@pytest.mark.parametrize(("placed", "leaders", "held_ms"), [(True, True, 5000), (False, True, 50), (True, False, 50)])
+def test_a_fetch_is_held_briefly_while_it_is_not_known_where_to_read_some_partition(
+    monkeypatch, placed, leaders, held_ms
+):
+    """It is in no fetch, and would wait until the one ends that was made without it."""
+    request = FetchRequest(5000, 1, 1000, 1, [("a", [(0, 5, 100)])])
+    theirs = SessionFetcher.__bases__[0]
+    monkeypatch.setattr(theirs, "_get_actions_per_node", lambda *_: ([(1, request)], {}, 0.2, not leaders, []))
+    made = SessionFetcher.__new__(SessionFetcher)
+    made._records, made._sessions, made._found_nothing, made._leaders_known = {}, {}, 0, False
+    places = {PLACES[0]: True, PLACES[1]: placed}
+    state = {place: SimpleNamespace(has_valid_position=valid, paused=False) for place, valid in places.items()}
+    made._client = SimpleNamespace(cluster=SimpleNamespace(brokers=lambda: [1]))
+    (((_, fetch),), *_) = made._get_actions_per_node(SimpleNamespace(tps=set(state), state_value=state.get))
+    assert fetch._max_wait_ms == held_ms
