@@ -60,10 +60,11 @@ class Outcomes:
     async def __aenter__(self) -> Self:
         try:
             await self._consumer.start()
-            self._consumer.assign(self._places)
-            for place, end in (await self._consumer.end_offsets(self._places)).items():
-                if not (self._from_start and self._names[place.topic] == self._topic):
-                    self._consumer.seek(place, end)
+            await clients.assign_at_ends(self._consumer, self._places)
+            if self._from_start:
+                for place in self._places:
+                    if self._names[place.topic] == self._topic:
+                        self._consumer.seek(place, 0)
         except BaseException:
             await self._consumer.stop()
             raise

@@ -189,10 +189,7 @@ class Awaiting:
         return [TopicPartition(name, number) for name in self._names for number in range(self._settings.partitions)]
 
     async def _to_the_end(self) -> None:
-        places = self._places()
-        self._consumer.assign(places)
-        for place, end in (await self._consumer.end_offsets(places)).items():
-            self._consumer.seek(place, end)
+        await clients.assign_at_ends(self._consumer, self._places())
 
     async def _disconnect(self) -> None:
         for client in (self._consumer, self._producer):

@@ -180,10 +180,7 @@ class Broadcast:
         consumer = clients.consumer(self._settings, group_id=None, auto_offset_reset="latest")
         try:
             await consumer.start()
-            places = self._places(TOPICS)
-            consumer.assign(places)
-            for place, end in (await consumer.end_offsets(places)).items():
-                consumer.seek(place, end)
+            await clients.assign_at_ends(consumer, self._places(TOPICS))
             placed.set()
             hold_fetches(consumer, _HOLD_MS)
             while True:

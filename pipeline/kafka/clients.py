@@ -78,6 +78,20 @@ async def read_until(
             raise TimeoutError(f"no record for {silence_s:.0f} s, {len(left)} partitions unread: {', '.join(named)}")
 
 
+async def assign_at_ends(consumer: AIOKafkaConsumer, places: Iterable[TopicPartition]) -> None:
+    """Let a started consumer of no group read these partitions from their ends on, as they are when this returns.
+
+    It is assigned them and placed in one go: a partition that is assigned before it is placed begins with a question
+    for its offsets, and nothing is fetched while that is on its way. Raises KafkaError.
+    """
+    found = list(places)
+    introduce(consumer, found)
+    ends = await consumer.end_offsets(found)
+    consumer.assign(found)
+    for place, end in ends.items():
+        consumer.seek(place, end)
+
+
 def introduce(consumer: AIOKafkaConsumer, places: Iterable[TopicPartition]) -> None:
     """Make these partitions known to a started consumer of no group, at once and without fetching from them.
 

@@ -43,9 +43,7 @@ class Talk:
         await self._consumer.start()
         prefix = self._settings.prefix
         places = [TopicPartition(prefix + topic, self._partition) for topic in (*TOPICS, "incidents")]
-        self._consumer.assign(places)
-        for place, end in (await self._consumer.end_offsets(places)).items():
-            self._consumer.seek(place, end)
+        await clients.assign_at_ends(self._consumer, places)
 
     async def stop(self) -> None:
         """Disconnect."""
