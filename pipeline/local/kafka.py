@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Self
@@ -100,8 +100,11 @@ class KafkaNode:
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
-    async def start(self) -> None:
-        """Format the storage if it is new, start, and wait until it answers. Raises BrokerError, leaving no process."""
+    async def start(self, on_spawn: Callable[[], None] = lambda: None) -> None:
+        """Format the storage if it is new, start, and wait until it answers. Raises BrokerError, leaving no process.
+
+        on_spawn: called when its process is there.
+        """
         if self.pid:
             raise BrokerError(f"this Kafka node is already running (process {self.pid})")
         command = await asyncio.to_thread(self._command)
@@ -118,6 +121,7 @@ class KafkaNode:
             if not (self.data_dir / "logs" / "meta.properties").exists():
                 await asyncio.to_thread(self._format, command)
             self._process = child.spawn([*command, "kafka.Kafka", self.properties], self.log, detached=self._detached)
+            on_spawn()
             await self._wait_ready()
         except BaseException:
             child.end(self._process, STOP_GRACE_S)

@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Self
@@ -105,16 +106,21 @@ class LocalStack:
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
-    async def start(self) -> None:
-        """Start and wait until both answer. Raises BrokerError; failed or cancelled, it leaves no process."""
+    async def start(self, on_spawn: Callable[[], None] = lambda: None) -> None:
+        """Start and wait until both answer. Raises BrokerError; failed or cancelled, it leaves no process.
+
+        on_spawn: called when Kafka's process is there; it takes seconds from there to answer.
+        """
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self._take_lock()
         try:
             if running(self.data_dir):
                 await asyncio.to_thread(end, self.data_dir)  # it outlived an owner that was killed
             async with asyncio.TaskGroup() as group:
-                for part in self._parts():
-                    group.create_task(part.start())
+                if self.kafka:
+                    group.create_task(self.kafka.start(on_spawn))
+                if self.valkey:
+                    group.create_task(self.valkey.start())
             self._write_state()
         except BaseExceptionGroup as failures:
             await self.stop()

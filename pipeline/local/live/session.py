@@ -49,6 +49,8 @@ class Session:
         self._display = display(self._stop.set)
         self._background = BackgroundTasks()
         self._ending = contextlib.AsyncExitStack()
+        self._spawned = asyncio.Event()
+        """Set when Kafka's process is there, or none of ours is needed."""
 
     async def run(self) -> bool:
         """Run until it is done or asked to stop; return whether it is done. Raises what made it fail.
@@ -84,11 +86,16 @@ class Session:
 
     async def _work(self) -> None:
         started = time.monotonic()
-        importing = asyncio.create_task(asyncio.to_thread(_imported, self._settings.policy))
+        importing = asyncio.create_task(self._import())
         self._background.begin(_done(importing))  # its failure ends the run at once
         stack = await self._start_stack()
         running = await importing
         await running(self._settings, self._plan, stack, self._display, self._background, self._ending).run(started)
+
+    async def _import(self) -> "type[Running]":
+        """Import once Kafka's process is there: before, it would take the processor from what everything waits for."""
+        await self._spawned.wait()
+        return await asyncio.to_thread(_imported, self._settings.policy)
 
     async def _start_stack(self) -> LocalStack | None:
         """The local stack, or what of it is not somewhere else; None where all is. The settings say where they are."""
@@ -103,8 +110,9 @@ class Session:
                 await prepared(self._display.progress)
             with self._display.step("Kafka and Valkey" if stack.kafka else "Valkey"):
                 self._ending.push_async_callback(stack.stop)
-                await stack.start()
+                await stack.start(self._spawned.set)
             where = {"bootstrap": plan.bootstrap or stack.bootstrap, "redis_url": given or stack.redis_url}
+        self._spawned.set()
         update: dict[str, Any] = dict(where)
         update["commit_interval_s"] = min(COMMIT_INTERVAL_S, self._settings.commit_interval_s)
         if plan.bootstrap is None:
