@@ -79,17 +79,21 @@ async def read_until(
 
 
 async def assign_at_ends(consumer: AIOKafkaConsumer, places: Iterable[TopicPartition]) -> None:
-    """Let a started consumer of no group read these partitions from their ends on, as they are when this returns.
-
-    It is assigned them and placed in one go: a partition that is assigned before it is placed begins with a question
-    for its offsets, and nothing is fetched while that is on its way. Raises KafkaError.
-    """
+    """Let a started consumer of no group read these partitions from their ends on. Raises KafkaError."""
     found = list(places)
     introduce(consumer, found)
-    ends = await consumer.end_offsets(found)
-    consumer.assign(found)
-    for place, end in ends.items():
-        consumer.seek(place, end)
+    assign_at(consumer, await consumer.end_offsets(found))
+
+
+def assign_at(consumer: AIOKafkaConsumer, next_offsets: Mapping[TopicPartition, int]) -> None:
+    """Give a consumer of no group these partitions and place it at these offsets, in one go.
+
+    A partition that is assigned before it is placed begins with a question for its offsets, and nothing is fetched
+    while that is on its way: seconds, at times.
+    """
+    consumer.assign(list(next_offsets))
+    for place, offset in next_offsets.items():
+        consumer.seek(place, offset)
 
 
 def introduce(consumer: AIOKafkaConsumer, places: Iterable[TopicPartition]) -> None:

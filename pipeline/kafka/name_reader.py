@@ -93,9 +93,8 @@ class NameFollower:
         next_offset = await _read(self._settings, self._seals, self._table)
         names, events = _place(self._settings), _place(self._settings, EVENTS)
         await self._consumer.start()
-        self._consumer.assign([names, events])
-        self._consumer.seek(names, next_offset)
-        self._consumer.seek(events, (await self._consumer.end_offsets([events]))[events])
+        clients.introduce(self._consumer, [names, events])
+        clients.assign_at(self._consumer, {names: next_offset, **await self._consumer.end_offsets([events])})
         self._reading = asyncio.create_task(self._follow(), name="names")
         return self
 
