@@ -66,7 +66,7 @@ def main(settings: Settings, on_ready: Callable[[], None] = lambda: None) -> int
         print(error, file=sys.stderr)
         return UNUSABLE
     metrics = metrics_server(settings, [], policy)
-    asking = ModelEffect(model, policy.document.models, record_bytes=settings.max_record_bytes)
+    asking = ModelEffect(model, policy.document.models, record_bytes=settings.max_record_bytes, metrics=metrics)
     running = tool_effect(settings, policy, tools, metrics, seals)
 
     async def work() -> int:

@@ -32,7 +32,7 @@ def main(settings: Settings, on_ready: Callable[[], None] = lambda: None) -> int
         print(error, file=sys.stderr)
         return UNUSABLE
     metrics = metrics_server(settings, [], policy)
-    effect = ModelEffect(model, policy.document.models, record_bytes=settings.max_record_bytes)
+    effect = ModelEffect(model, policy.document.models, record_bytes=settings.max_record_bytes, metrics=metrics)
     limits = Limits(concurrency=model.concurrency, waiting=4 * model.concurrency)
     return asyncio.run(
         _serve(EffectRunner(settings, effect, limits=limits, metrics=metrics, seals=seals), effect, on_ready)

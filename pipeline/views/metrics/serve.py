@@ -21,6 +21,7 @@ def serve(settings: Settings, agents: Iterable[str], policy: Policy) -> Metrics 
     if settings.metrics_port is None:
         return None
     metrics = Metrics(agents, policy.document.tools.names)
+    metrics.add("endocrine_budget_limit_tokens", policy.document.budget.limit)
     server, thread = start_http_server(settings.metrics_port, addr=ADDRESS, registry=metrics.registry)
 
     def stop() -> None:
