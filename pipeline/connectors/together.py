@@ -73,7 +73,7 @@ def main(settings: Settings, on_ready: Callable[[], None] = lambda: None) -> int
         parts: list[Running] = [
             EffectRunner(settings, asking, limits=_limits(model.concurrency), metrics=metrics, seals=seals),
             EffectRunner(settings, running, limits=_limits(tools.concurrency), metrics=metrics, seals=seals),
-            Timekeeper(settings, waits_of(policy), seals=seals),
+            Timekeeper(settings, waits_of(policy), seals=seals, metrics=metrics),
         ]
         try:
             return await serve(settings, "connectors", Together(parts), on_ready)

@@ -20,6 +20,7 @@ from endocrine.pipeline.runtime.partition_processor import PartitionProcessor
 from endocrine.pipeline.runtime.state_stores import MemoryStore, RocksStore, StateStore
 from endocrine.pipeline.runtime.worker.failure_fuse import FailureFuse
 from endocrine.pipeline.runtime.worker.kafka_broker_port import Broker, KafkaBrokerPort
+from endocrine.pipeline.runtime.worker.stalls import Seen
 from endocrine.pipeline.runtime.worker.transport import Delivered
 from endocrine.pipeline.views.metrics.registry import Metrics
 
@@ -291,6 +292,28 @@ class ProcessorManager:
                 offset = broker.done(topic)
                 lowest[place] = min(lowest.get(place, offset), offset)
         return lowest
+
+    async def progress(self) -> Mapping[str, Seen]:
+        """Return how far each processor is, by `agent/partition`; nothing while one of them recovers.
+
+        Raises Retry when the broker does not answer.
+        """
+        if not self.running:
+            return {}
+        processors, ports = dict(self.processors), dict(self._ports)
+        places = {
+            (key, topic): TopicPartition(self.settings.prefix + topic, key[1])
+            for key in processors
+            for topic in self.agents[key[0]].sources
+        }
+        ends = await self.broker.ends(sorted(set(places.values())))
+        behind: dict[tuple[str, int], int] = dict.fromkeys(processors, 0)
+        for (key, topic), place in places.items():
+            behind[key] += max(0, ends[place] - ports[key].done(topic))
+        return {
+            processor.name: Seen((processor.checkpoint.epoch, processor.checkpoint.batch), behind[key])
+            for key, processor in processors.items()
+        }
 
     async def commit(self) -> None:
         """Report our offsets to the group; failures only delay lag displays."""

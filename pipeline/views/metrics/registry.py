@@ -12,6 +12,7 @@ from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.prepared_batch import PreparedBatch
 from endocrine.pipeline.core.records import ERROR_KIND
 from endocrine.pipeline.views.metrics.catalogue import METRICS, NONE, OTHER, VERIFIED, WORDS, Metric
+from endocrine.pipeline.views.metrics.health import Health
 
 DEAD_LETTERS = ".dlq"
 HELD = 10_000
@@ -39,6 +40,8 @@ class Metrics:
         self._known: dict[str, tuple[Metric, Any]] = {
             metric.name: (metric, made(metric, self.registry)) for metric in METRICS if metric.name != VERIFIED
         }
+        self.roles: dict[str, Callable[[], Health]] = {}
+        """Health of what runs in this process, by role. Asked from another thread."""
         self._held: OrderedDict[str, None] = OrderedDict()
         """Audit ids of turns that wait for a person. They are counted, and shown nowhere."""
         self._stop: Callable[[], None] | None = None

@@ -1,12 +1,12 @@
 """The table of all metrics. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from endocrine.pipeline.views.metrics.catalogue import GATEWAY_METRICS, METRICS, Metric
 from reference.markdown import table
 
 
-def metric_parts() -> Mapping[str, Iterable[str]]:
+def metric_parts() -> Mapping[str, Sequence[str]]:
     """Part of docs/observability.md to its lines."""
     return {"metrics": _rows(METRICS), "gateway metrics": _rows(GATEWAY_METRICS)}
 
