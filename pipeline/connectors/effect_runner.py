@@ -53,6 +53,7 @@ from pydantic import ValidationError
 from endocrine.pipeline.connectors.commit_position import CommitPosition
 from endocrine.pipeline.connectors.contract import INTERRUPTED, Effect, EffectRecord, Limits, Request
 from endocrine.pipeline.connectors.readback import EffectLedger, StartMarks, read_back
+from endocrine.pipeline.connectors.spans import effect_span
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.cloud_events import cloud_event
 from endocrine.pipeline.core.records import SEAL, TRACEPARENT, SourceRecord, is_traceparent
@@ -267,8 +268,11 @@ class EffectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         try:
             request = replace(request, emit=partial(self._emit, request, effect_id))
+            group = f"{self.settings.group}.{self.effect.name}"
             async with self._room:
-                records = self._writable(request, await self._outcome(held, request, effect_id))
+                with effect_span(self.effect.name, self._requests, request, group) as answered:
+                    records = self._writable(request, await self._outcome(held, request, effect_id))
+                    answered(records)
             answer_id = _short(f"{self.effect.name}/{effect_id}")
             for ordinal, record in enumerate(records, 1):  # 4
                 await self._send(request, record, answer_id if ordinal == len(records) else f"{answer_id}/{ordinal}")

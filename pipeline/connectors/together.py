@@ -13,9 +13,11 @@ from endocrine.pipeline.connectors.process import UNUSABLE, Running, serve
 from endocrine.pipeline.connectors.timers import Timekeeper, waits_of
 from endocrine.pipeline.connectors.tools.main import tool_effect
 from endocrine.pipeline.connectors.tools.settings import ToolSettings
+from endocrine.pipeline.process import tracing
 from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
 from endocrine.pipeline.process.seal_keys import SealKeyError, load_seals
 from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.process.tracing import TracesUnavailable
 from endocrine.pipeline.views.metrics.serve import serve as metrics_server
 
 
@@ -62,7 +64,8 @@ def main(settings: Settings, on_ready: Callable[[], None] = lambda: None) -> int
     try:
         policy = load_policy(settings.policy, os.environ)
         seals = load_seals(settings)
-    except (PolicyFileError, SealKeyError) as error:
+        tracing.start(settings, "connectors")
+    except (PolicyFileError, SealKeyError, TracesUnavailable) as error:
         print(error, file=sys.stderr)
         return UNUSABLE
     metrics = metrics_server(settings, [], policy)

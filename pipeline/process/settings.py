@@ -110,6 +110,13 @@ class Settings(EnvironmentSettings):
     metrics_host: Annotated[
         str, Field(min_length=1, description="Address that metrics and health are served on; no key is asked for.")
     ] = "127.0.0.1"
+    traces: Annotated[
+        Literal["off", "otlp"],
+        Field(
+            description="otlp: spans go to OpenTelemetry's collector (OTEL_EXPORTER_OTLP_ENDPOINT); needs the extra "
+            "`otel`."
+        ),
+    ] = "off"
     stall_unready_s: Annotated[
         float,
         Field(gt=0, description="A worker with a partition that has records to read and takes no step is unready."),

@@ -12,12 +12,15 @@ from endocrine.agents.contract import Agent
 from endocrine.agents.policy.compiled import Policy
 from endocrine.pipeline.core.batch import Engine
 from endocrine.pipeline.core.decoded_states import StateBudget
+from endocrine.pipeline.core.prepared_batch import PreparedBatch
 from endocrine.pipeline.core.seals import Seals
+from endocrine.pipeline.process import tracing
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.runtime.adaptive_batch_size import AdaptiveBatchSize
 from endocrine.pipeline.runtime.errors import Fatal, Fenced, Retry
 from endocrine.pipeline.runtime.partition_processor import PartitionProcessor
 from endocrine.pipeline.runtime.state_stores import MemoryStore, RocksStore, StateStore
+from endocrine.pipeline.runtime.worker.batch_spans import trace_batch
 from endocrine.pipeline.runtime.worker.failure_fuse import FailureFuse
 from endocrine.pipeline.runtime.worker.kafka_broker_port import Broker, KafkaBrokerPort
 from endocrine.pipeline.runtime.worker.stalls import Seen
@@ -126,8 +129,15 @@ class ProcessorManager:
             max_bytes=self.settings.changelog_message_bytes,
             batch_size=AdaptiveBatchSize(self.settings.max_batch_records),
             kept=self._decoded.member(),
-            on_batch=None if self._metrics is None else self._metrics.batch,
+            on_batch=None if self._metrics is None and tracing.current() is None else self._finished,
         )
+
+    def _finished(self, agent: str, done: PreparedBatch) -> None:
+        """Count a finished batch, and make its spans."""
+        if self._metrics is not None:
+            self._metrics.batch(agent, done)
+        if (tracer := tracing.current()) is not None:
+            trace_batch(tracer, self.settings, agent, done)
 
     def _store(self, agent: str, partition: int) -> StateStore:
         if self.settings.store == "memory":
