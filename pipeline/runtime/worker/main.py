@@ -57,7 +57,7 @@ class Worker:
         self.manager: ProcessorManager | None = None
         """The units, once the worker runs."""
         self.watch: Watch | None = None
-        """What watches them, from then on."""
+        """What watches them, from then on; `run` makes it."""
         self._agents = agents
         self._stop = asyncio.Event()
 
@@ -102,11 +102,11 @@ class Worker:
 
     async def _live(self, app: EndocrineApp, manager: ProcessorManager, broker: Broker) -> None:
         watching = asyncio.create_task(self._watch_group(manager))
-        assert self.watch is not None
-        hung = end_when_hung(self.watch)
+        watch = self.watch or Watch(self.settings, manager, self._fail)
+        hung = end_when_hung(watch)
         try:
             if await self._unless_stopped(self._start(app, manager, broker)):
-                await self._serve(app, manager, self.watch)
+                await self._serve(app, manager, watch)
         finally:
             hung.set()
             watching.cancel()

@@ -18,10 +18,13 @@ from endocrine.pipeline.runtime.worker.stalls import StallDetector
 from endocrine.pipeline.views.metrics.health import Health, Part
 from endocrine.pipeline.views.metrics.registry import Metrics
 
-LOOK_S = 5.0
+LOOK_S = 10.0
 """Seconds between looks: each asks the broker once for the ends of all topics that are read."""
 ANSWER_S = 5.0
 """Seconds until a broker that does not answer a look counts as away."""
+PAUSED_S = 45.0
+"""Seconds without a look after which it was the process that did not run (stopped, or its machine asleep). That time
+counts for nobody."""
 STALLED = 3
 """Exit code of a worker that stalled."""
 log = structlog.get_logger(__name__)
@@ -45,7 +48,7 @@ class Watch:
         self.stalls = StallDetector()
         self._settings, self._manager, self._on_stall, self._metrics = settings, manager, on_stall, metrics
         self._clock = clock
-        self._beat = clock()
+        self._beat = self._looked = clock()
         self._used = clock(), time.process_time()
         self._broker = False
         self._health = Health({"broker": Part("waiting"), "assignment": Part("waiting")})
@@ -77,6 +80,10 @@ class Watch:
 
     async def look(self) -> None:
         """Look once. Calls `on_stall` when a processor has taken no step for too long."""
+        now, looked = self._clock(), self._looked
+        self._looked = now
+        if now - looked > PAUSED_S:
+            self.stalls.excuse(now)
         try:
             self.stalls.observe(self._clock(), await asyncio.wait_for(self._manager.progress(), ANSWER_S))
             self._broker = True
@@ -140,8 +147,10 @@ def end_when_hung(watch: Watch, *, every_s: float = LOOK_S, end: Callable[[int],
     over = threading.Event()
 
     def look() -> None:
+        before = False
         while not over.wait(every_s):
-            if watch.hung:
+            before, again = watch.hung, before
+            if before and again:  # after a pause of the whole process the loop comes round in between
                 log.error("the worker must stop", error="Stalled: its event loop hangs; see ENDOCRINE_STALL_EXIT_S")
                 sys.stdout.flush()
                 sys.stderr.flush()
