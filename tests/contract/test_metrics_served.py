@@ -5,18 +5,22 @@ import socket
 import time
 import urllib.error
 import urllib.request
+from typing import Any
 
 import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.connectors.effect_runner import EffectRunner
+from endocrine.pipeline.kafka.admin import ensure_topics
 from endocrine.pipeline.process.policy_files import shipped_policy
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.runtime.errors import Stalled
 from endocrine.pipeline.runtime.partition_processor import PartitionProcessor
 from endocrine.pipeline.runtime.worker.main import Worker
-from endocrine.pipeline.views.metrics.serve import serve
+from endocrine.pipeline.views.metrics.serve import answer, serve
+from endocrine.pipeline.views.redis import Projection
 from running import at_rest, worker_in_process
 from waiting import until
 
@@ -119,6 +123,35 @@ async def test_a_worker_with_a_partition_that_hangs_gets_unready_names_it_and_en
         await life
     assert isinstance(worker.failure, Stalled)
     assert "gating/0 has 1 records to read" in str(worker.failure)
+
+
+class Nothing:
+    """An effect that nothing asks for."""
+
+    name, requests, answers = "toy", "tool-decisions", "tool-results"
+
+
+async def test_a_connector_and_a_projection_are_ready_once_they_have_partitions(
+    settings: Settings, broker: Any, port: int
+) -> None:
+    settings = settings.model_copy(
+        update={"partitions": 1, "metrics_port": port, "redis_url": broker.redis_url, "redis_db": 13}
+    )
+    await ensure_topics(settings, [])
+    metrics = serve(settings, [], None)
+    assert metrics is not None
+    runner, projection = EffectRunner(settings, Nothing(), metrics=metrics), Projection(settings)  # type: ignore[arg-type]
+    metrics.roles["projector"] = projection.health
+    status, shown = answer("/readyz", metrics.roles)  # type: ignore[misc]
+    assert status == 503
+    assert {role["parts"]["assignment"]["status"] for role in shown["roles"].values()} == {"waiting"}
+    lives = [asyncio.create_task(runner.run()), asyncio.create_task(projection.run())]
+    await until(lambda: answer("/readyz", metrics.roles)[0] == 200)  # type: ignore[index]
+    assert set(answer("/readyz", metrics.roles)[1]["roles"]) == {"toy", "projector"}  # type: ignore[index]
+    runner.stop()
+    await projection.stop()
+    await asyncio.gather(*lives)
+    metrics.stop()
 
 
 def _status(port: int, path: str) -> tuple[int, list[str]]:

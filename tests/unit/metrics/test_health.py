@@ -112,6 +112,15 @@ async def test_a_partition_with_nothing_to_read_never_stalls(world):
     assert world.stalls == []
 
 
+async def test_a_partition_whose_last_records_turn_out_to_be_none_has_not_stalled(world):
+    """Markers of transactions take offsets; they are passed without a step."""
+    world.manager.seen["gating/0"] = Seen(1, 1)
+    await looked(world)
+    assert (await looked(world, after=61))[0] == 503
+    world.manager.seen["gating/0"] = Seen(1, 0)
+    assert (await looked(world, after=1))[0] == 200
+
+
 async def test_a_broker_that_does_not_answer_makes_the_worker_unready_and_stalls_nothing(world):
     world.manager.seen["gating/0"] = Seen(1, 12)
     await looked(world)
