@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev shell run demo up down test test-slow test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns client-ts clients-test schemathesis check format measure docs recording kafka-lock mutants bench bench-quick bench-against capacity bench-replay bench-seals bench-processing clean bench-gateway bench-streams bench-memory
+.PHONY: help install install-dev shell run demo up down test test-slow test-browser screenshots test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns client-ts clients-test schemathesis check format measure docs recording kafka-lock mutants bench bench-quick bench-against capacity bench-replay bench-seals bench-processing clean bench-gateway bench-streams bench-memory
 
 # The folder of the environment, and the Python it is made with (3.11 or newer; by default one that is found).
 VENV ?= .venv
@@ -56,6 +56,13 @@ test: $(VENV)/.dev ## the whole test suite, nothing else needed; one Kafka is st
 
 test-slow: $(VENV)/.dev ## what takes long: kills, floods, demos (CI runs it, too)
 	@$(BIN)/pytest -m slow -n 2 --dist loadfile $(PYTEST_ARGS)
+
+test-browser: $(VENV)/.dev ## the console in Debian's Chromium (part of test-slow)
+	@$(BIN)/pytest tests/browser -m slow $(PYTEST_ARGS)
+
+screenshots: $(VENV)/.dev ## pictures of the console's pages, in docs/pictures
+	@mkdir -p docs/pictures
+	@ENDOCRINE_TEST_PICTURES=$(CURDIR)/docs/pictures $(BIN)/pytest tests/browser -m slow -k "reach_it or why_a_call" $(PYTEST_ARGS)
 
 test-unit: $(VENV)/.dev ## the tests without I/O
 	@$(BIN)/pytest tests/unit $(PYTEST_ARGS)

@@ -18,6 +18,7 @@ setup(
     package_data={
         "endocrine": ["py.typed"],
         "endocrine.config": ["**/*.yaml", "**/*.jsonl"],
+        "endocrine.pipeline.console": ["static/**/*", "templates/*.html"],
         "endocrine.pipeline.local": ["*.json", "*.xml", "*.properties"],
     },
 )

@@ -1,6 +1,7 @@
 """`endocrine gateway`: Endocrine over HTTP."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -31,17 +32,23 @@ def gateway(
     Without an API key (`endocrine keys create`) on loopback only. Exit codes: 0 stopped as asked, 1 failed, 2 settings,
     policy or keys cannot be used.
     """
+    from endocrine.pipeline.console.app import routes
+    from endocrine.pipeline.console.settings import ConsoleSettings
     from endocrine.pipeline.gateway.server import main
     from endocrine.pipeline.gateway.settings import GatewaySettings
     from endocrine.pipeline.process.logs import set_up_logs
 
     set_up_logs()
-    settings, limits = settings_of(bootstrap), GatewaySettings()
+    settings, limits, console = settings_of(bootstrap), GatewaySettings(), ConsoleSettings()
     update = {name: given for name, given in (("host", host), ("port", port)) if given is not None}
 
     def on_ready(url: str) -> None:
-        print(f"gateway at {url}; {url}/openapi.json names every path; Ctrl-C ends it", file=sys.stderr, flush=True)
+        print(
+            f"gateway at {url}; pages at {url}/console; {url}/openapi.json names every path; Ctrl-C ends it",
+            file=sys.stderr,
+            flush=True,
+        )
         if ready_file is not None:
             ready_file.write_text(url)
 
-    raise typer.Exit(main(settings, limits.model_copy(update=update), on_ready))
+    raise typer.Exit(main(settings, limits.model_copy(update=update), on_ready, partial(routes, settings=console)))

@@ -21,6 +21,7 @@ KEY_BYTES = 32
 _SEAL_BYTES = 16
 _PERSON = b"endocrine-seal/1"
 """Domain separation (BLAKE2's personalization): the same key used elsewhere gives other digests."""
+_DERIVED = b"endocrine-derive"
 _sizes = struct.Struct(">6i").pack
 _JOINED = 1024
 """Bytes of a value that are copied rather than hashed by a call of their own."""
@@ -80,6 +81,10 @@ class KeyedSeals:
         self._prefix = prefix
         self._started: dict[tuple[bytes, str], Any] = {}
         """BLAKE2b states that have taken key and topic: copying one is cheaper than beginning anew."""
+
+    def derived_key(self, purpose: bytes) -> bytes:
+        """Return 32 bytes for another use, which tell nothing of the keys of seals. purpose: at most 64 bytes."""
+        return hashlib.blake2b(purpose, key=self._secrets[self._first], digest_size=32, person=_DERIVED).digest()
 
     def seal(
         self,

@@ -10,7 +10,7 @@ from starlette.datastructures import URL
 from starlette.requests import Request
 
 from endocrine.pipeline.core.name_table import NameFault, NameTable
-from endocrine.pipeline.gateway.keys import SCOPES, KeyRing, Scope
+from endocrine.pipeline.gateway.keys import SCOPES, Key, KeyRing, Scope
 from endocrine.pipeline.gateway.problems import Problem
 from endocrine.pipeline.gateway.rates import Rates
 
@@ -139,6 +139,20 @@ class Doorkeeper:
         key = self._keys.find(_secret(request))
         if key is None:
             raise Problem("unauthorized", "no valid API key; expected `Authorization: Bearer KEY`", headers=_CHALLENGE)
+        return await self._caller(key)
+
+    @property
+    def keyed(self) -> bool:
+        """Return whether API keys are configured; without them everybody on this machine may do everything."""
+        self._keys.refresh()
+        return self._keys.configured
+
+    async def of_digest(self, digest: str) -> Caller | None:
+        """Return who has the key with this SHA-256; None: there is no such valid key. Raises Problem, 429."""
+        key = self._keys.find_digest(digest)
+        return None if key is None else await self._caller(key)
+
+    async def _caller(self, key: Key) -> Caller:
         wait = await self._rates.take(key.name, key.rate, key.burst)
         if wait > 0:
             after = {"retry-after": str(math.ceil(wait)), "retry-after-ms": str(math.ceil(wait * 1000))}

@@ -142,6 +142,11 @@ class KeyRing:
                 found = key
         return found
 
+    def find_digest(self, digest: str) -> Key | None:
+        """Return the valid key with this SHA-256, hexadecimal: for who proved that they know it before."""
+        self.refresh()
+        return next((key for key in self._keys if key.sha256 == digest and key.revoked is None), None)
+
     def refresh(self) -> None:
         """Read the file again where it has changed. One that cannot be read changes nothing."""
         if time.monotonic() - self._looked < _LOOK_S:

@@ -5,10 +5,11 @@ import contextlib
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import uvicorn
 from aiokafka.errors import KafkaError
+from starlette.routing import BaseRoute
 
 from endocrine.pipeline.gateway.app import connected, key_file
 from endocrine.pipeline.gateway.callers import is_loopback
@@ -17,6 +18,7 @@ from endocrine.pipeline.gateway.openai_port.mount import whole_application
 from endocrine.pipeline.gateway.openai_port.refusing import render
 from endocrine.pipeline.gateway.protocol import bounded
 from endocrine.pipeline.gateway.settings import GatewaySettings
+from endocrine.pipeline.gateway.state import Gateway
 from endocrine.pipeline.kafka.admin import TopicsError, ensure_topics
 from endocrine.pipeline.process import stopping, tracing
 from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
@@ -41,8 +43,16 @@ class Server(uvicorn.Server):
         yield
 
 
-def main(settings: Settings, limits: GatewaySettings, on_ready: Callable[[str], None]) -> int:
-    """Serve until asked to stop. on_ready: called with the URL. Exit codes: 0 asked to stop, 1 failed, 2 unusable."""
+def main(
+    settings: Settings,
+    limits: GatewaySettings,
+    on_ready: Callable[[str], None],
+    more: Callable[[Gateway], Sequence[BaseRoute]] = lambda _: (),
+) -> int:
+    """Serve until asked to stop. on_ready: called with the URL. more: makes further routes.
+
+    Exit codes: 0 asked to stop, 1 failed, 2 unusable.
+    """
     try:
         keys = KeyRing(key_file(settings, limits))
         policy = load_policy(settings.policy, os.environ)
@@ -77,7 +87,7 @@ def main(settings: Settings, limits: GatewaySettings, on_ready: Callable[[str], 
             starting.result()
             async with connected(settings, limits, policy, seals, keys) as gateway:
                 config = uvicorn.Config(
-                    whole_application(gateway),
+                    whole_application(gateway, more(gateway)),
                     http=bounded(limits.header_bytes, limits.read_s, render),
                     ws="none",
                     lifespan="off",

@@ -43,7 +43,7 @@ async def batches(
     consumer = reader(settings)
     try:
         await consumer.start()
-        names = await _places(settings, topics, partition)
+        names = await places_of(settings, topics, partition)
         introduce(consumer, names)
         firsts = await consumer.beginning_offsets(list(names))
         ends = await consumer.end_offsets(list(names))
@@ -73,7 +73,7 @@ async def batches(
         await consumer.stop()
 
 
-async def _places(
+async def places_of(
     settings: Settings, topics: Iterable[str], partition: int | None
 ) -> dict[TopicPartition, PartitionKey]:
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)

@@ -50,9 +50,12 @@ class Door:
 
 @contextlib.asynccontextmanager
 async def served(
-    settings: Settings, *, keys: bool = True, policy: Policy | None = None, **limits: Any
+    settings: Settings, *, keys: bool = True, policy: Policy | None = None, more: Any = lambda _: (), **limits: Any
 ) -> AsyncIterator[Door]:
-    """A gateway in this process, on a free port; keys: with one that may do everything. policy: the shipped one."""
+    """A gateway in this process, on a free port; keys: with one that may do everything. policy: the shipped one.
+
+    more: makes further routes.
+    """
     bounds = GatewaySettings(**{"port": 0, **limits})
     file = key_file(settings, bounds)
     secret = ""
@@ -61,7 +64,7 @@ async def served(
         secret = create(file, key)
     async with connected(settings, bounds, policy or shipped_policy(), load_seals(settings), KeyRing(file)) as gateway:
         http = bounded(bounds.header_bytes, bounds.read_s, render)
-        config = uvicorn.Config(whole_application(gateway), port=0, http=http, ws="none", lifespan="off",
+        config = uvicorn.Config(whole_application(gateway, more(gateway)), port=0, http=http, ws="none", lifespan="off",
                                 log_config=None, access_log=False, timeout_graceful_shutdown=1,
                                 timeout_keep_alive=KEEP_ALIVE_S)  # fmt: skip
         server = Server(config)

@@ -2,6 +2,9 @@
 
 import time
 import uuid
+from collections.abc import Sequence
+
+from starlette.routing import BaseRoute
 
 from endocrine.pipeline.gateway.app import application
 from endocrine.pipeline.gateway.guard import Guard
@@ -12,9 +15,9 @@ from endocrine.pipeline.gateway.openai_port.refusing import render
 from endocrine.pipeline.gateway.state import Gateway
 
 
-def whole_application(gateway: Gateway) -> Guard:
-    """The ASGI application of every door that serves HTTP."""
+def whole_application(gateway: Gateway, more: Sequence[BaseRoute] = ()) -> Guard:
+    """The ASGI application of every door that serves HTTP. more: routes of others, behind all of ours."""
     bounds = gateway.limits
     limits = Limits(body_bytes=bounds.body_bytes, header_bytes=bounds.header_bytes, read_s=bounds.read_s)
     endpoint = Endpoint(GatewayPort(gateway), time.time, lambda: uuid.uuid4().hex, limits)
-    return application(gateway, endpoint.routes(), render, [described()])
+    return application(gateway, [*endpoint.routes(), *more], render, [described()])

@@ -196,15 +196,16 @@ async def incidents(gateway: Gateway, request: Request, caller: Caller) -> Respo
     query = checked_query(request, "kind", "tool", "mode", "identity", "since", "until", "limit", "cursor", "format")
     limit = number_of(query, "limit", DEFAULT, 1, MOST)
     form = one_of(query, "format", ("json", "csv"))
-    found, cursor = await _incidents(gateway, caller, query, limit)
+    found, cursor = await found_incidents(gateway, caller, query, limit)
     if form == "csv":
-        return Response(_csv(found), 200, None, "text/csv; charset=utf-8")
+        return Response(incidents_csv(found), 200, None, "text/csv; charset=utf-8")
     return json_response({"items": found, "next": shown_cursor(cursor)})
 
 
-async def _incidents(
+async def found_incidents(
     gateway: Gateway, caller: Caller, query: dict[str, str], limit: int
 ) -> tuple[list[Json], tuple[int, bytes] | None]:
+    """The newest incidents that the query leaves, and the place of the last one. Raises Problem: 403, 422, 503."""
     since, until, before = time_of(query, "since"), time_of(query, "until"), cursor_of(query)
     identity = identity_of(gateway, caller, query)
     if before is None and until is not None:
@@ -234,7 +235,7 @@ def _matches(one: Json, query: dict[str, str]) -> bool:
     )
 
 
-def _csv(rows: list[Json]) -> bytes:
+def incidents_csv(rows: list[Json]) -> bytes:
     """Rows as CSV; what a spreadsheet would take for a formula begins with an apostrophe."""
     text = io.StringIO()
     writer = csv.writer(text)
@@ -248,7 +249,7 @@ def _csv(rows: list[Json]) -> bytes:
 async def incident_stats(gateway: Gateway, request: Request, caller: Caller) -> Response:
     """GET /v1/incidents/stats."""
     query = checked_query(request, "kind", "tool", "mode", "identity", "since", "until")
-    found, _ = await _incidents(gateway, caller, query, 1 << 30)
+    found, _ = await found_incidents(gateway, caller, query, 1 << 30)
     counts = {
         "kind": Counter(one["kind"] for one in found),
         "tool": Counter(one["attempted"] for one in found if one["attempted"]),

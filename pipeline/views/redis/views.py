@@ -196,12 +196,42 @@ async def page(client: "Redis", key: str, limit: int, before: tuple[int, bytes] 
 async def turn(client: "Redis", named: ViewKeys, audit_id: str) -> dict[str, Any] | None:
     """Return what is known of a turn, by part; None: nothing. Parts of another identity under the same id are left
     out."""
-    stored: Any = await client.hgetall(named.turn(audit_id))
+    return _parts(await client.hgetall(named.turn(audit_id)))
+
+
+def _parts(stored: Any) -> dict[str, Any] | None:
     parts = {name.decode(): orjson.loads(part) for name, part in stored.items() if not name.startswith(b"~")}
     if not parts:
         return None
     whose = (parts.get("opened") or parts.get("modulation") or next(iter(parts.values())))["identity"]
     return {name: part for name, part in sorted(parts.items()) if part["identity"] == whose}
+
+
+async def turns_or_none(client: "Redis", named: ViewKeys, audit_ids: Sequence[bytes]) -> list[dict[str, Any] | None]:
+    """Return what is known of these turns, in their order; None in the place of one that went meanwhile. One round
+    trip."""
+    if not audit_ids:
+        return []
+    pipe = client.pipeline(transaction=False)
+    for audit_id in audit_ids:
+        pipe.hgetall(named.turn(audit_id.decode()))
+    return [_parts(stored) for stored in await pipe.execute()]
+
+
+async def recent_turns(client: "Redis", named: ViewKeys, since: float, most: int) -> tuple[list[dict[str, Any]], bool]:
+    """Return append time (seconds) and mode of the newest turns since a time, at most so many; whether more are left
+    out. mode: None where no modulation is known."""
+    found: Any = await client.zrevrangebyscore(
+        named.turns(), "+inf", int(since * 1000), start=0, num=most + 1, withscores=True
+    )
+    kept = found[:most]
+    pipe = client.pipeline(transaction=False)
+    for member, _ in kept:
+        pipe.hget(named.turn(member.decode()), "modulation")
+    stored = await pipe.execute() if kept else []
+    modes = [None if one is None else orjson.loads(one).get("mode") for one in stored]
+    listed = [{"at": score / 1000, "mode": mode} for (_, score), mode in zip(kept, modes, strict=True)]
+    return listed, len(found) > most
 
 
 async def turns(client: "Redis", named: ViewKeys, audit_ids: Sequence[bytes]) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings
 from endocrine.agents.policy.sections import Flags
 from endocrine.pipeline.connectors.model.settings import ModelSettings
 from endocrine.pipeline.connectors.tools.settings import ToolSettings
+from endocrine.pipeline.console.settings import ConsoleSettings
 from endocrine.pipeline.gateway.settings import GatewaySettings
 from endocrine.pipeline.process.policy_files import FLAG_PREFIX, shipped_policy
 from endocrine.pipeline.process.settings import Settings
@@ -30,6 +31,7 @@ GROUPS: Sequence[tuple[str, str, type[BaseSettings]]] = (
         ModelSettings,
     ),
     ("The gateway", "`endocrine gateway` ([gateway](../gateway.md)).", GatewaySettings),
+    ("The console", "`/console` of the gateway ([console](../console.md)).", ConsoleSettings),
     ("The tool connector", "`endocrine connect tools` ([connectors](../connectors.md)).", ToolSettings),
 )
 OTHERS: Sequence[tuple[str, str, str]] = (

@@ -1,0 +1,1 @@
+"""Web pages for operators and auditors, at `/console` of the gateway."""

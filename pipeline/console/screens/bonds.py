@@ -1,0 +1,63 @@
+"""The observation deck: bonds by phase and risk, caps and notes."""
+
+import time
+import uuid
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from endocrine.pipeline.console.links import Links
+from endocrine.pipeline.console.row import Page, form_of
+from endocrine.pipeline.console.sessions import Visitor
+from endocrine.pipeline.console.state import HEADERS, Console
+from endocrine.pipeline.gateway.callers import checked_identity
+from endocrine.pipeline.gateway.content import shown_to
+from endocrine.pipeline.gateway.problems import Problem
+from endocrine.pipeline.gateway.records import by_caller, checked, produced
+from endocrine.pipeline.gateway.routes.reads import cursor_of, redis_of, shown_cursor
+from endocrine.pipeline.views.redis import views
+
+PAGE = 50
+MOST_CAP = 1_000_000
+MOST_NOTE = 500
+
+
+async def deck(console: Console, request: Request, visitor: Visitor) -> Response:
+    """List bonds, the last changed first."""
+    query = {name: text for name, text in request.query_params.items() if text}
+    found = await views.bonds(
+        redis_of(console.gateway), PAGE, cursor_of(query), phase=query.get("phase"), risk=query.get("risk")
+    )
+    entries = [shown_to(visitor.caller, "bonds", entry.model_dump()) for entry in found.entries]
+    return console.page(
+        request, visitor, "bonds.html", title="Observation deck", bonds=entries, next=shown_cursor(found.next)
+    )
+
+
+async def command(console: Console, request: Request, visitor: Visitor) -> Response:
+    """Set a cap or add a note, as a command on record."""
+    form = await form_of(request)
+    identity = checked_identity(console.gateway.names, str(form.get("identity", "")))
+    value: dict[str, Any] = {"id": uuid.uuid4().hex, "identity": identity, "ts": time.time()}
+    if form.get("kind") == "set_cap":
+        text = str(form.get("cap", ""))
+        if not (text.isascii() and text.isdigit() and len(text) < 8 and int(text) <= MOST_CAP):
+            raise Problem("invalid", f"cap: expected a whole number up to {MOST_CAP}; 0 is no cap", field="cap")
+        value |= {"kind": "set_cap", "cap": int(text)}
+    elif form.get("kind") == "add_note":
+        note = str(form.get("note", "")).strip()
+        if not 1 <= len(note) <= MOST_NOTE:
+            raise Problem("invalid", f"note: expected 1 to {MOST_NOTE} characters", field="note")
+        value |= {"kind": "add_note", "text": note}
+    else:
+        raise Problem("invalid", "the form: expected set_cap or add_note", field="kind")
+    gateway = console.gateway
+    await produced(gateway, request, "commands", checked(gateway, "commands", by_caller(visitor.caller, value)))
+    return RedirectResponse(Links("", []).to("identities", identity), 303, HEADERS)
+
+
+PAGES = (
+    Page("/bonds", deck, menu="Observation deck"),
+    Page("/bonds", command, "operate", post=True),
+)

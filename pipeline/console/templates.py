@@ -1,0 +1,66 @@
+"""Pages from templates: everything that is put in is escaped, and what is missing is an error, not a gap."""
+
+import hashlib
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import orjson
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from endocrine.pipeline.console.links import ROOT
+from endocrine.pipeline.views.explain.sections import plain
+
+STATIC = files("endocrine.pipeline.console").joinpath("static")
+MODES = {
+    "strict": "the tightest limits: few tools, low temperature",
+    "balanced": "the ordinary limits of the policy",
+    "creative": "the widest limits that the policy allows",
+}
+"""The safety modes, each with its meaning in one line."""
+
+
+@cache
+def asset(name: str) -> str:
+    """Return the address of a file of ours; it changes with the content, so browsers may keep it for ever."""
+    digest = hashlib.sha256(STATIC.joinpath(name).read_bytes()).hexdigest()[:16]
+    return f"{ROOT}/static/{name}?v={digest}"
+
+
+def moment(seconds: float | None) -> str:
+    """Return a time as people read it, in UTC.
+
+    >>> moment(0), moment(None)
+    ('1970-01-01 00:00:00', '-')
+    """
+    if seconds is None:
+        return "-"
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        return plain(seconds)
+
+
+def pretty(value: Any) -> str:
+    """Return a value as indented JSON."""
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode()
+
+
+@cache
+def _environment() -> Environment:
+    made = Environment(
+        loader=PackageLoader("endocrine.pipeline.console"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {"plain": plain, "moment": moment, "pretty": pretty}
+    made.globals |= {"asset": asset, "modes": MODES, "root": ROOT}
+    return made
+
+
+def rendered(template: str, **data: Any) -> bytes:
+    """Return a page. Raises UndefinedError where the template shows what is not given."""
+    return _environment().get_template(template).render(data).encode("utf-8", "replace")
