@@ -1,7 +1,7 @@
 """Prints a bill of materials (CycloneDX, JSON) of the image: its Python packages, and the packages of its base.
 
-Run while the image is built: `python sbom.py PYTHON PYPROJECT` describes the environment of PYTHON, whose main component
-is the project in PYPROJECT, and what dpkg lists on this system. Exit code 1 where the result is no valid CycloneDX.
+Run while the image is built: `python sbom.py PYTHON PYPROJECT` describes the environment of PYTHON, whose main
+component is the project in PYPROJECT, and what dpkg lists on this system. Exit code 1 where that is no valid CycloneDX.
 """
 
 import json
