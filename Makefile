@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev shell run demo up down test test-slow test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns client-ts clients-test schemathesis check format measure docs recording kafka-lock mutants bench bench-quick bench-against capacity bench-replay bench-seals bench-processing clean bench-gateway bench-streams bench-memory image image-test
+.PHONY: help install install-dev shell run demo up down test test-slow test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns client-ts clients-test schemathesis check format measure docs recording kafka-lock mutants bench bench-quick bench-against capacity bench-replay bench-seals bench-processing clean bench-gateway bench-streams bench-memory image image-test licences
 
 # The folder of the environment, and the Python it is made with (3.11 or newer; by default one that is found).
 VENV ?= .venv
@@ -123,6 +123,9 @@ image: ## build the container image and its bill of materials (buildah, as root;
 
 image-test: $(VENV)/.dev image ## the same, then run it: read-only, not root, its worker deciding a turn on a real Kafka
 	@ENDOCRINE_IMAGE=localhost/endocrine:latest $(BIN)/pytest tests/image $(PYTEST_ARGS)
+
+licences: $(VENV)/.dev ## write docs/licences.md from what is installed and locked
+	@PYTHONPATH=tests/support $(BIN)/python -m licences
 
 docs: $(VENV)/.runtime ## write the pages that are made from code: docs/reference, tables of docs/signals.md
 	@PYTHONPATH=tests/support $(BIN)/python -m reference
