@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev shell run demo up down test test-slow test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns client-ts clients-test schemathesis check format measure docs recording kafka-lock mutants bench bench-quick bench-against capacity bench-replay bench-seals bench-processing clean bench-gateway bench-streams bench-memory image image-test licences
+.PHONY: help install install-dev shell run demo up down test test-slow test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns client-ts clients-test schemathesis check format measure docs recording kafka-lock mutants bench bench-quick bench-against capacity bench-replay bench-seals bench-processing clean bench-gateway bench-streams bench-memory image image-test audit-locks licences
 
 # The folder of the environment, and the Python it is made with (3.11 or newer; by default one that is found).
 VENV ?= .venv
@@ -14,6 +14,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+AUDIT_ARGS ?=
 CHAOS_ARGS ?=
 FUZZ_ARGS ?=
 MUTANTS_ARGS ?=
@@ -123,6 +124,9 @@ image: ## build the container image and its bill of materials (buildah, as root;
 
 image-test: $(VENV)/.dev image ## the same, then run it: read-only, not root, its worker deciding a turn on a real Kafka
 	@ENDOCRINE_IMAGE=localhost/endocrine:latest $(BIN)/pytest tests/image $(PYTEST_ARGS)
+
+audit-locks: $(VENV)/.runtime ## what the package index says of every locked release: yanked, gone, other hashes, known vulnerabilities (AUDIT_ARGS=--without-advisories where it serves none)
+	@PYTHONPATH=tests/support $(BIN)/python -m lock_audit $(AUDIT_ARGS)
 
 licences: $(VENV)/.dev ## write docs/licences.md from what is installed and locked
 	@PYTHONPATH=tests/support $(BIN)/python -m licences

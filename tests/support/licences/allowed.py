@@ -3,8 +3,8 @@
 import re
 
 PERMISSIVE = frozenset(
-    ["0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "ISC", "MIT", "MIT-0", "PSF-2.0", "Python-2.0"]
-    + ["Unlicense", "Zlib"]
+    {"0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "ISC", "MIT", "MIT-0", "PSF-2.0"}
+    | {"Python-2.0", "Unlicense", "Zlib"}
 )
 REMARKS = {
     "MPL-2.0": "weak copyleft: changes to its own files would have to be published; we change none",
