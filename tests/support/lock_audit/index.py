@@ -1,7 +1,7 @@
 """The package index that pip is configured for: files of a release, and what is known against it.
 
 Files come from the index itself (PEP 691). Vulnerabilities come from the JSON documents that the public index serves
-beside it, and few mirrors do; where they are missing, the audit reports it, and nothing counts as free of vulnerabilities.
+beside it, and few mirrors do; where they are missing, the audit reports it: no release counts as free of them.
 """
 
 import subprocess
