@@ -3,16 +3,18 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev shell run demo up down test test-slow test-browser screenshots test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns client-ts clients-test schemathesis check format measure docs recording kafka-lock mutants bench bench-quick bench-against capacity bench-replay bench-seals bench-processing clean bench-gateway bench-streams bench-memory
+.PHONY: help install install-dev shell run demo up down test test-slow test-browser screenshots test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns client-ts clients-test schemathesis check format measure docs recording kafka-lock mutants bench bench-quick bench-against capacity bench-replay bench-seals bench-processing clean bench-gateway bench-streams bench-memory image image-test audit-locks licences
 
 # The folder of the environment, and the Python it is made with (3.11 or newer; by default one that is found).
 VENV ?= .venv
 PYTHON ?=
 REF ?=
+BASE ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+AUDIT_ARGS ?=
 CHAOS_ARGS ?=
 FUZZ_ARGS ?=
 MUTANTS_ARGS ?=
@@ -123,6 +125,18 @@ measure: $(VENV)/.dev ## precision and recall of moderation and redaction over t
 
 kafka-lock: $(VENV)/.runtime ## write the lock file of Kafka's jars from pipeline/local/pom.xml (Maven)
 	@$(BIN)/python -m endocrine.pipeline.local.lock_jars
+
+image: ## build the container image and its bill of materials (buildah, as root; BASE=IMAGE names another base; two minutes)
+	@BASE="$(BASE)" docker/build.sh
+
+image-test: $(VENV)/.dev image ## the same, then run it: read-only, not root, its worker deciding a turn on a real Kafka
+	@ENDOCRINE_IMAGE=localhost/endocrine:latest $(BIN)/pytest tests/image $(PYTEST_ARGS)
+
+audit-locks: $(VENV)/.runtime ## what the package index says of every locked release: yanked, gone, other hashes, known vulnerabilities (AUDIT_ARGS=--without-advisories where it serves none)
+	@PYTHONPATH=tests/support $(BIN)/python -m lock_audit $(AUDIT_ARGS)
+
+licences: $(VENV)/.dev ## write docs/licences.md from what is installed and locked
+	@PYTHONPATH=tests/support $(BIN)/python -m licences
 
 docs: $(VENV)/.runtime ## write the pages that are made from code: docs/reference, tables of docs/signals.md
 	@PYTHONPATH=tests/support $(BIN)/python -m reference

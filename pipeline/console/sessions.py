@@ -76,14 +76,14 @@ class Sessions:
         return hmac.new(self._secret, message, hashlib.sha256).hexdigest()
 
     def keep(self, response: Response, request: Request, session: Session) -> None:
-        """Have the browser keep a session; sent to these pages alone, never from another site."""
+        """Keep a session in the browser; sent to these pages alone, never from another site."""
         signed = self._cookies.dumps({"id": session.id, "key": session.digest})
         cookie = signed if isinstance(signed, str) else signed.decode()
         response.set_cookie(COOKIE, cookie, max_age=self._lasting_s, path="/console", httponly=True, samesite="strict",
                             secure=request.url.scheme == "https")  # fmt: skip
 
     def end(self, response: Response) -> None:
-        """Have the browser forget its session."""
+        """Forget the session of a browser."""
         response.delete_cookie(COOKIE, path="/console", httponly=True, samesite="strict")
 
     def check(self, request: Request, session: Session, given: str) -> None:
