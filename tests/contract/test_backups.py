@@ -1,0 +1,113 @@
+"""Backups on a broker: made while a worker lives, restored to another prefix, gone on from there, and proved."""
+
+import asyncio
+import random
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+import histories
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.cli.replay import verified
+from endocrine.pipeline.core.simulation import parse_line
+from endocrine.pipeline.data.backup.bundle import validate
+from endocrine.pipeline.data.backup.create import create
+from endocrine.pipeline.data.backup.restore import RestoreRefused, refuse_members, restore
+from endocrine.pipeline.process.policy_files import shipped_policy
+from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.replay.audit_chain.broker import verify
+from endocrine.pipeline.replay.logs import read_logs
+from endocrine.pipeline.replay.state_files import backup_of
+from running import at_rest, worker_in_process
+
+
+async def feed(settings: Settings, lines: list[bytes]) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap, max_request_size=4 << 20)
+    await producer.start()
+    try:
+        for line in lines:
+            topic, key, value, headers, _ = parse_line(line)
+            sent = [(name, content.encode()) for name, content in headers.items()]
+            named = None if key is None else key.encode()
+            await producer.send(settings.prefix + topic, value, key=named, headers=sent)
+        await producer.flush()
+    finally:
+        await producer.stop()
+
+
+async def live(settings: Settings, lines: list[bytes]) -> None:
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap)
+    await consumer.start()
+    try:
+        async with worker_in_process(settings, AGENTS, shipped_policy()) as worker:
+            await feed(settings, lines)
+            await at_rest(worker, consumer)
+    finally:
+        await consumer.stop()
+
+
+async def decided(settings: Settings) -> list[Any]:
+    """The audit ids of all modulations, copies once each."""
+    logs = await read_logs(settings, ["modulations"])
+    found = {dict(raw.headers)["ce_id"] for log in logs.values() for raw in log}
+    return sorted(found)
+
+
+@pytest.mark.slow
+async def test_what_was_restored_goes_on_with_what_was_unread_and_replay_proves_it(
+    settings: Settings, tmp_path: Path
+) -> None:
+    lines = [orjson.dumps(line) for line in histories.random_history(random.Random(2), 240)]
+    await live(settings, lines[:120])
+    await feed(settings, lines[120:160])  # nobody reads these before the backup
+    stamp, verdict = await create(settings, tmp_path / "backups", version="test")
+    assert verdict == {"valid": True, "errors": []}
+    folder = tmp_path / "backups" / stamp
+    with pytest.raises(RestoreRefused, match="holds records"):
+        await restore(settings, folder, settings.prefix)
+    second = settings.model_copy(update={"prefix": settings.prefix + "b.", "group": settings.group + "b"})
+    done = await restore(settings, folder, second.prefix, group=second.group)
+    assert done.verified
+    assert done.states > 0
+    await live(second, lines[160:])
+    report = await verified(second, snapshot=done.snapshot)
+    assert report.proved, (report.findings, report.not_verifiable, report.differences[:3])
+    assert report.batches > 0
+    chains = await verify(second, {}, restored_from={backup_of(done.snapshot)})
+    assert chains.sound, chains.findings
+    assert not (await verify(second, {})).sound  # a journal that names what nobody gave
+    await live(settings, lines[160:])
+    assert await decided(second) == await decided(settings)
+
+
+@pytest.mark.slow
+async def test_a_backup_made_under_load_is_a_consistent_cut(settings: Settings, tmp_path: Path) -> None:
+    lines = [orjson.dumps(line) for line in histories.random_history(random.Random(3), 400)]
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap)
+    await consumer.start()
+    try:
+        async with worker_in_process(settings, AGENTS, shipped_policy()) as worker:
+            with pytest.raises(RestoreRefused, match="has members"):
+                await refuse_members(settings)
+            feeding = asyncio.create_task(feed(settings, lines))
+            stamp, verdict = await create(settings, tmp_path / "backups", version="test")
+            await feeding
+            await at_rest(worker, consumer)
+    finally:
+        await consumer.stop()
+    assert verdict["valid"]
+    folder = tmp_path / "backups" / stamp
+    second = settings.model_copy(update={"prefix": settings.prefix + "b.", "group": settings.group + "b"})
+    done = await restore(settings, folder, second.prefix, group=second.group)
+    assert done.verified
+    await live(second, lines)  # producers send again what they are not sure of: ids are the same
+    report = await verified(second, snapshot=done.snapshot)
+    assert report.proved, (report.findings, report.not_verifiable, report.differences[:3])
+    victim = next(path for path in sorted((folder / "topics").iterdir()) if path.stat().st_size)
+    victim.write_bytes(victim.read_bytes()[:-1] + b"x")
+    assert validate(folder)["errors"] == [f"hash_mismatch:topics/{victim.name}"]
+    with pytest.raises(RestoreRefused, match="not valid"):
+        await restore(settings, folder, settings.prefix + "c.")
