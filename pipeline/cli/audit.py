@@ -175,7 +175,9 @@ def _sign_one(
 
     try:
         with bar("records") as progress:
-            record = on_broker(settings, signed(settings, private, time.time(), progress=progress))
+            record = on_broker(
+                settings, signed(settings, private, time.time(), restored_from=backups, progress=progress)
+            )
     except Unsound as unsound:
         for finding in unsound.findings[:SHOWN]:
             print(f"broken: {finding}", file=sys.stderr)
