@@ -127,6 +127,10 @@ def verify(
     partition: Annotated[int | None, typer.Option(min=0, help="This partition alone.")] = None,
     checkpoints: CheckpointsOption = None,
     restored_from: RestoredFrom = None,
+    metrics_file: Annotated[
+        Path | None,
+        typer.Option(help="Where the chains are sound, write when, for node exporter's textfile collector."),
+    ] = None,
     as_json: Json = False,
     bootstrap: Bootstrap = None,
 ) -> None:
@@ -155,6 +159,13 @@ def verify(
     except KeyFileError as error:
         fail(str(error))
     _print(report, as_json, keys=bool(public_key))
+    if metrics_file is not None and report.sound:
+        from endocrine.pipeline.views.metrics.textfile import write_verified
+
+        try:
+            write_verified(metrics_file, time.time())
+        except OSError as error:
+            fail(f"{metrics_file} cannot be written: {error.strerror}")
     raise typer.Exit(SOUND if report.sound else BROKEN)
 
 

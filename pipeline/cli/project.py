@@ -56,9 +56,13 @@ async def _clear(settings: "Settings") -> None:
 
 
 async def _run(settings: "Settings") -> None:
+    from endocrine.pipeline.views.metrics.serve import serve
     from endocrine.pipeline.views.redis import Projection
 
     projection = Projection(settings)
+    metrics = serve(settings, [], None)
+    if metrics is not None:
+        metrics.roles["projector"] = projection.health
     stops: list[asyncio.Task[None]] = []
     with stopping.asked(lambda: stops.append(asyncio.create_task(projection.stop()))):
         print(f"projecting topics {settings.prefix}* at {settings.bootstrap} to Redis; Ctrl-C ends it", file=sys.stderr)

@@ -12,10 +12,12 @@ import typer
 
 from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.cli.common import Bootstrap, settings_of
+from endocrine.pipeline.process import tracing
 from endocrine.pipeline.process.logs import set_up_logs
 from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
 from endocrine.pipeline.process.prompt_keys import load_prompt_keys
 from endocrine.pipeline.process.seal_keys import KeyFileError, SealKeyError
+from endocrine.pipeline.process.tracing import TracesUnavailable
 from endocrine.pipeline.runtime.worker.main import Worker, run_worker
 from endocrine.pipeline.runtime.worker.tuning import tune_process
 
@@ -31,7 +33,7 @@ def register(app: typer.Typer) -> None:
 def worker(ready_file: Annotated[Path | None, READY_FILE] = None, bootstrap: Bootstrap = None) -> None:
     """Run one worker until SIGINT or SIGTERM. Configured by ENDOCRINE_* (see pipeline/process/settings.py).
 
-    Exit codes: 0 stopped as asked, 1 failed, 2 the settings or the policy cannot be used.
+    Exit codes: 0 stopped as asked, 1 failed, 2 the settings or the policy cannot be used, 3 a partition stalled.
     """
     set_up_logs()
     settings = settings_of(bootstrap)
@@ -41,11 +43,13 @@ def worker(ready_file: Annotated[Path | None, READY_FILE] = None, bootstrap: Boo
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
     try:
+        tracing.start(settings, "worker")
         runs = Worker(settings, AGENTS, policy)
-    except SealKeyError as error:
+    except (SealKeyError, TracesUnavailable) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
     code = _run(runs, ready_file)
+    tracing.stop()
     if any(thread is not threading.main_thread() and not thread.daemon for thread in threading.enumerate()):
         # Faust's consumer thread may hang in a join that the broker never answers; nothing it could do matters now.
         sys.stdout.flush()

@@ -53,6 +53,7 @@ from pydantic import ValidationError
 from endocrine.pipeline.connectors.commit_position import CommitPosition
 from endocrine.pipeline.connectors.contract import INTERRUPTED, Effect, EffectRecord, Limits, Request
 from endocrine.pipeline.connectors.readback import EffectLedger, StartMarks, read_back
+from endocrine.pipeline.connectors.spans import effect_span
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.cloud_events import cloud_event
 from endocrine.pipeline.core.records import SEAL, TRACEPARENT, SourceRecord, is_traceparent
@@ -64,6 +65,7 @@ from endocrine.pipeline.process.cancelling import cancelled
 from endocrine.pipeline.process.logs import fault
 from endocrine.pipeline.process.seal_keys import load_seals
 from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.views.metrics.health import Health, Part, polling_health
 from endocrine.pipeline.views.metrics.registry import Metrics
 
 __all__ = ["INTERRUPTED", "Effect", "EffectRecord", "EffectRunner", "Limits", "Request"]
@@ -102,11 +104,26 @@ class EffectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
         """Set when partitions were assigned for the first time."""
         self._stop = asyncio.Event()
         self._held: dict[int, _PartitionWork] = {}
+        self._polled = time.monotonic()
         self._room = asyncio.Semaphore(self.limits.concurrency)
         self._requests = settings.prefix + effect.requests
         self._committed: dict[int, int] = {}
         self._flying: dict[int, set[asyncio.Future[Any]]] = {}
         """Records handed to the producer and not acknowledged, by partition."""
+        if metrics is not None:
+            metrics.roles[effect.name] = self.health
+
+    def health(self) -> Health:
+        """Return the health as it is now. May be called from another thread."""
+        held = list(self._held.values())
+        waiting = sum(len(one.arrived) for one in held)
+        running = sum(len(one.tasks) for one in held)
+        return polling_health(
+            self._polled,
+            self.settings,
+            ready=self.ready.is_set(),
+            requests=Part("ok", {"waiting": waiting, "running": running}),
+        )
 
     def stop(self) -> None:
         """Ask it to stop; `run` returns when it has."""
@@ -195,6 +212,7 @@ class EffectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _poll(self) -> None:
         while True:
+            self._polled = time.monotonic()
             fetched = await self._consumer.getmany(timeout_ms=self._pause_ms)
             for place, records in fetched.items():
                 # What is returned belongs to the assignment in force; a revocation from here on closes `held`.
@@ -250,8 +268,11 @@ class EffectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         try:
             request = replace(request, emit=partial(self._emit, request, effect_id))
+            group = f"{self.settings.group}.{self.effect.name}"
             async with self._room:
-                records = self._writable(request, await self._outcome(held, request, effect_id))
+                with effect_span(self.effect.name, self._requests, request, group) as answered:
+                    records = self._writable(request, await self._outcome(held, request, effect_id))
+                    answered(records)
             answer_id = _short(f"{self.effect.name}/{effect_id}")
             for ordinal, record in enumerate(records, 1):  # 4
                 await self._send(request, record, answer_id if ordinal == len(records) else f"{answer_id}/{ordinal}")

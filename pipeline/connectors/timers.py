@@ -33,6 +33,9 @@ from endocrine.pipeline.process.cancelling import cancelled
 from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
 from endocrine.pipeline.process.seal_keys import SealKeyError, load_seals
 from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.views.metrics.health import Health, Part, polling_health
+from endocrine.pipeline.views.metrics.registry import Metrics
+from endocrine.pipeline.views.metrics.serve import serve as metrics_server
 
 TOPICS = (
     "interactions",
@@ -79,8 +82,12 @@ class Timekeeper(ConsumerRebalanceListener):  # type: ignore[misc]
         *,
         clock: Callable[[], float] = time.time,
         seals: Seals | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self._settings = settings
+        self._looped = time.monotonic()
+        if metrics is not None:
+            metrics.roles[BY] = self.health
         self._seals = load_seals(settings) if seals is None else seals
         self._waits = waits
         self._clock = clock
@@ -93,6 +100,11 @@ class Timekeeper(ConsumerRebalanceListener):  # type: ignore[misc]
         self.failure: BaseException | None = None
         self.ready = asyncio.Event()
         """Set once partitions were read up to where they ended at assignment."""
+
+    def health(self) -> Health:
+        """Return the health as it is now. May be called from another thread."""
+        deadlines = Part("ok", {"partitions": len(self._deadlines), "catching_up": len(self._behind)})
+        return polling_health(self._looped, self._settings, ready=self.ready.is_set(), deadlines=deadlines)
 
     def stop(self) -> None:
         """Ask it to stop."""
@@ -146,6 +158,7 @@ class Timekeeper(ConsumerRebalanceListener):  # type: ignore[misc]
         await self._producer.start()
         await self._consumer.start()
         while True:
+            self._looped = time.monotonic()
             try:
                 await self._place()
             except KafkaError as error:
@@ -240,8 +253,9 @@ def main(settings: Settings, on_ready: Callable[[], None] = lambda: None) -> int
         print(error, file=sys.stderr)
         return UNUSABLE
     try:
-        timekeeper = Timekeeper(settings, waits_of(policy))
+        seals = load_seals(settings)
     except SealKeyError as error:
         print(error, file=sys.stderr)
         return UNUSABLE
+    timekeeper = Timekeeper(settings, waits_of(policy), seals=seals, metrics=metrics_server(settings, [], policy))
     return asyncio.run(serve(settings, "timekeeper", timekeeper, on_ready))

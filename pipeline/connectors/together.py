@@ -13,9 +13,11 @@ from endocrine.pipeline.connectors.process import UNUSABLE, Running, serve
 from endocrine.pipeline.connectors.timers import Timekeeper, waits_of
 from endocrine.pipeline.connectors.tools.main import tool_effect
 from endocrine.pipeline.connectors.tools.settings import ToolSettings
+from endocrine.pipeline.process import tracing
 from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
 from endocrine.pipeline.process.seal_keys import SealKeyError, load_seals
 from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.process.tracing import TracesUnavailable
 from endocrine.pipeline.views.metrics.serve import serve as metrics_server
 
 
@@ -62,18 +64,19 @@ def main(settings: Settings, on_ready: Callable[[], None] = lambda: None) -> int
     try:
         policy = load_policy(settings.policy, os.environ)
         seals = load_seals(settings)
-    except (PolicyFileError, SealKeyError) as error:
+        tracing.start(settings, "connectors")
+    except (PolicyFileError, SealKeyError, TracesUnavailable) as error:
         print(error, file=sys.stderr)
         return UNUSABLE
     metrics = metrics_server(settings, [], policy)
-    asking = ModelEffect(model, policy.document.models, record_bytes=settings.max_record_bytes)
+    asking = ModelEffect(model, policy.document.models, record_bytes=settings.max_record_bytes, metrics=metrics)
     running = tool_effect(settings, policy, tools, metrics, seals)
 
     async def work() -> int:
         parts: list[Running] = [
             EffectRunner(settings, asking, limits=_limits(model.concurrency), metrics=metrics, seals=seals),
             EffectRunner(settings, running, limits=_limits(tools.concurrency), metrics=metrics, seals=seals),
-            Timekeeper(settings, waits_of(policy), seals=seals),
+            Timekeeper(settings, waits_of(policy), seals=seals, metrics=metrics),
         ]
         try:
             return await serve(settings, "connectors", Together(parts), on_ready)

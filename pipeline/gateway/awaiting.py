@@ -26,6 +26,7 @@ from endocrine.pipeline.gateway.watch import Refused, Watch, Watches
 from endocrine.pipeline.kafka import clients
 from endocrine.pipeline.process.cancelling import cancelled
 from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.process.tracing import DOOR
 
 SOURCE = "endocrine/gateway"
 """CloudEvents source of records that come in by this door."""
@@ -143,8 +144,10 @@ class Awaiting:
     ) -> Acknowledged:
         """Send a record (`value["id"]` is its id) under its identity and wait for all replicas. Raises NotRecorded.
 
+        traceparent: the caller's; where traces are on, that of the door's span, which lies beneath it, takes its place.
         sealed: as one of our own, for what only a door of ours may say.
         """
+        traceparent = DOOR.get() or traceparent
         line: dict[str, Any] = {"topic": topic, "value": value}
         if traceparent is not None and is_traceparent(traceparent.encode("ascii", "replace")):
             line["headers"] = {TRACEPARENT: traceparent}

@@ -1,45 +1,24 @@
-"""Figures of the gateway: a closed list, labels from closed vocabularies only."""
+"""Figures of the gateway: those of the closed list, labels from closed vocabularies only."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from typing import Any
 
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+from prometheus_client import CollectorRegistry
+
+from endocrine.pipeline.views.metrics.catalogue import GATEWAY_METRICS
+from endocrine.pipeline.views.metrics.registry import made
 
 
 class GatewayMetrics:
-    """One gateway's figures. Routes are templates such as `/v1/turns/{audit_id}`, never paths as they were asked."""
+    """One gateway's figures; the catalogue says what each means."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "endocrine_gateway_requests_total", "Requests answered.", ["route", "status"], registry=self.registry
-        )
-        self.seconds = Histogram(
-            "endocrine_gateway_hop_seconds",
-            "Seconds of each hop of an awaited answer: ack, decide, deliver.",
-            ["hop"],
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
-        self.waiting = Gauge("endocrine_gateway_waiting", "Requests that wait for an answer.", registry=self.registry)
-        self.streams = Gauge("endocrine_gateway_streams", "Streams of /v1/events open.", registry=self.registry)
-        self.late = Counter(
-            "endocrine_gateway_advice_late_total",
-            "Turns answered with strict defaults, because their parameters did not come in time.",
-            registry=self.registry,
-        )
-        self.undecided = Counter(
-            "endocrine_gateway_undecided_total",
-            "Tool calls answered decision_timeout: they may not run.",
-            registry=self.registry,
-        )
-        self.contexts = Counter(
-            "endocrine_gateway_contexts_total",
-            "Context packs: built; unavailable, as the read models are away; unrecorded, as the broker is.",
-            ["outcome"],
-            registry=self.registry,
-        )
-        self.forged = Gauge(
-            "endocrine_gateway_unsealed_records",
-            "Records on derived topics under the key of a waiting request that were not ours.",
-            registry=self.registry,
-        )
+        figures: dict[str, Any] = {metric.name: made(metric, self.registry) for metric in GATEWAY_METRICS}
+        self.requests = figures["endocrine_gateway_requests_total"]
+        self.seconds = figures["endocrine_gateway_hop_seconds"]
+        self.waiting = figures["endocrine_gateway_waiting"]
+        self.streams = figures["endocrine_gateway_streams"]
+        self.late = figures["endocrine_gateway_advice_late_total"]
+        self.undecided = figures["endocrine_gateway_undecided_total"]
+        self.contexts = figures["endocrine_gateway_contexts_total"]
+        self.forged = figures["endocrine_gateway_unsealed_records"]

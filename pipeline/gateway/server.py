@@ -18,10 +18,11 @@ from endocrine.pipeline.gateway.openai_port.refusing import render
 from endocrine.pipeline.gateway.protocol import bounded
 from endocrine.pipeline.gateway.settings import GatewaySettings
 from endocrine.pipeline.kafka.admin import TopicsError, ensure_topics
-from endocrine.pipeline.process import stopping
+from endocrine.pipeline.process import stopping, tracing
 from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
 from endocrine.pipeline.process.seal_keys import KeyFileError, load_seals
 from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.process.tracing import TracesUnavailable
 
 UNUSABLE = 2
 KEEP_ALIVE_S = 75
@@ -46,7 +47,8 @@ def main(settings: Settings, limits: GatewaySettings, on_ready: Callable[[str], 
         keys = KeyRing(key_file(settings, limits))
         policy = load_policy(settings.policy, os.environ)
         seals = load_seals(settings)
-    except (KeysError, PolicyFileError, KeyFileError) as error:
+        tracing.start(settings, "gateway")
+    except (KeysError, PolicyFileError, KeyFileError, TracesUnavailable) as error:
         print(f"error: {error}", file=sys.stderr)
         return UNUSABLE
     if not keys.configured and not is_loopback(limits.host):

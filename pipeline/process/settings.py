@@ -99,8 +99,32 @@ class Settings(EnvironmentSettings):
         Field(gt=0, le=1, description="A worker whose agents fail on more than this share of a window stops."),
     ] = 0.5
     metrics_port: Annotated[
-        int | None, Field(ge=1, le=65535, description="Port on loopback where Prometheus reads; None: not served.")
+        int | None,
+        Field(
+            ge=1,
+            le=65535,
+            description="Port of metrics and health (`/metrics`, `/livez`, `/readyz`) of a worker, connector or "
+            "projection; None: not served.",
+        ),
     ] = None
+    metrics_host: Annotated[
+        str, Field(min_length=1, description="Address that metrics and health are served on; no key is asked for.")
+    ] = "127.0.0.1"
+    traces: Annotated[
+        Literal["off", "otlp"],
+        Field(
+            description="otlp: spans go to OpenTelemetry's collector (OTEL_EXPORTER_OTLP_ENDPOINT); needs the extra "
+            "`otel`."
+        ),
+    ] = "off"
+    stall_unready_s: Annotated[
+        float,
+        Field(gt=0, description="A worker with a partition that has records to read and takes no step is unready."),
+    ] = 60.0
+    stall_exit_s: Annotated[
+        float,
+        Field(gt=0, description="The same, until the worker ends with exit code 3 for a supervisor to start it anew."),
+    ] = 300.0
     reject_fuse_window: Annotated[int, Field(ge=1, description="Records in the fuse's window.")] = 2000
     seal_key_file: Annotated[
         Path | None,

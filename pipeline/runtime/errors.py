@@ -3,6 +3,7 @@
 RuntimeFault
 ├── Retry    transient: wait with backoff, hold the partition
 ├── Fatal    stop the worker without acknowledging; a person or a supervisor looks
+├── Stalled  a partition takes no step: end the process, so that a supervisor starts it anew
 └── Fenced   a newer owner has claimed the changelog: this unit must stop without producing
 
 A poison record is no error of the loop: agents raise `agents.contract.Reject`, it is dead-lettered, the loop goes on.
@@ -19,6 +20,10 @@ class Retry(RuntimeFault):
 
 class Fatal(RuntimeFault):
     """Going on could lose or double something."""
+
+
+class Stalled(RuntimeFault):
+    """A partition has had records to read and taken no step for too long. The process's exit code says so."""
 
 
 class Fenced(RuntimeFault):

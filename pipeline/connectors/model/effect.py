@@ -20,6 +20,7 @@ from endocrine.pipeline.connectors.model.outcome import Outcome
 from endocrine.pipeline.connectors.model.settings import ModelSettings
 from endocrine.pipeline.connectors.model.transport import Transport
 from endocrine.pipeline.connectors.model.wire import call_id
+from endocrine.pipeline.views.metrics.registry import Metrics
 
 log = structlog.get_logger(__name__)
 _LEAST_S = 0.05
@@ -43,10 +44,12 @@ class ModelEffect:
         rules: ModelRules,
         *,
         record_bytes: int | None = None,
+        metrics: Metrics | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.account = Account()
+        self._metrics = metrics
         self.breaker = Breaker(settings.breaker_failures, settings.breaker_rest_s)
         self._settings = settings
         self._rules = rules
@@ -143,12 +146,24 @@ class ModelEffect:
             )
         except Failed as failure:
             (self.breaker.failed if failure.provider else self.breaker.gave_up)()
+            self._count(failure.kind)
             raise
         except BaseException:
             self.breaker.gave_up()
             raise
         self.breaker.succeeded()
+        self._count(None)
         return outcome
+
+    def _count(self, failure: str | None) -> None:
+        """Count a try that failed, and set the breaker's state. 429 is counted apart from other statuses."""
+        if self._metrics is None:
+            return
+        if failure is not None:
+            status = failure.removeprefix("http_")
+            apart = failure == "http_429" or status == failure or not status.isdigit()
+            self._metrics.add("endocrine_model_failed_tries_total", error=failure if apart else f"http_{status[0]}xx")
+        self._metrics.add("endocrine_model_breaker_open", self.breaker.open)
 
     def _pause(self, tries: int, after_s: float | None) -> float:
         """Twice as long each time, less a random part; never shorter than what the provider asked for."""

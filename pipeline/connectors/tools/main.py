@@ -14,9 +14,11 @@ from endocrine.pipeline.connectors.tools.effect import ToolEffect
 from endocrine.pipeline.connectors.tools.registry import handlers_of
 from endocrine.pipeline.connectors.tools.settings import ToolSettings
 from endocrine.pipeline.core.seals import Seals
+from endocrine.pipeline.process import tracing
 from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
 from endocrine.pipeline.process.seal_keys import SealKeyError, load_seals
 from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.process.tracing import TracesUnavailable
 from endocrine.pipeline.views.metrics.registry import Metrics
 from endocrine.pipeline.views.metrics.serve import serve as metrics_server
 
@@ -30,7 +32,8 @@ def main(settings: Settings, on_ready: Callable[[], None] = lambda: None) -> int
     try:
         policy = load_policy(settings.policy, os.environ)
         seals = load_seals(settings)
-    except (PolicyFileError, SealKeyError) as error:
+        tracing.start(settings, "tools")
+    except (PolicyFileError, SealKeyError, TracesUnavailable) as error:
         print(error, file=sys.stderr)
         return UNUSABLE
     metrics = metrics_server(settings, [], policy)

@@ -13,13 +13,14 @@ from starlette.routing import Route
 from endocrine.pipeline.gateway.problems import KINDS, Problem
 from endocrine.pipeline.gateway.row import json_response
 from endocrine.pipeline.gateway.state import Gateway
+from endocrine.pipeline.views.metrics.health import Health, Part, document
 
 MOST_LAG = 10_000
 """Records behind on the followed topics; beyond, answers would come too late."""
 
 
-def routes(gateway: Gateway, document: Callable[[], Mapping[str, Any]]) -> list[Route]:
-    """The routes. document: makes the OpenAPI document, once."""
+def routes(gateway: Gateway, openapi_document: Callable[[], Mapping[str, Any]]) -> list[Route]:
+    """The routes. openapi_document: makes the OpenAPI document, once."""
 
     async def live(request: Request) -> Response:
         return json_response({"status": "live"})
@@ -33,7 +34,9 @@ def routes(gateway: Gateway, document: Callable[[], Mapping[str, Any]]) -> list[
             pass
         good = checks["broker"] and checks["following"] and checks["lag"] <= MOST_LAG
         checks["views"] = await _views(gateway)  # reads alone depend on them
-        return json_response({"status": "ready" if good else "not ready", "checks": checks}, 200 if good else 503)
+        shown = document({"gateway": _health(checks)})
+        word = "ready" if good else "not ready"
+        return json_response({"status": word, "checks": checks, "roles": shown["roles"]}, 200 if good else 503)
 
     async def health(request: Request) -> Response:
         version, _, build = gateway.version.partition("+")
@@ -51,7 +54,7 @@ def routes(gateway: Gateway, document: Callable[[], Mapping[str, Any]]) -> list[
 
     async def openapi(request: Request) -> Response:
         if not made:
-            made.update(document())
+            made.update(openapi_document())
         return json_response(made)
 
     async def problem(request: Request) -> Response:
@@ -78,6 +81,19 @@ def routes(gateway: Gateway, document: Callable[[], Mapping[str, Any]]) -> list[
         return serve
 
     return [Route(path, counted(path, handler), methods=["GET"]) for path, handler in table.items()]
+
+
+def _health(checks: Mapping[str, Any]) -> Health:
+    """The checks as parts. The read models are a figure: an answer about a turn does not depend on them."""
+    near = checks["lag"] is not None and checks["lag"] <= MOST_LAG
+    return Health(
+        {
+            "broker": Part("ok" if checks["broker"] else "failed"),
+            "assignment": Part("ok" if checks["following"] else "waiting"),
+            "lag": Part("ok" if near else "failed", {"records": checks["lag"]}),
+            "views": Part("ok", {"reachable": checks["views"]}),
+        }
+    )
 
 
 async def _views(gateway: Gateway) -> bool:

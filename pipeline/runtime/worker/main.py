@@ -22,11 +22,13 @@ from endocrine.pipeline.process import stopping
 from endocrine.pipeline.process.seal_keys import load_seals
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.process.version import code_version
+from endocrine.pipeline.runtime.errors import Stalled
 from endocrine.pipeline.runtime.worker.app import EndocrineApp, build_app
 from endocrine.pipeline.runtime.worker.kafka_broker_port import Broker
 from endocrine.pipeline.runtime.worker.processor_manager import ProcessorManager
 from endocrine.pipeline.runtime.worker.task_dump import on_signal
 from endocrine.pipeline.runtime.worker.tuning import COLLECT_GARBAGE_S, collect_garbage
+from endocrine.pipeline.runtime.worker.watch import STALLED, Watch, end_when_hung
 from endocrine.pipeline.views.metrics.serve import serve
 
 _SAME_NAME = "If it is unknown to aiokafka: another worker has joined under our ENDOCRINE_INSTANCE."
@@ -54,6 +56,8 @@ class Worker:
         """Set when the first assignment has been taken over."""
         self.manager: ProcessorManager | None = None
         """The units, once the worker runs."""
+        self.watch: Watch | None = None
+        """What watches them, from then on; `run` makes it."""
         self._agents = agents
         self._stop = asyncio.Event()
 
@@ -79,6 +83,7 @@ class Worker:
             self.settings, self._agents, broker, lambda: self.policy, version, self._seals, self._fail, metrics
         )
         self.manager = manager
+        self.watch = Watch(self.settings, manager, self._fail, metrics)
         app = build_app(self.settings, manager, worker_id=self.id)
         try:
             await self._live(app, manager, broker)
@@ -97,10 +102,13 @@ class Worker:
 
     async def _live(self, app: EndocrineApp, manager: ProcessorManager, broker: Broker) -> None:
         watching = asyncio.create_task(self._watch_group(manager))
+        watch = self.watch or Watch(self.settings, manager, self._fail)
+        hung = end_when_hung(watch)
         try:
             if await self._unless_stopped(self._start(app, manager, broker)):
-                await self._serve(app, manager)
+                await self._serve(app, manager, watch)
         finally:
+            hung.set()
             watching.cancel()
 
     async def _start(self, app: EndocrineApp, manager: ProcessorManager, broker: Broker) -> None:
@@ -112,7 +120,9 @@ class Worker:
 
     async def _watch_group(self, manager: ProcessorManager) -> None:
         """Faust waits for the first assignment, and for records: where aiokafka gave up, it would wait for ever."""
-        while (error := _coordination_error(manager)) is None:  # noqa: ASYNC110
+        while (error := _coordination_error(manager)) is None:
+            if self.watch is not None:
+                self.watch.beat()
             await asyncio.sleep(self.settings.commit_interval_s)
         self._fail(error)
 
@@ -130,10 +140,11 @@ class Worker:
         await working
         return True
 
-    async def _serve(self, app: EndocrineApp, manager: ProcessorManager) -> None:
+    async def _serve(self, app: EndocrineApp, manager: ProcessorManager, watch: Watch) -> None:
         crashed = asyncio.create_task(app.wait_until_stopped())
         asked = asyncio.create_task(self._stop.wait())
         reporting = asyncio.create_task(self._report_ready(manager))
+        looking = asyncio.create_task(watch.run())
         swept = time.monotonic()
         try:
             while not (crashed.done() or asked.done()):
@@ -152,6 +163,7 @@ class Worker:
             crashed.cancel()
             asked.cancel()
             reporting.cancel()
+            looking.cancel()
 
     async def _report_ready(self, manager: ProcessorManager) -> None:
         await manager.resumed.wait()
@@ -203,8 +215,10 @@ def _coordination_error(manager: ProcessorManager) -> BaseException | None:
 
 
 async def run_worker(worker: Worker) -> int:
-    """Run with SIGINT and SIGTERM as the wish to stop. Returns the exit code: 0 asked to stop, 1 failed."""
+    """Run with SIGINT and SIGTERM as the wish to stop. Returns the exit code: 0 asked to stop, 1 failed, 3 stalled."""
     with stopping.asked(worker.stop):
         on_signal(worker.loops)
         await worker.run()
+    if isinstance(worker.failure, Stalled):
+        return STALLED
     return 0 if worker.failure is None else 1

@@ -12,14 +12,18 @@ from endocrine.agents.contract import Agent
 from endocrine.agents.policy.compiled import Policy
 from endocrine.pipeline.core.batch import Engine
 from endocrine.pipeline.core.decoded_states import StateBudget
+from endocrine.pipeline.core.prepared_batch import PreparedBatch
 from endocrine.pipeline.core.seals import Seals
+from endocrine.pipeline.process import tracing
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.runtime.adaptive_batch_size import AdaptiveBatchSize
 from endocrine.pipeline.runtime.errors import Fatal, Fenced, Retry
 from endocrine.pipeline.runtime.partition_processor import PartitionProcessor
 from endocrine.pipeline.runtime.state_stores import MemoryStore, RocksStore, StateStore
+from endocrine.pipeline.runtime.worker.batch_spans import trace_batch
 from endocrine.pipeline.runtime.worker.failure_fuse import FailureFuse
 from endocrine.pipeline.runtime.worker.kafka_broker_port import Broker, KafkaBrokerPort
+from endocrine.pipeline.runtime.worker.stalls import Seen
 from endocrine.pipeline.runtime.worker.transport import Delivered
 from endocrine.pipeline.views.metrics.registry import Metrics
 
@@ -125,8 +129,15 @@ class ProcessorManager:
             max_bytes=self.settings.changelog_message_bytes,
             batch_size=AdaptiveBatchSize(self.settings.max_batch_records),
             kept=self._decoded.member(),
-            on_batch=None if self._metrics is None else self._metrics.batch,
+            on_batch=None if self._metrics is None and tracing.current() is None else self._finished,
         )
+
+    def _finished(self, agent: str, done: PreparedBatch) -> None:
+        """Count a finished batch, and make its spans."""
+        if self._metrics is not None:
+            self._metrics.batch(agent, done)
+        if (tracer := tracing.current()) is not None:
+            trace_batch(tracer, self.settings, agent, done)
 
     def _store(self, agent: str, partition: int) -> StateStore:
         if self.settings.store == "memory":
@@ -291,6 +302,28 @@ class ProcessorManager:
                 offset = broker.done(topic)
                 lowest[place] = min(lowest.get(place, offset), offset)
         return lowest
+
+    async def progress(self) -> Mapping[str, Seen]:
+        """Return how far each processor is, by `agent/partition`; nothing while one of them recovers.
+
+        Raises Retry when the broker does not answer.
+        """
+        if not self.running:
+            return {}
+        processors, ports = dict(self.processors), dict(self._ports)
+        places = {
+            (key, topic): TopicPartition(self.settings.prefix + topic, key[1])
+            for key in processors
+            for topic in self.agents[key[0]].sources
+        }
+        ends = await self.broker.ends(sorted(set(places.values())))
+        behind: dict[tuple[str, int], int] = dict.fromkeys(processors, 0)
+        for (key, topic), place in places.items():
+            behind[key] += max(0, ends[place] - ports[key].done(topic))
+        return {
+            processor.name: Seen((processor.checkpoint.epoch, processor.checkpoint.batch), behind[key])
+            for key, processor in processors.items()
+        }
 
     async def commit(self) -> None:
         """Report our offsets to the group; failures only delay lag displays."""

@@ -1,6 +1,7 @@
 """Counting: the closed list as Prometheus objects, and what records add to it."""
 
 from collections import Counter as Tallies
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -9,9 +10,20 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.prepared_batch import PreparedBatch
-from endocrine.pipeline.views.metrics.catalogue import METRICS, NONE, OTHER, WORDS, Metric
+from endocrine.pipeline.core.records import ERROR_KIND
+from endocrine.pipeline.views.metrics.catalogue import METRICS, NONE, OTHER, VERIFIED, WORDS, Metric
+from endocrine.pipeline.views.metrics.health import Health
 
+DEAD_LETTERS = ".dlq"
+HELD = 10_000
+"""Held turns that a process notes, at most."""
 _KINDS: dict[str, Any] = {"counter": Counter, "gauge": Gauge, "histogram": Histogram}
+
+
+def made(metric: Metric, registry: CollectorRegistry) -> Any:
+    """Return the metric as an object of Prometheus' client, registered."""
+    more = {"buckets": metric.buckets} if metric.kind == "histogram" else {}
+    return _KINDS[metric.kind](metric.name, metric.help, metric.labels, registry=registry, **more)
 
 
 class Metrics:
@@ -25,18 +37,20 @@ class Metrics:
         topics = [name for topic in CATALOGUE.values() for name in (topic.name, topic.dead_letters)]
         labels: dict[str, Iterable[str]] = {**WORDS, "agent": agents, "topic": topics, "tool": tools}
         self._labels = {label: frozenset(values) for label, values in labels.items()}
-        self._known: dict[str, tuple[Metric, Any]] = {metric.name: (metric, self._made(metric)) for metric in METRICS}
+        self._known: dict[str, tuple[Metric, Any]] = {
+            metric.name: (metric, made(metric, self.registry)) for metric in METRICS if metric.name != VERIFIED
+        }
+        self.roles: dict[str, Callable[[], Health]] = {}
+        """Health of what runs in this process, by role. Asked from another thread."""
+        self._held: OrderedDict[str, None] = OrderedDict()
+        """Audit ids of turns that wait for a person. They are counted, and shown nowhere."""
         self._stop: Callable[[], None] | None = None
-
-    def _made(self, metric: Metric) -> Any:
-        more = {"buckets": metric.buckets} if metric.kind == "histogram" else {}
-        return _KINDS[metric.kind](metric.name, metric.help, metric.labels, registry=self.registry, **more)
 
     def add(self, name: str, amount: float = 1, **labels: str | None) -> None:
         """Count `amount`, observe it, or set a gauge to it. A label's value outside its vocabulary is `other`."""
         metric, held = self._known[name]
         shown = {label: self._shown(label, labels[label]) for label in metric.labels}
-        child = held.labels(**shown)
+        child = held.labels(**shown) if shown else held
         if metric.kind == "counter":
             child.inc(amount)
         elif metric.kind == "histogram":
@@ -64,12 +78,17 @@ class Metrics:
         produced = Tallies(out.topic for out in (*done.rejected_or_rerouted, *done.checkpoint.outbox))
         for topic, count in produced.items():
             self.add("endocrine_records_spoken_total", count, topic=topic)
+        for out in (*done.rejected_or_rerouted, *done.checkpoint.outbox):
+            if out.topic.endswith(DEAD_LETTERS):
+                cause = dict(out.own).get(ERROR_KIND) or b""
+                self.add("endocrine_dead_letters_total", cause=cause.decode("utf-8", "replace"))
         for out in done.checkpoint.outbox:
             if out.topic in _READERS and out.value is not None:
                 _READERS[out.topic](self, orjson.loads(out.value))
 
     def processors(self, agents: Iterable[str]) -> None:
         """Set the units this process owns now: the agent's name of each."""
+        self._held.clear()
         owned = Tallies(agents)
         for agent in self._labels["agent"]:
             self.add("endocrine_units", owned[agent], agent=agent)
@@ -85,6 +104,18 @@ class Metrics:
             if value["usage"] is not None:
                 self.add("endocrine_model_tokens_total", value["usage"]["input_tokens"], direction="input")
                 self.add("endocrine_model_tokens_total", value["usage"]["output_tokens"], direction="output")
+
+    def hold(self, revision: Mapping[str, Any]) -> None:
+        """Note whether a turn waits for a person, and count what its waiting came to."""
+        turn, refusal = revision.get("audit_id", ""), revision["refusal"]
+        if refusal == "held":
+            self._held[turn] = None
+            if len(self._held) > HELD:
+                self._held.popitem(last=False)
+        elif turn in self._held:
+            del self._held[turn]
+            self.add("endocrine_holds_ended_total", outcome=refusal or "admitted")
+        self.add("endocrine_turns_held", len(self._held))
 
     # ---- serving ----
 
@@ -102,6 +133,8 @@ class Metrics:
 def _decision(metrics: Metrics, value: Mapping[str, Any]) -> None:
     labels = {name: value[name] for name in ("tool", "decision", "reason")}
     metrics.add("endocrine_tool_decisions_total", **labels)
+    if value["decision"] == "allowed" or value["reason"] == "circuit_open":
+        metrics.add("endocrine_tool_circuit_open", value["reason"] == "circuit_open", tool=value["tool"])
 
 
 def _incident(metrics: Metrics, value: Mapping[str, Any]) -> None:
@@ -109,16 +142,28 @@ def _incident(metrics: Metrics, value: Mapping[str, Any]) -> None:
 
 
 def _modulation(metrics: Metrics, value: Mapping[str, Any]) -> None:
+    metrics.hold(value)
     if value["revision"] > 0:
         metrics.add("endocrine_revisions_total", mode=value["mode"])
+        lineages = [[step["step"] for step in steps] for steps in value.get("lineage", {}).values()]
+        # Later revisions have the step too, behind those from the default on.
+        if any(steps[:1] == ["carry"] and "tighten" in steps for steps in lineages):
+            metrics.add("endocrine_auto_tightened_total")
         return
     metrics.add("endocrine_turns_total", mode=value["mode"], refusal=value["refusal"])
     for signal in value["signals"]:
         metrics.add("endocrine_signals_total", signal=signal["name"], fate=signal["fate"])
 
 
+def _audit(metrics: Metrics, value: Mapping[str, Any]) -> None:
+    latency = (value.get("latency_ms") or {}).get("total")
+    if value.get("supplement") == 0 and latency is not None:
+        metrics.add("endocrine_turn_seconds", latency / 1000)
+
+
 _READERS: dict[str, Callable[[Metrics, Mapping[str, Any]], None]] = {
     "tool-decisions": _decision,
     "incidents": _incident,
     "modulations": _modulation,
+    "audits": _audit,
 }

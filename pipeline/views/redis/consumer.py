@@ -7,6 +7,7 @@
 """
 
 import asyncio
+import time
 from collections.abc import Iterable, Sequence
 
 import structlog
@@ -21,6 +22,7 @@ from endocrine.pipeline.kafka.fetching import covered, hold_fetches
 from endocrine.pipeline.process.cancelling import cancelled
 from endocrine.pipeline.process.seal_keys import known_seals
 from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.views.metrics.health import Health, Part, polling_health
 from endocrine.pipeline.views.redis.store import NOTHING, Batch, Store
 from endocrine.pipeline.views.redis.writes import PROVED, TOPICS, writes_of
 
@@ -62,8 +64,19 @@ class Projection(ConsumerRebalanceListener):  # type: ignore[misc]
         self._placed: dict[TopicPartition, int] = {}
         """The position in Redis of each partition that we read from there on."""
         self._uncommitted: dict[TopicPartition, int] = {}
+        self._looped = time.monotonic()
         self._stopping = asyncio.Event()
         self._done = asyncio.Event()
+
+    def health(self) -> Health:
+        """Return the health as it is now: while Redis or the broker is away, the loop does not come round."""
+        placed, waiting = len(self._placed), len(self._uncommitted)
+        return polling_health(
+            self._looped,
+            self._settings,
+            ready=bool(placed),
+            commit=Part("ok", {"partitions": placed, "uncommitted": waiting}),
+        )
 
     async def run(self) -> None:
         """Project until stopped. Raises ProjectionError, and KafkaError when the broker is not reached at start."""
@@ -130,6 +143,7 @@ class Projection(ConsumerRebalanceListener):  # type: ignore[misc]
                 _log.warning("the projection waits for the broker", error=str(error) or type(error).__name__)
                 await asyncio.sleep(_BROKER_PAUSE_S)
                 continue
+            self._looped = time.monotonic()
             hold_fetches(consumer, _HELD_MS if fetched else _IDLE_HELD_MS)
             fetched = await consumer.getmany(timeout_ms=_IDLE_MS)
             for partition, records in fetched.items():

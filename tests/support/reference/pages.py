@@ -9,8 +9,10 @@ from endocrine.pipeline.gateway.app import ROWS
 from endocrine.pipeline.gateway.openai.described import described
 from endocrine.pipeline.gateway.openapi import document
 from openai_shown import load, table
+from reference.alert_tests import alert_tests
 from reference.limits import limit_parts
 from reference.markdown import replace_part
+from reference.metrics import metric_parts
 from reference.records import records_page
 from reference.settings import settings_page
 from reference.signals import signal_parts
@@ -27,7 +29,13 @@ def pages(root: Path) -> dict[str, str]:
         # What the types of the TypeScript client are generated from (`make client-ts`).
         "clients/typescript/openapi.json": _json(document(ROWS, "0", [described()])),
     }
+    prometheus = root / "docker" / "prometheus"
+    made["docker/prometheus/alerts_test.yml"] = alert_tests(
+        (prometheus / "alerts.yml").read_text(encoding="utf-8"),
+        (prometheus / "alert-cases.yml").read_text(encoding="utf-8"),
+    )
     in_part = {
+        "docs/observability.md": metric_parts(),
         "docs/signals.md": signal_parts(),
         "docs/limits.md": limit_parts(),
         "docs/openai.md": {"clients": table(load())},

@@ -1,26 +1,27 @@
-"""Metrics: one closed list, closed labels, alert rules that name what exists."""
+"""Metrics: one closed list, closed labels, each counted where it happens."""
 
 import re
-from pathlib import Path
 from types import SimpleNamespace
 
 import orjson
 import pytest
-import yaml
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.connectors.model.effect import ModelEffect
+from endocrine.pipeline.connectors.model.settings import ModelSettings
 from endocrine.pipeline.core.batch import Tally
 from endocrine.pipeline.core.checkpoint import Checkpoint
 from endocrine.pipeline.core.prepared_batch import PreparedBatch
 from endocrine.pipeline.core.records import OutputRecord
+from endocrine.pipeline.process.policy_files import shipped_policy
 from endocrine.pipeline.process.settings import Settings
-from endocrine.pipeline.views.metrics.catalogue import METRICS, WORDS
+from endocrine.pipeline.views.metrics.catalogue import GATEWAY_METRICS, METRICS, VERIFIED, WORDS
 from endocrine.pipeline.views.metrics.registry import Metrics
 from endocrine.pipeline.views.metrics.serve import serve
+from endocrine.pipeline.views.metrics.textfile import write_verified
 
-ALERTS = Path(__file__).parents[3] / "docker" / "prometheus" / "alerts.yml"
 TOOLS = ("retrieval", "browser")
 
 
@@ -48,9 +49,9 @@ def decision(tool, decided, reason):
 
 
 def test_names_are_unique_and_follow_the_conventions_of_prometheus():
-    names = [metric.name for metric in METRICS]
+    names = [metric.name for metric in (*METRICS, *GATEWAY_METRICS)]
     assert len(set(names)) == len(names)
-    for metric in METRICS:
+    for metric in (*METRICS, *GATEWAY_METRICS):
         assert re.fullmatch(r"endocrine_[a-z_]+", metric.name)
         assert metric.name.endswith("_total") == (metric.kind == "counter")
         assert bool(metric.buckets) == (metric.kind == "histogram")
@@ -64,6 +65,8 @@ def test_no_label_can_hold_an_identity_or_a_text():
 
 def test_only_the_closed_list_is_exported(metrics):
     for metric in METRICS:
+        if metric.name == VERIFIED:
+            continue
         metrics.add(metric.name, 1, **dict.fromkeys(metric.labels, "x"))
     names = {re.sub(r"_(bucket|count|sum|created)$", "", name) for name, _ in exported(metrics)}
     assert names <= {metric.name for metric in METRICS} | {metric.name.removesuffix("_total") for metric in METRICS}
@@ -135,42 +138,88 @@ def test_without_a_port_nothing_is_counted_or_served():
     assert serve(Settings(metrics_port=None), [], SimpleNamespace()) is None
 
 
-# ---- alert rules ----
-
-RULES = [rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]]
-SAMPLES = {
-    f"{metric.name}{end}": metric
-    for metric in METRICS
-    for end in (("_bucket", "_count", "_sum") if metric.kind == "histogram" else ("",))
-}
-_LABELS = re.compile(r"(endocrine_[a-z_]+)(?:\{([^}]*)\})?")
-_MATCH = re.compile(r'([a-z_]+)\s*(=~|!~|!=|=)\s*"([^"]*)"')
-
-
-def test_every_alert_has_a_name_of_its_own_a_severity_and_words_for_a_person():
-    assert len({rule["alert"] for rule in RULES}) == len(RULES) > 5
-    for rule in RULES:
-        assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
-        assert rule["labels"]["severity"] in ("page", "ticket")
-        assert set(rule["annotations"]) == {"summary", "description"}
-        assert re.fullmatch(r"\d+[smh]", rule.get("for", "1m"))
+def test_a_dead_letter_is_counted_by_the_kind_of_its_error_and_an_unknown_kind_as_other(metrics):
+    letters = [
+        OutputRecord("signals.dlq", 0, b"ann", b"{", (("endocrine-error-kind", kind),), False)
+        for kind in (b"not_json", b"ann's own text")
+    ]
+    rerouted = OutputRecord("signals", 0, b"ann", b"{", (), False)
+    metrics.batch("modulation", PreparedBatch(3, [*letters, rerouted], Checkpoint(), [], {}, Tally(read=3)))
+    found = exported(metrics)
+    assert found["endocrine_dead_letters_total", (("cause", "not_json"),)] == 1
+    assert found["endocrine_dead_letters_total", (("cause", "other"),)] == 1
 
 
-@pytest.mark.parametrize("rule", RULES, ids=[rule["alert"] for rule in RULES])
-def test_an_alert_names_metrics_labels_and_values_that_exist(rule):
-    expression = rule["expr"]
-    for opening, closing in ("()", "{}", "[]"):
-        assert expression.count(opening) == expression.count(closing)
-    found = _LABELS.findall(expression)
-    assert found
-    for name, matchers in found:
-        metric = SAMPLES[name]
-        for label, operator, value in _MATCH.findall(matchers):
-            assert label in metric.labels
-            for word in value.split("|") if operator in ("=~", "!~") else [value]:
-                assert word in WORDS[label]
-    labels = {label for name, _ in found for label in SAMPLES[name].labels} | {"le"}
-    for grouped in re.findall(r"by \(([a-z_, ]+)\)", expression):
-        assert set(re.split(r",\s*", grouped)) <= labels
-    for shown in re.findall(r"\$labels\.([a-z_]+)", " ".join(rule["annotations"].values())):
-        assert shown in labels
+def test_a_turn_is_counted_as_tightened_once_though_later_revisions_carry_the_step(metrics):
+    revision = {"revision": 1, "mode": "strict", "refusal": None, "audit_id": "t1"}
+    first = {"safety_mode": [{"step": "carry"}, {"step": "tighten"}], "top_p": [{"step": "carry"}]}
+    later = {"safety_mode": [{"step": "default"}, {"step": "tighten"}, {"step": "carry"}]}
+    outbox = [derived("modulations", **revision, lineage=lineage) for lineage in (first, later)]
+    metrics.batch("modulation", PreparedBatch(1, [], Checkpoint(outbox=outbox), [], {}, Tally(read=1)))
+    assert exported(metrics)["endocrine_auto_tightened_total", ()] == 1
+
+
+def test_a_held_turn_waits_until_a_revision_answers_it(metrics):
+    def revised(turn, refusal, number):
+        return {"revision": number, "mode": "strict", "refusal": refusal, "audit_id": turn, "signals": []}
+
+    for step in (
+        revised("t1", "held", 0),
+        revised("t2", "held", 0),
+        revised("t1", "held", 1),
+        revised("t1", None, 2),
+        revised("t1", None, 3),
+        revised("t2", "hold_expired", 1),
+        revised("t3", "held", 0),
+    ):
+        outbox = [derived("modulations", **step)]
+        metrics.batch("modulation", PreparedBatch(1, [], Checkpoint(outbox=outbox), [], {}, Tally(read=1)))
+    found = exported(metrics)
+    assert found["endocrine_turns_held", ()] == 1
+    assert found["endocrine_holds_ended_total", (("outcome", "admitted"),)] == 1
+    assert found["endocrine_holds_ended_total", (("outcome", "hold_expired"),)] == 1
+
+
+def test_the_seconds_of_a_turn_are_those_of_its_bundle_and_not_of_what_came_after(metrics):
+    latency = {"total": 1500.0, "steps": []}
+    outbox = [
+        derived("audits", supplement=0, latency_ms=latency),
+        derived("audits", supplement=1, latency_ms=latency),
+        derived("audits", supplement=0, latency_ms=None),
+    ]
+    metrics.batch("audit", PreparedBatch(1, [], Checkpoint(outbox=outbox), [], {}, Tally(read=1)))
+    found = exported(metrics)
+    assert (found["endocrine_turn_seconds_sum", ()], found["endocrine_turn_seconds_count", ()]) == (1.5, 1)
+
+
+def test_a_circuit_is_open_from_a_call_denied_for_it_to_a_call_that_is_allowed(metrics):
+    def decided(word, reason):
+        outbox = [decision("browser", word, reason)]
+        metrics.batch("gating", PreparedBatch(1, [], Checkpoint(outbox=outbox), [], {}, Tally(read=1)))
+        return exported(metrics).get(("endocrine_tool_circuit_open", (("tool", "browser"),)))
+
+    assert decided("denied", "circuit_open") == 1
+    assert decided("denied", "not_in_allowlist") == 1
+    assert decided("allowed", None) == 0
+
+
+@pytest.mark.parametrize(
+    ("failure", "shown"),
+    [
+        ("http_429", "http_429"),
+        ("http_404", "http_4xx"),
+        ("http_503", "http_5xx"),
+        ("timeout", "timeout"),
+        ("x", "other"),
+    ],
+)
+def test_a_failed_call_of_a_model_is_counted_with_429_apart_from_other_statuses(metrics, failure, shown):
+    effect = ModelEffect(ModelSettings(api_key="k"), shipped_policy().document.models, metrics=metrics)
+    effect._count(failure)
+    assert exported(metrics)["endocrine_model_failed_tries_total", (("error", shown),)] == 1
+    assert exported(metrics)["endocrine_model_breaker_open", ()] == 0
+
+
+def test_a_verified_chain_is_written_with_its_time_for_the_textfile_collector(tmp_path):
+    write_verified(tmp_path / "endocrine.prom", 1000.0)
+    assert "\nendocrine_chain_verified_timestamp_seconds 1000.0\n" in (tmp_path / "endocrine.prom").read_text()
