@@ -7,10 +7,14 @@ from typing import Any
 
 import orjson
 import pytest
+import typer
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from typer.testing import CliRunner
 
 import histories
 from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.cli import backup
 from endocrine.pipeline.cli.replay import verified
 from endocrine.pipeline.core.simulation import parse_line
 from endocrine.pipeline.data.backup.bundle import validate
@@ -22,6 +26,7 @@ from endocrine.pipeline.replay.audit_chain.broker import verify
 from endocrine.pipeline.replay.logs import read_logs
 from endocrine.pipeline.replay.state_files import backup_of
 from running import at_rest, worker_in_process
+from waiting import until
 
 
 async def feed(settings: Settings, lines: list[bytes]) -> None:
@@ -111,3 +116,57 @@ async def test_a_backup_made_under_load_is_a_consistent_cut(settings: Settings, 
     assert validate(folder)["errors"] == [f"hash_mismatch:topics/{victim.name}"]
     with pytest.raises(RestoreRefused, match="not valid"):
         await restore(settings, folder, settings.prefix + "c.")
+
+
+@pytest.fixture
+def environment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("bootstrap", "prefix", "partitions", "group"):
+        monkeypatch.setenv(f"ENDOCRINE_{name.upper()}", str(getattr(settings, name)))
+
+
+def call(*words: str) -> tuple[int, str, str]:
+    app = typer.Typer()
+    backup.register(app)
+    result = CliRunner().invoke(app, ["backup", *words])
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.mark.slow
+async def test_the_commands_drill_beside_a_live_worker_and_restore_only_when_none_is(
+    settings: Settings, tmp_path: Path, environment: None, admin: AIOKafkaAdminClient
+) -> None:
+    folder = ("--dir", str(tmp_path / "backups"))
+    lines = [orjson.dumps(line) for line in histories.random_history(random.Random(4), 60)]
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap)
+    await consumer.start()
+    try:
+        async with worker_in_process(settings, AGENTS, shipped_policy()) as worker:
+            await feed(settings, lines)
+            await at_rest(worker, consumer)
+            code, out, err = await asyncio.to_thread(call, "drill", *folder, "--json")
+            assert code == 0, (out, err)
+            drilled = orjson.loads(out)
+            assert drilled["verified"]
+            assert drilled["records"] > 60
+            words = ("restore", drilled["stamp"], *folder, "--confirm-workers-stopped", "--prefix", "x.")
+            code, out, err = await asyncio.to_thread(call, *words)
+            assert (code, "has members" in err) == (1, True), (out, err)
+    finally:
+        await consumer.stop()
+    scratch = f"{settings.prefix}drill-"
+
+    async def dropped() -> bool:
+        return not [name for name in await admin.list_topics() if name.startswith(scratch)]
+
+    await until(dropped)
+    words = ("restore", drilled["stamp"], *folder, "--confirm-workers-stopped", "--json")
+    code, _, err = await asyncio.to_thread(call, *words, "--no-safety")
+    assert (code, "holds records" in err) == (1, True), err
+    code, out, err = await asyncio.to_thread(call, *words, "--prefix", f"{settings.prefix}b.")
+    assert code == 0, (out, err)
+    answer = orjson.loads(out)
+    assert answer["verified"]
+    assert answer["safety_stamp"].endswith("-safety")
+    code, out, _ = await asyncio.to_thread(call, "list", *folder, "--json")
+    assert [one["valid"] for one in orjson.loads(out)] == [True, True]
+    assert (await asyncio.to_thread(call, "health", *folder))[0] == 0
