@@ -77,6 +77,8 @@ async def test_what_was_restored_goes_on_with_what_was_unread_and_replay_proves_
     done = await restore(settings, folder, second.prefix, group=second.group)
     assert done.verified
     assert done.states > 0
+    _, again = await create(second, tmp_path / "again", version="test")  # before its units make their first batch
+    assert again["valid"]
     await live(second, lines[160:])
     report = await verified(second, snapshot=done.snapshot)
     assert report.proved, (report.findings, report.not_verifiable, report.differences[:3])

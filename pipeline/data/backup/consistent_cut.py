@@ -5,7 +5,7 @@ yet. Watermarks show it: no unit may have applied a record whose cause its write
 is read again, until none is. So a writer that goes on from its state makes no record again that a reader has applied.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -79,7 +79,6 @@ async def read_cut(
     """
     names = list(agents)
     wanted = {f"{agent}/{n}" for agent in names for n in range(settings.partitions)}
-    units: dict[str, UnitState] = {}
     consumer = reader(settings, longest=settings.changelog_message_bytes)
     try:
         await consumer.start()
@@ -87,18 +86,32 @@ async def read_cut(
             consumer,
             [TopicPartition(changelog_name(settings, agent), n) for agent in names for n in range(settings.partitions)],
         )
-        due = sorted(wanted)
-        for _ in range(ROUNDS):
-            for done, unit in enumerate(due):
-                progress(done, len(due))
-                found = await _read(consumer, settings, unit)
-                if found is not None:
-                    units[unit] = found
-            due = sorted(behind(units, names))
-            if not due:
-                return units
+        return await cut_of(lambda unit: _read(consumer, settings, unit), wanted, names, progress)
     finally:
         await consumer.stop()
+
+
+async def cut_of(
+    read: Callable[[str], Awaitable[UnitState | None]],
+    wanted: Iterable[str],
+    agents: Iterable[str],
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, UnitState]:
+    """Return the states of these units, read until none is behind. read: the state of a unit now, or None.
+
+    Raises NoCut.
+    """
+    names, units = list(agents), dict[str, UnitState]()
+    due = sorted(wanted)
+    for _ in range(ROUNDS):
+        for done, unit in enumerate(due):
+            progress(done, len(due))
+            found = await read(unit)
+            if found is not None:
+                units[unit] = found
+        due = sorted(behind(units, names))
+        if not due:
+            return units
     raise NoCut(f"no consistent cut in {ROUNDS} rounds: {', '.join(due[:3])} behind; try again when there is less load")
 
 

@@ -1,8 +1,10 @@
 """Which units are behind what others have read of them."""
 
+import pytest
+
 from endocrine.pipeline.core.checkpoint import Checkpoint
 from endocrine.pipeline.core.outbox import Outbox
-from endocrine.pipeline.data.backup.consistent_cut import UnitState, behind
+from endocrine.pipeline.data.backup.consistent_cut import NoCut, UnitState, behind, cut_of
 
 AGENTS = ["modulation", "gating"]
 
@@ -28,3 +30,29 @@ def test_the_owner_of_a_topic_is_behind_when_what_it_moved_was_read() -> None:
     read = {"interactions<re-keyed/interactions/1": (4, 0)}
     units = {"modulation/0": unit({}, read), "modulation/1": unit({"interactions": 4}, {})}
     assert behind(units, AGENTS) == {"modulation/1"}
+
+
+class Lives:
+    """Units that go on while they are read: each look at modulation/0 finds it one record further."""
+
+    def __init__(self, ahead: int) -> None:
+        self.read: list[str] = []
+        self.ahead = ahead
+
+    async def __call__(self, name: str) -> UnitState | None:
+        self.read.append(name)
+        if name == "modulation/0":
+            return unit({"interactions": self.read.count(name)}, {})
+        return unit({"modulations": 1}, {"modulations<modulation/interactions/0": (self.ahead, 0)})
+
+
+async def test_a_writer_that_is_behind_is_read_again_until_none_is() -> None:
+    lives = Lives(ahead=2)
+    units = await cut_of(lives, ["gating/0", "modulation/0"], AGENTS)
+    assert units["modulation/0"].checkpoint.next_offsets == {"interactions": 3}
+    assert lives.read == ["gating/0", *["modulation/0"] * 3]
+
+
+async def test_a_cut_that_cannot_be_had_is_given_up() -> None:
+    with pytest.raises(NoCut, match="modulation/0 behind"):
+        await cut_of(Lives(ahead=1000), ["gating/0", "modulation/0"], AGENTS)
