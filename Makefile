@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev shell run demo up down test test-slow test-browser screenshots test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns client-ts clients-test schemathesis check format measure docs recording kafka-lock mutants bench bench-quick bench-against capacity bench-replay bench-seals bench-processing clean bench-gateway bench-streams bench-memory image image-test audit-locks licences
+.PHONY: help install install-dev shell run demo up down test test-slow test-browser screenshots test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns client-ts clients-test schemathesis check format measure docs recording kafka-lock mutants bench bench-quick bench-against capacity bench-replay bench-seals bench-processing clean bench-gateway bench-streams bench-memory image image-test audit-locks licences drill
 
 # The folder of the environment, and the Python it is made with (3.11 or newer; by default one that is found).
 VENV ?= .venv
@@ -108,6 +108,9 @@ turns: $(VENV)/.runtime ## 200 turns at once with a slow model: none lost, and w
 
 clients-test: $(VENV)/.clients tests/clients/node/node_modules/.package-lock.json ## official clients and frameworks (Node 20 too) on the OpenAI-compatible endpoint
 	@PYTHONPATH=tests/support $(BIN)/python tests/clients/try_all.py $(VENV)/clients/bin/python
+
+drill: $(VENV)/.dev ## everything lost (the whole data folder), restored from a backup, gone on from there, proved (a minute)
+	@exec $(BIN)/python tests/drill/main.py
 
 check: $(VENV)/.dev ## lint, format, types, and which package may import which
 	$(BIN)/ruff check .

@@ -35,6 +35,11 @@ CheckpointsOption = Annotated[
     list[Path] | None, typer.Option(help="File of checkpoints kept elsewhere (--output); may be given several times.")
 ]
 
+RestoredFrom = Annotated[
+    list[Path] | None,
+    typer.Option(help="Snapshot that `backup restore` wrote; journals may begin after it. May be given several times."),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the command group."""
@@ -87,6 +92,7 @@ def checkpoint(
         float | None, typer.Option(min=1, help="Go on, one every so many seconds. Ctrl-C ends it.")
     ] = None,
     output: Output = None,
+    restored_from: RestoredFrom = None,
     as_json: Json = False,
     bootstrap: Bootstrap = None,
 ) -> None:
@@ -105,9 +111,10 @@ def checkpoint(
     except KeyFileError as error:
         fail(str(error))
     settings = settings_of(bootstrap)
+    backups = _backups(restored_from)
     try:
         while True:
-            _sign_one(settings, private, output, as_json)
+            _sign_one(settings, private, output, as_json, backups)
             if every is None:
                 return
             threading.Event().wait(every)
@@ -119,6 +126,7 @@ def verify(
     public_key: PublicKey = None,
     partition: Annotated[int | None, typer.Option(min=0, help="This partition alone.")] = None,
     checkpoints: CheckpointsOption = None,
+    restored_from: RestoredFrom = None,
     metrics_file: Annotated[
         Path | None,
         typer.Option(help="Where the chains are sound, write when, for node exporter's textfile collector."),
@@ -135,10 +143,18 @@ def verify(
     from endocrine.pipeline.replay.audit_chain.keys import load_public
 
     settings = settings_of(bootstrap)
+    backups = _backups(restored_from)
     try:
         keys = load_public(public_key or [])
         with bar("records") as progress:
-            work = verified(settings, keys, files=checkpoints or [], partition=partition, progress=progress)
+            work = verified(
+                settings,
+                keys,
+                files=checkpoints or [],
+                partition=partition,
+                restored_from=backups,
+                progress=progress,
+            )
             report = on_broker(settings, work)
     except KeyFileError as error:
         fail(str(error))
@@ -153,13 +169,26 @@ def verify(
     raise typer.Exit(SOUND if report.sound else BROKEN)
 
 
-def _sign_one(settings: Settings, private: "Ed25519PrivateKey", output: Path | None, as_json: bool) -> None:
+def _backups(folders: list[Path] | None) -> frozenset[str]:
+    from endocrine.pipeline.replay.state_files import SnapshotError, backup_of
+
+    try:
+        return frozenset(backup_of(folder) for folder in folders or ())
+    except SnapshotError as error:
+        fail(str(error))
+
+
+def _sign_one(
+    settings: Settings, private: "Ed25519PrivateKey", output: Path | None, as_json: bool, backups: frozenset[str]
+) -> None:
     from endocrine.pipeline.replay.audit_chain.broker import Unsound
     from endocrine.pipeline.replay.audit_chain.broker import checkpoint as signed
 
     try:
         with bar("records") as progress:
-            record = on_broker(settings, signed(settings, private, time.time(), progress=progress))
+            record = on_broker(
+                settings, signed(settings, private, time.time(), restored_from=backups, progress=progress)
+            )
     except Unsound as unsound:
         for finding in unsound.findings[:SHOWN]:
             print(f"broken: {finding}", file=sys.stderr)

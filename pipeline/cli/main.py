@@ -33,6 +33,7 @@ COMMANDS = (
     "replay",
     "state",
     "snapshot",
+    "backup",
     "project",
     "audit",
     "explain",

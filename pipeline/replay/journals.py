@@ -2,7 +2,7 @@
 
 import hashlib
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import orjson
@@ -67,8 +67,11 @@ class ProcessorJournal:
         self._offsets.append(raw.offset)
 
 
-def read_journal(log: RecordLog, partition: int, find: Find) -> dict[str, ProcessorJournal]:
-    """Return the journals of all units of a partition."""
+def read_journal(
+    log: RecordLog, partition: int, find: Find, restored_from: Collection[str] = ()
+) -> dict[str, ProcessorJournal]:
+    """Return the journals of all units of a partition. restored_from: what the first record of a unit whose state was
+    restored names as the one before it."""
     journals: dict[str, ProcessorJournal] = {}
     ends: dict[str, str] = {}
     for raw in log:
@@ -85,8 +88,8 @@ def read_journal(log: RecordLog, partition: int, find: Find) -> dict[str, Proces
         journal = journals.get(processor)
         if journal is None:
             journal = journals[processor] = ProcessorJournal(processor, log)
-            if log.start > 0:
-                journal.base = entry.batch  # what was before is gone by retention
+            if log.start > 0 or entry.previous in restored_from:
+                journal.base = entry.batch  # what was before is gone by retention, or in a backup
                 ends[processor] = entry.previous or ""
         if journal.broken is not None:
             continue

@@ -73,7 +73,8 @@ def plan_processor(
         if start.batch >= journal.base - 1
         and all(start.next_offsets.get(topic, 0) >= log.start for topic, log in sources.items())
     ]
-    whole = journal.base == 1 and _from_the_beginning(journal, sources)
+    restored = any(start.restored for start in reachable)
+    whole = not restored and journal.base == 1 and _from_the_beginning(journal, sources)
     start, broken = StartingPoint(), None
     if scope.since_ms is not None and (near := [one for one in reachable if one.batch < first]):
         start = snapshots.load(max(near, key=lambda one: one.batch))

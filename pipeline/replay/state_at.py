@@ -58,7 +58,9 @@ class Traveller:
         """
         homes = range(self._partitions) if identity is None else [partition_of(identity, self._partitions)]
         for partition in homes:
-            journals = read_journal(self._logs["journal", partition], partition, self._problem)
+            journals = read_journal(
+                self._logs["journal", partition], partition, self._problem, self._snapshots.restored_from
+            )
             for agent in agents:
                 journal = journals.get(f"{agent.name}/{partition}")
                 if journal is None:

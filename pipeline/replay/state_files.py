@@ -28,6 +28,8 @@ class _Listed(StartingPoint):
 
     folder: Path
     file: Mapping[str, Any]
+    restored: bool = False
+    """Whether a prefix was restored to this state: nothing before it is on its topics."""
 
 
 class Snapshots:
@@ -38,6 +40,8 @@ class Snapshots:
 
     def __init__(self, folder: Path | None = None, expected: Mapping[str, Any] | None = None) -> None:
         self._starts: dict[str, list[_Listed]] = {}
+        self.restored_from: set[str] = set()
+        """SHA-256 of the manifests of backups that a prefix was restored from: journals there begin after them."""
         if folder is None:
             return
         found = [path.parent for path in [folder / MANIFEST, *sorted(folder.glob(f"*/{MANIFEST}"))] if path.is_file()]
@@ -51,6 +55,9 @@ class Snapshots:
             if manifest.get(name) != value:
                 detail = f"is of {name} {manifest.get(name)!r}, expected {value!r}"
                 raise SnapshotError(f"{folder}: {detail}")
+        restored = manifest.get("restored_from")
+        if restored is not None:
+            self.restored_from.add(restored)
         for processor, about in manifest["units"].items():
             listed = _Listed(
                 about["batch"],
@@ -60,7 +67,7 @@ class Snapshots:
                 about["journal"],
                 f"the snapshot {folder.name}, batch {about['batch']}",
             )
-            listed.folder, listed.file = folder, about
+            listed.folder, listed.file, listed.restored = folder, about, restored is not None
             self._starts.setdefault(processor, []).append(listed)
 
     def of(self, processor: str) -> list[_Listed]:
@@ -92,6 +99,14 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if manifest.get("form") != FORM:
         raise SnapshotError(f"{folder / MANIFEST}: is of form {manifest.get('form')!r}, expected {FORM}")
     return manifest
+
+
+def backup_of(folder: Path) -> str:
+    """Return the digest of the backup that a restore wrote this snapshot from. Raises SnapshotError."""
+    found = read_manifest(folder).get("restored_from")
+    if not isinstance(found, str):
+        raise SnapshotError(f"{folder}: is of no restore; expected the snapshot that `endocrine backup restore` names")
+    return found
 
 
 def read_states(folder: Path, about: Mapping[str, Any]) -> Iterable[tuple[str, bytes]]:

@@ -114,7 +114,9 @@ class Verifier:
     def _plan(self, agents: Sequence[Agent]) -> dict[str, Plan]:
         journals: dict[str, ProcessorJournal] = {}
         for partition in range(self._partitions):
-            journals |= read_journal(self._logs["journal", partition], partition, self.report.find)
+            journals |= read_journal(
+                self._logs["journal", partition], partition, self.report.find, self._snapshots.restored_from
+            )
         plans = {}
         for agent, partition in units_of(agents, self._partitions):
             processor = f"{agent.name}/{partition}"

@@ -1,7 +1,7 @@
 """Verifying and signing the records on a broker."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -58,18 +58,27 @@ async def verify(
     *,
     files: Iterable[Path] = (),
     partition: int | None = None,
+    restored_from: Collection[str] = (),
     progress: Progress | None = None,
 ) -> Report:
-    """Return the report on one partition, or on all."""
+    """Return the report on one partition, or on all. restored_from: digests of backups that journals may begin
+    after."""
     # Checkpoints first: what they name is on its topic by then, whatever is appended meanwhile.
     book = await read_book(settings, keys, files)
     pins = {chain: pin for chain, pin in pins_of(book.good.values()).items() if partition in (None, chain[1])}
-    seen = await _followed(settings, lambda: Verification(pins), partition=partition, progress=progress)
+    seen = await _followed(
+        settings, lambda: Verification(pins, restored_from=restored_from), partition=partition, progress=progress
+    )
     return report_of(book, seen)
 
 
 async def checkpoint(
-    settings: Settings, private: Ed25519PrivateKey, now: float, *, progress: Progress | None = None
+    settings: Settings,
+    private: Ed25519PrivateKey,
+    now: float,
+    *,
+    restored_from: Collection[str] = (),
+    progress: Progress | None = None,
 ) -> dict[str, Any] | None:
     """Sign the ends of all chains, and send the checkpoint; None when nothing moved since this key's last checkpoint.
 
@@ -84,7 +93,12 @@ async def checkpoint(
     starts: dict[PartitionKey, int] = {}
     for (topic, number, _), found in pins.items():
         starts[topic, number] = min(found[0].offset, starts.get((topic, number), found[0].offset))
-    seen = await _followed(settings, lambda: Verification(pins, skipped=bool(last)), starts=starts, progress=progress)
+    seen = await _followed(
+        settings,
+        lambda: Verification(pins, skipped=bool(last), restored_from=restored_from),
+        starts=starts,
+        progress=progress,
+    )
     if seen.findings:
         raise Unsound(seen.findings)
     audits, journal = _ends(seen, last)

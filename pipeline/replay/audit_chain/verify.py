@@ -1,6 +1,6 @@
 """All chains over all partitions: fed record by record, then one report."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,8 +35,16 @@ class Report:
 class Verification:
     """Feed it every record of `audits` and `journal`, each partition in offset order, then `finish`."""
 
-    def __init__(self, pins: Mapping[Chain, Iterable[Pin]], *, skipped: bool = False) -> None:
-        """skipped: reading began at a checkpoint, not at the beginning."""
+    def __init__(
+        self,
+        pins: Mapping[Chain, Iterable[Pin]],
+        *,
+        skipped: bool = False,
+        restored_from: Collection[str] = (),
+    ) -> None:
+        """skipped: reading began at a checkpoint, not at the beginning. restored_from: digests of backups, which
+        journals may begin after."""
+        self._restored_from = restored_from
         self.walks: dict[Chain, Walk] = {}
         self.records = 0
         self.foreign = 0
@@ -102,7 +110,9 @@ class Verification:
         walk = self.walks.get(chain)
         if walk is None:
             whole = self._whole.get(chain[:2], False)
-            walk = self.walks[chain] = Walk(chain, self._pins.get(chain, ()), whole=whole)
+            walk = self.walks[chain] = Walk(
+                chain, self._pins.get(chain, ()), whole=whole, restored_from=self._restored_from
+            )
         return walk
 
     def _fault(self, topic: str, raw: Any, finding: Break) -> None:

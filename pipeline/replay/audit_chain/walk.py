@@ -8,7 +8,7 @@ whose hash the next one or a checkpoint names is whole.
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from endocrine.pipeline.replay.audit_chain.links import Break, Chain, Link
@@ -33,11 +33,13 @@ class Pin:
 class Walk:
     """One chain. `feed` its links in offset order, then `finish`.
 
-    whole: the topic still holds the partition's first record. pins: what checkpoints say of this chain.
+    whole: the topic still holds the partition's first record. pins: what checkpoints say of this chain. restored_from:
+    digests of backups, which the first record of a chain may name in place of one before it.
     """
 
-    def __init__(self, chain: Chain, pins: Iterable[Pin], *, whole: bool) -> None:
+    def __init__(self, chain: Chain, pins: Iterable[Pin], *, whole: bool, restored_from: Collection[str] = ()) -> None:
         self.chain = chain
+        self._restored_from = restored_from
         self.whole = whole
         self.links = 0
         """Records of the chain, each once."""
@@ -137,7 +139,7 @@ class Walk:
         return False
 
     def _begin(self, link: Link) -> None:
-        if link.previous is not None and self.whole:
+        if link.previous is not None and self.whole and link.previous not in self._restored_from:
             detail = "the chain's first record names one before it, and nothing was taken by retention"
             self._break(link, detail, "previous null", link.previous)
             return

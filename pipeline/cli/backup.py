@@ -1,0 +1,338 @@
+"""`endocrine backup`: backups while workers go on, restoring one to a new prefix, drills, and how old they are."""
+
+import asyncio
+import shutil
+import time
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import orjson
+import typer
+
+from endocrine.pipeline.cli.collected import user_errors
+from endocrine.pipeline.cli.common import BROKEN, UNCONFIRMED, Bootstrap, Json, bars, fail, print_json, settings_of
+from endocrine.pipeline.cli.group import command_group
+from endocrine.pipeline.cli.tables import print_table
+
+if TYPE_CHECKING:
+    from endocrine.pipeline.process.settings import Settings
+
+WARN_DAYS, FAIL_DAYS = 7, 10
+"""Age of the newest valid backup at which `health` warns, and fails (memory, section 10)."""
+DRILL_DAYS = 92
+"""Age of the last drill at which `health` warns: quarterly."""
+DRILLS = "drills.jsonl"
+_DAY_S = 86_400
+
+Directory = Annotated[Path, typer.Option("--dir", help="Folder of the backups.")]
+Stamp = Annotated[str, typer.Argument(metavar="STAMP", help="Name of a backup, as `backup list` prints it.")]
+IN_DIRECTORY = Path(".endocrine/backups")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command group."""
+    group = command_group("Backups: made while workers go on, validated, restored to a new prefix, drilled.")
+    for command in (create, list_, validate, restore, drill, prune, health, open_):
+        group.command(command.__name__.rstrip("_"))(command)
+    app.add_typer(group, name="backup")
+
+
+def create(
+    directory: Directory = IN_DIRECTORY,
+    encrypt_to: Annotated[
+        str | None, typer.Option("--encrypt-to", metavar="RECIPIENT", help="Write it as a file for age, too: age1...")
+    ] = None,
+    bootstrap: Bootstrap = None,
+    as_json: Json = False,
+) -> None:
+    """Write the states of all agents as of one consistent cut, and every record; then check every file.
+
+    Exit codes: 0 done, 1 it is not valid, 2 it cannot be written or the broker cannot be read, 3 no consistent cut
+    could be had under this load.
+    """
+    from endocrine.pipeline.data.backup.off_host import OffHostError, encrypt
+
+    settings = settings_of(bootstrap)
+    stamp, verdict = _run(settings, _create(settings, directory))
+    answer: dict[str, Any] = {"stamp": stamp, **verdict}
+    if encrypt_to is not None and verdict["valid"]:
+        try:
+            answer["encrypted"] = str(encrypt(directory / stamp, encrypt_to))
+        except OffHostError as error:
+            fail(f"{stamp} was made, and not encrypted: {error}")
+    if as_json:
+        print_json(answer)
+    else:
+        typer.echo(f"{stamp} in {directory}: {_verdict(verdict)}")
+        if "encrypted" in answer:
+            typer.echo(f"encrypted: {answer['encrypted']}")
+    raise typer.Exit(0 if verdict["valid"] else BROKEN)
+
+
+def list_(directory: Directory = IN_DIRECTORY, as_json: Json = False) -> None:
+    """List backups with their verdicts, oldest first; invalid ones are listed and never counted."""
+    from endocrine.pipeline.data.backup.bundle import stamps_in, verdict_of
+
+    found = [{"stamp": stamp, **verdict_of(directory / stamp)} for stamp in stamps_in(directory)]
+    if as_json:
+        print_json(found)
+    elif found:
+        print_table(["backup", "verdict"], [[one["stamp"], _verdict(one)] for one in found])
+    else:
+        typer.echo(f"no backups in {directory}")
+
+
+def validate(stamp: Stamp, directory: Directory = IN_DIRECTORY, as_json: Json = False) -> None:
+    """Check every file of a backup against its manifest, and write the verdict.
+
+    Exit codes: 0 valid, 1 not valid, 2 no such backup.
+    """
+    from endocrine.pipeline.data.backup.bundle import validate as validated
+    from endocrine.pipeline.data.backup.bundle import write_verdict
+
+    folder = _folder(directory, stamp)
+    verdict = validated(folder)
+    write_verdict(folder, verdict)
+    if as_json:
+        print_json(verdict)
+    else:
+        typer.echo(f"{stamp}: {_verdict(verdict)}")
+    raise typer.Exit(0 if verdict["valid"] else BROKEN)
+
+
+def restore(
+    stamp: Stamp,
+    directory: Directory = IN_DIRECTORY,
+    stopped: Annotated[
+        bool, typer.Option("--confirm-workers-stopped", help="Workers, connectors and projections are stopped.")
+    ] = False,
+    prefix: Annotated[
+        str | None, typer.Option(metavar="P", help="Prefix to restore to, without records. Default: the one in use.")
+    ] = None,
+    safety: Annotated[
+        bool, typer.Option("--safety/--no-safety", help="Back up first what is under the prefix in use.")
+    ] = True,
+    bootstrap: Bootstrap = None,
+    as_json: Json = False,
+) -> None:
+    """Write a backup to a prefix that holds no records, and read everything back.
+
+    Exit codes: 0 restored and verified, 1 refused, or not verified (do not start workers), 2 usage, or the broker
+    cannot be used.
+    """
+    from endocrine.pipeline.data.backup.restore import refuse_members
+    from endocrine.pipeline.data.backup.restore import restore as restored
+
+    if not stopped:
+        fail("stop workers, connectors and projections, then give --confirm-workers-stopped")
+    settings = settings_of(bootstrap)
+    folder = _folder(directory, stamp)
+    wanted = settings.prefix if prefix is None else settings.model_copy(update={"prefix": prefix}).prefix
+    _checked_prefix(wanted)
+
+    async def work() -> tuple[str | None, Any]:
+        await refuse_members(settings)
+        kept = await _safety(settings, directory) if safety else None
+        with bars() as titled:
+            return kept, await restored(settings, folder, wanted, progress=titled("restoring"))
+
+    kept, done = _run(settings, work())
+    answer = {"stamp": stamp, "safety_stamp": kept, **done._asdict(), "snapshot": str(done.snapshot)}
+    if as_json:
+        print_json(answer)
+    else:
+        typer.echo(f"{stamp}: {done.records} records and {done.states} states under {done.prefix!r}")
+        if kept:
+            typer.echo(f"safety backup: {kept}")
+        typer.echo("verified: what is there is what was written" if done.verified else "NOT verified: start no workers")
+        typer.echo(f"prove what follows: endocrine replay verify --snapshot {done.snapshot}")
+    raise typer.Exit(0 if done.verified else BROKEN)
+
+
+def drill(directory: Directory = IN_DIRECTORY, bootstrap: Bootstrap = None, as_json: Json = False) -> None:
+    """Make a backup, restore it beside the live prefix, compare, and delete what was restored.
+
+    Workers go on meanwhile. The outcome is appended to drills.jsonl in the folder. Exit codes: 0 verified, 1 not, 2 the
+    broker cannot be used, 3 no consistent cut could be had.
+    """
+    from endocrine.pipeline.data.backup.restore import drop
+    from endocrine.pipeline.data.backup.restore import restore as restored
+
+    settings = settings_of(bootstrap)
+
+    async def work() -> dict[str, Any]:
+        begun = time.monotonic()
+        stamp, verdict = await _create(settings, directory)
+        made = time.monotonic()
+        outcome: dict[str, Any] = {"stamp": stamp, "valid": verdict["valid"], "verified": False}
+        scratch = settings.model_copy(update={"prefix": f"{settings.prefix}drill-{stamp.lower()}."})
+        try:
+            if verdict["valid"]:
+                done = await restored(settings, directory / stamp, scratch.prefix, groups=False)
+                outcome |= {"verified": done.verified, "records": done.records, "states": done.states}
+        finally:
+            await drop(scratch)
+        seconds = {"backup_s": round(made - begun, 1), "restore_s": round(time.monotonic() - made, 1)}
+        return outcome | seconds | {"at": time.time()}
+
+    outcome = _run(settings, work())
+    with (directory / DRILLS).open("ab") as file:
+        file.write(orjson.dumps(outcome) + b"\n")
+    if as_json:
+        print_json(outcome)
+    else:
+        how = "restored and verified" if outcome["verified"] else "NOT verified"
+        typer.echo(f"{outcome['stamp']}: {how}; backup {outcome['backup_s']} s, restore {outcome['restore_s']} s")
+    raise typer.Exit(0 if outcome["verified"] else BROKEN)
+
+
+def prune(
+    directory: Directory = IN_DIRECTORY,
+    daily: Annotated[int, typer.Option(min=1, help="Newest days that keep one.")] = 7,
+    weekly: Annotated[int, typer.Option(min=0, help="Newest Sundays that keep one.")] = 4,
+    monthly: Annotated[int, typer.Option(min=0, help="Newest firsts of a month that keep one.")] = 6,
+    confirm: Annotated[bool, typer.Option("--confirm", help="Delete. Without it: dry run.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Delete valid backups that the retention does not keep; every file of those it keeps is checked first.
+
+    Invalid ones and other names are listed, never deleted and never counted. Exit codes: 0 done.
+    """
+    from endocrine.pipeline.data.backup.bundle import stamps_in
+    from endocrine.pipeline.data.backup.bundle import validate as validated
+    from endocrine.pipeline.data.backup.retention import Retention, kept
+
+    stamps = stamps_in(directory)
+    valid = [stamp for stamp in stamps if validated(directory / stamp)["valid"]]
+    keep = kept(valid, Retention(daily, weekly, monthly), datetime.now(UTC))
+    delete = [stamp for stamp in valid if stamp not in keep]
+    others = sorted(one.name for one in directory.iterdir() if one.name not in stamps) if directory.is_dir() else []
+    if confirm:
+        for stamp in delete:
+            shutil.rmtree(directory / stamp)
+    answer = {"kept": sorted(keep), "deleted": delete, "invalid": [one for one in stamps if one not in valid],
+              "others": others, "dry_run": not confirm}  # fmt: skip
+    if as_json:
+        print_json(answer)
+        return
+    typer.echo(f"{len(keep)} kept, {len(delete)} {'deleted' if confirm else 'to be deleted (--confirm)'}")
+    for title in ("deleted", "invalid", "others"):
+        for name in answer[title]:  # type: ignore[attr-defined]
+            typer.echo(f"  {title}: {name}")
+
+
+def health(directory: Directory = IN_DIRECTORY, as_json: Json = False) -> None:
+    """Report how old the newest valid backup and the last verified drill are.
+
+    Exit codes: 0 young enough (a warning from 7 days on), 1 older than 10 days, or there is none.
+    """
+    from endocrine.pipeline.data.backup.bundle import stamps_in
+    from endocrine.pipeline.data.backup.bundle import validate as validated
+    from endocrine.pipeline.data.backup.retention import SAFETY, time_of
+
+    ordinary = [stamp for stamp in reversed(stamps_in(directory)) if not stamp.endswith(SAFETY)]
+    newest = next((stamp for stamp in ordinary if validated(directory / stamp)["valid"]), None)
+    made = time_of(newest) if newest else None
+    days = None if made is None else (datetime.now(UTC) - made).total_seconds() / _DAY_S
+    status = "fail" if days is None or days > FAIL_DAYS else "warn" if days >= WARN_DAYS else "ok"
+    drilled = [one["at"] for one in _drills(directory) if one.get("verified")]
+    drill_days = (time.time() - max(drilled)) / _DAY_S if drilled else None
+    answer = {"status": status, "newest": newest, "days": days and round(days, 2),
+              "drill_days": drill_days and round(drill_days, 2)}  # fmt: skip
+    if as_json:
+        print_json(answer)
+    else:
+        typer.echo(f"{status}: " + (f"newest valid backup {newest}, {days:.1f} days old" if newest else "no backup"))
+        if drill_days is None or drill_days > DRILL_DAYS:
+            typer.echo("warn: no verified drill " + ("yet" if drill_days is None else f"for {drill_days:.0f} days"))
+    raise typer.Exit(BROKEN if status == "fail" else 0)
+
+
+def open_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `backup create --encrypt-to` wrote.")],
+    identity: Annotated[Path, typer.Option(metavar="FILE", help="The age identity of its recipient.")],
+    directory: Directory = IN_DIRECTORY,
+) -> None:
+    """Write an encrypted backup, decrypted, into the folder of backups, where it is valid.
+
+    Exit codes: 0 done, 2 it cannot be decrypted or is not valid.
+    """
+    from endocrine.pipeline.data.backup.bundle import validate as validated
+    from endocrine.pipeline.data.backup.bundle import write_verdict
+    from endocrine.pipeline.data.backup.off_host import OffHostError, open_file
+
+    try:
+        stamp = open_file(file, identity, directory)
+    except OffHostError as error:
+        fail(str(error))
+    write_verdict(directory / stamp, validated(directory / stamp))
+    typer.echo(f"{stamp} in {directory}")
+
+
+async def _create(settings: "Settings", directory: Path, *, safety: bool = False) -> tuple[str, dict[str, Any]]:
+    from endocrine.pipeline.data.backup.create import create as created
+    from endocrine.pipeline.process.version import code_version
+
+    with bars() as titled:
+        return await created(settings, directory, version=code_version(settings.build), safety=safety, progress=titled)
+
+
+async def _safety(settings: "Settings", directory: Path) -> str | None:
+    """What is under the prefix in use, first; None where nothing is. An invalid one ends the restore."""
+    from endocrine.pipeline.data.backup.restore import RestoreRefused, has_topics
+
+    if not await has_topics(settings):
+        return None
+    stamp, verdict = await _create(settings, directory, safety=True)
+    if not verdict["valid"]:
+        raise RestoreRefused(f"safety backup {stamp} is not valid: {_verdict(verdict)}; --no-safety goes on without")
+    return stamp
+
+
+def _run(settings: "Settings", work: Coroutine[Any, Any, Any], run: Callable[..., Any] = asyncio.run) -> Any:
+    from endocrine.pipeline.data.backup.consistent_cut import NoCut
+    from endocrine.pipeline.data.backup.restore import RestoreRefused
+    from endocrine.pipeline.data.backup.translation import UnknownKeys
+    from endocrine.pipeline.kafka.topic_reader import NoSuchTopic
+    from endocrine.pipeline.process.logs import set_up_logs
+    from endocrine.pipeline.process.seal_keys import KeyFileError
+
+    set_up_logs("ERROR")
+    with user_errors(settings):
+        try:
+            return run(work)
+        except (RestoreRefused, UnknownKeys) as error:
+            fail(str(error), BROKEN)
+        except NoCut as error:
+            fail(str(error), UNCONFIRMED)
+        except (NoSuchTopic, KeyFileError) as error:
+            fail(str(error))
+
+
+def _folder(directory: Path, stamp: str) -> Path:
+    from endocrine.pipeline.data.backup.retention import time_of
+
+    if time_of(stamp) is None or not (directory / stamp).is_dir():
+        fail(f"no backup {stamp!r} in {directory}; `endocrine backup list` names those there are")
+    return directory / stamp
+
+
+def _checked_prefix(prefix: str) -> None:
+    import re
+
+    if not re.fullmatch(r"[a-z0-9._-]+", prefix):
+        fail(f"--prefix {prefix!r}: expected letters a-z, digits and . _ -, such as `restored.`")
+
+
+def _drills(directory: Path) -> list[dict[str, Any]]:
+    try:
+        return [orjson.loads(line) for line in (directory / DRILLS).read_bytes().splitlines()]
+    except (OSError, ValueError):
+        return []
+
+
+def _verdict(verdict: dict[str, Any]) -> str:
+    errors = verdict["errors"]
+    return "valid" if verdict["valid"] else f"NOT valid: {', '.join(errors[:3])}{' ...' if errors[3:] else ''}"

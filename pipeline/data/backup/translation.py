@@ -1,0 +1,210 @@
+"""What a backup becomes under a new prefix, where offsets begin anew. Pure but for reading the backup's own files.
+
+- What a unit wrote after its state was taken is left out: it makes it again. So are copies. Of compacted topics the
+  last record of a key is kept.
+- A record's new offset is the number of records kept before it on its partition; next offsets and the headers that name
+  offsets are translated so. A header that names a record which is not restored is removed: under an old, large offset
+  readers would take what comes later for copies.
+- No watermark is needed: the cut is consistent, so no unit makes anything again that another has applied.
+- What carried a valid seal under the old prefix is sealed again under the new one; what did not stays unsealed.
+- `journal` and `checkpoints` stay in the backup: they name offsets of the old topics.
+"""
+
+import hashlib
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgpack
+
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.dead_letter_topics import holds_dead_letters
+from endocrine.pipeline.core.records import CE_ID, CUT, ORIGIN, REKEYED_FROM, SEAL, Fetched, Header, OutputRecord
+from endocrine.pipeline.core.seals import KeyedSeals, covered_topic
+from endocrine.pipeline.data.backup.bundle import read_records
+
+NOT_RESTORED = frozenset(("journal", "checkpoints"))
+Place = tuple[str, int]
+
+
+class UnknownKeys(Exception):
+    """The backup holds seals under keys that are not at hand. The message says what to do."""
+
+
+class Translation:
+    """The records of a backup under a new prefix. old, new: seals under the old and the new prefix.
+
+    Raises UnknownKeys. `records` gives what is written; `next_offsets` what checkpoints and groups start from.
+    """
+
+    def __init__(self, folder: Path, manifest: Mapping[str, Any], old: KeyedSeals, new: KeyedSeals) -> None:
+        self._folder, self._manifest, self._old, self._new = folder, manifest, old, new
+        self._units: Mapping[str, Any] = manifest["units"]
+        self._kept: dict[Place, array[int]] = {}
+        """Old offsets of the records kept, ascending: the index is the new offset."""
+        self._owed: dict[Place, list[Fetched]] = {}
+        self._ids: dict[Place, set[bytes]] = {}
+        self.unknown = 0
+        owed = self._read_owed()
+        for name, about in manifest["topics"].items():
+            topic, _, n = name.rpartition("/")
+            if topic not in NOT_RESTORED:
+                self._choose((topic, int(n)), about["file"], owed.get((topic, int(n)), []))
+        if self.unknown:
+            raise UnknownKeys(
+                f"{self.unknown} records are sealed under keys that the seal key file does not have; give the file of "
+                "the deployment that was backed up (ENDOCRINE_SEAL_KEY_FILE), rotated keys included"
+            )
+
+    @property
+    def places(self) -> list[Place]:
+        """Topics and partitions that are restored."""
+        return list(self._kept)
+
+    def count(self, place: Place) -> int:
+        """Return how many records of a partition are restored."""
+        return len(self._kept[place]) + len(self._owed.get(place, ()))
+
+    def next_offset(self, topic: str, partition: int, offset: int) -> int:
+        """Return the new next offset for an old one."""
+        return bisect_left(self._kept.get((topic, partition), array("q")), offset)
+
+    def next_offsets(self, unit: str) -> dict[str, int]:
+        """Return the new next offsets of a unit."""
+        n = int(unit.rpartition("/")[2])
+        return {topic: self.next_offset(topic, n, offset) for topic, offset in self._units[unit]["front"].items()}
+
+    def records(self, place: Place) -> Iterator[Fetched]:
+        """Yield the records of a partition as they are written, in order; offsets are new."""
+        topic, n = place
+        kept, at = self._kept[place], 0
+        for raw in read_records(self._folder, self._manifest["topics"][f"{topic}/{n}"]["file"], n):
+            if at < len(kept) and raw.offset == kept[at]:
+                yield self._written(topic, raw, at)
+                at += 1
+        for raw in self._owed.get(place, ()):
+            yield self._written(topic, raw, at)
+            at += 1
+
+    # ---- what is kept ----
+
+    def _choose(self, place: Place, file: str, owed: list[tuple[int, Fetched]]) -> None:
+        topic, n = place
+        kept, seen, ids = array("q"), set[bytes](), set[bytes]()
+        last: dict[bytes | None, tuple[int, int, bool]] = {}
+        """Of a compacted topic, by key: offset and batch of its last record, and whether it is a tombstone."""
+        for raw in read_records(self._folder, file, n):
+            headers = dict(raw.headers)
+            batch = -1
+            if self._ours(topic, raw, headers):
+                if not self._made_by_then(topic, headers):
+                    continue
+                copy = hashlib.blake2b(repr((raw.key, raw.value, raw.headers)).encode(), digest_size=16).digest()
+                if copy in seen and (ORIGIN in headers or REKEYED_FROM in headers):
+                    continue
+                seen.add(copy)
+                ids.add(headers.get(CE_ID) or b"")
+                batch = _batch_in(headers)[1]
+            if self._compacted(topic):
+                last[raw.key] = raw.offset, batch, raw.value is None
+            else:
+                kept.append(raw.offset)
+        if self._compacted(topic):
+            for number, out in owed:  # a later value of the key may have compacted it away
+                if (before := last.get(out.key)) is None or before[1] < number:
+                    self._owed.setdefault(place, [])[:] = [
+                        other for other in self._owed.get(place, []) if other.key != out.key
+                    ]
+                    last.pop(out.key, None)
+                    if out.value is not None:
+                        self._owed[place].append(out)
+            kept.extend(sorted(offset for offset, _, gone in last.values() if not gone))
+        else:
+            self._owed[place] = [out for _, out in owed if (dict(out.headers).get(CE_ID) or b"") not in ids]
+        self._kept[place] = kept
+
+    @staticmethod
+    def _compacted(topic: str) -> bool:
+        return topic in CATALOGUE and CATALOGUE[topic].cleanup == "compact"
+
+    def _ours(self, topic: str, raw: Fetched, headers: Mapping[str, bytes | None]) -> bool:
+        if SEAL not in headers:
+            return False
+        if self._old.valid(topic, raw, headers):
+            return True
+        self.unknown += not self._old.knows(headers[SEAL])
+        return False
+
+    def _made_by_then(self, topic: str, headers: Mapping[str, bytes | None]) -> bool:
+        """Whether its writer had made it when the writer's state was taken."""
+        moved = headers.get(REKEYED_FROM)
+        if moved is not None and not holds_dead_letters(topic):
+            source, n, offset = moved.decode().rsplit("/", 2)
+            owner = CATALOGUE[source].owner if source in CATALOGUE else None
+            if int(offset) >= self._front(f"{owner}/{n}", source):
+                return False
+        if holds_dead_letters(topic):
+            parts = (headers.get(ORIGIN) or b"").decode().split("/")
+            return len(parts) != 5 or int(parts[3]) < self._front(f"{parts[0]}/{parts[2]}", parts[1])
+        unit, batch = _batch_in(headers)
+        return unit is None or batch <= (self._units[unit]["batch"] if unit in self._units else 0)
+
+    def _front(self, unit: str, topic: str) -> int:
+        about = self._units.get(unit)
+        return 0 if about is None else int(about["front"].get(topic, 0))
+
+    def _read_owed(self) -> dict[Place, list[tuple[int, Fetched]]]:
+        found: dict[Place, list[tuple[int, Fetched]]] = {}
+        unpacker = msgpack.Unpacker(use_list=False, max_buffer_size=0)
+        unpacker.feed((self._folder / self._manifest["owed"]["file"]).read_bytes())
+        for _, batch, common, records in unpacker:
+            for out in (OutputRecord(*one) for one in records):
+                if out.topic not in NOT_RESTORED:
+                    headers = (*out.own, *common) if out.derived else tuple(out.own)
+                    raw = Fetched(out.partition, -1, -1, out.key, out.value, headers)
+                    found.setdefault((out.topic, out.partition), []).append((batch, raw))
+        return found
+
+    # ---- what is written ----
+
+    def _written(self, topic: str, raw: Fetched, offset: int) -> Fetched:
+        headers = dict(raw.headers)
+        if SEAL not in headers or not self._old.valid(topic, raw, headers):
+            return Fetched(raw.partition, offset, -1, raw.key, raw.value, raw.headers)
+        own: list[Header] = []
+        for name, content in raw.headers:
+            if name in (ORIGIN, REKEYED_FROM) and content is not None:
+                content = self._renamed(content, 2 if name == ORIGIN else 1)
+                if content is None:
+                    continue
+            own.append((name, content))
+        now = dict(own)
+        seal = self._new.seal(
+            covered_topic(topic, now), raw.partition, raw.key, raw.value,
+            now.get(CE_ID), now.get(ORIGIN), now.get(REKEYED_FROM),
+        )  # fmt: skip
+        sealed = tuple((name, seal if name == SEAL else content) for name, content in own)
+        return Fetched(raw.partition, offset, -1, raw.key, raw.value, sealed)
+
+    def _renamed(self, content: bytes, after: int) -> bytes | None:
+        """The same place under the new prefix; None where it is not restored. after: 2 for an origin, whose ordinal
+        follows the offset, else 1."""
+        parts = content.decode().split("/")
+        at = len(parts) - after
+        topic, n, offset = parts[at - 2], int(parts[at - 1]), int(parts[at])
+        kept = self._kept.get((topic, n), array("q"))
+        found = bisect_left(kept, offset)
+        if found == len(kept) or kept[found] != offset:
+            return None
+        parts[at] = str(found)
+        return "/".join(parts).encode()
+
+
+def _batch_in(headers: Mapping[str, bytes | None]) -> tuple[str | None, int]:
+    cut = headers.get(CUT)
+    if cut is None:
+        return None, -1
+    unit, _, batch = cut.decode().rpartition("/")
+    return unit, int(batch)

@@ -1,0 +1,114 @@
+"""The backup commands that need no broker."""
+
+import shutil
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from endocrine.pipeline.cli import backup
+from endocrine.pipeline.core.records import Fetched
+from endocrine.pipeline.data.backup.bundle import OWED, TOPICS, RecordFile, read_records, validate, write_verdict
+from endocrine.pipeline.data.backup.off_host import OffHostError, encrypt, open_file
+from endocrine.pipeline.data.backup.retention import stamp_of
+from endocrine.pipeline.replay.state_files import write_manifest
+
+EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+def call(*words: str) -> tuple[int, str]:
+    app = typer.Typer()
+    backup.register(app)
+    result = CliRunner().invoke(app, ["backup", *words])
+    return result.exit_code, result.stdout
+
+
+def made(directory: Path, days_ago: float) -> Path:
+    folder = directory / stamp_of(datetime.now(UTC) - timedelta(days=days_ago))
+    (folder / TOPICS).mkdir(parents=True)
+    file = RecordFile(folder, "signals", 0)
+    file.add([Fetched(0, 7, 1, None, b"\xff", (("a", None), ("b", b"\xfe")))])
+    (folder / OWED).write_bytes(b"")
+    write_manifest(
+        folder, {"units": {}, "topics": {"signals/0": file.close()}, "owed": {"file": OWED, "sha256": EMPTY}}
+    )
+    write_verdict(folder, validate(folder))
+    return folder
+
+
+def test_records_come_back_as_they_were(tmp_path: Path) -> None:
+    folder = made(tmp_path, 0)
+    assert list(read_records(folder, "topics/signals-0.msgpack", 0)) == [
+        Fetched(0, 7, 1, None, b"\xff", (("a", None), ("b", b"\xfe")))
+    ]
+
+
+@pytest.mark.parametrize(("days", "status", "code"), [(1, "ok", 0), (8, "warn", 0), (11, "fail", 1), (None, "fail", 1)])
+def test_the_age_of_the_newest_valid_backup_decides(tmp_path: Path, days: Any, status: str, code: int) -> None:
+    if days is not None:
+        made(tmp_path, days)
+    found, out = call("health", "--dir", str(tmp_path), "--json")
+    assert (found, orjson.loads(out)["status"]) == (code, status)
+
+
+def test_an_invalid_backup_does_not_count(tmp_path: Path) -> None:
+    (made(tmp_path, 1) / OWED).write_bytes(b"x")
+    assert call("health", "--dir", str(tmp_path))[0] == 1
+
+
+def test_each_fault_of_a_backup_is_named(tmp_path: Path) -> None:
+    folder = made(tmp_path, 1)
+    (folder / "topics/signals-0.msgpack").unlink()
+    (folder / OWED).write_bytes(b"x")
+    assert set(validate(folder)["errors"]) == {"file_missing:topics/signals-0.msgpack", f"hash_mismatch:{OWED}"}
+    (folder / "manifest.json").write_bytes(b"{}")
+    assert validate(folder)["errors"] == ["bundle_hash"]
+    (folder / "manifest.sha256").unlink()
+    assert validate(folder)["errors"] == ["manifest_missing"]
+    assert call("validate", folder.name, "--dir", str(tmp_path))[0] == 1
+    assert call("validate", "../x", "--dir", str(tmp_path))[0] == 2
+
+
+def test_a_manifest_names_no_file_outside_of_its_folder(tmp_path: Path) -> None:
+    folder = made(tmp_path, 1)
+    write_manifest(folder, {"units": {}, "topics": {}, "owed": {"file": "../../x", "sha256": EMPTY}})
+    assert validate(folder)["errors"] == ["outside:../../x"]
+
+
+def test_pruning_is_a_dry_run_unless_confirmed_and_leaves_others_alone(tmp_path: Path) -> None:
+    for days in range(12):
+        made(tmp_path, days)
+    (tmp_path / "notes").mkdir()
+    words = ("prune", "--dir", str(tmp_path), "--daily", "1", "--weekly", "0", "--monthly", "0", "--json")
+    before = sorted(tmp_path.iterdir())
+    planned = orjson.loads(call(*words)[1])
+    assert sorted(tmp_path.iterdir()) == before
+    assert planned["others"] == ["notes"]
+    call(*words, "--confirm")
+    assert {one.name for one in tmp_path.iterdir()} == {"notes", *planned["kept"]}
+
+
+def test_restore_wants_the_word(tmp_path: Path) -> None:
+    assert call("restore", made(tmp_path, 1).name, "--dir", str(tmp_path))[0] == 2
+
+
+@pytest.mark.skipif(shutil.which("age") is None, reason="the tool `age` is not installed")
+def test_an_encrypted_backup_opens_with_its_identity_alone(tmp_path: Path) -> None:
+    folder = made(tmp_path, 1)
+    identities = [tmp_path / name for name in ("one", "two")]
+    for path in identities:
+        subprocess.run(["age-keygen", "-o", str(path)], check=True, capture_output=True)
+    line = next(text for text in identities[0].read_text().splitlines() if "public key:" in text)
+    file = encrypt(folder, line.rpartition(" ")[2])
+    assert b"signals" not in file.read_bytes()
+    with pytest.raises(OffHostError, match="cannot be opened"):
+        open_file(file, identities[1], tmp_path / "other")
+    assert open_file(file, identities[0], tmp_path / "other") == folder.name
+    assert validate(tmp_path / "other" / folder.name)["valid"]
+    with pytest.raises(OffHostError, match="age recipient"):
+        encrypt(folder, "-x")
