@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev shell run demo up down test test-slow test-browser screenshots test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns client-ts clients-test schemathesis check format measure docs recording kafka-lock mutants bench bench-quick bench-against capacity bench-replay bench-seals bench-processing clean bench-gateway bench-streams bench-memory image image-test audit-locks licences drill
+.PHONY: help install install-dev shell run demo up down test test-slow test-browser screenshots test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns client-ts clients-test schemathesis check format measure docs recording kafka-lock mutants bench bench-quick bench-against capacity bench-replay bench-seals bench-processing clean bench-gateway bench-streams bench-memory image image-test audit-locks licences drill security-test
 
 # The folder of the environment, and the Python it is made with (3.11 or newer; by default one that is found).
 VENV ?= .venv
@@ -65,6 +65,9 @@ test-browser: $(VENV)/.dev ## the console in Debian's Chromium (part of test-slo
 screenshots: $(VENV)/.dev ## pictures of the console's pages, in docs/pictures
 	@mkdir -p docs/pictures
 	@ENDOCRINE_TEST_PICTURES=$(CURDIR)/docs/pictures $(BIN)/pytest tests/browser -m slow -k "reach_it or why_a_call" $(PYTEST_ARGS)
+
+security-test: $(VENV)/.dev ## a Kafka with TLS, SASL and an authorizer: each refusal and each missing ACL is named
+	@$(BIN)/pytest tests/security -m slow $(PYTEST_ARGS)
 
 test-unit: $(VENV)/.dev ## the tests without I/O
 	@$(BIN)/pytest tests/unit $(PYTEST_ARGS)

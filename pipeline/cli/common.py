@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from endocrine.agents._shared.prompt_keys import PromptKeys
 from endocrine.pipeline.core.time_format import parse_time
+from endocrine.pipeline.kafka.connection import refusal, why_refused
 from endocrine.pipeline.kafka.topic_reader import NoSuchTopic
 from endocrine.pipeline.local.broker_location import locate
 from endocrine.pipeline.process.logs import set_up_logs
@@ -127,6 +128,22 @@ def on_broker(settings: Settings, work: Coroutine[Any, Any, T]) -> T:
         fail(broker_error(settings, error))
 
 
+def require_acls(settings: Settings, role: str) -> None:
+    """Check, on a secured broker, that we may do what the role does. What is missing ends the command with a line for
+    each and exit code 2, as does a broker that refuses the connection."""
+    if not settings.secured:
+        return
+    from endocrine.pipeline.cli.acl_roles import acls_of
+    from endocrine.pipeline.kafka.acls import AclsRefused, require
+
+    try:
+        asyncio.run(require(settings, role, acls_of(role, settings)))
+    except AclsRefused as error:
+        fail(str(error))
+    except (KafkaError, OSError) as error:
+        fail(broker_error(settings, error))
+
+
 By = Annotated[str | None, typer.Option(help="Who does it; by default the name you are logged in under.")]
 
 
@@ -169,7 +186,7 @@ def from_views(work: Callable[[Any], Coroutine[Any, Any, T]], settings: Settings
     2."""
     from redis.exceptions import RedisError
 
-    from endocrine.pipeline.views.redis.store import connect
+    from endocrine.pipeline.views.redis.store import connect, redis_error
 
     async def read() -> T:
         async with connect(settings) as client:
@@ -180,7 +197,7 @@ def from_views(work: Callable[[Any], Coroutine[Any, Any, T]], settings: Settings
     except ValueError as error:
         fail(str(error))
     except RedisError as error:
-        fail(f"no Redis answers at ENDOCRINE_REDIS_URL ({error}); start it, or set another URL")
+        fail(redis_error(settings, error))
 
 
 def print_json(value: Any) -> None:
@@ -192,6 +209,8 @@ def print_json(value: Any) -> None:
 def broker_error(settings: Settings, error: Exception) -> str:
     """Return what a client's error means to a person: where the broker was looked for, and what to do."""
     where = settings.bootstrap
+    if reason := refusal(settings, error) or (isinstance(error, KafkaConnectionError) and _asked_why(settings)):
+        return reason
     if isinstance(error, KafkaConnectionError | ConnectionError):
         return (
             f"no Kafka broker answers at {where}; start one (`endocrine run`), or name yours with --bootstrap or"
@@ -200,6 +219,15 @@ def broker_error(settings: Settings, error: Exception) -> str:
     if isinstance(error, OSError):
         return f"{error.filename or where}: {error.strerror or error or type(error).__name__}"
     return f"the broker at {where} cannot be used: {type(error).__name__}: {error}"
+
+
+def _asked_why(settings: Settings) -> str | None:
+    """As `why_refused`; where an event loop runs, nobody asks."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(why_refused(settings, guess=settings.secured))
+    return None
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from endocrine.pipeline.cli.common import Bootstrap, settings_of
+from endocrine.pipeline.cli.common import Bootstrap, require_acls, settings_of
 from endocrine.pipeline.cli.group import command_group
 from endocrine.pipeline.connectors.names import CONNECTORS, TOGETHER
 from endocrine.pipeline.process.logs import set_up_logs
@@ -37,6 +37,7 @@ def _command(name: str, module: str) -> Callable[..., None]:
     def connect(ready_file: Annotated[Path | None, READY_FILE] = None, bootstrap: Bootstrap = None) -> None:
         set_up_logs()
         settings = settings_of(bootstrap)
+        require_acls(settings, "connector")
         main = importlib.import_module(module).main
         raise typer.Exit(main(settings, lambda: ready_file.touch() if ready_file else None))
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 COMMANDS = (
     "policy",
     "topics",
+    "acls",
     "schemas",
     "ingest",
     "capture",

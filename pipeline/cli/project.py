@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from endocrine.pipeline.cli.common import Bootstrap, broker_error, fail, settings_of
+from endocrine.pipeline.cli.common import Bootstrap, broker_error, fail, require_acls, settings_of
 from endocrine.pipeline.process import stopping
 
 if TYPE_CHECKING:
@@ -31,21 +31,25 @@ def project(
     settings cannot be used.
     """
     from aiokafka.errors import KafkaError
-    from redis.exceptions import RedisError
+    from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
+    from endocrine.pipeline.kafka.connection import refusal
     from endocrine.pipeline.process.logs import set_up_logs
     from endocrine.pipeline.views.redis import ProjectionError
+    from endocrine.pipeline.views.redis.store import redis_error
 
     set_up_logs("ERROR")
     settings = settings_of(bootstrap)
+    require_acls(settings, "projector")
     try:
         asyncio.run(_clear(settings) if rebuild else _run(settings))
     except (ProjectionError, ValueError) as error:
         fail(str(error), 1)
     except RedisError as error:
-        fail(f"no Redis answers at ENDOCRINE_REDIS_URL ({error}); start it, or set another URL", 1)
+        refused = isinstance(error, AuthenticationError | NoPermissionError)
+        fail(redis_error(settings, error), 2 if refused else 1)
     except KafkaError as error:
-        fail(broker_error(settings, error), 1)
+        fail(broker_error(settings, error), 2 if refusal(settings, error) else 1)
 
 
 async def _clear(settings: "Settings") -> None:

@@ -11,7 +11,8 @@ import structlog
 import typer
 
 from endocrine.agents.registry import AGENTS
-from endocrine.pipeline.cli.common import Bootstrap, settings_of
+from endocrine.pipeline.cli.common import Bootstrap, require_acls, settings_of
+from endocrine.pipeline.kafka.admin import ConnectionRefused
 from endocrine.pipeline.process import tracing
 from endocrine.pipeline.process.logs import set_up_logs
 from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
@@ -48,6 +49,7 @@ def worker(ready_file: Annotated[Path | None, READY_FILE] = None, bootstrap: Boo
     except (SealKeyError, TracesUnavailable) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
+    require_acls(settings, "worker")
     code = _run(runs, ready_file)
     tracing.stop()
     if any(thread is not threading.main_thread() and not thread.daemon for thread in threading.enumerate()):
@@ -70,6 +72,9 @@ def _run(worker: Worker, ready_file: Path | None) -> int:
     tune_process()
     try:
         return asyncio.run(both())
+    except ConnectionRefused as error:
+        typer.echo(f"error: {error}", err=True)
+        return 2
     except Exception as error:
         log.error("worker failed", error=f"{type(error).__name__}: {error}")
         return 1

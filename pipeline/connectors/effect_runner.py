@@ -45,7 +45,7 @@ from typing import Any
 
 import orjson
 import structlog
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
 from pydantic import ValidationError
@@ -59,7 +59,7 @@ from endocrine.pipeline.core.cloud_events import cloud_event
 from endocrine.pipeline.core.records import SEAL, TRACEPARENT, SourceRecord, is_traceparent
 from endocrine.pipeline.core.seals import Seals
 from endocrine.pipeline.core.watermarks import origin_of
-from endocrine.pipeline.kafka import clients
+from endocrine.pipeline.kafka import clients, connection
 from endocrine.pipeline.kafka.fetching import covered
 from endocrine.pipeline.process.cancelling import cancelled
 from endocrine.pipeline.process.logs import fault
@@ -141,8 +141,8 @@ class EffectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
             heartbeat_interval_ms=int(settings.session_timeout_s * 1000 / 4),
             rebalance_timeout_ms=int((settings.session_timeout_s + 2 * self.limits.drain_s) * 1000),
         )
-        self._producer = AIOKafkaProducer(
-            bootstrap_servers=settings.bootstrap,
+        self._producer = connection.producer(
+            settings,
             client_id=f"{name}-{self.id}",
             acks="all",
             enable_idempotence=True,

@@ -1,12 +1,13 @@
 """A connector as a process: topics first, then until SIGINT or SIGTERM, with an exit code at the end."""
 
 import asyncio
+import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 import structlog
 
-from endocrine.pipeline.kafka.admin import ensure_topics
+from endocrine.pipeline.kafka.admin import ConnectionRefused, ensure_topics
 from endocrine.pipeline.process import stopping
 from endocrine.pipeline.process.cancelling import cancelled
 from endocrine.pipeline.process.settings import Settings
@@ -39,6 +40,9 @@ async def serve(settings: Settings, name: str, running: Running, on_ready: Calla
         try:
             if not await _unless(stop, ensure_topics(settings, [])):
                 return 0
+        except ConnectionRefused as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
         except Exception as error:
             log.error("the connector cannot start", connector=name, error=f"{type(error).__name__}: {error}")
             return 1

@@ -15,7 +15,7 @@ from contextlib import suppress
 
 import orjson
 import structlog
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import IllegalStateError, KafkaError
@@ -28,7 +28,7 @@ from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.cloud_events import cloud_event
 from endocrine.pipeline.core.records import SEAL
 from endocrine.pipeline.core.seals import Seals
-from endocrine.pipeline.kafka import clients
+from endocrine.pipeline.kafka import clients, connection
 from endocrine.pipeline.process.cancelling import cancelled
 from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
 from endocrine.pipeline.process.seal_keys import SealKeyError, load_seals
@@ -123,7 +123,7 @@ class Timekeeper(ConsumerRebalanceListener):  # type: ignore[misc]
             session_timeout_ms=int(settings.session_timeout_s * 1000),
             heartbeat_interval_ms=int(settings.session_timeout_s * 1000 / 4),
         )
-        self._producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap, acks="all", enable_idempotence=True)
+        self._producer = connection.producer(settings, acks="all", enable_idempotence=True)
         self._consumer.subscribe(list(self._names), listener=self)
         try:
             asked, work = asyncio.create_task(self._stop.wait()), asyncio.create_task(self._work())

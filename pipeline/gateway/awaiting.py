@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 
 import orjson
 import structlog
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from endocrine.pipeline.core.catalogue import CATALOGUE
@@ -23,7 +23,7 @@ from endocrine.pipeline.core.records import CE_ID, ERROR, ERROR_KIND, ORIGIN, SE
 from endocrine.pipeline.core.seals import Seals
 from endocrine.pipeline.data.ingest.produce import message
 from endocrine.pipeline.gateway.watch import Refused, Watch, Watches
-from endocrine.pipeline.kafka import clients
+from endocrine.pipeline.kafka import clients, connection
 from endocrine.pipeline.process.cancelling import cancelled
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.process.tracing import DOOR
@@ -93,8 +93,8 @@ class Awaiting:
             for name in (*AUTHORS, *(dead_letters_of(topic) for topic in ANSWERED_SOURCES))
             if source_of(name) in CATALOGUE
         }
-        self._producer = AIOKafkaProducer(
-            bootstrap_servers=settings.bootstrap,
+        self._producer = connection.producer(
+            settings,
             enable_idempotence=True,
             acks="all",
             linger_ms=0,

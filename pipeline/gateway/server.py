@@ -19,7 +19,8 @@ from endocrine.pipeline.gateway.openai_port.refusing import render
 from endocrine.pipeline.gateway.protocol import bounded
 from endocrine.pipeline.gateway.settings import GatewaySettings
 from endocrine.pipeline.gateway.state import Gateway
-from endocrine.pipeline.kafka.admin import TopicsError, ensure_topics
+from endocrine.pipeline.kafka.admin import ConnectionRefused, TopicsError, ensure_topics
+from endocrine.pipeline.kafka.connection import refusal
 from endocrine.pipeline.process import stopping, tracing
 from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
 from endocrine.pipeline.process.seal_keys import KeyFileError, load_seals
@@ -111,8 +112,8 @@ def main(
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(serve())
     except (KafkaError, TopicsError, OSError) as error:
-        print(f"error: {error or type(error).__name__}", file=sys.stderr)
-        return 1
+        print(f"error: {refusal(settings, error) or error or type(error).__name__}", file=sys.stderr)
+        return 2 if isinstance(error, ConnectionRefused) else 1
     finally:
         listener.close()
     return 0

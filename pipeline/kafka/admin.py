@@ -13,9 +13,18 @@ from dataclasses import dataclass, field
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, NotControllerError, RequestTimedOutError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    KafkaError,
+    NotControllerError,
+    RequestTimedOutError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    for_code,
+)
 
 from endocrine.pipeline.kafka.clients import introduce, reader
+from endocrine.pipeline.kafka.connection import admin_client, why_refused
 from endocrine.pipeline.kafka.topic_layout import PhysicalTopic, physical_topics
 from endocrine.pipeline.process.settings import Settings
 
@@ -30,6 +39,10 @@ class TopicsError(RuntimeError):
 
 class BrokerAway(TopicsError):
     """No broker answers."""
+
+
+class ConnectionRefused(BrokerAway):
+    """The broker takes no connection with our certificate or credentials. The message names the setting."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +85,12 @@ async def ensure_topics(settings: Settings, agent_names: Iterable[str], timeout_
     """
     wanted = {topic.name: topic for topic in physical_topics(settings, agent_names)}
     deadline = time.monotonic() + timeout_s
-    async with _admin(settings.bootstrap, deadline) as admin:
+    async with _admin(settings, deadline) as admin:
         found = await _partitions(admin)
         # Counts first: nothing is created beside topics that cannot be used.
         _check_counts(wanted, found, settings)
         missing = [topic for name, topic in wanted.items() if name not in found]
-        created = await _create(admin, missing, deadline)
+        created = await _create(admin, missing, settings, deadline)
         await _wait_for_leaders(admin, wanted, settings, deadline)
         # What another worker created a moment ago, or what metadata did not show yet, is among these.
         existing = [name for name in wanted if name not in created]
@@ -89,7 +102,7 @@ async def describe_topics(settings: Settings, agent_names: Iterable[str], timeou
     """Return every declared topic as it is on the broker, in catalogue order. Raises TopicsError when that is not
     reached."""
     wanted = physical_topics(settings, agent_names)
-    async with _admin(settings.bootstrap, time.monotonic() + timeout_s) as admin:
+    async with _admin(settings, time.monotonic() + timeout_s) as admin:
         found = await _partitions(admin)
         here = [topic for topic in wanted if topic.name in found]
         configs = await _configs(admin, [topic.name for topic in here])
@@ -107,18 +120,23 @@ async def describe_topics(settings: Settings, agent_names: Iterable[str], timeou
 
 
 @asynccontextmanager
-async def _admin(bootstrap: str, deadline: float) -> AsyncIterator[AIOKafkaAdminClient]:
+async def _admin(settings: Settings, deadline: float) -> AsyncIterator[AIOKafkaAdminClient]:
     while True:
-        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        admin = admin_client(settings)
         try:
             await admin.start()
             break
         except (KafkaError, OSError) as error:
             await admin.close()
+            if reason := await why_refused(settings):
+                raise ConnectionRefused(reason) from error
             if time.monotonic() > deadline:
+                if reason := await why_refused(settings, guess=True):
+                    raise ConnectionRefused(reason) from error
                 raise BrokerAway(
-                    f"no Kafka broker answers at {bootstrap}. Start one (`make run` brings its own, `make kafka`"
-                    " starts Apache Kafka), or name yours with --bootstrap or ENDOCRINE_BOOTSTRAP=host:port."
+                    f"no Kafka broker answers at {settings.bootstrap}. Start one (`make run` brings its own,"
+                    " `make kafka` starts Apache Kafka), or name yours with --bootstrap or"
+                    " ENDOCRINE_BOOTSTRAP=host:port."
                 ) from error
             await asyncio.sleep(5 * _POLL_S)
     try:
@@ -159,7 +177,9 @@ def _check_counts(
     )
 
 
-async def _create(admin: AIOKafkaAdminClient, topics: list[PhysicalTopic], deadline: float) -> list[str]:
+async def _create(
+    admin: AIOKafkaAdminClient, topics: list[PhysicalTopic], settings: Settings, deadline: float
+) -> list[str]:
     """Names of the topics that we created; another worker may be first with some."""
     created: list[str] = []
     left = topics
@@ -174,6 +194,12 @@ async def _create(admin: AIOKafkaAdminClient, topics: list[PhysicalTopic], deadl
             elif error in (NotControllerError, RequestTimedOutError) and time.monotonic() < deadline:
                 retry.append(name)
             elif error is not TopicAlreadyExistsError:
+                if error in (TopicAuthorizationFailedError, ClusterAuthorizationFailedError):
+                    raise TopicsError(
+                        f"topic {name} does not exist, or {settings.kafka_principal} may not DESCRIBE it, and the"
+                        " broker refuses to have it created by us: `endocrine topics create` as one who may, and the"
+                        " ACLs of `endocrine acls print`"
+                    )
                 reason = (message and message[0]) or error.__name__
                 raise TopicsError(f"the broker refuses to create topic {name}: {reason}")
         left = [topic for topic in left if topic.name in retry]
@@ -217,7 +243,11 @@ def _differing(topic: PhysicalTopic, configs: Mapping[str, tuple[str, bool]]) ->
 
 async def _repair_configs(admin: AIOKafkaAdminClient, topics: list[PhysicalTopic], deadline: float) -> list[str]:
     configs = await _configs(admin, [topic.name for topic in topics])
-    warnings = [f"{topic.name}: its configs may not be read" for topic in topics if topic.name not in configs]
+    warnings = [
+        f"{topic.name}: its configs may not be read (ACL DESCRIBE_CONFIGS)"
+        for topic in topics
+        if topic.name not in configs
+    ]
     repaired = []
     for topic in topics:
         current = configs.get(topic.name, {})

@@ -6,6 +6,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from endocrine.pipeline.kafka.connection import client_options
 from endocrine.pipeline.kafka.fetching import Bound, Span, below
 from endocrine.pipeline.process.settings import Settings
 
@@ -25,7 +26,7 @@ def consumer(settings: Settings, *topics: str, **options: Any) -> AIOKafkaConsum
     topics: to subscribe to, as Kafka names them. options: others of AIOKafkaConsumer.
     """
     common: dict[str, Any] = {
-        "bootstrap_servers": settings.bootstrap,
+        **client_options(settings),
         "isolation_level": ISOLATION,
         "key_deserializer": Bound(settings.max_batch_bytes),
         "enable_auto_commit": False,

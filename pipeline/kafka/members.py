@@ -8,9 +8,11 @@ import asyncio
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 from aiokafka.protocol.group import LeaveGroupRequest
+
+from endocrine.pipeline.kafka.connection import admin_client, plain_client
+from endocrine.pipeline.process.settings import Settings
 
 COORDINATOR_S = 10.0
 """Seconds; a node that has just started first makes, or reads, the topic of the groups."""
@@ -29,13 +31,13 @@ async def members_of(admin: AIOKafkaAdminClient, group: str) -> list[Any]:
     return [member for answer in answers for described in answer.groups for member in described[_MEMBERS]]
 
 
-async def evict(bootstrap: str, group: str) -> int:
+async def evict(settings: Settings, group: str) -> int:
     """Make every member of this group leave it; return their number. Only call it when none of them lives.
 
     Raises aiokafka's KafkaError when the broker does not answer, or has no coordinator within COORDINATOR_S.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    client = AIOKafkaClient(bootstrap_servers=bootstrap)
+    admin = admin_client(settings)
+    client = plain_client(settings)
     try:
         await admin.start()
         await client.bootstrap()

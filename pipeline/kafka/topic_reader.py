@@ -5,9 +5,9 @@ from math import ceil
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 
 from endocrine.pipeline.kafka.clients import introduce, read_until, reader
+from endocrine.pipeline.kafka.connection import admin_client
 from endocrine.pipeline.process.settings import Settings
 
 PartitionKey = tuple[str, int]
@@ -76,7 +76,7 @@ async def batches(
 async def places_of(
     settings: Settings, topics: Iterable[str], partition: int | None
 ) -> dict[TopicPartition, PartitionKey]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
+    admin = admin_client(settings)
     await admin.start()
     try:
         # Of all topics: to ask for one by name may create it. What is there counts, not what settings say: a partition
@@ -92,6 +92,7 @@ async def places_of(
         if not numbers:
             raise NoSuchTopic(
                 f"topic {full} does not exist at {settings.bootstrap}; `endocrine topics create` makes it"
+                + (f", unless {settings.kafka_principal} lacks the ACL READ on it" if settings.secured else "")
             )
         if partition is not None and partition not in numbers:
             raise NoSuchTopic(f"{full} has no partition {partition}; expected 0 to {len(numbers) - 1}")

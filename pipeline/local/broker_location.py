@@ -37,5 +37,9 @@ def locate(option: str | None, settings: Settings | None = None) -> Location:
     if found is None or found.bootstrap is None:
         unset = f"neither {OPTION} nor ENDOCRINE_BOOTSTRAP is given, and no local stack runs in {settings.data_dir}"
         return Location(settings, f"the default: {unset}")
-    update = {"bootstrap": found.bootstrap, "redis_url": settings.redis_url or found.redis_url}
+    update = {
+        "kafka_security": "PLAINTEXT",
+        "bootstrap": found.bootstrap,
+        "redis_url": settings.redis_url or found.redis_url,
+    }
     return Location(settings.model_copy(update=update), f"the local stack in {settings.data_dir}")

@@ -49,7 +49,8 @@ class KafkaNode:
 
     port: the one it must have. preferred: ports of broker and controller to take if they are free, else any free ones;
     a restart prefers those it had. heap: Java's -Xmx. small: see SMALL; False gives Java all it takes. java_options:
-    further ones. properties: laid over server.properties. It ends with us unless detached (see `child.spawn`).
+    further ones. properties: laid over server.properties. format_arguments: of
+    `StorageTool format`. It ends with us unless detached (see `child.spawn`).
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class KafkaNode:
         small: bool = True,
         java_options: Sequence[str] = (),
         properties: Mapping[str, str] | None = None,
+        format_arguments: Sequence[str] = (),
         detached: bool = False,
     ) -> None:
         self.data_dir = data_dir.absolute()
@@ -73,6 +75,7 @@ class KafkaNode:
         self._options = [f"-Xmx{heap}", "-XX:+ExitOnOutOfMemoryError", *(SMALL if small else ()), *java_options]
         self._small = small
         self._overrides = dict(properties or {})
+        self._format_arguments = list(format_arguments)
         self._detached = detached
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -179,6 +182,7 @@ class KafkaNode:
 
     def _format(self, command: list[str]) -> None:
         program = ["kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", CLUSTER_ID, "-c", self.properties]
+        program += self._format_arguments
         run = subprocess.run(
             [*command, *map(str, program)], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
         )

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 from pydantic_settings import SettingsConfigDict
 
 from endocrine.pipeline.core.sizes import Sizes
-from endocrine.pipeline.process.environment import EnvironmentSettings
+from endocrine.pipeline.process.connection_settings import ConnectionSettings
 
 MIB = 1 << 20
 METADATA_MAX_AGE_MS = 5_000
@@ -25,7 +25,7 @@ def addresses(text: str) -> str:
     return text
 
 
-class Settings(EnvironmentSettings):
+class Settings(ConnectionSettings):
     """Every field may be given as `ENDOCRINE_<NAME>` in the environment."""
 
     model_config = SettingsConfigDict(env_prefix="ENDOCRINE_", extra="ignore", frozen=True)
@@ -33,7 +33,10 @@ class Settings(EnvironmentSettings):
     bootstrap: Annotated[
         str, AfterValidator(addresses), Field(description="Kafka bootstrap servers, host:port, comma separated.")
     ] = "127.0.0.1:9092"
-    redis_url: Annotated[str | None, Field(description="Redis for the read models; None: no projection.")] = None
+    redis_url: Annotated[
+        str | None,
+        Field(repr=False, description="Redis for the read models, redis:// or rediss://; None: no projection."),
+    ] = None
     redis_db: Annotated[int, Field(ge=0, description="Redis database of the read models where the URL names none.")] = (
         12
     )

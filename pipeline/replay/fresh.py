@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import msgpack
-from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
 
 from endocrine.pipeline.core.records import SEAL, Header, Headers
+from endocrine.pipeline.kafka import connection
 from endocrine.pipeline.kafka.admin import TopicsError, ensure_topics
+from endocrine.pipeline.kafka.connection import admin_client
 from endocrine.pipeline.kafka.topic_layout import physical_topics
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.replay.serialized import SerializedOutput, unpacked
@@ -43,7 +43,7 @@ async def prepare(settings: Settings, prefix: str) -> Settings:
     fresh = settings.model_copy(update={"prefix": prefix})
     wanted = {topic.name for topic in physical_topics(fresh, [])}
     live = {topic.name for topic in physical_topics(settings, [])}
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
+    admin = admin_client(settings)
     await admin.start()
     try:
         there = sorted(wanted & (live | set(await admin.list_topics())))
@@ -60,8 +60,8 @@ async def prepare(settings: Settings, prefix: str) -> Settings:
 
 async def write(fresh: Settings, kept: RecordSink) -> None:
     """Write all of them, in the order made, each on its partition."""
-    producer = AIOKafkaProducer(
-        bootstrap_servers=fresh.bootstrap,
+    producer = connection.producer(
+        fresh,
         acks="all",
         enable_idempotence=True,
         max_request_size=2 * fresh.topic_message_bytes,

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import msgpack
-from aiokafka.admin import AIOKafkaAdminClient
 
 from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.core.catalogue import CATALOGUE
@@ -17,6 +16,7 @@ from endocrine.pipeline.core.records import POLICY
 from endocrine.pipeline.data.backup.bundle import OWED, TOPICS, RecordFile, validate, write_verdict
 from endocrine.pipeline.data.backup.consistent_cut import UnitState, read_cut
 from endocrine.pipeline.data.backup.retention import stamp_of
+from endocrine.pipeline.kafka import connection
 from endocrine.pipeline.kafka.topic_reader import batches
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.replay.state_files import SnapshotError, write_manifest, write_states
@@ -110,7 +110,7 @@ async def _write_topics(settings: Settings, folder: Path, progress: Callable[[in
 
 async def _groups(settings: Settings) -> dict[str, dict[str, int]]:
     """What connectors have finished: by group, the committed offset of each `topic/partition` without prefix."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
+    admin = connection.admin_client(settings)
     await admin.start()
     try:
         named = sorted(group for group, *_ in await admin.list_consumer_groups())

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka import AIOKafkaProducer, TopicPartition
 
 from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.core.changelog import CHECKPOINT_KEY, CLAIM_HEADER, EPOCH_KEY, outbox_key, state_key
@@ -16,6 +15,7 @@ from endocrine.pipeline.core.outbox import Outbox, compress_outbox, pack_outbox
 from endocrine.pipeline.core.records import POLICY
 from endocrine.pipeline.data.backup.bundle import digest_of, validate
 from endocrine.pipeline.data.backup.translation import Place, Translation
+from endocrine.pipeline.kafka import clients, connection
 from endocrine.pipeline.kafka.admin import ensure_topics
 from endocrine.pipeline.kafka.clients import introduce, reader
 from endocrine.pipeline.kafka.members import members_of
@@ -47,7 +47,7 @@ class Restored(NamedTuple):
 
 async def refuse_members(settings: Settings) -> None:
     """Refuse while the deployment's groups have members. Raises RestoreRefused."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
+    admin = connection.admin_client(settings)
     await admin.start()
     try:
         named = [group for group, *_ in await admin.list_consumer_groups()]
@@ -98,7 +98,7 @@ async def restore(
 
 async def has_topics(settings: Settings) -> bool:
     """Return whether the catalogue's topics exist under the settings' prefix."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
+    admin = connection.admin_client(settings)
     await admin.start()
     try:
         return f"{settings.prefix}journal" in await admin.list_topics()
@@ -108,7 +108,7 @@ async def has_topics(settings: Settings) -> bool:
 
 async def drop(settings: Settings) -> None:
     """Delete every topic of a prefix that a drill has made."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
+    admin = connection.admin_client(settings)
     await admin.start()
     try:
         if names := [name for name in await admin.list_topics() if name.startswith(settings.prefix)]:
@@ -118,7 +118,7 @@ async def drop(settings: Settings) -> None:
 
 
 async def _refuse_records(target: Settings) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=target.bootstrap)
+    admin = connection.admin_client(target)
     await admin.start()
     try:
         names = [name for name in await admin.list_topics() if name.startswith(target.prefix)]
@@ -144,8 +144,8 @@ async def _refuse_records(target: Settings) -> None:
 
 
 def _producer(target: Settings) -> AIOKafkaProducer:
-    return AIOKafkaProducer(
-        bootstrap_servers=target.bootstrap,
+    return connection.producer(
+        target,
         acks="all",
         enable_idempotence=True,
         linger_ms=5,
@@ -229,9 +229,7 @@ async def _commit_groups(target: Settings, groups: dict[str, dict[str, int]], tr
         }
         if not moved:
             continue
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=target.bootstrap, group_id=target.group + suffix, enable_auto_commit=False
-        )
+        consumer = clients.consumer(target, group_id=target.group + suffix)
         await consumer.start()
         try:
             consumer.assign(list(moved))

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterable
 
 import orjson
-from aiokafka import AIOKafkaProducer
 
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.cloud_events import cloud_event
@@ -26,6 +25,7 @@ from endocrine.pipeline.core.records import (
 )
 from endocrine.pipeline.core.seals import Seals
 from endocrine.pipeline.data.dead_letters.letters import ACTIONS, Letter, own_id, parsed
+from endocrine.pipeline.kafka import connection
 from endocrine.pipeline.process.settings import Settings
 from endocrine.schemas.dead_letters import DeadLetterAction
 
@@ -95,8 +95,8 @@ async def carry_out(settings: Settings, work: AsyncIterable[tuple[OutputRecord |
 
     In that order: were it cut short in between, the record is sent and says by itself who sent it.
     """
-    producer = AIOKafkaProducer(
-        bootstrap_servers=settings.bootstrap,
+    producer = connection.producer(
+        settings,
         acks="all",
         enable_idempotence=True,
         max_request_size=2 * settings.topic_message_bytes,

@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.cloud_events import cloud_event
 from endocrine.pipeline.core.records import CE_ID, Header
+from endocrine.pipeline.kafka import connection
 from endocrine.pipeline.process.settings import Settings
 
 REQUEST_TIMEOUT_MS = 10_000
@@ -44,8 +45,8 @@ async def produce(
     has, also where an error ends it. Returns the count. Raises ProduceError when the broker is not reachable, a topic
     is missing or a record not taken.
     """
-    producer = AIOKafkaProducer(
-        bootstrap_servers=settings.bootstrap,
+    producer = connection.producer(
+        settings,
         enable_idempotence=True,
         linger_ms=LINGER_MS,
         request_timeout_ms=REQUEST_TIMEOUT_MS,

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 
 from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.data.ingest.produce import message
-from endocrine.pipeline.kafka import clients
+from endocrine.pipeline.kafka import clients, connection
 from endocrine.pipeline.kafka.name_reader import read_names
 from endocrine.pipeline.local.chat.turn import TOPICS, Turn
 from endocrine.pipeline.process.seal_keys import known_seals
@@ -31,7 +31,7 @@ class Talk:
         self._session = f"chat-{uuid.uuid4().hex[:12]}"
         self._turn = 0
         self._partition = 0
-        self._producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap, enable_idempotence=True)
+        self._producer = connection.producer(settings, enable_idempotence=True)
         self._consumer = clients.consumer(settings, group_id=None, fetch_max_wait_ms=_POLL_MS)
 
     async def start(self) -> None:

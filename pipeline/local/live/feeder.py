@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.data import scenario
 from endocrine.pipeline.data.ingest.produce import message
+from endocrine.pipeline.kafka import connection
 from endocrine.pipeline.local.live.folder import FeedPosition
 from endocrine.pipeline.process.settings import Settings
 
@@ -59,8 +60,8 @@ class Feeder:
 
     async def run(self) -> None:
         """Feed to the end, if there is one."""
-        producer = AIOKafkaProducer(
-            bootstrap_servers=self._settings.bootstrap,
+        producer = connection.producer(
+            self._settings,
             enable_idempotence=True,
             max_request_size=self._settings.topic_message_bytes,
         )

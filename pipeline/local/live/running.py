@@ -11,12 +11,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.data import scenario
 from endocrine.pipeline.kafka.admin import ensure_topics
+from endocrine.pipeline.kafka.connection import admin_client
 from endocrine.pipeline.kafka.members import evict
 from endocrine.pipeline.local.live.background import BackgroundTasks
 from endocrine.pipeline.local.live.display import Display
@@ -122,7 +122,7 @@ class Running:
         if evicting:
             groups = self._settings.group, f"{self._settings.group}.projection"
             # Where the broker cannot do it yet, dead members time out.
-            await asyncio.gather(*(evict(self._settings.bootstrap, group) for group in groups), return_exceptions=True)
+            await asyncio.gather(*(evict(self._settings, group) for group in groups), return_exceptions=True)
         await worker.run()
 
     def _show(self, worker: WorkerChild, watcher: Watcher, feeder: Feeder) -> None:
@@ -160,10 +160,10 @@ class Running:
     async def _bury(self) -> None:
         if self._plan.bootstrap is None:
             with contextlib.suppress(KafkaError):  # then it times out
-                await evict(self._settings.bootstrap, self._settings.group)
+                await evict(self._settings, self._settings.group)
 
     async def _delete_topics(self) -> None:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.bootstrap)
+        admin = admin_client(self._settings)
         await admin.start()
         try:
             mine = [name for name in await admin.list_topics() if name.startswith(self._settings.prefix)]

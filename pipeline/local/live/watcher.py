@@ -10,7 +10,6 @@ from contextlib import suppress
 from typing import Any
 
 from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 from aiokafka.structs import ConsumerRecord
 
@@ -19,6 +18,7 @@ from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.dead_letter_topics import dead_letters_of
 from endocrine.pipeline.core.journal import journal_entry
 from endocrine.pipeline.kafka.clients import introduce, reader
+from endocrine.pipeline.kafka.connection import admin_client
 from endocrine.pipeline.kafka.fetching import covered, hold_fetches
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.views.consumer_lag import ConsumerLag, Where
@@ -64,7 +64,7 @@ class Watcher:
         self._came = asyncio.Event()
         self._reader = reader(settings, fetch_max_wait_ms=FETCH_WAIT_MS)
         self._asker = reader(settings)
-        self._admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
+        self._admin = admin_client(settings)
 
     async def start(self) -> None:
         """Connect and take position. Raises aiokafka's KafkaError when the broker does not answer."""

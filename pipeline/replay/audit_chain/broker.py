@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from aiokafka import AIOKafkaProducer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from endocrine.pipeline.core.catalogue import CATALOGUE
@@ -15,6 +14,7 @@ from endocrine.pipeline.core.cloud_events import cloud_event
 from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.core.records import SEAL
 from endocrine.pipeline.core.seals import KeyedSeals
+from endocrine.pipeline.kafka import connection
 from endocrine.pipeline.kafka.topic_reader import PartitionKey, batches
 from endocrine.pipeline.process.seal_keys import KeyFileError, known_seals
 from endocrine.pipeline.process.settings import Settings
@@ -159,8 +159,8 @@ def _ends(seen: Verification, last: Mapping[str, Any] | None) -> tuple[list[dict
 
 
 async def _send(settings: Settings, record: Mapping[str, Any]) -> None:
-    producer = AIOKafkaProducer(
-        bootstrap_servers=settings.bootstrap,
+    producer = connection.producer(
+        settings,
         enable_idempotence=True,
         max_request_size=settings.topic_message_bytes,
     )

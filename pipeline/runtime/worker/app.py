@@ -7,6 +7,7 @@ from yarl import URL
 
 from endocrine.agents.contract import Agent
 from endocrine.pipeline.process.settings import METADATA_MAX_AGE_MS, Settings
+from endocrine.pipeline.runtime.worker.credentials import credentials
 from endocrine.pipeline.runtime.worker.processor_manager import ProcessorManager
 from endocrine.pipeline.runtime.worker.recovery import TableManager
 from endocrine.pipeline.runtime.worker.transport import BatchTransport
@@ -31,6 +32,7 @@ def build_app(settings: Settings, manager: ProcessorManager, *, worker_id: str) 
     app = EndocrineApp(
         settings.group,
         broker=[URL(f"kafka://{server}") for server in settings.bootstrap.split(",")],
+        broker_credentials=credentials(settings),
         broker_client_id=f"worker-{settings.instance or worker_id}",  # what lists of a group's members show
         autodiscover=False,
         web_enabled=False,  # Faust's web would serve table data to anyone

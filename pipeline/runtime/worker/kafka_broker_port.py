@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 
 from endocrine.pipeline.core.changelog import CLAIM_HEADER, EPOCH_KEY, Entry, entries_of
 from endocrine.pipeline.core.records import Headers, OutputRecord, SourceRecord
-from endocrine.pipeline.kafka import clients
+from endocrine.pipeline.kafka import clients, connection
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.runtime.broker_port import Background, Run
 from endocrine.pipeline.runtime.errors import Fatal, Retry
@@ -54,8 +54,8 @@ class Broker:
         self._started: list[Any] = []
 
     def _producer(self, role: str, batch_bytes: int) -> AIOKafkaProducer:
-        return AIOKafkaProducer(
-            bootstrap_servers=self.settings.bootstrap,
+        return connection.producer(
+            self.settings,
             client_id=f"{self.client_id}-{role}",
             acks="all",
             enable_idempotence=True,

@@ -18,6 +18,7 @@ from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.core.records import CE_ID, SEAL, OutputRecord
 from endocrine.pipeline.core.seals import Seals
 from endocrine.pipeline.kafka.admin import ensure_topics
+from endocrine.pipeline.kafka.connection import refusal
 from endocrine.pipeline.process import stopping
 from endocrine.pipeline.process.seal_keys import load_seals
 from endocrine.pipeline.process.settings import Settings
@@ -67,7 +68,9 @@ class Worker:
 
     def _fail(self, error: BaseException) -> None:
         if self.failure is None:
-            log.error("the worker must stop", error=f"{type(error).__name__}: {error}")
+            reason = refusal(self.settings, error)
+            known = {"reason": reason} if reason else {}
+            log.error("the worker must stop", error=f"{type(error).__name__}: {error}", **known)
             self.failure = error
         self._stop.set()
 

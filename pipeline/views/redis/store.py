@@ -8,7 +8,7 @@ import stamina
 import structlog
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from stamina.instrumentation import RetryDetails, RetryHook, get_on_retry_hooks, set_on_retry_hooks
 
 from endocrine.pipeline.process.settings import Settings
@@ -95,8 +95,8 @@ class Store:
         return answer
 
     def _retries(self, error: Exception) -> bool:
-        if not isinstance(error, RedisError | OSError):
-            return False
+        if not isinstance(error, RedisError | OSError) or isinstance(error, AuthenticationError | NoPermissionError):
+            return False  # waiting changes no password and no ACL
         if not self._away:
             self._away = True
             _log.warning("redis does not answer; the projection waits, nothing is lost", error=str(error))
@@ -110,14 +110,40 @@ def connect(settings: Settings) -> "redis.Redis":
     """
     if settings.redis_url is None:
         raise ValueError("no Redis for the read models: set ENDOCRINE_REDIS_URL, such as redis://127.0.0.1:6379")
+    given = {
+        "username": settings.redis_user,
+        "password": settings.secret("redis_password"),
+    }
+    if settings.redis_url.startswith("rediss:"):
+        files = {"ca_certs": settings.redis_ca_file, "certfile": settings.redis_certificate_file}
+        files["keyfile"] = settings.redis_key_file
+        given |= {f"ssl_{name}": str(path) for name, path in files.items() if path is not None}
     return redis.from_url(
         settings.redis_url,
+        # What the URL names goes before these.
+        **{name: value for name, value in given.items() if value is not None},
         db=settings.redis_db,
         socket_timeout=settings.redis_timeout_s,
         socket_connect_timeout=settings.redis_timeout_s,
         # One place retries, and it tells: Store.
         retry=Retry(NoBackoff(), 0),
     )
+
+
+def redis_error(settings: Settings, error: Exception) -> str:
+    """Return what an error of Redis means, in a sentence that names the setting; never the URL, which may hold a
+    password."""
+    who = settings.redis_user or "default"
+    if isinstance(error, NoPermissionError):
+        return f"Redis does not let the user {who} do this ({error}); docs/security.md has the ACL it needs"
+    if isinstance(error, AuthenticationError):
+        return (
+            f"Redis refused the credentials of the user {who}: check ENDOCRINE_REDIS_USER, ENDOCRINE_REDIS_PASSWORD or"
+            " ENDOCRINE_REDIS_PASSWORD_FILE, and what ENDOCRINE_REDIS_URL names"
+        )
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return f"the certificate of Redis is not trusted: check ENDOCRINE_REDIS_CA_FILE ({settings.redis_ca_file})"
+    return f"no Redis answers at ENDOCRINE_REDIS_URL ({error}); start it, or set another URL"
 
 
 async def take_over(settings: Settings, users: Sequence[str], sources: Sequence[str]) -> int:

@@ -5,11 +5,11 @@ from contextlib import aclosing
 from typing import NamedTuple
 
 from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 
 from endocrine.agents.contract import Agent
 from endocrine.pipeline.core.journal import journal_entry
 from endocrine.pipeline.kafka.clients import introduce, read_until, reader
+from endocrine.pipeline.kafka.connection import admin_client
 from endocrine.pipeline.kafka.fetching import Span
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.views.consumer_lag import ConsumerLag, Where
@@ -55,7 +55,7 @@ async def read_consumer_lag(settings: Settings, agents: Iterable[Agent]) -> tupl
     agents = tuple(agents)
     consumer_lag = ConsumerLag(agents)
     sources = sorted({topic for agent in agents for topic in agent.sources})
-    admin, consumer = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap), reader(settings)
+    admin, consumer = admin_client(settings), reader(settings)
     try:
         await admin.start()
         await consumer.start()

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 
+from endocrine.pipeline.kafka.connection import admin_client
 from endocrine.pipeline.kafka.members import ASSIGNMENT, CLIENT_ID, HOST, MEMBER_ID, members_of
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.views.status.report import Member
@@ -19,7 +19,7 @@ async def read_members(settings: Settings, groups: Sequence[str]) -> dict[str, l
 
     Raises aiokafka's KafkaError when the broker does not answer, TimeoutError when it takes longer than ten seconds.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
+    admin = admin_client(settings)
     try:
         async with asyncio.timeout(TIMEOUT_S):
             await admin.start()

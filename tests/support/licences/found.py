@@ -13,7 +13,14 @@ from licences.allowed import JARS, STATED, known
 
 EXTRAS = ("export", "mcp", "otel")
 """Extras that a person may install to run something; the others are for tests and measurements."""
-VENDORED: dict[str, tuple[str, str]] = {}
+VENDORED: dict[str, tuple[str, str]] = {
+    "console/static/vendor/htmx.min.js": ("htmx 2.0.11", "0BSD"),
+    "console/static/vendor/uPlot.iife.min.js": ("uPlot 1.6.32", "MIT"),
+    "console/static/vendor/uPlot.min.css": ("uPlot 1.6.32", "MIT"),
+    "console/static/vendor/LICENSE.htmx": ("text of the licence of htmx", "0BSD"),
+    "console/static/vendor/LICENSE.uPlot": ("text of the licence of uPlot", "MIT"),
+    "console/static/vendor/README.md": ("our list of these files", "Apache-2.0"),
+}
 """File that was copied into the package, below pipeline/, to (name, licence)."""
 UNCLEAR = "unclear"
 

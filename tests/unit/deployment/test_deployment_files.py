@@ -12,8 +12,8 @@ ROOT = Path(__file__).parents[3]
 DOCKER = ROOT / "docker"
 MANIFESTS = [*DOCKER.glob("kubernetes/*.yaml")]
 OURS = ("worker", "gateway", "model", "tools", "timekeeper", "projector")
-ELSEWHERE = {"ENDOCRINE_METRICS_HOST", "ENDOCRINE_IMAGE"}
-"""Variables that docs/reference/settings.md need not name: of the health endpoints, and of compose itself."""
+ELSEWHERE = {"ENDOCRINE_IMAGE"}
+"""Variables that docs/reference/settings.md need not name: of compose itself."""
 
 
 def tool(name):
@@ -130,7 +130,7 @@ def test_every_service_of_compose_has_a_health_check_and_listens_on_loopback_alo
 def test_what_compose_mounts_from_here_is_here():
     mounts = [mount for one in compose()["services"].values() for mount in one.get("volumes", [])]
     local = [mount.split(":")[0] for mount in mounts if mount.startswith("./")]
-    assert [path for path in local if not path.startswith("./grafana/") and not (DOCKER / path).exists()] == []
+    assert [path for path in local if not (DOCKER / path).exists()] == []
 
 
 def test_every_variable_that_the_files_set_is_one_that_our_processes_read():

@@ -1,0 +1,97 @@
+"""What each role may do on Kafka, from the catalogue and from what agents, connectors and doors read and write."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.connectors.deadlines import BY as TIMEKEEPER
+from endocrine.pipeline.connectors.timers import TOPICS as TIMED
+from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.gateway.awaiting import ANSWERED_SOURCES, AUTHORS
+from endocrine.pipeline.gateway.events import TOPICS as STREAMED
+from endocrine.pipeline.kafka.acls import Acl, Operation
+from endocrine.pipeline.kafka.topic_layout import changelog_name, physical_topics
+from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.views.redis.writes import TOPICS as PROJECTED
+
+INPUTS = tuple(topic.name for topic in CATALOGUE.values() if topic.owner is not None and not topic.ours)
+"""Topics that applications, sensors and operators write."""
+_NAMES = ("registry", "registry-events")
+
+
+def _worker(settings: Settings) -> list[Acl]:
+    sources = {topic for agent in AGENTS for topic in agent.sources}
+    owned = [topic for topic in CATALOGUE.values() if topic.owner is not None]
+    # A misrouted record is written again to its own topic, a malformed one to the dead letters.
+    written = {"journal", "policies", *(topic for agent in AGENTS for topic in agent.targets)}
+    written |= {topic.name for topic in owned} | {topic.dead_letters for topic in owned}
+    changelogs = [changelog_name(settings, agent.name).removeprefix(settings.prefix) for agent in AGENTS]
+    return [
+        *_topics(settings, "READ", (*sources, *changelogs)),
+        *_topics(settings, "WRITE", (*written, *changelogs)),
+        *_looks(settings, agents=True),
+        Acl("GROUP", settings.group, "READ"),
+    ]
+
+
+def _gateway(settings: Settings) -> list[Acl]:
+    answers = (*AUTHORS, *(CATALOGUE[topic].dead_letters for topic in ANSWERED_SOURCES))
+    explained = ("audits", "context-packs", *INPUTS)
+    return [
+        *_topics(settings, "READ", (*STREAMED, *answers, *_NAMES, *explained)),
+        *_topics(settings, "WRITE", (*INPUTS, "candidates", "reinforcements", "context-packs")),
+        *_looks(settings),
+    ]
+
+
+def _connector(settings: Settings) -> list[Acl]:
+    groups = [f"{settings.group}.{name}" for name in ("model", "tools", TIMEKEEPER)]
+    read = (*TIMED, "model-requests", "model-replies", "tool-calls", "tool-decisions", "tool-results", "effect-starts")
+    written = ("model-replies", "model-chunks", "tool-results", "effect-starts", "scheduled-tasks", "commands")
+    return [
+        *_topics(settings, "READ", read),
+        *_topics(settings, "WRITE", written),
+        *_looks(settings),
+        *(Acl("GROUP", group, "READ") for group in groups),
+    ]
+
+
+def _projector(settings: Settings) -> list[Acl]:
+    return [*_topics(settings, "READ", PROJECTED), Acl("GROUP", f"{settings.group}.projection", "READ")]
+
+
+def _auditor(settings: Settings) -> list[Acl]:
+    every = [topic.name for topic in physical_topics(settings, [agent.name for agent in AGENTS])]
+    read = [Acl("TOPIC", name, "READ") for name in every]
+    return [*read, *_topics(settings, "WRITE", ("checkpoints",))]
+
+
+def _producer(settings: Settings) -> list[Acl]:
+    return [*_topics(settings, "READ", _NAMES), *_topics(settings, "WRITE", INPUTS)]
+
+
+ROLES: Mapping[str, Callable[[Settings], list[Acl]]] = {
+    "worker": _worker,
+    "gateway": _gateway,
+    "connector": _connector,
+    "projector": _projector,
+    "auditor": _auditor,
+    "producer": _producer,
+}
+
+
+def acls_of(role: str, settings: Settings) -> list[Acl]:
+    """Return what the role needs, by resource; nothing twice, and no DESCRIBE that READ or WRITE implies."""
+    found = sorted(set(ROLES[role](settings)))
+    touched = {acl.name for acl in found if acl.operation in ("READ", "WRITE")}
+    return [acl for acl in found if acl.operation != "DESCRIBE" or acl.name not in touched]
+
+
+def _topics(settings: Settings, operation: Operation, names: Iterable[str]) -> list[Acl]:
+    return [Acl("TOPIC", settings.prefix + name, operation) for name in names]
+
+
+def _looks(settings: Settings, *, agents: bool = False) -> list[Acl]:
+    """At start a process looks whether topics are as declared."""
+    named = [agent.name for agent in AGENTS] if agents else []
+    looks: tuple[Operation, ...] = ("DESCRIBE", "DESCRIBE_CONFIGS")
+    return [Acl("TOPIC", topic.name, look) for topic in physical_topics(settings, named) for look in looks]
