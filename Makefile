@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev shell run demo up down test test-slow properties test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns client-ts clients-test schemathesis check format measure docs recording kafka-lock mutants bench bench-quick bench-against capacity bench-replay bench-seals bench-processing clean bench-gateway bench-streams bench-memory
+.PHONY: help install install-dev shell run demo up down test test-slow test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns client-ts clients-test schemathesis check format measure docs recording kafka-lock mutants bench bench-quick bench-against capacity bench-replay bench-seals bench-processing clean bench-gateway bench-streams bench-memory
 
 # The folder of the environment, and the Python it is made with (3.11 or newer; by default one that is found).
 VENV ?= .venv
@@ -57,6 +57,7 @@ test: $(VENV)/.dev ## the whole test suite, nothing else needed; one Kafka is st
 test-slow: $(VENV)/.dev ## what takes long: kills, floods, demos (CI runs it, too)
 	@$(BIN)/pytest -m slow -n 2 --dist loadfile $(PYTEST_ARGS)
 
+.PHONY: properties
 properties: $(VENV)/.dev ## the property tests with all their examples; `make test` tries a quarter of them (a minute; CI runs it)
 	@$(BIN)/pytest tests/unit -m hypothesis --hypothesis-profile thorough -n 2 --dist loadfile $(PYTEST_ARGS)
 
