@@ -57,15 +57,15 @@ test: $(VENV)/.dev ## the whole test suite, nothing else needed; one Kafka is st
 test-slow: $(VENV)/.dev ## what takes long: kills, floods, demos (CI runs it, too)
 	@$(BIN)/pytest -m slow -n 2 --dist loadfile $(PYTEST_ARGS)
 
-.PHONY: properties
-properties: $(VENV)/.dev ## the property tests with all their examples; `make test` tries a quarter of them (a minute; CI runs it)
-	@$(BIN)/pytest tests/unit -m hypothesis --hypothesis-profile thorough -n 2 --dist loadfile $(PYTEST_ARGS)
-
 test-unit: $(VENV)/.dev ## the tests without I/O
 	@$(BIN)/pytest tests/unit $(PYTEST_ARGS)
 
 test-contract: $(VENV)/.dev ## the contract suite on a Kafka of its own
 	@$(BIN)/pytest tests/contract -n 3 --dist loadfile $(PYTEST_ARGS)
+
+.PHONY: properties
+properties: $(VENV)/.dev ## the property tests with all their examples; `make test` tries a quarter of them (a minute; CI runs it)
+	@$(BIN)/pytest tests/unit -m hypothesis --hypothesis-profile thorough -n 2 --dist loadfile $(PYTEST_ARGS)
 
 client-ts: ## build and test the TypeScript client (Node 20 or newer)
 	@cd clients/typescript && npm ci --silent --no-audit --no-fund && npm test
