@@ -75,6 +75,10 @@ test-unit: $(VENV)/.dev ## the tests without I/O
 test-contract: $(VENV)/.dev ## the contract suite on a Kafka of its own
 	@$(BIN)/pytest tests/contract -n 3 --dist loadfile $(PYTEST_ARGS)
 
+.PHONY: properties
+properties: $(VENV)/.dev ## the property tests with all their examples; `make test` tries a quarter of them (a minute; CI runs it)
+	@$(BIN)/pytest tests/unit -m hypothesis --hypothesis-profile thorough -n 2 --dist loadfile $(PYTEST_ARGS)
+
 client-ts: ## build and test the TypeScript client (Node 20 or newer)
 	@cd clients/typescript && npm ci --silent --no-audit --no-fund && npm test
 

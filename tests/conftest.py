@@ -10,13 +10,11 @@ from typing import Any
 
 import pytest
 import structlog
-from hypothesis import HealthCheck, settings
 
+import properties
 import shared_broker
 
-# No test fails because the machine is slow.
-settings.register_profile("endocrine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("endocrine")
+properties.register()
 
 
 def pytest_configure(config: pytest.Config) -> None:

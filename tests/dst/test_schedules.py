@@ -12,7 +12,7 @@ from simbroker.checks import check
 from simbroker.schedule import run
 
 SUPPORT = Path(__file__).parents[1] / "support"
-SCHEDULES = 300
+SCHEDULES = 100
 """`make dst` runs 10,000, and CI runs it."""
 ENOUGH = 10_000
 """Schedules within which every ablation is noticed; the least common one shows in about one of 1000."""

@@ -14,6 +14,7 @@ from endocrine.agents.policy.compiled import compile_policy
 from endocrine.agents.policy.resolve import lay_over
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.process.policy_files import shipped_policy
+from properties import examples
 
 DAY = 86_400.0
 START = 1_000_000.0
@@ -236,7 +237,7 @@ EVENTS = st.lists(
 
 
 @given(EVENTS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_memory_is_bounded_and_no_count_misses_an_event_of_the_window(small, events):
     desk = Desk(small)
     for place, (kind, after, duration) in enumerate(events):
@@ -254,7 +255,7 @@ def test_memory_is_bounded_and_no_count_misses_an_event_of_the_window(small, eve
 
 
 @given(st.permutations([("ok", 1.0), ("error", 2.0), ("ok", 3.0), ("ok", 4.0)]))
-@settings(max_examples=24, deadline=None)
+@settings(max_examples=examples(24), deadline=None)
 def test_the_order_of_arrival_does_not_change_the_figures(order):
     desk = Desk(shipped_policy())
     for status, duration in order:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from endocrine.agents.attribution.mergers import merge_categorical, merge_hash, merge_numeric
+from properties import examples
 
 DAY = 86_400.0
 VALUES = {
@@ -37,7 +38,7 @@ def triggers(observe, kind, series):
 
 
 @given(arrivals())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_any_order_of_arrival_gives_the_state_of_the_sorted_series(policy, observe, fold, case):
     kind, ordered, arrived = case
     first, second = (fold(policy, triggers(observe, kind, series)) for series in (ordered, arrived))
@@ -48,7 +49,7 @@ def test_any_order_of_arrival_gives_the_state_of_the_sorted_series(policy, obser
 
 
 @given(arrivals())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_what_is_kept_is_enough_to_judge_the_whole_series(policy, observe, fold, case):
     kind, ordered, arrived = case
     said = fold(policy, triggers(observe, kind, arrived)).last
@@ -68,7 +69,7 @@ def test_what_is_kept_is_enough_to_judge_the_whole_series(policy, observe, fold,
 
 
 @given(arrivals(), st.randoms(use_true_random=False))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_a_copy_of_what_is_still_in_the_series_changes_nothing_and_says_nothing(policy, observe, fold, case, rnd):
     kind, _, arrived = case
     run = fold(policy, triggers(observe, kind, arrived))
@@ -142,7 +143,7 @@ def test_capped_says_in_any_order_that_there_were_more_hashes_than_are_kept(make
     policies = {most: make_policy(hash={**bounds, "most": most}) for most in (4, 6, 7, 8)}  # dear to make
 
     @given(st.permutations([(float(n % 9), f"h{n % 7}") for n in range(14)]))
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=examples(100), deadline=None)
     def check(arrived):
         for most, policy in policies.items():
             run = fold(policy, [observe(value, ts, f"o{n}", "hash") for n, (ts, value) in enumerate(arrived)])

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from endocrine.agents.attribution.mergers import merge_categorical, merge_hash, merge_numeric, weighted_mean
+from properties import examples
 
 DAY = 86_400.0
 
@@ -86,7 +87,7 @@ def reference_numeric(numbers):
 
 
 @given(st.lists(st.integers(-1000, 1000).map(lambda n: n / 8), min_size=1, max_size=10))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 def test_numbers_are_judged_as_the_rule_says(policy, numbers):
     state, value, confidence = merge_numeric(numbers, policy.document.attribution)
     expected = reference_numeric(numbers)
@@ -132,7 +133,7 @@ def test_a_variation_of_just_the_threshold_is_not_yet_conflicted(make_policy):
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=10))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 def test_no_finite_numbers_however_large_or_small_give_nan_or_infinity(policy, numbers):
     _, value, confidence = merge_numeric(numbers, policy.document.attribution)
     assert math.isfinite(value)
@@ -143,7 +144,7 @@ def test_no_finite_numbers_however_large_or_small_give_nan_or_infinity(policy, n
     st.lists(st.sampled_from([float_info.max, -float_info.max, math.nextafter(float_info.max, 0.0)]), min_size=2),
     st.floats(0.0, 1.0, exclude_min=True),
 )
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 def test_the_weighted_mean_of_the_largest_doubles_is_finite_for_any_alpha(numbers, alpha):
     assert math.isfinite(weighted_mean(numbers, alpha))
 

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from endocrine.pipeline.core.hash_chain import Chains, link_hash
+from properties import examples
 
 SECRETS = ("xylophone", "hunter2secret")
 
@@ -43,7 +44,7 @@ def interleaved(data, queues):
     return order
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.data())
 def test_the_order_in_which_topics_arrive_does_not_change_the_bundle(ear, records, data):
     straight = [record for queue in facts_of_a_turn(records).values() for record in queue]
@@ -52,7 +53,7 @@ def test_the_order_in_which_topics_arrive_does_not_change_the_bundle(ear, record
     assert orjson.dumps(bundle) == orjson.dumps(expected)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.data())
 def test_wherever_the_closing_arrives_no_fact_is_lost_and_none_told_twice(ear, records, data):
     queues = facts_of_a_turn(records)
@@ -65,7 +66,7 @@ def test_wherever_the_closing_arrives_no_fact_is_lost_and_none_told_twice(ear, r
     assert sorted(named) == sorted(given)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.data())
 def test_no_bundle_holds_text_of_the_prompt_or_of_answers_nor_secrets(ear, records, data):
     queues = facts_of_a_turn(records)
@@ -93,7 +94,7 @@ def anything(records, rng, number):
     return rng.choice(made)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_memory_is_bounded_and_every_turn_has_at_most_one_bundle(ear, records, rng):
     few = {"open_turns": 3, "audited_turns": 500, "calls": 2, "incidents": 2, "requests": 2, "records": 3, "signals": 2}

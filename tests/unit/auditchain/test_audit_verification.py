@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from endocrine.pipeline.core.hash_chain import link_hash
 from endocrine.pipeline.replay.audit_chain.checkpoint import Book, sign
+from properties import examples
 
 
 def changed(value: bytes, place: int, bit: int) -> bytes:
@@ -44,7 +45,7 @@ def test_copies_of_earlier_records_are_no_break(full):
 
 
 @pytest.mark.parametrize("topic", ["audits", "journal"])
-@bounds(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@bounds(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_one_bit_changed_in_any_record_is_found_and_the_record_named(full, topic, data):
     log = full.logs[topic]
@@ -212,7 +213,7 @@ def test_two_checkpoints_of_one_number_mean_a_stolen_key_or_two_signers(full):
     assert "two checkpoints of one key" in book.findings[0].told
 
 
-@bounds(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@bounds(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_history_with_copies_and_retention_is_sound(worlds, data):
     world = worlds()

@@ -15,6 +15,7 @@ from bench.throughput import Point, first_at, progress_points, rate
 from bench.workload import Stream, Workload, index_of
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.partitioning import partition_of
+from properties import examples
 
 SMALL = Workload("small", identities=30, records=400)
 
@@ -77,7 +78,7 @@ def test_a_course_counts_what_each_partition_had_read():
     assert progress_points(stream, [(30, 3), (10, 2), (30, 4)]) == [Point(10, 2), Point(30, 5)]
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 403)), min_size=1, max_size=60))
 def test_a_course_never_goes_back(changes):
     stream, _ = made(SMALL)
@@ -98,7 +99,7 @@ def test_a_course_that_ends_early_is_an_error_not_a_rate():
         rate([Point(5, 100)], 10, 100)
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=300), st.floats(0.01, 1))
 def test_a_percentile_is_one_of_the_values_and_not_below_its_share(values, share):
     found = percentile(values, share)

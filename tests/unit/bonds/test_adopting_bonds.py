@@ -10,6 +10,7 @@ from endocrine.pipeline.core.simulation import Simulation
 from endocrine.pipeline.core.sizes import Sizes
 from endocrine.pipeline.process.policy_files import shipped_policy
 from endocrine.pipeline.views.explain.sentences import sentence
+from properties import examples
 
 OLD = {"phase": "bonded", "daily_msg_cap": 40, "daily_msg_count": 39, "daily_msg_reset_at": 1000, "notes": ["n"] * 30}
 
@@ -99,7 +100,7 @@ def test_a_copy_of_a_part_acts_once(ledger):
 
 
 @given(st.lists(st.integers(0, 3), max_size=8), st.integers(1, 4), st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_an_import_ends_once_whatever_messages_come_between_its_parts(make_ledger, messages, parts, replace):
     ledger = make_ledger()
     if replace:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from endocrine.agents.bonds.entry import read_entry
 from endocrine.agents.contract import Reject
 from endocrine.schemas.bonds import Bond
+from properties import examples
 
 NOON = 1_767_614_645.0  # 2026-01-05 12:04:05 UTC
 
@@ -209,7 +210,7 @@ NODES = st.dictionaries(st.sampled_from("abcd"), st.floats(0, 1), max_size=4)
 
 
 @given(st.lists(st.tuples(NODES, st.floats(0, 1e9)), max_size=20))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_peaks_and_last_updated_never_fall_and_peaks_are_the_highest_seen(make_ledger, detections):
     ledger = make_ledger()
     before, updated, highest = {}, 0.0, {}

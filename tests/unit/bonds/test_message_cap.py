@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from endocrine.agents.bonds.cap import check_cap
+from properties import examples
 
 DAY = 86_400.0
 
@@ -55,7 +56,7 @@ def test_a_held_turn_that_is_not_admitted_is_no_message(ledger, refusal):
 
 
 @given(st.integers(1, 5), st.lists(st.floats(0, 20, allow_nan=False), max_size=60))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_between_two_resets_never_more_than_the_cap_is_allowed(cap, gaps):
     count, reset_at, ts, allowed = 0, 0.0, 0.0, 0
     for gap in gaps:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.kafka.topic_layout import changelog_name, physical_topics
 from endocrine.pipeline.process.settings import Settings
+from properties import examples
 
 AGENTS = ["modulation", "gating"]
 
@@ -36,7 +37,7 @@ def test_dead_letters_are_kept_by_retention_even_of_a_compacted_topic(topics):
 
 
 @given(st.integers(1 << 20, 1 << 28), st.integers(1, 1024))
-@bounds(max_examples=25)
+@bounds(max_examples=examples(25))
 def test_dead_letters_take_the_largest_record_of_their_topic_with_headers_on_top(size, partitions):
     config = Settings(topic_message_bytes=size, partitions=partitions)
     topics = {topic.name: topic for topic in physical_topics(config, AGENTS)}

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from endocrine.agents.capture.heuristics import signals_of
 from endocrine.agents.capture.patterns import compile_words
 from endocrine.agents.capture.rules import HeuristicRules
+from properties import examples
 
 NAMES = ["ambiguity", "urgency", "novelty", "trust"]
 
@@ -61,7 +62,7 @@ def test_only_the_beginning_of_a_prompt_is_read(rules_with):
     assert signals_of("x" * 20 + " now", rules) == []
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     prompt=st.one_of(
         st.text(),

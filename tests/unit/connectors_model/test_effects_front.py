@@ -10,10 +10,11 @@ from endocrine.pipeline.connectors.model.settings import ModelSettings, missing_
 from endocrine.pipeline.connectors.readback import REMEMBERED, EffectLedger, StartMarks
 from endocrine.pipeline.core.seals import simulated_seals
 from endocrine.pipeline.process.settings import Settings
+from properties import examples
 
 
 @given(st.permutations(range(20)), st.integers(0, 20))
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_what_is_committed_is_below_everything_unfinished(order: list[int], count: int) -> None:
     position, finished = CommitPosition(), set()
     for offset in range(20):

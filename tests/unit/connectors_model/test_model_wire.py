@@ -16,6 +16,7 @@ from endocrine.pipeline.connectors.model.outcome import Outcome
 from endocrine.pipeline.connectors.model.provider_errors import retry_after
 from endocrine.pipeline.connectors.model.response_replies import ResponsesReply
 from endocrine.pipeline.connectors.model.wire import cache_key, call_id, call_ids, chat_body, responses_body
+from properties import examples
 
 CALL = {"id": "call-1", "type": "function", "function": {"name": "open_url", "arguments": '{"url": "x"}'}}
 VALUE: dict[str, Any] = {
@@ -68,7 +69,7 @@ def test_an_id_longer_than_providers_take_is_the_same_short_one_in_call_and_resu
 
 
 @given(st.lists(st.text(min_size=1, max_size=60), min_size=1, max_size=40))
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 def test_ids_in_chat_are_nine_letters_and_digits_each_its_own_from_step_to_step(ids: list[str]) -> None:
     """Mistral takes no others, wherever it runs."""
     messages = [{"role": "tool", "tool_call_id": one, "content": "x"} for one in ids]
@@ -114,7 +115,7 @@ def test_stop_sequences_are_sent_as_chat_takes_them_and_never_to_the_responses_a
 
 
 @given(st.text(min_size=1, max_size=256), st.integers(0, 500))
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_ids_of_calls_are_short_and_the_same_for_the_same_place(request: str, ordinal: int) -> None:
     assert call_id(request, ordinal) == call_id(request, ordinal)
     assert call_id(request, ordinal) != call_id(request, ordinal + 1)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from endocrine.pipeline.connectors.model.failures import Failed
+from properties import examples
 
 OPTIONAL = frozenset(
     """id object created model system_fingerprint service_tier logprobs native_finish_reason provider role
@@ -27,7 +28,7 @@ BROKEN = [
 ]
 """Events that no server means."""
 DATA = st.data()
-FEW = settings(max_examples=12, deadline=None)
+FEW = settings(max_examples=examples(12), deadline=None)
 
 
 @FEW
@@ -80,7 +81,7 @@ def test_a_stream_that_breaks_off_is_whole_or_an_error(
     same_or_failed(replies, plain, plain.data[:end])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(DATA)
 def test_a_damaged_stream_is_the_same_reply_or_an_error(
     plain: Any, replies: SimpleNamespace, data: st.DataObject

@@ -23,6 +23,7 @@ from endocrine.pipeline.connectors.model.settings import ModelSettings
 from endocrine.pipeline.connectors.model.wire import chat_body, responses_body
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.process.policy_files import shipped_policy
+from properties import examples
 
 ORPHANS = ("</think>", "[/THINK]", "</thinking>")
 VALUE: dict[str, Any] = {
@@ -75,7 +76,7 @@ TEXTS = st.lists(
 ).map("".join)  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(text=TEXTS, data=st.data())
 def test_no_text_that_is_reasoning_in_the_end_leaves_unless_nothing_opened_it(text: str, data: Any) -> None:
     whole = visible(text)[0]

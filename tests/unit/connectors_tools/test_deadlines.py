@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from endocrine.pipeline.connectors.deadlines import AGAIN_S, Deadlines, Waits
 from endocrine.schemas.commands import Tick
+from properties import examples
 
 WAITS = Waits(modulation_s=30, decision_s=15, result_s=60, reply_grace_s=5, longest_s=900)
 TS, WALL = 1000.0, 5000.0
@@ -121,7 +122,7 @@ def test_memory_is_bounded_and_what_is_full_says_so():
     assert not deadlines.full
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.lists(st.sampled_from([record for records in SUBJECTS.values() for record in records]
                                 + list(SETTLED_BY.values()) + [("interactions", CLOSED)]), max_size=25))  # fmt: skip
 def test_ticks_end_whatever_comes(records):

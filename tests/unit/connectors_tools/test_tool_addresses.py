@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from endocrine.pipeline.connectors.tools.addresses import is_public, odd_number
 from endocrine.pipeline.connectors.tools.fetch import checked_url
 from endocrine.pipeline.connectors.tools.handler import ToolError
+from properties import examples
 
 PRIVATE = [
     "0.0.0.0", "10.1.2.3", "100.64.0.1", "100.127.255.255", "127.0.0.1", "127.255.0.1", "169.254.169.254",
@@ -39,7 +40,7 @@ def test_what_is_no_address_is_not_public(text):
     assert not is_public(text)
 
 
-@settings(max_examples=120)
+@settings(max_examples=examples(120))
 @given(st.ip_addresses())
 def test_nothing_is_public_that_the_registries_call_special(ip):
     if is_public(str(ip)):
@@ -52,7 +53,7 @@ def test_nothing_is_public_that_the_registries_call_special(ip):
             assert ip.teredo is None
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.ip_addresses(v=4))
 def test_an_ipv4_address_in_another_spelling_is_odd(ip):
     number = int(ip)

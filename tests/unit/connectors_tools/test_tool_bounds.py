@@ -24,6 +24,7 @@ from endocrine.pipeline.connectors.tools.results import shown
 from endocrine.pipeline.core.records import Fetched
 from endocrine.pipeline.core.seals import simulated_seals
 from endocrine.pipeline.process.settings import Settings
+from properties import examples
 
 HOME = "home.example.org"
 PAYLOAD = b"a" * (64 << 20)
@@ -80,7 +81,7 @@ def test_numbered_characters_read_as_browsers_read_them(text):
         assert text_of(text.replace("<", "")).translate(strip) == known.translate(strip)
 
 
-@settings(max_examples=120)
+@settings(max_examples=examples(120))
 @given(st.text(st.sampled_from("<>/!-&#x;0123456789abcnpscriptlhead\"'= \n\x00\ud800\u200b\xa0"), max_size=300))
 def test_no_page_fails_and_its_text_can_be_written(page):
     assert len(text_of(page).encode()) <= 4 * len(page)
@@ -237,7 +238,7 @@ EVIL = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(output=EVIL, chars=st.integers(100, 20_000), most=st.integers(4096, 30_000))
 def test_an_output_fits_its_bytes_and_can_be_written(rules, output, chars, most):
     assert len(orjson.dumps(shown(output, rules, chars, most))) <= most

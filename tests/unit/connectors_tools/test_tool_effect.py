@@ -21,6 +21,7 @@ from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.views.metrics.registry import Metrics
 from endocrine.schemas.tools import ToolCall
 from policies import shipped_section
+from properties import examples
 
 
 class Probe:
@@ -280,7 +281,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(output=VALUES, chars=st.integers(100, 1000))
 def test_an_output_is_bounded_and_can_be_written(rules, output, chars):
     written = orjson.dumps(shown(output, rules, chars)).decode()

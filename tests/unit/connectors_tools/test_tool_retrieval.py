@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from endocrine.pipeline.connectors.tools.handler import ToolError
 from endocrine.pipeline.connectors.tools.retrieval import MAX_FILE_BYTES, Corpus, Retrieval, passages
+from properties import examples
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ def test_a_query_is_data(corpus, query):
     assert corpus.search("tides", 20) == before
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(query=st.text(max_size=80), k=st.integers(-5, 50))
 def test_no_query_fails_and_none_gives_more_than_was_asked(tmp_path_factory, query, k):
     folder = tmp_path_factory.getbasetemp() / "many"
@@ -86,7 +87,7 @@ def test_no_query_fails_and_none_gives_more_than_was_asked(tmp_path_factory, que
     corpus.close()
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.text(alphabet="ab \n", max_size=6000))
 def test_passages_lose_no_word(text):
     assert "".join("".join(passages(text)).split()) == "".join(text.split())

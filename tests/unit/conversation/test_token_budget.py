@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from endocrine.agents.conversation import budget
 from endocrine.pipeline.process.policy_files import shipped_policy
+from properties import examples
 
 RULES = shipped_policy().document.budget
 PLAIN = {"retrieval": {"enabled": False}}
@@ -88,7 +89,7 @@ def test_a_new_window_begins_empty_but_keeps_what_is_held(make_talk):
     assert talk.state["budget"] == {"start": 160.0, "spent": 0, "held": held + talk.requests[-1]["reserved_tokens"]}
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=examples(6), deadline=None)
 @given(data=st.data(), limit=st.integers(2_000, 400_000), guardian=st.booleans())
 def test_two_hundred_turns_at_once_never_overspend_by_one_token(make_talk, data, limit, guardian):
     sections = {"budget": {"limit": limit}, "guardian": {"provider": "model" if guardian else "local"}}

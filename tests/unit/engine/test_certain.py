@@ -11,6 +11,7 @@ from endocrine.pipeline.core import certain
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.decode import Malformed, decode
 from endocrine.schemas.observations import Observation, Window
+from properties import examples
 
 AT_A_GLANCE = CATALOGUE["observations"]
 BY_MODEL = replace(AT_A_GLANCE, certain=None)
@@ -90,13 +91,13 @@ def observations(draw):
 @example(b'"window"')
 @example(b"[]")
 @example(b"null")
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=examples(1500), deadline=None)
 def test_the_glance_and_the_model_take_the_same_records_for_the_same_values(content):
     assert judged(AT_A_GLANCE, content) == judged(BY_MODEL, content)
 
 
 @given(VALUES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_every_json_value_as_a_whole_record_is_judged_alike(value):
     content = orjson.dumps(value)
     assert judged(AT_A_GLANCE, content) == judged(BY_MODEL, content)

@@ -25,6 +25,7 @@ from endocrine.pipeline.core.seals import simulated_seals
 from endocrine.pipeline.core.states import keep
 from endocrine.pipeline.process.policy_files import shipped_policy
 from histories import random_history, with_names
+from properties import examples
 from recorded import PARTITIONS, SIZES, VERSION, Recording, randomly
 
 POLICY = shipped_policy()
@@ -124,7 +125,7 @@ SCRIPTS = st.lists(
     fresh=st.sampled_from([1, 32]),
     seen=st.booleans(),
 )
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(120), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_states_outputs_and_dead_letters_are_those_of_the_straightforward_path(
     recording, monkeypatch, name, n, script, most, open_bytes, fresh, seen
 ):

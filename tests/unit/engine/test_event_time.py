@@ -7,13 +7,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from endocrine.pipeline.core.records import event_time
+from properties import examples
 
 
 @given(st.floats(min_value=-6e10, max_value=2.5e11))
 @example(0.0)
 @example(1714000000.9999996)
 @example(-0.0000001)
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_event_time_is_the_datetime_of_the_same_instant_to_a_microsecond(ts: float) -> None:
     told = event_time(ts)
     assert told is not None

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from endocrine.agents.feedback.rules import FeedbackRules
 from endocrine.agents.feedback.style import nudges
+from properties import examples
 
 
 def test_one_card_of_four_stars_gives_the_numbers_of_the_rules(listener):
@@ -179,7 +180,7 @@ def _play(listener, events):
 
 
 @given(st.lists(EVENTS, max_size=60))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 def test_of_cards_without_notes_nothing_but_bounded_tables_and_drift_locks_leaves(make_listener, events):
     """Every output is checked against its model, bounds included, by the listener; here is what feedback may say."""
     for value in _play(make_listener(), events):
@@ -197,7 +198,7 @@ def test_of_cards_without_notes_nothing_but_bounded_tables_and_drift_locks_leave
 
 
 @given(st.lists(EVENTS, max_size=40), st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_where_batches_are_cut_makes_no_difference(make_listener, events, data):
     """The state is stored between batches: one listener goes through bytes at each step, the other never."""
     cuts = data.draw(st.sets(st.integers(0, 40)))
@@ -215,7 +216,7 @@ def test_where_batches_are_cut_makes_no_difference(make_listener, events, data):
 
 
 @given(st.lists(EVENTS, max_size=60))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_memory_is_bounded(make_listener, events):
     drift = {"more_than": 1, "window_s": 86400.0, "high_rating": 4, "low_rating": 2, "cards_kept": 3}
     listener = make_listener(cards_kept=4, turns_kept=2, commands_remembered=1, drift=drift)

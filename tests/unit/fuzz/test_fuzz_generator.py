@@ -15,6 +15,7 @@ from wire import CODECS, batch, next_offset_of, records_in
 
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.decode import Malformed, decode
+from properties import examples
 
 CANARIES = Canaries("canaryprompt", "canarynote", "canaryargument", "canarysecret", "canaryheader", "canarykey")
 BYTES = st.none() | st.binary(max_size=200)
@@ -109,7 +110,7 @@ def test_what_is_saved_is_what_is_loaded(tmp_path):
             )
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(records=RECORDS, codec=st.integers(0, len(CODECS) - 1))
 def test_a_batch_is_read_as_it_was_written(records, codec):
     data = batch(records, codec)

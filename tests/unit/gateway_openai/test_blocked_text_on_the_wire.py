@@ -14,6 +14,7 @@ from endocrine.agents.moderation.local import judge, judge_piece
 from endocrine.pipeline.gateway.openai.endpoint import Endpoint
 from endocrine.pipeline.gateway.openai.port import ApplicationRules, Caller, Replied, TextChunk
 from endocrine.pipeline.process.policy_files import load_policy
+from properties import examples
 from scripted_turns import SENTENCE, ScriptedPort, ScriptedTurn, closed
 
 RULES = load_policy(None, {}).document.moderation
@@ -86,7 +87,7 @@ def events(text, cuts, calls):
     st.sampled_from(["chat/completions", "responses"]),
     st.sampled_from(["buffered", "windowed"]),
 )
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_not_one_byte_of_a_blocked_text_leaves_however_it_is_split(before, forbidden, after, cuts, path, stream):
     head = "".join(["well, ", *before])
     whole = f"{head}{forbidden} {''.join(after)}"

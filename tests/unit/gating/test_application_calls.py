@@ -9,6 +9,7 @@ from endocrine.agents.gating.declared import schema_digest
 from endocrine.schemas.interactions import Opened
 from endocrine.schemas.modulations import Modulation
 from endocrine.schemas.tools import ToolResult
+from properties import examples
 
 READ = {
     "name": "read_file",
@@ -174,7 +175,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(steps=STEPS, arguments=st.sampled_from([{"path": "a"}, {"path": 1}, {}, "x"]))
 def test_a_call_is_allowed_only_as_sealed_modulation_and_first_opening_both_have_it(make_gate, steps, arguments):
     gate = with_rules(make_gate())

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from endocrine.agents.contract import Reject
+from properties import examples
 
 OUTSIDE = {"url": "https://elsewhere.example"}
 INSIDE = {"url": "https://intranet.example/a"}
@@ -190,7 +191,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_a_call_has_at_most_one_final_decision_and_allows_only_before_its_time(make_gate, shipped, steps):
     gate = make_gate(
         tools={"browser": {**shipped("tools")["browser"], "approval": NEEDS}}, approval_ttl_s=60.0, pending_calls=2

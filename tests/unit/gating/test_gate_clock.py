@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from properties import examples
+
 URL = {"url": "https://example.org"}
 T = 1_000_000.0
 
@@ -55,7 +57,7 @@ def test_without_a_burst_claimed_time_gains_nothing(make_gate):
     st.integers(1, 3),
     st.integers(0, 2),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_in_no_span_of_append_time_are_more_calls_allowed_than_its_windows_and_the_burst(
     make_gate, records, calls, burst
 ):

@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from properties import examples
+
 URL = {"url": "https://example.org"}
 
 
@@ -122,7 +124,7 @@ def test_results_of_tools_the_registry_lacks_are_not_remembered(limited):
     st.integers(1, 4),
     st.integers(1, 3),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_no_window_has_more_allowed_calls_than_its_limit(make_gate, events, calls, failures):
     gate = make_gate(
         rate_limits={"calls": calls, "window_s": 10.0, "tools": {}}, circuit={"failures": failures, "open_s": 5.0}

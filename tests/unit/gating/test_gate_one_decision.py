@@ -11,6 +11,7 @@ from endocrine.agents._shared.arguments import digest_of
 from endocrine.agents.contract import Reject
 from endocrine.pipeline.connectors.tools.calls import CallKey, Found, HeldCalls
 from endocrine.schemas.tools import ToolCall
+from properties import examples
 
 TURNS = st.sampled_from(["t1", "t2"])
 IDS = st.sampled_from(["a", "b"])
@@ -142,5 +143,5 @@ def machine(make_gate, shipped, **gating):
 def test_no_sequence_of_records_gets_a_call_past_its_first_decision(make_gate, shipped, room):
     run_state_machine_as_test(
         machine(make_gate, shipped, calls_remembered=room, closed_turns=8),
-        settings=settings(max_examples=30, stateful_step_count=30, deadline=None),
+        settings=settings(max_examples=examples(30), stateful_step_count=30, deadline=None),
     )

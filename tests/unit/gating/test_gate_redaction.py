@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from endocrine.agents._shared.redaction import REDACTED, redact, summarise
+from properties import examples
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +83,7 @@ JSON = st.recursive(
 
 
 @given(st.dictionaries(st.text(max_size=5) | st.sampled_from(["my_token", "q"]), JSON, max_size=4))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_no_secret_survives_at_any_depth_and_no_summary_is_too_long(rules, value):
     value = {**value, "deep": {"list": [{"my secret": "hunter2"}]}}
     summary = summarise(value, rules)

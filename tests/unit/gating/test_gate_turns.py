@@ -13,6 +13,7 @@ from endocrine.agents.contract import Reject
 from endocrine.agents.gating.agent import AGENT
 from endocrine.agents.gating.decision import INCIDENTS
 from endocrine.schemas.modulations import Modulation, Parameters
+from properties import examples
 
 
 def test_an_allowed_call_gives_one_decision_and_nothing_else(ready):
@@ -335,7 +336,7 @@ EVENTS = st.one_of(
 
 
 @given(st.lists(EVENTS, max_size=40))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_no_sequence_gets_a_tool_past_the_list_in_force(make_gate, events):
     """A model of its own: the latest list of each turn, and the strict list alone from its first incident on."""
     gate = make_gate(flags={"SEARCH_TOOL": True, "CODE_EXEC_TOOL": True})
@@ -373,7 +374,7 @@ def test_no_sequence_gets_a_tool_past_the_list_in_force(make_gate, events):
 
 
 @given(st.lists(EVENTS, max_size=30))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_with_little_memory_every_call_is_still_answered_at_most_once_or_waits(make_gate, events):
     gate = make_gate(open_turns=1, closed_turns=1, early_modulations=1, calls_remembered=1)
     asked, answered = set(), []

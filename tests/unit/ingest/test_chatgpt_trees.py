@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from properties import examples
+
 ASK = "What does the harbour look like at night?"
 
 
@@ -141,7 +143,7 @@ NODES = st.dictionaries(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(mapping=NODES, current=st.sampled_from("abcd") | JSON, stop=st.integers(0, 400))
 def test_no_tree_and_no_cut_breaks_the_reader(read, mapping, current, stop):
     raw = orjson.dumps([simple(), chat(mapping, current, conversation_id="c2")])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from endocrine.pipeline.data.ingest.foreign import FOREIGN
 from endocrine.pipeline.data.ingest.recognise import recognise
 from endocrine.pipeline.data.ingest.run import FORMATS
+from properties import examples
 
 SECRET = "My private question about lists?"
 
@@ -230,7 +231,7 @@ ANY = st.recursive(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(value=ANY, cut=st.integers(0, 200), raw=st.binary(max_size=30))
 def test_recognising_never_fails(value, cut, raw):
     made = json.dumps(value).encode()

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from endocrine.pipeline.data.ingest.json_items import json_items
 from endocrine.pipeline.data.ingest.model import Refused
+from properties import examples
 
 TEXTS = st.text(alphabet='a"\\{}[],: \n\u00e9', max_size=8)
 OBJECTS = st.lists(
@@ -16,7 +17,7 @@ OBJECTS = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(objects=OBJECTS, chunk=st.integers(1, 40), indent=st.booleans())
 def test_objects_come_out_as_they_are_whatever_the_chunks(objects, chunk, indent):
     raw = orjson.dumps(objects, option=orjson.OPT_INDENT_2 if indent else None)
@@ -24,7 +25,7 @@ def test_objects_come_out_as_they_are_whatever_the_chunks(objects, chunk, indent
     assert [(number, orjson.loads(item)) for number, item in found] == list(enumerate(objects, 1))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(objects=OBJECTS, chunk=st.integers(1, 40), share=st.floats(0, 1))
 def test_a_cut_file_gives_the_objects_before_the_cut_and_one_refusal(objects, chunk, share):
     raw = orjson.dumps(objects)
@@ -35,7 +36,7 @@ def test_a_cut_file_gives_the_objects_before_the_cut_and_one_refusal(objects, ch
     assert len(found) - len(whole) == (1 if cut else 0)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(raw=st.binary(max_size=60), chunk=st.integers(1, 9))
 def test_any_bytes_are_read_without_failure(raw, chunk):
     list(json_items(io.BytesIO(raw), "in", "item", chunk))

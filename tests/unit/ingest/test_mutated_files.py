@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from properties import examples
+
 SEEDS = st.integers(0, 2**32)
 OPTIONAL = frozenset(
     {
@@ -54,7 +56,7 @@ def told(got):
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(seed=SEEDS)
 def test_a_transcript_with_other_entries_keys_and_noise_has_the_same_turns(read, data, seed):
     dice = random.Random(seed)
@@ -74,7 +76,7 @@ def test_a_transcript_with_other_entries_keys_and_noise_has_the_same_turns(read,
     assert got.refusals == []
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(seed=SEEDS)
 @pytest.mark.parametrize(("file", "form"), [("conversations.json", "chatgpt-export"), ("claude.json", "claude-export")])
 def test_an_export_with_other_keys_order_and_layout_has_the_same_turns(read, data, file, form, seed):
@@ -90,7 +92,7 @@ def test_an_export_with_other_keys_order_and_layout_has_the_same_turns(read, dat
     assert told(read(made, form)) == told(read(raw, form))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(seed=SEEDS)
 def test_spans_in_another_order_and_with_other_keys_have_the_same_turns(read, data, seed):
     dice = random.Random(seed)
@@ -112,7 +114,7 @@ def test_spans_in_another_order_and_with_other_keys_have_the_same_turns(read, da
     assert [(s, p, m, t, a) for s, _, p, m, t, a in told(got)] == turns
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(share=st.floats(0, 1), run=st.integers(1, 200), seed=SEEDS)
 @pytest.mark.parametrize(("file", "form"), [("transcript.jsonl", "claude-transcript"), ("spans.jsonl", "otel-genai")])
 def test_a_run_of_nul_bytes_anywhere_invents_no_turn_and_costs_few(read, data, file, form, share, run, seed):
@@ -125,7 +127,7 @@ def test_a_run_of_nul_bytes_anywhere_invents_no_turn_and_costs_few(read, data, f
     assert got.refusals or got.noted.get("NUL bytes")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(cut=st.floats(0, 1))
 def test_a_transcript_cut_off_anywhere_keeps_the_turns_before_the_cut(read, data, cut):
     raw = (data / "transcript.jsonl").read_bytes()
@@ -153,7 +155,7 @@ def holes(value, dice, fill):
     return fill
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(seed=SEEDS, fill=ANY)
 @pytest.mark.parametrize(
     ("file", "form"),

@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from properties import examples
+
 ASK = "Where do swifts sleep at night?"
 
 
@@ -60,7 +62,7 @@ def test_an_empty_file_is_nothing_and_no_error(read):
     assert str(read(b"", "text").tally) == "turns 0, records 0, skipped 0, refused 0"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     raw=st.binary(max_size=200)
     | st.lists(

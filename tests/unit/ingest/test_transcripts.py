@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from properties import examples
+
 ASK = "Why does the build take nine minutes?"
 
 
@@ -117,7 +119,7 @@ ENTRIES = st.dictionaries(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(lines=st.lists(ENTRIES.map(lambda entry: json.dumps(entry).encode()) | st.binary(max_size=20), max_size=6))
 def test_no_lines_break_the_reader_and_a_good_turn_among_them_is_kept(read, lines):
     good = orjson.dumps(entry("user", ASK, sessionId="mine", uuid="mine"))

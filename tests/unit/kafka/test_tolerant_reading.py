@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import rawbatches as wire
 from endocrine.pipeline.kafka.fetching import POLL_BYTES, Batches, Bound, SpanResult, TolerantRecords
 from endocrine.pipeline.kafka.unreadable import KEPT_BYTES, unreadable
+from properties import examples
 
 PLACE = TopicPartition("endocrine.signals", 3)
 NAMES = st.one_of(st.sampled_from([b"ce_id", b"endocrine-origin", b"", b"\xff"]), st.binary(max_size=6))
@@ -29,7 +30,7 @@ def shown(found):
 
 
 @given(RECORDS, st.sampled_from([0, 1, 2, 3, 4]), st.integers(0, 2**40))
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_whatever_headers_a_record_has_it_is_read_with_all_others(records, codec, base):
     raw = wire.batch([wire.record(n, *one) for n, one in enumerate(records)], codec=codec, base=base)
     names = [[name.decode("utf-8", "backslashreplace") for name, _ in one[2]] for one in records]
@@ -41,7 +42,7 @@ def test_whatever_headers_a_record_has_it_is_read_with_all_others(records, codec
 
 
 @given(RECORDS.filter(bool), st.sampled_from([0, 1, 2, 3, 4]), st.data())
-@settings(max_examples=120)
+@settings(max_examples=examples(120))
 def test_no_bytes_of_a_payload_stop_a_reader_or_take_offsets_of_others(records, codec, data):
     good = b"".join(wire.record(n, *one) for n, one in enumerate(records))
     payload = bytearray(wire.compressed(codec, good))

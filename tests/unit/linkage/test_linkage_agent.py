@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from endocrine.agents.linkage.rules import LinkageRules
 from linked import POLICY, RULES, Linked
+from properties import examples
 
 DAY = 86_400.0
 KS = "00ff00ff00ff00ff"
@@ -221,7 +222,7 @@ def seen(shown):
     return linked
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 @example((NEAR_LAST, [NEAR_LAST[0], NEAR_LAST[3], NEAR_LAST[1], NEAR_LAST[2]]))
 @given(TWO_ORDERS)
 def test_links_do_not_depend_on_the_order_of_arrival_nor_on_which_side_is_which(orders):

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linked import RULES, Linked
+from properties import examples
 
 DAY = 86_400.0
 
@@ -103,7 +104,7 @@ def test_a_keystroke_is_common_where_too_many_lie_near_one_of_the_two(met):
     assert {hint["a"] for hint in met.made["link-hints"] if "common" in hint} == {"middle"}
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 @given(st.data())
 def test_the_outcome_does_not_depend_on_who_came_first(data):
     crowded = data.draw(st.booleans())

@@ -10,6 +10,7 @@ from endocrine.pipeline.local.live.view import screen
 from endocrine.pipeline.local.live.view_state import ROWS, ViewState
 from endocrine.pipeline.views.event import Event
 from endocrine.pipeline.views.text_width import fit
+from properties import examples
 
 
 @pytest.fixture
@@ -113,7 +114,7 @@ def test_a_board_keeps_no_more_than_a_terminal_shows(make):
     assert (len(view.turns), len(view.tools), len(view.bonds)) == (ROWS, ROWS, ROWS)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     name=st.text(max_size=40),
     note=st.text(max_size=200),

@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from properties import examples
+
 SLOT = "project:p05/pad"
 
 
@@ -397,7 +399,7 @@ def test_a_mark_does_not_say_who_wrote_the_memory(minds, pad):
 STEP = st.tuples(st.sampled_from(["create", "candidate", "fact", "promote", "out", "end"]), st.integers(0, 5))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.lists(STEP, max_size=20))
 def test_every_conflict_is_of_two_values_one_of_them_in_force_and_every_memory_in_it_is_marked(fresh_minds, steps):
     minds = fresh_minds()

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from endocrine.agents.memory.rules import ExtractionRule
 from endocrine.agents.reflection.extraction import Extracted, belongs, extract
 from endocrine.pipeline.process.policy_files import shipped_policy
+from properties import examples
 
 RULES = shipped_policy().document.memory.extraction
 
@@ -106,7 +107,7 @@ def test_personal_types_are_the_identitys_and_others_the_projects_where_there_is
     assert belongs(type_, project=project, other=other, rules=RULES) is expected
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(
     st.lists(
         st.sampled_from(["I prefer ", "## Fact: ", ". ", "! ", "```", "\n", "tabs over spaces", "é", "\r"]), max_size=30

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from endocrine.agents.reflection.matcher import agrees, digests, matched, stem, stems, tokens
 from endocrine.pipeline.process.policy_files import shipped_policy
+from properties import examples
 
 RULES = shipped_policy().document.memory
 STEMS = {
@@ -96,7 +97,7 @@ def test_of_many_stems_the_smallest_digests_are_kept_and_the_total_says_so():
     assert kept.digests == sorted(digests(" ".join(words)))[:128]
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_more_of_an_answer_never_matches_less(memory, more):
     kept = stems(memory, least_chars=1, most=128)

@@ -10,6 +10,7 @@ from endocrine.agents._shared.memories import memory_id
 from endocrine.agents.memory.consensus import EMPTY, tally, with_opinion
 from endocrine.pipeline.process.policy_files import shipped_policy
 from endocrine.schemas.memory import MemoryOpinion
+from properties import examples
 
 RULES = shipped_policy().document.memory.consensus
 OLD = memory_id("ann", "42")
@@ -77,7 +78,7 @@ def test_an_opinion_that_comes_late_replaces_no_later_one(minds):
     assert minds.memories[made]["strength"] == 0.85
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["for", "against"]), st.floats(0, 1), st.sampled_from("abcd")),

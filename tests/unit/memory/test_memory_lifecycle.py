@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from endocrine.agents._shared.memories import memory_id, value_of
 from endocrine.agents.memory.entry import new_entry, reinforced
 from endocrine.schemas.memory import Source
+from properties import examples
 
 AGREES = "I prefer rebase-based workflows because the history stays linear and reviewers have an easier time."
 UNKNOWN = "m-" + 24 * "0"
@@ -264,7 +265,7 @@ def tell(minds, kind, n, pick):
         minds.command(kind, memory_id=chosen)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.lists(st.tuples(TOLD, st.integers(0, 12)), max_size=25))
 def test_nothing_but_a_promotion_or_a_won_conflict_makes_a_candidate_active(fresh_minds, steps):
     minds = fresh_minds(memory={"extract_live": True})

@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from properties import examples
+
 FILE = {"name": "read_file", "description": "Reads.", "parameters": {"type": "object"}}
 MAIL = {"name": "send_mail", "description": "Sends.", "parameters": {"type": "object"}}
 REMOTE = {"name": "read_remote", "description": "", "parameters": {"$ref": "https://a.example/schema"}}
@@ -73,7 +75,7 @@ def test_what_open_turns_declare_is_held_once_and_left_with_the_last_of_them(ope
     assert "declared" not in one.state
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(risk=st.floats(0, 1), later=st.floats(0, 1))
 def test_a_higher_risk_never_adds_a_function(opens, risk, later):
     def allowed(level):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from endocrine.agents.modulation.combine import Hold, Style, settle
 from endocrine.agents.policy.parameters import MODES, PARAMETERS
+from properties import examples
 
 NAMES = ["alignment_risk", "stress", "ambiguity", "urgency", "novelty", "trust", "stabilize"]
 level = st.one_of(st.floats(0, 1), st.sampled_from([0.0, 0.1, 0.2, 0.3, 0.6, 0.7, 0.8, 0.9, 1.0]))
@@ -77,7 +78,7 @@ class TestInvariants:
     def test_raising_alignment_risk_never_loosens_anything(self, policy_with):
         every = policies(policy_with)
 
-        @settings(max_examples=400, deadline=None)
+        @settings(max_examples=examples(400), deadline=None)
         @given(st.sampled_from(every), levels, level, level, st.booleans(), styles, incident)
         def check(policy, others, low, high, absent, style, tightened):
             low, high = sorted([low, high])
@@ -93,7 +94,7 @@ class TestInvariants:
     def test_feedback_never_reaches_mode_or_tools_nor_loosens_a_strict_turn(self, policy_with):
         every = policies(policy_with)
 
-        @settings(max_examples=400, deadline=None)
+        @settings(max_examples=examples(400), deadline=None)
         @given(st.sampled_from(every), levels, styles, incident)
         def check(policy, used, style, tightened):
             plain = settle(policy, used, Style(locked=style.locked), Hold(tightened))
@@ -110,7 +111,7 @@ class TestInvariants:
     def test_the_output_is_within_bounds_and_strict_means_the_strict_allowlist(self, policy_with):
         every = policies(policy_with)
 
-        @settings(max_examples=400, deadline=None)
+        @settings(max_examples=examples(400), deadline=None)
         @given(st.sampled_from(every), levels, styles, incident)
         def check(policy, used, style, tightened):
             settled = settle(policy, used, style, Hold(tightened))
@@ -128,7 +129,7 @@ class TestInvariants:
     def test_a_tightening_signal_never_loosens_what_it_finds(self, policy_with):
         every = policies(policy_with)
 
-        @settings(max_examples=300, deadline=None)
+        @settings(max_examples=examples(300), deadline=None)
         @given(st.sampled_from(every), levels, st.sampled_from(["stress", "stabilize"]), level)
         def check(policy, others, name, high):
             # presence of a signal is what is compared; maps that read its level are of alignment_risk only
@@ -152,7 +153,7 @@ signal = st.fixed_dictionaries(
 
 
 def test_signals_of_equal_time_give_the_same_modulation_in_any_order_of_arrival(new_life):
-    @settings(max_examples=80, deadline=None)
+    @settings(max_examples=examples(80), deadline=None)
     @given(st.lists(signal, max_size=8), st.randoms(use_true_random=False), st.sampled_from([0.0, 0.4, 3.0]))
     def check(signals, random, later):
         shuffled = list(signals)
@@ -207,7 +208,7 @@ def live(life, steps):
 
 
 def test_any_history_gives_valid_records_in_order_and_the_same_bytes_again(new_life):
-    @settings(max_examples=120, deadline=None)
+    @settings(max_examples=examples(120), deadline=None)
     @given(st.lists(step, max_size=25))
     def check(steps):
         life, again = new_life(), new_life()

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from endocrine.agents.policy.parameters import PARAMETERS
+from properties import examples
 
 TURNS = ("t1", "t2", "t3")
 SAFETY = [name for name, parameter in PARAMETERS.items() if parameter.safety]
@@ -104,7 +105,7 @@ def looser(before: dict[str, Any], after: dict[str, Any], names: list[str]) -> l
 
 @pytest.mark.parametrize("number", range(len(POLICIES)))
 def test_one_more_alignment_risk_of_any_kind_and_arrival_never_loosens_a_later_revision_or_turn(new_life, number):
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=examples(30), deadline=None)
     @given(history, risk, st.integers(0, 14))
     def check(steps, extra, place):
         place = min(place, len(steps))
@@ -119,7 +120,7 @@ def test_one_more_alignment_risk_of_any_kind_and_arrival_never_loosens_a_later_r
 
 
 def test_an_alignment_risk_that_a_turn_brings_never_loosens_it_or_a_later_one(new_life):
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=examples(30), deadline=None)
     @given(level, st.sampled_from([0, 800, 10**6]), st.sampled_from(PROMPTS), inline, history)
     def check(level, ttl_ms, prompt, brought, later):
         states = []
@@ -139,7 +140,7 @@ def test_an_alignment_risk_that_a_turn_brings_never_loosens_it_or_a_later_one(ne
 def test_no_revision_of_an_open_turn_is_looser_than_an_earlier_one_whatever_comes(new_life, number):
     commands = st.tuples(st.sampled_from(["approve", "deny", "set_cap", "release_lock"]), turn, times)
 
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=examples(30), deadline=None)
     @given(st.lists(st.one_of(step, step, commands.map(lambda one: ("command", one))), max_size=18))
     def check(steps):
         life = new_life(POLICIES[number])

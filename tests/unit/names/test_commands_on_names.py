@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from endocrine.pipeline.core.name_table import NameTable
 from endocrine.pipeline.data.names import ImportedNames, imported, project_of, refusals, registration, release
+from properties import examples
 
 
 def applied(registry):
@@ -20,7 +21,7 @@ NAMES = st.sampled_from(["a", "A", "b", "B", "c", "x", "X", "$y", ""])
 STEPS = st.lists(st.tuples(NAMES, NAMES), max_size=8)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(STEPS, STEPS)
 def test_what_is_foreseen_is_what_the_agent_answers(new_registry, before, after):
     registry = new_registry()

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from endocrine.agents.names.rules import fault_of
 from endocrine.pipeline.core.name_table import NameFault, NameTable
+from properties import examples
 
 MEANT = {
     ("identity", "A.S."): "Ann",
@@ -110,7 +111,7 @@ def test_a_command_may_be_about_a_project(table):
         table.line({"topic": "signals", "value": {"identity": "project:p05"}})
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.text(max_size=30))
 def test_resolving_again_changes_nothing(table, text):
     if fault_of("identity", text.strip()) is None:

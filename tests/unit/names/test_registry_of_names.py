@@ -9,6 +9,7 @@ from endocrine.agents.contract import Trigger
 from endocrine.agents.names.agent import AGENT
 from endocrine.agents.names.resolve import resolve
 from endocrine.schemas.commands import RegisterName, SetCap
+from properties import examples
 
 
 def test_an_id_and_its_alias_are_registered(registry):
@@ -102,7 +103,7 @@ NAMES = st.sampled_from(["a", "A", "b", "B", "c", "x", "X", "y"])
 STEPS = st.lists(st.tuples(st.booleans(), NAMES, NAMES), max_size=12)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(STEPS)
 def test_every_name_means_one_id_in_every_case_and_ids_stay_for_ever(new_registry, steps):
     registry, ids = new_registry(), set()
@@ -121,7 +122,7 @@ def test_every_name_means_one_id_in_every_case_and_ids_stay_for_ever(new_registr
     assert all(resolve(registry.table, "project", name.lower()) == name for name in ids)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(STEPS)
 def test_the_same_commands_again_in_the_same_order_register_nothing_new(new_registry, steps):
     registry = new_registry()

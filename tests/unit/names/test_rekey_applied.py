@@ -16,6 +16,7 @@ from endocrine.pipeline.data.rekey_apply import adoptions, retirements
 from endocrine.pipeline.data.rekey_plan import plan_of, subject_of
 from endocrine.pipeline.process.policy_files import shipped_policy
 from endocrine.pipeline.replay.verify import Verifier
+from properties import examples
 from recorded import PARTITIONS, SIZES, Recording, randomly
 
 POLICY = shipped_policy()
@@ -248,7 +249,7 @@ ACTIONS = st.one_of(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.lists(st.tuples(SUBJECTS, ACTIONS), max_size=14), st.sampled_from(["identity", "project"]), st.integers(0, 9))
 def test_of_any_history_the_plan_is_kept_and_the_next_one_is_empty(new_table, history, scope, seed):
     world = World(new_table(), seed)

@@ -11,6 +11,7 @@ from endocrine.agents.bonds.rekey import merged_notes
 from endocrine.agents.canonical import canonical_json
 from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.data.rekey_plan import DERIVED, READ, plan_of
+from properties import examples
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +198,7 @@ KEYS = st.sampled_from(["a.s.", "A.S.", "Ann", "bob"])
 BONDS = st.builds(bond, st.integers(0, 2), st.lists(st.sampled_from(["2026-01-01 10:00 a", "2026-01-02 10:00 b"])))
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.dictionaries(KEYS, BONDS), st.dictionaries(KEYS.map("{}/x".format), st.lists(st.integers(0, 9), max_size=3)))
 def test_a_plan_changes_nothing_and_counts_each_state_once(table, bonds, series):
     states = {"bonds": bonds, "attribution": series}

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from endocrine.agents import canonical
 from endocrine.agents.canonical import canonical_json
+from properties import examples
 
 CHARACTERS = st.one_of(
     st.characters(codec="ascii"),
@@ -48,7 +49,7 @@ def said(write, value):
         return type(error)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(VALUES)
 @example({"\ue000": 1, "\U00010000": 2})
 @example({"\uffff": "x", "a": "\U0001f642"})
@@ -57,7 +58,7 @@ def test_any_json_value_is_written_as_the_package_writes_it(value):
     assert said(canonical_json, value) == said(rfc8785.dumps, value)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(FLOATS)
 def test_any_number_is_written_as_the_package_writes_it(number):
     assert said(canonical_json, number) == said(rfc8785.dumps, number)

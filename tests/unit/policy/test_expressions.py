@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from endocrine.agents.policy.expressions import MAX_LENGTH, ExpressionError, Shape, compile_expression
 from endocrine.agents.policy.parameters import MODES, SIGNALS
+from properties import examples
 
 TOOLS = ("search", "code_exec", "browser", "retrieval", "scheduler")
 WORDS = frozenset(MODES) | frozenset(TOOLS)
@@ -156,7 +157,7 @@ def attempt(text):
         return None, error
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(trees, levels, levels, levels)
 def test_a_compiled_expression_gives_what_simpleeval_gives_and_stays_in_its_range(text, x, current, stress):
     expression, error = attempt(text)
@@ -171,7 +172,7 @@ def test_a_compiled_expression_gives_what_simpleeval_gives_and_stays_in_its_rang
     assert isinstance(value, int) or not expression.shape.whole
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(st.text(alphabet="x01.+-*/()[]<>=! ,'abceilrstuvd_\n\\{}:", max_size=40))
 def test_any_text_either_compiles_or_is_refused_and_never_anything_else(text):
     expression, error = attempt(text)

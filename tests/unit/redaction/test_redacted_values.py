@@ -10,6 +10,7 @@ import measure
 from endocrine.agents._shared.redaction import REDACTED, hides, redact, redact_names, redact_text, summarise
 from endocrine.agents._shared.shapes import SHAPES, Finder, finder
 from endocrine.pipeline.process.policy_files import shipped_policy
+from properties import examples
 
 RULES = shipped_policy().document.gating
 SECRETS = measure.corpus("redaction/secrets.jsonl")
@@ -48,7 +49,7 @@ LAYERS = st.lists(st.sampled_from(["object", "list", "json"]), max_size=5)
 
 
 @given(st.sampled_from(FOUND), LAYERS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_a_secret_is_hidden_at_any_depth_and_in_json_in_strings(entry, layers):
     value = {"o": wrapped(entry["text"], layers)}
     shown = json.dumps(redact(value, RULES), ensure_ascii=False)
@@ -105,7 +106,7 @@ PIECES = st.sampled_from(["@", "a@b.", "://", "x:", "sk-", "eyJ", ".eyJ", "-----
 
 
 @given(st.lists(PIECES | st.text(max_size=4), max_size=60).map("".join))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_the_set_of_all_shapes_finds_what_each_finds_alone_and_nothing_raises(text):
     alone = [find for shape in SHAPES for find in Finder([shape]).finds(text)] if len(text) < 40 else None
     together = finder().finds(text)

@@ -18,6 +18,7 @@ from endocrine.pipeline.replay.policy_history import PolicyHistory
 from endocrine.pipeline.replay.recorded_seals import RecordedSeals
 from endocrine.pipeline.replay.verify import Verifier
 from policies import policy_over
+from properties import examples
 from recorded import PARTITIONS, SIZES, Recording, randomly
 
 READ = {"name": "read_file", "description": "", "parameters": {"type": "object", "required": ["path"]}}
@@ -153,7 +154,7 @@ def played(opened: dict[str, Any], acts: list[Any], own_tools: bool, late: int =
     return world
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(opened=OPENINGS, acts=ACTS, own=st.booleans(), late=st.integers(0, 3))
 def test_in_any_order_no_forbidden_call_is_allowed_no_wish_loosens_and_no_forged_result_reaches_the_model(
     opened: dict[str, Any], acts: list[Any], own: bool, late: int
@@ -179,7 +180,7 @@ def test_in_any_order_no_forbidden_call_is_allowed_no_wish_loosens_and_no_forged
     assert played(opened, acts, own, min(late, len(acts))).bytes == world.bytes, "the same again, byte for byte"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     opened=OPENINGS, calls=st.lists(st.tuples(NAMES, ARGUMENTS), max_size=8), own=st.booleans(), risk=st.floats(0, 1)
 )
@@ -197,7 +198,7 @@ def test_whether_a_turn_is_enforced_changes_no_decision(
     assert decided[0] == decided[1]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(opened=OPENINGS, acts=ACTS)
 def test_of_an_observed_turn_no_denied_tool_of_ours_has_its_result_taken(
     opened: dict[str, Any], acts: list[Any]

@@ -21,6 +21,7 @@ from endocrine.pipeline.replay.policy_history import PolicyHistory
 from endocrine.pipeline.replay.report import Scope
 from endocrine.pipeline.replay.what_if import COMPARED, WhatIf, compare_worlds
 from endocrine.pipeline.replay.what_if_report import written
+from properties import examples
 from recorded import PARTITIONS, SIZES, VERSION, Logs, Recording, randomly
 
 SECTIONS = ("signals", "bounds", "defaults", "homeostat", "feedback", "gating")
@@ -79,7 +80,7 @@ def verdicts(lines: list[Any], other: Policy) -> dict[tuple[str, str], str]:
     return found | dict.fromkeys(ours.keys() - theirs, "gone") | dict.fromkeys(theirs.keys() - ours, "new")
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(seed=st.integers(0, 10_000), place=st.sampled_from(PLACES), factor=st.sampled_from([0, 0.5, 0.9, 1.1, 2, 3]))
 def test_one_number_changed_gives_the_changes_that_brute_force_gives(seed: int, place: Path, factor: float) -> None:
     other = with_number(place, lambda number: type(number)(number * factor))

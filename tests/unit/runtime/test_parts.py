@@ -24,6 +24,7 @@ from endocrine.pipeline.core.records import Fetched, OutputRecord
 from endocrine.pipeline.core.seals import simulated_seals
 from endocrine.pipeline.core.watermarks import watermark_of
 from endocrine.pipeline.runtime.merge_buffer import MergeBuffer
+from properties import examples
 
 
 def raw(offset, timestamp=0, key=b"k", value=b"v"):
@@ -84,7 +85,7 @@ outputs = st.builds(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.integers(1, 1 << 40), st.lists(outputs, max_size=5), st.integers(1, 60))
 def test_an_outbox_comes_back_byte_for_byte_however_often_it_repeats_itself(batch, records, times):
     outbox = decode_outbox(written(batch, records * times))
@@ -181,7 +182,7 @@ def test_what_comes_again_after_a_seek_is_dropped():
 logs = st.lists(st.lists(st.integers(0, 3), max_size=8), min_size=1, max_size=3)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(logs, st.randoms(use_true_random=False), st.integers(1, 5))
 def test_an_inbox_gives_every_record_once_in_offset_order_and_by_time_where_all_is_known(steps, random, limit):
     topics = [f"t{number}" for number in range(len(steps))]
@@ -221,7 +222,7 @@ def test_an_origin_that_cannot_be_read_makes_an_original(origin):
     assert watermark_of("signals", {"endocrine-origin": origin}) is None
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 2)), unique=True, max_size=12), st.data())
 def test_marks_let_each_pass_once_however_often_a_prefix_is_said_again(heights, data):
     said, heights = [], sorted(heights)

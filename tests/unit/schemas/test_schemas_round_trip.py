@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.decode import decode
 from endocrine.schemas.vocabulary import Intent, Mode, Signal
+from properties import examples
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 name = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
@@ -138,7 +139,7 @@ RECORDS = {
 def test_a_record_that_is_read_and_written_again_is_the_same_bytes(kind):
     topic, strategy = RECORDS[kind]
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=examples(60), deadline=None)
     @given(strategy)
     def holds(value):
         sent = orjson.dumps(value)

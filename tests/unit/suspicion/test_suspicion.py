@@ -12,6 +12,7 @@ from endocrine.agents.contract import Trigger
 from endocrine.agents.suspicion.agent import AGENT
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from policies import shipped_section
+from properties import examples
 
 SECTION = shipped_section("attribution")
 CHANGES = CATALOGUE["attribution-changes"].adapter
@@ -118,7 +119,7 @@ STATES = ["unknown", "stable", "drifting", "conflicted", "multi_actor", "multi_a
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from(STATES)), max_size=30))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_it_says_the_set_exactly_when_it_has_changed_and_holds_two_or_more(steps):
     said, state = run([change(f"m.{name}", new) for name, new in steps])
     held, expected = set(), []

@@ -14,6 +14,7 @@ from endocrine.pipeline.core.records import Fetched
 from endocrine.pipeline.core.seals import simulated_seals
 from endocrine.pipeline.core.sizes import Sizes
 from endocrine.pipeline.process.policy_files import shipped_policy
+from properties import examples
 
 POLICY = shipped_policy()
 SUBJECT = "project:p05"
@@ -152,7 +153,7 @@ COMMANDS = st.lists(
 
 
 @given(COMMANDS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_events_tell_exactly_what_is_in_force_and_versions_rise_by_one(commands):
     table, force, versions = Table(), {}, {}
     for kind, key, value in commands:
