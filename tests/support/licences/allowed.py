@@ -17,7 +17,10 @@ STATED = {
     # Read from the licence file in the package: its metadata says `BSD` only, or nothing.
     "faust-streaming": "BSD-3-Clause",
     "google-re2": "BSD-3-Clause",
+    "itsdangerous": "BSD-3-Clause",
+    "jinja2": "BSD-3-Clause",
     "mode-streaming": "BSD-3-Clause",
+    "protobuf": "BSD-3-Clause",
     "valkey": "MIT",
     "venusian": "LicenseRef-Repoze",
     # Metadata says GPLv2; java-runtime/legal has the exception.
