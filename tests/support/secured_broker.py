@@ -74,7 +74,7 @@ class Authority:
 
 class SecuredBroker:
     """`async with SecuredBroker(folder, users) as broker`; listeners SASL_SSL and SSL, and none without TLS for
-    clients: the node's own PLAINTEXT one is of a principal that may do nothing."""
+    clients: the node's own PLAINTEXT one is a super user's, for what the tests prepare."""
 
     def __init__(self, folder: Path, users: list[str]) -> None:
         self.authority = Authority(folder / "tls")
