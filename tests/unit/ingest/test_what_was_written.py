@@ -43,7 +43,7 @@ def broker(monkeypatch):
     async def topics(_):
         return frozenset(f"endocrine.{name}" for name in CATALOGUE)
 
-    monkeypatch.setattr(module, "AIOKafkaProducer", Producer)
+    monkeypatch.setattr(module.connection, "producer", Producer)
 
     async def registered_names(_):
         return Producer.names
