@@ -19,7 +19,7 @@ class Producer:
     sent = None
     names = None
 
-    def __init__(self, **_):
+    def __init__(self, _settings=None, **_):
         pass
 
     async def start(self):
