@@ -1,6 +1,5 @@
 """The console as one route of the gateway."""
 
-import hashlib
 from collections.abc import Sequence
 
 from starlette.requests import Request
@@ -44,7 +43,7 @@ def routes(gateway: Gateway, settings: ConsoleSettings | None = None) -> list[Ba
     bounds = settings or ConsoleSettings()
     secret = load_seals(gateway.settings).derived_key(b"endocrine-console")
     menu = tuple((ROOT + page.path, page.menu) for page in PAGES if page.menu)
-    console = Console(gateway, Sessions(hashlib.sha256(secret).digest(), bounds.session_s), menu)
+    console = Console(gateway, Sessions(secret, bounds.session_s), menu)
 
     async def missing(request: Request) -> Response:
         request.scope["route_template"] = f"{ROOT}/other"

@@ -31,6 +31,11 @@ class Wanted:
     """With this text in the value."""
     limit: int = 50
 
+    @property
+    def forward(self) -> bool:
+        """Whether to read on from a place or a time; else the newest are wanted."""
+        return self.offset is not None or self.since is not None
+
     def takes(self, raw: Any) -> bool:
         """Return whether a record is one of those."""
         if self.key is not None and raw.key != self.key.encode():
@@ -70,14 +75,12 @@ async def read(settings: Settings, wanted: Wanted) -> Found:
                             found.looked_at += 1
                             if wanted.takes(raw):
                                 found.records.append(raw)
-                    from_a_place = wanted.offset is not None or wanted.since is not None
-                    full = from_a_place and len(found.records) >= wanted.limit
+                    full = wanted.forward and len(found.records) >= wanted.limit
                     if full or found.looked_at >= MOST_LOOKED_AT:
                         found.stopped = True
                         break
             found.records.sort(key=lambda raw: (raw.timestamp, raw.partition, raw.offset))
-            forward = wanted.offset is not None or wanted.since is not None
-            found.records = found.records[: wanted.limit] if forward else found.records[-wanted.limit :]
+            found.records = found.records[: wanted.limit] if wanted.forward else found.records[-wanted.limit :]
             return found
         finally:
             await consumer.stop()

@@ -45,7 +45,7 @@ async def overview(console: Console, request: Request, visitor: Visitor) -> Resp
         modes_seen=modes.most_common(),
         chart=orjson.dumps(series).decode(),
         incidents=incidents,
-        turns=[_turn(one) for one in await views.turns(redis, named, recent)],
+        turns=[shown_turn(one) for one in await views.turns(redis, named, recent)],
         tools=await views.analytics(redis, named),
         following=console.gateway.awaiting.following,
         policy=console.gateway.policy.digest,
@@ -65,7 +65,8 @@ def _series(turns: list[dict[str, Any]], begin: int, end: int, step: int) -> dic
     return {"times": times, "series": [{"label": mode, "values": found[mode]} for mode in modes]}
 
 
-def _turn(parts: dict[str, Any]) -> dict[str, Any]:
+def shown_turn(parts: dict[str, Any]) -> dict[str, Any]:
+    """Return a turn of the read models as a line of a list."""
     opened, modulation = parts.get("opened") or {}, parts.get("modulation") or {}
     whose = opened or modulation or next(iter(parts.values()))
     audits = [part for name, part in parts.items() if name.startswith("audit/")]
@@ -74,11 +75,9 @@ def _turn(parts: dict[str, Any]) -> dict[str, Any]:
         "identity": whose["identity"],
         "ts": whose.get("ts"),
         "mode": modulation.get("mode"),
-        "parts": parts,
         "state": audits[0]["status"] if audits else ("closed" if "closed" in parts else "open"),
         "headline": audits[-1]["headline"] if audits else "",
     }
 
 
-shown_turn = _turn
 PAGES = (Page("/", overview, menu="Overview"),)
