@@ -1,9 +1,13 @@
-"""A gateway and a worker on the broker of this run, shared by the tests of one file."""
+"""A gateway and a worker on the broker of this run, shared by the tests of all files that need none of their own.
+
+Every test has identities of its own. A file whose tests change what others see (policy, names, a Redis database), or
+look into the gateway on its loop, has a `door` of its own, made of `module_settings`.
+"""
 
 import contextlib
 import json
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +16,12 @@ import pytest_asyncio
 
 from endocrine.pipeline.process.settings import Settings
 from gateway_serving import Door, forget, served, stack
+from on_a_thread import on_a_thread
 from waiting import until_answer
 
 
-@pytest.fixture(scope="module")
-def module_settings(broker: Any, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """Settings with topics, a group, a Redis database and a folder of this file alone."""
+def _settings(broker: Any, folder: Path) -> Settings:
     prefix = f"t{uuid.uuid4().hex[:8]}."
-    folder: Path = tmp_path_factory.mktemp("gateway")
     return Settings(
         bootstrap=broker.bootstrap,
         redis_url=broker.redis_url,
@@ -31,12 +33,31 @@ def module_settings(broker: Any, tmp_path_factory: pytest.TempPathFactory) -> Se
     )
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def door(module_settings: Settings) -> AsyncIterator[Door]:
-    """The gateway of this file, with a worker behind it."""
-    async with stack(module_settings), served(module_settings) as door:
+@contextlib.asynccontextmanager
+async def _gateway(settings: Settings) -> AsyncIterator[Door]:
+    async with stack(settings), served(settings) as door:
         yield door
-    await forget(module_settings)
+    await forget(settings)
+
+
+@pytest.fixture(scope="session")
+def door(broker: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    """The gateway of this run, with a worker behind it. On a thread: the loops of the tests do not run in between."""
+    with on_a_thread(_gateway(_settings(broker, tmp_path_factory.mktemp("gateway")))) as door:
+        yield door
+
+
+@pytest.fixture(scope="module")
+def module_settings(broker: Any, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings with topics, a group and a folder of this file alone, and a Redis database."""
+    return _settings(broker, tmp_path_factory.mktemp("gateway"))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def own_door(module_settings: Settings) -> AsyncIterator[Door]:
+    """The gateway of this file, on its loop, with a worker behind it."""
+    async with _gateway(module_settings) as door:
+        yield door
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -34,6 +34,11 @@ def module_settings(broker, tmp_path_factory):
 
 
 @pytest.fixture
+def door(own_door):
+    return own_door
+
+
+@pytest.fixture
 def call(door, module_settings):
     """Run `endocrine bonds ...`; its exit code and the JSON that it prints."""
     env = {

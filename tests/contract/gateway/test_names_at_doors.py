@@ -19,9 +19,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def named(door):
+async def named(own_door):
     """The gateway, after `Ann` with the alias `A.S.` and the project `p05-x` with `p05` were registered through it."""
-    async with door.client() as client:
+    async with own_door.client() as client:
         for scope, name, registered_id in (
             ("identity", "Ann", None),
             ("identity", "A.S.", "Ann"),
@@ -31,7 +31,7 @@ async def named(door):
             body = {"scope": scope, "name": name, "registered_id": registered_id, "description": None}
             answer = await client.post("/v1/names?wait=30", json=body)
             assert (answer.status_code, answer.json()["outcome"]["kind"]) == (200, "registered"), answer.text
-    yield door
+    yield own_door
 
 
 async def recorded(door, topic, record_id):

@@ -17,12 +17,13 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.fixture
-def call(door, module_settings):
+def call(door):
     """Run `endocrine trust ...`; its exit code and the JSON that it prints."""
+    settings = door.settings
     env = {
-        "ENDOCRINE_BOOTSTRAP": module_settings.bootstrap, "ENDOCRINE_PREFIX": module_settings.prefix,
-        "ENDOCRINE_PARTITIONS": "2", "ENDOCRINE_REDIS_URL": module_settings.redis_url, "ENDOCRINE_REDIS_DB": "11",
-        "ENDOCRINE_DATA_DIR": str(module_settings.data_dir),
+        "ENDOCRINE_BOOTSTRAP": settings.bootstrap, "ENDOCRINE_PREFIX": settings.prefix,
+        "ENDOCRINE_PARTITIONS": "2", "ENDOCRINE_REDIS_URL": settings.redis_url, "ENDOCRINE_REDIS_DB": "11",
+        "ENDOCRINE_DATA_DIR": str(settings.data_dir),
     }  # fmt: skip
 
     async def run(*arguments):
