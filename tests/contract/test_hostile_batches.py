@@ -151,6 +151,7 @@ async def test_a_flood_that_decompresses_a_thousandfold_takes_bounded_memory_and
 
 
 @pytest.mark.node
+@pytest.mark.slow
 async def test_a_batch_that_was_corrupted_on_the_brokers_disk_is_one_dead_letter_and_proved(tmp_path):
     """A payload that nobody can decompress, under a CRC that fits: no broker takes that, but a disk may hold it."""
     async with KafkaNode(tmp_path / "kafka", heap="512m") as node:

@@ -11,7 +11,7 @@ from endocrine.pipeline.local.kafka import KafkaNode
 from endocrine.pipeline.local.valkey import ValkeyServer
 from endocrine.pipeline.process.subprocesses import BrokerError
 
-pytestmark = pytest.mark.node
+pytestmark = [pytest.mark.node, pytest.mark.slow]
 
 
 async def test_a_crashed_node_comes_back_at_its_address_with_what_it_acknowledged(tmp_path):

@@ -16,7 +16,7 @@ from endocrine.pipeline.local import kafka, stack
 from endocrine.pipeline.local.stack import LocalStack, end, running
 from endocrine.pipeline.process.subprocesses import BrokerError
 
-pytestmark = pytest.mark.node
+pytestmark = [pytest.mark.node, pytest.mark.slow]
 
 
 def alive(pid):

@@ -116,6 +116,7 @@ async def test_the_scenario_gives_the_same_bytes_from_simulate_and_from_the_work
     assert sum(map(len, live.values())) > 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1])
 async def test_random_histories_give_the_same_bytes_from_simulate_and_from_the_worker(
     settings: Settings, seed: int
@@ -128,6 +129,7 @@ async def test_random_histories_give_the_same_bytes_from_simulate_and_from_the_w
     assert any(topic == "registry-events" for topic, _ in live), "the history registers no name"
 
 
+@pytest.mark.slow
 async def test_memory_gives_the_same_bytes_from_simulate_and_from_the_worker(settings: Settings) -> None:
     # One fact may cause both an order and a mark, which race to the memory agent: of some seeds the worker's journal
     # has another order than `simulate`. The states are the same, and replay follows the journal.

