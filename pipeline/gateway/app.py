@@ -49,6 +49,7 @@ from endocrine.pipeline.gateway.row import Row
 from endocrine.pipeline.gateway.settings import GatewaySettings
 from endocrine.pipeline.gateway.shared import Shared
 from endocrine.pipeline.gateway.state import Gateway
+from endocrine.pipeline.gateway.table import routes_of
 from endocrine.pipeline.kafka.name_reader import NameFollower
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.process.version import code_version
@@ -65,7 +66,7 @@ ROWS: Sequence[Row] = (
     *memories.ROUTES,
     *bonds.ROUTES,
     *name_routes.ROUTES,
-    *links.ROUTES,  # before the reads, whose identities may hold slashes
+    *links.ROUTES,
     *reads.ROUTES,
     *trusted.ROUTES,
     *streams.ROUTES,
@@ -128,7 +129,7 @@ def application(
     """
     categories = gateway.policy.document.trusted_state.categories
     made = partial(document, ROWS, gateway.version, described, categories=categories)
-    routes = [*(row.route(gateway) for row in ROWS), *health.routes(gateway, made), *more]
+    routes = [*routes_of(ROWS, gateway), *health.routes(gateway, made), *more]
     handlers = {
         Problem: partial(_problem, render),
         HTTPException: partial(_http, render),

@@ -54,9 +54,7 @@ class Caller:
     def identity(self, request: Request, body: dict[str, Any], name: str = "identity") -> str:
         """The canonical identity of a request. name: its field in the record. Raises Problem: 403 or 422."""
         named = _named_once(body, name)
-        header = _header_text(request)
-        if header is not None:  # wrong where it is not used, too
-            checked_identity(self.names, header, f"header {IDENTITY}")
+        header = self.check_header(request)
         if self.identity_from == "fixed":
             if any(given is not None and not self.owns(given) for given in (named, header)):
                 raise Problem(
@@ -73,6 +71,13 @@ class Caller:
         else:
             named = header if named is None else named
         return checked_identity(self.names, named, name)
+
+    def check_header(self, request: Request) -> str | None:
+        """Return the header's identity as it was given. Raises Problem, 422: wrong where it is not used, too."""
+        header = _header_text(request)
+        if header is not None:
+            checked_identity(self.names, header, f"header {IDENTITY}")
+        return header
 
     def owns(self, named: Any) -> bool:
         """Whether a name, an alias or another case of it too, is the identity that the key has of its own."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, Optional
 
-from pydantic import BaseModel, Field, TypeAdapter, create_model
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import models_json_schema
 
@@ -125,6 +125,8 @@ class Outcome(BaseModel):
 class CommandRequest(BaseModel):
     """A command; its kind is in the path."""
 
+    model_config = ConfigDict(extra="forbid")
+
     identity: NamedIdentity | None = None
     call_id: Annotated[CallId | None, Field(description="approve, deny.")] = None
     audit_id: Annotated[Id | None, Field(description="approve-turn, deny-turn, clear-risk.")] = None
@@ -135,6 +137,8 @@ class CommandRequest(BaseModel):
 
 class NameRequest(BaseModel):
     """A command to the registry of names."""
+
+    model_config = ConfigDict(extra="forbid")
 
     kind: Annotated[
         Literal["register_name", "release_name"], Field(description="release_name: an alias is free again.")

@@ -79,6 +79,7 @@ class Row:
             request.scope["route_template"] = self.path
             try:
                 caller = await gateway.doorkeeper.caller(request, self.scope)
+                caller.check_header(request)
                 return await self.handler(gateway, request, caller)
             except Overloaded as error:
                 raise Problem("overloaded", str(error), headers={"retry-after": "1"}) from None

@@ -106,6 +106,15 @@ async def test_headers_that_do_not_fit_are_named(door, headers, status):
         assert answer.status_code == status, answer.text
 
 
+async def test_a_header_that_names_no_identity_is_refused_at_every_door_used_or_not(door):
+    async with door.client(**{"endocrine-identity": "x" * 257}) as client:
+        for row in ROWS:
+            path = row.path.replace("{", "").replace("}", "")
+            answer = await client.request(row.method, path, json={} if row.body else None)
+            assert answer.status_code == 422, (row.method, path, answer.text)
+            assert answer.json()["detail"].startswith("header endocrine-identity: "), path
+
+
 async def test_what_is_not_served_is_404_or_405_as_a_problem(door):
     async with door.client() as client:
         for method, path, status in (("GET", "/nothing", 404), ("DELETE", "/v1/turns", 405), ("GET", "/v1/turns", 405)):

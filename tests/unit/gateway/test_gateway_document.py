@@ -47,6 +47,12 @@ def test_the_document_is_valid_and_names_what_the_endpoint_serves():
     assert not [name for name in SCHEMAS if name.startswith("_")]
 
 
+def test_every_body_is_an_object_of_known_members():
+    names = {row.body for row in ROWS if row.body and not row.batch}
+    assert len(names) > 10
+    assert {SCHEMAS[name]["additionalProperties"] for name in names} == {False}
+
+
 def test_the_document_that_is_served_names_the_categories_of_the_policy():
     made = document(ROWS, "0", categories=["status", "decision"])
     assert made["components"]["schemas"]["TrustedStateRequest"]["properties"]["category"]["enum"] == [
