@@ -17,6 +17,7 @@ from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.runtime.broker_port import Background, Run
 from endocrine.pipeline.runtime.errors import Fatal, Retry
 from endocrine.pipeline.runtime.worker.end_offsets import EndOffsets
+from endocrine.pipeline.runtime.worker.output_sender import OutputSender
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -48,6 +49,7 @@ class Broker:
         self.client_id = client_id
         self._changelog = self._producer("changelog", settings.changelog_message_bytes)
         self._outputs = self._producer("outputs", settings.topic_message_bytes)
+        self._sender = OutputSender(self._outputs)
         self._readers: asyncio.Queue[AIOKafkaConsumer] = asyncio.Queue()
         self._asker = self._reader("asker")
         self._ends = EndOffsets(self._asker)
@@ -116,27 +118,8 @@ class Broker:
             raise Fatal(f"{topic}/{partition}: the fate of a batch is unknown: {error!r}") from error
 
     async def send(self, topic: str, partition: int, records: Sequence[OutputRecord], common: Headers) -> None:
-        """Send records of one topic and partition in order; returns when all are acknowledged."""
-        producer = self._outputs
-        place = 0
-        while place < len(records):
-            batch = producer.create_batch()
-            first = place
-            while place < len(records):
-                out = records[place]
-                headers = [*out.own, *common] if out.derived else list(out.own)
-                if batch.append(key=out.key, value=out.value, timestamp=None, headers=headers) is None:
-                    break
-                place += 1
-            if place == first:
-                raise Fatal(f"{topic}: a record of {len(records[place].value or b'')} bytes does not fit into a batch")
-            batch.close()
-            try:
-                # One batch of a partition at a time: were a later one to land without an earlier one, a reader's
-                # watermarks would drop the earlier one when it is produced again.
-                await (await producer.send_batch(batch, topic, partition=partition))
-            except KafkaError as error:
-                raise Fatal(f"{topic}/{partition}: could not be sent: {error!r}") from error
+        """Send records of one topic and partition in order; returns when all are acknowledged. Raises Fatal."""
+        await self._sender.send(topic, partition, records, common)
 
     async def ends(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Return the offset that the next record of each partition will get."""
