@@ -1,7 +1,7 @@
 """The port to Kafka: aiokafka producers and readers shared by all units of a process."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, TypeVar, cast
 
@@ -187,10 +187,15 @@ class KafkaBrokerPort:
 
     # ---- what comes in ----
 
-    def arrive(self, topic: str, records: Sequence[SourceRecord], first_offset: int, next_offset: int) -> None:
-        """Take in what was fetched: all records from one offset up to another (exclusive)."""
+    def arrive(
+        self, topic: str, records: Sequence[SourceRecord], first_offset: int, next_offset: int, size: int | None = None
+    ) -> None:
+        """Take in what was fetched: all records from one offset up to another (exclusive).
+
+        size: `size_of` them, where the caller knows it: several agents read the same records.
+        """
         self._arrived.append((first_offset, Run(topic, records, next_offset)))
-        self._bytes += sum(map(_size, records))
+        self._bytes += size_of(records) if size is None else size
         self._news.set()
         if self._bytes > self._limit and not self._pressed:
             self._pressed = True
@@ -300,7 +305,7 @@ class KafkaBrokerPort:
     def _put_back(self, arrived: Sequence[tuple[int, Run]]) -> None:
         """Keep what lies behind a gap that is longer than may be read at once."""
         self._arrived = [*arrived, *self._arrived]
-        self._bytes += sum(_size(record) for _, run in arrived for record in run.records)
+        self._bytes += sum(size_of(run.records) for _, run in arrived)
 
     async def _undelivered(self) -> Sequence[Run]:
         """What lies on the topics and has not arrived, though nothing has for a while: some of it."""
@@ -323,7 +328,7 @@ class KafkaBrokerPort:
         async with aclosing(self._broker.read(place.topic, place.partition, start, end)) as pieces:
             async for records in pieces:
                 runs.append(Run(topic, records, records[-1].offset + 1))
-                size += sum(map(_size, records))
+                size += size_of(records)
                 if size >= self._limit:
                     break
         after = end if size < self._limit else runs[-1].next_offset
@@ -411,7 +416,11 @@ def _after(runs: Sequence[Run]) -> dict[str, int]:
     return {run.topic: run.records[-1].offset + 1 for run in runs if run.records}
 
 
-def _size(raw: SourceRecord) -> int:
-    """About what a record takes in memory, in bytes."""
-    headers = sum(len(name) + len(content or b"") for name, content in raw.headers) if raw.headers else 0
-    return len(raw.key or b"") + len(raw.value or b"") + headers
+def size_of(records: Iterable[SourceRecord]) -> int:
+    """Return about what records take in memory, in bytes."""
+    size = 0
+    for raw in records:
+        size += len(raw.key or b"") + len(raw.value or b"")
+        for name, content in raw.headers or ():
+            size += len(name) + len(content or b"")
+    return size
