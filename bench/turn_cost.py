@@ -39,6 +39,7 @@ from endocrine.pipeline.local.prepare import prepared
 from endocrine.pipeline.local.stack import LocalStack, running
 from endocrine.pipeline.process.roles import PARTS
 from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.process.subprocesses import last_lines
 
 ROOT = Path(__file__).resolve().parent.parent
 COUNTED = ROOT / "bench" / "counted.py"
@@ -121,6 +122,7 @@ class Cost:
             for name, given in self.side.workers.items():
                 self.counted[name] = await enter(started(folder, name, self.side, env, "worker", *given))
             self.counted["gateway"] = await enter(started(folder, "gateway", self.side, env, "gateway", "--port", "0"))
+            self.log = folder / "gateway.log"
             port = int((folder / "gateway.ready").read_text().rpartition(":")[2])
             self.asked = Connections(port, "/v1/turns")
             self.consumer = reader(self.settings, fetch_max_wait_ms=1000)
@@ -170,7 +172,10 @@ class Cost:
 
     async def _asked(self, turns: int) -> None:
         """Ask for some turns at once."""
-        answers = await asyncio.gather(*(self.asked.ask(*turn(next(_numbers))) for _ in range(turns)))
+        try:
+            answers = await asyncio.gather(*(self.asked.ask(*turn(next(_numbers))) for _ in range(turns)))
+        except OSError as error:
+            raise RuntimeError(f"{self.side.name}: {error}; its log ends with:\n{last_lines(self.log, 20)}") from error
         if bad := [answer.status for answer in answers if not 200 <= answer.status < 300]:
             raise RuntimeError(f"{self.side.name}: the gateway answers {bad[0]}")
 
