@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev shell run demo up down test test-slow test-browser screenshots test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns client-ts clients-test schemathesis check format measure docs recording kafka-lock mutants bench bench-quick bench-against capacity bench-replay bench-seals bench-processing clean bench-gateway bench-streams bench-memory image image-test audit-locks licences drill security-test
+.PHONY: help install install-dev shell run demo up down test test-slow test-browser screenshots test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns client-ts clients-test schemathesis check format measure docs recording kafka-lock mutants bench bench-quick bench-against capacity bench-replay bench-seals bench-processing clean bench-gateway bench-turn bench-streams bench-memory image image-test audit-locks licences drill security-test
 
 # The folder of the environment, and the Python it is made with (3.11 or newer; by default one that is found).
 VENV ?= .venv
@@ -172,6 +172,9 @@ bench-processing: $(VENV)/.runtime ## what a record costs a processor, with no b
 
 bench-gateway: $(VENV)/.runtime $(VENV)/.litellm ## what the gateway costs, beside a bare Starlette app and a LiteLLM proxy, at 50, 200 and 300 requests a second (four minutes)
 	@$(BIN)/python -m bench.gateway $(BENCH_ARGS)
+
+bench-turn: $(VENV)/.runtime ## what a turn costs: processor time by process, requests, batches; BENCH_ARGS="--against CHECKOUT" beside another checkout (two minutes)
+	@$(BIN)/python -m bench.turn_cost $(BENCH_ARGS)
 
 bench-streams: $(VENV)/.runtime ## 10,000 open streams on one gateway: memory of each, and that each gets an event (two minutes)
 	@$(BIN)/python -m bench.streams $(BENCH_ARGS)

@@ -39,6 +39,7 @@ from bench.servers import Server, process, quietly, until_stopped
 from endocrine.pipeline.kafka.admin import ensure_topics
 from endocrine.pipeline.local.prepare import prepared
 from endocrine.pipeline.local.stack import LocalStack
+from endocrine.pipeline.process.roles import PARTS as PARTS_OF_ALL
 from endocrine.pipeline.process.settings import Settings
 
 RATES = (50, 200, 300)
@@ -75,13 +76,13 @@ class Stack(NamedTuple):
     folder: Path
     env: Mapping[str, str]
     settings: Settings
-    worker: int
+    workers: tuple[int, ...]
     gateway: Server
 
 
 @asynccontextmanager
 async def stack(profile: Path | None) -> AsyncIterator[Stack]:
-    """Kafka, Valkey, a worker and a gateway."""
+    """Kafka, Valkey, a worker of each role and a gateway."""
     with TemporaryDirectory(prefix="endocrine-bench-") as name:
         folder = Path(name)
         await prepared(quietly)
@@ -95,14 +96,19 @@ async def stack(profile: Path | None) -> AsyncIterator[Stack]:
                 "ENDOCRINE_DATA_DIR": str(folder / "data"),
             }
             profiled = ("-m", "cProfile", "-o", str(profile)) if profile else ()
-            ready = [folder / "worker-ready", folder / "gateway-ready"]
-            serving = ("gateway", "--port", "0", "--ready-file", str(ready[1]))
+            ready = [folder / "decide-ready", folder / "record-ready", folder / "gateway-ready"]
+            decide, record = (
+                (*CLI, "worker", "--role", role, "--ready-file", str(file))
+                for role, file in zip(PARTS_OF_ALL, ready, strict=False)
+            )
+            serving = ("gateway", "--port", "0", "--ready-file", str(ready[2]))
             async with (
-                process(ready[0], *CLI, "worker", "--ready-file", str(ready[0]), log=folder / "worker", env=env) as at,
-                process(ready[1], *profiled, *CLI, *serving, log=folder / "gateway", env=env) as door,
+                process(ready[0], *decide, log=folder / "decide", env=env) as deciding,
+                process(ready[1], *record, log=folder / "record", env=env) as recording,
+                process(ready[2], *profiled, *CLI, *serving, log=folder / "gateway", env=env) as door,
             ):
-                port = int(ready[1].read_text().rpartition(":")[2])
-                yield Stack(folder, env, settings, at, Server("gateway", door, port, "/v1/turns", (at,)))
+                port, workers = int(ready[2].read_text().rpartition(":")[2]), (deciding, recording)
+                yield Stack(folder, env, settings, workers, Server("gateway", door, port, "/v1/turns", workers))
 
 
 async def turns(held: Stack, rates: Sequence[float], seconds: float, console: Console) -> Found:
@@ -134,7 +140,7 @@ async def proxy(held: Stack, rates: Sequence[float], seconds: float, program: Pa
         }
         connecting = (*CLI, "connect", "model", "--ready-file", str(connected))
         connector = await started(process(connected, *connecting, log=folder / "connector", env=env))
-        servers = [held.gateway._replace(path="/openai/v1/chat/completions", others=(held.worker, connector))]
+        servers = [held.gateway._replace(path="/openai/v1/chat/completions", others=(*held.workers, connector))]
         key = f"sk-{secrets.token_hex(32)}"  # it refuses to start without one
         if program is not None:
             servers.append(await started(litellm(program, key, MODEL, base_url, folder)))

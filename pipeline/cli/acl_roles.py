@@ -10,6 +10,7 @@ from endocrine.pipeline.gateway.awaiting import ANSWERED_SOURCES, AUTHORS
 from endocrine.pipeline.gateway.events import TOPICS as STREAMED
 from endocrine.pipeline.kafka.acls import Acl, Operation
 from endocrine.pipeline.kafka.topic_layout import changelog_name, physical_topics
+from endocrine.pipeline.process.roles import groups_of
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.views.redis.writes import TOPICS as PROJECTED
 
@@ -29,7 +30,7 @@ def _worker(settings: Settings) -> list[Acl]:
         *_topics(settings, "READ", (*sources, *changelogs)),
         *_topics(settings, "WRITE", (*written, *changelogs)),
         *_looks(settings, agents=True),
-        Acl("GROUP", settings.group, "READ"),
+        *(Acl("GROUP", group, "READ") for group in groups_of(settings.group)),
     ]
 
 

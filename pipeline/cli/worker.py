@@ -11,18 +11,24 @@ import structlog
 import typer
 
 from endocrine.agents.registry import AGENTS
-from endocrine.pipeline.cli.common import Bootstrap, require_acls, settings_of
+from endocrine.pipeline.cli.common import Bootstrap, fail, require_acls, settings_of
 from endocrine.pipeline.kafka.admin import ConnectionRefused
 from endocrine.pipeline.process import tracing
 from endocrine.pipeline.process.logs import set_up_logs
 from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
 from endocrine.pipeline.process.prompt_keys import load_prompt_keys
+from endocrine.pipeline.process.roles import ROLES, agents_of, group_of, overlapping
 from endocrine.pipeline.process.seal_keys import KeyFileError, SealKeyError
 from endocrine.pipeline.process.tracing import TracesUnavailable
 from endocrine.pipeline.runtime.worker.main import Worker, run_worker
 from endocrine.pipeline.runtime.worker.tuning import tune_process
 
 log = structlog.get_logger(__name__)
+ROLE = typer.Option(
+    metavar="|".join(ROLES),
+    help="Agents that it runs, in a consumer group of the role: `decide` those that somebody waits for, `record` the "
+    "others. A deployment has workers of both, or workers with all.",
+)
 READY_FILE = typer.Option(help="File to create once the worker has taken over its partitions.")
 
 
@@ -31,12 +37,18 @@ def register(app: typer.Typer) -> None:
     app.command("worker")(worker)
 
 
-def worker(ready_file: Annotated[Path | None, READY_FILE] = None, bootstrap: Bootstrap = None) -> None:
+def worker(
+    ready_file: Annotated[Path | None, READY_FILE] = None,
+    role: Annotated[str, ROLE] = "all",
+    bootstrap: Bootstrap = None,
+) -> None:
     """Run one worker until SIGINT or SIGTERM. Configured by ENDOCRINE_* (see pipeline/process/settings.py).
 
     Exit codes: 0 stopped as asked, 1 failed, 2 the settings or the policy cannot be used, 3 a partition stalled.
     """
     set_up_logs()
+    if role not in ROLES:
+        fail(f"--role: a text of {len(role)} characters; expected one of {', '.join(ROLES)}")
     settings = settings_of(bootstrap)
     try:
         policy = load_policy(settings.policy, os.environ, load_prompt_keys(settings))
@@ -45,7 +57,8 @@ def worker(ready_file: Annotated[Path | None, READY_FILE] = None, bootstrap: Boo
         raise typer.Exit(2) from None
     try:
         tracing.start(settings, "worker")
-        runs = Worker(settings, AGENTS, policy)
+        own = settings.model_copy(update={"group": group_of(role, settings.group)})
+        runs = Worker(own, agents_of(role, AGENTS), policy, overlapping=overlapping(role, settings.group))
     except (SealKeyError, TracesUnavailable) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None

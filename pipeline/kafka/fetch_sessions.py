@@ -44,22 +44,23 @@ class Session:
         self._plain = plain
         self._id = NONE
         self._epoch = INITIAL
-        self._known: dict[TopicPartition, tuple[int, int]] = {}
+        self._known: Wanted = {}
 
     def next(self, wanted: Wanted) -> Delta:
         """Return the fetch of these partitions. Its fate must be reported, by `answered` or `lost`, before the next
         one."""
         if self._plain > 0:
-            return Delta(NONE, NO_SESSION, _topics(wanted.items()), [])
+            return Delta(NONE, NO_SESSION, named_by_topic(wanted.items()), [])
         if self._epoch == INITIAL:
-            return Delta(self._id, INITIAL, _topics(wanted.items()), [])
+            return Delta(self._id, INITIAL, named_by_topic(wanted.items()), [])
         known = self._known
         moved = [(place, at) for place, at in wanted.items() if known.get(place) != at]
         gone: dict[str, list[int]] = defaultdict(list)
-        for place in known:
-            if place not in wanted:
-                gone[place.topic].append(place.partition)
-        return Delta(self._id, self._epoch, _topics(moved), list(gone.items()))
+        if known.keys() != wanted.keys():
+            for place in known:
+                if place not in wanted:
+                    gone[place.topic].append(place.partition)
+        return Delta(self._id, self._epoch, named_by_topic(moved), list(gone.items()))
 
     def answered(self, wanted: Wanted, session_id: int, error_code: int) -> None:
         """Note that the broker answered the fetch of these partitions."""
@@ -68,7 +69,7 @@ class Session:
         elif error_code or session_id == NONE:
             self._id, self._epoch = NONE, INITIAL
         else:
-            self._id, self._known = session_id, dict(wanted)
+            self._id, self._known = session_id, wanted
             self._epoch = 1 if self._epoch == _LAST_EPOCH else self._epoch + 1
 
     def lost(self) -> None:
@@ -76,7 +77,8 @@ class Session:
         self._epoch = INITIAL
 
 
-def _topics(partitions: Iterable[tuple[TopicPartition, tuple[int, int]]]) -> Topics:
+def named_by_topic(partitions: Iterable[tuple[TopicPartition, tuple[int, int]]]) -> Topics:
+    """Return partitions as a fetch names them."""
     found: dict[str, list[tuple[int, int, int]]] = defaultdict(list)
     for (topic, number), (offset, most) in partitions:
         found[topic].append((number, offset, most))

@@ -5,13 +5,14 @@
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from aiokafka.consumer import fetcher
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.structs import TopicPartition
 
-from endocrine.pipeline.kafka.fetch_sessions import FIRST_VERSION, Session
+from endocrine.pipeline.kafka.fetch_sessions import FIRST_VERSION, Session, Wanted, named_by_topic
 
 LEFT_OUT_WAIT_MS = 10
 """How long the broker may hold a fetch that leaves out partitions, because what was fetched of them is not read yet:
@@ -28,9 +29,12 @@ _RETRY_S = 0.1
 
 
 class SessionRequest(FetchRequest):  # type: ignore[misc]
-    """A fetch of all its partitions, as aiokafka sees it, which names to the broker what changed."""
+    """A fetch of all its partitions, as aiokafka sees it, which names to the broker what changed.
 
-    def __init__(self, request: FetchRequest, session: Session) -> None:
+    wanted: offset and most bytes by partition, where that is known already; else what the request names.
+    """
+
+    def __init__(self, request: FetchRequest, session: Session, wanted: Wanted | None = None) -> None:
         super().__init__(
             request._max_wait_ms,
             request._min_bytes,
@@ -40,7 +44,7 @@ class SessionRequest(FetchRequest):  # type: ignore[misc]
             request._rack_id,
         )
         self._session = session
-        self._wanted = {
+        self._wanted: Wanted = wanted or {
             TopicPartition(topic, number): (offset, most)
             for topic, partitions in request._topics
             for number, offset, most in partitions
@@ -49,6 +53,7 @@ class SessionRequest(FetchRequest):  # type: ignore[misc]
     def build(self, request_struct_class: Any) -> Any:
         """See aiokafka's Request."""
         if request_struct_class.API_VERSION < FIRST_VERSION:
+            self._topics = named_by_topic(self._wanted.items())
             return super().build(request_struct_class)
         delta = self._session.next(self._wanted)
         named = FetchRequest(
@@ -60,7 +65,12 @@ class SessionRequest(FetchRequest):  # type: ignore[misc]
         return built
 
     def answered(self, response: Any) -> bool:
-        """Report the answer to the session; False where it is an error."""
+        """Report the answer to the session; False where it is an error.
+
+        The request names from now on what the answer is about, which is all that aiokafka asks it for.
+        """
+        here = [TopicPartition(topic, part[0]) for topic, parts in response.topics for part in parts]
+        self._topics = named_by_topic((place, self._wanted[place]) for place in here)
         if response.API_VERSION < FIRST_VERSION:
             return True
         self._session.answered(self._wanted, response.session_id, response.error_code)
@@ -110,12 +120,22 @@ class SessionFetcher(fetcher.Fetcher):  # type: ignore[misc]
         """Fetches since the last one that brought records."""
         self._leaders_known = False
         """Whether every partition had a leader when all were looked at last."""
+        self._looked_at: Any = None
+        """The assignment that was looked at then."""
+        self._paused: set[asyncio.Future[Any]] = set()
+        """What resumes partitions that were seen to be paused, each with a callback of ours."""
+        self._resumed: asyncio.Future[Any] | None = None
+        """Done when one of them is resumed."""
 
     def _get_actions_per_node(self, assignment: Any) -> Any:
         if (wait_s := self._nothing_to_do()) is not None:
             return [], {}, wait_s, False, []
+        if (steady := self._steady(assignment)) is not None:
+            return steady
         requests, resets, wait_s, invalid_metadata, resumed = super()._get_actions_per_node(assignment)
-        self._leaders_known = not invalid_metadata
+        if self._looked_at is not assignment:
+            self._paused.clear()
+        self._leaders_known, self._looked_at = not invalid_metadata, assignment
         # What is buffered of a paused partition may stay so for long.
         left_out = any(place in assignment.tps and not assignment.state_value(place).paused for place in self._records)
         whole = not (resets or resumed or self._records)
@@ -126,7 +146,69 @@ class SessionFetcher(fetcher.Fetcher):  # type: ignore[misc]
         if resumed and len(resumed) == len(assignment.tps):  # all are paused, and to be resumed wakes it
             wait_s = QUIET_S
         in_sessions = [(node, SessionRequest(request, self._session(node))) for node, request in requests]
-        return in_sessions, resets, wait_s, invalid_metadata, resumed
+        return in_sessions, resets, wait_s, invalid_metadata, self._one_for(resumed)
+
+    def _steady(self, assignment: Any) -> Any:
+        """What aiokafka would do, found in a tenth of the time, where all partitions have a leader and a position and
+        all that was fetched is taken, as it mostly is; None elsewhere.
+
+        It goes through all partitions for each fetch, and a gateway has sixty: with that and the request that it
+        makes of them, a fetch cost a millisecond.
+        """
+        if self._looked_at is not assignment or not self._leaders_known or self._records or self._client_rack:
+            return None
+        brokers, leader_of, in_flight = self._client.cluster.brokers(), self._select_read_replica, self._in_flight
+        only = next(iter(brokers)).nodeId if len(brokers) == 1 else None
+        most = self._max_partition_fetch_bytes
+        by_node: dict[int, dict[TopicPartition, tuple[int, int]]] = {}
+        paused: list[asyncio.Future[Any]] = []
+        for place, state in assignment._tp_state.items():
+            node = leader_of(place) if only is None else only
+            if node in in_flight:
+                continue
+            position = state._position
+            if position is None or node is None or node == -1:
+                return None
+            if state._paused:
+                paused.append(state._resume_fut)
+            elif node in by_node:
+                by_node[node][place] = position, most
+            else:
+                by_node[node] = {place: (position, most)}
+        held_ms = self._hold_ms(self._fetch_max_wait_ms, left_out=False, whole=not paused)
+        requests = []
+        for node, wanted in by_node.items():
+            request = FetchRequest(
+                held_ms,
+                self._fetch_min_bytes,
+                self._fetch_max_bytes,
+                self._isolation_level,
+                [],
+                self._client_rack or "",
+            )
+            requests.append((node, SessionRequest(request, self._session(node), wanted)))
+        wait_s = QUIET_S if len(paused) == len(assignment.tps) else self._fetcher_timeout
+        return requests, {}, wait_s, False, self._one_for(paused)
+
+    def _one_for(self, paused: Sequence["asyncio.Future[Any]"]) -> Sequence["asyncio.Future[Any]"]:
+        """One future that is done when any of these is: a worker's changelogs are paused for ever, and to wait for each
+        of them anew after every fetch takes longer than the fetch."""
+        if not paused:
+            return paused
+        if self._resumed is None or self._resumed.done():
+            self._resumed = asyncio.get_running_loop().create_future()
+        for one in paused:
+            if one.done():
+                return [one]
+            if one not in self._paused:
+                self._paused.add(one)
+                one.add_done_callback(self._wake)
+        return [self._resumed]
+
+    def _wake(self, one: "asyncio.Future[Any]") -> None:
+        self._paused.discard(one)
+        if self._resumed is not None and not self._resumed.done():
+            self._resumed.set_result(None)
 
     def _hold_ms(self, usual: int, *, left_out: bool, whole: bool) -> int:
         """How long the broker may hold the next fetch. left_out: whether partitions are missing that will be read soon.

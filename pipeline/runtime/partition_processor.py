@@ -307,7 +307,8 @@ class PartitionProcessor:
             )
             # A batch before this one waits for the broker twice until it is produced: its journal record goes out here,
             # where the answer to its outputs has come meanwhile, and not only after all of this one's work.
-            await self._give_way()
+            if self._unproduced:
+                await self._give_way()
             common = self.engine.common_headers(policy, self.partition, number)
             outbox = [*processed.outputs, self._journal(records, number, policy, refuse, processed.forged)]
             checkpoint = Checkpoint(

@@ -31,6 +31,11 @@ class ConsumerLag:
         """Note that every agent is here at least: the group committed it, or the topic begins there."""
         self._at_least[where] = max(self._at_least.get(where, 0), offset)
 
+    def committed(self, agents: Iterable[str], where: Where, offset: int) -> None:
+        """Note that each of these agents, of one group, is here at least."""
+        for agent in agents:
+            self._derived[agent, where] = max(self._derived.get((agent, where), 0), offset)
+
     def copy(self) -> "ConsumerLag":
         """Return a copy as it is now."""
         other = ConsumerLag(())

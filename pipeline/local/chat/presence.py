@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from endocrine.pipeline.process.roles import PARTS as ROLES
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.views.status.members import read_members
 
@@ -22,7 +23,7 @@ PARTS = (
     Part(".tools", "tool connector", "an allowed tool call gets no result", "endocrine connect tools"),
     Part(".timekeeper", "timekeeper", "a turn whose deadline passes is not ended", "endocrine connect timekeeper"),
 )
-WORKER_ROLES = (".decide", ".record")
+WORKER_ROLES = tuple(f".{role}" for role in ROLES)
 """Groups of workers that run in one role each."""
 
 

@@ -7,7 +7,6 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
@@ -23,6 +22,7 @@ from endocrine.pipeline.kafka.fetching import covered, hold_fetches
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.views.consumer_lag import ConsumerLag, Where
 from endocrine.pipeline.views.event import Event, event_of
+from endocrine.pipeline.views.status.lag import note_committed
 
 HISTORY = {"style-tables": 2000, "attribution-states": 2000, "bonds": 2000, "modulations": 20, "tool-decisions": 20}
 """Records read per partition of the time before, for what the view shows at once; nothing of other topics."""
@@ -54,7 +54,7 @@ class Watcher:
         derived = {topic for agent in agents for topic in agent.targets}
         dead = {dead_letters_of(topic) for topic in self._sources if CATALOGUE[topic].owner}
         self._watched = sorted(derived | dead | {"journal"})
-        self._settings = settings
+        self._settings, self._agents = settings, agents
         self._deliver = deliver
         self._whole = whole
         self._began: dict[TopicPartition, int] = {}
@@ -151,11 +151,8 @@ class Watcher:
                 await self._look()
 
     async def _look(self) -> None:
-        committed: Mapping[TopicPartition, Any] = {}
         with suppress(GroupCoordinatorNotAvailableError):  # a node that has just started
-            committed = await self._admin.list_consumer_group_offsets(self._settings.group)
-        for place, found in committed.items():
-            self.consumer_lag.at_least((self._name(place), place.partition), found.offset)
+            await note_committed(self._admin, self._settings, self._agents, self.consumer_lag)
         self.ends = await self._ends(self._places(self._sources))
 
     async def _ends(self, places: list[TopicPartition]) -> dict[Where, int]:

@@ -80,8 +80,9 @@ def _wire(app: EndocrineApp, settings: Settings, agent: Agent) -> None:
     sources = app.topic(*(prefix + topic for topic in agent.sources), acks=False)
 
     async def take(stream: Any) -> None:
-        async for batch in stream:
-            await app.manager.deliver(agent.name, batch)
+        """Subscribe: what comes goes past it (endocrine.pipeline.runtime.worker.transport)."""
+        async for _ in stream:
+            pass
 
     take.__name__ = take.__qualname__ = agent.name  # Faust names agents in logs by their function
     app.agent(sources, name=agent.name)(take)

@@ -1,7 +1,7 @@
 """The port to Kafka: aiokafka producers and readers shared by all units of a process."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, TypeVar, cast
 
@@ -17,6 +17,7 @@ from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.runtime.broker_port import Background, Run
 from endocrine.pipeline.runtime.errors import Fatal, Retry
 from endocrine.pipeline.runtime.worker.end_offsets import EndOffsets
+from endocrine.pipeline.runtime.worker.output_sender import OutputSender
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -48,6 +49,7 @@ class Broker:
         self.client_id = client_id
         self._changelog = self._producer("changelog", settings.changelog_message_bytes)
         self._outputs = self._producer("outputs", settings.topic_message_bytes)
+        self._sender = OutputSender(self._outputs)
         self._readers: asyncio.Queue[AIOKafkaConsumer] = asyncio.Queue()
         self._asker = self._reader("asker")
         self._ends = EndOffsets(self._asker)
@@ -116,27 +118,8 @@ class Broker:
             raise Fatal(f"{topic}/{partition}: the fate of a batch is unknown: {error!r}") from error
 
     async def send(self, topic: str, partition: int, records: Sequence[OutputRecord], common: Headers) -> None:
-        """Send records of one topic and partition in order; returns when all are acknowledged."""
-        producer = self._outputs
-        place = 0
-        while place < len(records):
-            batch = producer.create_batch()
-            first = place
-            while place < len(records):
-                out = records[place]
-                headers = [*out.own, *common] if out.derived else list(out.own)
-                if batch.append(key=out.key, value=out.value, timestamp=None, headers=headers) is None:
-                    break
-                place += 1
-            if place == first:
-                raise Fatal(f"{topic}: a record of {len(records[place].value or b'')} bytes does not fit into a batch")
-            batch.close()
-            try:
-                # One batch of a partition at a time: were a later one to land without an earlier one, a reader's
-                # watermarks would drop the earlier one when it is produced again.
-                await (await producer.send_batch(batch, topic, partition=partition))
-            except KafkaError as error:
-                raise Fatal(f"{topic}/{partition}: could not be sent: {error!r}") from error
+        """Send records of one topic and partition in order; returns when all are acknowledged. Raises Fatal."""
+        await self._sender.send(topic, partition, records, common)
 
     async def ends(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Return the offset that the next record of each partition will get."""
@@ -204,10 +187,15 @@ class KafkaBrokerPort:
 
     # ---- what comes in ----
 
-    def arrive(self, topic: str, records: Sequence[SourceRecord], first_offset: int, next_offset: int) -> None:
-        """Take in what was fetched: all records from one offset up to another (exclusive)."""
+    def arrive(
+        self, topic: str, records: Sequence[SourceRecord], first_offset: int, next_offset: int, size: int | None = None
+    ) -> None:
+        """Take in what was fetched: all records from one offset up to another (exclusive).
+
+        size: `size_of` them, where the caller knows it: several agents read the same records.
+        """
         self._arrived.append((first_offset, Run(topic, records, next_offset)))
-        self._bytes += sum(map(_size, records))
+        self._bytes += size_of(records) if size is None else size
         self._news.set()
         if self._bytes > self._limit and not self._pressed:
             self._pressed = True
@@ -317,7 +305,7 @@ class KafkaBrokerPort:
     def _put_back(self, arrived: Sequence[tuple[int, Run]]) -> None:
         """Keep what lies behind a gap that is longer than may be read at once."""
         self._arrived = [*arrived, *self._arrived]
-        self._bytes += sum(_size(record) for _, run in arrived for record in run.records)
+        self._bytes += sum(size_of(run.records) for _, run in arrived)
 
     async def _undelivered(self) -> Sequence[Run]:
         """What lies on the topics and has not arrived, though nothing has for a while: some of it."""
@@ -340,7 +328,7 @@ class KafkaBrokerPort:
         async with aclosing(self._broker.read(place.topic, place.partition, start, end)) as pieces:
             async for records in pieces:
                 runs.append(Run(topic, records, records[-1].offset + 1))
-                size += sum(map(_size, records))
+                size += size_of(records)
                 if size >= self._limit:
                     break
         after = end if size < self._limit else runs[-1].next_offset
@@ -428,7 +416,11 @@ def _after(runs: Sequence[Run]) -> dict[str, int]:
     return {run.topic: run.records[-1].offset + 1 for run in runs if run.records}
 
 
-def _size(raw: SourceRecord) -> int:
-    """About what a record takes in memory, in bytes."""
-    headers = sum(len(name) + len(content or b"") for name, content in raw.headers) if raw.headers else 0
-    return len(raw.key or b"") + len(raw.value or b"") + headers
+def size_of(records: Iterable[SourceRecord]) -> int:
+    """Return about what records take in memory, in bytes."""
+    size = 0
+    for raw in records:
+        size += len(raw.key or b"") + len(raw.value or b"")
+        for name, content in raw.headers or ():
+            size += len(name) + len(content or b"")
+    return size

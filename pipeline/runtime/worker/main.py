@@ -26,6 +26,7 @@ from endocrine.pipeline.process.version import code_version
 from endocrine.pipeline.runtime.errors import Stalled
 from endocrine.pipeline.runtime.worker.app import EndocrineApp, build_app
 from endocrine.pipeline.runtime.worker.kafka_broker_port import Broker
+from endocrine.pipeline.runtime.worker.overlap import without_others
 from endocrine.pipeline.runtime.worker.processor_manager import ProcessorManager
 from endocrine.pipeline.runtime.worker.task_dump import on_signal
 from endocrine.pipeline.runtime.worker.tuning import COLLECT_GARBAGE_S, collect_garbage
@@ -41,12 +42,19 @@ log = structlog.get_logger(__name__)
 class Worker:
     """A worker: topics ensured, policy published, Faust started; stops when asked or when it must.
 
-    seals: by default those of the settings' key file. After `run` returns, `failure` holds what made it stop on its
+    seals: by default those of the settings' key file. overlapping: consumer groups whose workers run some of the same
+    agents; it does not begin before they have left. After `run` returns, `failure` holds what made it stop on its
     own, or None. Raises SealKeyError where there is no usable key.
     """
 
     def __init__(
-        self, settings: Settings, agents: Sequence[Agent], policy: Policy, *, seals: Seals | None = None
+        self,
+        settings: Settings,
+        agents: Sequence[Agent],
+        policy: Policy,
+        *,
+        seals: Seals | None = None,
+        overlapping: Sequence[str] = (),
     ) -> None:
         self.settings = settings
         self._seals = load_seals(settings) if seals is None else seals
@@ -60,6 +68,7 @@ class Worker:
         self.watch: Watch | None = None
         """What watches them, from then on; `run` makes it."""
         self._agents = agents
+        self._overlapping = overlapping
         self._stop = asyncio.Event()
 
     def stop(self) -> None:
@@ -77,6 +86,8 @@ class Worker:
     async def run(self) -> None:
         """Run until asked to stop or until a fatal error."""
         if not await self._unless_stopped(ensure_topics(self.settings, [agent.name for agent in self._agents])):
+            return
+        if not await self._unless_stopped(without_others(self.settings, self._overlapping)):
             return
         asked = {topic for agent in self._agents for topic in (*agent.sources, f"changelog.{agent.name}")}
         broker = Broker(self.settings, client_id=f"endocrine-{self.id}", topics=sorted(asked))

@@ -1,6 +1,7 @@
 """Owns the processors of the partitions that Faust assigned to this process."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -22,7 +23,7 @@ from endocrine.pipeline.runtime.partition_processor import PartitionProcessor
 from endocrine.pipeline.runtime.state_stores import MemoryStore, RocksStore, StateStore
 from endocrine.pipeline.runtime.worker.batch_spans import trace_batch
 from endocrine.pipeline.runtime.worker.failure_fuse import FailureFuse
-from endocrine.pipeline.runtime.worker.kafka_broker_port import Broker, KafkaBrokerPort
+from endocrine.pipeline.runtime.worker.kafka_broker_port import Broker, KafkaBrokerPort, size_of
 from endocrine.pipeline.runtime.worker.stalls import Seen
 from endocrine.pipeline.runtime.worker.transport import Delivered
 from endocrine.pipeline.views.metrics.registry import Metrics
@@ -51,6 +52,11 @@ class ProcessorManager:
     ) -> None:
         self.settings = settings
         self.agents = {agent.name: agent for agent in agents}
+        self._readers: dict[str, list[str]] = defaultdict(list)
+        """Names of the agents that read each topic, in the order in which they were given."""
+        for agent in self.agents.values():
+            for topic in agent.sources:
+                self._readers[topic].append(agent.name)
         self.broker = broker
         self.policy = policy
         self.version = version
@@ -253,12 +259,15 @@ class ProcessorManager:
 
     # ---- what comes in ----
 
-    async def deliver(self, agent: str, batch: Delivered) -> None:
-        """A fetched batch for one agent."""
-        broker = self._ports.get((agent, batch.partition))
-        if broker is not None:
-            topic = batch.topic[len(self.settings.prefix) :]
-            broker.arrive(topic, batch.records, batch.first_offset, batch.next_offset)
+    def deliver(self, batch: Delivered) -> None:
+        """Pass a fetched batch on to the processors that read its topic; those of agents that are named first are the
+        first to work."""
+        topic = batch.topic[len(self.settings.prefix) :]
+        size = size_of(batch.records)
+        for name in self._readers.get(topic, ()):
+            port = self._ports.get((name, batch.partition))
+            if port is not None:
+                port.arrive(topic, batch.records, batch.first_offset, batch.next_offset, size)
 
     def _pressure(self, partition: int, agent: Agent, high: bool) -> None:
         """Pause what a full processor reads, resume it when no processor of the partition is full."""

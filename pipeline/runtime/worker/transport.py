@@ -1,6 +1,7 @@
-"""A Faust transport that hands whole fetched batches of one partition to agents.
+"""A Faust transport that hands whole fetched batches of one partition to the processors.
 
-Stock Faust makes a task, an event and an acknowledgement per message; here a message never exists outside its batch.
+Stock Faust makes a task, an event and an acknowledgement per message; here a message never exists outside its batch,
+and passes no channel: the manager delivers it to the processors that read its topic, in the order of the agents.
 Offsets are not acknowledged through Faust: the checkpoints hold the truth, the manager commits for displays.
 """
 
@@ -21,7 +22,7 @@ FETCHES_AT_ONCE = 4
 
 
 class Delivered(NamedTuple):
-    """What an agent's stream yields: records of one partition, as fetched."""
+    """What the manager delivers: records of one partition, as fetched."""
 
     topic: str
     """With prefix, as Kafka names it."""
@@ -82,24 +83,16 @@ class BatchConsumer(FaustConsumer):
 
 
 class BatchConductor(FaustConductor):
-    """Passes each batch to every channel that reads its topic."""
+    """Passes each batch to the manager, whatever Faust's channels are: they say which topics are subscribed to."""
 
     def _compile_message_handler(self) -> Any:
-        callbacks = self._tp_to_callback
-
         async def on_batch(batch: Delivered) -> None:
-            handler = callbacks.get((batch.topic, batch.partition))
-            if handler is not None:
-                await handler(batch)
+            self.app.manager.deliver(batch)
 
         return on_batch
 
     def _build_handler(self, tp: Any, channels: Any) -> Any:
-        async def to_channels(batch: Delivered) -> None:
-            for channel in list(channels):
-                await channel.queue.put(batch)
-
-        return to_channels
+        return self.on_message
 
 
 class BatchTransport(FaustTransport):

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aiokafka import TopicPartition
 
@@ -11,6 +11,7 @@ from endocrine.pipeline.core.journal import journal_entry
 from endocrine.pipeline.kafka.clients import introduce, read_until, reader
 from endocrine.pipeline.kafka.connection import admin_client
 from endocrine.pipeline.kafka.fetching import Span
+from endocrine.pipeline.process.roles import ROLES, Role, agents_of, group_of
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.views.consumer_lag import ConsumerLag, Where
 
@@ -64,11 +65,9 @@ async def read_consumer_lag(settings: Settings, agents: Iterable[Agent]) -> tupl
         introduce(consumer, [*places, *journal])
         ends = await consumer.end_offsets([*places, *journal])
         begins = await consumer.beginning_offsets([*places, *journal])
-        committed = await admin.list_consumer_group_offsets(settings.group)
         for place in places:
             consumer_lag.at_least(_where(settings, place), begins[place])
-        for place, found in committed.items():
-            consumer_lag.at_least(_where(settings, place), found.offset)
+        await note_committed(admin, settings, agents, consumer_lag)
         spans = {place: (max(begins[place], ends[place] - JOURNAL_TAIL), ends[place]) for place in journal}
         pieces: AsyncGenerator[dict[TopicPartition, Span], None] = read_until(consumer, spans)
         async with aclosing(pieces) as found_pieces:
@@ -81,6 +80,17 @@ async def read_consumer_lag(settings: Settings, agents: Iterable[Agent]) -> tupl
         await consumer.stop()
         await admin.close()
     return consumer_lag, {_where(settings, place): ends[place] for place in places}
+
+
+async def note_committed(
+    admin: Any, settings: Settings, agents: Iterable[Agent], consumer_lag: ConsumerLag, groups: Iterable[Role] = ROLES
+) -> None:
+    """Note what workers committed, of each role to its group. admin: aiokafka's. Raises its KafkaError."""
+    agents = tuple(agents)
+    for role in groups:
+        names = [agent.name for agent in agents_of(role, agents)]
+        for place, found in (await admin.list_consumer_group_offsets(group_of(role, settings.group))).items():
+            consumer_lag.committed(names, _where(settings, place), found.offset)
 
 
 def _where(settings: Settings, place: TopicPartition) -> Where:

@@ -1,8 +1,12 @@
 """Fetch sessions against a model of what a broker remembers (KIP-227), whatever is read, lost or forgotten."""
 
+import asyncio
+from collections.abc import Iterable
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from aiokafka.consumer.subscription_state import Assignment
 from aiokafka.protocol.fetch import FetchRequest, FetchRequest_v4, FetchRequest_v11
 from aiokafka.structs import TopicPartition
 from hypothesis import given
@@ -140,8 +144,86 @@ def test_a_fetch_is_held_briefly_while_it_is_not_known_where_to_read_some_partit
     monkeypatch.setattr(theirs, "_get_actions_per_node", lambda *_: ([(1, request)], {}, 0.2, not leaders, []))
     made = SessionFetcher.__new__(SessionFetcher)
     made._records, made._sessions, made._found_nothing, made._leaders_known = {}, {}, 0, False
+    made._looked_at, made._paused = None, set()
     places = {PLACES[0]: True, PLACES[1]: placed}
     state = {place: SimpleNamespace(has_valid_position=valid, paused=False) for place, valid in places.items()}
     made._client = SimpleNamespace(cluster=SimpleNamespace(brokers=lambda: [1]))
     (((_, fetch),), *_) = made._get_actions_per_node(SimpleNamespace(tps=set(state), state_value=state.get))
     assert fetch._max_wait_ms == held_ms
+
+
+def looking(paused: Iterable[TopicPartition] = (), brokers: int = 1) -> tuple[SessionFetcher, Assignment]:
+    """A fetcher that has looked at an assignment of four partitions once; their leaders share them out."""
+    places = [TopicPartition(topic, number) for topic in ("a", "b") for number in (0, 1)]
+    assignment = Assignment(places)
+    for offset, place in enumerate(places):
+        assignment.state_value(place).seek(offset)
+    for place in paused:
+        assignment.state_value(place).pause()
+    made = SessionFetcher.__new__(SessionFetcher)
+    made._records, made._sessions, made._found_nothing, made._leaders_known = {}, {}, 0, False
+    made._looked_at, made._paused, made._resumed, made._in_flight = None, set(), None, set()
+    made._client_rack, made._fetcher_timeout, made._isolation_level = None, 0.2, 1
+    made._fetch_max_wait_ms, made._fetch_min_bytes, made._fetch_max_bytes = 500, 1, 1000
+    made._max_partition_fetch_bytes = 100
+    cluster = SimpleNamespace(
+        brokers=lambda: [SimpleNamespace(nodeId=node) for node in range(brokers)],
+        leader_for_partition=lambda place: place.partition % brokers,
+    )
+    made._client = SimpleNamespace(cluster=cluster)
+    made._get_actions_per_node(assignment)
+    return made, assignment
+
+
+def shown(actions: Any) -> tuple[Any, ...]:
+    requests, resets, wait_s, invalid_metadata, _ = actions
+    held = sorted((node, request._max_wait_ms, sorted(request._wanted.items())) for node, request in requests)
+    return held, dict(resets), wait_s, invalid_metadata
+
+
+@pytest.mark.parametrize("brokers", [1, 2])
+@pytest.mark.parametrize("paused", [(), [TopicPartition("b", 1)], [TopicPartition("a", 0), TopicPartition("b", 0)]])
+async def test_the_short_way_to_the_next_fetches_gives_what_aiokafka_gives(paused, brokers):
+    made, assignment = looking(paused, brokers)
+    assert made._steady(assignment) is not None
+    short = shown(made._get_actions_per_node(assignment))
+    made._looked_at = None  # the long way
+    assert short == shown(made._get_actions_per_node(assignment))
+
+
+@pytest.mark.parametrize("lost", ["position", "leader", "taken", "assignment"])
+async def test_the_short_way_is_left_where_something_else_is_to_be_done(lost):
+    made, assignment = looking()
+    if lost == "position":
+        assignment.state_value(TopicPartition("a", 0)).await_reset(0)
+    elif lost == "leader":
+        made._client.cluster.leader_for_partition = lambda place: None
+        made._client.cluster.brokers = lambda: set()
+    elif lost == "taken":
+        made._records = {TopicPartition("a", 0): "what was fetched"}
+    else:
+        assignment = looking()[1]
+    assert made._steady(assignment) is None
+
+
+async def test_one_future_is_waited_for_in_place_of_those_of_paused_partitions_and_is_done_when_one_is_resumed():
+    paused = [TopicPartition("a", 0), TopicPartition("b", 0)]
+    made, assignment = looking(paused)
+    *_, waits = made._get_actions_per_node(assignment)
+    *_, again = made._get_actions_per_node(assignment)
+    assert len(waits) == 1
+    assert waits == again
+    assignment.state_value(paused[1]).resume()
+    await asyncio.sleep(0)
+    assert waits[0].done()
+    *_, waits = made._get_actions_per_node(assignment)
+    assert not waits[0].done()
+
+
+def test_a_request_names_after_the_answer_what_the_answer_is_about():
+    wanted = {TopicPartition("a", 0): (5, 100), TopicPartition("a", 1): (7, 100)}
+    request = SessionRequest(FetchRequest(10, 1, 1000, 1, []), Session(0), wanted)
+    assert request.build(FetchRequest_v4).topics == [("a", [(0, 5, 100), (1, 7, 100)])]
+    answer = SimpleNamespace(API_VERSION=11, topics=[("a", [(1, 0, 9)])], session_id=1, error_code=0)
+    assert request.answered(answer)
+    assert request.topics == [("a", [(1, 7, 100)])]

@@ -3,6 +3,7 @@
 It fails where a newer version has changed one: then fit `pipeline/kafka/fetching.py` to it, and this list.
 """
 
+import asyncio
 import inspect
 from importlib.metadata import version
 
@@ -10,8 +11,10 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer import consumer as consumers
 from aiokafka.consumer import fetcher
+from aiokafka.consumer.subscription_state import Assignment
 from aiokafka.protocol.fetch import FetchRequest, FetchRequest_v7, FetchRequest_v11
 from aiokafka.record.default_records import DefaultRecordBatch
+from aiokafka.structs import TopicPartition
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer
 
 from endocrine.pipeline.kafka import fetching
@@ -121,3 +124,18 @@ async def test_a_consumer_that_faust_made_can_be_bound():
     assert before == ("read_uncommitted", None, 52428800)
     assert parameters(AIOKafkaConsumerThread._create_worker_consumer) == ["self", "transport"]
     assert parameters(Consumer._new_consumer_thread) == ["self"]
+
+
+async def test_an_assignment_holds_the_states_that_the_short_way_to_a_fetch_reads():
+    place = TopicPartition("t", 0)
+    assignment = Assignment([place])
+    state = assignment.state_value(place)
+    assert assignment._tp_state == {place: state}
+    assert (state._position, state._paused, state._resume_fut) == (None, False, None)
+    state.seek(5)
+    state.pause()
+    assert (state._position, state._paused) == (5, True)
+    assert isinstance(state._resume_fut, asyncio.Future)
+    fetching_parts = inspect.getsource(fetcher.Fetcher)
+    for part in ("self._max_partition_fetch_bytes", "self._fetcher_timeout", "self._client_rack", "self._in_flight"):
+        assert part in fetching_parts

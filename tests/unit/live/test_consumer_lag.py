@@ -60,3 +60,9 @@ def test_a_copy_stays_as_it_was(consumer_lag):
         consumer_lag.journal(entry(agent, 0, ("interactions", 0, 2)))
     assert consumer_lag.settled({("interactions", 0): 2})
     assert not before.settled({("interactions", 0): 2})
+
+
+def test_what_a_group_committed_counts_for_the_agents_of_its_role_only(consumer_lag):
+    consumer_lag.committed(["gating"], ("interactions", 0), 7)
+    lag = consumer_lag.lag({("interactions", 0): 10})
+    assert (lag["gating"], lag["modulation"]) == (3, 10)
