@@ -114,10 +114,12 @@ async def is_waiting(client: "Redis", named: ViewKeys, member: bytes) -> bool:
     return await client.zscore(named.approvals(), member) is not None
 
 
-async def counts(client: "Redis", named: ViewKeys) -> tuple[int, int, int]:
-    """Return how many approvals, candidates and open conflicts wait."""
+async def fingerprint(client: "Redis", named: ViewKeys) -> list[Any]:
+    """Return what changes when something begins to wait, or is answered: of each list its length and both its ends."""
     pipe = client.pipeline(transaction=False)
     for key in (named.approvals(), keys.candidates_index(), keys.conflicts_index()):
         pipe.zcard(key)
-    one, two, three = await pipe.execute()
-    return int(one), int(two), int(three)
+        pipe.zrange(key, 0, 0)
+        pipe.zrange(key, -1, -1)
+    found: list[Any] = await pipe.execute()
+    return found
