@@ -42,7 +42,7 @@ class Waiting(NamedTuple):
 
 
 def member_of(kind: str, identity: str, audit_id: str, call_id: str | None = None) -> bytes:
-    """Return the member of the list that stands for a call or a turn."""
+    """Return the member of the list of a call or a turn."""
     return orjson.dumps([kind, identity, audit_id] if call_id is None else [kind, identity, audit_id, call_id])
 
 
