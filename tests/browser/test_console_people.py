@@ -15,8 +15,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 NAMED = quote(HOSTILE, safe="")
 SHOWN = ["/approvals", "/approvals?kind=turn", "/memory", "/memory?subject=ann&status=active", "/memory/conflicts",
          "/memory/conflicts?subject=ann", "/memory/trusted", "/memory/trusted?subject=ann", "/identities/ann",
-         "/identities/ann?union=1", "/identities/ann/timeline", "/identities/ann/timeline?union=1",
-         "/identities/ann/timeline?kind=memory", f"/identities/{NAMED}/timeline", f"/memory?subject={NAMED}",
+         "/identities/ann?union=1", "/timelines/ann", "/timelines/ann?union=1",
+         "/timelines/ann?kind=memory", f"/timelines/{NAMED}", f"/memory?subject={NAMED}",
          "/bonds", "/bonds?phase=bonded"]  # fmt: skip
 
 
@@ -79,24 +79,24 @@ async def test_a_pending_call_is_approved_on_the_page_and_leaves_the_list(visit,
         assert await one.page.locator("article").count() == before - 1
         await another.page.locator("article", has_text="c1 <img").wait_for(state="detached")
         assert one.complaints == another.complaints == []
-        await one.go("/identities/ann/timeline?kind=commands")
+        await one.go("/timelines/ann?kind=commands")
         assert "approve: A harmless question, by all" in await one.page.locator("main").inner_text()
-        await one.go("/identities/ann/timeline?kind=decisions")
+        await one.go("/timelines/ann?kind=decisions")
         assert "retrieve_knowledge: allowed" in await one.page.locator("main").inner_text()
 
 
-async def test_a_denial_needs_a_reason_and_a_turn_that_was_answered_is_not_answered_again(visit):
+async def test_a_denial_of_a_held_turn_needs_a_reason_which_is_on_record(visit):
     async with visit() as one:
         await one.go("/approvals?kind=turn")
         card = one.page.locator("article", has_text=f"Risky {HOSTILE}")
         await card.get_by_role("button", name="Deny").click()
         assert await card.get_by_label("Reason").evaluate("field => field.matches(':invalid')")
-        stale = await one.context.new_page()
-        await stale.goto(one.page.url)
         await card.get_by_label("Reason").fill("Not today")
         await card.get_by_role("button", name="Deny").click()
         await card.wait_for(state="detached")
-        await stale.route("**/console/live", lambda route: route.abort())
+        await one.go("/timelines/bob?kind=commands")
+        assert "deny_turn: Not today, by all" in await one.page.locator("main").inner_text()
+        assert one.complaints == []
 
 
 async def test_a_memory_is_edited_promoted_and_another_rejected(visit):
@@ -164,7 +164,7 @@ async def test_linked_identities_are_shown_as_one_until_the_link_is_taken_back(v
         assert "union=1" in one.page.url
         assert await one.page.locator("#attribution td a", has_text="bob").count() >= 1
         assert await one.page.locator("svg.spark").count() >= 1
-        await one.go("/identities/ann/timeline?union=1&kind=turns")
+        await one.go("/timelines/ann?union=1&kind=turns")
         assert {"ann", "bob"} <= set(await one.page.locator(".entries a").all_inner_texts())
         await one.go("/identities/bob")
         card = one.page.locator("article", has_text="ann and bob")
@@ -177,7 +177,7 @@ async def test_the_timeline_is_filtered_in_the_address_and_comes_into_the_identi
     async with visit() as one:
         await one.go("/identities/ann")
         await one.page.locator("#timeline .entries li").first.wait_for()
-        await one.go("/identities/ann/timeline")
+        await one.go("/timelines/ann")
         await one.page.get_by_label("Kind").select_option("bond")
         await one.page.get_by_role("button", name="Filter").click()
         assert "kind=bond" in one.page.url
@@ -189,7 +189,7 @@ async def test_the_timeline_is_filtered_in_the_address_and_comes_into_the_identi
 
 async def test_a_key_without_the_scope_content_sees_no_word_of_people(visit, door):
     async with visit(secret=door.key("read")) as one:
-        for path in (*SHOWN, "/identities/ann/timeline?kind=observations"):
+        for path in (*SHOWN, "/timelines/ann?kind=observations"):
             assert (await one.go(path)).status == 200, path
             text = await one.page.locator("main").inner_text()
             for word in ("Hello <img", "Risky <img", "c1 <img", "prefers", "early <img", "Note <img"):

@@ -89,6 +89,6 @@ async def judge(console: Console, request: Request, visitor: Visitor) -> Respons
 
 
 PAGES = (
-    Page("/identities/{identity:id}/timeline", entries),
+    Page("/timelines/{identity:id}", entries),
     Page("/links", judge, "review", post=True),
 )
