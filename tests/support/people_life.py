@@ -50,7 +50,7 @@ async def live(door: Door) -> None:
             bond = (await client.get("/v1/bonds/ann")).json()
             return linked["items"], conflicts["items"], bond.get("phase"), bond.get("notes")
 
-        await until_answer(settled, lambda found: found[0] and found[1] and found[2] == "bonded" and found[3])
+        await until_answer(settled, lambda found: found[0] and found[1] and found[2] == "bonded" and found[3], 300)
 
 
 async def _remember(client: Any, **body: Any) -> None:
