@@ -60,6 +60,7 @@ class Approve(Command):
 
     kind: Literal["approve"]
     call_id: CallId
+    reason: Remark | None = None
 
 
 class Deny(Command):
@@ -67,6 +68,7 @@ class Deny(Command):
 
     kind: Literal["deny"]
     call_id: CallId
+    reason: Remark | None = None
 
 
 class ClearRisk(Command):
@@ -81,6 +83,7 @@ class ApproveTurn(Command):
 
     kind: Literal["approve_turn"]
     audit_id: AuditId
+    reason: Remark | None = None
 
 
 class DenyTurn(Command):
@@ -88,6 +91,7 @@ class DenyTurn(Command):
 
     kind: Literal["deny_turn"]
     audit_id: AuditId
+    reason: Remark | None = None
 
 
 class Tick(Command):

@@ -10,13 +10,18 @@ from endocrine.pipeline.console import live, sign_in, static_files
 from endocrine.pipeline.console.links import ROOT
 from endocrine.pipeline.console.row import Page, refused, to_sign_in, visitor_of
 from endocrine.pipeline.console.screens import (
+    approvals,
     bonds,
+    conflicts,
     dead_letters,
     identity,
     incidents,
+    memory,
     overview,
     policy,
+    timeline_page,
     topics,
+    trusted,
     turns,
 )
 from endocrine.pipeline.console.sessions import Sessions
@@ -30,7 +35,12 @@ PAGES: Sequence[Page] = (
     *overview.PAGES,
     *turns.PAGES,
     *incidents.PAGES,
+    *approvals.PAGES,
     *identity.PAGES,
+    *timeline_page.PAGES,
+    *memory.PAGES,
+    *conflicts.PAGES,
+    *trusted.PAGES,
     *bonds.PAGES,
     *topics.PAGES,
     *dead_letters.PAGES,

@@ -31,3 +31,13 @@ class Links:
         path = "/".join([ROOT, *(quote(part, safe="") for part in parts)])
         named = urlencode({name: one for name, one in query.items() if one not in (None, "")})
         return f"{path}?{named}" if named else path
+
+
+def back_to(path: str) -> str:
+    """Return a page of the console: nobody is sent to another site from here.
+
+    >>> back_to("/console/turns?mode=CORE"), back_to("//evil.example/console"), back_to("/console/../v1")
+    ('/console/turns?mode=CORE', '/console', '/console')
+    """
+    fits = path == ROOT or path.startswith((f"{ROOT}/", f"{ROOT}?"))
+    return path if fits and ".." not in path and "\\" not in path and path.isprintable() else ROOT

@@ -1,7 +1,9 @@
-"""What tells an open page that there is news: a server-sent event whenever the newest turn or incident changes."""
+"""What tells an open page that there is news: a server-sent event whenever the newest turn or incident changes, or what
+waits for a person."""
 
 import asyncio
 from collections.abc import AsyncGenerator
+from typing import Any
 
 from redis.exceptions import RedisError
 from starlette.requests import Request
@@ -13,7 +15,7 @@ from endocrine.pipeline.console.state import Console
 from endocrine.pipeline.gateway.problems import Problem
 from endocrine.pipeline.gateway.routes.reads import keys_of
 from endocrine.pipeline.gateway.sse import event, stream
-from endocrine.pipeline.views.redis import views
+from endocrine.pipeline.views.redis import views, waiting
 
 LOOK_S = 1.0
 MOST = 200
@@ -53,10 +55,11 @@ def route(console: Console) -> Route:
 
 async def _changes(console: Console) -> AsyncGenerator[bytes, None]:
     redis, named = console.gateway.redis, keys_of(console.gateway)
-    last: list[list[bytes]] | None = None
+    last: list[Any] | None = None
     while redis is not None:
         try:
             newest = [(await views.page(redis, key, 1)).members for key in (named.turns(), named.incidents())]
+            newest.append(await waiting.fingerprint(redis, named))
             if last is not None and newest != last:
                 yield event("news", {})
             last = newest

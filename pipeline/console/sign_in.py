@@ -4,7 +4,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from endocrine.pipeline.console.links import ROOT
+from endocrine.pipeline.console.links import ROOT, back_to
 from endocrine.pipeline.console.row import form_of, refused, visitor_of
 from endocrine.pipeline.console.sessions import check_origin
 from endocrine.pipeline.console.state import HEADERS, Console
@@ -19,11 +19,11 @@ def routes(console: Console) -> list[Route]:
         request.scope["route_template"] = f"{ROOT}/sign-in"
         try:
             if await visitor_of(console, request) is not None:
-                return RedirectResponse(_back(request.query_params.get("next", "")), 303, HEADERS)
+                return RedirectResponse(back_to(request.query_params.get("next", "")), 303, HEADERS)
         except Problem as problem:
             return refused(console, request, None, problem)
         return console.page(
-            request, None, "sign_in.html", wrong=False, back=_back(request.query_params.get("next", ""))
+            request, None, "sign_in.html", wrong=False, back=back_to(request.query_params.get("next", ""))
         )
 
     async def begin(request: Request) -> Response:
@@ -31,7 +31,7 @@ def routes(console: Console) -> list[Route]:
         try:
             check_origin(request)
             form = await form_of(request)
-            back = _back(str(form.get("next", "")))
+            back = back_to(str(form.get("next", "")))
             digest = digest_of(str(form.get("key", "")).strip())
             if await console.gateway.doorkeeper.of_digest(digest) is None:
                 return console.page(request, None, "sign_in.html", 401, wrong=True, back=back)
@@ -59,13 +59,3 @@ def routes(console: Console) -> list[Route]:
         Route("/sign-in", begin, methods=["POST"]),
         Route("/sign-out", end, methods=["POST"]),
     ]
-
-
-def _back(path: str) -> str:
-    """Return a page of the console: nobody is sent to another site from here.
-
-    >>> _back("/console/turns?mode=CORE"), _back("//evil.example/console"), _back("/console/../v1")
-    ('/console/turns?mode=CORE', '/console', '/console')
-    """
-    fits = path == ROOT or path.startswith((f"{ROOT}/", f"{ROOT}?"))
-    return path if fits and ".." not in path and "\\" not in path and path.isprintable() else ROOT

@@ -42,6 +42,19 @@ def moment(seconds: float | None) -> str:
         return plain(seconds)
 
 
+def duration(seconds: float) -> str:
+    """Return a time that is left, as people read it; console.js counts on in the same words.
+
+    >>> duration(3725), duration(65), duration(9), duration(0)
+    ('1 h 2 min', '1 min 5 s', '9 s', 'time is up')
+    """
+    whole = int(seconds)
+    if whole <= 0:
+        return "time is up"
+    hours, minutes = whole // 3600, whole % 3600 // 60
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"
+
+
 def pretty(value: Any) -> str:
     """Return a value as indented JSON."""
     return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode()
@@ -56,7 +69,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"plain": plain, "moment": moment, "pretty": pretty}
+    made.filters |= {"plain": plain, "moment": moment, "pretty": pretty, "duration": duration}
     made.globals |= {"asset": asset, "modes": MODES, "root": ROOT}
     return made
 

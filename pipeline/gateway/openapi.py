@@ -132,6 +132,9 @@ class CommandRequest(BaseModel):
     audit_id: Annotated[Id | None, Field(description="approve-turn, deny-turn, clear-risk.")] = None
     cap: Annotated[Count | None, Field(description="cap: messages per day; 0: unlimited.")] = None
     text: Annotated[str | None, Field(description="note.")] = None
+    reason: Annotated[
+        str | None, Field(max_length=2000, description="approve, deny, approve-turn, deny-turn: why, for people.")
+    ] = None
     ts: Ts | None = None
 
 

@@ -105,6 +105,26 @@ async def sent(
 
     events: the topic of the event.
     """
+    shown = await event_shown(gateway, request, caller, value, wait_s, events, topic=topic)
+    answer = json_response({"id": value["id"], "outcome": shown}, 202 if shown is None else 200)
+    gateway.idempotency.finish(slot, answer)
+    return answer
+
+
+async def event_shown(
+    gateway: Gateway,
+    request: Request,
+    caller: Caller,
+    value: Json,
+    wait_s: int,
+    events: str,
+    *,
+    topic: str = "commands",
+) -> Json | None:
+    """Produce a command, and return its event within that time as the caller may see it; None: there is none yet.
+
+    Raises Problem, 404 or 409, if it is refused.
+    """
     with gateway.awaiting.turn(value[CATALOGUE[topic].identity_field], None, record_ids=[value["id"]]) as watch:
         await produced(gateway, request, topic, value)
         event = await event_of(watch, value["id"], wait_s)
@@ -114,9 +134,7 @@ async def sent(
         reason = _reason(events, event)
         kind, detail = ("not_found", _MISSING[reason]) if reason in _MISSING else ("conflict", f"refused: {reason}")
         raise Problem(kind, detail, more={"reason": reason, "outcome": shown})
-    answer = json_response({"id": value["id"], "outcome": shown}, 202 if event is None else 200)
-    gateway.idempotency.finish(slot, answer)
-    return answer
+    return shown
 
 
 async def event_of(watch: Watch, command: str, wait_s: int) -> Json | None:

@@ -72,13 +72,18 @@ async def chromium() -> AsyncIterator[Browser]:
         await browser.close()
 
 
+def _complaint(message: Any) -> str:
+    """What the browser's console says, and of which address."""
+    return f"{message.type}: {message.text} ({message.location.get('url', '')})"
+
+
 class Visit:
     """A page of one browser context, and what it complained of."""
 
     def __init__(self, context: BrowserContext, page: Page, url: str) -> None:
         self.context, self.page, self.url = context, page, url
         self.complaints: list[str] = []
-        page.on("console", lambda message: self.complaints.append(f"{message.type}: {message.text}"))
+        page.on("console", lambda message: self.complaints.append(_complaint(message)))
         page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
         page.on("dialog", self._dialog)
 

@@ -1900,6 +1900,12 @@ export interface components {
              */
             text?: string | null;
             /**
+             * Reason
+             * @description approve, deny, approve-turn, deny-turn: why, for people.
+             * @default null
+             */
+            reason?: string | null;
+            /**
              * Ts
              * @default null
              */

@@ -1,13 +1,16 @@
-"""The observation deck: bonds by phase and risk, caps and notes."""
+"""The observation deck: bonds by phase and risk, what happened lately, caps and notes."""
 
 import time
 import uuid
 from typing import Any
 
+from aiokafka.errors import KafkaError
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from endocrine.pipeline.console import actions, timeline, whose
 from endocrine.pipeline.console.links import Links
+from endocrine.pipeline.console.reading import Wanted, read
 from endocrine.pipeline.console.row import Page, form_of
 from endocrine.pipeline.console.sessions import Visitor
 from endocrine.pipeline.console.state import HEADERS, Console
@@ -16,9 +19,13 @@ from endocrine.pipeline.gateway.content import shown_to
 from endocrine.pipeline.gateway.problems import Problem
 from endocrine.pipeline.gateway.records import by_caller, checked, produced
 from endocrine.pipeline.gateway.routes.reads import cursor_of, redis_of, shown_cursor
+from endocrine.pipeline.kafka.topic_reader import NoSuchTopic
+from endocrine.pipeline.process.seal_keys import known_seals
 from endocrine.pipeline.views.redis import views
 
 PAGE = 50
+EVENTS = 20
+"""Events of all bonds that are shown."""
 MOST_CAP = 1_000_000
 MOST_NOTE = 500
 
@@ -30,9 +37,23 @@ async def deck(console: Console, request: Request, visitor: Visitor) -> Response
         redis_of(console.gateway), PAGE, cursor_of(query), phase=query.get("phase"), risk=query.get("risk")
     )
     entries = [shown_to(visitor.caller, "bonds", entry.model_dump()) for entry in found.entries]
+    recent, away = await _recent(console, visitor)
     return console.page(
-        request, visitor, "bonds.html", title="Observation deck", bonds=entries, next=shown_cursor(found.next)
-    )
+        request, visitor, "bonds.html", title="Observation deck", bonds=entries, next=shown_cursor(found.next),
+        recent=recent, away=away,
+    )  # fmt: skip
+
+
+async def _recent(console: Console, visitor: Visitor) -> tuple[list[dict[str, Any]], bool]:
+    """The newest events of all bonds; and whether they could not be read."""
+    settings = console.gateway.settings
+    accepted = whose.accepted("bond-events", settings, known_seals(settings))
+    try:
+        found = await read(settings, Wanted("bond-events", limit=EVENTS))
+    except (KafkaError, NoSuchTopic, TimeoutError):
+        return [], True
+    values = [timeline.value_of(raw) or {} for raw in reversed(found.records) if accepted(raw)]
+    return [shown_to(visitor.caller, "bond-events", value) for value in values], False
 
 
 async def command(console: Console, request: Request, visitor: Visitor) -> Response:
@@ -54,6 +75,8 @@ async def command(console: Console, request: Request, visitor: Visitor) -> Respo
         raise Problem("invalid", "the form: expected set_cap or add_note", field="kind")
     gateway = console.gateway
     await produced(gateway, request, "commands", checked(gateway, "commands", by_caller(visitor.caller, value)))
+    if form.get("next"):
+        return actions.back(form)
     return RedirectResponse(Links("", []).to("identities", identity), 303, HEADERS)
 
 

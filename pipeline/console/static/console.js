@@ -37,7 +37,20 @@
         [...row.cells].forEach((cell, place) => { if (titles[place]) cell.dataset.label = titles[place].textContent; });
     }
   };
-  const show = () => { draw(); label(); };
+  /* Deadlines: seconds left when the page was made, whatever the clock of this machine says. */
+  const words = (s) => {
+    const [h, m] = [Math.floor(s / 3600), Math.floor(s % 3600 / 60)];
+    return s <= 0 ? "time is up" : h ? `${h} h ${m} min` : m ? `${m} min ${s % 60} s` : `${s} s`;
+  };
+  const began = new WeakMap();
+  const count = () => {
+    for (const one of document.querySelectorAll("[data-left]")) {
+      if (!began.has(one)) began.set(one, performance.now());
+      one.textContent = words(Math.max(0, Math.floor(one.dataset.left - (performance.now() - began.get(one)) / 1000)));
+    }
+  };
+  setInterval(count, 1000);
+  const show = () => { draw(); label(); count(); };
 
   const live = () => document.querySelector("[data-live]");
   document.body.addEventListener("htmx:beforeRequest", (event) => {

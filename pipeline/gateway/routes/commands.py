@@ -44,12 +44,20 @@ async def command(gateway: Gateway, request: Request, caller: Caller) -> Respons
         raise Problem("invalid", "kind: another than that of the path", field="kind")
     value = filled("commands", body, request, caller, slot) | {"kind": kind}
     value = checked(gateway, "commands", by_caller(caller, value))
-    with gateway.awaiting.turn(value["identity"], value.get("audit_id"), record_ids=[value["id"]]) as watch:
-        await produced(gateway, request, "commands", value)
-        outcome = await _outcome(watch, value, wait_s)
+    outcome = await outcome_of(gateway, request, value, wait_s)
     answer = json_response({"id": value["id"], "outcome": outcome}, 202 if outcome is None else 200)
     gateway.idempotency.finish(slot, answer)
     return answer
+
+
+async def outcome_of(gateway: Gateway, request: Request, value: Json, wait_s: int) -> Json | None:
+    """Produce a command, and return its outcome within that time; None: there is none yet.
+
+    Raises Problem where the broker does not take it, or it goes to the dead letters; Overloaded.
+    """
+    with gateway.awaiting.turn(value["identity"], value.get("audit_id"), record_ids=[value["id"]]) as watch:
+        await produced(gateway, request, "commands", value)
+        return await _outcome(watch, value, wait_s)
 
 
 async def _outcome(watch: Watch, value: Json, wait_s: int) -> Json | None:

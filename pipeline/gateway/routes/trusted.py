@@ -61,15 +61,20 @@ async def write(gateway: Gateway, request: Request, caller: Caller) -> Response:
         return slot.answer
     value = completed(caller, slot, subject, {**body, "kind": "state_set"})
     value = checked(gateway, "commands", value)
+    await with_room(gateway, subject, value["category"], value["key"])
+    return await sent(gateway, request, caller, slot, value, wait_s, _EVENTS)
+
+
+async def with_room(gateway: Gateway, subject: str, category: str, key: str) -> None:
+    """Check that an entry may be set: its category is listed, and the subject has room. Raises Problem."""
     rules = gateway.policy.document.trusted_state
-    if value["category"] not in rules.categories:
+    if category not in rules.categories:
         raise Problem("invalid", f"category: expected one of {', '.join(rules.categories)}", field="category")
     active = await views.trusted(redis_of(gateway), subject)
     known = {(entry["category"], entry["key"]) for entry in active}
-    if len(known) >= rules.active and (value["category"], value["key"]) not in known:
+    if len(known) >= rules.active and (category, key) not in known:
         detail = f"the subject has {len(known)} active entries; expected fewer than {rules.active}: invalidate some"
         raise Problem("conflict", detail, more={"reason": "state_full"})
-    return await sent(gateway, request, caller, slot, value, wait_s, _EVENTS)
 
 
 async def end(gateway: Gateway, request: Request, caller: Caller) -> Response:

@@ -29,6 +29,20 @@ def foreign_keys() -> str:
     return "endocrine:bonds:foreign"
 
 
+def candidates_index() -> str:
+    """Return the key of a sorted set by `created_ts` in milliseconds: JSON `[subject, memory_id]` of each candidate."""
+    return "endocrine:index:candidates"
+
+
+def conflicts_index() -> str:
+    """Return the key of a sorted set by `opened_ts` in milliseconds: JSON `[subject, slot]` of each open conflict."""
+    return "endocrine:index:conflicts"
+
+
+INDEXES = (bonds_index(), candidates_index(), conflicts_index())
+"""Sorted sets over all subjects."""
+
+
 def attribution(identity: str) -> str:
     """Return the key of a hash: primitive -> JSON attribution state."""
     return f"endocrine:attribution:{identity}"
@@ -99,6 +113,11 @@ class ViewKeys:
     def incidents(self) -> str:
         """Return the key of a sorted set by append time: the JSON incidents, byte for byte the topic's."""
         return f"{self._view}incidents"
+
+    def approvals(self) -> str:
+        """Return the key of a sorted set by deadline in milliseconds, event time: what waits for a person, as JSON
+        `["call", identity, audit_id, call_id]` or `["turn", identity, audit_id]`."""
+        return f"{self._view}approvals"
 
     def analytics(self) -> str:
         """Return the key of a hash: `tool/partition` -> the JSON figures of that partition."""

@@ -10,20 +10,24 @@ projection replays from there.
     KEYS  positions, index of bonds, foreign keys, then per write: key, guard
     ARGV  topic/partition, start, end, events kept, seconds a guard outlives its deleted key, members of a sorted set
           kept, seconds a view lives after its last write,
-          then per write: verb, mark, offset, ordinal, field, value
+          then per write: verb, mark, offset, ordinal, field, value, and of its listing: key, member, score
     verbs set, hset (field), push; del, hdel (field);
           bond, unbond (set and del of a bond entry, which is listed in the index under the score `field`);
           view (field of a hash that holds its own marks); list (a member, `field`, of a sorted set under the score
           `offset`; where `value` is not empty, it is the prefix of a key that goes with a member that falls out)
 
+A view, hset or hdel may come with a listing: where the write is applied, a member of a sorted set gets that score, or
+without a score is taken out. Guarded by the write's own mark, a member that was taken out does not come back. Sets that
+are views are trimmed and expire like lists; others keep every member.
+
 A key under `abl:` that exists without its guard is somebody else's: no write touches it. It is put among the foreign
 keys (a set), and named in the answer when it is new there; `endocrine bonds import` takes it over. A guard that is
 about to expire is that of a deleted key: what exists beside it was made by others since.
 
-Every key is named in KEYS, but keys of one batch lie in many slots: one Redis (with replicas or sentinels), no cluster.
-Keys of the wrong type are left alone. The answer: `applied` or `behind`, then `foreign` or `type` and the name of each
-key left alone. Any other error stops the script; Redis refuses for want of memory or disk only before a script's first
-write, so that is all or nothing too.
+Every key but those of listings is named in KEYS, but keys of one batch lie in many slots: one Redis (with replicas or
+sentinels), no cluster. Keys of the wrong type are left alone. The answer: `applied` or `behind`, then `foreign` or
+`type` and the name of each key left alone. Any other error stops the script; Redis refuses for want of memory or disk
+only before a script's first write, so that is all or nothing too.
 """
 
 APPLY = r"""
@@ -49,11 +53,31 @@ local kept = tonumber(ARGV[4])
 local answer = {'applied'}
 local listed, lives = tonumber(ARGV[6]), tonumber(ARGV[7])
 local at = 8
+local function list(set, member, score)
+  if set == '' then
+    return
+  end
+  local done
+  if score == '' then
+    done = redis.pcall('ZREM', set, member)
+  else
+    done = redis.pcall('ZADD', set, score, member)
+  end
+  if type(done) == 'table' and done.err then
+    answer[#answer + 1] = 'type'
+    answer[#answer + 1] = set
+  elseif string.sub(set, 1, 15) == 'endocrine:view:' then
+    redis.call('ZREMRANGEBYRANK', set, 0, -(listed + 1))
+    redis.call('EXPIRE', set, lives)
+  end
+end
 for i = 4, #KEYS, 2 do
   local key, guard = KEYS[i], KEYS[i + 1]
   local verb, mark, field, value = ARGV[at], ARGV[at + 1], ARGV[at + 4], ARGV[at + 5]
   local offset, ordinal = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
-  at = at + 6
+  local listing, member, score = ARGV[at + 6], ARGV[at + 7], ARGV[at + 8]
+  local first = at
+  at = at + 9
   if verb == 'list' then
     local done = redis.pcall('ZADD', key, offset, field)
     if type(done) == 'table' and done.err then
@@ -75,8 +99,9 @@ for i = 4, #KEYS, 2 do
       answer[#answer + 1] = 'type'
       answer[#answer + 1] = key
     elseif offset > tonumber(held or '-1') then
-      redis.call('HSET', key, field, value, '~' .. mark, ARGV[at - 4])
+      redis.call('HSET', key, field, value, '~' .. mark, ARGV[first + 2])
       redis.call('EXPIRE', key, lives)
+      list(listing, member, score)
     end
   elseif foreign(key, guard) then
     if redis.call('SADD', KEYS[3], key) == 1 then
@@ -113,8 +138,10 @@ for i = 4, #KEYS, 2 do
       redis.call('ZADD', KEYS[2], field, string.sub(key, 5))
     elseif verb == 'unbond' then
       redis.call('ZREM', KEYS[2], string.sub(key, 5))
+    else
+      list(listing, member, score)
     end
-    redis.call('HSET', guard, mark, ARGV[at - 4] .. ' ' .. ARGV[at - 3])
+    redis.call('HSET', guard, mark, ARGV[first + 2] .. ' ' .. ARGV[first + 3])
     if verb == 'set' or verb == 'bond' or verb == 'hset' or verb == 'push' then
       redis.call('PERSIST', guard)
     elseif redis.call('EXISTS', key) == 0 then

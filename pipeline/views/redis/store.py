@@ -77,6 +77,7 @@ class Store:
         for write in batch.writes:
             names += (write.key, keys.guard(write.key))
             arguments += (write.verb, write.mark, write.offset, write.ordinal, write.field, write.value)
+            arguments += _listed(write)
         answer = await self._wait_for(lambda: self._apply(keys=names, args=arguments))
         for why, key in zip(answer[1::2], answer[2::2], strict=True):
             _log.warning(_LEFT_ALONE[why], key=key.decode(), source=batch.source)
@@ -169,12 +170,19 @@ async def clear(settings: Settings) -> int:
         async for guard in client.scan_iter(match=f"{keys.GUARD_PREFIX}*", count=1000):
             # Together: a guard without its key would keep the key from being filled again.
             deleted += await client.delete(guard, guard.removeprefix(keys.GUARD_PREFIX.encode())) == 2
-        await client.delete(keys.bonds_index())
+        await client.delete(*keys.INDEXES)
         async for view in client.scan_iter(match=f"{keys.VIEW_PREFIX}*", count=1000):
             deleted += await client.delete(view)
         async for positions in client.scan_iter(match=keys.positions("*"), count=1000):
             await client.delete(positions)
     return deleted
+
+
+def _listed(write: Write) -> tuple[str, str, int | str]:
+    """The listing of a write, as the script takes it."""
+    if (listing := write.listing) is None:
+        return "", "", ""
+    return listing.key, listing.member, "" if listing.score is None else listing.score
 
 
 async def _call(call: Callable[[], Awaitable[Any]]) -> Any:

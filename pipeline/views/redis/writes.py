@@ -14,14 +14,23 @@ from endocrine.pipeline.views.redis.keys import ViewKeys
 TOPICS = (
     "bonds", "bond-events", "attribution-states", "style-tables",
     "interactions", "modulations", "audits", "incidents", "tool-analytics", "trusted-states",
-    "memories", "conflicts", "identity-links",
+    "memories", "conflicts", "identity-links", "tool-decisions",
 )  # fmt: skip
 """Topics that are projected, without prefix."""
 PROVED = ("modulations", "incidents", "bond-events", "trusted-states", "memories", "conflicts",
-          "identity-links")  # fmt: skip
+          "identity-links", "tool-decisions")  # fmt: skip
 """Of these, the topics of which a record counts only with a valid seal, where the keys are known."""
 _EVENT_FIELDS = ("timestamp", "event_type", "detail", "data")
 """The form that dashboards know, rules 6; the identity is in the key."""
+
+
+class Listing(NamedTuple):
+    """A place in a sorted set, given or taken together with a write, where that one is applied."""
+
+    key: str
+    member: str
+    score: int | None
+    """Milliseconds since 1970; None: the member is taken out."""
 
 
 class Write(NamedTuple):
@@ -34,6 +43,7 @@ class Write(NamedTuple):
     ordinal: int = 0
     field: str = ""
     value: bytes = b""
+    listing: Listing | None = None
 
 
 def writes_of(
@@ -127,16 +137,35 @@ def _attribution(identity: str, key: str, value: Any, source: str, record: wire.
     return [Write(verb, keys.attribution(identity), mark, record.offset, 0, primitive, record.value or b"")]
 
 
-def _of_subject(place: Callable[[str], str]) -> "_Maker":
-    """Writes of records that are kept in one hash per subject, under what their key has after it."""
+def _of_subject(place: Callable[[str], str], index: "_Index | None" = None) -> "_Maker":
+    """Writes of records that are kept in one hash per subject, under what their key has after it.
+
+    index: of those in one status, over all subjects.
+    """
 
     def make(subject: str, key: str, value: Any, source: str, record: wire.SourceRecord) -> list[Write]:
         field = key[len(subject) + 1 :]
         verb = "hdel" if record.value is None else "hset"
         # They change apart from each other, so each has its own mark.
-        return [Write(verb, place(subject), f"{source}#{field}", record.offset, 0, field, record.value or b"")]
+        listing = None if index is None else index.listing(subject, field, value)
+        raw = record.value or b""
+        return [Write(verb, place(subject), f"{source}#{field}", record.offset, 0, field, raw, listing)]
 
     return make
+
+
+class _Index(NamedTuple):
+    """A sorted set of the records in one status, by the time that a field of theirs holds."""
+
+    key: str
+    status: str
+    since: str
+
+    def listing(self, subject: str, field: str, value: Any) -> Listing:
+        """Return the place of a record; value: None for a tombstone."""
+        listed = value is not None and value["status"] == self.status
+        member = orjson.dumps([subject, field]).decode()
+        return Listing(self.key, member, round(value[self.since] * 1000) if listed else None)
 
 
 def _link(_: str, key: str, value: Any, source: str, record: wire.SourceRecord) -> list[Write]:
@@ -182,8 +211,17 @@ _SHOWN = {
 }  # fmt: skip
 
 
-def _part(views: ViewKeys, audit_id: str, part: str, value: Any, source: str, record: wire.SourceRecord) -> Write:
-    return Write("view", views.turn(audit_id), f"{source}#{part}", record.offset, 0, part, orjson.dumps(value))
+def _part(
+    views: ViewKeys,
+    audit_id: str,
+    part: str,
+    value: Any,
+    source: str,
+    record: wire.SourceRecord,
+    listing: Listing | None = None,
+) -> Write:
+    mark = f"{source}#{part}"
+    return Write("view", views.turn(audit_id), mark, record.offset, 0, part, orjson.dumps(value), listing)
 
 
 def _listed(key: str, at_ms: int, member: str | bytes, owns: str = "") -> Write:
@@ -196,7 +234,42 @@ def _modulation(identity: str, _: str, value: Any, source: str, record: wire.Sou
     if record.value is None:
         return []
     known = {name: part for name, part in value.items() if name not in ("lineage", "functions")}
-    return [_part(ViewKeys.of_source(source, "modulations"), value["audit_id"], "modulation", known, source, record)]
+    views, audit_id = ViewKeys.of_source(source, "modulations"), value["audit_id"]
+    # Only a later revision answers a hold.
+    listing = _waiting(views, value, value["refusal"] == "held", "turn", identity, audit_id)
+    kept = listing if value["revision"] or listing.score is not None else None
+    return [_part(views, audit_id, "modulation", known, source, record, kept)]
+
+
+def _decision(identity: str, _: str, value: Any, source: str, record: wire.SourceRecord) -> list[Write]:
+    """Of a decided call little is kept, as it must not be taken for one that waits when an older record comes again."""
+    if record.value is None:
+        return []
+    views, audit_id, call_id = ViewKeys.of_source(source, "tool-decisions"), value["audit_id"], value["call_id"]
+    pending = value["decision"] == "pending"
+    known = {name: value.get(name) for name in (_PENDING if pending else _DECIDED)}
+    if pending:
+        known["call_at"] = _call_at(record)
+    listing = _waiting(views, value, pending, "call", identity, audit_id, call_id)
+    return [_part(views, audit_id, f"call/{call_id}", known, source, record, listing)]
+
+
+_DECIDED = ("identity", "audit_id", "decision", "reason")
+_PENDING = (*_DECIDED, "call_id", "function", "tool", "rule", "expires", "arguments_digest", "ts")
+
+
+def _call_at(record: wire.SourceRecord) -> list[int] | None:
+    """Partition and offset of the call, where it is what the decision was made at; None: something else was."""
+    header = (dict(record.headers).get(wire.ORIGIN) or b"").decode("utf-8", "replace").split("/")
+    is_call = len(header) == 5 and header[1] == "tool-calls" and header[2].isdecimal() and header[3].isdecimal()
+    return [int(header[2]), int(header[3])] if is_call else None
+
+
+def _waiting(views: ViewKeys, value: Any, waits: bool, *who: str) -> Listing:
+    """Its place among what waits for a person, by its deadline."""
+    return Listing(
+        views.approvals(), orjson.dumps(who).decode(), round((value.get("expires") or 0.0) * 1000) if waits else None
+    )
 
 
 def _audit(identity: str, _: str, value: Any, source: str, record: wire.SourceRecord) -> list[Write]:
@@ -230,11 +303,12 @@ _MAKERS: dict[str, _Maker] = {
     "attribution-states": _attribution,
     "style-tables": _style,
     "trusted-states": _of_subject(keys.trusted),
-    "memories": _of_subject(keys.memories),
-    "conflicts": _of_subject(keys.conflicts),
+    "memories": _of_subject(keys.memories, _Index(keys.candidates_index(), "candidate", "created_ts")),
+    "conflicts": _of_subject(keys.conflicts, _Index(keys.conflicts_index(), "open", "opened_ts")),
     "identity-links": _link,
     "interactions": _interaction,
     "modulations": _modulation,
+    "tool-decisions": _decision,
     "audits": _audit,
     "incidents": _incident,
     "tool-analytics": _analytics,

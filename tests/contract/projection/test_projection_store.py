@@ -6,9 +6,9 @@ import random
 import pytest
 import structlog
 
-from endocrine.pipeline.views.redis import keys, views
+from endocrine.pipeline.views.redis import keys, views, waiting
 from endocrine.pipeline.views.redis.store import NOTHING, Batch, Store, clear, take_over
-from endocrine.pipeline.views.redis.writes import Write
+from endocrine.pipeline.views.redis.writes import Listing, Write
 
 
 def put(offset, value, key="abl:ann", mark="bonds/0"):
@@ -203,6 +203,58 @@ async def test_bonds_are_listed_by_their_last_change_in_pages_and_filtered(serve
         assert await walked(limit, risk="high") == []
     await apply(redis_settings, Write("unbond", "abl:u8", "bonds/0", 30))
     assert "u8" not in await walked(50)
+
+
+def memory(offset, status, name="m", at=7):
+    listing = Listing(keys.candidates_index(), f'["ann","{name}"]', at if status == "candidate" else None)
+    value = f'{{"memory_id":"{name}","status":"{status}"}}'.encode()
+    return Write("hset", keys.memories("ann"), f"memories/0#{name}", offset, 0, name, value, listing)
+
+
+async def test_a_candidate_that_left_the_list_does_not_come_back_with_an_older_record(server, redis_settings):
+    await apply(redis_settings, memory(1, "candidate"), memory(2, "candidate", "n", at=5))
+    found, after = await waiting.candidates(server.client, 1)
+    assert ([one["memory_id"] for one in found], after) == (["n"], (5, b'["ann","n"]'))
+    found, after = await waiting.candidates(server.client, 1, after)
+    assert ([one["memory_id"] for one in found], after) == (["m"], None)
+    await apply(redis_settings, memory(3, "active"))
+    await apply(redis_settings, memory(1, "candidate"))
+    found, _ = await waiting.candidates(server.client, 9)
+    assert [one["memory_id"] for one in found] == ["n"]
+    assert await server.client.ttl(keys.candidates_index()) == -1
+    await clear(redis_settings)
+    assert await waiting.candidates(server.client, 9) == ([], None)
+
+
+def call(offset, decision, name="c1", expires_ms=5000):
+    named = keys.ViewKeys("endocrine.")
+    who = waiting.member_of("call", "ann", "a1", name).decode()
+    part = f'{{"identity":"ann","decision":"{decision}"}}'.encode()
+    listing = Listing(named.approvals(), who, expires_ms if decision == "pending" else None)
+    return Write("view", named.turn("a1"), f"d/0#call/{name}", offset, 0, f"call/{name}", part, listing)
+
+
+async def test_a_call_that_was_decided_does_not_wait_again_and_the_next_deadline_comes_first(server, redis_settings):
+    named = keys.ViewKeys("endocrine.")
+    await apply(redis_settings, call(1, "pending"), call(2, "pending", "c2", 4000))
+    found, total = await waiting.approvals(server.client, named, 0, 9)
+    assert total == 2
+    assert [(one.kind, one.call_id, one.expires) for one in found] == [("call", "c2", 4.0), ("call", "c1", 5.0)]
+    assert found[0].call["decision"] == "pending"
+    await apply(redis_settings, call(4, "denied"))
+    await apply(redis_settings, call(1, "pending"))
+    found, total = await waiting.approvals(server.client, named, 0, 9)
+    assert ([one.call_id for one in found], total) == (["c2"], 1)
+    assert await waiting.is_waiting(server.client, named, found[0].member)
+    assert await server.client.ttl(named.approvals()) > 0
+
+
+async def test_a_listing_whose_key_holds_another_type_is_named_and_the_write_is_done(server, redis_settings):
+    await server.client.set(keys.candidates_index(), "mine")
+    with structlog.testing.capture_logs() as logs:
+        assert await apply(redis_settings, memory(1, "candidate"))
+    assert [log["key"] for log in logs] == [keys.candidates_index()]
+    assert await server.client.hlen(keys.memories("ann")) == 1
 
 
 async def test_clearing_deletes_what_was_projected_and_nothing_else(server, redis_settings):

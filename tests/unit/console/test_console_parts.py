@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 from starlette.responses import Response
 
-from endocrine.pipeline.console.links import Links
+from endocrine.pipeline.console.links import Links, back_to
 from endocrine.pipeline.console.sessions import COOKIE, Sessions
-from endocrine.pipeline.console.sign_in import _back
 from endocrine.pipeline.console.static_files import NAMES
 from endocrine.pipeline.console.templates import STATIC, rendered
 
@@ -34,7 +33,7 @@ def test_vendored_files_are_those_of_their_packages():
 @given(st.text(max_size=60))
 def test_signing_in_never_leads_to_another_site(path):
     for given_path in (path, f"/console{path}", f"//{path}", f"/console/{path}"):
-        back = _back(given_path)
+        back = back_to(given_path)
         assert back == "/console" or back.startswith(("/console/", "/console?"))
         assert not re.search(r"[\\\r\n\t]|\.\.", back)
 

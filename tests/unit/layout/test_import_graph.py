@@ -177,6 +177,7 @@ TRUSTED_STATES = {
     "agents/trust/agent.py",
     "agents/trust/rekey.py",
     "pipeline/console/screens/identity.py",
+    "pipeline/console/screens/trusted.py",
     "pipeline/core/catalogue.py",
     "pipeline/data/context.py",
     "pipeline/gateway/content.py",
