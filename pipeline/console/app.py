@@ -8,15 +8,19 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from endocrine.pipeline.console import live, sign_in, static_files
 from endocrine.pipeline.console.links import ROOT
+from endocrine.pipeline.console.operations import Operations
 from endocrine.pipeline.console.row import Page, refused, to_sign_in, visitor_of
 from endocrine.pipeline.console.screens import (
     bonds,
     dead_letters,
+    health,
     identity,
     incidents,
     overview,
     policy,
+    replays,
     topics,
+    turn,
     turns,
 )
 from endocrine.pipeline.console.sessions import Sessions
@@ -29,12 +33,15 @@ from endocrine.pipeline.process.seal_keys import load_seals
 PAGES: Sequence[Page] = (
     *overview.PAGES,
     *turns.PAGES,
+    *turn.PAGES,
     *incidents.PAGES,
     *identity.PAGES,
     *bonds.PAGES,
     *topics.PAGES,
     *dead_letters.PAGES,
+    *replays.PAGES,
     *policy.PAGES,
+    *health.PAGES,
 )
 
 
@@ -43,7 +50,7 @@ def routes(gateway: Gateway, settings: ConsoleSettings | None = None) -> list[Ba
     bounds = settings or ConsoleSettings()
     secret = load_seals(gateway.settings).derived_key(b"endocrine-console")
     menu = tuple((ROOT + page.path, page.menu) for page in PAGES if page.menu)
-    console = Console(gateway, Sessions(secret, bounds.session_s), menu)
+    console = Console(gateway, Sessions(secret, bounds.session_s), menu, Operations(gateway, bounds))
 
     async def missing(request: Request) -> Response:
         request.scope["route_template"] = f"{ROOT}/other"

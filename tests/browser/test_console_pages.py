@@ -12,7 +12,7 @@ from endocrine.pipeline.console.app import PAGES
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 HOSTILE = '<img src=x onerror="alert(1)"><script>alert(2)</script>{{7*7}}'
 SHOWN = ["/", "/turns", "/turns?mode=strict", "/incidents", "/identities", "/identities/ann", "/bonds", "/topics",
-         "/topics/interactions", "/topics/audits", "/dead-letters", "/policy",
+         "/topics/interactions", "/topics/audits", "/dead-letters", "/policy", "/replays", "/health", "/?span=7d",
          f"/identities/{quote(HOSTILE, safe='')}", f"/turns?identity={quote(HOSTILE)}"]  # fmt: skip
 
 
@@ -152,7 +152,7 @@ async def signed_in(door, secret):
 
 @pytest.mark.parametrize("path", [page.path for page in PAGES if page.post])
 async def test_an_action_needs_the_token_of_its_session_the_same_site_and_the_scope(door, path):
-    form = {"identity": "ann", "kind": "set_cap", "cap": "3", "action": "discard", "place": "signals.dlq/0/0"}
+    form = {"replay": "verify", "identity": "ann", "kind": "set_cap", "cap": "3", "action": "discard", "place": "signals.dlq/0/0"}
 
     async def token(client):
         page = (await client.get("/console/identities/ann")).text
