@@ -9,8 +9,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-import orjson
-
 from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.console.proxy import TrustedProxy
 from endocrine.pipeline.console.reading import Wanted, read
@@ -21,6 +19,7 @@ from endocrine.pipeline.console.vault import Vault, look_at_vault
 from endocrine.pipeline.core.dead_letter_topics import source_of
 from endocrine.pipeline.data.backup.health import FOLDER, BackupHealth, backup_health
 from endocrine.pipeline.data.dead_letters.letters import TOPICS as LETTERS
+from endocrine.pipeline.gateway.bundles import json_object
 from endocrine.pipeline.gateway.routes.reads import keys_of, redis_of
 from endocrine.pipeline.gateway.state import Gateway
 from endocrine.pipeline.process.seal_keys import known_seals
@@ -39,6 +38,7 @@ SPANS = {"1h": (3600, 60), "24h": (86_400, 900), "7d": (604_800, 7200)}
 MOST_TURNS = 10_000
 """As many as the read models keep."""
 NEWEST_DECISIONS = 1000
+DECISIONS = "tool-decisions"
 PROJECTION = ".projection"
 _FRESH_S = 15.0
 _TURNS_FRESH_S = {"1h": 1.0, "24h": 10.0, "7d": 30.0}
@@ -73,8 +73,10 @@ class Turns:
 class Decided:
     """What was decided and refused in a span."""
 
-    appended: Counter[str]
-    """Records of `tool-decisions`, and of dead letters by the topic that they were sent to."""
+    decisions: int
+    """Records of `tool-decisions`."""
+    letters: Counter[str]
+    """Dead letters, by the topic that they were sent to."""
     outcomes: Counter[str]
     """Of the newest decisions in it."""
 
@@ -113,16 +115,15 @@ class Operations:
 
     async def _decisions(self, span: str) -> Decided:
         settings, since = self.gateway.settings, time.time() - SPANS[span][0]
-        appended = await appended_since(settings, ["tool-decisions", *LETTERS], since)
-        found = await read(settings, Wanted("tool-decisions", limit=NEWEST_DECISIONS))
+        appended = await appended_since(settings, [DECISIONS, *LETTERS], since)
+        found = await read(settings, Wanted(DECISIONS, limit=NEWEST_DECISIONS))
         seals, outcomes = known_seals(settings), Counter[str]()
         for raw in found.records:
-            if raw.timestamp >= since * 1000 and (
-                seals is None or seals.valid("tool-decisions", raw, dict(raw.headers))
-            ):
-                outcomes[str(orjson.loads(raw.value)["decision"])] += 1
-        named = {source_of(topic) if topic in LETTERS else topic: count for topic, count in appended.items()}
-        return Decided(Counter(named), outcomes)
+            ours = seals is None or seals.valid(DECISIONS, raw, dict(raw.headers))
+            if ours and raw.timestamp >= since * 1000 and (value := json_object(raw.value)) is not None:
+                outcomes[str(value.get("decision"))] += 1
+        letters = Counter({source_of(topic): count for topic, count in appended.items() if topic != DECISIONS})
+        return Decided(appended[DECISIONS], letters, outcomes)
 
     async def _lag(self) -> list[AgentLag]:
         records: dict[str, int] = {}

