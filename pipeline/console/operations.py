@@ -42,6 +42,10 @@ DECISIONS = "tool-decisions"
 PROJECTION = ".projection"
 _FRESH_S = 15.0
 _TURNS_FRESH_S = {"1h": 1.0, "24h": 10.0, "7d": 30.0}
+_TURNS_A_SECOND = 1000
+"""Turns that are read a second, at most, while somebody looks."""
+_TURNS_WAIT_S = 10.0
+"""Seconds that the overview waits for its first turns: it is nothing without them."""
 _BACKUPS_FRESH_S = 3600.0
 """Seconds: the bytes of a whole backup are checked."""
 DECIDING = ("modulation", "gating", "conversation")
@@ -98,7 +102,7 @@ class Operations:
 
     async def turns(self, span: str) -> Known[Turns]:
         """Return the turns of a span of `SPANS`."""
-        return await self._turns[span].get()
+        return await self._turns[span].get(_TURNS_WAIT_S)
 
     async def decided(self, span: str) -> Known[Decided]:
         """Return decisions and dead letters of a span of `SPANS`."""
@@ -111,7 +115,9 @@ class Operations:
 
     async def _recent(self, span: str) -> Turns:
         since = time.time() - SPANS[span][0] - SPANS[span][1]
-        return Turns(*await views.recent_turns(redis_of(self.gateway), keys_of(self.gateway), since, MOST_TURNS))
+        found = Turns(*await views.recent_turns(redis_of(self.gateway), keys_of(self.gateway), since, MOST_TURNS))
+        self._turns[span].fresh_s = max(_TURNS_FRESH_S[span], len(found.turns) / _TURNS_A_SECOND)
+        return found
 
     async def _decisions(self, span: str) -> Decided:
         settings, since = self.gateway.settings, time.time() - SPANS[span][0]

@@ -41,14 +41,16 @@ class Reading(Generic[T]):
         longest_s: float = LONGEST_S,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._make, self._fresh_s, self._longest_s, self._clock = make, fresh_s, longest_s, clock
+        self.fresh_s = fresh_s
+        """May be changed: what takes long is read less often."""
+        self._make, self._longest_s, self._clock = make, longest_s, clock
         self._known: Known[T] = Known()
         self._tried: float | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def get(self, wait_s: float = FIRST_WAIT_S) -> Known[T]:
         """Return what is known; where that is old, it is read again behind this. wait_s: for a first value."""
-        if self._task is None and (self._tried is None or self._clock() - self._tried >= self._fresh_s):
+        if self._task is None and (self._tried is None or self._clock() - self._tried >= self.fresh_s):
             self._task = asyncio.create_task(self._read())
         if self._known.at is None and self._task is not None:
             await asyncio.wait({self._task}, timeout=wait_s)

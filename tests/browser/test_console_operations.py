@@ -118,6 +118,7 @@ async def test_the_overview_has_workers_lag_breakers_decisions_and_spend(visit):
         main = one.page.locator("main")
         await one.page.wait_for_function("document.querySelectorAll('main table').length >= 5")
         text = await main.inner_text()
+        assert re.search(r"Decisions\s+[1-9]", text)
         assert re.search(r"decide \d+, record \d+ records behind", text)
         for part in ("projection", "Every tool's breaker is closed.", "denied "):
             assert part in text, part

@@ -13,16 +13,17 @@ from hypothesis import strategies as st
 from endocrine.pipeline.console.operations import PROJECTION
 from endocrine.pipeline.console.reports import chains, sentences, verified, what_if
 from endocrine.pipeline.console.screens.overview import per_minute, spenders, workers_of
+from endocrine.pipeline.console.screens.replays import SHOWN, _detail
 from endocrine.pipeline.console.screens.turn import feedback_command, parameters_of
 from endocrine.pipeline.console.vault import ages_of_keys, snapshots_in, verified_at
-from endocrine.pipeline.gateway.keys import Key, create
+from endocrine.pipeline.gateway.keys import Key, create, revoke
 from endocrine.pipeline.gateway.settings import GatewaySettings
 from endocrine.pipeline.process.seal_keys import make_key_file
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.replay.report import Report
 from endocrine.pipeline.replay.state_files import write_manifest
 from endocrine.pipeline.views.metrics.textfile import write_verified
-from endocrine.pipeline.views.redis.views import RecentTurn
+from endocrine.pipeline.views.redis.views import RecentTurn, _recent
 from endocrine.pipeline.views.status.report import Member
 
 LEVELS = (("alignment_risk", 0.6), ("novelty", 0.9))
@@ -128,6 +129,9 @@ def test_ages_are_those_of_files_and_keys_and_hold_no_secret(tmp_path):
         ("API key", "warn", 400),
     ]
     assert {age.status for age in ages_of_keys(gateway, now)} == {"ok"}
+    create(tmp_path / "gateway.keys", Key(name="old", sha256="0" * 64, scopes=["read"]))
+    revoke(tmp_path / "gateway.keys", "old")
+    assert [age.name for age in ages_of_keys(gateway, now)][1:] == ["ci"]
     shown = repr(found)
     assert secret not in shown
     assert (tmp_path / "seal.keys").read_text().split(":")[-1].strip() not in shown
@@ -162,3 +166,31 @@ def test_every_mode_has_its_meaning(mode):
     from endocrine.pipeline.console.templates import MODES
 
     assert MODES[mode]
+
+
+def test_values_of_records_are_shown_with_the_scope_content_alone_and_tables_are_bounded():
+    report = Report(batches=1, compared=1)
+    for number in range(SHOWN + 5):
+        report.find("wrong", f"record {number}")
+        report.differ({"topic": "modulations", "partition": 0, "offset": number, "id": "x"}, [{"path": "$.note"}])
+    task = SimpleNamespace(kind="verify", report=report.plain())
+    whole, without = _detail(task, whole=True), _detail(task, whole=False)
+    assert (len(whole["differences"]), whole["hidden"]) == (SHOWN, 0)
+    assert (without["differences"], without["hidden"]) == ([], SHOWN + 5)
+    assert without["findings"] == whole["findings"] == [f"wrong: record {number}" for number in range(SHOWN)]
+
+
+def test_changes_of_a_what_if_are_bounded_and_the_rest_is_counted():
+    found = {"topics": {"b": {}, "a": {}}, "fields": {"a": {"$.x": 3}}, "changes": [{}] * (SHOWN + 7)}
+    detail = _detail(SimpleNamespace(kind="what-if", report=found), whole=False)
+    assert (len(detail["changes"]), detail["more"]) == (SHOWN, 7)
+    assert ([name for name, _ in detail["topics"]], detail["fields"]) == (["a", "b"], [("a", "$.x", 3)])
+    assert _detail(SimpleNamespace(kind="what-if", report=None), whole=False)["changes"] == []
+
+
+def test_a_turn_without_parts_counts_and_one_that_is_closed_has_its_tokens():
+    closed = orjson.dumps({"identity": "ann", "usage": {"input_tokens": 3, "output_tokens": 4}})
+    assert _recent(1.0, None, None) == RecentTurn(1.0, None, None, 0)
+    assert _recent(1.0, None, closed) == RecentTurn(1.0, None, "ann", 7)
+    decided = orjson.dumps({"identity": "bob", "mode": "strict"})
+    assert _recent(1.0, decided, orjson.dumps({"usage": None})) == RecentTurn(1.0, "strict", "bob", 0)
