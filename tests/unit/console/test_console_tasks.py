@@ -127,3 +127,14 @@ async def test_an_argument_with_a_nul_leaves_nothing_behind(tmp_path, monkeypatc
     with pytest.raises(ValueError, match="null"):
         tasks(REPORT).start("verify", ["--identity=a\0b"], about="", by="ann")
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_replay_ends_with_the_gateway():
+    mine = tasks(WAITS)
+    task = start(mine)
+    await until(lambda: task.progress() is not None)
+    mine._watching[task.id].cancel()
+    await until(lambda: not mine._watching)
+    assert task.process.returncode is not None
+    assert task.status == "failed"
+    assert not task.folder.exists()
