@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
-from endocrine.pipeline.cli.common import BROKEN, SOUND, Bootstrap, Json, bar, fail, on_broker, settings_of
+from endocrine.pipeline.cli.common import (
+    BROKEN,
+    SOUND,
+    Bootstrap,
+    Json,
+    ProgressLines,
+    bar,
+    fail,
+    on_broker,
+    settings_of,
+)
 from endocrine.pipeline.cli.group import command_group
 from endocrine.pipeline.process.settings import Settings
 
@@ -131,6 +141,7 @@ def verify(
         Path | None,
         typer.Option(help="Where the chains are sound, write when, for node exporter's textfile collector."),
     ] = None,
+    progress_lines: ProgressLines = False,
     as_json: Json = False,
     bootstrap: Bootstrap = None,
 ) -> None:
@@ -146,7 +157,7 @@ def verify(
     backups = _backups(restored_from)
     try:
         keys = load_public(public_key or [])
-        with bar("records") as progress:
+        with bar("records", as_lines=progress_lines) as progress:
             work = verified(
                 settings,
                 keys,

@@ -19,13 +19,6 @@ from endocrine.pipeline.cli.tables import print_table
 if TYPE_CHECKING:
     from endocrine.pipeline.process.settings import Settings
 
-WARN_DAYS, FAIL_DAYS = 7, 10
-"""Age of the newest valid backup at which `health` warns, and fails (memory, section 10)."""
-DRILL_DAYS = 92
-"""Age of the last drill at which `health` warns: quarterly."""
-DRILLS = "drills.jsonl"
-_DAY_S = 86_400
-
 Directory = Annotated[Path, typer.Option("--dir", help="Folder of the backups.")]
 Stamp = Annotated[str, typer.Argument(metavar="STAMP", help="Name of a backup, as `backup list` prints it.")]
 IN_DIRECTORY = Path(".endocrine/backups")
@@ -157,6 +150,7 @@ def drill(directory: Directory = IN_DIRECTORY, bootstrap: Bootstrap = None, as_j
     Workers go on meanwhile. The outcome is appended to drills.jsonl in the folder. Exit codes: 0 verified, 1 not, 2 the
     broker cannot be used, 3 no consistent cut could be had.
     """
+    from endocrine.pipeline.data.backup.health import DRILLS
     from endocrine.pipeline.data.backup.restore import drop
     from endocrine.pipeline.data.backup.restore import restore as restored
 
@@ -228,26 +222,17 @@ def health(directory: Directory = IN_DIRECTORY, as_json: Json = False) -> None:
 
     Exit codes: 0 young enough (a warning from 7 days on), 1 older than 10 days, or there is none.
     """
-    from endocrine.pipeline.data.backup.bundle import stamps_in
-    from endocrine.pipeline.data.backup.bundle import validate as validated
-    from endocrine.pipeline.data.backup.retention import SAFETY, time_of
+    from endocrine.pipeline.data.backup.health import backup_health
 
-    ordinary = [stamp for stamp in reversed(stamps_in(directory)) if not stamp.endswith(SAFETY)]
-    newest = next((stamp for stamp in ordinary if validated(directory / stamp)["valid"]), None)
-    made = time_of(newest) if newest else None
-    days = None if made is None else (datetime.now(UTC) - made).total_seconds() / _DAY_S
-    status = "fail" if days is None or days > FAIL_DAYS else "warn" if days >= WARN_DAYS else "ok"
-    drilled = [one["at"] for one in _drills(directory) if one.get("verified")]
-    drill_days = (time.time() - max(drilled)) / _DAY_S if drilled else None
-    answer = {"status": status, "newest": newest, "days": days and round(days, 2),
-              "drill_days": drill_days and round(drill_days, 2)}  # fmt: skip
+    found = backup_health(directory, datetime.now(UTC))
     if as_json:
-        print_json(answer)
+        print_json(found.as_json())
     else:
-        typer.echo(f"{status}: " + (f"newest valid backup {newest}, {days:.1f} days old" if newest else "no backup"))
-        if drill_days is None or drill_days > DRILL_DAYS:
-            typer.echo("warn: no verified drill " + ("yet" if drill_days is None else f"for {drill_days:.0f} days"))
-    raise typer.Exit(BROKEN if status == "fail" else 0)
+        newest = f"newest valid backup {found.newest}, {found.days:.1f} days old" if found.newest else "no backup"
+        typer.echo(f"{found.status}: {newest}")
+        if found.drill_status == "warn":
+            typer.echo(f"warn: no verified drill {f'for {found.drill_days:.0f} days' if found.drill_days else 'yet'}")
+    raise typer.Exit(BROKEN if found.status == "fail" else 0)
 
 
 def open_(
@@ -324,13 +309,6 @@ def _checked_prefix(prefix: str) -> None:
 
     if not re.fullmatch(r"[a-z0-9._-]+", prefix):
         fail(f"--prefix {prefix!r}: expected letters a-z, digits and . _ -, such as `restored.`")
-
-
-def _drills(directory: Path) -> list[dict[str, Any]]:
-    try:
-        return [orjson.loads(line) for line in (directory / DRILLS).read_bytes().splitlines()]
-    except (OSError, ValueError):
-        return []
 
 
 def _verdict(verdict: dict[str, Any]) -> str:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 SOUND, BROKEN, CANNOT, UNCONFIRMED = 0, 1, 2, 3
 """Exit codes: as it should be, something was found, it could not be done, it was sent and not confirmed in time."""
+LINE_S = 0.2
+"""Seconds between two lines of progress."""
 CONFIRM_S = 5.0
 """Seconds that a command that writes waits for the event of what it caused."""
 
@@ -230,16 +232,27 @@ def _asked_why(settings: Settings) -> str | None:
     return None
 
 
-@contextmanager
-def bar(what: str) -> Iterator[Callable[[int, int], None] | None]:
-    """Yield a progress bar on stderr, where that is a terminal; else None."""
-    with bars() as titled:
-        yield titled(what) if Console(stderr=True).is_terminal else None
+ProgressLines = Annotated[
+    bool, typer.Option("--progress-lines", help="Progress on stderr as JSON lines, for a program that reads them.")
+]
 
 
 @contextmanager
-def bars() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
-    """Yield progress bars on stderr, where that is a terminal, else nothing: title -> function of done and total."""
+def bar(what: str, *, as_lines: bool = False) -> Iterator[Callable[[int, int], None] | None]:
+    """Yield a progress bar on stderr, where that is a terminal or `as_lines` is given; else None."""
+    with bars(as_lines=as_lines) as titled:
+        yield titled(what) if as_lines or Console(stderr=True).is_terminal else None
+
+
+@contextmanager
+def bars(*, as_lines: bool = False) -> Iterator[Callable[[str], Callable[[int, int], None]]]:
+    """Yield progress bars on stderr, where that is a terminal, else nothing: title -> function of done and total.
+
+    as_lines: JSON lines of `step`, `done` and `total` instead, at most one in `LINE_S` seconds.
+    """
+    if as_lines:
+        yield _progress_line
+        return
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda title: lambda done, total: None
@@ -252,3 +265,17 @@ def bars() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
             return lambda done, total: progress.update(task, completed=done, total=total)
 
         yield titled
+
+
+def _progress_line(title: str) -> Callable[[int, int], None]:
+    written = -LINE_S
+
+    def progress(done: int, total: int) -> None:
+        nonlocal written
+        now = time.monotonic()
+        if now - written >= LINE_S or done >= total:
+            written = now
+            line = orjson.dumps({"step": title, "done": done, "total": total})
+            print(line.decode(), file=sys.stderr, flush=True)
+
+    return progress

@@ -14,6 +14,7 @@ import typer
 from endocrine.pipeline.cli.collected import temp_dir, user_errors
 from endocrine.pipeline.cli.common import (
     Bootstrap,
+    ProgressLines,
     bars,
     fail,
     milliseconds,
@@ -80,6 +81,7 @@ def verify(
     snapshot: SnapshotDir = None,
     to_topics: Fresh = None,
     resume: ResumeFile = None,
+    progress_lines: ProgressLines = False,
     bootstrap: Bootstrap = None,
     as_json: Json = False,
 ) -> None:
@@ -99,9 +101,16 @@ def verify(
     if to_topics is not None and resume is not None:
         fail("--to-topics with --resume: what was made before the stop would be missing; give one of them")
     with user_errors(settings):
-        report = asyncio.run(
-            verified(settings, scope, snapshot=snapshot, to_topics=to_topics, resume=resume, asked=(since, until))
+        work = verified(
+            settings,
+            scope,
+            snapshot=snapshot,
+            to_topics=to_topics,
+            resume=resume,
+            asked=(since, until),
+            progress_lines=progress_lines,
         )
+        report = asyncio.run(work)
     _print(report, as_json)
     if report.verified_nothing:
         raise typer.Exit(NOTHING)
@@ -128,6 +137,7 @@ async def verified(
     to_topics: str | None = None,
     resume: Path | None = None,
     asked: Any = None,
+    progress_lines: bool = False,
 ) -> Report:
     """Return the report on the records of these settings' topics.
 
@@ -150,7 +160,7 @@ async def verified(
         note = Resume(resume, {**deployment, "asked": orjson.dumps(arguments).decode()})
     target = None if to_topics is None else await fresh.prepare(settings, to_topics)
     with ExitStack() as stack:
-        folder, titled = stack.enter_context(temp_dir()), stack.enter_context(bars())
+        folder, titled = stack.enter_context(temp_dir()), stack.enter_context(bars(as_lines=progress_lines))
         if note is not None and note.kept is not None:
             live_ms, ends = note.kept["live_ms"], {(name, place): end for name, place, end in note.kept["ends"]}
         else:
@@ -246,6 +256,7 @@ def what_if(
     form: FormatOption = None,
     output: Output = None,
     as_json: WhatIfJson = False,
+    progress_lines: ProgressLines = False,
     bootstrap: Bootstrap = None,
 ) -> None:
     """Re-run the same history under another policy: which modulations, decisions and incidents change.
@@ -268,7 +279,7 @@ def what_if(
     if form not in FORMS:
         fail(f"--format {form}: expected one of {', '.join(FORMS)}")
     with user_errors(settings):
-        content = asyncio.run(_asked(settings, policy, scope))
+        content = asyncio.run(_asked(settings, policy, scope, progress_lines=progress_lines))
         data = written(content, form)
         if output is None:
             sys.stdout.buffer.write(data)
@@ -276,7 +287,7 @@ def what_if(
             output.write_bytes(data)
 
 
-async def _asked(settings: Settings, policy: Path, scope: Scope) -> Any:
+async def _asked(settings: Settings, policy: Path, scope: Scope, *, progress_lines: bool) -> Any:
     import os
 
     from endocrine.agents.registry import AGENTS
@@ -291,7 +302,7 @@ async def _asked(settings: Settings, policy: Path, scope: Scope) -> Any:
         other = load_policy(policy, os.environ, prompt_keys)
     except PolicyFileError as error:
         fail(str(error))
-    with temp_dir() as folder, bars() as titled:
+    with temp_dir() as folder, bars(as_lines=progress_lines) as titled:
         logs = await read_history(
             settings, verified_topics(), RecordedSeals(), folder=folder, progress=titled("reading the topics")
         )

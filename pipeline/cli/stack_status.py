@@ -26,10 +26,10 @@ async def deployment(settings: Settings) -> list[str]:
     """Return workers, lag and the last incident of the deployment on a broker. Raises as the readers of these do."""
     from endocrine.agents.registry import AGENTS
     from endocrine.pipeline.kafka.topic_reader import NoSuchTopic
-    from endocrine.pipeline.local.chat.presence import PARTS, WORKER_ROLES
     from endocrine.pipeline.views.status.incidents import read_incidents
     from endocrine.pipeline.views.status.lag import read_lag
     from endocrine.pipeline.views.status.members import read_members
+    from endocrine.pipeline.views.status.presence import PARTS, WORKER_ROLES
     from endocrine.pipeline.views.status.report import status_lines, worker_lines
 
     suffixes = [*WORKER_ROLES, *(part.suffix for part in PARTS)]

@@ -8,20 +8,24 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from endocrine.pipeline.console import live, sign_in, static_files
 from endocrine.pipeline.console.links import ROOT
+from endocrine.pipeline.console.operations import Operations
 from endocrine.pipeline.console.row import Page, refused, to_sign_in, visitor_of
 from endocrine.pipeline.console.screens import (
     approvals,
     bonds,
     conflicts,
     dead_letters,
+    health,
     identity,
     incidents,
     memory,
     overview,
     policy,
+    replays,
     timeline_page,
     topics,
     trusted,
+    turn,
     turns,
 )
 from endocrine.pipeline.console.sessions import Sessions
@@ -34,6 +38,7 @@ from endocrine.pipeline.process.seal_keys import load_seals
 PAGES: Sequence[Page] = (
     *overview.PAGES,
     *turns.PAGES,
+    *turn.PAGES,
     *incidents.PAGES,
     *approvals.PAGES,
     *identity.PAGES,
@@ -44,7 +49,9 @@ PAGES: Sequence[Page] = (
     *bonds.PAGES,
     *topics.PAGES,
     *dead_letters.PAGES,
+    *replays.PAGES,
     *policy.PAGES,
+    *health.PAGES,
 )
 
 
@@ -53,7 +60,7 @@ def routes(gateway: Gateway, settings: ConsoleSettings | None = None) -> list[Ba
     bounds = settings or ConsoleSettings()
     secret = load_seals(gateway.settings).derived_key(b"endocrine-console")
     menu = tuple((ROOT + page.path, page.menu) for page in PAGES if page.menu)
-    console = Console(gateway, Sessions(secret, bounds.session_s), menu)
+    console = Console(gateway, Sessions(secret, bounds.session_s), menu, Operations(gateway, bounds))
 
     async def missing(request: Request) -> Response:
         request.scope["route_template"] = f"{ROOT}/other"

@@ -12,7 +12,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from endocrine.pipeline.console.links import ROOT
-from endocrine.pipeline.console.sessions import TOKEN_FIELD, TOKEN_HEADER, Visitor
+from endocrine.pipeline.console.proxy import session_digest
+from endocrine.pipeline.console.sessions import TOKEN_FIELD, TOKEN_HEADER, Session, Visitor
 from endocrine.pipeline.console.state import HEADERS, Console
 from endocrine.pipeline.gateway.callers import Caller
 from endocrine.pipeline.gateway.keys import Scope
@@ -64,6 +65,13 @@ async def visitor_of(console: Console, request: Request) -> Visitor | None:
     """Return who looks; None: nobody has signed in, and a key is needed. Raises Problem: 403 or 429."""
     session = console.sessions.read(request)
     doorkeeper = console.gateway.doorkeeper
+    proxy = console.operations.proxy
+    by_proxy = None if proxy is None else proxy.caller(request, console.gateway.names)
+    if by_proxy is not None:
+        return _of_proxy(console, session, by_proxy)
+    if proxy is not None and not doorkeeper.keyed:
+        # Without keys this machine may do everything, and a proxy on it would make everybody this machine.
+        raise Problem("unauthorized", f"header {proxy.header}: not there; sign in with the proxy")
     if not doorkeeper.keyed:
         caller: Caller | None = await doorkeeper.known(request)
     else:
@@ -75,6 +83,14 @@ async def visitor_of(console: Console, request: Request) -> Visitor | None:
     fresh = session is None
     kept = session or console.sessions.begin()
     return Visitor(caller, kept, console.sessions.token(kept), fresh)
+
+
+def _of_proxy(console: Console, session: Session | None, caller: Caller) -> Visitor:
+    """A session that began for somebody else, or with a key, is not this user's."""
+    digest = session_digest(caller.name)
+    fresh = session is None or session.digest != digest
+    kept = console.sessions.begin(digest) if session is None or fresh else session
+    return Visitor(caller, kept, console.sessions.token(kept), fresh, signed_in_here=False)
 
 
 def to_sign_in(request: Request) -> Response:

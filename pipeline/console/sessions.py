@@ -41,6 +41,8 @@ class Visitor:
     """What the forms of this session carry."""
     fresh: bool = False
     """Whether the browser has no cookie of this session yet."""
+    signed_in_here: bool = True
+    """False: with a proxy, so there is nothing to sign out of here."""
 
     def may(self, scope: str) -> bool:
         """Return whether the key has a scope."""

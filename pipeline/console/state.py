@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from endocrine.pipeline.console.links import Links
+from endocrine.pipeline.console.operations import Operations
 from endocrine.pipeline.console.sessions import Sessions, Visitor
 from endocrine.pipeline.console.templates import rendered
 from endocrine.pipeline.gateway.state import Gateway
@@ -36,6 +37,7 @@ class Console:
     sessions: Sessions
     navigation: tuple[tuple[str, str], ...]
     """(path, title) of the pages in the menu."""
+    operations: Operations
 
     def page(
         self, request: Request, visitor: Visitor | None, template: str, status: int = 200, **data: Any

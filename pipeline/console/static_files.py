@@ -11,7 +11,7 @@ from endocrine.pipeline.console.state import HEADERS
 from endocrine.pipeline.console.templates import STATIC
 from endocrine.pipeline.gateway.problems import Problem
 
-NAMES = ("console.css", "console.js", "icon.svg", "vendor/htmx.min.js", "vendor/uPlot.iife.min.js",
+NAMES = ("console.css", "console.js", "copy.js", "icon.svg", "vendor/htmx.min.js", "vendor/uPlot.iife.min.js",
          "vendor/uPlot.min.css")  # fmt: skip
 
 

@@ -1,9 +1,9 @@
 """Settings of a process: environment variables `ENDOCRINE_*`, read once, validated, passed down."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from endocrine.pipeline.core.sizes import Sizes
@@ -148,3 +148,13 @@ class Settings(ConnectionSettings):
     def sizes(self) -> Sizes:
         """How large records may be."""
         return Sizes(self.max_record_bytes, self.max_header_bytes, self.topic_message_bytes)
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Return the settings as ENDOCRINE_* variables, secrets included, for a process that is to have the same."""
+    values = settings.model_dump(exclude_none=True)
+    return {f"ENDOCRINE_{name.upper()}": _as_text(value) for name, value in values.items()}
+
+
+def _as_text(value: Any) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)

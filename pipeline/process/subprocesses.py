@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
@@ -58,12 +59,14 @@ def spawn(
     argv: Sequence[str | Path],
     log: Path,
     *,
+    output: Path | None = None,
     env: Mapping[str, str] | None = None,
     detached: bool = False,
     orphan_signal: int = signal.SIGTERM,
 ) -> "subprocess.Popen[bytes]":
     """Start a program in its own session (Ctrl-C in our terminal does not reach it), its output appended to `log`.
 
+    output: file for what it writes to stdout, where that is no log.
     Unless detached, the kernel sends it `orphan_signal` when the thread that started it ends, however that happens
     (kill -9 included), so start it from a thread that lives as long as the child should: the main one. Linux only;
     elsewhere a killed parent leaves the child, and the next start ends it. Raises OSError when the program cannot be
@@ -79,12 +82,13 @@ def spawn(
         if os.getppid() != parent:  # it died before the line above
             os.kill(os.getpid(), orphan_signal)
 
-    with log.open("ab") as out:
+    with ExitStack() as files:
+        lines = files.enter_context(log.open("ab"))
         return subprocess.Popen(
             [str(part) for part in argv],
             stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
+            stdout=lines if output is None else files.enter_context(output.open("wb")),
+            stderr=lines,
             env=env,
             start_new_session=True,
             preexec_fn=None if detached or _LIBC is None else end_with_parent,

@@ -33,6 +33,7 @@ def plain(found: WhatIf) -> dict[str, Any]:
     """Return the report as JSON values."""
     return {
         "policy": found.policy,
+        "sentences": sentences(found)[:-1],  # the last one names this form
         "inputs": found.inputs,
         "baseline": {"as_recorded": found.as_recorded, "otherwise": found.otherwise},
         "topics": {

@@ -14,6 +14,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 HOSTILE = '<img src=x onerror="alert(1)"><script>alert(2)</script>{{7*7}}'
 SHOWN = ["/", "/turns", "/turns?mode=strict", "/incidents", "/identities", "/identities/ann", "/bonds", "/topics",
          "/topics/interactions", "/topics/audits", "/dead-letters", "/policy", "/approvals", "/memory",
+         "/replays", "/health", "/?span=7d",
          f"/identities/{quote(HOSTILE, safe='')}", f"/turns?identity={quote(HOSTILE)}"]  # fmt: skip
 
 
@@ -158,6 +159,7 @@ FORMS = {
     "/memory": {"named": packed("ann", f"m-{24 * '0'}"), "action": "reject"},
     "/memory/conflicts": {"named": packed("ann", "tea", f"c-{24 * '0'}"), "choice": "dismiss"},
     "/memory/trusted": {"named": packed("ann", "status", "none"), "action": "invalidate"},
+    "/replays": {"replay": "verify", "identity": "ann"},
     "/links": {"named": packed("ann", "bob"), "action": "dismiss"},
 }
 """What each action is asked: those of things that are not there answer 404, 409 or 410."""

@@ -9,9 +9,9 @@ from aiokafka import AIOKafkaConsumer
 
 from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.data.ingest.produce import produce
-from endocrine.pipeline.local.chat.presence import group_members, missing_parts
 from endocrine.pipeline.process.policy_files import shipped_policy
 from endocrine.pipeline.views.status.lag import read_lag
+from endocrine.pipeline.views.status.presence import group_members, missing_parts
 from running import at_rest, worker_in_process
 
 

@@ -1,38 +1,48 @@
-"""What goes on now: turns by mode over time, the newest incidents, tools, who follows."""
+"""What goes on now: turns by mode over time, decisions, incidents, lag, workers, breakers, spend, who follows."""
 
+import asyncio
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from endocrine.pipeline.console.operations import PROJECTION, SPANS
 from endocrine.pipeline.console.row import Page
 from endocrine.pipeline.console.sessions import Visitor
 from endocrine.pipeline.console.state import Console
+from endocrine.pipeline.gateway.problems import Problem
 from endocrine.pipeline.gateway.routes.reads import keys_of, redis_of
 from endocrine.pipeline.gateway.row import one_of
 from endocrine.pipeline.views.redis import views
+from endocrine.pipeline.views.redis.views import RecentTurn
+from endocrine.pipeline.views.status.presence import PARTS, missing_parts
+from endocrine.pipeline.views.status.report import Member, role_of
 
-SPANS = {"1h": (3600, 60), "24h": (86_400, 900), "7d": (604_800, 7200)}
-"""Seconds that are shown, and seconds of one step."""
-MOST_TURNS = 2000
 NEWEST = 8
+SPENDERS = 8
+"""Identities that are listed with what they spent."""
 
 
 async def overview(console: Console, request: Request, visitor: Visitor) -> Response:
     """Show the last hour, day or week."""
     span = one_of(dict(request.query_params), "span", SPANS) or "1h"
     length, step = SPANS[span]
-    redis, named = redis_of(console.gateway), keys_of(console.gateway)
+    redis, named, ops = redis_of(console.gateway), keys_of(console.gateway), console.operations
+    known, decided, lag, members, breakers = await asyncio.gather(
+        ops.turns(span), ops.decided(span), ops.lag.get(), ops.members.get(), ops.breakers.get()
+    )
+    if known.value is None:
+        raise Problem("views_away", f"Redis: {known.failed or 'no answer yet'}", headers={"retry-after": "2"})
     end = (int(time.time()) // step + 1) * step
-    begin = end - length
-    turns, cut = await views.recent_turns(redis, named, begin, MOST_TURNS)
-    series = _series(turns, begin, end, step)
+    turns = [one for one in known.value.turns if one.at >= end - length]
     incidents = [orjson.loads(one) for one in (await views.page(redis, named.incidents(), NEWEST)).members]
     recent = (await views.page(redis, named.turns(), NEWEST)).members
-    modes = Counter(str(one["mode"]) for one in turns)
+    group = console.gateway.settings.group
+    budget = console.gateway.policy.document.budget
     return console.page(
         request,
         visitor,
@@ -41,28 +51,67 @@ async def overview(console: Console, request: Request, visitor: Visitor) -> Resp
         span=span,
         spans=list(SPANS),
         total=len(turns),
-        cut=cut,
-        modes_seen=modes.most_common(),
-        chart=orjson.dumps(series).decode(),
+        cut=known.value.cut,
+        modes_seen=Counter(str(one.mode) for one in turns).most_common(),
+        chart=orjson.dumps(per_minute(turns, end - length, end, step)).decode(),
         incidents=incidents,
+        incident_count=await redis.zcount(named.incidents(), int((time.time() - length) * 1000), "+inf"),
         turns=[shown_turn(one) for one in await views.turns(redis, named, recent)],
         tools=await views.analytics(redis, named),
         following=console.gateway.awaiting.following,
         policy=console.gateway.policy.digest,
+        decided=decided,
+        lag=lag,
+        members=members,
+        workers=workers_of(group, members.value or {}),
+        missing=missing_parts(group, {name: len(found) for name, found in (members.value or {}).items()}),
+        breakers=breakers,
+        open_s=console.gateway.policy.document.gating.circuit.open_s,
+        spenders=spenders(turns, budget.limit),
+        spent=sum(one.tokens for one in turns),
+        budget=budget,
     )
 
 
-def _series(turns: list[dict[str, Any]], begin: int, end: int, step: int) -> dict[str, Any]:
-    """Turns counted by step and mode, as the chart takes them."""
+def per_minute(turns: Sequence[RecentTurn], begin: int, end: int, step: int) -> dict[str, Any]:
+    """Return turns a minute by step and mode, as the chart takes them. begin, end, step: whole seconds."""
     count = (end - begin) // step
-    modes = sorted({str(one["mode"]) for one in turns})
-    found = {mode: [0] * count for mode in modes}
+    found = {mode: [0] * count for mode in sorted({str(one.mode) for one in turns})}
     for one in turns:
-        place = int((one["at"] - begin) // step)
+        place = int((one.at - begin) // step)
         if 0 <= place < count:
-            found[str(one["mode"])][place] += 1
+            found[str(one.mode)][place] += 1
     times = [begin + step * number for number in range(count)]
-    return {"times": times, "series": [{"label": mode, "values": found[mode]} for mode in modes]}
+    rates = {mode: [round(number * 60 / step, 2) for number in numbers] for mode, numbers in found.items()}
+    return {"times": times, "series": [{"label": mode, "values": rates[mode]} for mode in rates]}
+
+
+def spenders(turns: Sequence[RecentTurn], limit: int) -> list[dict[str, Any]]:
+    """Return the identities that spent most tokens, each with its share of the budget in percent, at most 100."""
+    tokens: Counter[str] = Counter()
+    for one in turns:
+        if one.identity is not None and one.tokens:
+            tokens[one.identity] += one.tokens
+    return [
+        {"identity": identity, "tokens": spent, "share": min(100.0, round(100 * spent / limit, 1))}
+        for identity, spent in tokens.most_common(SPENDERS)
+    ]
+
+
+def workers_of(group: str, members: dict[str, list[Member]]) -> list[dict[str, Any]]:
+    """Return the processes of a deployment, each with what it does and the partitions that it has."""
+    parts = {group + part.suffix: part.name for part in PARTS} | {group + PROJECTION: "projection"}
+    return [
+        {
+            "name": member.name,
+            "host": member.host,
+            "part": parts.get(name, "worker"),
+            "role": role_of(group, name) if parts.get(name, "worker") == "worker" else "–",
+            "partitions": ", ".join(map(str, member.partitions)) or "none",
+        }
+        for name, found in sorted(members.items())
+        for member in found
+    ]
 
 
 def shown_turn(parts: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,8 @@
     for (const figure of document.querySelectorAll("[data-chart]")) {
       figure.querySelector(".uplot")?.remove();
       const chart = JSON.parse(figure.dataset.chart);
+      const days = chart.times.at(-1) - chart.times[0] > 172800;
+      const tick = (s) => (days ? `${new Date(s * 1000).toISOString().slice(5, 10)} ${utc(s)}` : utc(s));
       const axis = { stroke: css("--faint"), grid: { stroke: css("--line") }, ticks: { stroke: css("--line") } };
       const series = chart.series.map((one, place) => ({
         label: one.label, stroke: colour(one.label), width: 2, dash: dashes[place % dashes.length], points: { show: false },
@@ -18,8 +20,8 @@
       new uPlot({
         width: Math.max(240, figure.clientWidth), height: 220,
         tzDate: (s) => uPlot.tzDate(new Date(s * 1000), "Etc/UTC"),
-        series: [{ label: "time (UTC)", value: (_, s) => (s == null ? "" : utc(s)) }, ...series],
-        axes: [{ ...axis, values: (_, times) => times.map(utc) }, { ...axis, values: (_, all) => all.map(String) }],
+        series: [{ label: "time (UTC)", value: (_, s) => (s == null ? "" : tick(s)) }, ...series],
+        axes: [{ ...axis, space: days ? 90 : 50, values: (_, times) => times.map(tick) }, { ...axis, values: (_, all) => all.map(String) }],
         scales: { y: { range: (_, low, high) => [0, Math.max(1, high || 0)] } },
       }, [chart.times, ...chart.series.map((one) => one.values)], figure);
     }

@@ -18,18 +18,17 @@ from starlette.responses import Response
 
 from endocrine.agents.policy.functions import functions_of
 from endocrine.pipeline.core.dead_letter_topics import source_of
-from endocrine.pipeline.core.hash_chain import link_hash
 from endocrine.pipeline.core.time_format import parse_time
 from endocrine.pipeline.data.dead_letters.broker import look
 from endocrine.pipeline.data.dead_letters.letters import TOPICS as LETTERS
 from endocrine.pipeline.data.dead_letters.select import Filter, topic_name
+from endocrine.pipeline.gateway.bundles import json_object, turn_explained
 from endocrine.pipeline.gateway.callers import IDENTITY_SCHEMA, Caller, checked_identity
 from endocrine.pipeline.gateway.content import shown_to
 from endocrine.pipeline.gateway.places import RecordPosition, records_at
 from endocrine.pipeline.gateway.problems import Problem
 from endocrine.pipeline.gateway.row import Query, Row, checked_query, json_response, number_of, one_of, whole_number
 from endocrine.pipeline.gateway.state import Gateway
-from endocrine.pipeline.views.explain.find import Explained
 from endocrine.pipeline.views.explain.html import as_html
 from endocrine.pipeline.views.redis import views
 from endocrine.pipeline.views.redis.keys import ViewKeys
@@ -139,17 +138,9 @@ async def with_bodies(gateway: Gateway, caller: Caller, found: list[Json]) -> li
                 places["interactions", *cast(tuple[int, int], one[kind]["at"])] = one[kind]
     if "content" in caller.scopes:
         for place, raw in (await records_at(gateway.settings, places)).items():
-            if (value := _object(raw.value)) is not None and value.get("identity") == places[place]["identity"]:
+            if (value := json_object(raw.value)) is not None and value.get("identity") == places[place]["identity"]:
                 places[place] |= {name: value[name] for name in ("prompt", "context_pack", "response") if name in value}
     return [_shown_turn(one) for one in found]
-
-
-def _object(content: bytes | None) -> Json | None:
-    try:
-        value = orjson.loads(content or b"null")
-    except orjson.JSONDecodeError:
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def _shown_turn(parts: Json) -> Json:
@@ -170,18 +161,11 @@ async def audit(gateway: Gateway, request: Request, caller: Caller) -> Response:
     """GET /v1/audits/{audit_id}."""
     form = one_of(checked_query(request, "format"), "format", ("json", "html"))
     parts = await views.turn(redis_of(gateway), keys_of(gateway), request.path_params["audit_id"]) or {}
-    places: list[RecordPosition] = [
-        ("audits", *cast(tuple[int, int], part["at"])) for name, part in parts.items() if name.startswith("audit/")
-    ]
-    raws = await records_at(gateway.settings, places)
-    bundles = [value for place in places if place in raws and (value := _object(raws[place].value)) is not None]
-    if not bundles:
+    found = await turn_explained(gateway, caller, parts)
+    if found is None:
         raise Problem("not_found", "no such bundle; a turn gets one when it is closed and nothing of it is open")
-    bundles.sort(key=lambda bundle: bundle["supplement"])
-    in_reach(caller, bundles[0]["identity"])
-    altered = [bundle["hash"] for bundle in bundles if link_hash(bundle) != bundle["hash"]]
-    bundles = [shown_to(caller, "audits", bundle) for bundle in bundles]
-    explained = Explained(bundles[0], bundles[1:], altered=altered)
+    explained = found.explained
+    in_reach(caller, explained.bundle["identity"])
     if form == "html":
         policy = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"}
         return Response(as_html(explained), 200, policy, "text/html; charset=utf-8")

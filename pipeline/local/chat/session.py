@@ -9,13 +9,13 @@ from rich.console import Console
 
 from endocrine.pipeline.local.chat.conversation import Conversation
 from endocrine.pipeline.local.chat.lines import Lines
-from endocrine.pipeline.local.chat.presence import group_members, missing_parts
 from endocrine.pipeline.local.chat.stack import demo_stack
 from endocrine.pipeline.local.chat.talk import Talk
 from endocrine.pipeline.local.fake_llm.script import Script
 from endocrine.pipeline.process import stopping
 from endocrine.pipeline.process.cancelling import cancelled
 from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.views.status.presence import group_members, missing_parts
 
 
 async def session(settings: Settings, script: Script | None, identity: str, model: str | None, answer_s: float) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from endocrine.pipeline.process import subprocesses as child
-from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.process.settings import Settings, environment
 
 RESTARTS = 5
 """Times a worker that dies is started again; after that something is wrong that a restart does not repair."""
@@ -129,12 +129,6 @@ class WorkerChild:
         times = "" if deaths == 1 else f" {deaths} times in a row"
         log = f"Its log {self.log} ends with:\n{child.last_lines(self.log)}"
         return f"the {self.name} ended{times} ({_exit_text(code)}). {log}"
-
-
-def environment(settings: Settings) -> dict[str, str]:
-    """Return the settings as ENDOCRINE_* variables, for a process that is to have the same."""
-    values = settings.model_dump(mode="json", exclude_none=True)
-    return {f"ENDOCRINE_{name.upper()}": str(value) for name, value in values.items()}
 
 
 def _exit_text(code: int) -> str:

@@ -65,6 +65,7 @@ def sections(explained: Explained) -> list[Section]:
     for supplement in (bundle, *explained.supplements):
         after = f" (supplement {supplement['supplement']})" if supplement is not bundle else ""
         everything += _events(supplement, after)
+    everything += _figures(bundle)
     everything.append(_proof(explained))
     return [section for section in everything if section.rows]
 
@@ -88,6 +89,9 @@ def _turn(bundle: Mapping[str, Any]) -> Section:
         "tools allowed": bundle["allowlist"],
         "tokens": f"{spent['input_tokens']} in, {spent['output_tokens']} out",
         "tokens allowed per reply": budget["max_output_tokens"],
+        "cost": _dollars((bundle.get("cost") or {}).get("total")),
+        "milliseconds": (bundle.get("latency_ms") or {}).get("total"),
+        "degraded tools": bundle.get("degraded") or None,
         "not seen in time": bundle["incomplete"] or None,
         "too many to keep": ", ".join(f"{count} {kind}" for kind, count in bundle["omitted"].items()) or None,
     }
@@ -158,6 +162,32 @@ def _events(bundle: Mapping[str, Any], after: str) -> list[Section]:
         _table(f"Incidents{after}", ("kind", "reason", "attempted", "mode", "time"), incidents),
         _table(f"Moderation{after}", ("kind", "verdict", "time"), verdicts),
     ]
+
+
+def _figures(bundle: Mapping[str, Any]) -> list[Section]:
+    """Time and tokens by step, cost by model; bundles of older code lack them."""
+    steps = [
+        (one["step"], one["model_ms"], one["tools_ms"]) for one in (bundle.get("latency_ms") or {}).get("steps", ())
+    ]
+    tokens = [
+        (one["step"], one["model"]["input_tokens"], one["model"]["output_tokens"], one["tools"])
+        for one in bundle.get("tokens") or ()
+    ]
+    costs = [(model, _dollars(paid)) for model, paid in (bundle.get("cost") or {}).get("models", {}).items()]
+    return [
+        _table("Latency by step", ("step", "model, ms", "tools, ms"), steps),
+        _table("Tokens by step", ("step", "in", "out", "added by its tools"), tokens),
+        _table("Cost by model", ("model", "cost"), costs),
+    ]
+
+
+def _dollars(amount: float | None) -> str | None:
+    """An amount for a person.
+
+    >>> _dollars(0.00125), _dollars(3.0), _dollars(None)
+    ('0.00125 USD', '3 USD', None)
+    """
+    return None if amount is None else f"{f'{amount:.6f}'.rstrip('0').rstrip('.')} USD"
 
 
 def _proof(explained: Explained) -> Section:

@@ -218,20 +218,38 @@ async def turns_or_none(client: "Redis", named: ViewKeys, audit_ids: Sequence[by
     return [_parts(stored) for stored in await pipe.execute()]
 
 
-async def recent_turns(client: "Redis", named: ViewKeys, since: float, most: int) -> tuple[list[dict[str, Any]], bool]:
-    """Return append time (seconds) and mode of the newest turns since a time, at most so many; whether more are left
-    out. mode: None where no modulation is known."""
+class RecentTurn(NamedTuple):
+    """A turn as overviews count it."""
+
+    at: float
+    """Append time of its opening, seconds since 1970."""
+    mode: str | None
+    """None where no modulation is known."""
+    identity: str | None
+    tokens: int
+    """In and out, as reported on closing; 0 where nobody did."""
+
+
+async def recent_turns(client: "Redis", named: ViewKeys, since: float, most: int) -> tuple[list[RecentTurn], bool]:
+    """Return the newest turns since a time, at most so many, newest first; whether more are left out."""
     found: Any = await client.zrevrangebyscore(
         named.turns(), "+inf", int(since * 1000), start=0, num=most + 1, withscores=True
     )
-    kept = found[:most]
-    pipe = client.pipeline(transaction=False)
-    for member, _ in kept:
-        pipe.hget(named.turn(member.decode()), "modulation")
-    stored = await pipe.execute() if kept else []
-    modes = [None if one is None else orjson.loads(one).get("mode") for one in stored]
-    listed = [{"at": score / 1000, "mode": mode} for (_, score), mode in zip(kept, modes, strict=True)]
+    listed: list[RecentTurn] = []
+    for begin in range(0, min(len(found), most), _SCANNED):
+        some = found[begin : min(begin + _SCANNED, most)]
+        pipe = client.pipeline(transaction=False)
+        for member, _ in some:
+            pipe.hmget(named.turn(member.decode()), ["modulation", "closed"])
+        listed += [_recent(score / 1000, *parts) for (_, score), parts in zip(some, await pipe.execute(), strict=True)]
     return listed, len(found) > most
+
+
+def _recent(at: float, modulation: bytes | None, closed: bytes | None) -> RecentTurn:
+    decided, ended = orjson.loads(modulation or b"{}"), orjson.loads(closed or b"{}")
+    usage = ended.get("usage") or {}
+    tokens = usage.get("input_tokens", 0) + usage.get("output_tokens", 0)
+    return RecentTurn(at, decided.get("mode"), decided.get("identity") or ended.get("identity"), tokens)
 
 
 async def turns(client: "Redis", named: ViewKeys, audit_ids: Sequence[bytes]) -> list[dict[str, Any]]:

@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 
 from endocrine.pipeline.local.chat.conversation import Conversation
-from endocrine.pipeline.local.chat.presence import missing_parts
 from endocrine.pipeline.local.chat.turn import Turn
 from endocrine.pipeline.local.fake_llm.script import load_script
+from endocrine.pipeline.views.status.presence import missing_parts
 
 
 def test_every_part_that_is_not_there_is_named_with_what_it_means_and_what_starts_it():

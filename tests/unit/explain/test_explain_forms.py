@@ -7,6 +7,7 @@ import pytest
 
 from endocrine.pipeline.views.explain.find import Explained
 from endocrine.pipeline.views.explain.html import as_html
+from endocrine.pipeline.views.explain.lineage import summary
 from endocrine.pipeline.views.explain.sections import paragraphs, plain, sections, title
 from endocrine.pipeline.views.explain.text import as_text
 
@@ -141,3 +142,60 @@ def test_json_is_the_bundle_as_it_stands(explained):
 )
 def test_a_value_is_written_as_a_person_would(value, told):
     assert plain(value) == told
+
+
+def test_time_tokens_and_cost_are_shown_where_the_bundle_has_them(explained):
+    turn = explained(
+        latency_ms={"total": 12.5, "steps": [{"step": 1, "model_ms": 9.0, "tools_ms": None}]},
+        tokens=[{"step": 1, "model": {"input_tokens": 71, "output_tokens": 8}, "tools": None}],
+        cost={"currency": "USD", "total": 0.00125, "models": {"m-1": 0.00125, "m-2": None}},
+        degraded=["browser"],
+    )
+    found = {section.title: section.rows for section in sections(turn)}
+    assert found["Latency by step"] == [["1", "9", "-"]]
+    assert found["Tokens by step"] == [["1", "71", "8", "-"]]
+    assert found["Cost by model"] == [["m-1", "0.00125 USD"], ["m-2", "-"]]
+    facts = dict(found["Turn"])
+    assert (facts["milliseconds"], facts["cost"], facts["degraded tools"]) == ("12.5", "0.00125 USD", "browser")
+
+
+def test_a_bundle_of_older_code_is_shown_without_them(explained):
+    bundle = {name: part for name, part in explained().bundle.items() if name not in ("latency_ms", "tokens", "cost")}
+    assert "Cost by model" not in {section.title for section in sections(Explained(bundle))}
+
+
+STEPS = [
+    {"step": "default", "by": "defaults", "from": None, "to": 0.6},
+    {"step": "map", "by": "novelty", "from": 0.6, "to": 0.78},
+    {"step": "guard", "by": "alignment_risk", "from": 0.78, "to": 0.49},
+]
+SIGNALS = [
+    {"name": "alignment_risk", "level": 0.6, "fate": "used"},
+    {"name": "novelty", "level": 0.9, "fate": "capped"},
+    {"name": "novelty", "level": 0.1, "fate": "expired"},
+]
+
+
+@pytest.mark.parametrize(
+    ("value", "steps", "expected"),
+    [
+        (0.49, STEPS, "0.49: novelty 0.9 wanted 0.78, guard alignment_risk 0.6"),
+        (0.78, STEPS[:2], "0.78: novelty 0.9"),
+        (0.6, STEPS[:1], "0.6: the default"),
+        (0.6, [*STEPS[:1], {"step": "guard", "by": "x", "from": 0.6, "to": 0.6}], "0.6: the default"),
+        (
+            "strict",
+            [{"step": "tighten", "by": "g/1", "from": "balanced", "to": "strict"}],
+            "strict: a blocked tool call",
+        ),
+        (1, [{"step": "nudge", "by": "style-table", "from": 0.9, "to": 1}], "1: nudge style-table"),
+    ],
+)
+def test_the_making_of_a_parameter_fits_on_a_line(value, steps, expected):
+    assert summary(value, steps, SIGNALS) == expected
+
+
+def test_a_line_of_lineage_holds_no_control_characters():
+    steps = [{"step": "map", "by": EVIL, "from": 1, "to": EVIL}, {"step": "guard", "by": EVIL, "from": 1, "to": 2}]
+    line = summary(EVIL, steps, [])
+    assert not {"\x1b", "\u202e"} & set(line)

@@ -59,6 +59,7 @@ CONTRACTS = {
     ("pipeline/views/metrics/catalogue.py", '"misfit"'),  # the same, as a label
     ("pipeline/data/ingest/recognise.py", "ChatGPT"),
     ("pipeline/data/ingest/text.py", " said"),
+    ("pipeline/console/reports.py", '"told"'),  # the same field, read
     ("pipeline/replay/audit_chain/links.py", "told"),  # field of a finding in reports
     ("pipeline/replay/comparison.py", '"said twice"'),
     ("pipeline/replay/what_if_report.py", '"told"'),

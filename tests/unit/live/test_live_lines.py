@@ -1,11 +1,11 @@
 """Plain lines, the folder's lock, and where a feed goes on."""
 
 import pytest
+from pydantic import SecretStr
 
 from endocrine.pipeline.local.live.folder import FeedPosition, InUse, emptied, held
 from endocrine.pipeline.local.live.status import Rate
-from endocrine.pipeline.local.live.worker import environment
-from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.process.settings import Settings, environment
 from endocrine.pipeline.views.describe import described
 
 
@@ -80,7 +80,8 @@ def test_the_rate_is_over_the_last_seconds_only():
 
 
 def test_the_worker_gets_the_very_settings_of_the_run(tmp_path, monkeypatch):
-    mine = Settings(bootstrap="127.0.0.1:1", data_dir=tmp_path, prefix="p.", partitions=7, commit_interval_s=0.5)
+    mine = Settings(bootstrap="127.0.0.1:1", data_dir=tmp_path, prefix="p.", partitions=7, commit_interval_s=0.5,
+                    kafka_security="SASL_SSL", kafka_user="w", kafka_password=SecretStr("p4"))  # fmt: skip
     for name, value in environment(mine).items():
         monkeypatch.setenv(name, value)
     assert Settings() == mine
