@@ -16,6 +16,7 @@ from endocrine.pipeline.console.screens import (
     incidents,
     overview,
     policy,
+    topic_feeds,
     topics,
     turns,
 )
@@ -33,6 +34,7 @@ PAGES: Sequence[Page] = (
     *identity.PAGES,
     *bonds.PAGES,
     *topics.PAGES,
+    *topic_feeds.PAGES,
     *dead_letters.PAGES,
     *policy.PAGES,
 )
@@ -43,7 +45,7 @@ def routes(gateway: Gateway, settings: ConsoleSettings | None = None) -> list[Ba
     bounds = settings or ConsoleSettings()
     secret = load_seals(gateway.settings).derived_key(b"endocrine-console")
     menu = tuple((ROOT + page.path, page.menu) for page in PAGES if page.menu)
-    console = Console(gateway, Sessions(secret, bounds.session_s), menu)
+    console = Console(gateway, Sessions(secret, bounds.session_s), menu, bounds)
 
     async def missing(request: Request) -> Response:
         request.scope["route_template"] = f"{ROOT}/other"

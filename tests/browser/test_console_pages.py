@@ -12,7 +12,8 @@ from endocrine.pipeline.console.app import PAGES
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 HOSTILE = '<img src=x onerror="alert(1)"><script>alert(2)</script>{{7*7}}'
 SHOWN = ["/", "/turns", "/turns?mode=strict", "/incidents", "/identities", "/identities/ann", "/bonds", "/topics",
-         "/topics/interactions", "/topics/audits", "/dead-letters", "/policy",
+         "/topics/interactions", "/topics/audits", "/topics/journal", "/topics/signals.dlq", "/incidents/statistics",
+         "/topics/interactions?where=value.nope", "/topics/interactions?where=1 %2B", "/dead-letters", "/policy",
          f"/identities/{quote(HOSTILE, safe='')}", f"/turns?identity={quote(HOSTILE)}"]  # fmt: skip
 
 

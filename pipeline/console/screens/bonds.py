@@ -2,12 +2,14 @@
 
 import time
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from endocrine.pipeline.console.links import Links
+from endocrine.pipeline.console.paging import listed
 from endocrine.pipeline.console.row import Page, form_of
 from endocrine.pipeline.console.sessions import Visitor
 from endocrine.pipeline.console.state import HEADERS, Console
@@ -15,8 +17,8 @@ from endocrine.pipeline.gateway.callers import checked_identity
 from endocrine.pipeline.gateway.content import shown_to
 from endocrine.pipeline.gateway.problems import Problem
 from endocrine.pipeline.gateway.records import by_caller, checked, produced
-from endocrine.pipeline.gateway.routes.reads import cursor_of, redis_of, shown_cursor
-from endocrine.pipeline.views.redis import views
+from endocrine.pipeline.gateway.routes.reads import redis_of
+from endocrine.pipeline.views.redis import keys, views
 
 PAGE = 50
 MOST_CAP = 1_000_000
@@ -26,13 +28,14 @@ MOST_NOTE = 500
 async def deck(console: Console, request: Request, visitor: Visitor) -> Response:
     """List bonds, the last changed first."""
     query = {name: text for name, text in request.query_params.items() if text}
-    found = await views.bonds(
-        redis_of(console.gateway), PAGE, cursor_of(query), phase=query.get("phase"), risk=query.get("risk")
-    )
-    entries = [shown_to(visitor.caller, "bonds", entry.model_dump()) for entry in found.entries]
-    return console.page(
-        request, visitor, "bonds.html", title="Observation deck", bonds=entries, next=shown_cursor(found.next)
-    )
+    redis, phase, risk = redis_of(console.gateway), query.get("phase"), query.get("risk")
+
+    async def shown(users: Sequence[bytes]) -> list[dict[str, Any] | None]:
+        found = await views.bonds_of(redis, users, phase=phase, risk=risk)
+        return [None if one is None else shown_to(visitor.caller, "bonds", one.model_dump()) for one in found]
+
+    page = await listed(redis, keys.bonds_index(), shown, query, PAGE)
+    return console.page(request, visitor, "bonds.html", title="Observation deck", page=page)
 
 
 async def command(console: Console, request: Request, visitor: Visitor) -> Response:
