@@ -30,6 +30,7 @@ async def test_every_page_complains_of_nothing_and_everybody_can_reach_it(visit,
             found = (await Axe().run(one.page)).response
             assert [(path, rule["id"], rule["nodes"][0]["html"][:200]) for rule in found["violations"]] == []
             assert [(path, rule["id"], rule["nodes"][0]["html"][:200]) for rule in found["incomplete"]] == []
+            assert [(path, *shift) for shift in await one.shifts()] == []
             wider = await one.page.evaluate("document.documentElement.scrollWidth - innerWidth")
             assert wider <= 0, (path, wider)
             if pictures is not None:

@@ -1,5 +1,7 @@
 """The catalogue of topics, and the records of one."""
 
+from typing import Any
+
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
@@ -49,7 +51,6 @@ async def topic(console: Console, request: Request, visitor: Visitor) -> Respons
         request,
         visitor,
         "topic.html",
-        422 if problem else 200,
         title=f"Topic {name}",
         topic=name,
         entry=CATALOGUE.get(source_of(name)),
@@ -80,7 +81,7 @@ def address_of(console: Console, record: ShownRecord) -> str:
     return elsewhere(template, console.gateway.settings.prefix + record.topic, record) if template else ""
 
 
-def _described(console: Console, topic: str) -> dict[str, object]:
+def _described(console: Console, topic: str) -> dict[str, Any]:
     """Schema, fields and an example of a topic, and how long records stay; of dead letters there is no schema."""
     entry = CATALOGUE.get(topic)
     if entry is None:
