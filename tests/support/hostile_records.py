@@ -1,6 +1,7 @@
 """Records that hold one text in every field that takes any text, for each topic of the catalogue."""
 
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,8 +15,8 @@ Json = dict[str, Any]
 def filled(topic: str, text: str) -> tuple[bytes, Json]:
     """Return key and value of a valid record with the text in every field that takes it, the optional ones too."""
     entry = CATALOGUE[topic]
-    schema = entry.adapter.json_schema(by_alias=True)
-    value = example_of(topic)
+    schema, example = _known(topic)
+    value = dict(example)
     for name, wanted in _filled(schema, schema, value, text).items():
         if wanted != value.get(name):
             with suppress(ValidationError):
@@ -24,6 +25,12 @@ def filled(topic: str, text: str) -> tuple[bytes, Json]:
     entry.validate(value)
     identity = str(value.get("tool" if entry.key == "tool" else entry.identity_field, ""))
     return entry.key_of(identity, value).encode(), value
+
+
+@cache
+def _known(topic: str) -> tuple[Json, Json]:
+    """Schema and example, each made once: they take longer than all the rest."""
+    return CATALOGUE[topic].adapter.json_schema(by_alias=True), example_of(topic)
 
 
 def _filled(node: Json, schema: Json, example: Any, text: str) -> Any:
