@@ -130,6 +130,7 @@ def visit(door: Door, chromium: Browser) -> Any:
         context = await chromium.new_context(
             viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light", locale="en-GB"
         )
+        context.set_default_timeout(120_000)  # of a machine that is busy with other tests
         await context.add_init_script(SHIFTS)
         try:
             one = Visit(context, await context.new_page(), door.url)

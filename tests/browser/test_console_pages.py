@@ -116,7 +116,7 @@ async def test_a_cap_that_is_set_on_the_page_is_a_command_on_record(visit, door)
 async def test_a_derived_record_leads_to_the_one_it_comes_from(visit):
     async with visit() as one:
         await one.go("/topics/modulations")
-        await one.page.locator("article p a").first.click()
+        await one.page.locator("article .links a").first.click()
         assert "/console/topics/" in one.page.url
         assert "offset=" in one.page.url
         assert await one.page.locator("article").count() >= 1
@@ -214,3 +214,30 @@ async def test_every_answer_says_that_nothing_from_elsewhere_runs(door):
             assert "default-src 'none'" in policy, path
             assert "unsafe" not in policy
         assert (await client.get("/console/static/../app.py")).status_code == 404
+
+
+async def test_a_wrong_expression_is_answered_on_the_page_with_its_place_and_stays_in_its_field(visit):
+    async with visit() as one:
+        await one.go("/topics/interactions")
+        await one.page.get_by_label("Where").fill("value.kind ==")
+        await one.page.get_by_role("button", name="Read").click()
+        assert "column 14" in await one.page.get_by_role("alert").inner_text()
+        assert await one.page.get_by_label("Where").input_value() == "value.kind =="
+        await one.page.get_by_label("Where").fill("value.kind == 'closed'")
+        await one.page.get_by_role("button", name="Read").click()
+        texts = await one.page.locator("article pre").all_inner_texts()
+        assert texts
+        assert all('"kind": "closed"' in text for text in texts)
+        assert one.complaints == []
+
+
+async def test_a_batch_leads_to_what_it_read_and_a_topic_leaves_as_a_file(visit):
+    async with visit() as one:
+        await one.go("/topics/modulations")
+        await one.page.get_by_role("link", name="decided in batch").first.click()
+        await one.page.get_by_role("link", name="read interactions").first.click()
+        assert await one.page.locator("article").count() >= 1
+        async with one.page.expect_download() as waiting:
+            await one.page.get_by_role("link", name="Export as JSON lines").click()
+        lines = (await (await waiting.value).path()).read_text().splitlines()
+        assert all(line.startswith('{"topic":"interactions"') for line in lines)

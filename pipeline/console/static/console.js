@@ -87,9 +87,8 @@
     addEventListener("pagehide", () => source?.close());
   };
   for (const section of document.querySelectorAll("[data-tail]")) follow(section);
-  document.documentElement.classList.add("scripts");
 
-  show();
+  try { show(); } finally { document.documentElement.classList.add("scripts"); }
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   let width = innerWidth;
   addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; draw(); } });
