@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev shell run demo up down test test-slow test-browser screenshots test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns client-ts clients-test schemathesis check format measure docs recording kafka-lock mutants bench bench-quick bench-against capacity bench-replay bench-seals bench-processing clean bench-gateway bench-turn bench-streams bench-memory image image-test audit-locks licences drill security-test
+.PHONY: help install install-dev shell run demo up down test test-slow test-browser screenshots test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns client-ts clients-test schemathesis check format measure docs recording kafka-lock mutants bench bench-quick bench-against capacity bench-replay bench-seals bench-processing clean bench-gateway bench-turn bench-streams bench-memory image image-test audit-locks licences drill security-test bench-console
 
 # The folder of the environment, and the Python it is made with (3.11 or newer; by default one that is found).
 VENV ?= .venv
@@ -62,9 +62,9 @@ test-slow: $(VENV)/.dev ## what takes long: kills, floods, demos (CI runs it, to
 test-browser: $(VENV)/.dev ## the console in Debian's Chromium (part of test-slow)
 	@$(BIN)/pytest tests/browser -m slow $(PYTEST_ARGS)
 
-screenshots: $(VENV)/.dev ## pictures of the console's pages, in docs/pictures
+screenshots: $(VENV)/.dev ## pictures of the console's pages on the demo's scenario, in docs/pictures
 	@mkdir -p docs/pictures
-	@ENDOCRINE_TEST_PICTURES=$(CURDIR)/docs/pictures $(BIN)/pytest tests/browser -m slow -k "reach_it or why_a_call" $(PYTEST_ARGS)
+	@ENDOCRINE_TEST_PICTURES=$(CURDIR)/docs/pictures $(BIN)/pytest tests/browser/test_pictures.py -m slow $(PYTEST_ARGS)
 
 security-test: $(VENV)/.dev ## a Kafka with TLS, SASL and an authorizer: each refusal and each missing ACL is named
 	@$(BIN)/pytest tests/security -m slow $(PYTEST_ARGS)
@@ -175,6 +175,9 @@ bench-gateway: $(VENV)/.runtime $(VENV)/.litellm ## what the gateway costs, besi
 
 bench-turn: $(VENV)/.runtime ## what a turn costs: processor time by process, requests, batches; BENCH_ARGS="--against CHECKOUT" beside another checkout (two minutes)
 	@$(BIN)/python -m bench.turn_cost $(BENCH_ARGS)
+
+bench-console: $(VENV)/.runtime ## pages of the console with 100,000 identities and a million records behind them, by the server's own time (four minutes)
+	@$(BIN)/python -m bench.console $(BENCH_ARGS)
 
 bench-streams: $(VENV)/.runtime ## 10,000 open streams on one gateway: memory of each, and that each gets an event (two minutes)
 	@$(BIN)/python -m bench.streams $(BENCH_ARGS)

@@ -23,6 +23,7 @@ from endocrine.pipeline.console.screens import (
     policy,
     replays,
     timeline_page,
+    topic_feeds,
     topics,
     trusted,
     turn,
@@ -48,6 +49,7 @@ PAGES: Sequence[Page] = (
     *trusted.PAGES,
     *bonds.PAGES,
     *topics.PAGES,
+    *topic_feeds.PAGES,
     *dead_letters.PAGES,
     *replays.PAGES,
     *policy.PAGES,
@@ -60,7 +62,7 @@ def routes(gateway: Gateway, settings: ConsoleSettings | None = None) -> list[Ba
     bounds = settings or ConsoleSettings()
     secret = load_seals(gateway.settings).derived_key(b"endocrine-console")
     menu = tuple((ROOT + page.path, page.menu) for page in PAGES if page.menu)
-    console = Console(gateway, Sessions(secret, bounds.session_s), menu, Operations(gateway, bounds))
+    console = Console(gateway, Sessions(secret, bounds.session_s), menu, Operations(gateway, bounds), bounds)
 
     async def missing(request: Request) -> Response:
         request.scope["route_template"] = f"{ROOT}/other"

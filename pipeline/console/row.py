@@ -1,5 +1,6 @@
 """One page: path, the scope that it needs, the call that makes it, and how errors are shown."""
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -39,6 +40,12 @@ class Page:
         """Return the page as Starlette takes it."""
 
         async def serve(request: Request) -> Response:
+            begun = time.perf_counter()
+            response = await answer(request)
+            response.headers["server-timing"] = f"page;dur={1000 * (time.perf_counter() - begun):.1f}"
+            return response
+
+        async def answer(request: Request) -> Response:
             request.scope["route_template"] = ROOT + self.path
             visitor: Visitor | None = None
             try:

@@ -2,12 +2,22 @@
 
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic_settings import SettingsConfigDict
 
 from endocrine.pipeline.gateway.keys import Scope
 from endocrine.pipeline.process.environment import EnvironmentSettings, SettingsError
+
+PLACES = ("{topic}", "{partition}", "{offset}")
+
+
+def _address(template: str) -> str:
+    parts = urlsplit(template)
+    if parts.scheme not in ("http", "https") or not parts.netloc or not all(name in template for name in PLACES):
+        raise ValueError(f"expected an address that begins with http:// or https:// and holds {', '.join(PLACES)}")
+    return template
 
 
 class ConsoleSettings(EnvironmentSettings):
@@ -18,6 +28,14 @@ class ConsoleSettings(EnvironmentSettings):
     session_s: Annotated[int, Field(ge=60, le=30 * 86_400, description="Seconds until one must sign in again.")] = (
         8 * 3600
     )
+    record_url: Annotated[
+        str | None,
+        AfterValidator(lambda given: None if given is None else _address(given)),
+        Field(
+            description="Address of a record in another topic browser (kafbat, AKHQ), with {topic}, {partition} and "
+            "{offset} in their places; every record then links there."
+        ),
+    ] = None
     replay_s: Annotated[
         int, Field(ge=10, le=86_400, description="Seconds after which a replay that a page started is stopped.")
     ] = 3600

@@ -1,6 +1,6 @@
 """What every page has at hand."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.requests import Request
@@ -9,6 +9,7 @@ from starlette.responses import Response
 from endocrine.pipeline.console.links import Links
 from endocrine.pipeline.console.operations import Operations
 from endocrine.pipeline.console.sessions import Sessions, Visitor
+from endocrine.pipeline.console.settings import ConsoleSettings
 from endocrine.pipeline.console.templates import rendered
 from endocrine.pipeline.gateway.state import Gateway
 
@@ -38,6 +39,7 @@ class Console:
     navigation: tuple[tuple[str, str], ...]
     """(path, title) of the pages in the menu."""
     operations: Operations
+    settings: ConsoleSettings = field(default_factory=ConsoleSettings)
 
     def page(
         self, request: Request, visitor: Visitor | None, template: str, status: int = 200, **data: Any

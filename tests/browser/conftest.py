@@ -77,6 +77,22 @@ def _complaint(message: Any) -> str:
     return f"{message.type}: {message.text} ({message.location.get('url', '')})"
 
 
+SHIFTS = """
+  window.shifts = [];
+  const note = (list) => { for (const one of list) if (!one.hadRecentInput) window.shifts.push(
+    [one.value, ...one.sources.map((source) => source.node?.parentElement?.outerHTML.slice(0, 120) ?? "?")]); };
+  const watching = new PerformanceObserver((list) => note(list.getEntries()));
+  watching.observe({ type: "layout-shift", buffered: true });
+  window.allShifts = () => { note(watching.takeRecords()); return window.shifts; };
+"""
+"""Collects every shift of the layout that nobody's input caused, from the first paint on."""
+SETTLED = """async () => {
+  await document.fonts.ready;
+  for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
+  return window.allShifts();
+}"""
+
+
 class Visit:
     """A page of one browser context, and what it complained of."""
 
@@ -84,6 +100,9 @@ class Visit:
         self.context, self.page, self.url = context, page, url
         self.complaints: list[str] = []
         page.on("console", lambda message: self.complaints.append(_complaint(message)))
+        self.elsewhere: list[str] = []
+        """Addresses of other servers that the page asked for."""
+        page.on("request", lambda request: request.url.startswith(url) or self.elsewhere.append(request.url))
         page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
         page.on("dialog", self._dialog)
 
@@ -96,6 +115,11 @@ class Visit:
         await self.page.get_by_label("API key").fill(secret)
         await self.page.get_by_role("button", name="Sign in").click()
         await self.page.get_by_role("heading", name="Overview").wait_for()
+
+    async def shifts(self) -> list[Any]:
+        """Return every shift of the layout of the page that is open: its size, and what moved."""
+        found: list[Any] = await self.page.evaluate(SETTLED)
+        return found
 
     async def go(self, path: str) -> Any:
         """Open a page of the console."""
@@ -111,6 +135,8 @@ def visit(door: Door, chromium: Browser) -> Any:
         context = await chromium.new_context(
             viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light", locale="en-GB"
         )
+        context.set_default_timeout(120_000)  # of a machine that is busy with other tests
+        await context.add_init_script(SHIFTS)
         try:
             one = Visit(context, await context.new_page(), door.url)
             if secret != "":

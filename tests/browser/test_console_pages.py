@@ -15,6 +15,8 @@ HOSTILE = '<img src=x onerror="alert(1)"><script>alert(2)</script>{{7*7}}'
 SHOWN = ["/", "/turns", "/turns?mode=strict", "/incidents", "/identities", "/identities/ann", "/bonds", "/topics",
          "/topics/interactions", "/topics/audits", "/dead-letters", "/policy", "/approvals", "/memory",
          "/replays", "/health", "/?span=7d",
+         "/topics/journal", "/topics/signals.dlq", "/incidents/statistics", "/topics/interactions?where=value.nope",
+         "/topics/interactions?where=1 %2B",
          f"/identities/{quote(HOSTILE, safe='')}", f"/turns?identity={quote(HOSTILE)}"]  # fmt: skip
 
 
@@ -31,6 +33,7 @@ async def test_every_page_complains_of_nothing_and_everybody_can_reach_it(visit,
             found = (await Axe().run(one.page)).response
             assert [(path, rule["id"], rule["nodes"][0]["html"][:200]) for rule in found["violations"]] == []
             assert [(path, rule["id"], rule["nodes"][0]["html"][:200]) for rule in found["incomplete"]] == []
+            assert [(path, *shift) for shift in await one.shifts()] == []
             wider = await one.page.evaluate("document.documentElement.scrollWidth - innerWidth")
             assert wider <= 0, (path, wider)
             if pictures is not None:
@@ -116,7 +119,7 @@ async def test_a_cap_that_is_set_on_the_page_is_a_command_on_record(visit, door)
 async def test_a_derived_record_leads_to_the_one_it_comes_from(visit):
     async with visit() as one:
         await one.go("/topics/modulations")
-        await one.page.locator("article p a").first.click()
+        await one.page.locator("article .links a").first.click()
         assert "/console/topics/" in one.page.url
         assert "offset=" in one.page.url
         assert await one.page.locator("article").count() >= 1
@@ -227,3 +230,30 @@ async def test_every_answer_says_that_nothing_from_elsewhere_runs(door):
             assert "default-src 'none'" in policy, path
             assert "unsafe" not in policy
         assert (await client.get("/console/static/../app.py")).status_code == 404
+
+
+async def test_a_wrong_expression_is_answered_on_the_page_with_its_place_and_stays_in_its_field(visit):
+    async with visit() as one:
+        await one.go("/topics/interactions")
+        await one.page.get_by_label("Where").fill("value.kind ==")
+        await one.page.get_by_role("button", name="Read").click()
+        assert "column 14" in await one.page.get_by_role("alert").inner_text()
+        assert await one.page.get_by_label("Where").input_value() == "value.kind =="
+        await one.page.get_by_label("Where").fill("value.kind == 'closed'")
+        await one.page.get_by_role("button", name="Read").click()
+        texts = await one.page.locator("article pre").all_inner_texts()
+        assert texts
+        assert all('"kind": "closed"' in text for text in texts)
+        assert one.complaints == []
+
+
+async def test_a_batch_leads_to_what_it_read_and_a_topic_leaves_as_a_file(visit):
+    async with visit() as one:
+        await one.go("/topics/modulations")
+        await one.page.get_by_role("link", name="decided in batch").first.click()
+        await one.page.get_by_role("link", name="read interactions").first.click()
+        assert await one.page.locator("article").count() >= 1
+        async with one.page.expect_download() as waiting:
+            await one.page.get_by_role("link", name="Export as JSON lines").click()
+        lines = (await (await waiting.value).path()).read_text().splitlines()
+        assert all(line.startswith('{"topic":"interactions"') for line in lines)

@@ -2,15 +2,17 @@
 
 import time
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from aiokafka.errors import KafkaError
+from endocrine.pipeline.console.reading import Wanted, read
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from endocrine.pipeline.console import actions, timeline, whose
 from endocrine.pipeline.console.links import Links
-from endocrine.pipeline.console.reading import Wanted, read
+from endocrine.pipeline.console.paging import listed
 from endocrine.pipeline.console.row import Page, form_of
 from endocrine.pipeline.console.sessions import Visitor
 from endocrine.pipeline.console.state import HEADERS, Console
@@ -18,10 +20,10 @@ from endocrine.pipeline.gateway.callers import checked_identity
 from endocrine.pipeline.gateway.content import shown_to
 from endocrine.pipeline.gateway.problems import Problem
 from endocrine.pipeline.gateway.records import by_caller, checked, produced
-from endocrine.pipeline.gateway.routes.reads import cursor_of, redis_of, shown_cursor
+from endocrine.pipeline.gateway.routes.reads import redis_of
 from endocrine.pipeline.kafka.topic_reader import NoSuchTopic
 from endocrine.pipeline.process.seal_keys import known_seals
-from endocrine.pipeline.views.redis import views
+from endocrine.pipeline.views.redis import keys, views
 
 PAGE = 50
 EVENTS = 20
@@ -33,15 +35,15 @@ MOST_NOTE = 500
 async def deck(console: Console, request: Request, visitor: Visitor) -> Response:
     """List bonds, the last changed first."""
     query = {name: text for name, text in request.query_params.items() if text}
-    found = await views.bonds(
-        redis_of(console.gateway), PAGE, cursor_of(query), phase=query.get("phase"), risk=query.get("risk")
-    )
-    entries = [shown_to(visitor.caller, "bonds", entry.model_dump()) for entry in found.entries]
+    redis, phase, risk = redis_of(console.gateway), query.get("phase"), query.get("risk")
+
+    async def shown(users: Sequence[bytes]) -> list[dict[str, Any] | None]:
+        found = await views.bonds_of(redis, users, phase=phase, risk=risk)
+        return [None if one is None else shown_to(visitor.caller, "bonds", one.model_dump()) for one in found]
+
+    page = await listed(redis, keys.bonds_index(), shown, query, PAGE)
     recent, away = await _recent(console, visitor)
-    return console.page(
-        request, visitor, "bonds.html", title="Observation deck", bonds=entries, next=shown_cursor(found.next),
-        recent=recent, away=away,
-    )  # fmt: skip
+    return console.page(request, visitor, "bonds.html", title="Observation deck", page=page, recent=recent, away=away)
 
 
 async def _recent(console: Console, visitor: Visitor) -> tuple[list[dict[str, Any]], bool]:

@@ -6,21 +6,22 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from endocrine.pipeline.console.reading import Wanted, read
+from endocrine.pipeline.console.browsing.example import example_of
+from endocrine.pipeline.console.browsing.filters import filter_of
+from endocrine.pipeline.console.browsing.positions import positions_text
+from endocrine.pipeline.console.browsing.query import FILTERS, Browse, browse_of
+from endocrine.pipeline.console.browsing.scan import Bounds, Found, scan
+from endocrine.pipeline.console.browsing.shown import ShownRecord, elsewhere, shown_record
 from endocrine.pipeline.console.row import Page
 from endocrine.pipeline.console.sessions import Visitor
 from endocrine.pipeline.console.state import Console
-from endocrine.pipeline.core.catalogue import CATALOGUE
-from endocrine.pipeline.core.dead_letter_topics import holds_dead_letters
-from endocrine.pipeline.data.export.columns import known
-from endocrine.pipeline.gateway.content import shown_to
+from endocrine.pipeline.core.catalogue import CATALOGUE, DAY_MS
+from endocrine.pipeline.core.dead_letter_topics import holds_dead_letters, source_of
+from endocrine.pipeline.data.asyncapi.json_schemas import json_schema
+from endocrine.pipeline.data.export.columns import fields_of, known
 from endocrine.pipeline.gateway.problems import Problem
-from endocrine.pipeline.gateway.routes.reads import time_of
 
-PAGE = 50
-MOST_TEXT = 256
-_OURS = ("ce_", "endocrine-", "traceparent", "content-type")
-"""Names of headers that are shown without the scope `content`: what others write into theirs may be private."""
+BOUNDS = Bounds()
 
 
 async def catalogue(console: Console, request: Request, visitor: Visitor) -> Response:
@@ -30,89 +31,77 @@ async def catalogue(console: Console, request: Request, visitor: Visitor) -> Res
 
 
 async def topic(console: Console, request: Request, visitor: Visitor) -> Response:
-    """Show records of a topic: the newest, or from an offset or a time on; with a key, or a text in the value."""
-    name = request.path_params["topic"]
-    if not known(name):
-        raise Problem("not_found", "no such topic; the page of topics names those there are")
-    query = {one: text for one, text in request.query_params.items() if text}
-    partition, offset = _number(query, "partition"), _number(query, "offset")
-    if offset is not None and partition is None:
-        raise Problem("invalid", "offset: expected a partition with it", field="offset")
-    contains = query.get("contains")
-    if contains is not None and "content" not in visitor.caller.scopes:
-        raise Problem("forbidden", f"the key {visitor.caller.name!r} lacks the scope content, to search in values")
-    since = time_of(query, "since")
-    wanted = Wanted(name, partition, offset, since, query.get("key"), contains, PAGE)
-    found = await read(console.gateway.settings, wanted)
-    records = [_shown(visitor, name, raw) for raw in found.records]
-    after = None
-    if offset is not None and partition is not None and found.records:
-        last = found.records[-1].offset + 1
-        after = last if last < found.bounds[partition][1] else None
+    """Show what a topic is for, and records of it: the newest, or from an offset or a time on, by filters."""
+    query = dict(request.query_params)
+    found, records, problem, unanswered = None, [], "", ""
+    try:
+        browse = wanted(visitor, request.path_params["topic"], query)
+        async with filter_of(visitor.caller, browse) as meant:
+            found = await scan(console.gateway.settings, browse, meant.kept, BOUNDS)
+            if meant.expression is not None and meant.expression.failed:
+                unanswered = f"{meant.expression.failed} records gave no answer: {meant.expression.reason}"
+    except Problem as one:
+        if one.status != 422:
+            raise
+        problem, browse = one.detail, Browse(request.path_params["topic"])
+    newest_first = not browse.begins
+    records = [shown_record(visitor.caller, browse.topic, raw) for raw in (found.records if found else ())]
+    name = browse.topic
     return console.page(
         request,
         visitor,
         "topic.html",
         title=f"Topic {name}",
         topic=name,
-        entry=CATALOGUE.get(name),
-        records=records if offset is not None or since is not None else records[::-1],
-        bounds=sorted(found.bounds.items()),
-        looked_at=found.looked_at,
-        stopped=found.stopped,
-        after=after,
-        step=PAGE,
+        entry=CATALOGUE.get(source_of(name)),
+        dead=holds_dead_letters(name),
+        **_described(console, name),
+        records=[(one, address_of(console, one)) for one in (reversed(records) if newest_first else records)],
+        found=found,
+        problem=problem,
+        unanswered=unanswered,
+        pages=_pages(found, newest_first),
+        filters={one: query[one] for one in FILTERS if query.get(one)},
     )
 
 
-def _number(query: dict[str, str], name: str) -> int | None:
-    text = query.get(name)
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) < 18):
-        raise Problem("invalid", f"query {name}: expected a whole number", field=name)
-    return int(text)
+def wanted(visitor: Visitor, topic: str, query: dict[str, str]) -> Browse:
+    """Return what a request asks for of a topic. Raises Problem: 403, 404, 422."""
+    if not known(topic):
+        raise Problem("not_found", "no such topic; the page of topics names those there are")
+    browse = browse_of(topic, query)
+    if browse.contains is not None and "content" not in visitor.caller.scopes:
+        raise Problem("forbidden", f"the key {visitor.caller.name!r} lacks the scope content, to search in values")
+    return browse
 
 
-def _shown(visitor: Visitor, topic: str, raw: Any) -> dict[str, Any]:
-    content = "content" in visitor.caller.scopes
-    headers = [
-        (name, "-" if one is None else one[:MOST_TEXT].decode("utf-8", "replace"))
-        for name, one in raw.headers
-        if content or name.lower().startswith(_OURS)
-    ]
+def address_of(console: Console, record: ShownRecord) -> str:
+    """Return the address of a record in another topic browser; empty where none is configured."""
+    template = console.settings.record_url
+    return elsewhere(template, console.gateway.settings.prefix + record.topic, record) if template else ""
+
+
+def _described(console: Console, topic: str) -> dict[str, Any]:
+    """Schema, fields and an example of a topic, and how long records stay; of dead letters there is no schema."""
+    entry = CATALOGUE.get(topic)
+    if entry is None:
+        return {"schema": None, "fields": {}, "example": "", "days": CATALOGUE[source_of(topic)].retention_ms / DAY_MS}
     return {
-        "partition": raw.partition,
-        "offset": raw.offset,
-        "at": raw.timestamp / 1000,
-        "key": "-" if raw.key is None else raw.key[:MOST_TEXT].decode("utf-8", "replace"),
-        "headers": headers,
-        "origin": _origin(dict(headers).get("endocrine-origin", "")),
-        "bytes": None if raw.value is None else len(raw.value),
-        "value": _value(visitor, topic, raw.value),
+        "schema": json_schema(entry, console.gateway.settings.prefix),
+        "fields": fields_of(topic),
+        "example": orjson.dumps(example_of(topic), option=orjson.OPT_INDENT_2).decode(),
+        "days": entry.retention_ms / DAY_MS if entry.cleanup == "delete" else None,
     }
 
 
-def _value(visitor: Visitor, topic: str, content: bytes | None) -> str:
-    if content is None:
-        return "(no value: a tombstone)"
-    whole = "content" in visitor.caller.scopes
-    if holds_dead_letters(topic) and not whole:
-        return "(shown to keys with the scope content)"
-    try:
-        value = orjson.loads(content)
-    except orjson.JSONDecodeError:
-        return content[:4096].decode("utf-8", "replace") if whole else "(not JSON)"
-    shown = shown_to(visitor.caller, topic, value) if isinstance(value, dict) and topic in CATALOGUE else value
-    if not isinstance(value, dict) and not whole:
-        return "(shown to keys with the scope content)"
-    return orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode()
-
-
-def _origin(text: str) -> tuple[str, str, str] | None:
-    """Topic, partition and offset of the record that a derived one comes from."""
-    parts = text.split("/")
-    return (parts[1], parts[2], parts[3]) if len(parts) == 5 and known(parts[1]) else None
+def _pages(found: Found | None, newest_first: bool) -> dict[str, dict[str, str | None]]:
+    """The parameters of the pages before and after this one, where there are such."""
+    if found is None:
+        return {}
+    older = {"before": positions_text(found.lower), "after": None} if found.older else None
+    newer = {"after": positions_text(found.upper), "before": None} if found.newer else None
+    first, second = (newer, older) if newest_first else (older, newer)
+    return {name: one for name, one in (("previous", first), ("next", second)) if one is not None}
 
 
 PAGES = (Page("/topics", catalogue, menu="Topics"), Page("/topics/{topic}", topic))

@@ -72,7 +72,38 @@
     if (link) link.click();
   });
 
-  show();
+  /* Records as they arrive: so many are kept, the list is as high as it was, and whoever scrolls up stays there. */
+  const follow = (section) => {
+    const most = 200;
+    const [button, state, box] = ["[data-follow]", "[data-state]", "[data-records]"].map((one) => section.querySelector(one));
+    let source = null, count = 0, passed = 0;
+    const say = (what) => { state.textContent = `${what}: ${count} records${passed ? `, ${passed} more were not shown` : ""}`; };
+    const stop = (what) => { source?.close(); source = null; button.textContent = "Follow on"; say(what); };
+    const start = () => {
+      source = new EventSource(section.dataset.tail);
+      button.textContent = "Pause";
+      box.hidden = false;
+      state.textContent = "connecting";
+      const on = (name, then) => source.addEventListener(name, (event) => then(JSON.parse(event.data)));
+      on("begin", () => say("following"));
+      on("record", (data) => {
+        const below = box.scrollHeight - box.scrollTop - box.clientHeight < 40;
+        box.insertAdjacentHTML("beforeend", data.html);
+        while (box.childElementCount > most) box.firstElementChild.remove();
+        if (below) box.scrollTop = box.scrollHeight;
+        count += 1;
+        say("following");
+      });
+      on("passed", (data) => { passed = data.count; say("following"); });
+      on("end", (data) => stop(`ended, ${data.reason}`));
+      source.onerror = () => stop("the connection is lost");
+    };
+    button.addEventListener("click", () => (source ? stop("paused") : start()));
+    addEventListener("pagehide", () => source?.close());
+  };
+  for (const section of document.querySelectorAll("[data-tail]")) follow(section);
+
+  try { show(); } finally { document.documentElement.classList.add("scripts"); }
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   let width = innerWidth;
   addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; draw(); } });

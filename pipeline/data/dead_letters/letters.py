@@ -138,13 +138,20 @@ class Shelf:
         """Return all of them, newest first, each with its actions in the order of their times."""
         for action in sorted(self._actions, key=lambda action: action.ts):
             letter = self.letters.get(f"{action.topic}/{action.partition}/{action.offset}")
-            if letter is None and action.origin is not None:
-                topic, partition, offset = action.origin.rsplit("/", 2)
-                letter = self._by_origin.get((action.topic, (topic, int(partition), int(offset))))
+            if letter is None and (place := _place(action.origin)) is not None:
+                letter = self._by_origin.get((action.topic, place))
             if letter is not None:
                 letter.actions.append(action)
         self._actions.clear()
         return sorted(self.letters.values(), key=lambda letter: letter.timestamp, reverse=True)
+
+
+def _place(text: str | None) -> Origin | None:
+    """Topic, partition and offset of a text; None where it names none: anybody may write on the topic of actions."""
+    topic, *numbers = (text or "").rsplit("/", 2)
+    if len(numbers) != 2 or not all(one.isascii() and one.isdigit() and len(one) < 19 for one in numbers):
+        return None
+    return topic, int(numbers[0]), int(numbers[1])
 
 
 def error_of(headers: Mapping[str, bytes | None]) -> str:

@@ -201,7 +201,7 @@ async def found_incidents(
             one = orjson.loads(member)
             if since is not None and one["ts"] < since:
                 continue
-            if identity in (None, one["identity"]) and _matches(one, query):
+            if identity in (None, one["identity"]) and incident_matches(one, query):
                 found.append(one)
                 if len(found) == limit:
                     score = await redis.zscore(keys_of(gateway).incidents(), member)
@@ -211,7 +211,8 @@ async def found_incidents(
         before = page.next
 
 
-def _matches(one: Json, query: dict[str, str]) -> bool:
+def incident_matches(one: Json, query: dict[str, str]) -> bool:
+    """Whether an incident is of the kind, tool and mode that a query names."""
     return (
         query.get("kind") in (None, one["kind"])
         and query.get("tool") in (None, one["attempted"])

@@ -74,6 +74,19 @@ async def bonds(
         before = found.next
 
 
+async def bonds_of(
+    client: "Redis", users: Sequence[bytes], *, phase: str | None, risk: str | None
+) -> list[Bond | None]:
+    """Return the bonds of these members of the index, in their order; None of one that is of another phase or risk
+    level, or not ours."""
+    stored: Any = await client.mget([keys.bond(user.decode()) for user in users]) if users else []
+    found = [_entry(user.decode(), content) for user, content in zip(users, stored, strict=True)]
+    return [
+        None if one is None or phase not in (None, one.phase) or risk not in (None, one.risk_level) else one
+        for one in found
+    ]
+
+
 async def foreign_keys(client: "Redis") -> int:
     """Return the number of keys of bonds that the projection leaves alone, as it did not write them."""
     return int(await cast(Any, client.scard(keys.foreign_keys())))
@@ -174,23 +187,47 @@ class Page(NamedTuple):
     next: tuple[int, bytes] | None
 
 
+class Places(NamedTuple):
+    """Places (score, member) of a sorted set, the highest first, and where the next page begins; None: no more."""
+
+    places: list[tuple[int, bytes]]
+    next: tuple[int, bytes] | None
+
+
 async def page(client: "Redis", key: str, limit: int, before: tuple[int, bytes] | None = None) -> Page:
     """Return the newest members, or those before a place that an earlier page gave."""
+    found = await page_places(client, key, limit, before)
+    return Page([member for _, member in found.places], found.next)
+
+
+async def page_places(client: "Redis", key: str, limit: int, before: tuple[int, bytes] | None = None) -> Places:
+    """Return the newest members with their scores, or those before a place that an earlier page gave."""
     top = "+inf" if before is None else before[0]
-    skipped, last = 0, None
-    members: list[bytes] = []
+    skipped, places = 0, list[tuple[int, bytes]]()
     while True:
         found: Any = await client.zrevrangebyscore(key, top, "-inf", start=skipped, num=limit + 1, withscores=True)
         skipped += len(found)
         for member, score in found:
-            if before is not None and (int(score), member) >= before:
+            place = int(score), member
+            if before is not None and place >= before:
                 continue
-            if len(members) == limit:
-                return Page(members, last)
-            members.append(member)
-            last = int(score), member
+            if len(places) == limit:
+                return Places(places, places[-1])
+            places.append(place)
         if len(found) <= limit:
-            return Page(members, None)
+            return Places(places, None)
+
+
+async def page_after(client: "Redis", key: str, limit: int, after: tuple[int, bytes]) -> list[tuple[int, bytes]]:
+    """Return the places (score, member) that come next after one, the nearest first; fewer than `limit`: no more."""
+    skipped, places = 0, list[tuple[int, bytes]]()
+    while len(places) < limit:
+        found: Any = await client.zrangebyscore(key, after[0], "+inf", start=skipped, num=limit, withscores=True)
+        skipped += len(found)
+        places += [(int(score), member) for member, score in found if (int(score), member) > after]
+        if len(found) < limit:
+            break
+    return places[:limit]
 
 
 async def turn(client: "Redis", named: ViewKeys, audit_id: str) -> dict[str, Any] | None:

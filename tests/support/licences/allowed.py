@@ -20,6 +20,7 @@ STATED = {
     "itsdangerous": "BSD-3-Clause",
     "jinja2": "BSD-3-Clause",
     "mode-streaming": "BSD-3-Clause",
+    "prompt-toolkit": "BSD-3-Clause",
     "protobuf": "BSD-3-Clause",
     "valkey": "MIT",
     "venusian": "LicenseRef-Repoze",

@@ -230,3 +230,13 @@ def test_filters_and_counts():
 def test_a_place_that_is_none_is_an_error_that_names_it(text):
     with pytest.raises(ValueError, match=text.split("/")[0]):
         parse_place(text)
+
+
+@pytest.mark.parametrize("origin", ["<b>", "a/b", "signals/0/x", "signals/0/" + "9" * 30, "//"])
+def test_a_strangers_action_about_no_place_changes_nothing(origin):
+    shelf = Shelf()
+    letter = letter_of("signals.dlq", refused(b"{"))
+    shelf.add("signals.dlq", refused(b"{"))
+    action = action_of(letter, "discard", "me", None, 1.0).model_dump() | {"offset": 999, "origin": origin}
+    shelf.add("dlq-actions", Fetched(0, 1, 1000, b"k", orjson.dumps(action), []))
+    assert [one.status for one in shelf.settled()] == ["open"]

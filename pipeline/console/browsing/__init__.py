@@ -1,0 +1,1 @@
+"""Browsing a topic: bounded reads forward and back, filters, live tail, export."""
