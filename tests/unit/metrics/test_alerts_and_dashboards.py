@@ -120,7 +120,9 @@ def test_a_rule_that_is_changed_fails_its_test(tmp_path):
     broken = rules.replace("endocrine_lag_records) > 10000", "endocrine_lag_records) > 20000")
     assert broken != rules
     (tmp_path / "alerts.yml").write_text(broken)
-    (tmp_path / "alerts_test.yml").write_text(alert_tests(rules, (PROMETHEUS / "alert-cases.yml").read_text()))
+    document = yaml.safe_load(alert_tests(rules, (PROMETHEUS / "alert-cases.yml").read_text()))
+    document["tests"] = [one for one in document["tests"] if one["name"].startswith("EndocrineLag ")]
+    (tmp_path / "alerts_test.yml").write_text(yaml.safe_dump(document))
     ran = subprocess.run(
         ["promtool", "test", "rules", str(tmp_path / "alerts_test.yml")], capture_output=True, text=True, timeout=120
     )

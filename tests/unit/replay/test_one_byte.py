@@ -106,12 +106,21 @@ def test_the_history_has_records_on_every_topic_that_can_be_proved(honest: Logs)
     assert report.proved, (report.findings, report.not_verifiable)
 
 
-# Each proves a whole history again: the second place of every value and the keys are slow tests.
+QUICK = {"policies", "journal", "interactions", "modulations", "tool-calls", "tool-decisions", "audits", "bonds"}
+"""Topics whose records decide what may be done, or prove what was: the others are slow tests."""
+TOPICS = [topic for topic in verified_topics() if topic not in UNREAD]
+PLACES = [("value", 0), ("value", 1), ("key", 0)]
+
+
+# Each proves a whole history again: the second place of every value and the keys are slow tests, too.
 @pytest.mark.parametrize(
-    ("part", "seed"),
-    [("value", 0), pytest.param("value", 1, marks=pytest.mark.slow), pytest.param("key", 0, marks=pytest.mark.slow)],
+    ("topic", "part", "seed"),
+    [
+        pytest.param(topic, *place, marks=[] if topic in QUICK and place == PLACES[0] else pytest.mark.slow)
+        for topic in TOPICS
+        for place in PLACES
+    ],
 )
-@pytest.mark.parametrize("topic", [topic for topic in verified_topics() if topic not in UNREAD])
 def test_one_byte_changed_is_found_and_named(honest: Logs, topic: str, part: str, seed: int) -> None:
     rng = random.Random(f"{topic} {part} {seed}")
     logs, raw = changed(honest, topic, part, rng)

@@ -92,7 +92,7 @@ def test_one_number_changed_gives_the_changes_that_brute_force_gives(seed: int, 
 
 
 def test_a_number_that_matters_changes_something_and_the_same_policy_nothing() -> None:
-    logs, lines = recorded(1, 300), histories.random_history(random.Random(1), 300)
+    logs, lines = recorded(1, 150), histories.random_history(random.Random(1), 150)
     other = with_number(("defaults", "temperature"), lambda number: number / 2)
     assert other is not None
     found = asked(logs, other)
@@ -162,7 +162,7 @@ def test_the_first_world_is_the_record_where_each_record_was_answered_before_the
 
 
 def test_the_scope_cuts_what_is_told_and_not_what_is_run() -> None:
-    logs = recorded(1, 300)
+    logs = recorded(1, 120)
     other = with_number(("defaults", "temperature"), lambda number: number / 2)
     assert other is not None
     whole = asked(logs, other)
@@ -185,7 +185,7 @@ def test_sentences_come_first_and_count_what_would_be_decided_otherwise() -> Non
 def test_sentences_name_the_parameters_that_differ() -> None:
     other = with_number(("defaults", "temperature"), lambda number: number / 2)
     assert other is not None
-    found = asked(recorded(1, 300), other)
+    found = asked(recorded(1, 100), other)
     (line,) = [
         line for line in written(found, "text").decode().splitlines() if "modulation" in line and "otherwise" in line
     ]
