@@ -19,7 +19,7 @@ from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.core.records import Fetched
 from endocrine.pipeline.core.seals import simulated_seals
 from endocrine.pipeline.data.backup.bundle import OWED, TOPICS, RecordFile, digest_of
-from endocrine.pipeline.data.backup.placement import Unplaceable, home_of_state
+from endocrine.pipeline.data.backup.placement import Unplaceable, home_of_state, subject_of_state
 from endocrine.pipeline.data.backup.repartitioning import NotDrained, Repartitioning
 from endocrine.pipeline.process.policy_files import shipped_policy
 from endocrine.pipeline.replay.audit_chain.verify import Verification
@@ -214,6 +214,21 @@ def test_a_state_on_another_partition_than_its_subjects_is_not_moved() -> None:
     wrong = 1 - partition_of("ann", 2)
     with pytest.raises(Unplaceable, match=rf"gating/{wrong}: a state whose key has 3 characters"):
         home_of_state("gating", wrong, "ann", before=2, after=4)
+
+
+@pytest.mark.parametrize(
+    ("agent", "key"),
+    [
+        ("modulation", "ops/ann"),
+        ("attribution", "ops/ann/motor.pace"),
+        ("memory", "ops/ann/m-1"),
+        ("conflicts", "ops/ann/slot"),
+        ("trust", "ops/ann/status/k1"),
+        ("linkage", 'ops/ann/["ops/ann","b/c"]'),
+    ],
+)
+def test_the_subject_of_a_states_key_is_found_though_names_hold_slashes(agent: str, key: str) -> None:
+    assert subject_of_state(agent, key) == "ops/ann"
 
 
 def test_every_agent_with_finer_keys_is_known(recording: Recording) -> None:
