@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev shell run demo up down test test-slow test-browser screenshots test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns client-ts clients-test schemathesis check format measure docs recording kafka-lock mutants bench bench-quick bench-against capacity bench-replay bench-seals bench-processing clean bench-gateway bench-turn bench-streams bench-memory image image-test audit-locks licences drill security-test bench-console
+.PHONY: help install install-dev shell run demo up down test test-slow test-browser screenshots test-unit test-contract dst dst-ablations chaos chaos-quick fuzz fuzz-code fuzz-quick turns client-ts clients-test schemathesis check format measure docs recording kafka-lock mutants bench bench-quick bench-against capacity bench-replay bench-seals bench-processing clean bench-gateway bench-turn bench-streams bench-memory image image-test audit-locks licences drill security-test bench-console upgrade-test history
 
 # The folder of the environment, and the Python it is made with (3.11 or newer; by default one that is found).
 VENV ?= .venv
@@ -24,6 +24,9 @@ SAMPLE ?= 0
 SEED ?= 1
 ONLY ?=
 TURNS_ARGS ?=
+UPGRADE_ARGS ?=
+FROM ?=
+VERSION ?=
 N ?=
 REF ?=
 
@@ -118,6 +121,13 @@ clients-test: $(VENV)/.clients tests/clients/node/node_modules/.package-lock.jso
 
 drill: $(VENV)/.dev ## everything lost (the whole data folder), restored from a backup, gone on from there, proved (a minute)
 	@exec $(BIN)/python tests/drill/main.py
+
+upgrade-test: $(VENV)/.dev ## three workers of FROM (default HEAD~1) restarted one by one as this checkout's under load, then all proved (three minutes)
+	@PYTHONPATH=.:tests/support:tests/chaos:tests/upgrade $(BIN)/python tests/upgrade/main.py --from "$(or $(FROM),HEAD~1)" $(UPGRADE_ARGS)
+
+history: $(VENV)/.dev ## at a release: VERSION=0.2.0 records a small history of it into tests/data/histories (FROM: of another commit)
+	@test -n "$(VERSION)" || { echo "error: of which release? make history VERSION=0.2.0" >&2; exit 2; }
+	@PYTHONPATH=.:tests/support:tests/chaos:tests/upgrade $(BIN)/python tests/upgrade/record.py "$(VERSION)" --from "$(FROM)" $(UPGRADE_ARGS)
 
 check: $(VENV)/.dev ## lint, format, types, and which package may import which
 	$(BIN)/ruff check .

@@ -64,7 +64,11 @@ class Reject(Exception):
 
 
 class Agent(Protocol):
-    """One agent. `process` must not change the state it was given: it returns a new one."""
+    """One agent. `process` must not change the state it was given: it returns a new one.
+
+    An agent whose states have changed their shape has two members more: `state_version` (an int; without it 1), and
+    `upgrade_state(state) -> state` for states of the version before.
+    """
 
     @property
     def name(self) -> str:

@@ -9,6 +9,10 @@ TEXT_SHOWN = 120
 """Characters of an offending text that are shown; longer ones are cut, so that one mistake stays one line."""
 
 
+MISSING = "the key is missing"
+"""What is wrong where a required field is not there."""
+
+
 class Mistake(NamedTuple):
     """One mistake."""
 
@@ -61,7 +65,7 @@ def _mistake(section: str, detail: Mapping[str, Any], value: Any) -> Mistake:
         hint = "; a YAML key needs a colon and a space after it" if ":" in path[-1] else ""
         return Mistake(path, shown(path[-1]), "unknown key" + hint, "only the keys of the shipped file")
     if kind == "missing":
-        return Mistake(path, shown(path[-1]), "the key is missing", "a value for it")
+        return Mistake(path, shown(path[-1]), MISSING, "a value for it")
     if kind == "value_error":
         return Mistake(path, shown(given), message.removeprefix("Value error, "), "a section without contradictions")
     hint = ""

@@ -48,7 +48,7 @@ def create(
     from endocrine.pipeline.data.backup.off_host import OffHostError, encrypt
 
     settings = settings_of(bootstrap)
-    stamp, verdict = _run(settings, _create(settings, directory))
+    stamp, verdict = run_reported(settings, create_backup(settings, directory))
     answer: dict[str, Any] = {"stamp": stamp, **verdict}
     if encrypt_to is not None and verdict["valid"]:
         try:
@@ -123,7 +123,7 @@ def restore(
     settings = settings_of(bootstrap)
     folder = _folder(directory, stamp)
     wanted = settings.prefix if prefix is None else settings.model_copy(update={"prefix": prefix}).prefix
-    _checked_prefix(wanted)
+    checked_prefix(wanted)
 
     async def work() -> tuple[str | None, Any]:
         await refuse_members(settings)
@@ -131,7 +131,7 @@ def restore(
         with bars() as titled:
             return kept, await restored(settings, folder, wanted, progress=titled("restoring"))
 
-    kept, done = _run(settings, work())
+    kept, done = run_reported(settings, work())
     answer = {"stamp": stamp, "safety_stamp": kept, **done._asdict(), "snapshot": str(done.snapshot)}
     if as_json:
         print_json(answer)
@@ -158,7 +158,7 @@ def drill(directory: Directory = IN_DIRECTORY, bootstrap: Bootstrap = None, as_j
 
     async def work() -> dict[str, Any]:
         begun = time.monotonic()
-        stamp, verdict = await _create(settings, directory)
+        stamp, verdict = await create_backup(settings, directory)
         made = time.monotonic()
         outcome: dict[str, Any] = {"stamp": stamp, "valid": verdict["valid"], "verified": False}
         scratch = settings.model_copy(update={"prefix": f"{settings.prefix}drill-{stamp.lower()}."})
@@ -171,7 +171,7 @@ def drill(directory: Directory = IN_DIRECTORY, bootstrap: Bootstrap = None, as_j
         seconds = {"backup_s": round(made - begun, 1), "restore_s": round(time.monotonic() - made, 1)}
         return outcome | seconds | {"at": time.time()}
 
-    outcome = _run(settings, work())
+    outcome = run_reported(settings, work())
     with (directory / DRILLS).open("ab") as file:
         file.write(orjson.dumps(outcome) + b"\n")
     if as_json:
@@ -256,7 +256,8 @@ def open_(
     typer.echo(f"{stamp} in {directory}")
 
 
-async def _create(settings: "Settings", directory: Path, *, safety: bool = False) -> tuple[str, dict[str, Any]]:
+async def create_backup(settings: "Settings", directory: Path, *, safety: bool = False) -> tuple[str, dict[str, Any]]:
+    """Make a backup with its progress shown; return its name and its verdict."""
     from endocrine.pipeline.data.backup.create import create as created
     from endocrine.pipeline.process.version import code_version
 
@@ -270,13 +271,14 @@ async def _safety(settings: "Settings", directory: Path) -> str | None:
 
     if not await has_topics(settings):
         return None
-    stamp, verdict = await _create(settings, directory, safety=True)
+    stamp, verdict = await create_backup(settings, directory, safety=True)
     if not verdict["valid"]:
         raise RestoreRefused(f"safety backup {stamp} is not valid: {_verdict(verdict)}; --no-safety goes on without")
     return stamp
 
 
-def _run(settings: "Settings", work: Coroutine[Any, Any, Any], run: Callable[..., Any] = asyncio.run) -> Any:
+def run_reported(settings: "Settings", work: Coroutine[Any, Any, Any], run: Callable[..., Any] = asyncio.run) -> Any:
+    """Run it; an error that an operator can act on ends the command with its sentence."""
     from endocrine.pipeline.data.backup.consistent_cut import NoCut
     from endocrine.pipeline.data.backup.restore import RestoreRefused
     from endocrine.pipeline.data.backup.translation import UnknownKeys
@@ -304,11 +306,12 @@ def _folder(directory: Path, stamp: str) -> Path:
     return directory / stamp
 
 
-def _checked_prefix(prefix: str) -> None:
+def checked_prefix(prefix: str, option: str = "--prefix") -> None:
+    """End the command where no topics can have this prefix."""
     import re
 
     if not re.fullmatch(r"[a-z0-9._-]+", prefix):
-        fail(f"--prefix {prefix!r}: expected letters a-z, digits and . _ -, such as `restored.`")
+        fail(f"{option} {prefix!r}: expected letters a-z, digits and . _ -, such as `restored.`")
 
 
 def _verdict(verdict: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from endocrine.pipeline.cli.common import Bootstrap, settings_of
+from endocrine.pipeline.cli.common import Bootstrap, require_acls, settings_of
 
 HOST = typer.Option(metavar="ADDRESS", help="Address to listen on. Default: ENDOCRINE_GATEWAY_HOST, else 127.0.0.1.")
 PORT = typer.Option(
@@ -51,4 +51,5 @@ def gateway(
         if ready_file is not None:
             ready_file.write_text(url)
 
+    require_acls(settings, "gateway")
     raise typer.Exit(main(settings, limits.model_copy(update=update), on_ready, partial(routes, settings=console)))

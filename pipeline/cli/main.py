@@ -35,6 +35,7 @@ COMMANDS = (
     "state",
     "snapshot",
     "backup",
+    "repartition",
     "project",
     "audit",
     "explain",

@@ -37,6 +37,7 @@ from endocrine.pipeline.core.records import (
 )
 from endocrine.pipeline.core.seals import Seals
 from endocrine.pipeline.core.sizes import OUTPUT_HEADERS, Sizes, headers_bytes
+from endocrine.pipeline.core.state_format import StateFormat, state_format
 from endocrine.pipeline.core.states import States
 from endocrine.pipeline.core.watermarks import Watermarks, watermark_of
 
@@ -141,7 +142,7 @@ class Engine:
         """
         done: Processed[T] = Processed(watermarks=dict(watermarks))
         done.tally.read = len(records)
-        states = States(stored, deduplicated=self._deduplicated, kept=kept)
+        states = States(stored, self._state_format, kept)
         chains = Chains(stored(CHAIN_KEY)) if self._chained else None
         produced = Outputs(self.agent, self.catalogue, self.partitions, chains, form, self.seals)
         ahead_s = policy.document.time.ahead_s
@@ -196,8 +197,8 @@ class Engine:
         return places(self.partitions)
 
     @cached_property
-    def _deduplicated(self) -> bool:
-        return any(self.catalogue[topic].producer_dedup for topic in self.agent.sources)
+    def _state_format(self) -> StateFormat:
+        return state_format(self.agent, self.catalogue)
 
     def _reject(
         self, topic: str, raw: SourceRecord, kind: str, message: str, done: Processed[Any], produced: Outputs[Any]

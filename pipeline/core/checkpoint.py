@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 
 import msgpack
 
+from endocrine.pipeline.core.formats import CHECKPOINT, UnknownFormat, readable, refusal
 from endocrine.pipeline.core.records import Headers, OutputRecord
 from endocrine.pipeline.core.watermarks import Watermarks
 
-FORM = 2
-"""Version of the encoding; a checkpoint of an unknown form is refused, never guessed at."""
-FORM_WITH_OUTBOX = 1
-"""The form before: it holds the outbox of its batch, the batch before is produced. Read, not written."""
+WITH_OUTBOX = 1
+"""The version before: it holds the outbox of its batch, the batch before is produced. Read, not written."""
 OUTBOX_SLOTS = 2
 """Batches of one processor that may be checkpointed and not yet produced, the one being checkpointed included.
 
@@ -60,7 +59,7 @@ def encode_checkpoint(checkpoint: Checkpoint) -> bytes:
     """Return the checkpoint as bytes, without its outbox."""
     packed: bytes = msgpack.packb(
         [
-            FORM,
+            CHECKPOINT.writes,
             checkpoint.epoch,
             checkpoint.batch,
             checkpoint.next_offsets,
@@ -75,17 +74,20 @@ def encode_checkpoint(checkpoint: Checkpoint) -> bytes:
 
 
 def decode_checkpoint(value: bytes) -> Checkpoint:
-    """Return the checkpoint from bytes. Raises ValueError when they are of no form that is known."""
-    expected = f"expected form {FORM_WITH_OUTBOX} or {FORM}"
+    """Return the checkpoint from bytes. Raises ValueError when they are none, UnknownFormat (one, too) when they are of
+    a version that is not read; both name the key."""
     try:
-        form, epoch, batch, next_offsets, watermarks, *rest = msgpack.unpackb(value, use_list=False)
-        if form == FORM_WITH_OUTBOX:
+        version, *content = msgpack.unpackb(value, use_list=False)
+        if version not in CHECKPOINT.reads:
+            raise refusal(CHECKPOINT, version, "h")
+        epoch, batch, next_offsets, watermarks, *rest = content
+        if version == WITH_OUTBOX:
             common, outbox = rest
             records = [OutputRecord(*out) for out in outbox]
             return Checkpoint(epoch, batch, dict(next_offsets), dict(watermarks), common, records, max(0, batch - 1), 1)
-        if form == FORM:
-            digest, produced, slots = rest
-            return Checkpoint(epoch, batch, dict(next_offsets), dict(watermarks), (), [], produced, slots, digest)
+        digest, produced, slots = rest
+        return Checkpoint(epoch, batch, dict(next_offsets), dict(watermarks), (), [], produced, slots, digest)
+    except UnknownFormat:
+        raise
     except Exception as error:
-        raise ValueError(f"not a checkpoint: {error}; {expected}") from error
-    raise ValueError(f"checkpoint of form {form}; {expected}: was this changelog written by another version?")
+        raise ValueError(f"key h: no checkpoint: {error}; expected version {readable(CHECKPOINT)}") from error

@@ -8,12 +8,15 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
-from endocrine.pipeline.core.records import CE_ID, SEAL, Header, OutputRecord, SourceRecord
+from endocrine.pipeline.core.formats import JOURNAL, UnknownFormat, refusal
+from endocrine.pipeline.core.records import CE_ID, SEAL, Header, Headers, OutputRecord, SourceRecord
 from endocrine.pipeline.core.seals import Seals
 from endocrine.schemas.proofs import JournalEntry
 
 _NULL = b"\xff\xff\xff\xff"
 _size = struct.Struct(">I").pack
+_TYPE = b"endocrine.journal.v"
+"""Of its `ce_type`, which ends in the version of the record."""
 
 
 def inputs_digest(records: Iterable[tuple[str, SourceRecord]]) -> str:
@@ -95,7 +98,7 @@ def journal_id(processor: str, batch: int) -> bytes:
 
 def journal_headers(key: bytes, ce_id: bytes, seal: bytes) -> tuple[Header, ...]:
     """Return the headers that a journal record has before those of its batch. key: its own, `agent/partition`."""
-    return ((CE_ID, ce_id), ("ce_type", b"endocrine.journal.v1"), ("ce_subject", key), (SEAL, seal))
+    return ((CE_ID, ce_id), ("ce_type", _TYPE + b"%d" % JOURNAL.writes), ("ce_subject", key), (SEAL, seal))
 
 
 def journal_entry(value: bytes | None) -> Mapping[str, Any] | None:
@@ -104,3 +107,13 @@ def journal_entry(value: bytes | None) -> Mapping[str, Any] | None:
         return JournalEntry.model_validate_json(value or b"").model_dump()
     except ValidationError:
         return None
+
+
+def unknown_version(headers: Headers) -> UnknownFormat | None:
+    """Return why a journal record cannot be read, by the version that its headers name; None where it can, or where
+    they name none."""
+    named = dict(headers).get("ce_type") or b""
+    version = named.removeprefix(_TYPE).decode("ascii", "replace")
+    if named == _TYPE + version.encode() and version.isdecimal() and int(version) not in JOURNAL.reads:
+        return refusal(JOURNAL, int(version))
+    return None

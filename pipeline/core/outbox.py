@@ -18,14 +18,13 @@ import msgpack
 
 from endocrine.pipeline.core.changelog import outbox_key
 from endocrine.pipeline.core.checkpoint import Checkpoint
+from endocrine.pipeline.core.formats import OUTBOX, UnknownFormat, readable, refusal
 from endocrine.pipeline.core.records import Headers, OutputRecord
 
-FORM = 1
-"""Version of the encoding; an outbox of another form is refused, never guessed at."""
 MOST_FOLD = 255
 """Content bytes for each byte of an LZ4 block, at most."""
 _head = struct.Struct(">BI")
-"""The form, and bytes before compression."""
+"""The version, and bytes before compression."""
 
 
 class Outbox(NamedTuple):
@@ -47,17 +46,18 @@ def pack_outbox(outbox: Outbox) -> bytes:
 
 def compress_outbox(packed: bytes) -> bytes:
     """Return a packed outbox as it is written to the changelog."""
-    return _head.pack(FORM, len(packed)) + bytes(cramjam.lz4.compress_block(packed, store_size=False))
+    return _head.pack(OUTBOX.writes, len(packed)) + bytes(cramjam.lz4.compress_block(packed, store_size=False))
 
 
 def decode_outbox(value: bytes) -> Outbox:
-    """Return the outbox from bytes of the changelog. Raises ValueError when they are not of this form."""
+    """Return the outbox from bytes of the changelog. Raises ValueError when they are none, UnknownFormat (one, too)
+    when they are of a version that is not read."""
     try:
-        form, size = _head.unpack_from(value)
+        version, size = _head.unpack_from(value)
     except struct.error as error:
-        raise ValueError(f"not an outbox: {error}; expected form {FORM}") from error
-    if form != FORM:
-        raise ValueError(f"outbox of form {form}; expected {FORM}: was this changelog written by another version?")
+        raise ValueError(f"no outbox: {error}; expected version {readable(OUTBOX)}") from error
+    if version not in OUTBOX.reads:
+        raise refusal(OUTBOX, version)
     try:
         if size > MOST_FOLD * len(value):
             raise ValueError(f"{len(value)} bytes cannot hold {size}")
@@ -67,7 +67,7 @@ def decode_outbox(value: bytes) -> Outbox:
         batch, common, records = msgpack.unpackb(packed, use_list=False)
         return Outbox(batch, common, [OutputRecord(*out) for out in records])
     except Exception as error:  # what each library raises is its own, and changes with its version
-        raise ValueError(f"not an outbox: {error}; expected form {FORM}") from error
+        raise ValueError(f"no outbox: {error}; expected version {readable(OUTBOX)}") from error
 
 
 def last_outbox(checkpoint: Checkpoint, get: Callable[[bytes], bytes | None]) -> Outbox | None:
@@ -87,12 +87,18 @@ def outboxes_to_produce(checkpoint: Checkpoint, get: Callable[[bytes], bytes | N
 
 
 def _outbox(checkpoint: Checkpoint, number: int, get: Callable[[bytes], bytes | None]) -> Outbox:
-    if checkpoint.outbox:  # of form 1, which holds the outbox itself
+    if checkpoint.outbox:  # of version 1, which holds the outbox itself
         return Outbox(checkpoint.batch, checkpoint.common, checkpoint.outbox)
-    value = get(outbox_key(number, checkpoint.slots))
+    key = outbox_key(number, checkpoint.slots)
+    value = get(key)
     if value is None:
         raise ValueError(f"no outbox of batch {number}, which checkpoint {checkpoint.batch} needs")
-    found = decode_outbox(value)
+    try:
+        found = decode_outbox(value)
+    except UnknownFormat as error:
+        raise UnknownFormat(f"key {key.decode()}: {error}") from None
+    except ValueError as error:
+        raise ValueError(f"key {key.decode()}: {error}") from error
     if found.batch != number:
         raise ValueError(f"outbox of batch {found.batch}; checkpoint {checkpoint.batch} needs that of batch {number}")
     return found

@@ -2,11 +2,8 @@
 
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 
-import orjson
-
-from endocrine.pipeline.core.compact_json import exact
 from endocrine.pipeline.core.decoded_states import DecodedStates, KeyState
-from endocrine.pipeline.core.producer_dedup import pack, unpack
+from endocrine.pipeline.core.state_format import StateFormat
 
 OPEN_BYTES = 256 << 10
 """Bytes of states decoded at once, as they were before. An open state is encoded once, however often its key comes
@@ -33,14 +30,14 @@ def keep(states: MutableMapping[str, bytes], changed: Mapping[str, bytes | None]
 class States:
     """States of one batch.
 
-    stored: of a key before it, as bytes. deduplicated: recent ids are beside the state. kept: decoded states of earlier
-    batches, which go on to the next ones; without it, each batch decodes for itself.
+    stored: of a key before it, as bytes. form: how they are encoded. kept: decoded states of earlier batches, which go
+    on to the next ones; without it, each batch decodes for itself.
     """
 
     def __init__(
-        self, stored: Callable[[str], bytes | None], *, deduplicated: bool, kept: DecodedStates | None = None
+        self, stored: Callable[[str], bytes | None], form: StateFormat, kept: DecodedStates | None = None
     ) -> None:
-        self._stored, self._deduplicated, self._kept = stored, deduplicated, kept
+        self._stored, self._form, self._kept = stored, form, kept
         self._before: dict[str, bytes | None] = {}
         """Of each key of the batch, by first touch."""
         self._after: dict[str, bytes | None] = {}
@@ -78,19 +75,15 @@ class States:
             return found
         if packed is None:
             return KeyState(None, None, [])
-        if self._deduplicated:
-            return KeyState(packed, *unpack(packed))
-        return KeyState(packed, orjson.loads(packed), [])
+        return KeyState(packed, *self._form.decode(name, packed))
 
     def _encode(self, opened: Iterable[KeyState] | None = None) -> None:
         """Encode those of these that have changed; without any, what was opened since the last were."""
+        encode = self._form.encode
         for held in self._fresh if opened is None else opened:
             state = held.state
             if state is not held.known or held.recent is not held.known_recent:
-                if self._deduplicated:
-                    held.packed = pack(state, held.recent)
-                else:
-                    held.packed = None if state is None else exact(state)
+                held.packed = encode(state, held.recent)
                 held.known, held.known_recent = state, held.recent
         self._fresh.clear()
 

@@ -7,11 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from endocrine.agents.contract import Agent
-from endocrine.pipeline.core.catalogue import CATALOGUE
-from endocrine.pipeline.core.producer_dedup import unpack
+from endocrine.pipeline.core.state_format import state_format
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.replay.snapshot import take_snapshot
 from endocrine.pipeline.replay.state_files import read_states
@@ -51,9 +48,9 @@ async def live_states(
         manifest = await take_snapshot(settings, folder, list(agents), version="", progress=progress)
         for unit, about in manifest["units"].items():
             agent = agents[unit.rpartition("/")[0]]
-            deduplicated = any(CATALOGUE[topic].producer_dedup for topic in agent.sources)
+            form = state_format(agent)
             for key, stored in read_states(folder, about):
-                state = unpack(stored)[0] if deduplicated else orjson.loads(stored)
+                state, _ = form.decode(key, stored)
                 if state is not None:
                     found[agent.name][key] = state
     return found

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
+from endocrine.pipeline.core.journal import unknown_version
 from endocrine.pipeline.replay.difference import form_of
 from endocrine.pipeline.replay.output_streams import digest_of
 from endocrine.pipeline.replay.record_log import RecordLog
@@ -77,6 +78,9 @@ def read_journal(
     for raw in log:
         processor = (raw.key or b"").decode("utf-8", "backslashreplace")
         detail = f"journal/{partition} at offset {raw.offset}, of {processor}"
+        if (unknown := unknown_version(raw.headers)) is not None:
+            find("not verifiable", f"{detail}: {unknown}")
+            continue
         try:
             entry = JournalEntry.model_validate_json(raw.value or b"")
         except ValidationError as error:

@@ -9,8 +9,9 @@ import rfc8785
 from pydantic import ValidationError
 
 from endocrine.agents._shared.prompt_keys import PromptKeyMissing, PromptKeys, prompt_key
-from endocrine.agents.policy.compiled import Policy, compile_policy
+from endocrine.agents.policy.compiled import Policy
 from endocrine.agents.policy.digest import canonical_digest
+from endocrine.agents.policy.earlier import compile_earlier, known
 from endocrine.agents.policy.errors import PolicyError
 from endocrine.pipeline.process.policy_files import shipped_policy
 from endocrine.pipeline.replay.record_log import RecordLog
@@ -44,9 +45,10 @@ def _wrong(raw: Any) -> str | None:
 class PolicyHistory:
     """Published policies by digest, compiled when asked for.
 
-    A policy of a version that did not have a section yet is compiled with that section as shipped now: what was decided
-    under it knew nothing of the section. prompt_keys: the keys of prompt hashes that the policies name. Raises KeyError
-    for what was not published as such, and for a policy whose key is not there: its records cannot be made again.
+    A policy of a version that did not have a section yet, or a field of one, is compiled with it as shipped now: what
+    was decided under it knew nothing of it. prompt_keys: the keys of prompt hashes that the policies name. Raises
+    KeyError for what was not published as such, and for a policy whose key is not there: its records cannot be made
+    again.
     """
 
     def __init__(self, logs: Mapping[tuple[str, int], Any], prompt_keys: PromptKeys | None = None) -> None:
@@ -79,9 +81,5 @@ class PolicyHistory:
 
 def _compiled(published: Mapping[str, Any], prompt_keys: PromptKeys) -> Policy:
     """Compile a published document; its digest is that of what was published. Raises PolicyError."""
-    missing = {name: section for name, section in shipped_policy().resolved.items() if name not in published}
-    policy = compile_policy({**published, **missing}, prompt_keys)
-    if not missing:
-        return policy
-    digest = canonical_digest({name: section for name, section in policy.resolved.items() if name in published})
-    return replace(policy, digest=digest)
+    policy = compile_earlier(published, prompt_keys, shipped_policy().resolved)
+    return replace(policy, digest=canonical_digest(known(policy.resolved, published)))

@@ -84,7 +84,9 @@ async def _processor(
         checkpoint = decode_checkpoint(written)
         outbox = last_outbox(checkpoint, store.get)
     except ValueError as error:
-        raise SnapshotError(f"{agent}/{partition}: {error}") from None
+        raise SnapshotError(
+            f"{agent}/{partition}: {changelog_name(settings, agent)}, partition {partition}, {error}"
+        ) from None
     if outbox is None:
         return None
     states = ((key[1:].decode(), state) for key, state in sorted(store.items()) if key[:1] == b"s")

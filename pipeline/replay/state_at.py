@@ -3,15 +3,12 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-import orjson
-
 from endocrine.agents.contract import Agent
 from endocrine.agents.policy.compiled import Policy
-from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.hash_chain import CHAIN_KEY
 from endocrine.pipeline.core.partitioning import partition_of
-from endocrine.pipeline.core.producer_dedup import unpack
 from endocrine.pipeline.core.sizes import Sizes
+from endocrine.pipeline.core.state_format import state_format
 from endocrine.pipeline.replay.journals import read_journal
 from endocrine.pipeline.replay.logs import Logs
 from endocrine.pipeline.replay.plan import plan_processor
@@ -108,16 +105,12 @@ class Traveller:
         run.process(records, entry, policy, lambda out: None)
 
     def _shown(self, run: Replayer, identity: str | None) -> Iterator[KeyState]:
-        deduplicated = any(CATALOGUE[topic].producer_dedup for topic in run.agent.sources)
+        form = state_format(run.agent)
         for key, stored in sorted(run.states.items()):
             # A key finer than the identity begins with it (architecture, section 2).
             if key == CHAIN_KEY or (identity is not None and key != identity and not key.startswith(identity + "/")):
                 continue
-            yield KeyState(run.agent.name, run.partition, key, _plain(stored, deduplicated))
+            yield KeyState(run.agent.name, run.partition, key, form.decode(key, stored)[0])
 
     def _problem(self, kind: str, detail: str) -> None:
         self.problems.append(f"{kind}: {detail}")
-
-
-def _plain(stored: bytes, deduplicated: bool) -> Any:
-    return unpack(stored)[0] if deduplicated else orjson.loads(stored)

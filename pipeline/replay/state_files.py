@@ -12,10 +12,10 @@ from typing import Any, BinaryIO
 import msgpack
 import orjson
 
+from endocrine.pipeline.core.formats import SNAPSHOT, refusal
 from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.replay.replayer import StartingPoint
 
-FORM = 1
 MANIFEST, SEAL = "manifest.json", "manifest.sha256"
 
 
@@ -96,8 +96,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if hashlib.sha256(data).hexdigest() != seal:
         raise SnapshotError(f"{folder / MANIFEST}: is not what {SEAL} says; it was changed")
     manifest: dict[str, Any] = orjson.loads(data)
-    if manifest.get("form") != FORM:
-        raise SnapshotError(f"{folder / MANIFEST}: is of form {manifest.get('form')!r}, expected {FORM}")
+    if manifest.get("form") not in SNAPSHOT.reads:
+        raise SnapshotError(f"{folder / MANIFEST}: {refusal(SNAPSHOT, manifest.get('form'))}")
     return manifest
 
 
@@ -138,7 +138,7 @@ def write_states(folder: Path, processor: str, states: Iterable[tuple[str, bytes
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write the manifest and its seal; the snapshot counts from here on."""
-    data = orjson.dumps({"form": FORM, **manifest}, option=orjson.OPT_INDENT_2)
+    data = orjson.dumps({"form": SNAPSHOT.writes, **manifest}, option=orjson.OPT_INDENT_2)
     with (folder / SEAL).open("w") as file:
         file.write(f"{hashlib.sha256(data).hexdigest()}  {MANIFEST}\n")
         _sync(file)

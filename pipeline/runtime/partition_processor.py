@@ -35,6 +35,7 @@ from endocrine.pipeline.core.batch import Engine, Tally
 from endocrine.pipeline.core.changelog import CHECKPOINT_KEY, outbox_key, state_key
 from endocrine.pipeline.core.checkpoint import OUTBOX_SLOTS, Checkpoint, decode_checkpoint, encode_checkpoint
 from endocrine.pipeline.core.decoded_states import DecodedStates, StateBudget
+from endocrine.pipeline.core.formats import UnknownFormat
 from endocrine.pipeline.core.journal import journal_record
 from endocrine.pipeline.core.outbox import Outbox, compress_outbox, outboxes_to_produce, pack_outbox
 from endocrine.pipeline.core.prepared_batch import Items, PreparedBatch
@@ -143,7 +144,7 @@ class PartitionProcessor:
             self.checkpoint = Checkpoint() if encoded is None else decode_checkpoint(encoded)
             outboxes = self._outboxes()
         except ValueError as error:
-            raise Fatal(f"{self.name}: {error}") from None
+            raise self._unreadable(error) from None
         await changelog.repair(hidden)
         for outbox in outboxes:
             await self._port.produce(outbox.records, outbox.common)
@@ -156,6 +157,11 @@ class PartitionProcessor:
                 )
         self._merge_buffer.clear(self.checkpoint.next_offsets)
         await self._port.seek(self.checkpoint.next_offsets)
+
+    def _unreadable(self, error: ValueError) -> Fatal:
+        """What of its changelog this build does not read; another build may, so nothing of it is touched."""
+        name = self.engine.agent.name
+        return Fatal(f"{self.name}: changelog.{name}, partition {self.partition}, {error} ({self.engine.version} runs)")
 
     def _outboxes(self) -> list[Outbox]:
         """The outboxes to be produced again, in order. Raises ValueError when the changelog lacks one."""
@@ -296,15 +302,18 @@ class PartitionProcessor:
         """Process as many of the records as fit into one batch of the changelog."""
         refuse = None
         while True:
-            processed = self.engine.process(
-                records,
-                policy,
-                self._stored,
-                self._latest.watermarks,
-                partition=self.partition,
-                refuse=refuse,
-                kept=self._kept,
-            )
+            try:
+                processed = self.engine.process(
+                    records,
+                    policy,
+                    self._stored,
+                    self._latest.watermarks,
+                    partition=self.partition,
+                    refuse=refuse,
+                    kept=self._kept,
+                )
+            except UnknownFormat as error:
+                raise self._unreadable(error) from None
             # A batch before this one waits for the broker twice until it is produced: its journal record goes out here,
             # where the answer to its outputs has come meanwhile, and not only after all of this one's work.
             if self._unproduced:

@@ -1,12 +1,15 @@
 """Settings of the model connector: `ENDOCRINE_MODEL_*`."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from endocrine.pipeline.process.environment import EnvironmentSettings
+from endocrine.pipeline.process.connection_settings import read_secret
+from endocrine.pipeline.process.environment import EnvironmentSettings, SettingsError
 
 
 class ModelSettings(EnvironmentSettings):
@@ -20,6 +23,9 @@ class ModelSettings(EnvironmentSettings):
             validation_alias=AliasChoices("ENDOCRINE_MODEL_API_KEY", "OPENAI_API_KEY"),
             description="Key of the provider; OPENAI_API_KEY counts too. A local server takes any text.",
         ),
+    ] = None
+    api_key_file: Annotated[
+        Path | None, Field(description="File that holds it, in place of the variable: read when the connector starts.")
     ] = None
     base_url: Annotated[
         str | None,
@@ -65,6 +71,29 @@ class ModelSettings(EnvironmentSettings):
     breaker_failures: Annotated[int, Field(ge=1, description="Failures in a row that open the breaker.")] = 8
     breaker_rest_s: Annotated[float, Field(gt=0, description="Seconds that it stays open.")] = 15.0
 
+    def model_post_init(self, context: Any, /) -> None:
+        """Raise SettingsError where the key is given twice."""
+        if self.api_key is not None and self.api_key_file is not None:
+            raise SettingsError(
+                "ENDOCRINE_MODEL_API_KEY_FILE and ENDOCRINE_MODEL_API_KEY or OPENAI_API_KEY: both are given; expected "
+                "one of them"
+            )
+
+    @property
+    def has_key(self) -> bool:
+        """Whether a key was given, or the file of one."""
+        return self.api_key is not None or self.api_key_file is not None
+
+    @cached_property
+    def key(self) -> str:
+        """The provider's key without white space around it; empty where there is none.
+
+        Raises SettingsError where its file cannot be read or is empty; never with its content.
+        """
+        if self.api_key_file is not None:
+            return read_secret(self.api_key_file, "model_api_key_file").strip()
+        return "" if self.api_key is None else self.api_key.get_secret_value().strip()
+
     @property
     def sends_cache_key(self) -> bool:
         """Whether `prompt_cache_key` goes along."""
@@ -72,19 +101,19 @@ class ModelSettings(EnvironmentSettings):
 
     def private(self) -> tuple[str, ...]:
         """Texts that no error, log or record may show a part of: the key, and the URL, which may hold a password."""
-        key = "" if self.api_key is None else self.api_key.get_secret_value()
-        return key, self.base_url or ""
+        return self.key, self.base_url or ""
 
 
 def missing_key(settings: ModelSettings, environment: Mapping[str, str]) -> str | None:
     """What to tell a person who gave no key; None where there is one."""
-    if settings.api_key is not None and settings.api_key.get_secret_value().strip():
+    if settings.key:
         return None
     problem = (
         "is empty" if "OPENAI_API_KEY" in environment or "ENDOCRINE_MODEL_API_KEY" in environment else "is not set"
     )
     return (
         f"the model connector does not start: the provider's key {problem}. Set OPENAI_API_KEY (or"
-        " ENDOCRINE_MODEL_API_KEY); for another OpenAI-compatible server set ENDOCRINE_MODEL_BASE_URL too, a local one"
-        " takes any text as key. Everything else runs without it; turns with `respond: true` wait for their deadline."
+        " ENDOCRINE_MODEL_API_KEY, or ENDOCRINE_MODEL_API_KEY_FILE); for another OpenAI-compatible server set"
+        " ENDOCRINE_MODEL_BASE_URL too, a local one takes any text as key. Everything else runs without it; turns with"
+        " `respond: true` wait for their deadline."
     )

@@ -52,9 +52,8 @@ class Transport:
     """Keeps connections to one provider; used within one event loop."""
 
     def __init__(self, settings: ModelSettings) -> None:
-        assert settings.api_key is not None
         base = URL(settings.base_url or DEFAULT_BASE_URL)
-        self._key = settings.api_key.get_secret_value().strip()
+        self._key = settings.key
         self._headers = {
             # A user in the URL is a proxy's own login.
             "Authorization": f"Bearer {self._key}" if base.user is None else _basic(base.user, base.password or ""),

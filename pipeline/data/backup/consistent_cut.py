@@ -133,7 +133,7 @@ async def _read(consumer: AIOKafkaConsumer, settings: Settings, unit: str) -> Un
         last = last_outbox(checkpoint, store.get)
         owed = outboxes_to_produce(checkpoint, store.get)
     except ValueError as error:
-        raise SnapshotError(f"{unit}: {error}") from None
+        raise SnapshotError(f"{unit}: {place.topic}, partition {place.partition}, {error}") from None
     if last is None:
         return None
     states = {key[1:].decode(): state for key, state in sorted(store.items()) if key[:1] == b"s"}

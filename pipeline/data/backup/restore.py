@@ -14,6 +14,9 @@ from endocrine.pipeline.core.checkpoint import OUTBOX_SLOTS, Checkpoint, encode_
 from endocrine.pipeline.core.outbox import Outbox, compress_outbox, pack_outbox
 from endocrine.pipeline.core.records import POLICY
 from endocrine.pipeline.data.backup.bundle import digest_of, validate
+from endocrine.pipeline.data.backup.consistent_cut import read_cut
+from endocrine.pipeline.data.backup.placement import Unplaceable
+from endocrine.pipeline.data.backup.repartitioning import NotDrained, Repartitioning
 from endocrine.pipeline.data.backup.translation import Place, Translation
 from endocrine.pipeline.kafka import clients, connection
 from endocrine.pipeline.kafka.admin import ensure_topics
@@ -23,7 +26,7 @@ from endocrine.pipeline.kafka.topic_layout import changelog_name
 from endocrine.pipeline.kafka.topic_reader import batches
 from endocrine.pipeline.process.seal_keys import load_seals
 from endocrine.pipeline.process.settings import Settings
-from endocrine.pipeline.replay.state_files import read_manifest, read_states, write_manifest, write_states
+from endocrine.pipeline.replay.state_files import read_manifest, write_manifest, write_states
 
 _TOGETHER = 2000
 """Records on their way to the broker at once."""
@@ -65,10 +68,12 @@ async def restore(
     *,
     group: str | None = None,
     groups: bool = True,
+    partitions: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Restored:
     """Write a backup to a prefix that holds no records. group: whose connectors' offsets are set; by default ours.
-    groups: whether they are set.
+    groups: whether they are set. partitions: of the new prefix; by default as many as before, and otherwise only of a
+    backup in which every agent had read all.
 
     Raises RestoreRefused before anything is written, UnknownKeys, SealKeyError, TopicsError and KafkaError. One that
     ends early leaves a prefix that is not empty: delete its topics, or take another prefix.
@@ -81,17 +86,27 @@ async def restore(
         raise RestoreRefused(
             f"{folder}: of {manifest['partitions']} partitions; expected {settings.partitions} (ENDOCRINE_PARTITIONS)"
         )
-    target = settings.model_copy(update={"prefix": prefix, "group": group or settings.group})
+    other = settings.partitions if partitions is None else partitions
+    target = settings.model_copy(update={"prefix": prefix, "group": group or settings.group, "partitions": other})
     old, new = (load_seals(settings.model_copy(update={"prefix": one})) for one in (manifest["prefix"], prefix))
-    translation = await asyncio.to_thread(Translation, folder, manifest, old, new)
+    translation: Translation
+    if partitions is None:
+        translation = await asyncio.to_thread(Translation, folder, manifest, old, new)
+    else:
+        try:
+            translation = await asyncio.to_thread(Repartitioning, folder, manifest, old, new, partitions)
+        except (NotDrained, Unplaceable) as error:
+            raise RestoreRefused(str(error)) from None
     await _refuse_records(target)
     await ensure_topics(target, [agent.name for agent in AGENTS])
     digests = await _write_records(target, translation, progress)
-    states = await _write_changelogs(target, folder, manifest, translation)
+    states = await _write_changelogs(target, folder, translation)
     if groups:
         await _commit_groups(target, manifest["groups"], translation)
     verified = await _read_back(target, translation, digests)
-    snapshot = await asyncio.to_thread(_write_snapshot, folder, manifest, prefix, translation)
+    if partitions is not None:
+        verified = verified and await _same_states(target, translation)
+    snapshot = await asyncio.to_thread(_write_snapshot, folder, manifest, target, translation)
     total = sum(translation.count(place) for place in translation.places)
     return Restored(prefix, total, states, verified, snapshot)
 
@@ -156,55 +171,55 @@ def _producer(target: Settings) -> AIOKafkaProducer:
 async def _write_records(
     target: Settings, translation: Translation, progress: Callable[[int, int], None]
 ) -> dict[Place, str]:
-    digests: dict[Place, str] = {}
+    digests = {place: hashlib.sha256() for place in translation.places}
     producer = _producer(target)
     await producer.start()
     try:
-        for done, place in enumerate(translation.places):
-            progress(done, len(translation.places))
-            digest, flying = hashlib.sha256(), []
-            for raw in translation.records(place):
-                _take(digest, raw)
-                name = target.prefix + place[0]
-                headers = list(raw.headers)
-                flying.append(await producer.send(name, raw.value, key=raw.key, partition=place[1], headers=headers))
+        written, total = 0, sum(translation.count(place) for place in translation.places)
+        for topic, records in translation.streams():
+            progress(written, total)
+            flying = []
+            for raw in records:
+                _take(digests[topic, raw.partition], raw)
+                name, headers = target.prefix + topic, list(raw.headers)
+                flying.append(
+                    await producer.send(name, raw.value, key=raw.key, partition=raw.partition, headers=headers)
+                )
+                written += 1
                 if len(flying) >= _TOGETHER:
                     await asyncio.gather(*flying)
                     flying = []
             await asyncio.gather(*flying)
-            digests[place] = digest.hexdigest()
     finally:
         await producer.stop()
-    return digests
+    return {place: digest.hexdigest() for place, digest in digests.items()}
 
 
 def _take(digest: Any, raw: Any) -> None:
     digest.update(repr((raw.key, raw.value, [(name, content) for name, content in raw.headers])).encode())
 
 
-async def _write_changelogs(target: Settings, folder: Path, manifest: dict[str, Any], translation: Translation) -> int:
+async def _write_changelogs(target: Settings, folder: Path, translation: Translation) -> int:
     """The state of each unit, its checkpoint last: a changelog without one is that of a unit that never ran."""
     named, count = digest_of(folder), 0
     producer = _producer(target)
     await producer.start()
     try:
-        for unit, about in manifest["units"].items():
-            agent, _, n = unit.rpartition("/")
+        for unit in translation.units():
+            agent, _, n = unit.name.rpartition("/")
             topic, partition = changelog_name(target, agent), int(n)
             begun = await producer.send_and_wait(topic, b"restored " + named.encode(), EPOCH_KEY, partition)
-            epoch, batch = begun.offset, about["batch"]
+            epoch, batch = begun.offset, unit.batch
             checkpoint = Checkpoint(
                 epoch,
                 batch,
-                translation.next_offsets(unit),
+                unit.next_offsets,
                 produced=batch,
                 slots=OUTBOX_SLOTS,
                 encoded_journal_digest=named,
             )
-            policy = about["policy"]
-            common = ((POLICY, policy.encode()),) if policy else ()
-            states = list(read_states(folder, about))
-            items = [(state_key(key), state) for key, state in states]
+            common = ((POLICY, unit.policy.encode()),) if unit.policy else ()
+            items = [(state_key(key), state) for key, state in unit.states]
             items.append((outbox_key(batch, OUTBOX_SLOTS), compress_outbox(pack_outbox(Outbox(batch, common, [])))))
             headers = [(CLAIM_HEADER, b"%d" % epoch)]
             for begin in range(0, len(items), _TOGETHER):
@@ -214,7 +229,7 @@ async def _write_changelogs(target: Settings, folder: Path, manifest: dict[str, 
             await producer.send_and_wait(
                 topic, encode_checkpoint(checkpoint), CHECKPOINT_KEY, partition, headers=headers
             )
-            count += len(states)
+            count += len(unit.states)
     finally:
         await producer.stop()
     return count
@@ -223,9 +238,10 @@ async def _write_changelogs(target: Settings, folder: Path, manifest: dict[str, 
 async def _commit_groups(target: Settings, groups: dict[str, dict[str, int]], translation: Translation) -> None:
     """What connectors have finished is finished under the new prefix, too: no effect runs again for it."""
     for suffix, offsets in groups.items():
+        finished = {(topic, n): offset for topic, n, offset in _places(offsets.items())}
         moved = {
-            TopicPartition(target.prefix + topic, n): translation.next_offset(topic, n, offset)
-            for topic, n, offset in _places(offsets.items())
+            TopicPartition(target.prefix + topic, n): offset
+            for (topic, n), offset in translation.group_offsets(finished).items()
         }
         if not moved:
             continue
@@ -252,27 +268,35 @@ async def _read_back(target: Settings, translation: Translation, expected: dict[
     return all(digests[place].hexdigest() == digest for place, digest in expected.items())
 
 
-def _write_snapshot(folder: Path, manifest: dict[str, Any], prefix: str, translation: Translation) -> Path:
+async def _same_states(target: Settings, translation: Translation) -> bool:
+    """Whether each key of each agent has the state that it had, on the partition where it belongs now."""
+    there = await read_cut(target, [agent.name for agent in AGENTS])
+    expected = {unit.name: dict(unit.states) for unit in translation.units()}
+    return {name: unit.states for name, unit in there.items()} == expected
+
+
+def _write_snapshot(folder: Path, manifest: dict[str, Any], target: Settings, translation: Translation) -> Path:
     """What replay begins from under the new prefix: the same states, at the new offsets."""
+    prefix = target.prefix
     where = folder / "restored" / (prefix.rstrip(".") or "no-prefix")
     where.mkdir(parents=True, exist_ok=True)
     named = digest_of(folder)
     units = {
-        unit: {
-            "batch": about["batch"],
-            "front": translation.next_offsets(unit),
+        unit.name: {
+            "batch": unit.batch,
+            "front": unit.next_offsets,
             "marks": {},
             "journal": named,
-            "policy": about["policy"],
-            **write_states(where, unit, read_states(folder, about)),
+            "policy": unit.policy,
+            **write_states(where, unit.name, unit.states),
         }
-        for unit, about in manifest["units"].items()
+        for unit in translation.units()
     }
     write_manifest(
         where,
         {
             "prefix": prefix,
-            "partitions": manifest["partitions"],
+            "partitions": target.partitions,
             "version": manifest["version"],
             "taken_at": manifest["taken_at"],
             "restored_from": named,

@@ -13,9 +13,9 @@
 import hashlib
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgpack
 
@@ -24,9 +24,31 @@ from endocrine.pipeline.core.dead_letter_topics import holds_dead_letters
 from endocrine.pipeline.core.records import CE_ID, CUT, ORIGIN, REKEYED_FROM, SEAL, Fetched, Header, OutputRecord
 from endocrine.pipeline.core.seals import KeyedSeals, covered_topic
 from endocrine.pipeline.data.backup.bundle import read_records
+from endocrine.pipeline.replay.state_files import read_states
 
 NOT_RESTORED = frozenset(("journal", "checkpoints"))
 Place = tuple[str, int]
+
+
+class Unit(NamedTuple):
+    """The state of one agent on one partition, as it is restored."""
+
+    name: str
+    """`agent/partition`."""
+    batch: int
+    policy: str | None
+    """Digest of the policy of that batch."""
+    next_offsets: dict[str, int]
+    states: Sequence[tuple[str, bytes]]
+
+
+class Moved(NamedTuple):
+    """Where a record is written, and as what."""
+
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
 
 
 class UnknownKeys(Exception):
@@ -67,6 +89,22 @@ class Translation:
         """Return how many records of a partition are restored."""
         return len(self._kept[place]) + len(self._owed.get(place, ()))
 
+    def units(self) -> Iterator[Unit]:
+        """Yield the units that have made a batch."""
+        for name, about in self._units.items():
+            states = list(read_states(self._folder, about))
+            yield Unit(name, about["batch"], about["policy"], self.next_offsets(name), states)
+
+    def group_offsets(self, offsets: Mapping[Place, int]) -> dict[Place, int]:
+        """Return the new committed offsets of a group of consumers for its old ones."""
+        return {(topic, n): self.next_offset(topic, n, offset) for (topic, n), offset in offsets.items()}
+
+    def streams(self) -> Iterator[tuple[str, Iterator[Fetched]]]:
+        """Yield all records that are written, those of a topic partition by partition; offsets and partitions are
+        new."""
+        for place in self._kept:
+            yield place[0], self.records(place)
+
     def next_offset(self, topic: str, partition: int, offset: int) -> int:
         """Return the new next offset for an old one."""
         return bisect_left(self._kept.get((topic, partition), array("q")), offset)
@@ -77,16 +115,19 @@ class Translation:
         return {topic: self.next_offset(topic, n, offset) for topic, offset in self._units[unit]["front"].items()}
 
     def records(self, place: Place) -> Iterator[Fetched]:
-        """Yield the records of a partition as they are written, in order; offsets are new."""
+        """Yield the records of a partition of the backup as they are written, in order; offsets are new."""
+        for index, raw in enumerate(self._chosen(place)):
+            yield self._written(place[0], raw, index)
+
+    def _chosen(self, place: Place) -> Iterator[Fetched]:
+        """What is written of a partition, as it was."""
         topic, n = place
         kept, at = self._kept[place], 0
         for raw in read_records(self._folder, self._manifest["topics"][f"{topic}/{n}"]["file"], n):
             if at < len(kept) and raw.offset == kept[at]:
-                yield self._written(topic, raw, at)
+                yield raw
                 at += 1
-        for raw in self._owed.get(place, ()):
-            yield self._written(topic, raw, at)
-            at += 1
+        yield from self._owed.get(place, ())
 
     # ---- what is kept ----
 
@@ -169,10 +210,16 @@ class Translation:
 
     # ---- what is written ----
 
-    def _written(self, topic: str, raw: Fetched, offset: int) -> Fetched:
+    def _moved(self, topic: str, raw: Fetched, index: int, ours: bool) -> Moved:
+        """Where a record goes, and as what. index: among those of its partition that are written."""
+        return Moved(raw.partition, index, raw.key, raw.value)
+
+    def _written(self, topic: str, raw: Fetched, index: int) -> Fetched:
         headers = dict(raw.headers)
-        if SEAL not in headers or not self._old.valid(topic, raw, headers):
-            return Fetched(raw.partition, offset, -1, raw.key, raw.value, raw.headers)
+        ours = SEAL in headers and self._old.valid(topic, raw, headers)
+        partition, offset, key, value = self._moved(topic, raw, index, ours)
+        if not ours:
+            return Fetched(partition, offset, -1, key, value, raw.headers)
         own: list[Header] = []
         for name, content in raw.headers:
             if name in (ORIGIN, REKEYED_FROM) and content is not None:
@@ -182,24 +229,33 @@ class Translation:
             own.append((name, content))
         now = dict(own)
         seal = self._new.seal(
-            covered_topic(topic, now), raw.partition, raw.key, raw.value,
+            covered_topic(topic, now), partition, key, value,
             now.get(CE_ID), now.get(ORIGIN), now.get(REKEYED_FROM),
         )  # fmt: skip
         sealed = tuple((name, seal if name == SEAL else content) for name, content in own)
-        return Fetched(raw.partition, offset, -1, raw.key, raw.value, sealed)
+        return Fetched(partition, offset, -1, key, value, sealed)
 
     def _renamed(self, content: bytes, after: int) -> bytes | None:
         """The same place under the new prefix; None where it is not restored. after: 2 for an origin, whose ordinal
         follows the offset, else 1."""
         parts = content.decode().split("/")
         at = len(parts) - after
-        topic, n, offset = parts[at - 2], int(parts[at - 1]), int(parts[at])
-        kept = self._kept.get((topic, n), array("q"))
-        found = bisect_left(kept, offset)
-        if found == len(kept) or kept[found] != offset:
+        found = self._place_of(parts[at - 2], int(parts[at - 1]), int(parts[at]))
+        if found is None:
             return None
-        parts[at] = str(found)
+        parts[at - 1], parts[at] = map(str, found)
         return "/".join(parts).encode()
+
+    def _place_of(self, topic: str, partition: int, offset: int) -> tuple[int, int] | None:
+        """The new partition and offset of a record; None where it is not restored."""
+        found = self._index_of(topic, partition, offset)
+        return None if found is None else (partition, found)
+
+    def _index_of(self, topic: str, partition: int, offset: int) -> int | None:
+        """The place of a record among those of its partition that are kept."""
+        kept = self._kept.get((topic, partition), array("q"))
+        found = bisect_left(kept, offset)
+        return None if found == len(kept) or kept[found] != offset else found
 
 
 def _batch_in(headers: Mapping[str, bytes | None]) -> tuple[str | None, int]:

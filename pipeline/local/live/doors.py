@@ -76,7 +76,7 @@ class Doors:
 
 def has_model(model: ModelSettings) -> bool:
     """Return whether a person gave a key, or a server that may need none."""
-    return model.api_key is not None or model.base_url is not None
+    return model.has_key or model.base_url is not None
 
 
 def stand_in(server: ScriptedServer, script: Script, folder: Path) -> dict[str, str]:

@@ -8,7 +8,9 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 from rfc8785 import CanonicalizationError
 
+from endocrine.pipeline.core.formats import JOURNAL, readable
 from endocrine.pipeline.core.hash_chain import link_hash
+from endocrine.pipeline.core.journal import unknown_version
 from endocrine.pipeline.core.records import CE_ID, SourceRecord
 from endocrine.schemas.base import Digest
 from endocrine.schemas.proofs import JournalEntry
@@ -83,6 +85,8 @@ def link_of(topic: str, raw: SourceRecord) -> tuple[Chain, Link]:
     """Return the chain that a record belongs to, and it as a link. Raises NoLink where the record alone shows a
     change."""
     value = raw.value or b""
+    if topic == "journal" and (unknown := unknown_version(raw.headers)) is not None:
+        raise _no_link(topic, raw, None, "cannot be read", f"version {readable(JOURNAL)}", str(unknown))
     try:
         record = orjson.loads(value)
         _MODELS[topic].model_validate(record)

@@ -40,7 +40,8 @@ def test_compose_itself_takes_the_file():
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     shown = yaml.safe_load(done.stdout)["services"]
-    assert "$$(cat" in shown["model"]["entrypoint"][2]  # read in the container, not here
+    assert shown["model"]["environment"]["ENDOCRINE_MODEL_API_KEY_FILE"] == "/run/secrets/model.key"
+    assert "ENDOCRINE_MODEL_API_KEY" not in shown["model"]["environment"]  # read in the container, not here
 
 
 def test_kustomize_itself_takes_the_manifests():

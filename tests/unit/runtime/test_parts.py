@@ -61,7 +61,7 @@ def test_a_head_of_the_form_before_is_read_with_its_outbox():
 
 
 def test_bytes_that_are_no_head_are_refused():
-    with pytest.raises(ValueError, match=r"not a checkpoint: .*expected form 1 or 2"):
+    with pytest.raises(ValueError, match=r"key h: no checkpoint: .*expected version 1 and 2"):
         decode_checkpoint(b"garbage")
 
 
@@ -106,10 +106,10 @@ def test_a_successor_finds_the_outboxes_that_may_not_be_produced_in_order():
     [
         ({}, "no outbox of batch 2, which checkpoint 2 needs"),
         ({b"o0": written(4)}, "outbox of batch 4; checkpoint 2 needs that of batch 2"),
-        ({b"o0": b"\x63" + written(2)[1:]}, "outbox of form 99; expected 1"),
-        ({b"o0": b"\x01"}, "not an outbox: .*expected form 1"),
-        ({b"o0": written(2)[:-1]}, "not an outbox: .*expected form 1"),
-        ({b"o0": b"\x01\xff\xff\xff\xff" + written(2)[5:]}, "not an outbox: .*expected form 1"),
+        ({b"o0": b"\x63" + written(2)[1:]}, "key o0: outbox of version 99; this build reads 1"),
+        ({b"o0": b"\x01"}, "key o0: no outbox: .*expected version 1"),
+        ({b"o0": written(2)[:-1]}, "key o0: no outbox: .*expected version 1"),
+        ({b"o0": b"\x01\xff\xff\xff\xff" + written(2)[5:]}, "key o0: no outbox: .*expected version 1"),
     ],
 )
 def test_a_changelog_that_lacks_an_outbox_is_refused(changelog, problem):
