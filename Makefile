@@ -119,6 +119,10 @@ clients-test: $(VENV)/.clients tests/clients/node/node_modules/.package-lock.jso
 drill: $(VENV)/.dev ## everything lost (the whole data folder), restored from a backup, gone on from there, proved (a minute)
 	@exec $(BIN)/python tests/drill/main.py
 
+.PHONY: redteam
+redteam: $(VENV)/.dev ## attacks of config/redteam.yaml on the product, with a model that obeys the attacker: no promise may break (three minutes)
+	@exec $(BIN)/python tests/redteam/main.py
+
 check: $(VENV)/.dev ## lint, format, types, and which package may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
