@@ -13,7 +13,7 @@ from endocrine.pipeline.cli.tables import print_table
 
 AWAY = 3
 """Exit code: no door answers."""
-KEY_VARIABLE = "ENDOCRINE_KEY"
+KEY_VARIABLE = "ENDOCRINE_API_KEY"
 
 
 def register(app: typer.Typer) -> None:

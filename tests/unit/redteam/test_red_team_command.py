@@ -75,8 +75,8 @@ def test_an_address_that_is_no_door_is_2(url):
 def test_the_key_comes_from_the_file_or_the_environment_and_a_bad_one_is_not_repeated(found, tmp_path):
     teams = found()
     (tmp_path / "key").write_text("secret-1\n")
-    command("--key-file", str(tmp_path / "key"), env={"ENDOCRINE_KEY": "secret-2"})
-    command(env={"ENDOCRINE_KEY": "secret-2"})
+    command("--key-file", str(tmp_path / "key"), env={"ENDOCRINE_API_KEY": "secret-2"})
+    command(env={"ENDOCRINE_API_KEY": "secret-2"})
     assert [team.key for team in teams] == ["secret-1", "secret-2"]
     (tmp_path / "key").write_text("two words of a secret")
     result = command("--key-file", str(tmp_path / "key"))
