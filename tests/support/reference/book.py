@@ -61,7 +61,7 @@ def with_links(text: str, source: Path, page: str) -> str:
             return shown
         return f"{mark}[{shown}]({os.path.relpath(place, os.path.dirname(page) or '.')}{hash_}{part})"
 
-    # A label may be code; a link within code is none.
+    # A label may be code; what is written in a fence is not a link.
     return "".join(
         piece if piece.startswith("```") else _LINK.sub(replaced, piece)
         for piece in re.split(r"(```.*?```)", text, flags=re.DOTALL)
