@@ -4199,6 +4199,11 @@ export interface components {
             /** @default null */
             asked?: (components["schemas"]["Asked"] | null) | null;
             /**
+             * Streamed
+             * @default null
+             */
+            streamed?: (boolean | null) | null;
+            /**
              * Ts
              * @default null
              */
