@@ -129,6 +129,10 @@ history: $(VENV)/.dev ## at a release: VERSION=0.2.0 records a small history of 
 	@test -n "$(VERSION)" || { echo "error: of which release? make history VERSION=0.2.0" >&2; exit 2; }
 	@PYTHONPATH=.:tests/support:tests/chaos:tests/upgrade $(BIN)/python tests/upgrade/record.py "$(VERSION)" --from "$(FROM)" $(UPGRADE_ARGS)
 
+.PHONY: redteam
+redteam: $(VENV)/.dev ## attacks of config/redteam.yaml on the product, with a model that obeys the attacker: no promise may break (three minutes)
+	@exec $(BIN)/python tests/redteam/main.py
+
 check: $(VENV)/.dev ## lint, format, types, and which package may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -160,6 +164,11 @@ licences: $(VENV)/.dev ## write docs/licences.md from what is installed and lock
 
 docs: $(VENV)/.runtime ## write the pages that are made from code: docs/reference, tables of docs/signals.md
 	@PYTHONPATH=tests/support $(BIN)/python -m reference
+
+.PHONY: book
+book: $(VENV)/.book ## the docs as a book, in build/book: built strictly, every link and anchor checked (half a minute)
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/book/bin/mkdocs build --strict
+	@echo "open build/book/index.html"
 
 recording: $(VENV)/.runtime ## draw the live view of the bundled story into docs/recording.svg
 	@PYTHONPATH=tests/support $(BIN)/python -m reference.recording
@@ -246,6 +255,13 @@ $(VENV)/.clients: tests/clients/python/requirements.lock $(VENV)/.dev
 
 tests/clients/node/node_modules/.package-lock.json: tests/clients/node/package-lock.json
 	@cd tests/clients/node && npm ci --no-audit --no-fund --loglevel error
+	@touch $@
+
+# An environment of its own: nothing of ours needs it.
+$(VENV)/.book: requirements-docs.lock | $(VENV)/.made
+	@echo "installing what makes the book into $(VENV)/book ..."
+	@$(BIN)/python -m venv $(VENV)/book
+	@$(VENV)/book/bin/python -m pip --disable-pip-version-check --no-input -q install --require-hashes -r $<
 	@touch $@
 
 # An environment of its own: Quix Streams asks for an older pydantic than requirements.lock has.

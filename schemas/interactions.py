@@ -62,6 +62,10 @@ class Opened(Produced):
     asked: Annotated[Asked | None, Field(description="Parameters that the application wishes for.")] = None
     enforce: Enforce = None
     door: DoorName = None
+    streamed: Annotated[
+        bool | None,
+        Field(description="False: the client takes its answer whole, so it is judged whole whatever `stream` is."),
+    ] = None
     ts: Ts
 
 

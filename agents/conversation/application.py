@@ -53,7 +53,8 @@ def given(opened: Opened, policy: "Policy") -> Given | None:
 def _stream(opened: Opened, wanted: Stream) -> Stream | None:
     """How the answer is streamed: door `http` sends a stream's answer as one piece, so that it may be vetoed."""
     if opened.door == "openai":
-        return wanted
+        # An answer that is taken whole needs no window, and so has a veto.
+        return "buffered" if opened.streamed is False else wanted
     return "buffered" if opened.door == "http" else None
 
 

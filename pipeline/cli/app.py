@@ -14,7 +14,7 @@ ORDER = (
     "run", "demo", "up", "down", "status", "chat", "simulate", "ingest", "policy",
     "explain", "explain-signals", "incidents", "bonds", "trust", "memory", "conflicts", "context", "links", "names",
     "lag", "state", "replay", "snapshot", "backup", "repartition", "audit", "dlq", "export", "topics", "schemas",
-    "worker", "connect", "gateway", "acls", "keys", "capture", "hook", "mcp", "project", "views", "seal-key",
+    "worker", "connect", "gateway", "acls", "keys", "redteam", "capture", "hook", "mcp", "project", "views", "seal-key",
     "prompt-key",
 )  # fmt: skip
 """Commands as help lists them: first what one tries first. Others follow."""

@@ -30,6 +30,7 @@ COMMANDS = (
     "connect",
     "gateway",
     "keys",
+    "redteam",
     "views",
     "replay",
     "state",

@@ -10,8 +10,8 @@ from functools import partial
 from typing import Any
 
 from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.console.browsing.newest import newest
 from endocrine.pipeline.console.proxy import TrustedProxy
-from endocrine.pipeline.console.reading import Wanted, read
 from endocrine.pipeline.console.readings import Known, Reading
 from endocrine.pipeline.console.settings import ConsoleSettings
 from endocrine.pipeline.console.tasks import Tasks
@@ -122,9 +122,9 @@ class Operations:
     async def _decisions(self, span: str) -> Decided:
         settings, since = self.gateway.settings, time.time() - SPANS[span][0]
         appended = await appended_since(settings, [DECISIONS, *LETTERS], since)
-        found = await read(settings, Wanted(DECISIONS, limit=NEWEST_DECISIONS))
+        found = await newest(settings, DECISIONS, NEWEST_DECISIONS)
         seals, outcomes = known_seals(settings), Counter[str]()
-        for raw in found.records:
+        for raw in found:
             ours = seals is None or seals.valid(DECISIONS, raw, dict(raw.headers))
             if ours and raw.timestamp >= since * 1000 and (value := json_object(raw.value)) is not None:
                 outcomes[str(value.get("decision"))] += 1

@@ -11,7 +11,6 @@ from typing import Literal
 
 import orjson
 
-from endocrine.pipeline.console.reading import Wanted, read
 from endocrine.pipeline.console.settings import ConsoleSettings
 from endocrine.pipeline.gateway.app import key_file
 from endocrine.pipeline.gateway.keys import KeysError
@@ -81,14 +80,14 @@ def by_age(days: float | None, warn: float, fail: float = float("inf")) -> Statu
 async def look_at_vault(gateway: Gateway, settings: ConsoleSettings) -> Vault:
     """Return what there is. Raises KafkaError, TimeoutError."""
     now = time.time()
-    newest: dict[str, tuple[int, float]] = {}
+    latest: dict[str, tuple[int, float]] = {}
     with suppress(NoSuchTopic):
-        for raw in (await read(gateway.settings, Wanted("checkpoints", limit=_CHECKPOINTS))).records:
+        for raw in await newest(gateway.settings, "checkpoints", _CHECKPOINTS):
             with suppress(orjson.JSONDecodeError, KeyError, TypeError, ValueError):
                 value = orjson.loads(raw.value or b"null")
                 found = int(value["number"]), float(value["ts"])
-                newest[str(value["key_id"])] = max(found, newest.get(str(value["key_id"]), found))
-    checkpoints = [(key, *found) for key, found in sorted(newest.items())]
+                latest[str(value["key_id"])] = max(found, latest.get(str(value["key_id"]), found))
+    checkpoints = [(key, *found) for key, found in sorted(latest.items())]
 
     def files() -> Vault:
         verified = verified_at(settings.verified_file)

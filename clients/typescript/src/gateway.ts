@@ -4205,6 +4205,11 @@ export interface components {
             /** @default null */
             asked?: (components["schemas"]["Asked"] | null) | null;
             /**
+             * Streamed
+             * @default null
+             */
+            streamed?: (boolean | null) | null;
+            /**
              * Ts
              * @default null
              */

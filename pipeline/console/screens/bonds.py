@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from aiokafka.errors import KafkaError
-from endocrine.pipeline.console.reading import Wanted, read
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from endocrine.pipeline.console import actions, timeline, whose
+from endocrine.pipeline.console.browsing.newest import newest
 from endocrine.pipeline.console.links import Links
 from endocrine.pipeline.console.paging import listed
 from endocrine.pipeline.console.row import Page, form_of
@@ -51,10 +51,10 @@ async def _recent(console: Console, visitor: Visitor) -> tuple[list[dict[str, An
     settings = console.gateway.settings
     accepted = whose.accepted("bond-events", settings, known_seals(settings))
     try:
-        found = await read(settings, Wanted("bond-events", limit=EVENTS))
+        found = await newest(settings, "bond-events", EVENTS)
     except (KafkaError, NoSuchTopic, TimeoutError):
         return [], True
-    values = [timeline.value_of(raw) or {} for raw in reversed(found.records) if accepted(raw)]
+    values = [timeline.value_of(raw) or {} for raw in reversed(found) if accepted(raw)]
     return [shown_to(visitor.caller, "bond-events", value) for value in values], False
 
 

@@ -37,6 +37,8 @@ def turn_request(
         "enforce": caller.enforce,
         "door": "openai",
     }
+    if rules.stream == "windowed" and not parsed.stream:
+        opened["streamed"] = False
     project = _header(headers, "endocrine-project")
     if project is not None:
         opened["project"] = project

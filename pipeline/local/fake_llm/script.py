@@ -59,6 +59,12 @@ class Step(_Part):
     finish: Literal["length", "content_filter"] | None = None
     """How the reply ends when not by itself."""
     delay_s: Annotated[float, Field(ge=0, le=600)] = 0.0
+    piece_chars: Annotated[int, Field(ge=1, le=65_536)] = 24
+    """Characters of one piece of a stream."""
+    split_names: bool = False
+    """Whether names of functions come in pieces, too (chat completions)."""
+    interleaved: bool = False
+    """Whether the pieces of several calls take turns (chat completions)."""
     fault: Fault | None = None
 
 

@@ -3,13 +3,13 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain, zip_longest
 from typing import Any
 
 from endocrine.pipeline.local.fake_llm.script import Conversation, Script, Step, filled
 
 CHARS_PER_TOKEN = 4
 """A rough count: the figures are made up, like the answers."""
-_CHUNK_CHARS = 24
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,8 @@ class Answer:
     """None: by itself."""
     input_tokens: int
     output_tokens: int
+    step: Step
+    """What it was made of: how a stream is cut."""
 
 
 def of_chat(body: Mapping[str, Any]) -> Conversation:
@@ -95,6 +97,7 @@ def answer(script: Script, step: Step, asked: Conversation, body: Mapping[str, A
         finish,
         len(json.dumps(body.get("messages") or body.get("input") or "")) // CHARS_PER_TOKEN + 1,
         len(output) // CHARS_PER_TOKEN + 1,
+        step,
     )
 
 
@@ -120,18 +123,27 @@ def chat_chunks(one: Answer) -> Iterator[dict[str, Any]]:
         return frame | {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
 
     yield chunk({"role": "assistant", "content": ""})
-    for piece in _pieces(one.text or ""):
+    for piece in _pieces(one.text or "", one):
         yield chunk({"content": piece})
-    for piece in _pieces(one.refusal or ""):
+    for piece in _pieces(one.refusal or "", one):
         yield chunk({"refusal": piece})
-    for index, call in enumerate(_chat_calls(one)):
-        function = call["function"]
-        opened = {**call, "index": index, "function": {"name": function["name"], "arguments": ""}}
-        yield chunk({"tool_calls": [opened]})
-        for piece in _pieces(function["arguments"]):
-            yield chunk({"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
+    calls = [list(_call_pieces(one, index, call)) for index, call in enumerate(_chat_calls(one))]
+    turns = zip_longest(*calls) if one.step.interleaved else calls
+    for part in chain.from_iterable(turns):
+        if part is not None:
+            yield chunk({"tool_calls": [part]})
     yield chunk({}, _chat_finish(one))
     yield frame | {"choices": [], "usage": _chat_usage(one)}
+
+
+def _call_pieces(one: Answer, index: int, call: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    function = call["function"]
+    first, *rest = _pieces(function["name"], one) if one.step.split_names else [function["name"]]
+    yield {**call, "index": index, "function": {"name": first, "arguments": ""}}
+    for piece in rest:
+        yield {"index": index, "function": {"name": piece}}
+    for piece in _pieces(function["arguments"], one):
+        yield {"index": index, "function": {"arguments": piece}}
 
 
 def _chat_frame(one: Answer, kind: str) -> dict[str, Any]:
@@ -189,7 +201,9 @@ def response_events(one: Answer) -> Iterator[dict[str, Any]]:
         events.append({"type": "response.output_item.added", "output_index": index, "item": item})
         if item["type"] == "message" and one.text is not None:
             place = {"item_id": item["id"], "output_index": index, "content_index": 0, "logprobs": []}
-            events += [{"type": "response.output_text.delta", **place, "delta": piece} for piece in _pieces(one.text)]
+            events += [
+                {"type": "response.output_text.delta", **place, "delta": piece} for piece in _pieces(one.text, one)
+            ]
         events.append({"type": "response.output_item.done", "output_index": index, "item": item})
     whole = response(one)
     events.append({"type": f"response.{whole['status']}", "response": whole})
@@ -225,6 +239,7 @@ def _usage(one: Answer) -> dict[str, Any]:
     }
 
 
-def _pieces(text: str) -> Iterator[str]:
-    for start in range(0, len(text), _CHUNK_CHARS):
-        yield text[start : start + _CHUNK_CHARS]
+def _pieces(text: str, one: Answer) -> Iterator[str]:
+    chars = one.step.piece_chars
+    for start in range(0, len(text), chars):
+        yield text[start : start + chars]

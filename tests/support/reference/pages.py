@@ -13,6 +13,7 @@ from reference.alert_tests import alert_tests
 from reference.limits import limit_parts
 from reference.markdown import replace_part
 from reference.metrics import metric_parts
+from reference.privacy import privacy_parts
 from reference.records import records_page
 from reference.settings import settings_page
 from reference.signals import signal_parts
@@ -38,6 +39,7 @@ def pages(root: Path) -> dict[str, str]:
         "docs/observability.md": metric_parts(),
         "docs/signals.md": signal_parts(),
         "docs/limits.md": limit_parts(),
+        "docs/privacy.md": privacy_parts(),
         "docs/openai.md": {"clients": table(load())},
     }
     for name, parts in in_part.items():

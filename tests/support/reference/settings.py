@@ -44,7 +44,7 @@ OTHERS: Sequence[tuple[str, str, str]] = (
     ("ENDOCRINE_BUILT", "text", "When the deployment was built; shown by the gateway's `/health`."),
     ("ENDOCRINE_CAPTURE_DISABLED", "1", "`endocrine hook stop` records nothing."),
     ("ENDOCRINE_URL", "URL", "The gateway of clients, `endocrine hook stop` and `endocrine mcp`."),
-    ("ENDOCRINE_API_KEY", "secret", "Their key."),
+    ("ENDOCRINE_API_KEY", "secret", "Their key, and that of `endocrine redteam`."),
     (
         "ENDOCRINE_IDENTITY",
         "text",

@@ -282,6 +282,15 @@ def test_only_the_door_that_has_a_window_streams_through_one(make_talk, door, st
     assert request.get("stream") == stream
 
 
+def test_an_answer_that_is_taken_whole_is_judged_whole_under_a_windowed_policy(make_talk):
+    talk = make_talk(retrieval={"enabled": False})
+    rules = {"*": {"tools": ["*"], "stream": "windowed"}}
+    talk.policy.document = talk.policy.document.model_copy(update={"applications": Applications.model_validate(rules)})
+    begun(talk, door="openai", streamed=False)
+    (request,) = talk.requests
+    assert request["stream"] == "buffered"
+
+
 def test_a_phrase_far_down_a_long_message_is_found(talk):
     prompt = "word " * 30_000 + INJECTION
     talk.open(**given(prompt=prompt, messages=[{"role": "user", "content": prompt}]))

@@ -352,3 +352,10 @@ def test_no_body_raises_anything_but_refused(other, messages):
         return
     with contextlib.suppress(Refused):
         turn_request(parse_chat(data), CALLER, RULES, {}, session_key=b"k")
+
+
+def test_a_request_that_is_not_streamed_says_so_where_the_policy_has_a_window():
+    windowed, buffered = ApplicationRules(stream="windowed"), ApplicationRules()
+    assert opened(request(), rules=windowed)["streamed"] is False
+    assert "streamed" not in opened(request(stream=True), rules=windowed)
+    assert "streamed" not in opened(request(), rules=buffered)

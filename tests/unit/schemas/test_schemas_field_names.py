@@ -11,7 +11,7 @@ from endocrine.schemas.base import Produced
 PUBLISHED = """
 interactions: kind audit_id identity session_id turn client project? model? prompt context_pack? context_used? \
 respond? signals? \
-messages? application_tools? asked? enforce? door? ts
+messages? application_tools? asked? enforce? door? streamed? ts
 interactions: kind audit_id identity response response_summary? memories_used? chunks_used? reinforce? usage? enforce? \
 door? ts
 signals: identity name level ttl_ms source audit_id? ts
