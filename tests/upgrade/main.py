@@ -65,7 +65,6 @@ class Rolling:
                 group="upgrade",
                 prefix="upgrade.",
                 partitions=PARTITIONS,
-                session_timeout_s=6.0,
                 data_dir=self.folder / "data",
                 seal_key_file=self.folder / "seal.keys",
             )
@@ -160,7 +159,7 @@ class Rolling:
         if len({self.old.commit, self.new.commit} & batches.keys()) < 2 and self.old.commit != self.new.commit:
             self.findings.append(f"batches of {sorted(batches)}; expected some of both versions")
         self.report |= {
-            "batches": dict(sorted(batches.items())),
+            "journal_records": dict(sorted(batches.items())),
             "replayed_batches": report.batches,
             "records_compared": report.compared,
             "records_equal": report.equal,
