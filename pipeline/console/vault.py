@@ -11,6 +11,7 @@ from typing import Literal
 
 import orjson
 
+from endocrine.pipeline.console.browsing.newest import newest
 from endocrine.pipeline.console.settings import ConsoleSettings
 from endocrine.pipeline.gateway.app import key_file
 from endocrine.pipeline.gateway.keys import KeysError
