@@ -215,15 +215,16 @@ def workers_of(checkout: Path, *, together: bool) -> Mapping[str, Sequence[str]]
 
 
 async def measure(sides: Sequence[Side], given: argparse.Namespace, console: Console) -> dict[str, list[Figures]]:
-    """Runs of every side, in turns."""
+    """Runs of every side, in turns: short ones, since a busy machine takes more processor time for the same."""
     found: dict[str, list[Figures]] = {side.name: [] for side in sides}
-    for number in range(given.runs):
-        for side in sides if number % 2 == 0 else sides[::-1]:
-            async with Cost(side) as cost:
+    async with AsyncExitStack() as ending:
+        costs = [await ending.enter_async_context(Cost(side)) for side in sides]
+        for number in range(given.runs):
+            for cost in costs if number % 2 == 0 else costs[::-1]:
                 figures = await cost.once(given.turns, given.at_once)
-            found[side.name].append(figures)
-            shown = ", ".join(f"{name} {value:.2f}" for name, value in figures.items() if name.startswith("cpu"))
-            console.print(f"{number + 1} {side.name:4} {shown}")
+                found[cost.side.name].append(figures)
+                shown = ", ".join(f"{name} {value:.2f}" for name, value in figures.items() if name.startswith("cpu"))
+                console.print(f"{number + 1} {cost.side.name:4} {shown}")
     return found
 
 
@@ -247,9 +248,9 @@ def main() -> None:
         prog="bench.turn_cost", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     ask.add_argument("--against", type=Path, help="another checkout, old")
-    ask.add_argument("--turns", type=int, default=200, help="in each run")
+    ask.add_argument("--turns", type=int, default=40, help="in each run")
     ask.add_argument("--at-once", type=int, default=1, help="turns that come together; the next when all are done")
-    ask.add_argument("--runs", type=int, default=1, help="of each side")
+    ask.add_argument("--runs", type=int, default=5, help="of each side")
     ask.add_argument("--together", action="store_true", help="one worker with all agents, on both sides")
     ask.add_argument("--output", type=Path, help="write the figures here, as JSON")
     given = ask.parse_args()

@@ -30,7 +30,7 @@ from endocrine.pipeline.local.live.view_state import ViewState
 from endocrine.pipeline.local.live.watcher import Watcher
 from endocrine.pipeline.local.live.worker import RESTARTS, WorkerChild, WorkerFailed
 from endocrine.pipeline.local.stack import LocalStack
-from endocrine.pipeline.process.roles import PARTS, Role, group_of, groups_of
+from endocrine.pipeline.process.roles import groups_of
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.process.subprocesses import BrokerError
 from endocrine.pipeline.views.event import Event
@@ -85,23 +85,24 @@ class Running:
             if self._plan.demo and self._plan.bootstrap:
                 self._ending.push_async_callback(self._delete_topics)
             await ensure_topics(self._settings, names, timeout_s=patience)
-        workers = self._workers()
+        worker = WorkerChild(
+            self._settings, note=self._note, bury=self._bury, restarts=0 if self._plan.demo else RESTARTS
+        )
         watcher = Watcher(self._settings, AGENTS, self._deliver, whole=self._plan.demo)
         feeder = self._feeder(watcher)
         self._status.bootstrap = self._settings.bootstrap
-        ends: list[Callable[[], Awaitable[object]]] = [*(one.stop for one in workers), partial(_soon, watcher.stop)]
+        ends: list[Callable[[], Awaitable[object]]] = [worker.stop, partial(_soon, watcher.stop)]
         self._ending.push_async_callback(_together, ends)
-        self._background.begin(self._run_workers(workers, evicting=bool(stack and stack.kafka)))
+        self._background.begin(self._worker(worker, evicting=bool(stack and stack.kafka)))
         with self._display.step("worker takes over its partitions"):
             if not self._plan.demo:
-                self._show(workers, watcher, feeder)
+                self._show(worker, watcher, feeder)
             await watcher.start()
             self._background.begin(watcher.run())
-            for one in workers:
-                await one.ready.wait()
+            await worker.ready.wait()
         self._moved_at = time.monotonic()
         if self._plan.demo:
-            self._show(workers, watcher, feeder)
+            self._show(worker, watcher, feeder)
         else:  # now: before, they would take the processor from what the view waits for
             await self._open_doors(ends)
         self._background.begin(self._project())
@@ -117,37 +118,17 @@ class Running:
         for line in summary(self._totals, feeder.sent, time.monotonic() - started):
             self._display.say(line)
 
-    def _workers(self) -> list[WorkerChild]:
-        """One worker for what a person at the gateway waits for and one for the rest; in a demo, where nobody asks, one
-        with all agents. The second one's figures are at the port after the first one's."""
-        settings, plan = self._settings, self._plan
-        roles: Sequence[Role] = ("all",) if plan.demo else PARTS
-        port = settings.metrics_port
-        return [
-            WorkerChild(
-                settings,
-                note=self._note,
-                bury=partial(self._bury, group_of(role, settings.group)),
-                restarts=0 if plan.demo else RESTARTS,
-                name=f"worker-{role}" if number else "worker",
-                command=("worker", "--role", role),
-                extra={"ENDOCRINE_METRICS_PORT": str(port + number)} if port is not None else {},
-            )
-            for number, role in enumerate(roles)
-        ]
-
-    async def _run_workers(self, workers: Sequence[WorkerChild], *, evicting: bool) -> None:
-        """Keep the workers up. evicting: nobody else can be a member of our groups."""
+    async def _worker(self, worker: WorkerChild, *, evicting: bool) -> None:
+        """Keep the worker up. evicting: nobody else can be a member of our groups."""
         if evicting:
             groups = *groups_of(self._settings.group), f"{self._settings.group}.projection"
             # Where the broker cannot do it yet, dead members time out.
             await asyncio.gather(*(evict(self._settings, group) for group in groups), return_exceptions=True)
-        for worker in workers:
-            self._background.begin(worker.run())
+        await worker.run()
 
-    def _show(self, workers: Sequence[WorkerChild], watcher: Watcher, feeder: Feeder) -> None:
+    def _show(self, worker: WorkerChild, watcher: Watcher, feeder: Feeder) -> None:
         self._display.open(self._view_state, self._status)
-        self._background.begin(self._keep_fresh(workers, watcher, feeder))
+        self._background.begin(self._keep_fresh(worker, watcher, feeder))
 
     async def _open_doors(self, ends: list[Callable[[], Awaitable[object]]]) -> None:
         """Start what applications use; nobody waits for it. What ends it is added to `ends`."""
@@ -177,10 +158,10 @@ class Running:
         self._status.gateway = doors.label
         self._note(doors.label)
 
-    async def _bury(self, group: str) -> None:
+    async def _bury(self) -> None:
         if self._plan.bootstrap is None:
             with contextlib.suppress(KafkaError):  # then it times out
-                await evict(self._settings, group)
+                await evict(self._settings, self._settings.group)
 
     async def _delete_topics(self) -> None:
         admin = admin_client(self._settings)
@@ -220,13 +201,12 @@ class Running:
                 raise
             self._note(f"read models stopped: {error}")
 
-    async def _keep_fresh(self, workers: Sequence[WorkerChild], watcher: Watcher, feeder: Feeder) -> None:
+    async def _keep_fresh(self, worker: WorkerChild, watcher: Watcher, feeder: Feeder) -> None:
         status, fed, derived, began = self._status, Rate(), Rate(), False
         while True:
             now = time.monotonic()
-            ready = all(worker.ready.is_set() for worker in workers)
-            began = began or ready
-            status.worker = "up" if ready else "restarting" if began else "starting"
+            began = began or worker.ready.is_set()
+            status.worker = "up" if worker.ready.is_set() else "restarting" if began else "starting"
             status.fed, status.to_feed, status.round = feeder.sent, feeder.total, feeder.round
             status.derived = self._totals.records.total()
             status.dead = self._totals.dead.total()
@@ -238,7 +218,7 @@ class Running:
                 raise BrokerError(died)
             if self._plan.demo and now - self._moved_at > STALLED_S:
                 raise RunFailed(
-                    f"nothing was derived for {STALLED_S:.0f} s, lag {status.lag}; see {workers[0].log} and"
+                    f"nothing was derived for {STALLED_S:.0f} s, lag {status.lag}; see {worker.log} and"
                     f" {self._settings.data_dir / 'run.log'}"
                 )
             self._display.refresh()
