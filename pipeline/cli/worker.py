@@ -39,13 +39,14 @@ def worker(ready_file: Annotated[Path | None, READY_FILE] = None, bootstrap: Boo
     set_up_logs()
     settings = settings_of(bootstrap)
     try:
-        policy = load_policy(settings.policy, os.environ, load_prompt_keys(settings))
+        prompt_keys = load_prompt_keys(settings)
+        policy = load_policy(settings.policy, os.environ, prompt_keys)
     except (PolicyFileError, KeyFileError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
     try:
         tracing.start(settings, "worker")
-        runs = Worker(settings, AGENTS, policy)
+        runs = Worker(settings, AGENTS, policy, prompt_keys=prompt_keys)
     except (SealKeyError, TracesUnavailable) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None

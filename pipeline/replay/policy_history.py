@@ -1,7 +1,6 @@
 """Published policies: each must have the digest it is published under."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -9,7 +8,8 @@ import rfc8785
 from pydantic import ValidationError
 
 from endocrine.agents._shared.prompt_keys import PromptKeyMissing, PromptKeys, prompt_key
-from endocrine.agents.policy.compiled import Policy, compile_policy
+from endocrine.agents.policy.canary import arms, as_published, compile_published
+from endocrine.agents.policy.compiled import Policy
 from endocrine.agents.policy.digest import canonical_digest
 from endocrine.agents.policy.errors import PolicyError
 from endocrine.pipeline.process.policy_files import shipped_policy
@@ -66,7 +66,8 @@ class PolicyHistory:
                 raise KeyError("it was never published, or is not as published")
             try:
                 policy = _compiled(self._documents[digest], self._prompt_keys)
-                prompt_key(policy)
+                for one in arms(policy):
+                    prompt_key(one)
             except PromptKeyMissing as error:
                 raise KeyError(str(error)) from None
             except PolicyError as error:
@@ -79,9 +80,4 @@ class PolicyHistory:
 
 def _compiled(published: Mapping[str, Any], prompt_keys: PromptKeys) -> Policy:
     """Compile a published document; its digest is that of what was published. Raises PolicyError."""
-    missing = {name: section for name, section in shipped_policy().resolved.items() if name not in published}
-    policy = compile_policy({**published, **missing}, prompt_keys)
-    if not missing:
-        return policy
-    digest = canonical_digest({name: section for name, section in policy.resolved.items() if name in published})
-    return replace(policy, digest=digest)
+    return as_published(compile_published(published, prompt_keys, shipped_policy().resolved), published)
