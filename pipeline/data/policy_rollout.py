@@ -197,3 +197,13 @@ async def published_documents(settings: Settings, seals: Seals) -> dict[str, Any
                 value = orjson.loads(raw.value)
                 found[value["digest"]] = value["policy"]
     return found
+
+
+async def on_record(settings: Settings, seals: Seals, base: Policy) -> None:
+    """Check that somebody decided by a policy of settings. Raises RolloutRefused: a canary beside a base that no worker
+    ever had would change the policy of everybody."""
+    if base.digest not in await published_documents(settings, seals):
+        raise RolloutRefused(
+            f"nothing is published, and no worker ever decided by the policy of these settings, {base.digest}: "
+            "expected the settings of the workers (ENDOCRINE_POLICY, ENDOCRINE_FLAG_*), or a published policy as base"
+        )

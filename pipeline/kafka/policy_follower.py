@@ -16,6 +16,7 @@ from endocrine.agents.policy.errors import PolicyError
 from endocrine.pipeline.core.rollouts import TOPIC, Rollouts, rollouts_partition
 from endocrine.pipeline.core.seals import Seals
 from endocrine.pipeline.kafka import clients
+from endocrine.pipeline.kafka.topic_reader import places_of
 from endocrine.pipeline.process.cancelling import cancelled
 from endocrine.pipeline.process.policy_files import shipped_policy
 from endocrine.pipeline.process.settings import Settings
@@ -31,8 +32,9 @@ log = structlog.get_logger("endocrine.policy")
 
 
 async def read_rollouts(settings: Settings, seals: Seals) -> Rollouts:
-    """Return the rollouts made by now. Raises KafkaError, TimeoutError."""
+    """Return the rollouts made by now. Raises NoSuchTopic, KafkaError, TimeoutError."""
     found = Rollouts(seals)
+    await places_of(settings, [TOPIC], rollouts_partition(settings.partitions))  # to ask for a topic may create it
     consumer = clients.reader(settings)
     try:
         await consumer.start()
