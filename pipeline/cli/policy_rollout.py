@@ -132,6 +132,8 @@ def diff(a: Which, b: Which, as_json: Json = False, bootstrap: Bootstrap = None)
 
     Exit codes: 0 they are the same, 1 they differ, 2 one is not there, or the broker is away.
     """
+    from endocrine.pipeline.data.policy_differences import differences, sentences
+
     settings = settings_of(bootstrap)
     found = differences(*_documents(settings, (a, b)))
     if as_json:
@@ -152,23 +154,6 @@ def shown_row(entry: "PolicyRollout") -> dict[str, Any]:
     share = "" if entry.share is None else f"{entry.share:.2%}"
     named = {"time": shown_time(entry.ts), "policy": (entry.digest or "of the settings")[:16], "share": share}
     return row(entry) | named | {"reason": entry.reason or ""}
-
-
-def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the leaves in which two documents differ, by their place without `$.`."""
-    from endocrine.pipeline.replay.difference import json_differences
-
-    return [{**one, "path": str(one["path"]).removeprefix("$.")} for one in json_differences(before, after)]
-
-
-def sentences(found: list[dict[str, Any]]) -> list[str]:
-    """Return a line for each difference."""
-    return [f"{one['path']}: {_short(one['expected'])} -> {_short(one['found'])}" for one in found]
-
-
-def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else repr(value)
-    return text if len(text) <= 100 else text[:100] + "..."
 
 
 def _loaded(file: Path | None) -> "Policy":
@@ -208,6 +193,7 @@ def _roll_out(
     base: "Policy | None" = None,
 ) -> None:
     """Show what a plan changes, or do it. base: of a canary; the policy where nothing is published."""
+    from endocrine.pipeline.data.policy_differences import differences, sentences
     from endocrine.pipeline.data.policy_rollout import RolloutRefused, on_record, roll_out
 
     if reason is not None and len(reason) > 500:

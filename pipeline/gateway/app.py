@@ -50,6 +50,7 @@ from endocrine.pipeline.gateway.settings import GatewaySettings
 from endocrine.pipeline.gateway.shared import Shared
 from endocrine.pipeline.gateway.state import Gateway
 from endocrine.pipeline.kafka.name_reader import NameFollower
+from endocrine.pipeline.kafka.policy_follower import PolicyFollower
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.process.version import code_version
 from endocrine.pipeline.views.redis.store import connect
@@ -98,7 +99,7 @@ async def connected(
         registry = await ending.enter_async_context(NameFollower(settings, seals, names))
         events = Broadcast(settings, seals)
         ending.push_async_callback(events.close)
-        yield Gateway(
+        gateway = Gateway(
             settings,
             limits,
             awaiting,
@@ -114,6 +115,12 @@ async def connected(
             os.environ.get("ENDOCRINE_BUILT"),
             Passages(limits.corpus),
         )
+
+        async def adopt(policy: Policy) -> None:
+            gateway.policy = policy
+
+        gateway.follower = await ending.enter_async_context(PolicyFollower(settings, seals, policy, adopt))
+        yield gateway
 
 
 def application(

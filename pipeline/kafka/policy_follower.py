@@ -90,16 +90,19 @@ class PolicyFollower:
         prompt_keys: PromptKeys | None = None,
         on_failure: Callable[[BaseException], None] | None = None,
     ) -> None:
-        self.policy = base
+        self.policy = self.base = base
         self.rollouts = Rollouts(seals)
         self.refused: str | None = None
         """Why the policy that was published last is not the one in force here."""
-        self._settings, self._base, self._adopt = settings, base, adopt
+        self._settings, self._adopt = settings, adopt
         self._prompt_keys, self._on_failure = prompt_keys, on_failure
         self._compiled: dict[str, Policy | str] = {}
         """By digest as published: the policy, or why it cannot be used."""
         self._consumer = clients.consumer(settings, group_id=None, fetch_max_wait_ms=_HELD_MS)
         self._following: asyncio.Task[None] | None = None
+        self._followed = 0
+        """Number of the rollout that `policy` takes account of."""
+        self._moved = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         try:
@@ -116,6 +119,15 @@ class PolicyFollower:
         if self._following is not None:
             await cancelled([self._following])
         await self._stop()
+
+    async def reached(self, number: int, within_s: float) -> bool:
+        """Return whether this rollout, or a later one, is followed; wait so many seconds for it at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while self._followed < number:
+                    self._moved.clear()
+                    await self._moved.wait()
+        return self._followed >= number
 
     async def _stop(self) -> None:
         with suppress(KafkaError, TimeoutError):
@@ -147,6 +159,8 @@ class PolicyFollower:
         if refused is not None and refused != self.refused:
             log.error("the published policy cannot be used", reason=refused, digest=chosen.digest)
         self.refused = refused
+        self._followed = self.rollouts.number
+        self._moved.set()
 
     def _choose(self) -> tuple[Policy, str | None]:
         """The newest policy that is not taken back and can be used; and why that is not the newest one of all."""
@@ -156,7 +170,7 @@ class PolicyFollower:
             if isinstance(found, Policy):
                 return found, refused
             refused = refused or f"rollout {entry.number}: {found}"
-        return self._base, refused
+        return self.base, refused
 
     def _use(self, entry: PolicyRollout) -> Policy | str:
         assert entry.digest is not None

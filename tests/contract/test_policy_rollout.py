@@ -1,16 +1,23 @@
 """A policy published on a running deployment: every worker follows it with no restart, and replay proves every byte."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+import typer
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from typer.testing import CliRunner
 
 from endocrine.agents.policy.compiled import Policy
+from endocrine.pipeline.cli import policy as policy_command
 from endocrine.pipeline.core.rollouts import KEY, TOPIC, rollouts_partition
-from endocrine.pipeline.data.policy_rollout import canary, promote, publish, roll_back, roll_out
+from endocrine.pipeline.data.policy_rollout import RolloutRefused, canary, promote, publish, roll_back, roll_out
+from endocrine.pipeline.kafka.admin import ensure_topics
 from endocrine.pipeline.kafka.policy_follower import read_rollouts
 from endocrine.pipeline.process.policy_files import shipped_policy
 from endocrine.pipeline.process.seal_keys import load_seals
@@ -20,20 +27,24 @@ from endocrine.pipeline.replay.policy_history import PolicyHistory
 from endocrine.pipeline.replay.recorded_seals import RecordedSeals
 from endocrine.pipeline.replay.verify import Verifier
 from endocrine.pipeline.runtime.worker.main import Worker
+from endocrine.schemas.rollouts import PolicyRollout
 from needed import agents_named, needed_topics
 from policies import policy_over
-from running import worker_in_process
+from running import at_rest, worker_in_process
 from waiting import until
 
 pytestmark = pytest.mark.usefixtures("only_needed_topics")
 AGENTS = agents_named("modulation", "gating")
+COMMANDS = typer.Typer()
+policy_command.register(COMMANDS)
+COMMANDS.callback()(lambda: None)
 
 
 class Deployment:
     """Workers, someone who opens turns, and someone who reads what was decided."""
 
     def __init__(self, settings: Settings, producer: AIOKafkaProducer, consumer: AIOKafkaConsumer) -> None:
-        self.settings, self.producer, self._consumer = settings, producer, consumer
+        self.settings, self.producer, self.consumer = settings, producer, consumer
         self.seals = load_seals(settings)
         self.decided: dict[str, dict[str, Any]] = {}
         self._asked = 0
@@ -50,7 +61,7 @@ class Deployment:
             )
 
         async def there() -> bool:
-            for records in (await self._consumer.getmany(timeout_ms=100)).values():
+            for records in (await self.consumer.getmany(timeout_ms=100)).values():
                 for raw in records:
                     value = orjson.loads(raw.value)
                     self.decided[value["audit_id"]] = value
@@ -85,9 +96,9 @@ def tempered(temperature: float) -> Policy:
 
 def listening(deployment: Deployment) -> None:
     places = [TopicPartition(deployment.settings.prefix + "modulations", n) for n in range(2)]
-    deployment._consumer.assign(places)
+    deployment.consumer.assign(places)
     for place in places:
-        deployment._consumer.seek(place, 0)
+        deployment.consumer.seek(place, 0)
 
 
 async def followed(workers: list[Worker], digest: str | None) -> None:
@@ -143,6 +154,8 @@ async def test_two_workers_switch_with_no_restart_and_replay_reproduces_every_by
         assert await deployment.roll_out(roll_back) is None
         await followed(workers, base.digest)
         assert await deployment.under() == {base.digest}
+        for worker in workers:
+            await at_rest(worker, deployment.consumer)
     assert await proved(settings) == {base.digest, first, second, third}
 
 
@@ -182,3 +195,58 @@ async def first_record(settings: Settings) -> Any:
         return await consumer.getone()
     finally:
         await consumer.stop()
+
+
+def command(settings: Settings, *words: str) -> tuple[int, str, str]:
+    environment = {f"ENDOCRINE_{name.upper()}": str(getattr(settings, name)) for name in ("bootstrap", "prefix")}
+    result = CliRunner().invoke(COMMANDS, ["policy", *words], env=environment)
+    return result.exit_code, result.stdout.strip(), result.stderr
+
+
+async def test_an_operator_publishes_looks_back_compares_and_rolls_back(settings: Settings, tmp_path: Path) -> None:
+    await ensure_topics(settings, [])
+    run = partial(asyncio.to_thread, command, settings)
+    mine, loose = tmp_path / "mine.yaml", tmp_path / "loose.yaml"
+    mine.write_text("defaults: {temperature: 0.1}\n")
+    loose.write_text("maps: {alignment_risk: {temperature: {expression: 0.1 + 0.5 * x, combine: tightest}}}\n")
+    digest = tempered(0.1).digest
+
+    code, out, _ = await run("publish", str(mine))
+    assert (code, "dry run: publish" in out, "defaults.temperature" in out) == (0, True, True)
+    assert (await run("history"))[1].startswith("nothing is published")
+    code, _, err = await run("publish", str(loose), "--yes")
+    assert (code, "loosens" in err) == (1, True)
+    code, _, err = await run("publish", str(mine), "--canary", "0.1", "--yes")
+    assert (code, "no worker ever decided" in err) == (1, True)
+    code, _, err = await run("rollback", "--yes")
+    assert (code, "nothing to roll back" in err) == (1, True)
+
+    assert (await run("publish", str(mine), "--yes", "--by", "ops", "--reason", "cooler"))[:2] == (
+        0, f"rollout 1 (publish): {digest}",
+    )  # fmt: skip
+    code, _, err = await run("publish", str(mine), "--yes")
+    assert (code, "in force already" in err) == (1, True)
+    code, out, _ = await run("history", "--json")
+    found = orjson.loads(out)
+    assert (found["in_force"], [one["by"] for one in found["items"]]) == (digest, ["ops"])
+    assert (await run("diff", digest[:8], str(mine)))[:2] == (0, "the same")
+    other = tmp_path / "other.yaml"
+    other.write_text("defaults: {temperature: 0.2}\n")
+    code, out, _ = await run("diff", "in-force", str(other))
+    assert (code, out) == (1, "defaults.temperature: 0.1 -> 0.2")
+    assert (await run("publish", str(other), "--canary", "0.1", "--yes"))[0] == 0
+    assert (await run("rollback", "--yes"))[1] == f"rollout 3 (rollback): {digest}"
+    assert (await run("rollback", "--yes"))[1] == "rollout 4 (rollback): the policy of the settings"
+
+
+async def test_of_two_operators_at_once_one_is_in_force_and_the_other_learns_of_it(settings: Settings) -> None:
+    await ensure_topics(settings, [])
+    seals = load_seals(settings)
+    plans = [publish(tempered(0.1)), publish(tempered(0.2))]
+    made = await asyncio.gather(
+        *(roll_out(settings, seals, plan, by=str(n)) for n, plan in enumerate(plans)), return_exceptions=True
+    )
+    after = await read_rollouts(settings, seals)
+    won = [one for one in made if isinstance(one, PolicyRollout)]
+    assert after.entries == won
+    assert all(isinstance(one, PolicyRollout | RolloutRefused) for one in made)

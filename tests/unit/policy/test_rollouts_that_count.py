@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 
 from endocrine.agents.policy.canary import canary_policy
 from endocrine.agents.policy.digest import canonical_digest
+from endocrine.pipeline.cli.acl_roles import ROLES, acls_of
 from endocrine.pipeline.core.records import SEAL, Fetched
 from endocrine.pipeline.core.rollouts import KEY, TOPIC, Rollouts, standing
 from endocrine.pipeline.core.seals import KeyedSeals, SealKey, simulated_seals
 from endocrine.pipeline.kafka.policy_follower import PolicyFollower
 from endocrine.pipeline.process.policy_files import shipped_policy
+from endocrine.pipeline.process.settings import Settings
 from endocrine.schemas.rollouts import PolicyRollout
 from policies import policy_over
 from properties import examples
@@ -107,7 +109,7 @@ def test_a_canary_ends_with_whatever_follows_it() -> None:
 def choosing(*documents: Any) -> PolicyFollower:
     """A follower that has read these documents, each published after the other; None is a rollback."""
     follower = object.__new__(PolicyFollower)
-    follower._base, follower._prompt_keys, follower._compiled = shipped_policy(), {}, {}
+    follower.base, follower._prompt_keys, follower._compiled = shipped_policy(), {}, {}
     follower.rollouts = of(
         *[record(value(n, "publish" if one else "rollback", one)) for n, one in enumerate(documents, 1)]
     )
@@ -156,3 +158,16 @@ def test_two_policies_in_one_are_followed_as_one() -> None:
     policy, refused = choosing(dict(both.resolved))._choose()
     assert (policy.digest, refused) == (both.digest, None)
     assert policy.canary is not None
+
+
+def test_only_a_gateway_and_whoever_publishes_may_write_which_policy_is_in_force() -> None:
+    settings = Settings()
+    topic = settings.prefix + TOPIC
+    writers = {
+        role for role in ROLES for acl in acls_of(role, settings) if (acl.name, acl.operation) == (topic, "WRITE")
+    }
+    readers = {
+        role for role in ROLES for acl in acls_of(role, settings) if (acl.name, acl.operation) == (topic, "READ")
+    }
+    assert writers == {"gateway", "publisher"}
+    assert readers == {"worker", "gateway", "connector", "auditor", "publisher"}
