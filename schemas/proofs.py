@@ -38,5 +38,5 @@ class PublishedPolicy(Record):
     digest: Annotated[Digest, Field(description="SHA-256 of the canonical JSON of `policy`; the record's key.")]
     policy: Annotated[Bag, Field(description="The document, resolved.")]
     previous: Annotated[Digest | None, Field(description="Digest of the policy that was in force before it.")]
-    by: Annotated[Id, Field(description="The worker that published it.")]
+    by: Annotated[Id, Field(description="Who published it: a worker that decides by it, or an operator.")]
     ts: Ts

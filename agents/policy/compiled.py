@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import rfc8785
 from pydantic import ValidationError
@@ -19,6 +19,9 @@ from endocrine.agents.policy.grid import FIRST, faults
 from endocrine.agents.policy.parameters import MODES, PARAMETERS, SIGNALS, TIGHTENING, Parameter
 from endocrine.agents.policy.salvage import Path, salvage
 from endocrine.agents.policy.sections import Combine, MapRule
+
+if TYPE_CHECKING:
+    from endocrine.agents.policy.canary import Canary
 
 
 class CompiledMap(NamedTuple):
@@ -52,6 +55,12 @@ class Policy:
     """(tool, flag) of each tool that its flag keeps off."""
     prompt_key: bytes | None = field(default=None, repr=False, compare=False)
     """Key of prompt hashes, which the document names by its fingerprint; None where it names none or it is not here."""
+    canary: "Canary | None" = field(default=None, repr=False, compare=False)
+    """Another policy that a share of identities is decided under (agents/policy/canary.py); None: there is none."""
+
+    def of(self, identity: str) -> "Policy":
+        """Return the policy that this identity is decided under: its `digest` is what records of it name."""
+        return self if self.canary is None else self.canary.of(identity)
 
 
 def compile_policy(

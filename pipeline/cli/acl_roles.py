@@ -17,6 +17,9 @@ from endocrine.pipeline.views.redis.writes import TOPICS as PROJECTED
 INPUTS = tuple(topic.name for topic in CATALOGUE.values() if topic.owner is not None and not topic.ours)
 """Topics that applications, sensors and operators write."""
 _NAMES = ("registry", "registry-events")
+_ROLLOUTS, _PUBLISHED = "policy-rollouts", ("policies", "policy-rollouts")
+"""What says which policy is in force is written by whoever may publish one and by nobody else; the documents in
+`policies`, which replay reads, by workers too."""
 
 
 def _worker(settings: Settings) -> list[Acl]:
@@ -27,7 +30,7 @@ def _worker(settings: Settings) -> list[Acl]:
     written |= {topic.name for topic in owned} | {topic.dead_letters for topic in owned}
     changelogs = [changelog_name(settings, agent.name).removeprefix(settings.prefix) for agent in AGENTS]
     return [
-        *_topics(settings, "READ", (*sources, *changelogs)),
+        *_topics(settings, "READ", (*sources, _ROLLOUTS, *changelogs)),
         *_topics(settings, "WRITE", (*written, *changelogs)),
         *_looks(settings, agents=True),
         *(Acl("GROUP", group, "READ") for group in groups_of(settings.group)),
@@ -38,15 +41,16 @@ def _gateway(settings: Settings) -> list[Acl]:
     answers = (*AUTHORS, *(CATALOGUE[topic].dead_letters for topic in ANSWERED_SOURCES))
     explained = ("audits", "context-packs", *INPUTS)
     return [
-        *_topics(settings, "READ", (*STREAMED, *answers, *_NAMES, *explained)),
-        *_topics(settings, "WRITE", (*INPUTS, "candidates", "reinforcements", "context-packs")),
+        *_topics(settings, "READ", (*STREAMED, *answers, *_NAMES, *explained, *_PUBLISHED)),
+        *_topics(settings, "WRITE", (*INPUTS, "candidates", "reinforcements", "context-packs", *_PUBLISHED)),
         *_looks(settings),
     ]
 
 
 def _connector(settings: Settings) -> list[Acl]:
     groups = [f"{settings.group}.{name}" for name in ("model", "tools", TIMEKEEPER)]
-    read = (*TIMED, "model-requests", "model-replies", "tool-calls", "tool-decisions", "tool-results", "effect-starts")
+    effects = ("model-requests", "model-replies", "tool-calls", "tool-decisions", "tool-results", "effect-starts")
+    read = (*TIMED, *effects, _ROLLOUTS)
     written = ("model-replies", "model-chunks", "tool-results", "effect-starts", "scheduled-tasks", "commands")
     return [
         *_topics(settings, "READ", read),
@@ -70,6 +74,11 @@ def _producer(settings: Settings) -> list[Acl]:
     return [*_topics(settings, "READ", _NAMES), *_topics(settings, "WRITE", INPUTS)]
 
 
+def _publisher(settings: Settings) -> list[Acl]:
+    """Who runs `endocrine policy publish`; it needs the seal keys beside this."""
+    return [*_topics(settings, "READ", _PUBLISHED), *_topics(settings, "WRITE", _PUBLISHED)]
+
+
 ROLES: Mapping[str, Callable[[Settings], list[Acl]]] = {
     "worker": _worker,
     "gateway": _gateway,
@@ -77,6 +86,7 @@ ROLES: Mapping[str, Callable[[Settings], list[Acl]]] = {
     "projector": _projector,
     "auditor": _auditor,
     "producer": _producer,
+    "publisher": _publisher,
 }
 
 

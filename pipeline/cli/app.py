@@ -11,7 +11,7 @@ from endocrine.pipeline.process.environment import SettingsError
 from endocrine.pipeline.process.version import code_version
 
 ORDER = (
-    "run", "demo", "up", "down", "status", "chat", "simulate", "ingest", "policy",
+    "run", "demo", "up", "down", "status", "chat", "simulate", "ingest", "policy", "launch-gate",
     "explain", "explain-signals", "incidents", "bonds", "trust", "memory", "conflicts", "context", "links", "names",
     "lag", "state", "replay", "snapshot", "backup", "repartition", "audit", "dlq", "export", "topics", "schemas",
     "worker", "connect", "gateway", "acls", "keys", "redteam", "capture", "hook", "mcp", "project", "views", "seal-key",

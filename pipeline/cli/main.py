@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 COMMANDS = (
     "policy",
+    "launch_gate",
     "topics",
     "acls",
     "schemas",

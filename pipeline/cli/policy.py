@@ -1,4 +1,4 @@
-"""`endocrine policy`: check a policy file before it is used."""
+"""`endocrine policy`: check a policy file, and roll it out."""
 
 import os
 from pathlib import Path
@@ -7,15 +7,16 @@ from typing import Annotated
 import typer
 
 from endocrine.agents.policy.notes import notes
+from endocrine.pipeline.cli import policy_rollout
 from endocrine.pipeline.cli.group import command_group
 from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
 
-group = command_group("Policies: check a file before it is used.")
+group = command_group("Policies: check a file, put it in force, roll back.")
 
 
 @group.callback()
 def policy() -> None:
-    """Check a policy file before it is used."""
+    """Check a policy file, put it in force, roll back."""
 
 
 @group.command()
@@ -44,4 +45,5 @@ def check(
 
 def register(app: typer.Typer) -> None:
     """Add the group to the console script."""
+    policy_rollout.add_to(group)
     app.add_typer(group, name="policy")

@@ -51,14 +51,16 @@ def worker(
         fail(f"--role: a text of {len(role)} characters; expected one of {', '.join(ROLES)}")
     settings = settings_of(bootstrap)
     try:
-        policy = load_policy(settings.policy, os.environ, load_prompt_keys(settings))
+        prompt_keys = load_prompt_keys(settings)
+        policy = load_policy(settings.policy, os.environ, prompt_keys)
     except (PolicyFileError, KeyFileError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
     try:
         tracing.start(settings, "worker")
         own = settings.model_copy(update={"group": group_of(role, settings.group)})
-        runs = Worker(own, agents_of(role, AGENTS), policy, overlapping=overlapping(role, settings.group))
+        agents, before = agents_of(role, AGENTS), overlapping(role, settings.group)
+        runs = Worker(own, agents, policy, prompt_keys=prompt_keys, overlapping=before)
     except (SealKeyError, TracesUnavailable) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None

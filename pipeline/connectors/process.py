@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Protocol
 
 import structlog
@@ -28,8 +29,17 @@ class Running(Protocol):
     async def run(self) -> None: ...
 
 
-async def serve(settings: Settings, name: str, running: Running, on_ready: Callable[[], None]) -> int:
-    """Run under SIGINT and SIGTERM as the wish to stop. Returns the exit code: 0 asked to stop, 1 failed."""
+async def serve(
+    settings: Settings,
+    name: str,
+    running: Running,
+    on_ready: Callable[[], None],
+    follow: Callable[[], AbstractAsyncContextManager[object]] = nullcontext,
+) -> int:
+    """Run under SIGINT and SIGTERM as the wish to stop. Returns the exit code: 0 asked to stop, 1 failed.
+
+    follow: makes what is entered while it runs, once the topics are there.
+    """
     stop = asyncio.Event()
 
     def asked() -> None:
@@ -39,6 +49,9 @@ async def serve(settings: Settings, name: str, running: Running, on_ready: Calla
     with stopping.asked(asked):
         try:
             if not await _unless(stop, ensure_topics(settings, [])):
+                return 0
+            following = follow()
+            if not await _unless(stop, following.__aenter__()):
                 return 0
         except ConnectionRefused as error:
             print(f"error: {error}", file=sys.stderr)
@@ -51,6 +64,7 @@ async def serve(settings: Settings, name: str, running: Running, on_ready: Calla
             await running.run()
         finally:
             telling.cancel()
+            await following.__aexit__(None, None, None)
     return 0 if running.failure is None else 1
 
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from endocrine.pipeline.connectors.contract import Limits
 from endocrine.pipeline.connectors.effect_runner import EffectRunner
@@ -13,6 +14,7 @@ from endocrine.pipeline.connectors.process import UNUSABLE, Running, serve
 from endocrine.pipeline.connectors.timers import Timekeeper, waits_of
 from endocrine.pipeline.connectors.tools.main import tool_effect
 from endocrine.pipeline.connectors.tools.settings import ToolSettings
+from endocrine.pipeline.kafka.policy_follower import PolicyFollower
 from endocrine.pipeline.process import tracing
 from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
 from endocrine.pipeline.process.seal_keys import SealKeyError, load_seals
@@ -79,7 +81,8 @@ def main(settings: Settings, on_ready: Callable[[], None] = lambda: None) -> int
             Timekeeper(settings, waits_of(policy), seals=seals, metrics=metrics),
         ]
         try:
-            return await serve(settings, "connectors", Together(parts), on_ready)
+            follow = partial(PolicyFollower, settings, seals, policy, running.follow)
+            return await serve(settings, "connectors", Together(parts), on_ready, follow)
         finally:
             await asyncio.gather(asking.close(), running.close())
 

@@ -161,7 +161,8 @@ class Engine:
             try:
                 if refuse is not None:
                     raise Reject("too_large_result", refuse)
-                after, outputs = process(held.state, trigger, policy)
+                decides = policy if policy.canary is None else policy.of(trigger.identity)
+                after, outputs = process(held.state, trigger, decides)
                 if token and conflicts(token, held.recent):
                     raise Reject("conflicting_id", f"{topic}: id {trigger.id!r} was used before with other content")
             except Reject as reject:

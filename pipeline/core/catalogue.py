@@ -35,12 +35,15 @@ from endocrine.schemas import (
     observations,
     proofs,
     rekeys,
+    rollouts,
     signals,
     tools,
     trusted_state,
 )
 
 DAY_MS = 86_400_000
+FOREVER = -1
+"""Retention of a topic from which nothing is ever removed."""
 Key = Literal[
     "identity",
     "identity/primitive",
@@ -51,6 +54,7 @@ Key = Literal[
     "a|b",
     "tool",
     "digest",
+    "rollout",
     "agent/partition",
     "key id",
     "dead letter",
@@ -78,7 +82,7 @@ class Topic:
     """What the record's key is. A key finer than the identity, or than the subject, lies on its partition all the same;
     Read takes such a record for a misrouted one, so that no agent can have the topic as a source."""
     retention_ms: int = 30 * DAY_MS
-    """Milliseconds, counted from the broker's append time; without effect on compacted topics."""
+    """Milliseconds, counted from the broker's append time, or `FOREVER`; without effect on compacted topics."""
     coalesce: bool = False
     """Only the last record per key of a batch is produced (compacted, read by no agent)."""
     identity_field: str = "identity"
@@ -180,6 +184,15 @@ _TOPICS = [
         "compact",
         "published policies, by digest",
         key="digest",
+    ),
+    Topic(
+        "policy-rollouts",
+        rollouts.PolicyRollout,
+        "delete",  # on a compacted topic, whoever may write it could take a rollout away again
+        "which policy is in force, and how it came to be",
+        key="rollout",
+        retention_ms=FOREVER,
+        ours=True,
     ),
     Topic(
         "model-requests",
@@ -486,6 +499,7 @@ _KEYS: Mapping[str, Callable[[str, Mapping[str, Any]], str]] = {
     "a|b": lambda identity, value: canonical_json([value["a"], value["b"]]).decode(),
     "tool": lambda identity, value: str(value["tool"]),
     "digest": lambda identity, value: str(value["digest"]),
+    "rollout": lambda identity, value: "policy",
     "effect": lambda identity, value: str(value["effect_id"]),
     "agent/partition": lambda identity, value: f"{value['agent']}/{value['partition']}",
     "key id": lambda identity, value: str(value["key_id"]),

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from aiokafka.errors import KafkaError
 
 from endocrine.agents.modulation.combine import Hold, Style, settle
+from endocrine.agents.policy.compiled import Policy
 from endocrine.agents.policy.functions import functions_of
 from endocrine.pipeline.gateway.idempotency import Slot
 from endocrine.pipeline.gateway.lookback import WINDOW_S
@@ -88,14 +89,15 @@ def _same(first: Any, asked: dict[str, Any]) -> bool:
     return isinstance(first, dict) and {**first, "ts": None} == {**asked, "ts": None}
 
 
-def strict_parameters(gateway: Gateway) -> dict[str, Any]:
+def strict_parameters(policy: Policy) -> dict[str, Any]:
     """The parameters of a turn of which nothing is known, as strict as the policy makes them."""
-    return settle(gateway.policy, {}, Style(locked=True), Hold()).parameters
+    return settle(policy, {}, Style(locked=True), Hold()).parameters
 
 
 def late_advice(gateway: Gateway, audit_id: str, identity: str) -> dict[str, Any]:
     """What is answered where a turn's parameters do not come in time: the strict defaults, marked as such."""
-    parameters = strict_parameters(gateway)
+    policy = gateway.policy.of(identity)
+    parameters = strict_parameters(policy)
     return {
         "audit_id": audit_id,
         "identity": identity,
@@ -106,7 +108,7 @@ def late_advice(gateway: Gateway, audit_id: str, identity: str) -> dict[str, Any
         "mode": parameters["safety_mode"],
         "parameters": parameters,
         "prompt_style": parameters["safety_mode"],
-        "functions": functions_of(parameters["tool_allowlist"], gateway.policy),
-        "policy": gateway.policy.digest,
+        "functions": functions_of(parameters["tool_allowlist"], policy),
+        "policy": policy.digest,
         "advice": "late",
     }

@@ -51,6 +51,7 @@ from endocrine.pipeline.gateway.shared import Shared
 from endocrine.pipeline.gateway.state import Gateway
 from endocrine.pipeline.gateway.table import routes_of
 from endocrine.pipeline.kafka.name_reader import NameFollower
+from endocrine.pipeline.kafka.policy_follower import PolicyFollower
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.process.version import code_version
 from endocrine.pipeline.views.redis.store import connect
@@ -99,7 +100,7 @@ async def connected(
         registry = await ending.enter_async_context(NameFollower(settings, seals, names))
         events = Broadcast(settings, seals)
         ending.push_async_callback(events.close)
-        yield Gateway(
+        gateway = Gateway(
             settings,
             limits,
             awaiting,
@@ -115,6 +116,12 @@ async def connected(
             os.environ.get("ENDOCRINE_BUILT"),
             Passages(limits.corpus),
         )
+
+        async def adopt(policy: Policy) -> None:
+            gateway.policy = policy
+
+        gateway.follower = await ending.enter_async_context(PolicyFollower(settings, seals, policy, adopt))
+        yield gateway
 
 
 def application(

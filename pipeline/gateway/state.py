@@ -13,6 +13,7 @@ from endocrine.pipeline.gateway.lookback import Lookback
 from endocrine.pipeline.gateway.metrics import GatewayMetrics
 from endocrine.pipeline.gateway.settings import GatewaySettings
 from endocrine.pipeline.kafka.name_reader import NameFollower
+from endocrine.pipeline.kafka.policy_follower import PolicyFollower
 from endocrine.pipeline.process.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
     from endocrine.pipeline.gateway.events import Broadcast
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Gateway:
-    """One gateway: its settings, the parts it waits and reads with, and the policy it was started with."""
+    """One gateway: its settings, the parts it waits and reads with, and the policy in force."""
 
     settings: Settings
     limits: GatewaySettings
@@ -39,8 +40,11 @@ class Gateway:
     registry: NameFollower
     """What keeps `names` up to date, and sees what becomes of commands to the registry."""
     policy: Policy
+    """As published, else of the settings; `PolicyFollower` puts another one here while the gateway runs."""
     version: str
     built: str | None = None
     passages: Passages = field(default_factory=lambda: Passages(None))
     """Where context packs have their passages from."""
     metrics: GatewayMetrics = field(default_factory=GatewayMetrics)
+    follower: PolicyFollower | None = None
+    """What follows the published policy, and knows which were in force before."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.catalogue import CATALOGUE, FOREVER
 from endocrine.pipeline.process.settings import Settings
 
 
@@ -33,6 +33,8 @@ def physical_topics(settings: Settings, agent_names: Iterable[str]) -> list[Phys
     for topic in CATALOGUE.values():
         configs = append_time | {"max.message.bytes": str(settings.topic_message_bytes)}
         retention = {"cleanup.policy": "delete", "retention.ms": str(topic.retention_ms)}
+        if topic.retention_ms == FOREVER:  # whatever size the broker's own settings keep
+            retention["retention.bytes"] = "-1"
         cleanup = retention if topic.cleanup == "delete" else {"cleanup.policy": "compact"}
         topics.append((topic.name, cleanup | configs, topic.summary))
         if topic.owner is not None:

@@ -1,7 +1,6 @@
 """Published policies: each must have the digest it is published under."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -9,9 +8,9 @@ import rfc8785
 from pydantic import ValidationError
 
 from endocrine.agents._shared.prompt_keys import PromptKeyMissing, PromptKeys, prompt_key
+from endocrine.agents.policy.canary import arms, as_published, compile_published
 from endocrine.agents.policy.compiled import Policy
 from endocrine.agents.policy.digest import canonical_digest
-from endocrine.agents.policy.earlier import compile_earlier, known
 from endocrine.agents.policy.errors import PolicyError
 from endocrine.pipeline.process.policy_files import shipped_policy
 from endocrine.pipeline.replay.record_log import RecordLog
@@ -68,7 +67,8 @@ class PolicyHistory:
                 raise KeyError("it was never published, or is not as published")
             try:
                 policy = _compiled(self._documents[digest], self._prompt_keys)
-                prompt_key(policy)
+                for one in arms(policy):
+                    prompt_key(one)
             except PromptKeyMissing as error:
                 raise KeyError(str(error)) from None
             except PolicyError as error:
@@ -81,5 +81,4 @@ class PolicyHistory:
 
 def _compiled(published: Mapping[str, Any], prompt_keys: PromptKeys) -> Policy:
     """Compile a published document; its digest is that of what was published. Raises PolicyError."""
-    policy = compile_earlier(published, prompt_keys, shipped_policy().resolved)
-    return replace(policy, digest=canonical_digest(known(policy.resolved, published)))
+    return as_published(compile_published(published, prompt_keys, shipped_policy().resolved), published)

@@ -8,7 +8,9 @@ from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.kafka.topic_layout import PhysicalTopic, changelog_name, physical_topics
 from endocrine.pipeline.process.settings import Settings
 
-_OF_PROCESSES = frozenset({"policies", "journal", "effect-starts", "model-chunks", "scheduled-tasks"})
+_OF_PROCESSES = frozenset(
+    {"policies", "policy-rollouts", "journal", "effect-starts", "model-chunks", "scheduled-tasks"}
+)
 """What workers and connectors write beside what agents do."""
 
 

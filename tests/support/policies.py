@@ -56,7 +56,9 @@ def tool_policy(
         flags=Flags(**{**TOOL_FLAGS, **(flags or {})}),
         strict_allowlist=strict_allowlist,
     )
-    return SimpleNamespace(digest=digest, document=document)
+    policy = SimpleNamespace(digest=digest, document=document, canary=None)
+    policy.of = lambda identity: policy
+    return policy
 
 
 @cache

@@ -75,6 +75,10 @@ class ToolEffect:
         self._decision_s = decision_s
         self._metrics = metrics
 
+    async def follow(self, policy: Policy) -> None:
+        """Run what is decided from now on by another policy. Its deadlines stay those of the start."""
+        self._policy = policy
+
     def request_id(self, value: dict[str, Any]) -> str | None:
         """The call's, of an allowed decision on a tool of ours; every other asks for nothing."""
         ours = value["tool"] is not None and value.get("runner") is None
@@ -88,7 +92,7 @@ class ToolEffect:
 
     def repeatable(self, value: dict[str, Any]) -> bool:
         """As the registry says; a tool it does not know is never run, so it needs no mark."""
-        spec = self._policy.document.tools.root.get(value["tool"])
+        spec = self._policy.of(value["identity"]).document.tools.root.get(value["tool"])
         return spec is None or spec.idempotent
 
     async def run(self, request: Request) -> Sequence[EffectRecord]:
@@ -130,14 +134,15 @@ class ToolEffect:
         await self._calls.close()
 
     def _checked(self, decision: Mapping[str, Any], found: ToolCall) -> Call:
-        registry = self._policy.document.tools
+        document = self._policy.of(decision["identity"]).document
+        registry = document.tools
         tool = registry.by_function.get(found.tool)
         if found.tool != decision["function"] or tool is None or tool != decision["tool"]:
             raise NotRun("the call on record names another tool than the decision: not run")
         spec = registry.root[tool]
-        if spec.flag is not None and not self._policy.document.flags.on(spec.flag):
+        if spec.flag is not None and not document.flags.on(spec.flag):
             raise NotRun(f"{tool} is disabled in this deployment: flag {spec.flag} is off")
-        arguments, digest = judged_arguments(found.arguments, self._policy.document.gating)
+        arguments, digest = judged_arguments(found.arguments, document.gating)
         if arguments is None or digest != decision["arguments_digest"]:
             raise NotRun("the arguments on record are not those that were decided: not run")
         if not registry.validators[tool].is_valid(arguments):
@@ -182,7 +187,7 @@ class ToolEffect:
             self._metrics.add("endocrine_tool_calls_not_run_total", tool=decision["tool"])
 
     async def _handled(self, call: Call) -> Answer:
-        connector = self._policy.document.tools.root[call.tool].connector
+        connector = self._policy.of(call.identity).document.tools.root[call.tool].connector
         handler = self._handlers.get(connector) or unhandled(connector)
         try:
             async with asyncio.timeout(call.timeout_s):

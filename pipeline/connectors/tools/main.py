@@ -14,6 +14,7 @@ from endocrine.pipeline.connectors.tools.effect import ToolEffect
 from endocrine.pipeline.connectors.tools.registry import handlers_of
 from endocrine.pipeline.connectors.tools.settings import ToolSettings
 from endocrine.pipeline.core.seals import Seals
+from endocrine.pipeline.kafka.policy_follower import PolicyFollower
 from endocrine.pipeline.process import tracing
 from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
 from endocrine.pipeline.process.seal_keys import SealKeyError, load_seals
@@ -39,9 +40,8 @@ def main(settings: Settings, on_ready: Callable[[], None] = lambda: None) -> int
     metrics = metrics_server(settings, [], policy)
     effect = tool_effect(settings, policy, tools, metrics, seals)
     limits = Limits(concurrency=tools.concurrency, waiting=4 * tools.concurrency)
-    return asyncio.run(
-        _serve(EffectRunner(settings, effect, limits=limits, metrics=metrics, seals=seals), effect, on_ready)
-    )
+    runner = EffectRunner(settings, effect, limits=limits, metrics=metrics, seals=seals)
+    return asyncio.run(_serve(runner, effect, on_ready, lambda: PolicyFollower(settings, seals, policy, effect.follow)))
 
 
 def tool_effect(
@@ -70,8 +70,10 @@ def tool_effect(
     )
 
 
-async def _serve(runner: EffectRunner, effect: ToolEffect, on_ready: Callable[[], None]) -> int:
+async def _serve(
+    runner: EffectRunner, effect: ToolEffect, on_ready: Callable[[], None], follow: Callable[[], PolicyFollower]
+) -> int:
     try:
-        return await serve(runner.settings, effect.name, runner, on_ready)
+        return await serve(runner.settings, effect.name, runner, on_ready, follow)
     finally:
         await effect.close()

@@ -25,6 +25,7 @@ _KEYS = {
     "a|b": "The two identities, sorted, as a JSON array; it lies on the first one's partition.",
     "tool": "Canonical name of the tool.",
     "digest": "Digest of the policy.",
+    "rollout": "The word `policy`: all lie on one partition, in order.",
     "agent/partition": "Agent and partition number, joined by a slash.",
     "key id": "Id of the key that signed it.",
     "dead letter": "Topic, partition and offset of the dead letter, joined by slashes.",

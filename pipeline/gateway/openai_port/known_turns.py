@@ -79,7 +79,7 @@ class KnownTurns:
             await gateway.lookback.into(watch, topic, since)
             if not watch.decisions:
                 return KnownTurn((), None)
-        rounds = Rounds(watch, gateway.policy, observed)
+        rounds = Rounds(watch, gateway.policy.of(identity), observed)
         if rounds.passed():
             self.note(rounds)
         return self.get(identity, audit_id) or KnownTurn((), None)

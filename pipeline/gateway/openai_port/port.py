@@ -160,7 +160,7 @@ class GatewayPort:
 
     def _rounds(self, watch: Watch, caller: Caller, request: TurnRequest) -> Rounds:
         declared = frozenset(one["name"] for one in request.opened["application_tools"] or ())
-        return Rounds(watch, self._gateway.policy, not caller.enforce, declared)
+        return Rounds(watch, self._gateway.policy.of(watch.identity), not caller.enforce, declared)
 
     def _within(self, caller: Caller) -> float:
         """Seconds until the model must be asked: longer where our own tools or a remote verdict come first."""
@@ -176,7 +176,7 @@ class GatewayPort:
         def passed() -> None:
             self._turns.note(rounds, before)
 
-        return GatewayTurn(head, rounds, self._gateway.policy, self._gateway.limits, ending.pop_all(), passed)
+        return GatewayTurn(head, rounds, rounds.policy, self._gateway.limits, ending.pop_all(), passed)
 
     def _head(self, rounds: Rounds, request: TurnRequest, ack: Acknowledged) -> TurnHead:
         watch, requests, document = rounds.watch, rounds.requests(), self._gateway.policy.document

@@ -70,7 +70,7 @@ async def _one(gateway: Gateway, request: Request, caller: Caller, slot: Slot, i
     value = filled("tool-calls", item, request, caller, slot, index)
     value.setdefault("step", 1)
     value = checked(gateway, "tool-calls", value)
-    _, digest = judged_arguments(value["arguments"], gateway.policy.document.gating)
+    _, digest = judged_arguments(value["arguments"], gateway.policy.of(value["identity"]).document.gating)
     awaiting, call_id, within_s = gateway.awaiting, value["call_id"], gateway.limits.decision_s
     with awaiting.turn(value["identity"], value["audit_id"], record_ids=[value["id"]]) as watch:
         watch.asked = value

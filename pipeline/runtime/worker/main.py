@@ -6,19 +6,19 @@ import socket
 import time
 import uuid
 from collections.abc import Coroutine, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
-import orjson
 import structlog
 
+from endocrine.agents._shared.prompt_keys import PromptKeys
 from endocrine.agents.contract import Agent
 from endocrine.agents.policy.compiled import Policy
-from endocrine.pipeline.core.partitioning import partition_of
-from endocrine.pipeline.core.records import CE_ID, SEAL, OutputRecord
+from endocrine.pipeline.core.published import published_records
 from endocrine.pipeline.core.seals import Seals
 from endocrine.pipeline.kafka.admin import ensure_topics
 from endocrine.pipeline.kafka.connection import refusal
+from endocrine.pipeline.kafka.policy_follower import PolicyFollower
 from endocrine.pipeline.process import stopping
 from endocrine.pipeline.process.seal_keys import load_seals
 from endocrine.pipeline.process.settings import Settings
@@ -42,9 +42,11 @@ log = structlog.get_logger(__name__)
 class Worker:
     """A worker: topics ensured, policy published, Faust started; stops when asked or when it must.
 
-    seals: by default those of the settings' key file. overlapping: consumer groups whose workers run some of the same
-    agents; it does not begin before they have left. After `run` returns, `failure` holds what made it stop on its
-    own, or None. Raises SealKeyError where there is no usable key.
+    policy: in force while none is published on topic `policy-rollouts`; those that are published are followed while it
+    runs. seals: by default those of the settings' key file. prompt_keys: keys of prompt hashes that published policies
+    may name. overlapping: consumer groups whose workers run some of the same agents; it does not begin before they have
+    left. After `run` returns, `failure` holds what made it stop on its own, or None. Raises SealKeyError where there is
+    no usable key.
     """
 
     def __init__(
@@ -55,10 +57,12 @@ class Worker:
         *,
         seals: Seals | None = None,
         overlapping: Sequence[str] = (),
+        prompt_keys: PromptKeys | None = None,
     ) -> None:
         self.settings = settings
         self._seals = load_seals(settings) if seals is None else seals
         self.policy = policy
+        """The policy in force; the next batch of each processor is decided under it."""
         self.id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
         self.failure: BaseException | None = None
         self.ready = asyncio.Event()
@@ -67,6 +71,10 @@ class Worker:
         """The units, once the worker runs."""
         self.watch: Watch | None = None
         """What watches them, from then on; `run` makes it."""
+        self.follower: PolicyFollower | None = None
+        """What follows the published policy, from then on."""
+        self._prompt_keys = prompt_keys or {}
+        self._following = AsyncExitStack()
         self._agents = agents
         self._overlapping = overlapping
         self._stop = asyncio.Event()
@@ -97,7 +105,7 @@ class Worker:
             self.settings, self._agents, broker, lambda: self.policy, version, self._seals, self._fail, metrics
         )
         self.manager = manager
-        self.watch = Watch(self.settings, manager, self._fail, metrics)
+        self.watch = Watch(self.settings, manager, self._fail, metrics, rollout=lambda: self.follower)
         app = build_app(self.settings, manager, worker_id=self.id)
         try:
             await self._live(app, manager, broker)
@@ -127,7 +135,7 @@ class Worker:
 
     async def _start(self, app: EndocrineApp, manager: ProcessorManager, broker: Broker) -> None:
         await broker.start()
-        await self._publish(broker)
+        await self._follow(broker)
         app.finalize()
         manager.consumer = app.consumer
         await app.start()
@@ -192,24 +200,31 @@ class Worker:
         with suppress(Exception):
             await asyncio.wait_for(app.stop(), STOP_S)
         with suppress(Exception):
+            await asyncio.wait_for(self._following.aclose(), STOP_S)
+        with suppress(Exception):
             await asyncio.wait_for(broker.stop(), STOP_S)
 
-    async def _publish(self, broker: Broker) -> None:
-        """Put the policy in force on record, so that every decision under it can be proved again."""
-        value = {
-            "digest": self.policy.digest,
-            "policy": self.policy.resolved,
-            "previous": None,
-            "by": f"worker {self.id}",
-            "ts": time.time(),
-        }
-        digest = self.policy.digest
-        place = partition_of(digest, self.settings.partitions)
-        key, content = digest.encode(), orjson.dumps(value)
-        seal = self._seals.seal("policies", place, key, content, key)
-        own = ((CE_ID, key), ("content-type", b"application/json"), (SEAL, seal))
-        out = OutputRecord("policies", place, key, content, own, False)
-        await broker.send(f"{self.settings.prefix}policies", place, [out], ())
+    async def _follow(self, broker: Broker) -> None:
+        """Begin to follow what is published: on return, the policy in force is on record and decided by."""
+        follower = PolicyFollower(
+            self.settings,
+            self._seals,
+            self.policy,
+            lambda policy: self._adopt(broker, policy),
+            prompt_keys=self._prompt_keys,
+            on_failure=self._fail,
+        )
+        self.follower = await self._following.enter_async_context(follower)
+
+    async def _adopt(self, broker: Broker, policy: Policy) -> None:
+        """Put a policy on record before the first batch under it, so that every decision can be proved again; then
+        decide by it: a batch asks for the policy once, when it begins."""
+        previous = None if policy is self.policy else self.policy.digest
+        by, partitions = f"worker {self.id}", self.settings.partitions
+        records = published_records(policy, self._seals, partitions, previous=previous, by=by, ts=time.time())
+        for out in records:
+            await broker.send(f"{self.settings.prefix}{out.topic}", out.partition, [out], ())
+        self.policy = policy
 
 
 def _coordination_error(manager: ProcessorManager) -> BaseException | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import structlog
 
+from endocrine.pipeline.kafka.policy_follower import PolicyFollower
 from endocrine.pipeline.process.logs import fault
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.runtime.errors import Retry, Stalled
@@ -33,7 +34,8 @@ log = structlog.get_logger(__name__)
 class Watch:
     """Watches one worker.
 
-    on_stall: called with what makes the worker end. clock: monotonic seconds, passed in by tests.
+    on_stall: called with what makes the worker end. clock: monotonic seconds, passed in by tests. rollout: what follows
+    the published policy, once there is something that does.
     """
 
     def __init__(
@@ -44,10 +46,11 @@ class Watch:
         metrics: Metrics | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
+        rollout: Callable[[], PolicyFollower | None] = lambda: None,
     ) -> None:
         self.stalls = StallDetector()
         self._settings, self._manager, self._on_stall, self._metrics = settings, manager, on_stall, metrics
-        self._clock = clock
+        self._clock, self._rollout = clock, rollout
         self._beat = self._looked = clock()
         self._used = clock(), time.process_time()
         self._broker = False
@@ -118,6 +121,7 @@ class Watch:
                     {"stalled": stalled, "commit_age_s": round(max(ages.values(), default=0.0), 1)},
                 ),
                 "lag": Part("ok", {"records": sum(behind.values())}),
+                **({} if (follower := self._rollout()) is None else {"policy": policy_part(follower)}),
             }
         )
 
@@ -137,6 +141,15 @@ class Watch:
             self._metrics.add("endocrine_commit_age_seconds", oldest[agent], agent=agent)
         if now > began:
             self._metrics.add("endocrine_idle_ratio", min(1.0, max(0.0, 1 - (uses - used) / (now - began))))
+        if (follower := self._rollout()) is not None:
+            self._metrics.add("endocrine_policy_rollout", follower.rollouts.number)
+            self._metrics.add("endocrine_policy_refused", follower.refused is not None)
+
+
+def policy_part(follower: PolicyFollower) -> Part:
+    """Return the policy in force as a part of a role. One that cannot follow decides all the same: it stays ready."""
+    refused = {} if follower.refused is None else {"refused": follower.refused}
+    return Part("ok", {"digest": follower.policy.digest, "rollout": follower.rollouts.number, **refused})
 
 
 def end_when_hung(watch: Watch, *, every_s: float = LOOK_S, end: Callable[[int], None] = os._exit) -> threading.Event:

@@ -155,6 +155,15 @@ METRICS: tuple[Metric, ...] = (
     Metric("endocrine_holds_ended_total", "counter", ("outcome",), "Held turns that were answered, or expired."),
     Metric("endocrine_turn_seconds", "histogram", (), "Seconds from the opening of a turn to its closing.", _SECONDS),
     Metric("endocrine_budget_limit_tokens", "gauge", (), "Tokens that the policy allows an identity in a window."),
+    Metric(
+        "endocrine_policy_rollout", "gauge", (), "Number of the rollout whose policy is in force; 0: none was made."
+    ),
+    Metric(
+        "endocrine_policy_refused",
+        "gauge",
+        (),
+        "1: this worker cannot use the policy that was published last, and decides by an earlier one.",
+    ),
     Metric("endocrine_signals_total", "counter", ("signal", "fate"), "Signals listed by first revisions, by fate."),
     Metric("endocrine_tool_decisions_total", "counter", ("tool", "decision", "reason"), "Answers of the gate."),
     Metric("endocrine_incidents_total", "counter", ("kind",), "Incidents."),

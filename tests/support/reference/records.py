@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from endocrine.agents.contract import Agent
-from endocrine.pipeline.core.catalogue import CATALOGUE, DAY_MS, Topic
+from endocrine.pipeline.core.catalogue import CATALOGUE, DAY_MS, FOREVER, Topic
 from endocrine.pipeline.data.asyncapi.headers import SCHEMAS
 from endocrine.pipeline.data.asyncapi.json_schemas import json_schema
 from reference.markdown import GENERATED, anchor, table
@@ -21,6 +21,7 @@ KEYS = {
     "a|b": "the two identities, sorted, as a JSON array; on the first one's partition",
     "tool": "canonical name of the tool",
     "digest": "digest of the policy",
+    "rollout": "the word `policy`, so that all lie on one partition, in order",
     "agent/partition": "agent and partition number, joined by a slash",
     "key id": "id of the signing key",
     "dead letter": "topic, partition and offset of the dead letter, joined by slashes",
@@ -107,8 +108,8 @@ def _topic(topic: Topic, schema: Schema, agents: Sequence[Agent]) -> Iterator[st
     yield f"- Written by {', '.join(writers(topic.name, agents))}."
     yield f"- Read by {', '.join(readers(topic.name, agents)) or 'whoever wants to'}."
     yield f"- Key: {KEYS[topic.key]}" + (f", which is `{topic.identity_field}`." if topic.key == "identity" else ".")
-    days = topic.retention_ms // DAY_MS
-    yield "- Kept: " + (f"{days:,} days." if topic.cleanup == "delete" else "the last record of each key (compacted).")
+    days = "for ever" if topic.retention_ms == FOREVER else f"{topic.retention_ms // DAY_MS:,} days"
+    yield "- Kept: " + (f"{days}." if topic.cleanup == "delete" else "the last record of each key (compacted).")
     if topic.owner:
         yield f"- Dead letters: `{topic.dead_letters}`, written by {topic.owner}."
     if topic.ours:

@@ -130,6 +130,9 @@ class World:
     engines: dict[str, Engine]
     broker: MemoryBroker = field(default_factory=MemoryBroker)
     policy_number: int = 0
+    """Policies published so far."""
+    follows: dict[Key, int] = field(default_factory=dict)
+    """The policy that each processor follows: a worker learns of one on its own, and may go back to an earlier one."""
     starts: dict[Key, int] = field(default_factory=dict)
     disks: dict[Key, list[dict[bytes, bytes]]] = field(default_factory=dict)
     """Disks that no unit has open."""
@@ -187,7 +190,7 @@ def _begin(world: World, key: Key) -> Life:
         partition,
         port,
         store,
-        lambda: policy(world.policy_number),
+        lambda: policy(world.follows.get(key, 0)),
         max_records=rates.max_records,
         max_bytes=rates.max_bytes,
         ahead=rates.ahead,
@@ -327,6 +330,8 @@ def _play(world: World, lives: list[Life]) -> list[str]:
             broker.changelogs[key].compact(world.design.lag)
         elif dice < below_policy:
             world.policy_number += 1
+            taken_back = world.policy_number % 3 == 0
+            world.follows[key] = world.policy_number - 2 * taken_back
         elif dice < below_end:
             if broker.open:
                 _finish(world)

@@ -95,7 +95,7 @@ SEALS = simulated_seals()
 def policy(number: int) -> Any:
     """A policy that is nothing but its digest."""
     document = SimpleNamespace(time=SimpleNamespace(ahead_s=300.0))
-    return SimpleNamespace(digest=f"{number:064d}", document=document)
+    return SimpleNamespace(digest=f"{number:064d}", canary=None, document=document)
 
 
 def source_record(topic: str, name: str, identity: str, kind: str, fit: str) -> OutputRecord:

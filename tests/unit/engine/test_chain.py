@@ -12,7 +12,7 @@ from endocrine.pipeline.core.records import Fetched
 from endocrine.pipeline.core.seals import simulated_seals
 from endocrine.pipeline.core.sizes import Sizes
 
-POLICY = SimpleNamespace(digest="0" * 64, document=SimpleNamespace(time=SimpleNamespace(ahead_s=300.0)))
+POLICY = SimpleNamespace(digest="0" * 64, canary=None, document=SimpleNamespace(time=SimpleNamespace(ahead_s=300.0)))
 
 
 class Clerk:

@@ -20,6 +20,7 @@ FORMS = {
     "a|b": ({"a": "ann", "b": 'b"ob'}, '["ann","b\\"ob"]'),
     "tool": ({"tool": "web_search"}, "web_search"),
     "digest": ({"digest": "ab"}, "ab"),
+    "rollout": ({"number": 3}, "policy"),
     "agent/partition": ({"agent": "gating", "partition": 2}, "gating/2"),
     "key id": ({"key_id": "k"}, "k"),
     "dead letter": ({"topic": "commands", "partition": 0, "offset": 7}, "commands/0/7"),

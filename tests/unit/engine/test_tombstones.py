@@ -28,7 +28,9 @@ class Echo:
 
 def read(topic):
     engine = Engine(Echo(), 1, "v", Sizes(), simulated_seals(), CATALOGUE)
-    policy = SimpleNamespace(digest="0" * 64, document=SimpleNamespace(time=SimpleNamespace(ahead_s=300.0)))
+    policy = SimpleNamespace(
+        digest="0" * 64, canary=None, document=SimpleNamespace(time=SimpleNamespace(ahead_s=300.0))
+    )
     return engine.process([(topic, Fetched(0, 7, 1000, b"ann", None))], policy, lambda key: None, {}, partition=0)
 
 

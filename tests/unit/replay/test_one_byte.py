@@ -18,7 +18,15 @@ from endocrine.pipeline.replay.report import Report
 from endocrine.pipeline.replay.verify import Verifier, verified_topics
 from recorded import PARTITIONS, SIZES, Logs, Recording, randomly
 
-UNREAD = {"context-packs", "scheduled-tasks", "checkpoints", "dlq-actions", "effect-starts", "model-chunks"}
+UNREAD = {
+    "context-packs",
+    "scheduled-tasks",
+    "checkpoints",
+    "dlq-actions",
+    "effect-starts",
+    "model-chunks",
+    "policy-rollouts",
+}
 """Topics that no agent reads or writes: nothing follows from them, so replay cannot prove them."""
 
 

@@ -62,7 +62,9 @@ class World:
     def processor(self, port=MemoryPort, max_records=10, max_bytes=1 << 20, ahead=1000, store=None, batch_size=None):
         self.processors += 1
         mine = port(self.broker, f"u{self.processors}", "echo", 0, Echo.sources, random.Random(1), unrest=0, faults=0)
-        policy = SimpleNamespace(digest="0" * 64, document=SimpleNamespace(time=SimpleNamespace(ahead_s=300.0)))
+        policy = SimpleNamespace(
+            digest="0" * 64, canary=None, document=SimpleNamespace(time=SimpleNamespace(ahead_s=300.0))
+        )
         return PartitionProcessor(
             self.engine,
             0,

@@ -88,7 +88,9 @@ async def trips_a_batch(clock, world, monkeypatch, work):
         name="echo", sources=("in",), targets=("out",), key=toy.agent.key, process=toy.agent.process
     )
     engine = Slow(agent, 1, toy.version, toy.sizes, toy.seals, toy.catalogue)
-    policy = SimpleNamespace(digest="0" * 64, document=SimpleNamespace(time=SimpleNamespace(ahead_s=300.0)))
+    policy = SimpleNamespace(
+        digest="0" * 64, canary=None, document=SimpleNamespace(time=SimpleNamespace(ahead_s=300.0))
+    )
     processor = PartitionProcessor(
         engine, 0, port, MemoryStore(), lambda: policy, max_records=SIZE, max_bytes=1 << 20, ahead=1
     )

@@ -47,12 +47,14 @@ class Broker:
     async def start(self) -> None:
         pass
 
-    async def send(self, *record: Any) -> None:
-        pass
+
+async def nothing_to_follow(broker: Any) -> None:
+    pass
 
 
 def starting(coordinator: Any) -> tuple[Worker, "asyncio.Task[None]"]:
     worker = Worker(Settings(commit_interval_s=0.01), AGENTS, shipped_policy())
+    worker._follow = nothing_to_follow  # type: ignore[method-assign]
     body: Any = SimpleNamespace(consumer=None)
     broker: Any = Broker()
     app: Any = Waiting(coordinator)

@@ -724,6 +724,22 @@ GOOD: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "policy": ("policies", {"digest": D, "policy": {}, "previous": None, "by": "op", "ts": 1.0}),
+    "policy rollout": (
+        "policy-rollouts",
+        {
+            "number": 2,
+            "kind": "canary",
+            "digest": D,
+            "policy": {},
+            "previous": None,
+            "share": 0.1,
+            "candidate": D,
+            "restores": None,
+            "reason": None,
+            "by": "op",
+            "ts": 1.0,
+        },
+    ),
     "model request": (
         "model-requests",
         {

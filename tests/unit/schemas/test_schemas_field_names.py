@@ -63,6 +63,7 @@ bond-events: identity timestamp event_type detail data
 trusted-states: subject category key value source confidence status entry_id version created_ts by ts
 state-events: kind subject category key old new reason entry_id version by ts
 policies: digest policy previous by ts
+policy-rollouts: number kind digest policy previous share candidate restores reason by ts
 model-requests: request_id audit_id identity step model messages tools parameters dropped deadline_ms ts
 model-chunks: request_id audit_id identity seq text ts
 model-replies: request_id audit_id identity step status content tool_calls finish_reason usage model latency_ms error ts
