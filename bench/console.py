@@ -206,7 +206,12 @@ async def measure(given: argparse.Namespace, console: Console) -> dict[str, Any]
             Measure("a topic, by expression", f"{topic}?where=value.seq%20%25%20100%20%3D%3D%207", None),
             Measure("turns of one mode", "/console/turns?mode=creative", None),
         )
-        return {page.name: (page, await asked(client, page.path, given.times)) for page in pages}
+        found = {}
+        for page in pages:
+            found[page.name] = page, await asked(client, page.path, given.times)
+            server = found[page.name][1].server
+            console.print(f"{page.name}: median {statistics.median(server):.0f} ms, load {os.getloadavg()[0]:.1f}")
+        return found
 
 
 def table(found: dict[str, tuple[Measure, Times]]) -> Table:

@@ -35,7 +35,10 @@ def _made(node: dict[str, Any], schema: dict[str, Any], name: str) -> Any:
         case "integer":
             return int(max(0, node.get("minimum", 0), node.get("exclusiveMinimum", -1) + 1))
         case "number":
-            return float(_KNOWN.get(name, max(0.0, node.get("minimum", 0.0), node.get("exclusiveMinimum", -1) + 1)))
+            least = max(0.0, node.get("minimum", 0.0), node.get("exclusiveMinimum", -1) + 1)
+            if least >= (below := node.get("exclusiveMaximum", least + 1)):
+                least = (node.get("exclusiveMinimum", below - 1) + below) / 2
+            return float(_KNOWN.get(name, least))
         case "boolean":
             return True
         case "null":

@@ -19,7 +19,7 @@ from endocrine.pipeline.process.settings import Settings
 
 Accept = Callable[[Sequence[Any]], Awaitable[Sequence[Any]]]
 """Returns those of some records that are kept."""
-_SILENCE_S = 5.0
+_SILENCE_S = 20.0  # a filter works between two pieces, and that time counts
 LONGEST_S = 30.0
 """Seconds that one page may take."""
 _AT_ONCE = asyncio.Semaphore(4)

@@ -21,8 +21,15 @@ from endocrine.pipeline.gateway.callers import Caller
 from endocrine.pipeline.gateway.keys import SCOPES
 
 ACTIONS = {
+    "/approvals": "operate",
     "/bonds": "operate",
     "/dead-letters": "operate",
+    "/links": "review",
+    "/memory": "review",
+    "/memory/conflicts": "review",
+    "/memory/trusted": "operate",
+    "/policy": "operate",
+    "/replays": "operate",
 }
 """Path of each action, and the one scope that may do it."""
 PRIVATE: dict[str, str] = {}
@@ -47,7 +54,7 @@ class Browser:
         self.reached = 0
         gateway = SimpleNamespace(doorkeeper=Doorkeeper(), version="1")
         self.sessions = Sessions(b"s" * 32, 600)
-        console = Console(gateway, self.sessions, ())
+        console = Console(gateway, self.sessions, (), SimpleNamespace(proxy=None))
 
         async def reach(*_):
             self.reached += 1
