@@ -35,6 +35,7 @@ COMMANDS = (
     "state",
     "snapshot",
     "backup",
+    "erase",
     "project",
     "audit",
     "explain",

@@ -11,6 +11,7 @@ import orjson
 
 from endocrine.agents.contract import Agent
 from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.hash_chain import CHAIN_KEY
 from endocrine.pipeline.core.producer_dedup import unpack
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.replay.snapshot import take_snapshot
@@ -53,6 +54,8 @@ async def live_states(
             agent = agents[unit.rpartition("/")[0]]
             deduplicated = any(CATALOGUE[topic].producer_dedup for topic in agent.sources)
             for key, stored in read_states(folder, about):
+                if key == CHAIN_KEY:
+                    continue  # the end of the audit chain: nobody's state
                 state = unpack(stored)[0] if deduplicated else orjson.loads(stored)
                 if state is not None:
                     found[agent.name][key] = state
