@@ -41,6 +41,8 @@ _Reduced = tuple[State, list[Output]]
 class Eraser(NamedTuple):
     """How the states of one agent are erased."""
 
+    holds: bool = True
+    """Whether any state is a subject's. One of tools' figures names nobody; its outboxes do, and it makes batches."""
     finer: int = 0
     """Names in a state key after the subject, each after a slash and without one."""
     reduce: Callable[[State, Trigger, "Policy"], _Reduced] | None = None
@@ -70,22 +72,23 @@ ERASERS: Mapping[str, Eraser] = {
     "modulation": Eraser(),
     "gating": Eraser(),
     "feedback": Eraser(),
-    "attribution": Eraser(1, tombstones=_attribution),
+    "attribution": Eraser(finer=1, tombstones=_attribution),
     "suspicion": Eraser(),
     "bonds": Eraser(),
+    "analytics": Eraser(holds=False),
     "conversation": Eraser(),
     "audit": Eraser(),
-    "trust": Eraser(2),
+    "trust": Eraser(finer=2),
     "capture": Eraser(),
-    "reflection": Eraser(0, _known),
-    "memory": Eraser(1, memory.reduced),
-    "conflicts": Eraser(1, conflicts.reduced),
+    "reflection": Eraser(reduce=_known),
+    "memory": Eraser(finer=1, reduce=memory.reduced),
+    "conflicts": Eraser(finer=1, reduce=conflicts.reduced),
     "registry": Eraser(reduce=names.ended),
     "evidence": Eraser(),
-    "meeting": Eraser(0, meeting.reduced),
+    "meeting": Eraser(reduce=meeting.reduced),
     "linkage": Eraser(tombstones=_link),
 }
-"""By agent. `analytics` keeps figures of tools, and names nobody."""
+"""By agent."""
 _ANY_CHARACTER = {"registry": "", "linkage": '["'}
 """Agents whose keys have names of others after the subject, which may hold slashes, and how those names begin."""
 
@@ -151,7 +154,7 @@ class ErasableAgent:
     def _is_mine(self, trigger: Trigger) -> bool:
         """Whether the key is one of this agent's under the record's identity."""
         key, identity = trigger.value.key, trigger.identity
-        if trigger.value.agent != self.name:
+        if trigger.value.agent != self.name or not self.eraser.holds:
             return False
         if self.name in _ANY_CHARACTER:
             return str(key).startswith(finer(identity, _ANY_CHARACTER[self.name]))

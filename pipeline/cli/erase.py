@@ -101,9 +101,9 @@ async def _erase(
     from endocrine.pipeline.data.erasure.receipt import (
         backups_holding,
         erased_from_views,
-        on_record,
         traces_on_topics,
     )
+    from endocrine.pipeline.data.ops_events import put_on_record
 
     with bars() as titled:
         plan = await planned(settings, table, subject, titled("changelogs"))
@@ -124,7 +124,7 @@ async def _erase(
         receipt["backups"] = backups_holding(backups, time.time())
         if yes:
             # The receipt names nobody: the erasure's id is a digest, and keys are counted.
-            await on_record(settings, "erasure", "done", receipt, by=by)
+            await put_on_record(settings, "erasure", "done", receipt, by=by)
     return receipt
 
 

@@ -102,6 +102,8 @@ def plan_of(subject: str, names: Sequence[str], states: States) -> Plan:
                     plan.memory_ids.append(memory_id)
                     by_project.setdefault(whose, []).append(memory_id)
     for agent, eraser in ERASERS.items():
+        if not eraser.holds:
+            continue
         for key, whole in sorted(states.get(agent, {}).items()):
             if agent == "linkage":
                 a, b = pair_of(key)

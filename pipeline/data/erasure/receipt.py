@@ -1,18 +1,17 @@
 """The receipt of an erasure: what was erased, what still names the subject, where, and until when."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from endocrine.agents.registry import AGENTS
-from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.data.backup.bundle import stamps_in
 from endocrine.pipeline.data.backup.retention import time_of
 from endocrine.pipeline.data.erasure.apply import Incomplete
 from endocrine.pipeline.data.erasure.plan import Plan
 from endocrine.pipeline.data.erasure.traces import Traces, dated
-from endocrine.pipeline.data.ingest.produce import produce
 from endocrine.pipeline.kafka.admin import topic_configs
 from endocrine.pipeline.kafka.topic_layout import physical_topics
 from endocrine.pipeline.kafka.topic_reader import batches
@@ -22,7 +21,6 @@ from endocrine.pipeline.views.redis.erasing import erase_views
 from endocrine.pipeline.views.redis.keys import ViewKeys
 from endocrine.pipeline.views.redis.store import connect
 from endocrine.pipeline.views.redis.writes import TOPICS as PROJECTED
-from endocrine.schemas.erasures import OPS
 
 Json = dict[str, Any]
 _AGAIN_S = 0.2
@@ -77,24 +75,11 @@ async def erased_from_views(settings: Settings, plan: Plan, within_s: float) -> 
                 raise Incomplete(
                     f"the projection has not read {len(behind)} partitions within {within_s:g} s; does one run?"
                 )
-            await _pause()
+            await asyncio.sleep(_AGAIN_S)
         return dict(sorted((await erase_views(client, ViewKeys(settings.prefix), plan.names)).items()))
-
-
-async def _pause() -> None:
-    import asyncio
-
-    await asyncio.sleep(_AGAIN_S)
 
 
 def backups_holding(folder: Path, now: float) -> list[str]:
     """Return the backups in a folder that were made before: what was erased is in them until they are pruned."""
     made = [(stamp, time_of(stamp)) for stamp in stamps_in(folder)] if folder.is_dir() else []
     return [stamp for stamp, when in made if when is not None and when.timestamp() <= now]
-
-
-async def on_record(settings: Settings, kind: str, outcome: str, report: Json, *, by: str) -> None:
-    """Put on `ops-events` what an operator did. Raises ProduceError."""
-    value = {"identity": OPS, "kind": kind, "outcome": outcome, "report": report, "by": by, "ts": time.time()}
-    assert partition_of(OPS, settings.partitions) >= 0
-    await produce([{"topic": "ops-events", "value": value, "headers": {"ce_source": "endocrine/operator"}}], settings)

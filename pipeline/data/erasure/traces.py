@@ -1,7 +1,8 @@
 """Where a subject is named on topics: every record, its key, value and, in a changelog, its outbox. Pure.
 
-A record names a subject by its key, or by a string of its JSON that is one of the names, or the id of a memory that was
-erased with it. A name within a text is content of whoever wrote the text, and is found only as that record's.
+A record names a subject by its key, by the header `ce_subject`, or by a string of its JSON that is one of the names, or
+the id of a memory that was erased with it. A name within a text is content of whoever wrote the text, and is found only
+as that record's.
 """
 
 import json
@@ -49,6 +50,7 @@ class Traces:
     def __init__(self, names: Iterable[str], memory_ids: Iterable[str] = ()) -> None:
         self.names = frozenset(names)
         self.by_topic: dict[str, Trace] = {}
+        self._plain = {name.encode() for name in self.names}
         self._wanted: set[bytes] = set()
         for text in (*self.names, *memory_ids):
             # As we write it, and as writers do that escape what is not ASCII.
@@ -72,7 +74,7 @@ class Traces:
 
     def _is_named(self, topic: str, raw: Any) -> bool:
         key = raw.key or b""
-        if self._holds(key) or _subject_in(topic, key) in self.names:
+        if self._holds(key) or _subject_in(topic, key) in self.names or self._is_about(raw.headers):
             return True
         value = raw.value
         if not value:
@@ -81,12 +83,17 @@ class Traces:
             with suppress(ValueError):
                 outbox = decode_outbox(value)
                 return any(
-                    self._holds(one.value or b"")
+                    self._is_about(one.own)
+                    or self._holds(one.value or b"")
                     or self._holds(one.key or b"")
                     or _subject_in(one.topic, one.key or b"") in self.names
                     for one in outbox.records
                 )
         return self._holds(value)
+
+    def _is_about(self, headers: Iterable[tuple[str, bytes | None]]) -> bool:
+        """Whether headers name it: `ce_subject` of what was derived from a record of it, under whatever key."""
+        return any(name == "ce_subject" and content in self._plain for name, content in headers)
 
     def _holds(self, content: bytes) -> bool:
         return any(wanted in content for wanted in self._wanted)
