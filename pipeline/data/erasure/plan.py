@@ -113,7 +113,7 @@ def plan_of(subject: str, names: Sequence[str], states: States) -> Plan:
             elif agent == "meeting":
                 plan.erasures += [Erasure(agent, key, key, name) for name in names if holds(opened(whole)[0], name)]
             elif agent == "registry":
-                plan.erasures += [Erasure(agent, REGISTRY, key, name) for name in names if key in _registered(name)]
+                plan.erasures += [Erasure(agent, REGISTRY, key, name) for name in names if key in registered(name)]
             elif (whose := key.rsplit("/", eraser.finer)[0]) in wanted:
                 plan.erasures.append(Erasure(agent, whose, key, whose))
             elif whose in by_project:
@@ -121,8 +121,8 @@ def plan_of(subject: str, names: Sequence[str], states: States) -> Plan:
     return plan
 
 
-def _registered(name: str) -> set[str]:
-    """State keys of the registry under which this subject's name is registered."""
+def registered(name: str) -> set[str]:
+    """Return the state keys of the registry under which this subject's name is registered."""
     scope, bare = ("project", name.partition(":")[2]) if is_project(name) else ("identity", name)
     return {f"{REGISTRY}/{scope}/{bare.lower()}"}
 

@@ -17,6 +17,7 @@ from endocrine.agents.erasing import ERASERS
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.dead_letter_topics import holds_dead_letters, source_of
 from endocrine.pipeline.core.outbox import decode_outbox
+from endocrine.pipeline.data.erasure.plan import registered
 
 CHANGELOG = "changelog."
 
@@ -52,9 +53,12 @@ class Traces:
         self.by_topic: dict[str, Trace] = {}
         self._plain = {name.encode() for name in self.names}
         self._wanted: set[bytes] = set()
-        for text in (*self.names, *memory_ids):
-            # As we write it, and as writers do that escape what is not ASCII.
-            self._wanted |= {orjson.dumps(text), json.dumps(text).encode()}
+        keys = [key for name in self.names for key in registered(name)]
+        for text in (*self.names, *memory_ids, *keys):
+            # As we write it, and as writers do that escape what is not ASCII; then as it is in a key within a value,
+            # which may be JSON itself (a pair of names).
+            written = {orjson.dumps(text), json.dumps(text).encode()}
+            self._wanted |= written | {orjson.dumps(one.decode())[1:-1] for one in written}
 
     def look(self, topic: str, partition: int, records: Iterable[Any]) -> None:
         """Take in records of one partition. topic: without prefix."""

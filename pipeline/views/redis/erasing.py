@@ -41,12 +41,14 @@ async def erase_views(client: "Redis", named: ViewKeys, names: Iterable[str]) ->
 
     everything: Any = client
     for name in names:
-        for other in await everything.hkeys(keys.links(name)):
+        # The tombstones may have emptied the links already; the guard beside them still has a mark for each other.
+        marks = [mark.partition(b"#")[2] for mark in await everything.hkeys(keys.guard(keys.links(name)))]
+        for other in sorted({*marks, *await everything.hkeys(keys.links(name))}):
             theirs = keys.links(other.decode())
             count("links of others", await everything.hdel(theirs, name))
-            marks = [mark for mark in await everything.hkeys(keys.guard(theirs)) if mark.endswith(f"#{name}".encode())]
-            if marks:
-                await everything.hdel(keys.guard(theirs), *marks)
+            ends = f"#{name}".encode()
+            if gone_marks := [mark for mark in await everything.hkeys(keys.guard(theirs)) if mark.endswith(ends)]:
+                await everything.hdel(keys.guard(theirs), *gone_marks)
         for place in OWN:
             key = place(name)
             count(key.removesuffix(name), await everything.delete(key))
