@@ -43,7 +43,10 @@ def physical_topics(settings: Settings, agent_names: Iterable[str]) -> list[Phys
             topics.append((topic.dead_letters, retention | configs | larger, f"dead letters of {topic.name}"))
     for agent in agent_names:
         configs = append_time | {"max.message.bytes": str(settings.changelog_message_bytes)}
-        configs |= compaction | {"min.compaction.lag.ms": str(settings.compaction_lag_ms)}
+        # The broker refuses a bound below the least age.
+        most = max(settings.compaction_most_lag_ms, settings.compaction_lag_ms)
+        configs |= compaction | {"max.compaction.lag.ms": str(most)}
+        configs |= {"min.compaction.lag.ms": str(settings.compaction_lag_ms)}
         topics.append((f"changelog.{agent}", configs, f"the state of {agent}"))
     return [
         PhysicalTopic(settings.prefix + name, settings.partitions, settings.replication, configs, summary)

@@ -7,9 +7,11 @@ import orjson
 import link_histories
 from endocrine.agents._shared.memories import memory_id
 from endocrine.agents.names.claims import claim_of
+from endocrine.pipeline.core.records import Fetched
 from endocrine.pipeline.data.erasure.plan import Erasure, claims, commands, passing
 from endocrine.pipeline.data.names import refusals, registration
 from endocrine.pipeline.views.redis.erasing import ErasedSubjects
+from endocrine.pipeline.views.redis.writes import writes_of
 from recorded import PARTITIONS
 
 PROJECT = "project:p05"
@@ -126,3 +128,10 @@ def test_what_lies_on_topics_from_before_the_claim_is_not_projected_again(new_wo
     ]
     assert [raw for raw in shown if raw.value is None], "tombstones stay"
     assert ErasedSubjects({}).without("bonds", records) == records
+
+
+def test_a_strangers_tombstone_is_passed_over_by_the_projection():
+    skipped = []
+    stranger = Fetched(0, 0, 1_000, b"nobody", None, ())
+    assert writes_of("identity-links", "t/0", [stranger], 1_000, lambda record, why: skipped.append(why.kind)) == []
+    assert skipped == ["key"]
