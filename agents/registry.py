@@ -8,6 +8,7 @@ from endocrine.agents.capture.agent import AGENT as CAPTURE
 from endocrine.agents.conflicts.agent import AGENT as CONFLICTS
 from endocrine.agents.contract import Agent
 from endocrine.agents.conversation.agent import AGENT as CONVERSATION
+from endocrine.agents.erasing import erasable
 from endocrine.agents.evidence.agent import AGENT as EVIDENCE
 from endocrine.agents.feedback.agent import AGENT as FEEDBACK
 from endocrine.agents.gating.agent import AGENT as GATING
@@ -22,7 +23,7 @@ from endocrine.agents.suspicion.agent import AGENT as SUSPICION
 from endocrine.agents.trust.agent import AGENT as TRUST
 
 AGENTS: tuple[Agent, ...] = tuple(
-    movable(agent)
+    erasable(movable(agent))
     for agent in (
         MODULATION,
         GATING,

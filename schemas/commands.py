@@ -6,6 +6,7 @@ from pydantic import Field
 
 from endocrine.schemas.base import AuditId, Bag, CallId, Count, Id, Identity, Produced, Share, Ts
 from endocrine.schemas.bonds import TakenEvent
+from endocrine.schemas.erasures import ErasureId
 from endocrine.schemas.memory import ConflictId, Content, MemoryId, Remark, Slot, Type
 from endocrine.schemas.names import Description, EffectiveFrom, RegisteredId, Roots, Scope
 from endocrine.schemas.rekeys import AgentName, RekeyId, StateDigest, StateKeyName
@@ -308,6 +309,27 @@ class Retire(Command):
     digest_old: StateDigest
 
 
+class Erase(Command):
+    """Erase the state of an agent that is, or names, a subject. No door resolves the names in it.
+
+    It lies on `commands`, and on `erasures` for agents that read no commands.
+    """
+
+    kind: Literal["erase"]
+    erasure_id: ErasureId
+    agent: Annotated[AgentName, Field(description="The agent; `all`: each answers, and so makes a batch.")]
+    key: StateKeyName
+    of: Annotated[Identity, Field(description="The subject that is erased, by its literal name.")]
+    memory_ids: Annotated[
+        list[MemoryId],
+        Field(
+            default_factory=list,
+            max_length=4096,
+            description="Memories of the state's own subject that are erased too.",
+        ),
+    ]
+
+
 AnyCommand = Annotated[
     SetCap
     | AddNote
@@ -337,6 +359,7 @@ AnyCommand = Annotated[
     | RegisterName
     | ReleaseName
     | Adopt
-    | Retire,
+    | Retire
+    | Erase,
     Field(discriminator="kind"),
 ]

@@ -32,7 +32,10 @@ class RegisteredName(Record):
     scope: Scope
     name: Annotated[Id, Field(description="The name, in the case it was registered with.")]
     registered_id: RegisteredId
-    kind: Annotated[NameKind, Field(description="`id`: the name is the id itself.")]
+    kind: Annotated[
+        NameKind,
+        Field(description="`id`: the name is the id itself; `erased`: a digest of a name that was erased."),
+    ]
     description: Description
     roots: Roots
     effective_from: EffectiveFrom

@@ -61,7 +61,7 @@ def _connector(settings: Settings) -> list[Acl]:
 
 
 def _projector(settings: Settings) -> list[Acl]:
-    return [*_topics(settings, "READ", PROJECTED), Acl("GROUP", f"{settings.group}.projection", "READ")]
+    return [*_topics(settings, "READ", (*PROJECTED, "registry")), Acl("GROUP", f"{settings.group}.projection", "READ")]
 
 
 def _auditor(settings: Settings) -> list[Acl]:

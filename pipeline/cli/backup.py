@@ -12,7 +12,17 @@ import orjson
 import typer
 
 from endocrine.pipeline.cli.collected import user_errors
-from endocrine.pipeline.cli.common import BROKEN, UNCONFIRMED, Bootstrap, Json, bars, fail, print_json, settings_of
+from endocrine.pipeline.cli.common import (
+    BROKEN,
+    UNCONFIRMED,
+    Bootstrap,
+    Json,
+    bars,
+    fail,
+    operator,
+    print_json,
+    settings_of,
+)
 from endocrine.pipeline.cli.group import command_group
 from endocrine.pipeline.cli.tables import print_table
 
@@ -147,12 +157,14 @@ def restore(
 def drill(directory: Directory = IN_DIRECTORY, bootstrap: Bootstrap = None, as_json: Json = False) -> None:
     """Make a backup, restore it beside the live prefix, compare, and delete what was restored.
 
-    Workers go on meanwhile. The outcome is appended to drills.jsonl in the folder. Exit codes: 0 verified, 1 not, 2 the
-    broker cannot be used, 3 no consistent cut could be had.
+    Workers go on meanwhile. The outcome is appended to drills.jsonl in the folder, and to the topic ops-events. Exit
+    codes: 0 verified, 1 not, 2 the broker cannot be used, 3 no consistent cut could be had.
     """
     from endocrine.pipeline.data.backup.health import DRILLS
     from endocrine.pipeline.data.backup.restore import drop
     from endocrine.pipeline.data.backup.restore import restore as restored
+    from endocrine.pipeline.data.ingest.produce import ProduceError
+    from endocrine.pipeline.data.ops_events import put_on_record
 
     settings = settings_of(bootstrap)
 
@@ -174,6 +186,11 @@ def drill(directory: Directory = IN_DIRECTORY, bootstrap: Bootstrap = None, as_j
     outcome = run_reported(settings, work())
     with (directory / DRILLS).open("ab") as file:
         file.write(orjson.dumps(outcome) + b"\n")
+    try:
+        ended = "done" if outcome["verified"] else "failed"
+        run_reported(settings, put_on_record(settings, "drill", ended, outcome, by=operator(None)))
+    except ProduceError as error:  # the file has it; what was drilled was drilled
+        typer.echo(f"the drill is not on ops-events: {error}", err=True)
     if as_json:
         print_json(outcome)
     else:

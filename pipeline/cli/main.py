@@ -38,6 +38,7 @@ COMMANDS = (
     "snapshot",
     "backup",
     "repartition",
+    "erase",
     "project",
     "audit",
     "explain",

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
+from endocrine.agents.names.claims import claim_of
 from endocrine.agents.names.resolve import Entry, resolve
 from endocrine.agents.names.rules import MOST, MOST_PROJECT, PROJECT, Fault, fault_of
 from endocrine.pipeline.core.catalogue import CATALOGUE
@@ -23,7 +24,7 @@ _EXPECTED: Mapping[Fault, str] = {
 
 
 _NAMED = ("name", "registered_id")
-LITERAL = ("adopt", "retire")
+LITERAL = ("adopt", "retire", "erase")
 """Kinds of commands whose names are meant as they are: they end what lies under a name that is an alias now."""
 
 
@@ -97,6 +98,10 @@ class NameTable:
         target = self.entries.get((scope, entry["registered_id"].lower()))
         return target is not None and target["kind"] == "id"
 
+    def is_erased(self, scope: str, name: str) -> bool:
+        """Return whether a name of this scope was erased: it is not given anew by accident."""
+        return (scope, claim_of(scope, name)) in self.entries
+
     def shows(self, event: Mapping[str, Any]) -> bool:
         """Return whether the table has the content of an event of topic `registry-events`."""
         if event["kind"] == "refused":
@@ -120,11 +125,11 @@ class NameTable:
         """Return a record `{"topic", "value", "key"?}` with its names resolved; a key of its own that was the name
         follows.
 
-        A re-key's commands stay as they are. What is no text is left as it is, for the topic's model to judge. Raises
-        NameFault.
+        Commands of a re-key and of an erasure stay as they are. What is no text is left as it is, for the topic's model
+        to judge. Raises NameFault.
         """
         topic, value = CATALOGUE[line["topic"]], line["value"]
-        if topic.name == "commands" and value.get("kind") in LITERAL:
+        if topic.name in ("commands", "erasures") and value.get("kind") in LITERAL:
             return line
         found: dict[str, Any] = {}
         named = value.get(topic.identity_field)

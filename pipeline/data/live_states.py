@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from endocrine.agents.contract import Agent
+from endocrine.pipeline.core.hash_chain import CHAIN_KEY
 from endocrine.pipeline.core.state_format import state_format
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.replay.snapshot import take_snapshot
@@ -50,6 +51,8 @@ async def live_states(
             agent = agents[unit.rpartition("/")[0]]
             form = state_format(agent)
             for key, stored in read_states(folder, about):
+                if key == CHAIN_KEY:
+                    continue  # the end of the audit chain: nobody's state
                 state, _ = form.decode(key, stored)
                 if state is not None:
                     found[agent.name][key] = state

@@ -88,6 +88,8 @@ def refusals(table: NameTable, commands: Sequence[Mapping[str, Any]]) -> list[st
             holder = entry["registered_id"]
         if (fault := fault_of(scope, name) or fault_of(scope, registered_id)) is not None:
             found.append(f"{scope} {name!r}: invalid, {fault}")
+        elif holder is None and (table.is_erased(scope, name) or table.is_erased(scope, registered_id)):
+            found.append(f"{scope}: a name of {len(name)} characters, or its id, was erased and is not given anew")
         elif holder is None and name != registered_id and name.lower() == registered_id.lower():
             found.append(f"{scope} {name!r}: invalid, it is its id in another case; ids need no such alias")
         elif holder is not None and holder != registered_id:

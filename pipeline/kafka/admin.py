@@ -282,3 +282,13 @@ async def _offsets(settings: Settings, partitions: list[TopicPartition]) -> dict
     finally:
         await consumer.stop()
     return {part: (first[part], last[part]) for part in partitions}
+
+
+async def topic_configs(settings: Settings, names: list[str], timeout_s: float = 30.0) -> dict[str, dict[str, str]]:
+    """Return the configs in force of topics (with prefix), by topic and name; without topics that may not be read.
+
+    Raises TopicsError when the broker is not reached.
+    """
+    async with _admin(settings, time.monotonic() + timeout_s) as admin:
+        found = await _configs(admin, names)
+    return {name: {config: value for config, (value, _) in configs.items()} for name, configs in found.items()}

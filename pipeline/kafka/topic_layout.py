@@ -30,12 +30,14 @@ def physical_topics(settings: Settings, agent_names: Iterable[str]) -> list[Phys
     agent."""
     topics = []
     append_time = {"message.timestamp.type": "LogAppendTime"}
+    # Without a bound the broker compacts when half of a partition is superseded: what was erased could stay for ever.
+    compaction = {"cleanup.policy": "compact", "max.compaction.lag.ms": str(settings.compaction_most_lag_ms)}
     for topic in CATALOGUE.values():
         configs = append_time | {"max.message.bytes": str(settings.topic_message_bytes)}
         retention = {"cleanup.policy": "delete", "retention.ms": str(topic.retention_ms)}
         if topic.retention_ms == FOREVER:  # whatever size the broker's own settings keep
             retention["retention.bytes"] = "-1"
-        cleanup = retention if topic.cleanup == "delete" else {"cleanup.policy": "compact"}
+        cleanup = retention if topic.cleanup == "delete" else compaction
         topics.append((topic.name, cleanup | configs, topic.summary))
         if topic.owner is not None:
             # What was just taken must fit with the headers that say why it was refused.
@@ -43,7 +45,10 @@ def physical_topics(settings: Settings, agent_names: Iterable[str]) -> list[Phys
             topics.append((topic.dead_letters, retention | configs | larger, f"dead letters of {topic.name}"))
     for agent in agent_names:
         configs = append_time | {"max.message.bytes": str(settings.changelog_message_bytes)}
-        configs |= {"cleanup.policy": "compact", "min.compaction.lag.ms": str(settings.compaction_lag_ms)}
+        # The broker refuses a bound below the least age.
+        most = max(settings.compaction_most_lag_ms, settings.compaction_lag_ms)
+        configs |= compaction | {"max.compaction.lag.ms": str(most)}
+        configs |= {"min.compaction.lag.ms": str(settings.compaction_lag_ms)}
         topics.append((f"changelog.{agent}", configs, f"the state of {agent}"))
     return [
         PhysicalTopic(settings.prefix + name, settings.partitions, settings.replication, configs, summary)

@@ -88,6 +88,14 @@ class Settings(ConnectionSettings):
     compaction_lag_ms: Annotated[
         int, Field(ge=0, description="min.compaction.lag.ms of changelogs: above the longest outage of a worker.")
     ] = 86_400_000
+    compaction_most_lag_ms: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="max.compaction.lag.ms of changelogs and compacted topics: what was erased leaves them so long "
+            "after, once another record comes. Above compaction_lag_ms.",
+        ),
+    ] = 7 * 86_400_000
     session_timeout_s: Annotated[float, Field(gt=0, description="Seconds without heartbeat until a worker is out.")] = (
         10.0
     )

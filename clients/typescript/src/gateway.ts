@@ -3116,10 +3116,10 @@ export interface components {
             registered_id: string;
             /**
              * Kind
-             * @description `id`: the name is the id itself.
+             * @description `id`: the name is the id itself; `erased`: a digest of a name that was erased.
              * @enum {string}
              */
-            kind: "id" | "alias";
+            kind: "id" | "alias" | "erased";
             /**
              * Description
              * @description For people; of an id.
@@ -9320,7 +9320,7 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description Of this topic. */
-                topic?: "interactions" | "signals" | "observations" | "tool-calls" | "tool-results" | "feedback" | "detections" | "commands" | "model-requests" | "model-replies" | "modulations" | "tool-decisions" | "incidents" | "style-tables" | "attribution-changes" | "bond-events" | "state-events" | "captured" | "memory-events" | "opinions" | "candidates" | "reinforcements" | "memory-orders" | "conflict-marks" | "facts" | "link-evidence" | "link-hints";
+                topic?: "interactions" | "signals" | "observations" | "tool-calls" | "tool-results" | "feedback" | "detections" | "commands" | "model-requests" | "model-replies" | "modulations" | "tool-decisions" | "incidents" | "style-tables" | "attribution-changes" | "bond-events" | "state-events" | "captured" | "memory-events" | "opinions" | "candidates" | "reinforcements" | "memory-orders" | "conflict-marks" | "facts" | "erasures" | "link-evidence" | "link-hints";
                 /** @description Of this kind. */
                 kind?: string;
                 /** @description Appended before this time. */
@@ -9752,7 +9752,7 @@ export interface operations {
             query?: {
                 /** @description Of this identity. */
                 identity?: string;
-                /** @description Topics, comma separated: attribution-changes, attribution-states, audits, bond-events, bonds, candidates, captured, conflict-events, conflict-marks, conflicts, identity-links, incidents, interactions, link-events, link-evidence, link-hints, memories, memory-events, memory-orders, model-requests, modulations, registry, registry-events, reinforcements, rekeys, state-events, style-tables, tool-analytics, tool-calls, tool-decisions, trusted-states. */
+                /** @description Topics, comma separated: attribution-changes, attribution-states, audits, bond-events, bonds, candidates, captured, conflict-events, conflict-marks, conflicts, erasure-events, identity-links, incidents, interactions, link-events, link-evidence, link-hints, memories, memory-events, memory-orders, model-requests, modulations, registry, registry-events, reinforcements, rekeys, state-events, style-tables, tool-analytics, tool-calls, tool-decisions, trusted-states. */
                 topic?: string;
             };
             header?: never;

@@ -83,6 +83,10 @@ async def _answer(gateway: Gateway, request: Request, value: Json, wait_s: int) 
     about: Json = {name: value[name] for name in ("scope", "name", "registered_id") if name in value}
     if gateway.names.holds(value):
         return json_response({"id": value["id"], "outcome": {"kind": "unchanged", **about}})
+    named = {value["name"], value["registered_id"]} if value["kind"] == "register_name" else set()
+    if any(gateway.names.is_erased(value["scope"], name) for name in named):
+        erased: Json = {"kind": "refused", **about, "reason": "erased"}
+        raise Problem("conflict", "name: erased, and not given anew", field="name", more={"outcome": erased})
     alias = value["kind"] == "register_name" and value["name"] != value["registered_id"]
     if alias and not gateway.names.is_registered(value["scope"], value["registered_id"]):
         outcome: Json = {"kind": "refused", **about, "reason": "unknown"}

@@ -23,6 +23,7 @@ from endocrine.pipeline.process.cancelling import cancelled
 from endocrine.pipeline.process.seal_keys import known_seals
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.views.metrics.health import Health, Part, polling_health
+from endocrine.pipeline.views.redis.erasing import ErasedSubjects
 from endocrine.pipeline.views.redis.store import NOTHING, Batch, Store
 from endocrine.pipeline.views.redis.writes import PROVED, TOPICS, writes_of
 
@@ -64,6 +65,8 @@ class Projection(ConsumerRebalanceListener):  # type: ignore[misc]
         self._placed: dict[TopicPartition, int] = {}
         """The position in Redis of each partition that we read from there on."""
         self._uncommitted: dict[TopicPartition, int] = {}
+        self._erased: ErasedSubjects | None = None
+        """None: to be read, at the start and whenever what was projected is projected again."""
         self._looped = time.monotonic()
         self._stopping = asyncio.Event()
         self._done = asyncio.Event()
@@ -163,6 +166,8 @@ class Projection(ConsumerRebalanceListener):  # type: ignore[misc]
         partitions = sorted(consumer.assignment() - self._placed.keys())
         if not partitions:
             return
+        if self._erased is None:
+            self._erased = await ErasedSubjects.read(self._settings)
         positions = await self._store.positions([_source(partition) for partition in partitions])
         first = await consumer.beginning_offsets(partitions)
         ends = await consumer.end_offsets(partitions)
@@ -195,6 +200,8 @@ class Projection(ConsumerRebalanceListener):  # type: ignore[misc]
         proved = records
         if topic in PROVED and (seals := self._seals) is not None:
             proved = [record for record in records if seals.valid(topic, record, dict(record.headers))]
+        if self._erased is not None:
+            proved = self._erased.without(topic, proved)
         writes = writes_of(topic, source, proved, max_bytes, skip)
         end = records[-1].offset + 1
         applied = await self._store.apply(Batch(source, start, end, writes))
@@ -219,6 +226,7 @@ class Projection(ConsumerRebalanceListener):  # type: ignore[misc]
     def _replay(self, partitions: Iterable[TopicPartition]) -> None:
         lost = [_source(partition) for partition in partitions if partition in self._placed]
         self._forget(list(partitions))
+        self._erased = None
         _log.warning("redis lost what was projected; replaying it from the topics", partitions=lost)
 
     async def _commit(self, consumer: AIOKafkaConsumer) -> None:

@@ -83,7 +83,10 @@ def _read(topic: Topic, record: wire.SourceRecord, max_bytes: int) -> tuple[str,
     if record.value is None:
         if not key:
             raise Malformed("key", f"{topic.name}: a tombstone without a key")
-        return topic.identity_in(key), key, None
+        try:
+            return topic.identity_in(key), key, None
+        except (ValueError, TypeError, LookupError):
+            raise Malformed("key", f"{topic.name}: a tombstone whose key names no identity") from None
     decode(topic, record.value, max_bytes)
     value: dict[str, Any] = orjson.loads(record.value)
     identity = str(value["tool" if topic.key == "tool" else topic.identity_field])

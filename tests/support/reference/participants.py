@@ -32,6 +32,8 @@ _WRITERS: Mapping[str, Sequence[str]] = {
     "journal": (EVERY_AGENT,),
     "checkpoints": ("`endocrine audit checkpoint`",),
     "dlq-actions": ("`endocrine dlq`",),
+    "erasures": ("`endocrine erase`",),
+    "ops-events": ("`endocrine erase`", "`endocrine backup drill`"),
 }
 """Topic to its writers that are no agents."""
 _READERS: Mapping[str, Sequence[str]] = {
@@ -55,6 +57,8 @@ _READERS: Mapping[str, Sequence[str]] = {
     "registry": (GATEWAY, "`endocrine names`", "`endocrine ingest`"),
     "registry-events": (GATEWAY, "`endocrine names`"),
     "rekeys": ("`endocrine names`",),
+    "erasure-events": ("`endocrine erase`",),
+    "ops-events": ("operators",),
 }
 """Topic to its readers that are no agents. Replay and the live view read every topic, and are left out elsewhere."""
 READ_MODELS = "Redis read models"

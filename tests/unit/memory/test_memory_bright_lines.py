@@ -51,7 +51,7 @@ def test_no_other_agent_reads_what_memory_writes(name):
 
 @pytest.mark.parametrize("name", [*MEMORY, "capture"])
 def test_memory_writes_nothing_that_steers_a_turn_or_is_trusted(name):
-    assert set(agent_named(name).targets) <= {*OWN, "rekeys"}
+    assert set(agent_named(name).targets) <= {*OWN, "rekeys", "erasure-events"}
 
 
 def test_candidates_reach_the_memory_agent_and_nobody_else():

@@ -540,6 +540,37 @@ GOOD: dict[str, tuple[str, dict[str, Any]]] = {
             "ts": 1.0,
         },
     ),
+    "erasure": (
+        "erasures",
+        {
+            "identity": "Ann",
+            "kind": "erase",
+            "erasure_id": "0" * 64,
+            "agent": "attribution",
+            "key": "Ann/motor.pace",
+            "of": "Ann",
+            "memory_ids": ["m-" + "0" * 24],
+            "by": "op",
+            "ts": 1.0,
+        },
+    ),
+    "erasure-event": (
+        "erasure-events",
+        {
+            "subject": "Ann",
+            "erasure_id": "0" * 64,
+            "agent": "attribution",
+            "key": "Ann/motor.pace",
+            "outcome": "erased",
+            "command_id": "c1",
+            "by": "op",
+            "ts": 1.0,
+        },
+    ),
+    "ops-event": (
+        "ops-events",
+        {"identity": "$ops", "kind": "drill", "outcome": "done", "report": {"stamp": "x"}, "by": "op", "ts": 1.0},
+    ),
     "rekey": (
         "rekeys",
         {

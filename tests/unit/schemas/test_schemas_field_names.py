@@ -49,6 +49,7 @@ commands: kind identity scope name registered_id description? roots? effective_f
 commands: kind identity scope name effective_from by ts
 commands: kind identity rekey_id agent key old state digest_old digest_new check by ts
 commands: kind identity rekey_id agent key digest_old by ts
+commands: kind identity erasure_id agent key of memory_ids? by ts
 modulations: audit_id identity revision admitted refusal review mode parameters prompt_style signals lineage policy ts
 tool-decisions: call_id audit_id identity function tool decision reason incident_id policy ts
 incidents: incident_id kind audit_id identity attempted reason params_snapshot prompt_hmac policy ts
@@ -97,6 +98,9 @@ conflicts: conflict_id subject slot status members preferred action winner reaso
 conflict-events: kind subject slot conflict_id members action winner reason by ts
 facts: exporter exporter_version exported_at subject slot value source_artifact ts
 rekeys: subject rekey_id agent key outcome reason command_id by ts
+erasures: kind identity erasure_id agent key of memory_ids? by ts
+erasure-events: subject erasure_id agent key outcome command_id by ts
+ops-events: identity kind outcome report by ts
 link-evidence: token kind identity value observation_id ts
 link-hints: a b kind distance? value_digest seen_a seen_b observations holders common? capped? ts
 identity-links: a b score evidence status weakened capped? by ts
