@@ -1,6 +1,6 @@
 """The table of docs/privacy.md: what each topic holds of people, what for, and how long."""
 
-from endocrine.pipeline.core.catalogue import CATALOGUE, DAY_MS, Topic
+from endocrine.pipeline.core.catalogue import CATALOGUE, DAY_MS, FOREVER, Topic
 from reference.markdown import table
 
 HOUR_MS = 3_600_000
@@ -54,6 +54,10 @@ HOLDS: dict[str, tuple[str, str]] = {
     "audits": (FACTS, "why each turn was as it was, without its texts"),
     "journal": (NOTHING, "what each batch read, as digests and positions, to prove it"),
     "checkpoints": (NOTHING, "ends of the chains, signed"),
+    "policy-rollouts": (NOTHING, "which rules are in force, and who put them there"),
+    "erasures": (FACTS, "that somebody's states are to be erased, and by whom"),
+    "erasure-events": (FACTS, "what became of those states, as counts"),
+    "ops-events": (NOTHING, "drills and receipts of erasures, which name nobody"),
     "dlq-actions": (FACTS, "who sent dead letters again or set them aside"),
 }
 """Topic to what it holds of people, and what for. Every topic of the catalogue has its line (a KeyError otherwise)."""
@@ -67,6 +71,8 @@ def retention(topic: Topic) -> str:
     """
     if topic.cleanup == "compact":
         return "compacted"
+    if topic.retention_ms == FOREVER:
+        return "for ever"
     days, rest = divmod(topic.retention_ms, DAY_MS)
     count, unit = (topic.retention_ms // HOUR_MS, "hour") if rest else (days, "day")
     return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
