@@ -70,7 +70,7 @@ def asyncapi(settings: Settings, agents: Sequence[Agent]) -> dict[str, Any]:
 
 def _channel(name: str, topic: PhysicalTopic) -> dict[str, Any]:
     configs: dict[str, Any] = {
-        key: [value] if key == "cleanup.policy" else int(value) if value.isdigit() else value
+        key: [value] if key == "cleanup.policy" else int(value) if value.removeprefix("-").isdigit() else value
         for key, value in topic.configs.items()
     }
     return {

@@ -73,7 +73,7 @@ def test_commands_and_options_that_a_page_names_exist(page, root):
             assert not rest or not rest[0].isalpha() or "ENDOCRINE" in called, called
             continue
         known = {name for one in command.params for name in option_names(one)} | {"--help"}
-        named = set(re.findall(r"--[a-z][a-z-]*", " ".join(rest)))
+        named = set(re.findall(r"--[a-z][a-z0-9-]*", " ".join(rest)))
         assert named <= known, called
 
 

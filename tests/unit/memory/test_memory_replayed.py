@@ -25,7 +25,7 @@ POLICY = live_extraction()
 TOPICS = ("captured", "memories", "memory-events", "candidates", "reinforcements", "memory-orders", "conflict-marks")
 
 
-@pytest.fixture(scope="module", params=[(24, 40), (31, 3)], ids=["large batches", "small batches"])
+@pytest.fixture(scope="module", params=[(65, 40), (31, 3)], ids=["large batches", "small batches"])
 def recorded(request: pytest.FixtureRequest) -> Logs:
     seed, most = request.param
     recording = Recording()

@@ -26,12 +26,16 @@ UNREAD = {
     "effect-starts",
     "model-chunks",
     "policy-rollouts",
+    "ops-events",
 }
 """Topics that no agent reads or writes: nothing follows from them, so replay cannot prove them."""
 
 
 RETIRE = {"kind": "retire", "id": "retire-1", "identity": "old", "rekey_id": "1" * 64, "agent": "bonds", "key": "old"}
 RETIRE |= {"digest_old": "0" * 64, "by": "op", "ts": 1_760_000_100.0}
+
+ERASE = {"kind": "erase", "id": "erase-1", "identity": "ann", "erasure_id": "1" * 64, "agent": "bonds", "key": "ann"}
+ERASE |= {"of": "nobody", "by": "op", "ts": 1_760_000_100.0}
 
 
 def model_lines(number: int) -> list[dict[str, Any]]:
@@ -58,7 +62,7 @@ def honest() -> Logs:
     bad = [{**line, "value": {**line["value"], "surplus": 1}} for line in good.values()]
     letters = (source_of(topic) for topic in verified_topics() if holds_dead_letters(topic))
     bad += [{"topic": topic, "key": "ann", "value": {}} for topic in letters if topic not in good]
-    lines.append({"topic": "commands", "value": RETIRE})
+    lines += [{"topic": "commands", "value": RETIRE}, {"topic": "commands", "value": ERASE}]
     recording.feed(lines + bad)
     recording.run(shipped_policy(), randomly(5))
     return recording.logs

@@ -26,11 +26,11 @@ commands: kind identity by ts category key value source? confidence?
 commands: kind identity by ts category key reason?
 commands: kind identity by ts entry events part parts replace?
 commands: kind identity by ts
-commands: kind identity by ts call_id
-commands: kind identity by ts call_id
+commands: kind identity by ts call_id reason?
+commands: kind identity by ts call_id reason?
 commands: kind identity by ts audit_id?
-commands: kind identity by ts audit_id
-commands: kind identity by ts audit_id
+commands: kind identity by ts audit_id reason?
+commands: kind identity by ts audit_id reason?
 commands: kind identity by ts
 commands: kind identity by ts type content slot? status? confidence?
 commands: kind identity by ts memory_id type content slot? status confidence strength? version store origin created_ts
