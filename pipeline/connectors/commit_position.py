@@ -24,11 +24,13 @@ class CommitPosition:
         return True
 
     def reach(self, offset: int) -> None:
-        """All below this offset was taken; from the last one on, none was there (a transaction's marker, say)."""
+        """Note that all below this offset was taken; from the last one on, none was there (a transaction's marker,
+        say).
+        """
         self._next = max(self._next or 0, offset)
 
     def finish(self, offset: int) -> None:
-        """Its answer is acknowledged, or it needs none."""
+        """Note that its answer is acknowledged, or that it needs none."""
         self._open.discard(offset)
 
     @property

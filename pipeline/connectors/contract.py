@@ -43,7 +43,7 @@ class Request:
     runner gives it. None: nobody can take one."""
 
     def ts_now(self) -> float:
-        """Event time of an answer given now: the request's `ts` and what went by since it was appended."""
+        """Return the event time of an answer given now: the request's `ts` and what went by since it was appended."""
         return min(float(self.value["ts"]) + self.age_s + time.monotonic() - self.taken_at, LATEST_TS)
 
 
@@ -58,15 +58,15 @@ class Effect(Protocol):
     """Topic of answers, without prefix."""
 
     def request_id(self, value: dict[str, Any]) -> str | None:
-        """Id of the effect this record asks for; None: it asks for nothing of ours."""
+        """Return the id of the effect this record asks for; None: it asks for nothing of ours."""
         ...
 
     def answer_id(self, value: dict[str, Any]) -> str | None:
-        """Id of the effect that a record on the answers' topic answers."""
+        """Return the id of the effect that a record on the answers' topic answers."""
         ...
 
     def repeatable(self, value: dict[str, Any]) -> bool:
-        """Whether the effect may run twice without harm."""
+        """Return whether the effect may run twice without harm."""
         ...
 
     async def run(self, request: Request) -> Sequence[EffectRecord]:
@@ -74,7 +74,7 @@ class Effect(Protocol):
         ...
 
     def failed(self, request: Request, error: str) -> Sequence[EffectRecord]:
-        """The answer when it could not be done: `run` raised, or it was interrupted."""
+        """Return the answer when it could not be done: `run` raised, or it was interrupted."""
         ...
 
 

@@ -95,7 +95,7 @@ class Deadlines:
         return self._queue[0][0] if self._queue else None
 
     def observe(self, topic: str, value: Mapping[str, Any], appended: float) -> None:
-        """Update the deadlines with a valid record. appended: the broker's append time, seconds since 1970."""
+        """Note a valid record. appended: the broker's append time, seconds since 1970."""
         waits = self._waits
 
         def add(name: Name, ts: float) -> None:
@@ -126,7 +126,7 @@ class Deadlines:
             self._settle(("reply", turn, value["request_id"]))
 
     def expired(self, wall: float) -> Iterator[Tick]:
-        """Ticks of the deadlines expired by `wall` (seconds since 1970), the earliest first; each is given once."""
+        """Return the ticks of the deadlines expired by `wall` (seconds since 1970), the earliest first; each once."""
         while self._queue and self._queue[0][0] <= wall:
             _, name, sent = heapq.heappop(self._queue)
             subject = self._subjects.get(name)

@@ -130,7 +130,7 @@ class EffectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
         self._stop.set()
 
     async def run(self) -> None:
-        """Until asked to stop, or until the broker makes going on impossible."""
+        """Run until asked to stop, or until the broker makes going on impossible."""
         settings, name = self.settings, self.effect.name
         self._consumer = clients.consumer(
             settings,
@@ -186,12 +186,12 @@ class EffectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
     # ---- partitions come and go ----
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
-        """Nothing is read back before a partition's first request says since when."""
+        """Begin these partitions. Nothing is read back before a partition's first request says since when."""
         log.info("assigned", connector=self.effect.name, partitions=sorted(place.partition for place in assigned))
         self.ready.set()
 
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
-        """Finish or cancel what runs, commit, forget."""
+        """Settle what runs (finish or cancel), commit, forget."""
         await self._release([place.partition for place in revoked])
 
     async def _release(self, partitions: Sequence[int]) -> None:

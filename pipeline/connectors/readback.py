@@ -35,7 +35,7 @@ class EffectLedger:
         self.marks = marks
 
     def claim(self, effect_id: str) -> bool:
-        """Mark an effect as being worked on. True: it is new; False: it is answered or claimed already."""
+        """Reserve an effect. True: it is new; False: it is answered or claimed already."""
         if effect_id in self._ids:
             return False
         self._ids[effect_id] = None
@@ -44,7 +44,7 @@ class EffectLedger:
         return True
 
     def release(self, effect_id: str) -> None:
-        """Undo `claim` of an effect that gave no answer."""
+        """Release an effect that gave no answer."""
         self._ids.pop(effect_id, None)
 
 
@@ -70,7 +70,7 @@ class StartMarks:
             del self.others[next(iter(self.others))]
 
     async def follow(self, offset: int, *, by: str) -> None:
-        """Our mark landed at this offset: look at what lies between the last seen and it, usually nothing."""
+        """Look at what lies between the last offset seen and that of our mark, usually nothing."""
         if offset > self._end:
             async with _reader(self._settings) as reader:
                 async for value in _values(reader, self._place, self._end, offset, "effect-starts", self._seals):

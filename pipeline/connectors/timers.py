@@ -56,7 +56,7 @@ log = structlog.get_logger(__name__)
 
 
 def waits_of(policy: Policy) -> Waits:
-    """The waits of a policy."""
+    """Return the waits of a policy."""
     waits = policy.document.conversation.waits
     approval_s = policy.document.gating.approval_ttl_s
     grace_s = waits.reply_grace_ms / 1000
@@ -111,7 +111,7 @@ class Timekeeper(ConsumerRebalanceListener):  # type: ignore[misc]
         self._stop.set()
 
     async def run(self) -> None:
-        """Until asked to stop, or until the broker makes going on impossible."""
+        """Run until asked to stop, or until the broker makes going on impossible."""
         settings = self._settings
         self._consumer = clients.consumer(
             settings,
@@ -141,11 +141,11 @@ class Timekeeper(ConsumerRebalanceListener):  # type: ignore[misc]
             log.error("the timekeeper must stop", error=f"{type(self.failure).__name__}: {self.failure}")
 
     async def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
-        """Others keep the time of these."""
+        """Forget these partitions: others keep their time."""
         self._forget(revoked)
 
     async def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
-        """All are placed anew."""
+        """Begin these partitions: all deadlines are placed anew."""
         self._forget(assigned)
 
     def _forget(self, places: list[TopicPartition]) -> None:

@@ -37,7 +37,7 @@ class Together:
             part.stop()
 
     async def run(self) -> None:
-        """Until asked to stop, or until one of them has stopped."""
+        """Run until asked to stop, or until one of them has stopped."""
         readying = asyncio.create_task(self._ready())
         try:
             async with asyncio.TaskGroup() as group:

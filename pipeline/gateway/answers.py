@@ -27,7 +27,8 @@ _RETRY_S = 0.3
 async def awaited(
     gateway: Gateway, watch: Watch, slot: Slot, topic: str, found: Callable[[Watch], T | None], within_s: float
 ) -> T | None:
-    """What `found` gives of the watch, None where it does not come in time. Raises Problem for a dead letter of ours.
+    """Return what `found` gives of the watch, None where it does not come in time. Raises Problem for a dead letter of
+    ours.
 
     topic: of the derived record, to be read back where the request may be a retry.
     """
@@ -57,7 +58,7 @@ def _found(watch: Watch, found: Callable[[Watch], T | None]) -> T | Refused | No
 
 
 def refusal(refused: Refused) -> Problem:
-    """A dead letter as an answer."""
+    """Return a dead letter as an answer."""
     kind = "conflict" if refused.kind not in ("invalid", "not_json", "too_large") else "invalid"
     return Problem(kind, refused.message, more={"reason": refused.kind})
 
@@ -90,12 +91,12 @@ def _same(first: Any, asked: dict[str, Any]) -> bool:
 
 
 def strict_parameters(policy: Policy) -> dict[str, Any]:
-    """The parameters of a turn of which nothing is known, as strict as the policy makes them."""
+    """Return the parameters of a turn of which nothing is known, as strict as the policy makes them."""
     return settle(policy, {}, Style(locked=True), Hold()).parameters
 
 
 def late_advice(gateway: Gateway, audit_id: str, identity: str) -> dict[str, Any]:
-    """What is answered where a turn's parameters do not come in time: the strict defaults, marked as such."""
+    """Return what is answered where a turn's parameters come too late: the strict defaults, marked as such."""
     policy = gateway.policy.of(identity)
     parameters = strict_parameters(policy)
     return {

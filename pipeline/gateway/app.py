@@ -76,7 +76,7 @@ _log = structlog.get_logger("endocrine.gateway")
 
 
 def key_file(settings: Settings, limits: GatewaySettings) -> Path:
-    """The file of API keys."""
+    """Return the file of API keys."""
     return limits.key_file or settings.data_dir / FILE
 
 
@@ -84,7 +84,7 @@ def key_file(settings: Settings, limits: GatewaySettings) -> Path:
 async def connected(
     settings: Settings, limits: GatewaySettings, policy: Policy, seals: Seals, keys: KeyRing
 ) -> AsyncIterator[Gateway]:
-    """A gateway that reads at the ends of the derived topics and knows the registry of names.
+    """Connect a gateway that reads at the ends of the derived topics and knows the registry of names.
 
     Raises KafkaError where no broker answers, NoSuchTopic where the registry's topic does not exist.
     """
@@ -130,7 +130,7 @@ def application(
     render: Render = as_problem,
     described: Sequence[Described] = (),
 ) -> Guard:
-    """The ASGI application. more: routes of other doors. described: what the OpenAPI document says of those.
+    """Return the ASGI application. more: routes of other doors. described: what the OpenAPI document says of those.
 
     render: how problems are answered, theirs too.
     """

@@ -168,12 +168,12 @@ class Awaiting:
         return Acknowledged(place, sent.offset, time.perf_counter() - began, time.time())
 
     def secret(self, purpose: bytes) -> bytes:
-        """32 bytes, the same in every gateway of a deployment; nobody without its seal key can make them."""
+        """Return 32 bytes, the same in every gateway of a deployment; nobody without its seal key can make them."""
         # No record has this partition, so that no record has this seal.
         return hashlib.sha256(self._seals.seal("interactions", -1, purpose, None, None)).digest()
 
     async def lag(self) -> int:
-        """Records of the followed topics that have not been read yet, as far as the latest fetches know.
+        """Return the records of the followed topics that have not been read yet, as far as the latest fetches know.
 
         Raises KafkaError or TimeoutError where no broker answers. The producer asks: what the consumer asked would wait
         behind a fetch that is held.

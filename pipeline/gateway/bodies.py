@@ -30,14 +30,14 @@ class Body(NamedTuple):
 
 
 def an_object(value: Any) -> dict[str, Any]:
-    """The value, if it is a JSON object. Raises Problem."""
+    """Return the value, if it is a JSON object. Raises Problem."""
     if not isinstance(value, dict):
         raise Problem("invalid", f"a record: {_kind(value)}; expected a JSON object")
     return value
 
 
 async def read_body(request: Request, most_bytes: int, within_s: float, most_items: int = 1) -> Body:
-    """The body's JSON. Raises Problem: 400, 408, 413, 415 or 422."""
+    """Return the body's JSON. Raises Problem: 400, 408, 413, 415 or 422."""
     kind, _, parameters = request.headers.get("content-type", "").lower().partition(";")
     kind = kind.strip()
     if kind != JSON and kind not in NDJSON:
@@ -81,7 +81,7 @@ _CLOSE = {"connection": "close"}
 
 
 def parsed(content: bytes, line: int | None = None) -> Any:
-    """The JSON value. Raises Problem; numbers beyond a double, lone surrogates, deep nesting are refused too."""
+    """Return the JSON value. Raises Problem; numbers beyond a double, lone surrogates, deep nesting are refused too."""
     where = "the body" if line is None else f"line {line}"
     try:
         value = orjson.loads(content)

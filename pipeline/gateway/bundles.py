@@ -22,7 +22,7 @@ class FoundTurn(NamedTuple):
 
 
 async def turn_explained(gateway: Gateway, caller: Caller, parts: Mapping[str, Any]) -> FoundTurn | None:
-    """The bundle of a turn; None where none is kept. parts: the turn in the read models.
+    """Return the bundle of a turn; None where none is kept. parts: the turn in the read models.
 
     Who may see the turn at all is the caller's to check. Raises KafkaError, TimeoutError.
     """
@@ -42,7 +42,7 @@ async def turn_explained(gateway: Gateway, caller: Caller, parts: Mapping[str, A
 
 
 def json_object(content: bytes | None) -> dict[str, Any] | None:
-    """The JSON object of a record's value; None where it is no such."""
+    """Return the JSON object of a record's value; None where it is no such."""
     try:
         value = orjson.loads(content or b"null")
     except orjson.JSONDecodeError:

@@ -47,12 +47,12 @@ class Caller:
     """Every identity that the client names is resolved here."""
 
     def require(self, scope: Scope) -> None:
-        """Raises Problem, 403, where the key lacks the scope."""
+        """Check the scope. Raises Problem, 403, where the key lacks it."""
         if scope not in self.scopes:
             raise Problem("forbidden", f"the API key {self.name!r} lacks the scope {scope}")
 
     def identity(self, request: Request, body: dict[str, Any], name: str = "identity") -> str:
-        """The canonical identity of a request. name: its field in the record. Raises Problem: 403 or 422."""
+        """Return the canonical identity of a request. name: its field in the record. Raises Problem: 403 or 422."""
         named = _named_once(body, name)
         header = self.check_header(request)
         if self.identity_from == "fixed":
@@ -80,7 +80,7 @@ class Caller:
         return header
 
     def owns(self, named: Any) -> bool:
-        """Whether a name, an alias or another case of it too, is the identity that the key has of its own."""
+        """Return whether a name, an alias or another case of it too, is the identity that the key has of its own."""
         return bool(self._resolved(named) == self._resolved(self.fixed_identity))
 
     def _resolved(self, named: Any) -> Any:
@@ -100,7 +100,9 @@ def _named_once(body: dict[str, Any], name: str) -> Any:
 
 
 def checked_identity(names: NameTable, named: Any, name: str = "identity") -> str:
-    """The registered id of an identity that a caller named; an unregistered name is itself. Raises Problem, 422."""
+    """Return the registered id of an identity that a caller named; an unregistered name is itself. Raises Problem,
+    422.
+    """
     if not isinstance(named, str):
         raise Problem("invalid", f"{name}: no text; expected 1 to 256 characters", field=name)
     try:
@@ -110,7 +112,7 @@ def checked_identity(names: NameTable, named: Any, name: str = "identity") -> st
 
 
 def checked_project(names: NameTable, named: Any, name: str = "project") -> str | None:
-    """The same of a project; None where there is none, also for an empty name. Raises Problem, 422."""
+    """Return the same of a project; None where there is none, also for an empty name. Raises Problem, 422."""
     if named is None:
         return None
     if not isinstance(named, str):
@@ -130,13 +132,13 @@ class Doorkeeper:
         self._names = names
 
     async def caller(self, request: Request, scope: Scope) -> Caller:
-        """Who calls, with this scope. Raises Problem: 401, 403 or 429."""
+        """Return who calls, with this scope. Raises Problem: 401, 403 or 429."""
         caller = await self.known(request)
         caller.require(scope)
         return caller
 
     async def known(self, request: Request) -> Caller:
-        """Who calls, whatever the scopes. Raises Problem: 401, 403 or 429."""
+        """Return who calls, whatever the scopes. Raises Problem: 401, 403 or 429."""
         self._keys.refresh()
         if not self._keys.configured:
             _only_this_machine(request)
@@ -204,7 +206,7 @@ def _hostname(host: str) -> str:
 
 @lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine's loopback."""
+    """Return whether a host is this machine's loopback."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:

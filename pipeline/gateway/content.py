@@ -42,7 +42,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
 
 
 def without_content(topic: str, value: Json) -> Json:
-    """The record without what people and models wrote."""
+    """Return the record without what people and models wrote."""
     if topic == "audits":
         return _bundle(value)
     if topic not in FIELDS:
@@ -51,7 +51,7 @@ def without_content(topic: str, value: Json) -> Json:
 
 
 def shown_to(caller: Caller, topic: str, value: Json) -> Json:
-    """The record as a caller may see it: whole with the scope `content`."""
+    """Return the record as a caller may see it: whole with the scope `content`."""
     return value if "content" in caller.scopes else without_content(topic, value)
 
 

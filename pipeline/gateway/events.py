@@ -51,7 +51,7 @@ class Position(NamedTuple):
 
 
 def parse_position(text: str) -> Position:
-    """The position that a `Last-Event-ID` names. Raises ValueError."""
+    """Return the position that a `Last-Event-ID` names. Raises ValueError."""
     topic, partition, offset = text.rsplit("/", 2)
     if topic not in TOPICS or not all(
         part.isascii() and part.isdigit() and len(part) < 18 for part in (partition, offset)
@@ -71,7 +71,7 @@ class Listener:
     overrun: bool = False
 
     def wants(self, topic: str, identity: str) -> bool:
-        """Whether an event of this topic and identity is for it."""
+        """Return whether an event of this topic and identity is for it."""
         return topic in self.topics and self.identity in (None, identity)
 
 
@@ -101,7 +101,7 @@ class Broadcast:
             await cancelled([self._reading])
 
     async def listen(self, listener: Listener, last: Position | None) -> AsyncGenerator[bytes, None]:
-        """Events for one stream: those after `last`, then as they come. Raises KafkaError before the first."""
+        """Yield events for one stream: those after `last`, then as they come. Raises KafkaError before the first."""
         self._listeners.add(listener)
         try:
             await self._started()

@@ -48,7 +48,7 @@ class Slot:
     """The answer to the first try, where this process gave it."""
 
     def id_of(self, index: int = 0) -> str:
-        """Id of the request's record of this index."""
+        """Return the id of the request's record of this index."""
         return f"door-{self.seed}" + (f"-{index}" if index else "")
 
 
@@ -61,7 +61,7 @@ class Idempotency:
         self._known: OrderedDict[str, dict[str, Any]] = OrderedDict()
 
     async def begin(self, caller: Caller, request: Request, body: Any, implied: str | None = None) -> Slot:
-        """The slot of a request. body: its JSON. Raises Problem, 422, for another body or an invalid key.
+        """Return the slot of a request. body: its JSON. Raises Problem, 422, for another body or an invalid key.
 
         implied: used as the key where the request has none, for records whose content says that they are one.
         """
@@ -72,11 +72,11 @@ class Idempotency:
         return await self.claimed(caller.name, key, hashlib.sha256(b"\0".join(asked)).hexdigest())
 
     def now(self) -> float:
-        """Seconds since 1970."""
+        """Return the seconds since 1970."""
         return self._clock()
 
     async def claimed(self, client: str, key: str, digest: str) -> Slot:
-        """The slot of a client's key. digest: of all that is asked. Raises Problem as `begin` does."""
+        """Return the slot of a client's key. digest: of all that is asked. Raises Problem as `begin` does."""
         if not 1 <= len(key) <= _MOST_CHARS or not key.isprintable():
             raise Problem("invalid", f"header {HEADER}: expected 1 to {_MOST_CHARS} printable characters")
         name = hashlib.sha256(f"{client}\0{key}".encode()).hexdigest()

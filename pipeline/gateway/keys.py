@@ -60,12 +60,12 @@ class KeysError(Exception):
 
 
 def digest_of(secret: str) -> str:
-    """SHA-256 of a key, hexadecimal."""
+    """Return SHA-256 of a key, hexadecimal."""
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def read(path: Path) -> list[Key]:
-    """The keys of a file; none where it does not exist. Raises KeysError."""
+    """Return the keys of a file; none where it does not exist. Raises KeysError."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -134,7 +134,7 @@ class KeyRing:
         self.configured = bool(self._keys)
 
     def find(self, secret: str) -> Key | None:
-        """The valid key with this secret. Takes the same time whichever it is, and where there is none."""
+        """Return the valid key with this secret. Takes the same time whichever it is, and where there is none."""
         self.refresh()
         given, found = digest_of(secret), None
         for key in self._keys:

@@ -47,7 +47,7 @@ class Lookback:
                     self._apply(watch, topic, raw, author)
 
     async def record(self, topic: str, identity: str, record_id: str, since: float) -> Any:
-        """The value of the first record of this id that its topic holds since then; None where there is none."""
+        """Return the value of the first record of this id that its topic holds since then; None where there is none."""
         async with aclosing(self._records(topic, identity, since)) as found:
             async for raw in found:
                 if raw.value is not None and dict(raw.headers).get(CE_ID) == record_id.encode():

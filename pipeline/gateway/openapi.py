@@ -165,7 +165,7 @@ class Names(BaseModel):
 
 
 def request_model(name: str, model: type[BaseModel], optional: Iterable[str], without: Iterable[str] = ()) -> Any:
-    """The model of a request: a topic's, where the door fills in some fields."""
+    """Return the model of a request: a topic's, where the door fills in some fields."""
     may, left = set(optional), set(without)
     fields: dict[str, Any] = {}
     for field, info in model.model_fields.items():
@@ -185,7 +185,7 @@ def _annotated(info: FieldInfo) -> Any:
 
 
 def subject_request(name: str, model: type[BaseModel]) -> Any:
-    """The model of a command about a subject: the path says what its kind and its ids are."""
+    """Return the model of a command about a subject: the path says what its kind and its ids are."""
     without = ("kind", "identity", "subject", "memory_id", "conflict_id")
     made = request_model(name, model, ("by", "ts", "id"), without)
     return create_model(name, __base__=made, __doc__=model.__doc__, subject=(NamedSubject, ...))

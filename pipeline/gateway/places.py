@@ -17,7 +17,7 @@ _AT_ONCE = asyncio.Semaphore(4)
 
 
 async def records_at(settings: Settings, places: Iterable[RecordPosition]) -> dict[RecordPosition, Any]:
-    """The records that are still at these places. Raises KafkaError, TimeoutError."""
+    """Return the records that are still at these places. Raises KafkaError, TimeoutError."""
     wanted = list(dict.fromkeys(places))
     found: dict[RecordPosition, Any] = {}
     if not wanted:

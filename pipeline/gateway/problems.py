@@ -71,7 +71,7 @@ class Problem(Exception):
         self.more, self.headers = dict(more or {}), dict(headers or {})
 
     def as_json(self, request_id: str | None = None) -> dict[str, Any]:
-        """The document."""
+        """Return the document."""
         document = {
             "type": f"/problems/{self.kind}",
             "title": KINDS[self.kind].title,
@@ -84,7 +84,7 @@ class Problem(Exception):
 
 
 def response_of(problem: Problem, request_id: str | None) -> Response:
-    """The problem as a response."""
+    """Return the problem as a response."""
     content = orjson.dumps(problem.as_json(request_id))
     return Response(content, problem.status, problem.headers, CONTENT_TYPE)
 
@@ -94,5 +94,5 @@ Render = Callable[[Problem, str | None, str], Response]
 
 
 def as_problem(problem: Problem, request_id: str | None, path: str) -> Response:
-    """The response of every path that has no form of its own."""
+    """Return the response of every path that has no form of its own."""
     return response_of(problem, request_id)

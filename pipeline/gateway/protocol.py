@@ -12,7 +12,9 @@ _SLACK = 4096
 
 
 def bounded(header_bytes: int, header_s: float, render: Render = as_problem) -> type[HttpToolsProtocol]:
-    """The protocol class with these bounds. render: how a refusal is written, by as much of the path as has come."""
+    """Return the protocol class with these bounds. render: how a refusal is written, by as much of the path as has
+    come.
+    """
 
     class Bounded(HttpToolsProtocol):
         """One connection."""

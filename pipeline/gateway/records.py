@@ -21,7 +21,7 @@ MAX_ID_CHARS = 256
 def filled(
     topic: str, given: dict[str, Any], request: Request, caller: Caller, slot: Slot, index: int = 0
 ) -> dict[str, Any]:
-    """The record's value: the caller's identity, id and time where it names none. Raises Problem.
+    """Return the record's value: the caller's identity, id and time where it names none. Raises Problem.
 
     A member that is null is left out. Under an idempotency key the key names the id.
     """
@@ -41,7 +41,7 @@ def filled(
 
 
 def by_caller(caller: Caller, value: dict[str, Any]) -> dict[str, Any]:
-    """A command with who acts: the key's to say, where there is one."""
+    """Return a command with who acts: the key's to say, where there is one."""
     return value | {"by": caller.name} if caller.keyed or "by" not in value else value
 
 
@@ -53,7 +53,7 @@ def _checked_id(given: Any) -> None:
 
 
 def checked(gateway: Gateway, topic: str, value: dict[str, Any]) -> dict[str, Any]:
-    """The value, if the topic's model takes it. Raises Problem, 422, naming the field."""
+    """Return the value, if the topic's model takes it. Raises Problem, 422, naming the field."""
     content = orjson.dumps(value)
     try:
         decode(CATALOGUE[topic], content, gateway.settings.max_record_bytes)
@@ -92,7 +92,8 @@ async def produced(gateway: Gateway, request: Request, topic: str, value: dict[s
 
 
 def timing(gateway: Gateway, ack: Acknowledged, appended: float, received: float) -> str:
-    """`Server-Timing`: milliseconds to Kafka's acknowledgement, to the decision's append, and to its arrival here.
+    """Return `Server-Timing`: milliseconds to Kafka's acknowledgement, to the decision's append, and to its arrival
+    here.
 
     The broker's clock dates the append, to the millisecond.
     """

@@ -44,7 +44,7 @@ class Query(NamedTuple):
 
 
 def whole_number(least: int, most: int) -> dict[str, Any]:
-    """The schema of what `number_of` accepts."""
+    """Return the schema of what `number_of` accepts."""
     return {"type": "integer", "minimum": least, "maximum": most}
 
 
@@ -73,7 +73,7 @@ class Row:
     query: tuple[Query, ...] = ()
 
     def route(self, gateway: Gateway) -> Route:
-        """The row as Starlette takes it."""
+        """Return the row as Starlette takes it."""
 
         async def serve(request: Request) -> Response:
             request.scope["route_template"] = self.path
@@ -96,12 +96,12 @@ class Row:
 
 
 def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """A JSON response."""
+    """Return a JSON response."""
     return Response(orjson.dumps(value), status, headers, "application/json")
 
 
 def checked_query(request: Request, *known: str) -> dict[str, str]:
-    """The query's parameters. Raises Problem, 422, for one that is not known or given twice."""
+    """Return the query's parameters. Raises Problem, 422, for one that is not known or given twice."""
     found: dict[str, str] = {}
     for name, text in request.query_params.multi_items():
         if name not in known:
@@ -114,7 +114,7 @@ def checked_query(request: Request, *known: str) -> dict[str, str]:
 
 
 def one_of(query: dict[str, str], name: str, known: Collection[str]) -> str | None:
-    """A value of a closed list; None where the query names none. Raises Problem, 422."""
+    """Return a value of a closed list; None where the query names none. Raises Problem, 422."""
     text = query.get(name)
     if text is None or text in known:
         return text
@@ -122,7 +122,7 @@ def one_of(query: dict[str, str], name: str, known: Collection[str]) -> str | No
 
 
 def number_of(query: dict[str, str], name: str, default: int, least: int, most: int) -> int:
-    """A whole number of the query. Raises Problem, 422."""
+    """Return a whole number of the query. Raises Problem, 422."""
     text = query.get(name)
     if text is None:
         return default
@@ -132,5 +132,5 @@ def number_of(query: dict[str, str], name: str, default: int, least: int, most: 
 
 
 def wait_of(query: dict[str, str]) -> int:
-    """Seconds of `WAIT`; 0 where the query names none. Raises Problem, 422."""
+    """Return the seconds of `WAIT`; 0 where the query names none. Raises Problem, 422."""
     return number_of(query, WAIT.name, 0, 0, MOST_WAIT_S)

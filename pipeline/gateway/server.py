@@ -40,7 +40,7 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Nothing: `endocrine.pipeline.process.stopping` has them."""
+        """Do nothing: `endocrine.pipeline.process.stopping` has the signals."""
         yield
 
 

@@ -28,11 +28,11 @@ class Shared:
         self._away_until = -math.inf
 
     def key(self, kind: str, name: str) -> str:
-        """The key of something of this deployment."""
+        """Return the key of something of this deployment."""
         return f"endocrine:gateway:{kind}:{self._prefix}:{name}"
 
     async def ask(self, question: "Callable[[Any], Awaitable[T]]") -> T | None:
-        """What `question(redis)` gives; None where Redis is absent or away."""
+        """Return what `question(redis)` gives; None where Redis is absent or away."""
         now = self._clock()
         if self._redis is None or now < self._away_until:
             return None

@@ -15,7 +15,7 @@ _HEARTBEAT = b": heartbeat\n\n"
 
 
 def event(name: str, data: Any, event_id: str | None = None) -> bytes:
-    """One event; its data is JSON on one line.
+    """Return one event; its data is JSON on one line.
 
     >>> event("closed", {"finish": "answered"})
     b'event: closed\\ndata: {"finish":"answered"}\\n\\n'
@@ -25,7 +25,7 @@ def event(name: str, data: Any, event_id: str | None = None) -> bytes:
 
 
 async def ticking(pieces: AsyncGenerator[T, None], every_s: float = HEARTBEAT_S) -> AsyncGenerator[T | None, None]:
-    """The pieces, and None whenever nothing came for so many seconds. Closed, it closes the pieces."""
+    """Yield the pieces, and None whenever nothing came for so many seconds. Closed, it closes the pieces."""
     async with aclosing(pieces):
         coming: asyncio.Task[T] | None = None
         try:
@@ -56,6 +56,6 @@ async def _with_heartbeats(pieces: AsyncGenerator[bytes, None]) -> AsyncIterator
 
 
 def stream(pieces: AsyncGenerator[bytes, None], headers: dict[str, str] | None = None) -> StreamingResponse:
-    """A response of events."""
+    """Return a response of events."""
     common = {"cache-control": "no-store", "x-accel-buffering": "no"}
     return StreamingResponse(_with_heartbeats(pieces), 200, common | (headers or {}), "text/event-stream")

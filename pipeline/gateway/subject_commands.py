@@ -40,7 +40,7 @@ _MISSING = {
 
 
 def subject_named(gateway: Gateway, caller: Caller, named: Any) -> str:
-    """The subject that a request names, as it is keyed. Raises Problem, 422 or 403."""
+    """Return the subject that a request names, as it is keyed. Raises Problem, 422 or 403."""
     if not isinstance(named, str):
         raise Problem("invalid", "subject: expected an identity, or `project:` and a project's id", field="subject")
     try:
@@ -81,7 +81,7 @@ async def command(
 def completed(
     caller: Caller, slot: Slot, subject: str, given: Json, index: int = 0, *, topic: str = "commands"
 ) -> Json:
-    """The record of this topic, with time, id and who acts. What is null is left out."""
+    """Return the record of this topic, with time, id and who acts. What is null is left out."""
     value = {name: part for name, part in given.items() if part is not None}
     value[CATALOGUE[topic].identity_field] = subject
     value.setdefault("ts", slot.ts)
@@ -101,7 +101,7 @@ async def sent(
     *,
     topic: str = "commands",
 ) -> Response:
-    """202 with the command's id; 200 with the event where it comes in time. Raises Problem, 404 or 409, if refused.
+    """Return 202 with the command's id; 200 with the event if it comes in time. Raises Problem, 404 or 409, if refused.
 
     events: the topic of the event.
     """
@@ -138,7 +138,7 @@ async def event_shown(
 
 
 async def event_of(watch: Watch, command: str, wait_s: int) -> Json | None:
-    """The event of a command, None where it does not come in time. Raises Problem for a dead letter."""
+    """Return the event of a command, None where it does not come in time. Raises Problem for a dead letter."""
     if not wait_s:
         return None
     try:

@@ -82,7 +82,8 @@ class Watch:
         return None if self.revision is None else self.modulations[self.revision].value
 
     def decision(self, call_id: str, arguments_digest: str | None) -> ReceivedRecord | None:
-        """The decision on a call with these arguments (`endocrine.pipeline.gateway.calls.digest_of`), pending or final.
+        """Return the decision on a call with these arguments (`endocrine.pipeline.gateway.calls.digest_of`), pending
+        or final.
 
         A call of the same id with other arguments is another one, whoever made it.
         """
@@ -124,7 +125,7 @@ class Watch:
         self._news.set()
 
     async def until(self, found: Callable[["Watch"], T | None]) -> T:
-        """What `found` gives once that is not None. Bound it with `asyncio.timeout`."""
+        """Return what `found` gives once that is not None. Bound it with `asyncio.timeout`."""
         while (result := found(self)) is None:
             self._news.clear()
             await self._news.wait()
@@ -165,5 +166,5 @@ class Watches:
                 del self._by_key[key]
 
     def of(self, key: bytes | None) -> list[Watch]:
-        """Those that wait for records of this key."""
+        """Return those that wait for records of this key."""
         return self._by_key.get(key or b"", [])

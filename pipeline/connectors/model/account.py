@@ -11,7 +11,7 @@ _PER = 1_000_000
 
 
 def cost(price: Price | None, outcome: Outcome) -> float | None:
-    """US dollars of a reply; None where the price or the usage is not known."""
+    """Return the US dollars of a reply; None where the price or the usage is not known."""
     if price is None or outcome.input_tokens is None or outcome.output_tokens is None:
         return None
     cached = min(outcome.cached_tokens, outcome.input_tokens)
@@ -56,7 +56,7 @@ class Account:
         one.dollars += paid or 0.0
 
     def as_log_fields(self) -> dict[str, Any]:
-        """Sums by model, for a log line; money in US dollars."""
+        """Return sums by model, for a log line; money in US dollars."""
         return {
             model: {
                 **one.replies,

@@ -40,7 +40,7 @@ _bounds: ContextVar[BodyBounds] = ContextVar("bounds of the bodies of a call")
 
 @contextmanager
 def bounded_by(bounds: BodyBounds) -> Iterator[None]:
-    """What is sent in this block is answered within these bounds: the client passes no such thing on."""
+    """Hold the answers to what is sent in this block within these bounds: the client passes no such thing on."""
     token = _bounds.set(bounds)
     try:
         yield
@@ -57,7 +57,7 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
         self._inner = inner
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """The answer. Raises what the inner transport raises; the body of a success raises that and Failed."""
+        """Return the answer. Raises what the inner transport raises; the body of a success raises that and Failed."""
         bounds = _bounds.get()
         # The client adds what it is asked for by the environment, and words on this machine.
         sent = [(name, value) for name, value in request.headers.raw if name.lower() in _SENT and value]

@@ -24,7 +24,7 @@ class Breaker:
         return self._opened_at is not None
 
     def admit(self) -> bool:
-        """Whether a try may go out now. Each one admitted is followed by `succeeded`, `failed` or `gave_up`."""
+        """Return whether a try may go out now. Each one admitted is followed by `succeeded`, `failed` or `gave_up`."""
         if self._opened_at is None:
             return True
         if self._trying or self._clock() - self._opened_at < self._rest_s:
@@ -33,20 +33,20 @@ class Breaker:
         return True
 
     def wait_s(self) -> float:
-        """Seconds until the next try may go out; 0 when one may now."""
+        """Return the seconds until the next try may go out; 0 when one may now."""
         return 0.0 if self._opened_at is None else max(0.0, self._opened_at + self._rest_s - self._clock())
 
     def succeeded(self) -> None:
-        """It works: closed."""
+        """Close the breaker: a try succeeded."""
         self._failed, self._opened_at, self._trying = 0, None, False
 
     def failed(self) -> None:
-        """It does not."""
+        """Note that a try failed."""
         self._failed += 1
         if self._trying or self._failed >= self._most:
             self._opened_at = self._clock()
         self._trying = False
 
     def gave_up(self) -> None:
-        """The try says nothing about it: it was cancelled, or refused for a reason of its own."""
+        """Note a try that says nothing: it was cancelled, or refused for a reason of its own."""
         self._trying = False

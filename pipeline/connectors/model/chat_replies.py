@@ -39,7 +39,7 @@ class ChatReply:
         return self._draft.so_far
 
     def whole(self, body: Any) -> Outcome:
-        """The outcome of a reply that is no stream. Raises Failed."""
+        """Return the outcome of a reply that is no stream. Raises Failed."""
         self._refuse_errors(body)
         if not isinstance(body, Mapping):
             raise Malformed(f"it is {kind(body)}, expected an object")
@@ -73,7 +73,7 @@ class ChatReply:
             self._choice(choice)
 
     def outcome(self) -> Outcome:
-        """The outcome of the stream. Raises Failed; StreamCut where it has not ended."""
+        """Return the outcome of the stream. Raises Failed; StreamCut where it has not ended."""
         if not self.finished or (self._draft.finish is None and self._calls.unfinished):
             raise StreamCut
         return self._draft.outcome(self._calls.calls())

@@ -79,5 +79,5 @@ def _chars(given: Any, depth: int = 4) -> int:
 
 
 def reasoning_chars(given: Any) -> int:
-    """Characters of reasoning in an item of the Responses API."""
+    """Return the characters of reasoning in an item of the Responses API."""
     return _chars(given)

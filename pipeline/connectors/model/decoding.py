@@ -26,7 +26,9 @@ class Decoding:
         self._began = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """What more bytes unpack to, in pieces of at most 64 KiB; of an encoded body whatever comes after its end."""
+        """Yield what more bytes unpack to, in pieces of at most 64 KiB; of an encoded body whatever comes after its
+        end.
+        """
         if self._inflate is None:
             yield data
             return
@@ -50,6 +52,6 @@ class Decoding:
                     data = b""
 
     def close(self) -> None:
-        """The bytes have ended. Raises StreamCut where an encoded body has not."""
+        """End the bytes. Raises StreamCut where an encoded body has not ended."""
         if self._inflate is not None and self._began and not self._inflate.eof:
             raise StreamCut("its encoded body")

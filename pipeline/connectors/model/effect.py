@@ -64,19 +64,19 @@ class ModelEffect:
         await self._transport.close()
 
     def request_id(self, value: dict[str, Any]) -> str | None:
-        """Every request is one."""
+        """Return the id of the request: every request is an effect."""
         return str(value["request_id"])
 
     def answer_id(self, value: dict[str, Any]) -> str | None:
-        """What a reply answers."""
+        """Return the id of the request that a reply answers."""
         return value.get("request_id")
 
     def repeatable(self, value: dict[str, Any]) -> bool:
-        """Asking again costs money and harms nothing; where a reply is on record it is not done."""
+        """Return True: asking again costs money and harms nothing; where a reply is on record it is not done."""
         return True
 
     def failed(self, request: Request, error: str) -> Sequence[EffectRecord]:
-        """The reply where something of ours broke."""
+        """Return the reply where something of ours broke."""
         return [self._reply(request, "error", None, error)]
 
     async def run(self, request: Request) -> Sequence[EffectRecord]:

@@ -78,7 +78,7 @@ class TooLarge(Failed):
 
 
 def bytes_bound(most: int, name: str) -> TooLarge:
-    """More bytes than `models.bounds.<name>`."""
+    """Return the failure of more bytes than `models.bounds.<name>`."""
     return TooLarge(f"has more than {most} bytes (models.bounds.{name})")
 
 
@@ -90,13 +90,17 @@ _NOT_ALNUM = re.compile(r"[\W_]+")
 
 
 def shown_identifier(given: object, hidden: Hidden) -> str | None:
-    """A provider's code or type where it is a short identifier of letters and underscores, and no echo; else None."""
+    """Return a provider's code or type where it is a short identifier of letters and underscores, no echo; else
+    None.
+    """
     if not isinstance(given, str) or len(given) > _IDENTIFIER_CHARS or not _IDENTIFIER.fullmatch(given):
         return None
     return None if hidden(given) else given
 
 
 def occurs_in(*sent: str) -> Hidden:
-    """Whether a word occurs in one of these texts, whatever the case and the characters between letters and digits."""
+    """Return whether a word occurs in one of these texts, whatever the case and what lies between letters and
+    digits.
+    """
     plain = [_NOT_ALNUM.sub("", text).lower() for text in sent]
     return lambda word: any(_NOT_ALNUM.sub("", word).lower() in text for text in plain)

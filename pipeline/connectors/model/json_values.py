@@ -16,7 +16,9 @@ _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
 
 
 def parsed(data: bytes | str) -> Any:
-    """JSON of a body or an event. Raises Malformed; TooLarge where it is nested deeper than the parser goes."""
+    """Return the JSON of a body or an event. Raises Malformed; TooLarge where it is nested deeper than the parser
+    goes.
+    """
     try:
         return json.loads(data if isinstance(data, str) else data.decode())
     except RecursionError:
@@ -28,7 +30,7 @@ def parsed(data: bytes | str) -> Any:
 
 
 def clean(text: str) -> str:
-    """Halves of surrogate pairs put together, as servers split an emoji over two deltas; lone ones replaced.
+    """Put halves of surrogate pairs together, as servers split an emoji over two deltas; replace lone ones.
 
     >>> clean("\\ud83d\\ude00") == "\\U0001f600"
     True
@@ -41,19 +43,19 @@ def clean(text: str) -> str:
 
 
 def count(given: Any) -> int | None:
-    """A count of tokens; None where a record cannot hold it."""
+    """Return a count of tokens; None where a record cannot hold it."""
     if isinstance(given, float) and given.is_integer():
         given = int(given)
     return given if isinstance(given, int) and not isinstance(given, bool) and 0 <= given <= _MOST else None
 
 
 def mapping(given: Any) -> Mapping[str, Any]:
-    """An optional object: anything else is as if it were not there."""
+    """Return an optional object: anything else is as if it were not there."""
     return given if isinstance(given, Mapping) else {}
 
 
 def objects(given: Any, what: str) -> list[Mapping[str, Any]]:
-    """An optional list of objects. Raises Malformed where something else is in its place."""
+    """Return an optional list of objects. Raises Malformed where something else is in its place."""
     if given is None:
         return []
     if not isinstance(given, list) or not all(isinstance(one, Mapping) for one in given):
@@ -62,7 +64,7 @@ def objects(given: Any, what: str) -> list[Mapping[str, Any]]:
 
 
 def optional_text(given: Any, what: str) -> str:
-    """A text, "" where it is null or absent. Raises Malformed."""
+    """Return a text, "" where it is null or absent. Raises Malformed."""
     if given is None:
         return ""
     if not isinstance(given, str):
@@ -71,18 +73,18 @@ def optional_text(given: Any, what: str) -> str:
 
 
 def kind(given: Any) -> str:
-    """The kind of a JSON value, in words."""
+    """Return the kind of a JSON value, in words."""
     names = {type(None): "null", bool: "a boolean", int: "a number", float: "a number", str: "a text", list: "a list"}
     return "an object" if isinstance(given, Mapping) else names.get(type(given), "something else")
 
 
 def model_name(given: Any) -> str | None:
-    """A name of a model as a reply gives it, where it looks like one."""
+    """Return a name of a model as a reply gives it, where it looks like one."""
     return given if isinstance(given, str) and _WORD.fullmatch(given) else None
 
 
 def arguments_of(given: Any, depth: int) -> dict[str, Any] | str:
-    """Arguments of a call: an object, or the text where it is not one; nothing, null and an empty list are `{}`.
+    """Return arguments of a call: an object, or the text where it is not one; nothing, null and an empty list are `{}`.
 
     A text in a text (arguments serialized twice) is read once more. What has no one meaning (a repeated key) or would
     not come out as it went in (an integer that no double holds) stays a text. Raises TooLarge beyond `depth` levels.
@@ -132,7 +134,7 @@ def _exact(digits: str) -> int:
 
 
 def dumped(given: Any) -> str:
-    """The JSON text of a parsed value. Raises TooLarge."""
+    """Return the JSON text of a parsed value. Raises TooLarge."""
     try:
         return json.dumps(given, ensure_ascii=False)
     except RecursionError:

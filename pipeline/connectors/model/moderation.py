@@ -15,7 +15,7 @@ _CATEGORIES = 256
 
 
 def moderation_outcome(body: Any, hidden: Hidden = lambda word: True) -> Outcome:
-    """The verdict as the content of a reply: `{"flagged": bool, "scores": {category: 0..1}}`. Raises Failed."""
+    """Return the verdict as the content of a reply: `{"flagged": bool, "scores": {category: 0..1}}`. Raises Failed."""
     if (error := error_in(body)) is not None:
         raise failure_of(error, hidden)
     results = objects(mapping(body).get("results"), "results")

@@ -67,7 +67,7 @@ class Outcome:
 
 
 def finish_word(given: object, what: str = "finish_reason") -> str | None:
-    """The records' term for a finish reason; None: no reason yet. Raises Malformed for an unknown one."""
+    """Return the records' term for a finish reason; None: no reason yet. Raises Malformed for an unknown one."""
     if given is None or given == "":
         return None
     if not isinstance(given, str):
@@ -94,7 +94,7 @@ class Draft:
         self._chars = 0
 
     def text(self, piece: str) -> None:
-        """More of the answer."""
+        """Take more of the answer."""
         self.spend(len(piece))
         self._content.write(piece)
 
@@ -109,23 +109,23 @@ class Draft:
         return self._chars
 
     def refuse(self, piece: str) -> None:
-        """More of a refusal."""
+        """Take more of a refusal."""
         self.spend(len(piece))
         self._refusal.write(piece)
 
     def spend(self, chars: int) -> None:
-        """Characters that are kept."""
+        """Spend characters that are kept."""
         self._chars += chars
         if self._chars > self.bounds.text_chars:
             raise TooLarge(f"has more than {self.bounds.text_chars} characters (models.bounds.text_chars)")
 
     def ends(self, word: str | None) -> None:
-        """A reason to end."""
+        """Note a reason to end."""
         if word is not None and (self.finish is None or _WEIGHT.index(word) > _WEIGHT.index(self.finish)):
             self.finish = word
 
     def outcome(self, calls: list[tuple[str, Any]]) -> Outcome:
-        """The reply, its reason to end checked against what it holds. calls: (name, arguments as they came)."""
+        """Return the reply, its reason to end checked against what it holds. calls: (name, arguments as they came)."""
         if self.finish == "error":
             raise Failed("provider_error", "the provider ended the reply with an error", retry=True)
         if len(calls) > self.bounds.calls:

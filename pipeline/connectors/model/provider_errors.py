@@ -67,7 +67,7 @@ _WITHOUT_REPLY = frozenset({"detail", "message", "msg", "error_code", "errorCode
 
 
 def error_in(body: Any) -> Any | None:
-    """The error that a body or an event holds; None where there is no error in it."""
+    """Return the error that a body or an event holds; None where there is no error in it."""
     if isinstance(body, list):
         return next((found for one in body[:1] if (found := error_in(one)) is not None), None)
     if not isinstance(body, Mapping):
@@ -90,7 +90,9 @@ def failure_of(
     headers: Mapping[str, str] | None = None,
     now: float = 0.0,
 ) -> Failed:
-    """What an error means. status: of the status line where it is an error's; now: seconds since 1970, for dates."""
+    """Return what an error means. status: of the status line where it is an error's; now: seconds since 1970, for
+    dates.
+    """
     words = list(_words(error))
     lower = {word.lower() for word in words}
     shown = next((name for word in words if (name := shown_identifier(word, hidden))), None)
@@ -159,7 +161,7 @@ def _sentence(status: int) -> str:
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds to wait by `retry-after-ms` or `Retry-After` (seconds or an HTTP date); None: no usable value.
+    """Return the seconds to wait by `retry-after-ms` or `Retry-After` (seconds or an HTTP date); None: no usable value.
 
     >>> retry_after({"retry-after": "2"}, 0.0)
     2.0

@@ -55,7 +55,7 @@ class ReplyReader:
         return self._reply.so_far
 
     def feed(self, data: bytes) -> None:
-        """More bytes."""
+        """Feed more bytes."""
         self._bytes += len(data)
         if self._events is None and self._body is None:
             data = self._sniffed(data)
@@ -70,7 +70,7 @@ class ReplyReader:
             self._bound(self._bounds.body_bytes, "body_bytes")
 
     def close(self) -> Outcome:
-        """The bytes have ended: the outcome."""
+        """End the bytes and return the outcome."""
         if self._events is not None:
             if not self._reply.done:
                 for event in self._events.close():

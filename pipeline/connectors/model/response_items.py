@@ -28,11 +28,11 @@ class _Text:
         self._pieces: list[str] = []
 
     def add(self, piece: str) -> None:
-        """One more piece."""
+        """Add one more piece."""
         self._pieces.append(piece)
 
     def end(self, whole: str) -> None:
-        """The whole of it, as the server has it; it counts unless it says less than the pieces."""
+        """Take the whole of it, as the server has it; it counts unless it says less than the pieces."""
         if not self.text.startswith(whole):
             self._pieces = [whole]
 
@@ -62,11 +62,11 @@ class _Item:
     arguments: _Text = field(default_factory=_Text)
 
     def part(self, at: int) -> _Text:
-        """The text of one part."""
+        """Return the text of one part."""
         return self.parts.setdefault(at, _Text())
 
     def whole(self) -> Mapping[str, Any]:
-        """As an item of `output`."""
+        """Return it as an item of `output`."""
         if self.form == _CALL:
             built: dict[str, Any] = {"type": _CALL, "name": self.name, "arguments": self.arguments.text}
             return built if self.done is None else _fuller_call(self.done, built)
@@ -97,7 +97,7 @@ class SeenItems:
         return "".join(item.parts[at].text for item in messages for at in sorted(item.parts))
 
     def items(self, last: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """The items of the reply: those of the last event, completed by what the events before it hold."""
+        """Return the items of the reply: those of the last event, completed by what the events before it hold."""
         seen = [item.whole() for item in self._items]
         calls, messages = _of(seen, _CALL), _of(seen, _MESSAGE)
         last_calls, last_messages = _of(last, _CALL), _of(last, _MESSAGE)

@@ -49,7 +49,7 @@ class ResponsesReply:
         return self._seen.so_far
 
     def whole(self, body: Any) -> Outcome:
-        """The outcome of a response object. Raises Failed."""
+        """Return the outcome of a response object. Raises Failed."""
         output = self._checked(body)
         if output is None and not isinstance(body.get("output_text"), str):
             raise Malformed("it has no `output`")
@@ -72,7 +72,7 @@ class ResponsesReply:
             self._seen.event(form, event)
 
     def outcome(self) -> Outcome:
-        """The outcome of the stream. Raises Failed; StreamCut where it has not ended."""
+        """Return the outcome of the stream. Raises Failed; StreamCut where it has not ended."""
         if not self.finished:
             raise StreamCut
         body = {"output": []} if self._last is None and not self._last_event else self._last

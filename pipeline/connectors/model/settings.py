@@ -72,7 +72,7 @@ class ModelSettings(EnvironmentSettings):
     breaker_rest_s: Annotated[float, Field(gt=0, description="Seconds that it stays open.")] = 15.0
 
     def model_post_init(self, context: Any, /) -> None:
-        """Raise SettingsError where the key is given twice."""
+        """Return raise SettingsError where the key is given twice."""
         if self.api_key is not None and self.api_key_file is not None:
             raise SettingsError(
                 "ENDOCRINE_MODEL_API_KEY_FILE and ENDOCRINE_MODEL_API_KEY or OPENAI_API_KEY: both are given; expected "
@@ -100,12 +100,14 @@ class ModelSettings(EnvironmentSettings):
         return self.base_url is None if self.cache_key is None else self.cache_key
 
     def private(self) -> tuple[str, ...]:
-        """Texts that no error, log or record may show a part of: the key, and the URL, which may hold a password."""
+        """Return the texts that no error, log or record may show a part of: the key, and the URL, which may hold a
+        password.
+        """
         return self.key, self.base_url or ""
 
 
 def missing_key(settings: ModelSettings, environment: Mapping[str, str]) -> str | None:
-    """What to tell a person who gave no key; None where there is one."""
+    """Return what to tell a person who gave no key; None where there is one."""
     if settings.key:
         return None
     problem = (

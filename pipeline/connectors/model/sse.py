@@ -31,7 +31,7 @@ class Events:
         self._size = 0
 
     def feed(self, data: bytes) -> Iterator[Event]:
-        """More bytes. Raises TooLarge, Malformed."""
+        """Feed more bytes. Raises TooLarge, Malformed."""
         self._rest += data
         begin = 0
         while end := _END.search(self._rest, max(begin, self._searched)):
@@ -45,7 +45,7 @@ class Events:
         self._bound(len(self._rest))
 
     def close(self) -> Iterator[Event]:
-        """The end of the stream: a last line and a last event without theirs count."""
+        """End the stream: a last line and a last event without theirs count."""
         if self._rest:
             yield from self._line(bytes(self._rest).rstrip(b"\r"))
             self._rest.clear()

@@ -54,11 +54,13 @@ class _Call:
         return self._text.getvalue()
 
     def arguments(self) -> Any:
-        """As they came."""
+        """Return them as they came."""
         return self.text if self.whole is None else self.whole
 
     def add(self, piece: str) -> None:
-        """More of the arguments. Goes over each character once: how much is complete is asked for in each piece."""
+        """Add more of the arguments, going over each character once: how much is complete is asked for in each
+        piece.
+        """
         if self.complete and piece.strip():
             if self.text.strip() == "{}":  # LiteLLM: an empty object first, then the real one
                 self._text, self.length, self.complete = StringIO(), 0, False
@@ -105,11 +107,11 @@ class CallJoiner:
         return bool(self._calls) and not self._calls[-1].ended
 
     def calls(self) -> list[tuple[str, Any]]:
-        """(name, arguments as they came)."""
+        """Return (name, arguments as they came)."""
         return [(call.name, call.arguments()) for call in self._calls]
 
     def add_whole(self, given: Any) -> None:
-        """Calls of a reply that is no stream: each entry is one."""
+        """Add the calls of a reply that is no stream: each entry is one."""
         for entry in objects(given, "tool_calls"):
             name, arguments = _function(entry)
             call = self._new(None, "")
@@ -117,7 +119,7 @@ class CallJoiner:
             self._arguments(call, arguments)
 
     def add_pieces(self, given: Any) -> None:
-        """Pieces of calls, as a delta has them."""
+        """Add pieces of calls, as a delta has them."""
         for entry in objects(given, "tool_calls"):
             index = entry.get("index")
             if index is not None and (not isinstance(index, int) or isinstance(index, bool)):

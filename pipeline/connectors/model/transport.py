@@ -36,7 +36,7 @@ class Answer:
     _silence_s: float
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
-        """The body, unpacked, within its bound. Raises Failed; Interrupted where the connection breaks."""
+        """Return the body, unpacked, within its bound. Raises Failed; Interrupted where the connection breaks."""
         if (body := self._response.extensions.get(ERROR_BODY)) is not None:
             yield body
             return

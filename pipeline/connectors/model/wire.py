@@ -24,7 +24,7 @@ _SYSTEM = ("system", "developer")
 
 
 def call_id(request_id: str, ordinal: int) -> str:
-    """Id of the n-th call of a reply: ours, since a provider's may repeat, and short enough to be sent back.
+    """Return the id of the n-th call of a reply: ours, since a provider's may repeat, and short enough to be sent back.
 
     >>> len(call_id("conversation/t1/0", 0))
     37
@@ -33,7 +33,8 @@ def call_id(request_id: str, ordinal: int) -> str:
 
 
 def call_ids(messages: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Ids of the calls in messages, each with the one it goes out under in chat completions: nine letters and digits.
+    """Return the ids of the calls in messages, each with the one it goes out under in chat completions: nine letters
+    and digits.
 
     Derived from the id alone, so that it is the same from step to step; two of one conversation never share one.
     """
@@ -74,7 +75,7 @@ def _bounded_id(given: str) -> str:
 
 
 def one_system_message(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Messages with those of the system as one, first: many servers refuse a second or a late one."""
+    """Return the messages with those of the system as one, first: many servers refuse a second or a late one."""
     systems = [message for message in messages if message.get("role") in _SYSTEM]
     if len(systems) < 2 and systems == list(messages[:1]):
         return list(messages)
@@ -91,7 +92,7 @@ def _text(content: Any) -> str:
 
 
 def cache_key(value: Mapping[str, Any]) -> str:
-    """The same for requests whose beginning is the same: model, first system message, tools."""
+    """Return a key that is the same for requests whose beginning is: model, first system message, tools."""
     first = [message for message in value["messages"][:1] if message.get("role") == "system"]
     text = json.dumps([value["model"], first, value["tools"]], sort_keys=True, ensure_ascii=False)
     return "endocrine-" + hashlib.sha256(text.encode()).hexdigest()[:32]
@@ -101,7 +102,7 @@ def cache_key(value: Mapping[str, Any]) -> str:
 
 
 def chat_body(value: Mapping[str, Any], max_tokens_name: str) -> dict[str, Any]:
-    """The body of `POST /chat/completions` for a `model-requests` value."""
+    """Return the body of `POST /chat/completions` for a `model-requests` value."""
     ids = call_ids(value["messages"])
     messages = [_chat_message(one, ids) for one in one_system_message(value["messages"])]
     body: dict[str, Any] = {"model": value["model"], "messages": messages}
@@ -142,7 +143,7 @@ def _chat_message(message: Mapping[str, Any], ids: Mapping[str, str]) -> dict[st
 
 
 def responses_body(value: Mapping[str, Any]) -> dict[str, Any]:
-    """The body of `POST /responses` for a `model-requests` value. Nothing is stored at the provider.
+    """Return the body of `POST /responses` for a `model-requests` value. Nothing is stored at the provider.
 
     The API has no stop sequences and no seed: a request that was fitted to chat completions and is asked here goes
     without.
@@ -209,7 +210,7 @@ def _responses_choice(given: Any) -> Any:
 
 
 def moderation_body(value: Mapping[str, Any], model: str) -> dict[str, Any]:
-    """The body of `POST /moderations` for a `model-requests` value of purpose `moderation`."""
+    """Return the body of `POST /moderations` for a `model-requests` value of purpose `moderation`."""
     return {"model": model, "input": "\n".join(str(message["content"]) for message in value["messages"])}
 
 

@@ -22,7 +22,7 @@ _NUMBER = re.compile(r"(?:0[xX][0-9a-fA-F]*|[0-9]+)\Z")
 
 
 def is_public(address: str) -> bool:
-    """Whether this numeric address is a public unicast one. False for what is no address.
+    """Return whether this numeric address is a public unicast one. False for what is no address.
 
     >>> is_public("9.9.9.9"), is_public("::ffff:9.9.9.9"), is_public("100.64.0.1"), is_public("localhost")
     (True, False, False, False)
@@ -37,7 +37,7 @@ def is_public(address: str) -> bool:
 
 
 def odd_number(host: str) -> bool:
-    """Whether a host is a number in a form that resolvers read as an IPv4 address but people do not.
+    """Return whether a host is a number in a form that resolvers read as an IPv4 address but people do not.
 
     >>> odd_number("2130706433"), odd_number("0x7f.1"), odd_number("127.0.0.1"), odd_number("example.org")
     (True, True, False, False)
@@ -52,7 +52,7 @@ def odd_number(host: str) -> bool:
 
 
 def is_address(host: str) -> bool:
-    """Whether a host is a numeric address rather than a name."""
+    """Return whether a host is a numeric address rather than a name."""
     try:
         return isinstance(ip_address(host.partition("%")[0]), IPv4Address | IPv6Address)
     except ValueError:

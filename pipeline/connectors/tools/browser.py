@@ -17,7 +17,7 @@ class Browser:
         self._fetcher = fetcher or Fetcher()
 
     async def run(self, call: Call) -> Answer:
-        """`{url, text}`; url after redirects, without query. Raises ToolError, TimeoutError."""
+        """Return `{url, text}`; url after redirects, without query. Raises ToolError, TimeoutError."""
         page = await self._fetcher.fetch(call.arguments["url"])
         text = page.text
         if page.media_type in ("text/html", "application/xhtml+xml"):
@@ -25,4 +25,4 @@ class Browser:
         return Answer({"url": page.url.partition("?")[0], "text": text[:MAX_CHARS]})
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: nothing is held."""

@@ -45,7 +45,7 @@ class CallKey(NamedTuple):
 
     @classmethod
     def of_decision(cls, decision: Mapping[str, Any]) -> "CallKey | None":
-        """The call of a decision; None where it names no arguments."""
+        """Return the call of a decision; None where it names no arguments."""
         digest = decision.get("arguments_digest")
         if digest is None:
             return None
@@ -53,7 +53,7 @@ class CallKey(NamedTuple):
 
     @classmethod
     def of_call(cls, call: ToolCall, identity: str) -> "CallKey | None":
-        """The key of a call on record; None where its arguments cannot be read."""
+        """Return the key of a call on record; None where its arguments cannot be read."""
         arguments = read_arguments(call.arguments, _DEEPEST)
         digest = None if arguments is None else digest_of(arguments)
         return None if digest is None else cls(identity, call.audit_id, call.call_id, call.tool, digest)
@@ -80,7 +80,7 @@ class HeldCalls:
         self._bytes = 0
 
     def get(self, key: CallKey) -> Found | None:
-        """The call of a key."""
+        """Return the call of a key."""
         held = self._held.get(key)
         return None if held is None else held[0]
 
@@ -117,11 +117,11 @@ class Calls:
         self._lock = asyncio.Lock()
 
     def known(self, key: CallKey) -> Found | None:
-        """The call, as far as it was read."""
+        """Return the call, as far as it was read."""
         return self._held.get(key)
 
     async def find(self, partition: int, key: CallKey) -> Found | None:
-        """The same, after reading all that is on the partition now. Raises KafkaError."""
+        """Return the same, after reading all that is on the partition now. Raises KafkaError."""
         if self.known(key) is None:
             async with self._lock:
                 if self.known(key) is None:
@@ -129,7 +129,7 @@ class Calls:
         return self.known(key)
 
     async def is_recent(self, topic: str, partition: int, offset: int, since: float) -> bool:
-        """Whether a record was appended at or after a time, seconds since 1970. Raises KafkaError.
+        """Return whether a record was appended at or after a time, seconds since 1970. Raises KafkaError.
 
         topic: without prefix. Asked of the broker at most once in `_RECENT_S` for each
         partition; so a record may be that much older.

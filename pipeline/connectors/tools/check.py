@@ -16,7 +16,7 @@ class Entry(NamedTuple):
 
 
 def unallowed_results(decisions: Iterable[Entry], results: Iterable[Entry]) -> list[str]:
-    """What is wrong, one line each, naming turn and call; empty: the property holds.
+    """Return what is wrong, one line each, naming turn and call; empty: the property holds.
 
     A result needs an allowed decision of its turn and call, about its tool and identity, appended no later than it.
     """
@@ -40,7 +40,7 @@ def unallowed_results(decisions: Iterable[Entry], results: Iterable[Entry]) -> l
 
 
 def repeated_results(results: Iterable[Entry]) -> list[str]:
-    """Calls with two results that differ, one line each; copies of one result are fine."""
+    """Return the calls with two results that differ, one line each; copies of one result are fine."""
     seen: dict[tuple[str, str], Mapping[str, Any]] = {}
     return [
         f"turn {value['audit_id']!r}, call {value['call_id']!r}: two results that differ"
@@ -50,7 +50,7 @@ def repeated_results(results: Iterable[Entry]) -> list[str]:
 
 
 def unanswered_calls(decisions: Iterable[Entry], results: Iterable[Entry]) -> list[str]:
-    """Allowed calls without a result, one line each. Where everything is at rest there must be none."""
+    """Return allowed calls without a result, one line each. Where everything is at rest there must be none."""
     answered = {_of(value) for _, value in results}
     left = {_of(value): None for _, value in decisions if value["decision"] == "allowed" and _of(value) not in answered}
     return [f"turn {audit_id!r}, call {call_id!r}: allowed, and no result" for audit_id, call_id in left]

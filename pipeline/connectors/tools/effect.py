@@ -80,23 +80,23 @@ class ToolEffect:
         self._policy = policy
 
     def request_id(self, value: dict[str, Any]) -> str | None:
-        """The call's, of an allowed decision on a tool of ours; every other asks for nothing."""
+        """Return the call's, of an allowed decision on a tool of ours; every other asks for nothing."""
         ours = value["tool"] is not None and value.get("runner") is None
         return call_name(value) if value["decision"] == "allowed" and ours else None
 
     def answer_id(self, value: dict[str, Any]) -> str | None:
-        """The call that a result is about, whoever gave it."""
+        """Return the call that a result is about, whoever gave it."""
         if not all(isinstance(value.get(name), str) for name in ("audit_id", "call_id")):
             return None
         return call_name(value)
 
     def repeatable(self, value: dict[str, Any]) -> bool:
-        """As the registry says; a tool it does not know is never run, so it needs no mark."""
+        """Return what the registry says; a tool it does not know is never run, so it needs no mark."""
         spec = self._policy.of(value["identity"]).document.tools.root.get(value["tool"])
         return spec is None or spec.idempotent
 
     async def run(self, request: Request) -> Sequence[EffectRecord]:
-        """The handler's records, and the result; nothing where the call is an application's own to run."""
+        """Yield the handler's records, and the result; nothing where the call is an application's own to run."""
         decision, began = request.value, time.monotonic()
         key = CallKey.of_decision(decision)
         found = None if key is None else await self._calls.find(request.partition, key)
@@ -123,7 +123,7 @@ class ToolEffect:
         return [*answer.records, self._result(request, "ok", output, began)]
 
     def failed(self, request: Request, error: str) -> Sequence[EffectRecord]:
-        """The result names a fault's kind alone: its text may hold what nobody should see."""
+        """Return a result that names the fault's kind alone: its text may hold what nobody should see."""
         kind = error if error == INTERRUPTED else error.partition(":")[0]
         return [self._result(request, "error", self._shown_error({"error": kind}), None)]
 
@@ -224,6 +224,6 @@ class ToolEffect:
 
 
 def call_name(value: Mapping[str, Any]) -> str:
-    """The id of the effect of a call: two turns may use one call id."""
+    """Return the id of the effect of a call: two turns may use one call id."""
     name = f"{value['audit_id']}/{value['call_id']}"
     return name if len(name) <= _MAX_ID_CHARS else hashlib.sha256(name.encode()).hexdigest()

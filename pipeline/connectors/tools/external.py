@@ -47,7 +47,7 @@ class External:
         self._session: aiohttp.ClientSession | None = None
 
     async def run(self, call: Call) -> Answer:
-        """Raises ToolError, Degraded, TimeoutError."""
+        """Run the call. Raises ToolError, Degraded, TimeoutError."""
         attempts = ATTEMPTS if call.idempotent else 1
         async for attempt in stamina.retry_context(
             on=Unavailable, attempts=attempts, timeout=call.timeout_s, wait_initial=self._wait_s, wait_max=2.0

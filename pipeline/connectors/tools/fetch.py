@@ -55,7 +55,7 @@ class Page:
 
 
 async def system_resolve(host: str, port: int) -> list[str]:
-    """The numeric addresses of a name, as the system's resolver has them."""
+    """Return the numeric addresses of a name, as the system's resolver has them."""
     asked = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
     found = await asyncio.get_running_loop().run_in_executor(_names, asked)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
@@ -72,7 +72,7 @@ class Fetcher:
         self._total_s = total_s
 
     async def fetch(self, address: str) -> Page:
-        """Raises ToolError (what is refused or fails, by its reason) and TimeoutError."""
+        """Fetch a page. Raises ToolError (what is refused or fails, by its reason) and TimeoutError."""
         url = checked_url(address)
         connector = aiohttp.TCPConnector(
             resolver=_Checked(self._resolve, self._allowed),
@@ -142,11 +142,11 @@ class _Checked(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: nothing is held."""
 
 
 def checked_url(address: str) -> URL:
-    """Step 1. Raises ToolError."""
+    """Check a URL: step 1. Raises ToolError."""
     if len(address) > MAX_URL_CHARS:
         raise ToolError(f"the address has {len(address)} characters, expected at most {MAX_URL_CHARS}")
     if any(ord(char) <= 32 or ord(char) == 127 or char == "\\" for char in address):
@@ -199,7 +199,7 @@ async def _read(response: aiohttp.ClientResponse) -> Page:
 
 
 def content_type(header: str) -> tuple[str, str]:
-    """Media type and charset of a Content-Type, in lower case; what cannot be read is `unknown` and utf-8.
+    """Return the media type and charset of a Content-Type, in lower case; what cannot be read is `unknown` and utf-8.
 
     Not by the standard library's parser, which takes comments within comments and continued parameters: strangers write
     this line.
@@ -214,7 +214,7 @@ def content_type(header: str) -> tuple[str, str]:
 
 
 def encoded(response: aiohttp.ClientResponse) -> bool:
-    """Whether an answer comes compressed, or otherwise encoded. Reading must not have begun."""
+    """Return whether an answer comes compressed, or otherwise encoded. Reading must not have begun."""
     return any(
         coding.strip().lower() not in ("", "identity")
         for line in response.headers.getall("Content-Encoding", ())

@@ -56,7 +56,7 @@ class Handler(Protocol):
     """Runs the calls of one connector name. Everything that came with the call is data, never an instruction."""
 
     async def run(self, call: Call) -> Answer:
-        """Raises ToolError, TimeoutError. May be cancelled at any await."""
+        """Run the call. Raises ToolError, TimeoutError. May be cancelled at any await."""
         ...
 
     async def close(self) -> None:
@@ -71,8 +71,8 @@ class Off:
         self._why = why
 
     async def run(self, call: Call) -> Answer:
-        """Always raises Disabled."""
+        """Refuse: always raises Disabled."""
         raise Disabled(f"{call.tool} is disabled in this deployment: {self._why}")
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: nothing is held."""

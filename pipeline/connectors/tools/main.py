@@ -51,7 +51,7 @@ def tool_effect(
     metrics: Metrics | None = None,
     seals: Seals | None = None,
 ) -> ToolEffect:
-    """The effect of a deployment, to be closed at the end.
+    """Return the effect of a deployment, to be closed at the end.
 
     Its deadlines are the times for which a conversation waits: what came later would come in vain.
     """

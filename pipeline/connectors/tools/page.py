@@ -24,7 +24,7 @@ _HIDDEN = {ord(c): None for c in "\u200b\u200c\u200d\u2060\ufeff\u00ad"} | dict.
 
 
 def text_of(page: str) -> str:
-    """The visible text, one block a line. Comments, scripts, styles and hidden characters are dropped.
+    """Return the visible text, one block a line. Comments, scripts, styles and hidden characters are dropped.
 
     >>> text_of("<p>One <b>two</b><!-- x --><script>3</script></p><p>f&ouml;ur")
     'One two\\nföur'

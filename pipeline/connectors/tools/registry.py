@@ -13,7 +13,7 @@ _EXTERNAL = "no service is configured; give its address in ENDOCRINE_TOOL_CONNEC
 
 
 def handlers_of(settings: ToolSettings) -> Mapping[str, Handler]:
-    """Handler by connector name. A name that is missing here has none: its calls end in an error.
+    """Return the handler by connector name. A name that is missing here has none: its calls end in an error.
 
     code_exec and search have no built-in handler at all: nothing of ours runs code or searches the web.
     """
@@ -30,5 +30,5 @@ def handlers_of(settings: ToolSettings) -> Mapping[str, Handler]:
 
 
 def unhandled(connector: str) -> Handler:
-    """For a connector name that nothing is configured for."""
+    """Return the handler for a connector name that nothing is configured for."""
     return Off(f"nothing is configured for connector {connector!r}")

@@ -20,7 +20,7 @@ _LONGEST = 64
 
 
 def shown(output: Any, rules: GatingRules, chars: int, most_bytes: int | None = None) -> Any:
-    """The output of at most about `chars` characters, redacted by names; what is cut says `[cut]`.
+    """Return the output of at most about `chars` characters, redacted by names; what is cut says `[cut]`.
 
     Redacted first: a secret must not lose its name by the cut. An output is content that was asked for, so an address
     on a page stays; whether a model may see a key in it is for moderation to say. most_bytes: of it as JSON, at least
@@ -30,7 +30,7 @@ def shown(output: Any, rules: GatingRules, chars: int, most_bytes: int | None = 
 
 
 def shown_error(output: Any, rules: GatingRules, chars: int, most_bytes: int | None = None) -> Any:
-    """The same of an error, redacted by names and values, as everything recorded about calls is."""
+    """Return the same of an error, redacted by names and values, as everything recorded about calls is."""
     return _within(redact(output, rules), chars, most_bytes)
 
 

@@ -64,7 +64,7 @@ class Corpus:
         )
 
     def search(self, query: str, k: int) -> list[Hit]:
-        """At most k passages (and at most 20), best first; ties by source and place. Raises ToolError."""
+        """Return at most k passages (and at most 20), best first; ties by source and place. Raises ToolError."""
         with self._lock:
             self._follow()
             words = [word[:MAX_WORD_CHARS] for word in _WORD.findall(query)[:MAX_WORDS]]
@@ -114,7 +114,7 @@ class Retrieval:
         self._corpus = corpus
 
     async def run(self, call: Call) -> Answer:
-        """`{snippets: [{source, text, score, heading_path}]}`; no empty heading path. Raises ToolError."""
+        """Return `{snippets: [{source, text, score, heading_path}]}`; no empty heading path. Raises ToolError."""
         query, k = call.arguments["query"], call.arguments.get("k", DEFAULT_K)
         try:
             hits = await asyncio.to_thread(self._corpus.search, query, k)
@@ -131,7 +131,7 @@ class Retrieval:
 
 
 def passages(text: str) -> Iterator[str]:
-    """A text in passages of about PASSAGE_CHARS, at blank lines where there are any.
+    """Yield a text in passages of about PASSAGE_CHARS, at blank lines where there are any.
 
     >>> list(passages("a\\n\\nb"))
     ['a\\n\\nb']
@@ -153,7 +153,7 @@ def passages(text: str) -> Iterator[str]:
 
 
 def headed_passages(text: str) -> Iterator[tuple[str, str]]:
-    """The passages of a text, each with the Markdown headings that it lies under. What is in a fence is no heading.
+    """Yield the passages of a text, each with the Markdown headings above it. What is in a fence is no heading.
 
     >>> list(headed_passages("# A\\n\\n## B\\n\\nb"))
     [('A', '# A\\n\\n## B\\n\\nb')]

@@ -11,7 +11,7 @@ class Scheduler:
     """Writes to `scheduled-tasks`. The record depends on the call alone: produced twice, it is one and the same."""
 
     async def run(self, call: Call) -> Answer:
-        """Raises ToolError where a text is too long."""
+        """Record the task. Raises ToolError where a text is too long."""
         when, note = call.arguments["when"], call.arguments["note"]
         for name, text in (("when", when), ("note", note)):
             if len(text) > MAX_CHARS:
@@ -27,4 +27,4 @@ class Scheduler:
         return Answer({"scheduled": when}, [EffectRecord("scheduled-tasks", task)])
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: nothing is held."""

@@ -13,12 +13,12 @@ SAMPLING = ("temperature", "top_p", "max_output_tokens", "reasoning_effort", "se
 
 
 def header_text(text: str) -> str:
-    """Printable ASCII: anything else becomes `?`; cut at MAX_BYTES."""
+    """Return printable ASCII: anything else becomes `?`; cut at MAX_BYTES."""
     return "".join(char if " " <= char <= "~" else "?" for char in text[:MAX_BYTES]).strip()
 
 
 def compact(values: Mapping[str, Any]) -> str:
-    """Sampling parameters as compact JSON; those that would go beyond MAX_BYTES are left out.
+    """Return sampling parameters as compact JSON; those that would go beyond MAX_BYTES are left out.
 
     >>> compact({"temperature": 0.2, "stop": ["x"]})
     '{"temperature":0.2}'
@@ -34,7 +34,7 @@ def compact(values: Mapping[str, Any]) -> str:
 
 
 def head_headers(head: TurnHead) -> dict[str, str]:
-    """What is known of a turn when headers go."""
+    """Return what is known of a turn when headers go."""
     found = {
         "endocrine-audit-id": header_text(head.audit_id),
         "endocrine-mode": header_text(head.mode),
@@ -53,7 +53,7 @@ def head_headers(head: TurnHead) -> dict[str, str]:
 
 
 def metadata_of(facts: Mapping[str, Any]) -> dict[str, str]:
-    """Facts as `metadata` of a response: texts of at most 512 characters under `endocrine-...`."""
+    """Return facts as `metadata` of a response: texts of at most 512 characters under `endocrine-...`."""
     return {
         f"endocrine-{name.replace('_', '-')}": (value if isinstance(value, str) else orjson.dumps(value).decode())[:512]
         for name, value in facts.items()

@@ -49,18 +49,18 @@ class Answer:
 
 
 def arguments_text(call: ReplyCall) -> str:
-    """A call's arguments as JSON text."""
+    """Return a call's arguments as JSON text."""
     return call.arguments if isinstance(call.arguments, str) else orjson.dumps(call.arguments).decode()
 
 
 def refusal_of(closed: ClosedTurn, audit_id: str) -> Refused | None:
-    """The refusal that a turn's end means; None where there is an answer."""
+    """Return the refusal that a turn's end means; None where there is an answer."""
     code = closed.refused or REFUSED.get(closed.finish)
     return None if code is None else Refused(code, retry_after_ms=closed.retry_after_ms, audit_id=audit_id)
 
 
 def finish_of(closed: ClosedTurn, withheld: FinishReason) -> FinishReason:
-    """The finish reason of a turn that has an answer, or the fixed sentence in its place."""
+    """Return the finish reason of a turn that has an answer, or the fixed sentence in its place."""
     if closed.finish in WITHHELD:
         return withheld
     return "length" if closed.finish == "cut" else "stop"

@@ -24,13 +24,13 @@ class CallHolder:
     decisions: tuple[tuple[str, Decided], ...] = ()
 
     def replied(self, reply: Replied) -> "CallHolder":
-        """With a reply; an earlier one, or a copy, changes nothing."""
+        """Take a reply; an earlier one, or a copy, changes nothing."""
         if self.reply is not None and reply.step <= self.reply.step:
             return self
         return replace(self, reply=reply)
 
     def decided(self, decision: Decided) -> "CallHolder":
-        """With a decision. Pending gives way to either other; denied gives way to none."""
+        """Take a decision. Pending gives way to either other; denied gives way to none."""
         known = dict(self.decisions)
         before = known.get(decision.call_id)
         if before is None and len(known) >= MAX_EARLY:
@@ -54,7 +54,7 @@ class CallHolder:
         return "own_only" if any(one is not None and one.decision == "allowed" for one in found) else "all_denied"
 
     def passed(self) -> tuple[ReplyCall, ...]:
-        """The calls that go to the application, in the reply's order; none while one is undecided."""
+        """Return the calls that go to the application, in the reply's order; none while one is undecided."""
         if self.reply is None:
             return ()
         known = dict(self.decisions)
@@ -63,7 +63,7 @@ class CallHolder:
         return tuple(call for call in self.reply.calls if self._passes(call, known[call.call_id]))
 
     def denials(self) -> dict[str, int]:
-        """Calls of the reply that were denied, by reason: no name, no id, no argument."""
+        """Return the calls of the reply that were denied, by reason: no name, no id, no argument."""
         known = dict(self.decisions)
         counts: dict[str, int] = {}
         for call in self.reply.calls if self.reply is not None else ():

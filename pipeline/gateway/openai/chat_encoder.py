@@ -9,7 +9,7 @@ from endocrine.pipeline.gateway.openai.server_sent_events import DONE, data
 
 
 def completion(answer_id: str, model: str, created: int, answer: Answer) -> dict[str, Any]:
-    """The object `chat.completion`; created: seconds since 1970."""
+    """Return the object `chat.completion`; created: seconds since 1970."""
     message: dict[str, Any] = {
         "role": "assistant",
         "content": answer.text if answer.text or not answer.calls else None,
@@ -30,7 +30,7 @@ def completion(answer_id: str, model: str, created: int, answer: Answer) -> dict
 
 
 def usage_of(usage: Usage) -> dict[str, Any]:
-    """Token counts as chat completions have them."""
+    """Return token counts as chat completions have them."""
     return {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,
@@ -51,15 +51,15 @@ class ChatStream:
         self._include_usage = include_usage
 
     def start(self) -> bytes:
-        """The chunk with the role."""
+        """Yield the chunk with the role."""
         return self._delta({"role": "assistant", "content": "", "refusal": None})
 
     def text(self, text: str) -> bytes:
-        """A piece of the content."""
+        """Yield a piece of the content."""
         return self._delta({"content": text})
 
     def finish(self, answer: Answer) -> bytes:
-        """Tool calls with indices from 0, the finish reason, the usage if it was asked for, and the mark of the end.
+        """Yield tool calls with indices from 0, the finish reason, the usage if asked for, and the mark of the end.
 
         The last chunk has the object `endocrine`.
         """
@@ -76,7 +76,7 @@ class ChatStream:
         return b"".join([*parts, DONE])
 
     def failure(self, refused: Refused) -> bytes:
-        """An error after the headers: clients raise it, and read no further."""
+        """Yield an error after the headers: clients raise it, and read no further."""
         return data({"error": refused.error()})
 
     def _delta(self, delta: dict[str, Any], finish: str | None = None, more: dict[str, Any] | None = None) -> bytes:

@@ -143,7 +143,7 @@ class ChatRequest(Body):
 
 
 def parse_chat(data: bytes) -> ParsedRequest:
-    """The request in a body. Raises Refused."""
+    """Return the request in a body. Raises Refused."""
     body = without_neutral(parsed_object(data), NEUTRAL)
     hosted(body.get("tools"))
     request = read(ChatRequest, body)

@@ -10,7 +10,7 @@ from endocrine.pipeline.gateway.openai.refusals import Refused
 def continuation(
     answered: Sequence[AnsweredCall], turn: PassedTurn | None, request: TurnRequest, place: str = "messages"
 ) -> Continuation:
-    """The continuation that a request asks for.
+    """Return the continuation that a request asks for.
 
     answered: the results since the last user message, those of earlier steps of the turn too (the Responses API puts
     no message between steps): they were given before, and are no results any more. turn: what was passed on, None

@@ -53,7 +53,7 @@ class Conversation:
         return self.messages[-1].role == "tool"
 
     def prompt(self) -> str:
-        """The last user message. Raises Refused where there is none, or it is empty."""
+        """Return the last user message. Raises Refused where there is none, or it is empty."""
         for message in reversed(self.messages):
             if message.role == "user":
                 if not message.content:
@@ -62,11 +62,13 @@ class Conversation:
         raise Refused("invalid_value", "There is no message with the role `user`.", param=self.messages[0].place)
 
     def turn_number(self) -> int:
-        """Number of the turn in its session, from 0: user messages before the last."""
+        """Return the number of the turn in its session, from 0: user messages before the last."""
         return max(0, sum(message.role == "user" for message in self.messages) - 1)
 
     def session(self, key: bytes) -> str:
-        """An id from a keyed digest of the messages up to the first of the user: the same in every later request."""
+        """Return an id from a keyed digest of the messages up to the first of the user: the same in every later
+        request.
+        """
         first: list[Any] = []
         for message in self.messages:
             first.append([message.role, message.content])
@@ -75,11 +77,12 @@ class Conversation:
         return "s-" + hmac.new(key, orjson.dumps(first), hashlib.sha256).hexdigest()[:_SESSION_CHARS]
 
     def recorded(self) -> list[dict[str, Any]]:
-        """The messages as `interactions.opened` has them. Raises Refused where arguments are no JSON object."""
+        """Return the messages as `interactions.opened` has them. Raises Refused where arguments are no JSON object."""
         return [_recorded(message) for message in self.messages]
 
     def answered(self) -> tuple[AnsweredCall, ...]:
-        """Results since the last message that is neither the assistant's nor a tool's, in the request's order.
+        """Return the results since the last message that is neither the assistant's nor a tool's, in the request's
+        order.
 
         Raises Refused: unknown_tool_call where the request does not hold the call itself, duplicate_tool_result.
         """
@@ -106,12 +109,12 @@ class Conversation:
 
 
 def same_arguments(one: Any, other: Any) -> bool:
-    """Whether two forms of arguments, objects or JSON texts, are one JSON value: clients write them anew."""
+    """Return whether two forms of arguments, objects or JSON texts, are one JSON value: clients write them anew."""
     return _canonical(one) == _canonical(other)
 
 
 def arguments_digest(arguments: Any) -> str:
-    """SHA-256 of the canonical JSON of arguments, objects or JSON text; of a text that is no JSON, of itself."""
+    """Return SHA-256 of the canonical JSON of arguments, objects or JSON text; of a text that is no JSON, of itself."""
     return hashlib.sha256(_canonical(arguments)).hexdigest()
 
 

@@ -22,7 +22,7 @@ _TOKENS = {"type": "integer", "minimum": 0}
 
 
 def described() -> tuple[Json, Json]:
-    """(paths, schemas) of the endpoint."""
+    """Return (paths, schemas) of the endpoint."""
     paths: Json = {
         f"{PREFIX}/chat/completions": {
             "post": _posting("create_chat_completion", "A chat completion, as OpenAI has it.", "Chat", "ChatCompletion")

@@ -60,7 +60,7 @@ class Endpoint:
     limits: Limits = Limits()
 
     def routes(self, prefix: str = PREFIX) -> list[Route]:
-        """The routes, with one that answers everything else under the prefix's first part."""
+        """Return the routes, with one that answers everything else under the prefix's first part."""
         first = "/" + prefix.strip("/").partition("/")[0]
         return [
             self._route(f"{prefix}/chat/completions", self._chat, "POST"),
@@ -243,7 +243,7 @@ async def _whole(turn: Turn, rules: ApplicationRules, withheld: FinishReason) ->
 
 
 def refusal(refused: Refused, request_id: str) -> Response:
-    """A refusal as a response."""
+    """Return a refusal as a response."""
     headers = {**refused.headers(), "x-request-id": request_id}
     if refused.audit_id is not None:
         headers["endocrine-audit-id"] = header_text(refused.audit_id)

@@ -33,7 +33,7 @@ class Body(BaseModel):
 
 
 def parsed_object(data: bytes) -> dict[str, Any]:
-    """The JSON object in a body. Raises Refused."""
+    """Return the JSON object in a body. Raises Refused."""
     try:
         found = orjson.loads(data)
     except orjson.JSONDecodeError:
@@ -44,7 +44,7 @@ def parsed_object(data: bytes) -> dict[str, Any]:
 
 
 def without_neutral(body: Mapping[str, Any], neutral: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-    """The body without the members that are null or ask for nothing that is not done anyway.
+    """Return the body without the members that are null or ask for nothing that is not done anyway.
 
     neutral: by name, the values that change nothing. Raises Refused (`unsupported_parameter`) for any other value.
     """
@@ -65,7 +65,7 @@ def without_neutral(body: Mapping[str, Any], neutral: Mapping[str, Sequence[Any]
 
 
 def read(model: type[Model], body: Mapping[str, Any]) -> Model:
-    """The body as a model. Raises Refused for the fault that lies deepest, unknown members first."""
+    """Return the body as a model. Raises Refused for the fault that lies deepest, unknown members first."""
     try:
         return model.model_validate(body)
     except ValidationError as error:
@@ -78,7 +78,7 @@ def read(model: type[Model], body: Mapping[str, Any]) -> Model:
 
 
 def place_of(loc: Sequence[int | str], body: Any, missing: bool) -> tuple[int | str, ...]:
-    """The place within the body; what pydantic adds to it for members of unions is left out."""
+    """Return the place within the body; what pydantic adds to it for members of unions is left out."""
     place: list[int | str] = []
     found = body
     for number, part in enumerate(loc):
@@ -103,7 +103,7 @@ def _is_tag(part: int | str, place: Sequence[int | str], found: Any) -> bool:
 
 
 def shown_place(place: Sequence[int | str]) -> str:
-    """A place as OpenAI writes it.
+    """Return a place as OpenAI writes it.
 
     >>> shown_place(("messages", 0, "content"))
     'messages[0].content'
@@ -115,7 +115,7 @@ def shown_place(place: Sequence[int | str]) -> str:
 
 
 def kind(value: Any) -> str:
-    """What kind of JSON value it is, with its article."""
+    """Return what kind of JSON value it is, with its article."""
     if value is None:
         return "null"
     if isinstance(value, bool):

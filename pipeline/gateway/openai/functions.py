@@ -40,7 +40,7 @@ class _TooLarge(Exception):
 
 
 def application_tools(functions: Sequence[tuple[str, Function]], reserved: frozenset[str]) -> list[dict[str, Any]]:
-    """The functions as `interactions.opened` has them. functions: (place in the request, definition).
+    """Return the functions as `interactions.opened` has them. functions: (place in the request, definition).
 
     Raises Refused: tool_name_taken, invalid_value for a name that is there twice, invalid_function_parameters.
     """
@@ -62,7 +62,9 @@ def application_tools(functions: Sequence[tuple[str, Function]], reserved: froze
 
 
 def schema_of(schema: Mapping[str, Any] | None, place: str) -> dict[str, Any]:
-    """A self-contained schema that the gate can run. Raises Refused (`invalid_function_parameters`), with the place."""
+    """Return a self-contained schema that the gate can run. Raises Refused (`invalid_function_parameters`), with the
+    place.
+    """
     if not schema:
         return dict(EMPTY)
     try:

@@ -20,7 +20,7 @@ def turn_request(
     body_digest: str = "",
     would: tuple[str, ...] = (),
 ) -> TurnRequest:
-    """The turn of a request. headers: by lower-case name. Raises Refused for what no record can hold."""
+    """Return the turn of a request. headers: by lower-case name. Raises Refused for what no record can hold."""
     conversation = parsed.conversation
     opened = {
         "kind": "opened",
@@ -47,7 +47,9 @@ def turn_request(
 
 
 def identity_of(caller: Caller, headers: Mapping[str, str], user: str | None) -> str:
-    """The header's, else the body's, else the key's; where the key pins the source, only that one, else the key's."""
+    """Return the header's, else the body's, else the key's; where the key pins the source, only that, else the
+    key's.
+    """
     source = caller.identity_from
     named = _header(headers, "endocrine-identity") if source in ("any", "header") else None
     if named is None and source in ("any", "user"):

@@ -59,7 +59,7 @@ class ParsedRequest:
 
 
 def hosted(tools: Any) -> None:
-    """Raise Refused where a tool is not the application's own: nothing here runs a provider's own tools."""
+    """Refuse a tool that is not the application's own: nothing here runs a provider's own tools."""
     if not isinstance(tools, list):
         return
     if len(tools) > MAX_FUNCTIONS:
@@ -71,14 +71,16 @@ def hosted(tools: Any) -> None:
 
 
 def named_choice(name: str, functions: tuple[tuple[str, Function], ...]) -> dict[str, Any]:
-    """A tool choice as chat completions write it. Raises Refused where no function of the request has the name."""
+    """Return a tool choice as chat completions write it. Raises Refused where no function of the request has the
+    name.
+    """
     if name not in {function.name for _, function in functions}:
         raise Refused("invalid_value", "'tool_choice' names a function that is not declared.", param="tool_choice")
     return {"type": "function", "function": {"name": name}}
 
 
 def bounded_format(found: dict[str, Any], place: str) -> dict[str, Any]:
-    """A response format. Raises Refused beyond the bound of schemas."""
+    """Return a response format. Raises Refused beyond the bound of schemas."""
     try:
         size = len(orjson.dumps(found))
     except (orjson.JSONEncodeError, RecursionError):
@@ -89,5 +91,5 @@ def bounded_format(found: dict[str, Any], place: str) -> dict[str, Any]:
 
 
 def without_absent(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values that are there."""
+    """Return the values that are there."""
     return {name: value for name, value in values.items() if value is not None}

@@ -64,7 +64,7 @@ Parts = Annotated[list[Part], Field(max_length=MAX_PARTS)]
 
 
 def text_of(content: str | Sequence[Part] | None, place: str, images: list[Image] | None) -> str | None:
-    """The content as one text. images: where those found are added; None where none may be.
+    """Return the content as one text. images: where those found are added; None where none may be.
 
     Raises Refused for an image where none may be, or that is no data URL.
     """
@@ -87,7 +87,9 @@ def text_of(content: str | Sequence[Part] | None, place: str, images: list[Image
 
 
 def image_of(url: str | None, place: str) -> Image:
-    """The image in a data URL. Raises Refused: another address would be fetched by nobody, so its bytes are unknown."""
+    """Return the image in a data URL. Raises Refused: another address would be fetched by nobody, so its bytes are
+    unknown.
+    """
     head, comma, data = (url or "").partition(",")
     if not comma or not head.startswith("data:") or not head.endswith(";base64"):
         raise Refused("unsupported_parameter", f"'{place}': images at other addresses are not supported.", param=place)

@@ -200,19 +200,19 @@ class Turn(Protocol):
     """The longest span, in characters, of rules that block an output, 1 to 512; what `windowed` holds back."""
 
     def blocks(self, text: str) -> bool:
-        """Whether the local rules for output block a text; pure, under the policy of the turn."""
+        """Return whether the local rules for output block a text; pure, under the policy of the turn."""
         ...
 
     def blocks_piece(self, text: str) -> bool:
-        """Whether those of them that name a span block a piece of a text."""
+        """Return whether those of them that name a span block a piece of a text."""
         ...
 
     def withheld(self) -> str:
-        """The fixed sentence in place of a blocked output."""
+        """Return the fixed sentence in place of a blocked output."""
         ...
 
     def events(self) -> AsyncGenerator[TurnEvent, None]:
-        """What happens, in the order in which it is read, up to ClosedTurn. Closing the iterator frees the turn.
+        """Yield what happens, in the order in which it is read, up to ClosedTurn. Closing the iterator frees the turn.
 
         Raises Refused (`decision_timeout`) where nothing comes before the deadline.
         """
@@ -226,22 +226,22 @@ class TurnPort(Protocol):
     """Key of session digests; the same in every instance."""
 
     async def authenticate(self, request: Request) -> Caller:
-        """The caller by `authorization` or `x-api-key`, without keys by its address.
+        """Return the caller by `authorization` or `x-api-key`, without keys by its address.
 
         Raises Refused: invalid_api_key, insufficient_scope, rate_limited.
         """
         ...
 
     def rules(self, caller: Caller) -> ApplicationRules:
-        """What the policy says now about an application."""
+        """Return what the policy says now about an application."""
         ...
 
     def models(self, caller: Caller) -> Sequence[str]:
-        """Models that the policy names and the caller may use."""
+        """Return the models that the policy names and the caller may use."""
         ...
 
     def may_use(self, caller: Caller, model: str) -> bool:
-        """Whether `models_allowed` has the model."""
+        """Return whether `models_allowed` has the model."""
         ...
 
     async def open(self, caller: Caller, request: TurnRequest) -> Turn:
@@ -253,7 +253,7 @@ class TurnPort(Protocol):
         ...
 
     async def passed(self, caller: Caller, identity: str, call_ids: Sequence[str]) -> PassedTurn | None:
-        """The turn of this identity that the last of these calls was passed on for; None where there is none."""
+        """Return the turn of this identity that the last of these calls was passed on for; None where there is none."""
         ...
 
     async def resume(self, caller: Caller, continuation: Continuation) -> Turn:

@@ -86,11 +86,11 @@ class Refused(Exception):
         return self.kind.status
 
     def error(self) -> dict[str, Any]:
-        """The value of `error` in the envelope."""
+        """Return the value of `error` in the envelope."""
         return {"message": self.message, "type": self.kind.type, "param": self.param, "code": self.code}
 
     def headers(self) -> dict[str, str]:
-        """`x-should-retry`, `retry-after` (whole seconds, rounded up) and `retry-after-ms`, where they apply."""
+        """Return `x-should-retry`, `retry-after` (whole seconds, rounded up) and `retry-after-ms`, where they apply."""
         found: dict[str, str] = {}
         if self.kind.retry is not None:
             found["x-should-retry"] = "true" if self.kind.retry else "false"

@@ -21,22 +21,22 @@ class ResponseForm:
         self._sent = sent
 
     def opened(self) -> dict[str, Any]:
-        """The response before there is anything of it."""
+        """Return the response before there is anything of it."""
         return self._form("in_progress", [], None, None)
 
     def completed(self, answer: Answer) -> dict[str, Any]:
-        """The whole response. It is `completed` where the text was cut, too: clients raise on `incomplete`."""
+        """Return the whole response. It is `completed` where the text was cut, too: clients raise on `incomplete`."""
         output = self.items(answer)
         details = {"reason": "max_output_tokens"} if answer.finish == "length" else None
         return self._form("completed", output, answer, details)
 
     def items(self, answer: Answer) -> list[dict[str, Any]]:
-        """The output: a message where there is text, or nothing else; then the calls."""
+        """Return the output: a message where there is text, or nothing else; then the calls."""
         messages = [self.message(answer.text)] if answer.text or not answer.calls else []
         return [*messages, *(self.call(number, call) for number, call in enumerate(answer.calls))]
 
     def message(self, text: str | None) -> dict[str, Any]:
-        """A message item; text: None while it is in progress."""
+        """Return a message item; text: None while it is in progress."""
         content = [] if text is None else [text_part(text)]
         status = "in_progress" if text is None else "completed"
         return {
@@ -53,7 +53,7 @@ class ResponseForm:
         return f"msg_{self._id}"
 
     def call(self, number: int, call: ReplyCall, *, begun: bool = False) -> dict[str, Any]:
-        """A call item; begun: it has no arguments yet."""
+        """Return a call item; begun: it has no arguments yet."""
         return {
             "id": f"fc_{self._id}_{number}",
             "type": "function_call",
@@ -98,7 +98,7 @@ class ResponseForm:
 
 
 def usage_of(usage: Usage) -> dict[str, Any]:
-    """Token counts as responses have them."""
+    """Return token counts as responses have them."""
     return {
         "input_tokens": usage.input_tokens,
         "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
@@ -109,7 +109,7 @@ def usage_of(usage: Usage) -> dict[str, Any]:
 
 
 def text_part(text: str) -> dict[str, Any]:
-    """A content part of a message."""
+    """Return a content part of a message."""
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
@@ -123,18 +123,18 @@ class ResponsesStream:
         self._message_open = False
 
     def start(self) -> bytes:
-        """The response is created, and in progress."""
+        """Yield that the response is created, and in progress."""
         opened = self._form.opened()
         return self._event("response.created", response=opened) + self._event("response.in_progress", response=opened)
 
     def text(self, text: str) -> bytes:
-        """A piece of the message, which begins with the first."""
+        """Yield a piece of the message, which begins with the first."""
         begin = b"" if self._message_open else self._begin_message()
         self._text.append(text)
         return begin + self._part("response.output_text.delta", delta=text, logprobs=[])
 
     def finish(self, answer: Answer) -> bytes:
-        """The end of the message, the calls, and the whole response."""
+        """Yield the end of the message, the calls, and the whole response."""
         parts: list[bytes] = []
         if self._message_open or not answer.calls:
             if not self._message_open:
@@ -149,7 +149,9 @@ class ResponsesStream:
         return b"".join(parts)
 
     def failure(self, refused: Refused) -> bytes:
-        """An error after the headers, in both forms that clients look for: its own members, and an object `error`."""
+        """Yield an error after the headers, in both forms that clients look for: its own members, and an object
+        `error`.
+        """
         error = refused.error()
         return self._event("error", code=error["code"], message=error["message"], param=error["param"], error=error)
 

@@ -155,7 +155,7 @@ class ResponsesRequest(Body):
 
 
 def parse_responses(data: bytes) -> ParsedRequest:
-    """The request in a body. Raises Refused."""
+    """Return the request in a body. Raises Refused."""
     body = without_neutral(parsed_object(data), NEUTRAL)
     hosted(body.get("tools"))
     body = _with_types(body)

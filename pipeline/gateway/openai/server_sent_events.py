@@ -12,10 +12,10 @@ DONE = b"data: [DONE]\n\n"
 
 
 def data(value: Any) -> bytes:
-    """An event without a name. JSON of orjson holds no line break."""
+    """Return an event without a name. JSON of orjson holds no line break."""
     return b"data: " + orjson.dumps(value) + b"\n\n"
 
 
 def event(value: dict[str, Any]) -> bytes:
-    """An event whose name is its `type`."""
+    """Return an event whose name is its `type`."""
     return sse.event(str(value["type"]), value)

@@ -69,7 +69,7 @@ class _Flow:
         """Characters of it that are of earlier replies."""
 
     def on(self, event: TurnEvent) -> Iterator[Delta | Answer]:
-        """What an event lets out."""
+        """Return what an event lets out."""
         if isinstance(event, TextChunk):
             yield from self._chunk(event)
         elif isinstance(event, Replied):

@@ -60,7 +60,7 @@ class Window:
         return self._judge(fed)
 
     def finish(self) -> str:
-        """The rest, judged as the end of the whole text; nothing where the whole is blocked."""
+        """Return the rest, judged as the end of the whole text; nothing where the whole is blocked."""
         if self.blocked:
             return ""
         if self._blocks(self.text):

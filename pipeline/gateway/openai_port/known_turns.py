@@ -53,11 +53,12 @@ class KnownTurns:
             self._known.popitem(last=False)
 
     def get(self, identity: str, audit_id: str) -> KnownTurn | None:
-        """What this process knows of a turn."""
+        """Return what this process knows of a turn."""
         return self._known.get((identity, audit_id))
 
     async def passed(self, identity: str, call_id: str, observed: bool) -> PassedTurn | None:
-        """The turn of a call with all calls that it passed on; None where that is no call of this identity's turns.
+        """Return the turn of a call with all calls that it passed on; None where that is no call of this identity's
+        turns.
 
         Raises TimeoutError, KafkaError.
         """
@@ -86,7 +87,7 @@ class KnownTurns:
 
 
 def turn_of(call_id: str) -> str | None:
-    """The turn that a call belongs to by its id; None where no door of this kind opened it."""
+    """Return the turn that a call belongs to by its id; None where no door of this kind opened it."""
     audit_id = request_of(call_id).partition("/")[0]
     return audit_id if audit_id.startswith(PREFIX) and len(call_id) <= 256 else None
 

@@ -16,7 +16,7 @@ from endocrine.pipeline.gateway.state import Gateway
 
 
 def whole_application(gateway: Gateway, more: Sequence[BaseRoute] = ()) -> Guard:
-    """The ASGI application of every door that serves HTTP. more: routes of others, behind all of ours."""
+    """Return the ASGI application of every door that serves HTTP. more: routes of others, behind all of ours."""
     bounds = gateway.limits
     limits = Limits(body_bytes=bounds.body_bytes, header_bytes=bounds.header_bytes, read_s=bounds.read_s)
     endpoint = Endpoint(GatewayPort(gateway), time.time, lambda: uuid.uuid4().hex, limits)

@@ -32,7 +32,7 @@ _OWN_WORDS = ("unknown_url", "internal_error")
 
 
 def refused_of(problem: Problem, audit_id: str | None = None) -> Refused:
-    """The refusal that a problem is here; what has no code of its own is `invalid_value`."""
+    """Return the refusal that a problem is here; what has no code of its own is `invalid_value`."""
     code = _CODES.get(problem.kind, "invalid_value")
     wait = problem.headers.get("retry-after-ms") or _milliseconds(problem.headers.get("retry-after"))
     message = None if code in _OWN_WORDS else problem.detail
@@ -44,7 +44,7 @@ def refused_of(problem: Problem, audit_id: str | None = None) -> Refused:
 
 
 def render(problem: Problem, request_id: str | None, path: str) -> Response:
-    """A problem as the path's clients read it."""
+    """Return a problem as the path's clients read it."""
     if path != FIRST and not path.startswith(FIRST + "/"):
         return as_problem(problem, request_id, path)
     return refusal(refused_of(problem), request_id or "none")

@@ -12,7 +12,7 @@ Json = dict[str, Any]
 
 
 def result_record(call: AnsweredCall, audit_id: str, identity: str, ts: float, secret: bytes) -> Json:
-    """A `tool-results` record. secret: keeps its id from being taken before, by who knows the call's id.
+    """Return a `tool-results` record. secret: keeps its id from being taken before, by who knows the call's id.
 
     The id is the call's: a second result of one call, whoever brings it, is the same or a conflict.
     """
@@ -33,5 +33,5 @@ def result_record(call: AnsweredCall, audit_id: str, identity: str, ts: float, s
 
 
 def results_digest(results: tuple[AnsweredCall, ...]) -> str:
-    """SHA-256 of what the results say."""
+    """Return SHA-256 of what the results say."""
     return hashlib.sha256(orjson.dumps([[one.call_id, one.name, one.content] for one in results])).hexdigest()

@@ -27,17 +27,17 @@ _NAME_CHARS = 256
 
 
 def is_answer(request_id: str) -> bool:
-    """Whether a request is for the answer, and not for a verdict on it."""
+    """Return whether a request is for the answer, and not for a verdict on it."""
     return not request_id.endswith(_VERDICTS)
 
 
 def request_of(call_id: str) -> str:
-    """The request whose reply made a call; empty where the id is not ours."""
+    """Return the request whose reply made a call; empty where the id is not ours."""
     return call_id.rpartition("/call-")[0]
 
 
 def usage_of(value: Json | None) -> Usage:
-    """Tokens of a record; none where it names none."""
+    """Return the tokens of a record; none where it names none."""
     return Usage() if value is None else Usage(value["input_tokens"], value["output_tokens"])
 
 
@@ -61,16 +61,16 @@ class Rounds:
     _restarted: set[str] = field(default_factory=set)
 
     def requests(self) -> list[ReceivedRecord]:
-        """Requests for the answer that are not over, oldest first."""
+        """Return the requests for the answer that are not over, oldest first."""
         return [seen for _, seen in self._current(self.watch.requests)]
 
     def replies(self) -> list[tuple[int, str, ReceivedRecord]]:
-        """(round, request id, reply) of those that are not over, oldest first."""
+        """Return (round, request id, reply) of those that are not over, oldest first."""
         found = self._current(self.watch.replies)
         return [(number, request_id, seen) for number, (request_id, seen) in enumerate(found, self.first)]
 
     def news(self) -> Iterator[TurnEvent]:
-        """What has come since the last call: of each round its text, its reply, its decisions."""
+        """Return what has come since the last call: of each round its text, its reply, its decisions."""
         rounds = self.replies()
         for _, request_id, _ in rounds:
             yield from self._text(request_id)
@@ -86,7 +86,9 @@ class Rounds:
             yield from self._decisions(request_id, seen)
 
     def calls(self, request_id: str, reply: ReceivedRecord) -> list[tuple[ReplyCall, Decided | None]]:
-        """The calls of a reply under the ids that the conversation agent gives them, each with its decision so far."""
+        """Return the calls of a reply under the ids that the conversation agent gives them, each with its decision so
+        far.
+        """
         document = self.policy.document
         most_own, own = document.conversation.limits.calls_per_step, 0
         found: list[tuple[ReplyCall, Decided | None]] = []
@@ -103,12 +105,12 @@ class Rounds:
         return found
 
     def undecided(self) -> bool:
-        """Whether a call of the latest reply has no decision, not even that a person must agree."""
+        """Return whether a call of the latest reply has no decision, not even that a person must agree."""
         rounds = self.replies()
         return bool(rounds) and any(decided is None for _, decided in self.calls(*rounds[-1][1:]))
 
     def passed(self) -> list[PassedCall]:
-        """The calls that go, or went, to the application."""
+        """Return the calls that go, or went, to the application."""
         return [
             PassedCall(call.call_id, call.name, call.arguments, number)
             for number, request_id, seen in self.replies()
@@ -117,7 +119,7 @@ class Rounds:
         ]
 
     def denials(self) -> bool:
-        """Whether a call was denied."""
+        """Return whether a call was denied."""
         return any(seen.value["decision"] == "denied" for seen in self.watch.decisions.values())
 
     # ---- parts ----

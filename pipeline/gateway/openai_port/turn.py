@@ -101,7 +101,7 @@ class GatewayTurn:
 
 
 def closed_of(rounds: Rounds, value: dict[str, Any]) -> ClosedTurn:
-    """The end of a turn, from its closing record and what else is known of it."""
+    """Return the end of a turn, from its closing record and what else is known of it."""
     modulation, requests = rounds.watch.modulation or {}, rounds.requests()
     refused, wait = _provider_limit(rounds, value["finish"])
     return ClosedTurn(

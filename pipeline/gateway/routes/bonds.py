@@ -29,7 +29,7 @@ from endocrine.pipeline.views.redis import views
 
 
 async def bonds(gateway: Gateway, request: Request, caller: Caller) -> Response:
-    """GET /v1/bonds."""
+    """Serve GET /v1/bonds."""
     query = checked_query(request, "phase", "risk", "limit", "cursor")
     limit, before = number_of(query, "limit", DEFAULT, 1, MOST), cursor_of(query)
     if caller.identity_from == "fixed":
@@ -42,7 +42,7 @@ async def bonds(gateway: Gateway, request: Request, caller: Caller) -> Response:
 
 
 async def check(gateway: Gateway, request: Request, caller: Caller) -> Response:
-    """GET /v1/bonds/{identity}/check."""
+    """Serve GET /v1/bonds/{identity}/check."""
     query = checked_query(request, "at")
     at = time_of(query, "at")
     name = checked_identity(gateway.names, request.path_params["identity"])

@@ -27,7 +27,7 @@ _REVISION_S = 0.5
 
 
 async def decide(gateway: Gateway, request: Request, caller: Caller) -> Response:
-    """POST /v1/tool-calls."""
+    """Serve POST /v1/tool-calls."""
     limits = gateway.limits
     body = await read_body(request, limits.body_bytes, limits.read_s, limits.batch_records)
     items = [an_object(item) for item in body.items]

@@ -19,7 +19,7 @@ Json = dict[str, Any]
 
 
 def capture(topic: str) -> Handler:
-    """The handler of the records of one topic."""
+    """Return the handler of the records of one topic."""
 
     async def handler(gateway: Gateway, request: Request, caller: Caller) -> Response:
         limits = gateway.limits
@@ -42,7 +42,9 @@ def capture(topic: str) -> Handler:
 
 
 def batch_response(body: Body, answers: list[Json]) -> Response:
-    """An answer for each record, in their order; as JSON lines where they came so. 200, or 503 where none was taken."""
+    """Return an answer for each record, in their order; JSON lines where they came so. 200, or 503 where none was
+    taken.
+    """
     status = 503 if all(answer["status"] == 503 for answer in answers) else 200
     if body.lines:
         return Response(b"".join(orjson.dumps(one) + b"\n" for one in answers), status, None, "application/x-ndjson")
@@ -68,7 +70,7 @@ async def _one(
 
 
 def completed(topic: str, value: Json) -> Json:
-    """What a door may leave out, as inline signals leave it out."""
+    """Return what a door may leave out, as inline signals leave it out."""
     if topic == "signals":
         value.setdefault("ttl_ms", 800)
         value.setdefault("source", "runtime")

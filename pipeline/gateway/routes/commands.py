@@ -31,7 +31,7 @@ KINDS = {
 
 
 async def command(gateway: Gateway, request: Request, caller: Caller) -> Response:
-    """POST /v1/commands/{kind}."""
+    """Serve POST /v1/commands/{kind}."""
     kind = KINDS.get(request.path_params["kind"].replace("_", "-"))
     if kind is None:
         raise Problem("not_found", f"no such command; expected one of {', '.join(KINDS)}")

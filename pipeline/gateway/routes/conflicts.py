@@ -16,7 +16,7 @@ from endocrine.schemas.vocabulary import ConflictStatus
 
 
 async def listed(gateway: Gateway, request: Request, caller: Caller) -> Response:
-    """GET /v1/conflicts."""
+    """Serve GET /v1/conflicts."""
     query = checked_query(request, "subject", "status")
     status = one_of(query, "status", get_args(ConflictStatus))
     subject = subject_named(gateway, caller, query.get("subject"))
@@ -25,7 +25,7 @@ async def listed(gateway: Gateway, request: Request, caller: Caller) -> Response
 
 
 async def resolve(gateway: Gateway, request: Request, caller: Caller) -> Response:
-    """POST /v1/conflicts/{conflict_id}/resolve."""
+    """Serve POST /v1/conflicts/{conflict_id}/resolve."""
     fixed = {"kind": "conflict_resolve", "conflict_id": request.path_params["conflict_id"]}
     return await command(gateway, request, caller, fixed, "conflict-events", "slot", "action", "winner", "reason")
 

@@ -77,7 +77,7 @@ class ContextAnswer(BaseModel):
 
 
 async def context(gateway: Gateway, request: Request, caller: Caller) -> Response:
-    """POST /v1/context."""
+    """Serve POST /v1/context."""
     body = (await read_body(request, gateway.limits.body_bytes, gateway.limits.read_s)).one
     slot = await gateway.idempotency.begin(caller, request, body)
     if slot.answer is not None:

@@ -20,7 +20,7 @@ MOST_LAG = 10_000
 
 
 def routes(gateway: Gateway, openapi_document: Callable[[], Mapping[str, Any]]) -> list[Route]:
-    """The routes. openapi_document: makes the OpenAPI document, once."""
+    """Return the routes. openapi_document: makes the OpenAPI document, once."""
 
     async def live(request: Request) -> Response:
         return json_response({"status": "live"})

@@ -66,7 +66,7 @@ class Sent(BaseModel):
 
 
 async def listed(gateway: Gateway, request: Request, caller: Caller) -> Response:
-    """GET /v1/interactions."""
+    """Serve GET /v1/interactions."""
     query = checked_query(request, *_FILTERS)
     limit, capped = _limit(query)
     since, before = time_of(query, "since"), cursor_of(query)
@@ -141,7 +141,7 @@ def _summary(audit_id: str, parts: Json) -> Json:
 
 
 async def read(gateway: Gateway, request: Request, caller: Caller) -> Response:
-    """GET /v1/interactions/{audit_id}."""
+    """Serve GET /v1/interactions/{audit_id}."""
     checked_query(request)
     found = await turn_named(gateway, request, caller)
     answer = _summary(request.path_params["audit_id"], found)
@@ -156,7 +156,7 @@ async def read(gateway: Gateway, request: Request, caller: Caller) -> Response:
 
 
 async def extract(gateway: Gateway, request: Request, caller: Caller) -> Response:
-    """POST /v1/interactions/{audit_id}/extract."""
+    """Serve POST /v1/interactions/{audit_id}/extract."""
     slot, asked = await _asked(gateway, request, caller, ExtractRequest)
     if slot.answer is not None:
         return slot.answer
@@ -172,7 +172,7 @@ async def extract(gateway: Gateway, request: Request, caller: Caller) -> Respons
 
 
 async def reinforce(gateway: Gateway, request: Request, caller: Caller) -> Response:
-    """POST /v1/interactions/{audit_id}/reinforce."""
+    """Serve POST /v1/interactions/{audit_id}/reinforce."""
     slot, _ = await _asked(gateway, request, caller, ReinforceRequest)
     if slot.answer is not None:
         return slot.answer

@@ -33,14 +33,14 @@ def _identity(gateway: Gateway, request: Request, caller: Caller) -> str:
 
 
 async def links(gateway: Gateway, request: Request, caller: Caller) -> Response:
-    """GET /v1/identities/{identity}/links."""
+    """Serve GET /v1/identities/{identity}/links."""
     status = one_of(checked_query(request, "status"), "status", STATUSES)
     name = _identity(gateway, request, caller)
     return json_response({"identity": name, "items": await views.links(redis_of(gateway), name, status=status)})
 
 
 async def group(gateway: Gateway, request: Request, caller: Caller) -> Response:
-    """GET /v1/identities/{identity}/group."""
+    """Serve GET /v1/identities/{identity}/group."""
     checked_query(request)
     name = _identity(gateway, request, caller)
     found = await views.link_group(redis_of(gateway), name)

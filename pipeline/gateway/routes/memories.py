@@ -38,7 +38,7 @@ _EVENTS = "memory-events"
 
 
 async def listed(gateway: Gateway, request: Request, caller: Caller) -> Response:
-    """GET /v1/memories."""
+    """Serve GET /v1/memories."""
     query = checked_query(request, "subject", "status", "type", "limit", "cursor")
     status, kind = one_of(query, "status", get_args(MemoryStatus)), one_of(query, "type", get_args(MemoryType))
     limit = number_of(query, "limit", DEFAULT, 1, MOST)
@@ -57,7 +57,7 @@ def _place(one: Json) -> str:
 
 
 async def read(gateway: Gateway, request: Request, caller: Caller) -> Response:
-    """GET /v1/memories/{memory_id}."""
+    """Serve GET /v1/memories/{memory_id}."""
     subject = subject_named(gateway, caller, checked_query(request, "subject").get("subject"))
     found = await views.memory(redis_of(gateway), subject, request.path_params["memory_id"])
     if found is None:
@@ -66,12 +66,12 @@ async def read(gateway: Gateway, request: Request, caller: Caller) -> Response:
 
 
 async def create(gateway: Gateway, request: Request, caller: Caller) -> Response:
-    """POST /v1/memories."""
+    """Serve POST /v1/memories."""
     return await command(gateway, request, caller, {"kind": "memory_create"}, _EVENTS, *_CREATED)
 
 
 async def opinion(gateway: Gateway, request: Request, caller: Caller) -> Response:
-    """POST /v1/memories/{memory_id}/opinion."""
+    """Serve POST /v1/memories/{memory_id}/opinion."""
     fixed = {"memory_id": request.path_params["memory_id"]}
     return await command(gateway, request, caller, fixed, _EVENTS, "opinion", "confidence", topic="opinions")
 

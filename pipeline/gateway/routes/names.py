@@ -33,7 +33,7 @@ _KINDS = ("register_name", "release_name")
 
 
 async def listed(gateway: Gateway, request: Request, caller: Caller) -> Response:
-    """GET /v1/names."""
+    """Serve GET /v1/names."""
     query = checked_query(request, "scope", "limit", "cursor")
     scope, limit = one_of(query, "scope", get_args(NameScope)), number_of(query, "limit", DEFAULT, 1, MOST)
     found = [
@@ -55,7 +55,7 @@ def _in_reach(caller: Caller, entry: Any) -> bool:
 
 
 async def command(gateway: Gateway, request: Request, caller: Caller) -> Response:
-    """POST /v1/names."""
+    """Serve POST /v1/names."""
     wait_s = wait_of(checked_query(request, "wait"))
     body = (await read_body(request, gateway.limits.body_bytes, gateway.limits.read_s)).one
     if caller.identity_from == "fixed":

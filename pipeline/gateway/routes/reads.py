@@ -50,19 +50,19 @@ PAGE = (
 
 
 def redis_of(gateway: Gateway) -> "Redis":
-    """The Redis of the read models. Raises Problem, 503, where there is none."""
+    """Return the Redis of the read models. Raises Problem, 503, where there is none."""
     if gateway.redis is None:
         raise Problem("views_away", "no Redis is configured (ENDOCRINE_REDIS_URL)")
     return gateway.redis
 
 
 def keys_of(gateway: Gateway) -> ViewKeys:
-    """Names of this deployment's views."""
+    """Return names of this deployment's views."""
     return ViewKeys(gateway.settings.prefix)
 
 
 def time_of(query: dict[str, str], name: str) -> float | None:
-    """A time of the query, seconds since 1970. Raises Problem, 422."""
+    """Return a time of the query, seconds since 1970. Raises Problem, 422."""
     text = query.get(name)
     if text is None:
         return None
@@ -84,7 +84,7 @@ def _before_1970(text: str) -> bool:
 
 
 def cursor_of(query: dict[str, str]) -> tuple[int, bytes] | None:
-    """The place that a cursor names. Raises Problem, 422."""
+    """Return the place that a cursor names. Raises Problem, 422."""
     text = query.get("cursor")
     if text is None:
         return None
@@ -95,25 +95,25 @@ def cursor_of(query: dict[str, str]) -> tuple[int, bytes] | None:
 
 
 def shown_cursor(place: tuple[int, bytes] | None) -> str | None:
-    """A place as a cursor."""
+    """Return a place as a cursor."""
     return None if place is None else f"{place[0]}.{base64.urlsafe_b64encode(place[1]).decode()}"
 
 
 def identity_of(gateway: Gateway, caller: Caller, query: dict[str, str]) -> str | None:
-    """The canonical identity of the query; None where it names none. Raises Problem, 422 or 403."""
+    """Return the canonical identity of the query; None where it names none. Raises Problem, 422 or 403."""
     identity = None if "identity" not in query else checked_identity(gateway.names, query["identity"])
     in_reach(caller, identity)
     return identity
 
 
 def in_reach(caller: Caller, identity: str | None) -> None:
-    """Raises Problem, 403, where a key of one identity asks for another's."""
+    """Refuse a key of one identity that asks for another's. Raises Problem, 403."""
     if caller.identity_from == "fixed" and not caller.owns(identity):
         raise Problem("identity_not_allowed", f"the key {caller.name!r} reads its own identity only")
 
 
 async def turn(gateway: Gateway, request: Request, caller: Caller) -> Response:
-    """GET /v1/turns/{audit_id}."""
+    """Serve GET /v1/turns/{audit_id}."""
     checked_query(request)
     found = await turn_named(gateway, request, caller)
     (shown,) = await with_bodies(gateway, caller, [found])
@@ -121,7 +121,7 @@ async def turn(gateway: Gateway, request: Request, caller: Caller) -> Response:
 
 
 async def turn_named(gateway: Gateway, request: Request, caller: Caller) -> Json:
-    """The parts of the turn that the path names. Raises Problem: 403, 404."""
+    """Return the parts of the turn that the path names. Raises Problem: 403, 404."""
     found = await views.turn(redis_of(gateway), keys_of(gateway), request.path_params["audit_id"])
     if found is None:
         raise Problem("not_found", "no such turn in the read models; they may be a moment behind")
@@ -130,7 +130,9 @@ async def turn_named(gateway: Gateway, request: Request, caller: Caller) -> Json
 
 
 async def with_bodies(gateway: Gateway, caller: Caller, found: list[Json]) -> list[Json]:
-    """The turns as they are shown; with prompts and answers, read from Kafka, for callers with the scope `content`."""
+    """Return the turns as they are shown; with prompts and answers, read from Kafka, for callers with the scope
+    `content`.
+    """
     places: dict[RecordPosition, Json] = {}
     for one in found:
         for kind in ("opened", "closed"):
@@ -158,7 +160,7 @@ def _shown_turn(parts: Json) -> Json:
 
 
 async def audit(gateway: Gateway, request: Request, caller: Caller) -> Response:
-    """GET /v1/audits/{audit_id}."""
+    """Serve GET /v1/audits/{audit_id}."""
     form = one_of(checked_query(request, "format"), "format", ("json", "html"))
     parts = await views.turn(redis_of(gateway), keys_of(gateway), request.path_params["audit_id"]) or {}
     found = await turn_explained(gateway, caller, parts)
@@ -176,7 +178,7 @@ _COLUMNS = ("ts", "kind", "identity", "audit_id", "attempted", "reason", "rule",
 
 
 async def incidents(gateway: Gateway, request: Request, caller: Caller) -> Response:
-    """GET /v1/incidents."""
+    """Serve GET /v1/incidents."""
     query = checked_query(request, "kind", "tool", "mode", "identity", "since", "until", "limit", "cursor", "format")
     limit = number_of(query, "limit", DEFAULT, 1, MOST)
     form = one_of(query, "format", ("json", "csv"))
@@ -189,7 +191,9 @@ async def incidents(gateway: Gateway, request: Request, caller: Caller) -> Respo
 async def found_incidents(
     gateway: Gateway, caller: Caller, query: dict[str, str], limit: int
 ) -> tuple[list[Json], tuple[int, bytes] | None]:
-    """The newest incidents that the query leaves, and the place of the last one. Raises Problem: 403, 422, 503."""
+    """Return the newest incidents that the query leaves, and the place of the last one. Raises Problem: 403, 422,
+    503.
+    """
     since, until, before = time_of(query, "since"), time_of(query, "until"), cursor_of(query)
     identity = identity_of(gateway, caller, query)
     if before is None and until is not None:
@@ -212,7 +216,7 @@ async def found_incidents(
 
 
 def incident_matches(one: Json, query: dict[str, str]) -> bool:
-    """Whether an incident is of the kind, tool and mode that a query names."""
+    """Return whether an incident is of the kind, tool and mode that a query names."""
     return (
         query.get("kind") in (None, one["kind"])
         and query.get("tool") in (None, one["attempted"])
@@ -221,7 +225,7 @@ def incident_matches(one: Json, query: dict[str, str]) -> bool:
 
 
 def incidents_csv(rows: list[Json]) -> bytes:
-    """Rows as CSV; what a spreadsheet would take for a formula begins with an apostrophe."""
+    """Return the rows as CSV; what a spreadsheet would take for a formula begins with an apostrophe."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(_COLUMNS)
@@ -232,7 +236,7 @@ def incidents_csv(rows: list[Json]) -> bytes:
 
 
 async def incident_stats(gateway: Gateway, request: Request, caller: Caller) -> Response:
-    """GET /v1/incidents/stats."""
+    """Serve GET /v1/incidents/stats."""
     query = checked_query(request, "kind", "tool", "mode", "identity", "since", "until")
     found, _ = await found_incidents(gateway, caller, query, 1 << 30)
     counts = {
@@ -247,7 +251,7 @@ async def incident_stats(gateway: Gateway, request: Request, caller: Caller) -> 
 
 
 async def tools(gateway: Gateway, request: Request, caller: Caller) -> Response:
-    """GET /v1/tools."""
+    """Serve GET /v1/tools."""
     checked_query(request)
     registry, flags = gateway.policy.document.tools, gateway.policy.document.flags
     functions = {one["name"]: one for one in functions_of(registry.root, gateway.policy)}
@@ -265,7 +269,7 @@ async def tools(gateway: Gateway, request: Request, caller: Caller) -> Response:
 
 
 async def identity(gateway: Gateway, request: Request, caller: Caller) -> Response:
-    """GET /v1/identities/{identity}."""
+    """Serve GET /v1/identities/{identity}."""
     checked_query(request)
     name = checked_identity(gateway.names, request.path_params["identity"])
     in_reach(caller, name)
@@ -284,13 +288,13 @@ async def identity(gateway: Gateway, request: Request, caller: Caller) -> Respon
 
 
 async def analytics(gateway: Gateway, request: Request, caller: Caller) -> Response:
-    """GET /v1/analytics."""
+    """Serve GET /v1/analytics."""
     checked_query(request)
     return json_response({"items": await views.analytics(redis_of(gateway), keys_of(gateway))})
 
 
 async def bond(gateway: Gateway, request: Request, caller: Caller) -> Response:
-    """GET /v1/bonds/{identity}."""
+    """Serve GET /v1/bonds/{identity}."""
     checked_query(request)
     name = checked_identity(gateway.names, request.path_params["identity"])
     in_reach(caller, name)
@@ -301,7 +305,7 @@ async def bond(gateway: Gateway, request: Request, caller: Caller) -> Response:
 
 
 async def bond_events(gateway: Gateway, request: Request, caller: Caller) -> Response:
-    """GET /v1/bonds/{identity}/events."""
+    """Serve GET /v1/bonds/{identity}/events."""
     query = checked_query(request, "limit")
     name = checked_identity(gateway.names, request.path_params["identity"])
     in_reach(caller, name)
@@ -310,7 +314,7 @@ async def bond_events(gateway: Gateway, request: Request, caller: Caller) -> Res
 
 
 async def dead_letters(gateway: Gateway, request: Request, caller: Caller) -> Response:
-    """GET /v1/dead-letters."""
+    """Serve GET /v1/dead-letters."""
     query = checked_query(request, "topic", "kind", "identity", "since", "until", "limit")
     identity = query.get("identity")  # as it was sent: that it is not canonical may be why it was refused
     if identity is not None and not 1 <= len(identity) <= 256:

@@ -18,7 +18,7 @@ _log = structlog.get_logger("endocrine.gateway")
 
 
 async def events(gateway: Gateway, request: Request, caller: Caller) -> Response:
-    """GET /v1/events."""
+    """Serve GET /v1/events."""
     query = checked_query(request, "identity", "topic")
     identity = None if "identity" not in query else checked_identity(gateway.names, query["identity"])
     if caller.identity_from == "fixed" and not caller.owns(identity):

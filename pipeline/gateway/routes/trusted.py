@@ -29,7 +29,7 @@ _GIVEN = ("category", "key", "value", "source", "confidence", "by", "ts", "id")
 
 
 async def read(gateway: Gateway, request: Request, caller: Caller) -> Response:
-    """GET /v1/trusted/{subject}."""
+    """Serve GET /v1/trusted/{subject}."""
     query = checked_query(request, "category", "all")
     everything = one_of(query, "all", ("true", "false")) == "true"
     category = _category_of(query)
@@ -50,7 +50,7 @@ def _category_of(query: dict[str, str]) -> str | None:
 
 
 async def write(gateway: Gateway, request: Request, caller: Caller) -> Response:
-    """POST /v1/trusted/{subject}."""
+    """Serve POST /v1/trusted/{subject}."""
     wait_s = wait_of(checked_query(request, "wait"))
     subject = subject_named(gateway, caller, request.path_params["subject"])
     body = (await read_body(request, gateway.limits.body_bytes, gateway.limits.read_s)).one
@@ -78,7 +78,7 @@ async def with_room(gateway: Gateway, subject: str, category: str, key: str) -> 
 
 
 async def end(gateway: Gateway, request: Request, caller: Caller) -> Response:
-    """DELETE /v1/trusted/{subject}."""
+    """Serve DELETE /v1/trusted/{subject}."""
     query = checked_query(request, "category", "key", "reason", "wait")
     wait_s = wait_of(query)
     subject = subject_named(gateway, caller, request.path_params["subject"])

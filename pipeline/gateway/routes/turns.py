@@ -41,7 +41,7 @@ _FAILED = {
 
 
 async def open_turn(gateway: Gateway, request: Request, caller: Caller) -> Response:
-    """POST /v1/turns."""
+    """Serve POST /v1/turns."""
     limits = gateway.limits
     body = (await read_body(request, limits.body_bytes, limits.read_s)).one
     slot = await gateway.idempotency.begin(caller, request, body)
@@ -72,7 +72,7 @@ async def open_turn(gateway: Gateway, request: Request, caller: Caller) -> Respo
 
 
 def opening(body: Json, request: Request, caller: Caller, slot: Slot) -> Json:
-    """The record that opens a turn: what the caller gave, and what it may leave out. Raises Problem."""
+    """Return the record that opens a turn: what the caller gave, and what it may leave out. Raises Problem."""
     value = {"kind": "opened"} | filled("interactions", body, request, caller, slot)
     if value["kind"] != "opened":
         raise Problem("invalid", "kind: expected opened, or nothing", field="kind")
@@ -88,7 +88,7 @@ def opening(body: Json, request: Request, caller: Caller, slot: Slot) -> Json:
 
 
 def opened_answer(modulation: Json, caller: Caller, headers: dict[str, str]) -> Response:
-    """The answer to an opening: 201, 202 held, or the problem that refuses it; 201 whatever it is to who observes."""
+    """Return the answer to an opening: 201, 202 held, or the problem that refuses it; 201 to who observes."""
     refused = modulation["refusal"]
     if refused is not None and not caller.enforce:
         would = {"endocrine-would": f"refused,{refused}"}
@@ -122,7 +122,7 @@ async def _answered(gateway: Gateway, caller: Caller, watch: Watch, slot: Slot, 
 
 
 def settled(watch: Watch) -> ReceivedRecord | None:
-    """What ends the waiting for an answer: its closing, or that the turn waits for a person."""
+    """Return what ends the waiting for an answer: its closing, or that the turn waits for a person."""
     if watch.closed is not None:
         return watch.closed
     latest = watch.modulation
@@ -183,7 +183,7 @@ def _news(watch: Watch) -> list[tuple[str, str, Json]]:
 
 
 async def close_turn(gateway: Gateway, request: Request, caller: Caller) -> Response:
-    """POST /v1/turns/{audit_id}/close."""
+    """Serve POST /v1/turns/{audit_id}/close."""
     limits = gateway.limits
     body = (await read_body(request, limits.body_bytes, limits.read_s)).one
     slot = await gateway.idempotency.begin(caller, request, body)

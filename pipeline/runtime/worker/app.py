@@ -80,7 +80,7 @@ def _wire(app: EndocrineApp, settings: Settings, agent: Agent) -> None:
     sources = app.topic(*(prefix + topic for topic in agent.sources), acks=False)
 
     async def take(stream: Any) -> None:
-        """Subscribe: what comes goes past it (endocrine.pipeline.runtime.worker.transport)."""
+        """Return subscribe: what comes goes past it (endocrine.pipeline.runtime.worker.transport)."""
         async for _ in stream:
             pass
 

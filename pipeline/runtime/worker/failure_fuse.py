@@ -28,7 +28,7 @@ class FailureFuse:
         return seen >= 2 * self._half and failures > self._share * seen
 
     def explain(self, processor: str) -> str:
-        """Why it has blown, for a person."""
+        """Explain why it has blown, for a person."""
         seen, failures = self._old[0] + self._new[0], self._old[1] + self._new[1]
         return (
             f"{processor}: its agent failed on {failures} of the last {seen} records, more than the share"

@@ -129,7 +129,7 @@ class Broker:
             raise Retry(f"cannot learn the ends of {len(partitions)} partitions: {error!r}") from error
 
     async def read(self, topic: str, partition: int, start: int, end: int) -> AsyncGenerator[Sequence[Any]]:
-        """Records with start <= offset < end. Raises Retry where the broker does not give them."""
+        """Return the records with start <= offset < end. Raises Retry where the broker does not give them."""
         if start >= end:
             return
         place = TopicPartition(topic, partition)
@@ -202,11 +202,11 @@ class KafkaBrokerPort:
             self._on_pressure(True)
 
     def waiting(self) -> int:
-        """Records that have arrived."""
+        """Return the records that have arrived."""
         return sum(len(run.records) for _, run in self._arrived)
 
     async def run_concurrently(self, writing: Coroutine[Any, Any, None], processing: Coroutine[Any, Any, T]) -> T:
-        """Writing as a task of its own; processing begins when its request is on its way."""
+        """Run the writing as a task of its own; processing begins when its request is on its way."""
         write = asyncio.create_task(writing)
         process: asyncio.Task[T] | None = None
         try:
@@ -230,7 +230,7 @@ class KafkaBrokerPort:
             await asyncio.sleep(0)
 
     def start(self, producing: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
-        """As a task of its own."""
+        """Start it as a task of its own."""
         task = asyncio.create_task(producing())
         task.add_done_callback(self._ended)
         return task
@@ -337,15 +337,14 @@ class KafkaBrokerPort:
         return [*runs, Run(topic, (), after)]
 
     async def seek(self, next_offsets: Mapping[str, int]) -> None:
-        """The process seeks for all its units at once (see ProcessorManager); here only what arrived before is
-        forgotten."""
+        """Forget what arrived before: the process seeks for all its units at once (see ProcessorManager)."""
         self._arrived, self._bytes = [], 0
         self._committed = dict(next_offsets)
         self._delivered, self._handed = dict(next_offsets), dict(next_offsets)
         self.moved, self._looks = True, 0
 
     async def commit(self, next_offsets: Mapping[str, int]) -> None:
-        """Noted here; sent to the group now and then by the manager."""
+        """Note the offsets; the manager sends them to the group now and then."""
         self._committed = dict(next_offsets)
         self.moved = True
         self._progress.set()
@@ -359,7 +358,7 @@ class KafkaBrokerPort:
         return max(committed, delivered) if committed >= self._handed.get(topic, 0) else committed
 
     async def ends(self, topics: Sequence[str]) -> Mapping[str, int]:
-        """Log ends of source topics on this partition."""
+        """Return the log ends of source topics on this partition."""
         found = await self._broker.ends([self._places[topic] for topic in topics])
         return {topic: found[self._places[topic]] for topic in topics}
 
@@ -371,7 +370,7 @@ class KafkaBrokerPort:
         return await self._broker.append(self._log, self._partition, [(EPOCH_KEY, who, [])])
 
     async def changelog(self, start: int, end: int) -> AsyncIterator[Sequence[Entry]]:
-        """Records of the changelog, with the epoch each was written under."""
+        """Return the records of the changelog, with the epoch each was written under."""
         async for fetched in self._broker.read(self._log, self._partition, start, end):
             yield entries_of(fetched)
 
@@ -388,7 +387,7 @@ class KafkaBrokerPort:
     # ---- what goes out ----
 
     async def produce(self, records: Sequence[OutputRecord], common: Headers) -> None:
-        """Topics beside each other, each in order; the journal record when all the rest is acknowledged."""
+        """Produce topics beside each other, each in order; the journal record when all the rest is acknowledged."""
         places: dict[tuple[str, int], list[OutputRecord]] = {}
         last: list[OutputRecord] = []
         for out in records:

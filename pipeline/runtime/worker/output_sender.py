@@ -31,7 +31,7 @@ class _Waiting:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def fail(self, error: BaseException) -> None:
-        """Have the caller raise this, unless it has given up."""
+        """Return have the caller raise this, unless it has given up."""
         if not self.done.done():
             self.done.set_exception(error)
 

@@ -303,7 +303,7 @@ class ProcessorManager:
     # ---- 5 Commit ----
 
     def offsets(self) -> Mapping[TopicPartition, int]:
-        """Per source partition, the lowest offset that some processor still needs."""
+        """Return, per source partition, the lowest offset that some processor still needs."""
         lowest: dict[TopicPartition, int] = {}
         for (name, partition), broker in self._ports.items():
             for topic in self.agents[name].sources:

@@ -40,5 +40,5 @@ def write_tasks(loops: Mapping[str, asyncio.AbstractEventLoop], to: TextIO) -> N
 
 
 def on_signal(loops: Callable[[], Mapping[str, asyncio.AbstractEventLoop]]) -> None:
-    """From now on SIGUSR1 writes the tasks of these loops to stderr. Called in the running loop."""
+    """Let SIGUSR1 write the tasks of these loops to stderr. Called in the running loop."""
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: write_tasks(loops(), sys.stderr))

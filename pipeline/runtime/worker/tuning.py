@@ -13,7 +13,9 @@ is left are cycles of tasks and exceptions: little, and not worth a walk through
 
 
 def tune_process() -> None:
-    """uvloop for this and Faust's threads, a cyclic garbage collector that waits until it is called, memory kept."""
+    """Set uvloop for this and Faust's threads, a cyclic garbage collector that waits until it is called, memory
+    kept.
+    """
     keep_memory()
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     gc.collect()
