@@ -48,6 +48,10 @@ GOOD: dict[str, dict[str, Any]] = {
         "confidence": 0.5, "signals": [], "turn_count": 1, "ulm": {"n": 0.5}, "ts": 1.0,
     },
     "commands": {"kind": "set_cap", "identity": "ann", "by": "op", "cap": 3, "ts": 1.0},
+    "erasures": {
+        "kind": "erase", "identity": "ann", "erasure_id": 64 * "1", "agent": "attribution", "key": "ann/motor.pace",
+        "of": "ann", "by": "op", "ts": 1.0,
+    },
     "model-requests": {
         "request_id": "r", "audit_id": "t1", "identity": "ann", "step": 1, "model": "m", "messages": [], "tools": [],
         "parameters": {}, "dropped": [], "deadline_ms": 1000, "ts": 1.0,
@@ -133,7 +137,8 @@ async def test_malformed_records_are_dead_letters_as_they_came_and_the_good_arou
             assert raw.key == b"ann"
             assert word in headers["endocrine-error"].decode(), f"{topic}: {told}: {headers['endocrine-error']!r}"
             assert headers["endocrine-error-kind"] in (b"not_json", b"invalid", b"too_large")
-    assert thought[f"attribution/{place}"] == len(malformed("observations")) + 1
+    read = ("observations", "erasures")
+    assert thought[f"attribution/{place}"] == sum(len(malformed(topic)) + 1 for topic in read)
     assert thought[f"bonds/{place}"] >= len(malformed("detections")) + 1
 
 

@@ -162,7 +162,7 @@ METRICS: tuple[Metric, ...] = (
         "endocrine_policy_refused",
         "gauge",
         (),
-        "1: this worker cannot use the policy that was published last, and decides by an earlier one.",
+        "1: this worker decides by an earlier policy, since it has no use for the one that was published last.",
     ),
     Metric("endocrine_signals_total", "counter", ("signal", "fate"), "Signals listed by first revisions, by fate."),
     Metric("endocrine_tool_decisions_total", "counter", ("tool", "decision", "reason"), "Answers of the gate."),
