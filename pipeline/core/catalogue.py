@@ -99,6 +99,9 @@ class Topic:
     """Only our agents and connectors write it: a record without a valid seal is a dead letter, `unsealed`."""
     chained: bool = False
     """Each record names the hash of the one before it on its partition (core.hash_chain); one agent writes it."""
+    unordered: bool = False
+    """It does not matter where this topic's records come among those of others: no reader asks for its end before it
+    goes on with theirs. For what is rare: an agent that is never sure would ask before every batch."""
     certain: Callable[[Any], Any] | None = None
     """Returns what the model would make of decoded JSON, where that is certain at a glance, else None: then the model
     judges (core.certain). It saves time, and decides nothing."""
@@ -431,6 +434,7 @@ _TOPICS = [
         "erasures, for agents that read no commands",
         "attribution",
         takes_subjects=True,
+        unordered=True,
     ),
     Topic(
         "erasure-events",

@@ -6,7 +6,7 @@ that a call never overtakes the turn that it belongs to.
 """
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from endocrine.pipeline.core.records import SourceRecord
 
@@ -14,8 +14,10 @@ from endocrine.pipeline.core.records import SourceRecord
 class MergeBuffer:
     """Records fetched and not yet read, per source topic."""
 
-    def __init__(self, sources: Sequence[str]) -> None:
+    def __init__(self, sources: Sequence[str], unordered: Collection[str] = ()) -> None:
+        """Begin with nothing. unordered: sources whose records may come anywhere among those of the others."""
         self._sources = tuple(sources)
+        self._ordered = tuple(topic for topic in self._sources if topic not in unordered)
         self._waiting: dict[str, deque[SourceRecord]] = {topic: deque() for topic in sources}
         self.next_offsets: dict[str, int] = dict.fromkeys(sources, 0)
         """Per topic, the offset below which all has come in."""
@@ -43,8 +45,8 @@ class MergeBuffer:
         return sum(map(len, self._waiting.values()))
 
     def quiet(self) -> list[str]:
-        """Return the source topics of which nothing waits."""
-        return [topic for topic in self._sources if not self._waiting[topic]]
+        """Return the source topics of which nothing waits, and for which the others must."""
+        return [topic for topic in self._ordered if not self._waiting[topic]]
 
     def take(self, limit: int) -> list[tuple[str, SourceRecord]]:
         """Return the next records in reading order, at most `limit`.

@@ -111,7 +111,8 @@ class PartitionProcessor:
         self._left: list[tuple[str, SourceRecord]] = []
         """What was read with it and did not fit into it."""
         self._on_batch = on_batch
-        self._merge_buffer = MergeBuffer(engine.agent.sources)
+        unordered = [topic for topic in engine.agent.sources if engine.catalogue[topic].unordered]
+        self._merge_buffer = MergeBuffer(engine.agent.sources, unordered)
 
     @property
     def name(self) -> str:

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from endocrine.agents.registry import AGENTS
+from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.changelog import EPOCH_KEY, Entry, Recovered, outbox_key
 from endocrine.pipeline.core.checkpoint import Checkpoint, decode_checkpoint, encode_checkpoint
 from endocrine.pipeline.core.journal import inputs_digest, journal_record, runs_of
@@ -279,3 +281,31 @@ def test_a_journal_record_names_the_one_before_and_refusals_only_where_there_are
     assert "refused" not in entry
     assert orjson.loads(refused.value)["refused"] == "too large"
     assert plain.key == b"agent/1"
+
+
+# ---- a topic for which no other waits ----
+
+
+def test_no_topic_waits_for_one_that_is_unordered_and_its_records_are_read_all_the_same():
+    inbox = MergeBuffer(("a", "b"), unordered=("b",))
+    inbox.add("a", [raw(0, 5), raw(1, 9)])
+    assert inbox.quiet() == []
+    assert [one.offset for _, one in inbox.take(10)] == [0, 1]
+    inbox.add("a", [raw(2, 11)])
+    inbox.add("b", [raw(0, 10)])
+    assert [(topic, one.offset) for topic, one in inbox.take(10)] == [("b", 0)], "b ran out, and was not quiet"
+    assert inbox.quiet() == []
+    assert [(topic, one.offset) for topic, one in inbox.take(10)] == [("a", 2)]
+
+
+def test_of_a_topic_that_is_ordered_the_others_wait_for_its_end():
+    inbox = MergeBuffer(("a", "b"))
+    inbox.add("a", [raw(0, 5)])
+    assert inbox.quiet() == ["b"]
+
+
+def test_an_agent_of_one_topic_asks_for_no_end_although_erasures_reach_it():
+    """A question for each batch costs attribution a third of its speed."""
+    for name in ("attribution", "suspicion", "evidence", "meeting"):
+        (agent,) = (one for one in AGENTS if one.name == name)
+        assert [topic for topic in agent.sources if not CATALOGUE[topic].unordered] == [agent.sources[0]]
