@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from endocrine.agents._shared.arguments import judged_arguments
-from endocrine.pipeline.console import actions
+from endocrine.pipeline.console import actions, timeline, whose
 from endocrine.pipeline.console.row import Page, form_of
 from endocrine.pipeline.console.sessions import Visitor
 from endocrine.pipeline.console.state import Console
@@ -27,6 +27,8 @@ KINDS = {"call": "tool call", "turn": "held turn"}
 PAGE = 50
 MOST_LOOKED_AT = 1000
 """Entries of the list that are looked at where only some are meant."""
+MOST_SEARCHED = 5000
+"""Records that are looked at for calls whose places are not known."""
 _COMMANDS = {
     ("call", "approve"): "approve",
     ("call", "deny"): "deny",
@@ -75,8 +77,10 @@ async def _texts(console: Console, visitor: Visitor, page: list[Waiting]) -> tup
         at = one.call.get("call_at") if one.kind == "call" else (one.parts.get("opened") or {}).get("at")
         if at is not None:
             places[number] = ("tool-calls" if one.kind == "call" else "interactions", *at)
+    unplaced = [one for number, one in enumerate(page) if one.kind == "call" and number not in places]
     try:
         raws = await records_at(console.gateway.settings, places.values())
+        calls = await _calls(console, unplaced)
     except (KafkaError, TimeoutError):
         return {}, True
     found: dict[int, str | None] = {}
@@ -87,7 +91,32 @@ async def _texts(console: Console, visitor: Visitor, page: list[Waiting]) -> tup
             continue
         if value.get("audit_id") == page[number].audit_id and value.get("identity") == page[number].identity:
             found[number] = _arguments(console, page[number], value) if page[number].kind == "call" else value["prompt"]
+    for number, one in enumerate(page):
+        given = [_arguments(console, one, call) for call in calls.get(one.member, ())]
+        found.setdefault(number, next((text for text in given if text is not None), None))
     return found, False
+
+
+async def _calls(console: Console, unplaced: list[Waiting]) -> dict[bytes, list[Json]]:
+    """The calls of which the read models have no place, since something later led to the decision: found by their ids.
+
+    A call waits for minutes, so it is among the newest of its identity.
+    """
+    wanted = {(one.identity, one.audit_id, one.call_id): one.member for one in unplaced}
+    if not wanted:
+        return {}
+    takes = whose.accepted("tool-calls", console.gateway.settings, None, lambda value: _named(value) in wanted)
+    meant = timeline.Keys("tool-calls", frozenset(one.identity for one in unplaced), takes)
+    page = await timeline.newest(console.gateway.settings, [meant], 2 * len(wanted), most=MOST_SEARCHED)
+    calls: dict[bytes, list[Json]] = {}
+    for _, raw in page.records:
+        value = timeline.value_of(raw) or {}
+        calls.setdefault(wanted[_named(value)], []).append(value)
+    return calls
+
+
+def _named(call: Json) -> tuple[str, str, str]:
+    return call["identity"], call["audit_id"], call["call_id"]
 
 
 def _arguments(console: Console, one: Waiting, call: Json) -> str | None:

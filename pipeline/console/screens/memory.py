@@ -21,6 +21,8 @@ from endocrine.schemas.vocabulary import MemoryStatus, MemoryType
 
 Json = dict[str, Any]
 PAGE = 50
+MOST_READS = 20
+"""Reads of the index for one page, where only some types are meant; the next page goes on from there."""
 MOST_CONTENT = 2000
 OFFERED = {"candidate": ("promote", "reject"), "active": ("invalidate",)}
 """What may be done to a memory by its status, beside editing it."""
@@ -38,13 +40,12 @@ async def queue(console: Console, request: Request, visitor: Visitor) -> Respons
     elif status != "candidate":
         raise Problem("invalid", "subject: expected one, to list memories that are no candidates", field="subject")
     else:
-        found, place = [], cursor_of(query)
-        while len(found) < PAGE:
-            some, place = await waiting.candidates(redis, PAGE - len(found), place)
+        found, following = [], cursor_of(query)
+        for _ in range(MOST_READS):
+            some, following = await waiting.candidates(redis, PAGE - len(found), following)
             found += [one for one in some if kind in (None, one["type"])]
-            if place is None:
+            if following is None or len(found) == PAGE:
                 break
-        following = place
     return console.page(
         request, visitor, "memory.html", title="Memory", page="queue", chosen=status,
         memories=[_shown(visitor, one) for one in found], next=shown_cursor(following),

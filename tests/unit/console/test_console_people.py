@@ -17,6 +17,7 @@ from endocrine.pipeline.console.screens import approvals, conflicts, memory
 from endocrine.pipeline.console.templates import _environment, duration
 from endocrine.pipeline.gateway.problems import Problem
 from endocrine.pipeline.process.policy_files import shipped_policy
+from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.views.redis.waiting import Waiting, member_of
 from properties import examples
 
@@ -80,6 +81,28 @@ def test_only_the_arguments_that_were_decided_on_are_shown():
     assert approvals._arguments(CONSOLE, decided, {"arguments": {"query": "all"}}) is None
     unreadable = waiting(**{"call/c1": {"arguments_digest": None}})
     assert approvals._arguments(CONSOLE, unreadable, {"arguments": "{"}) is None
+
+
+async def test_a_call_without_a_place_is_found_by_its_id_and_a_copy_with_other_arguments_is_not_shown(monkeypatch):
+    call = {"call_id": "c1", "audit_id": "a1", "identity": "ann", "tool": "t", "step": 1, "ts": 1.0}
+    made = [call | {"arguments": {"query": text}} for text in ("forged", "refunds")]
+    raws = [("tool-calls", SimpleNamespace(value=orjson.dumps(one))) for one in made]
+
+    async def newest(_, meant, limit, most):
+        (keys,) = meant
+        assert (keys.topic, keys.keys, limit >= 2, most <= 20_000) == ("tool-calls", {"ann"}, True, True)
+        return SimpleNamespace(records=raws)
+
+    async def nothing_there(*_):
+        return {}
+
+    monkeypatch.setattr(approvals.timeline, "newest", newest)
+    monkeypatch.setattr(approvals, "records_at", nothing_there)
+    decided = {"arguments_digest": digest_of({"query": "refunds"}), "call_at": None}
+    gateway = SimpleNamespace(policy=shipped_policy(), settings=Settings())
+    texts, away = await approvals._texts(SimpleNamespace(gateway=gateway), MAY, [waiting(**{"call/c1": decided})])
+    assert not away
+    assert orjson.loads(texts[0]) == {"query": "refunds"}
 
 
 def test_a_deadline_that_passed_leaves_no_time_and_the_name_in_the_form_is_the_lists():
