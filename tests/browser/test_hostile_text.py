@@ -12,6 +12,7 @@ import orjson
 import pytest
 import pytest_asyncio
 
+from endocrine.pipeline.console.browsing import tail
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.kafka.connection import producer
 from endocrine.pipeline.views.explain.sections import plain
@@ -142,3 +143,46 @@ async def test_the_page_of_an_identity_shows_every_text_as_text(visit, flooded):
             assert (
                 await one.page.locator("h1").text_content() == f"Identity {plain(text.strip())}"
             )  # names have no space around them
+
+
+async def test_the_page_of_a_turn_shows_every_text_as_text(visit, flooded):
+    _, ids = flooded
+    async with visit() as one:
+        for text, audit_id in zip(TEXTS, ids, strict=True):
+            await look(one, f"/turns/{audit_id}")
+            assert plain(text) in await one.page.locator("main").text_content()
+
+
+async def test_a_text_in_the_address_is_a_text_in_the_fields(visit, flooded):
+    names = ("key", "contains", "field", "equals", "where", "identity", "project", "kind", "tool", "phase", "span")
+    async with visit() as one:
+        for place, text in enumerate(TEXTS):
+            path = ("/topics/signals", "/turns", "/incidents", "/bonds")[place % 4]
+            query = "&".join(f"{name}={quote(text, safe='')}" for name in names)
+            await look(one, f"{path}?{query}")
+
+
+async def test_what_arrives_while_a_page_follows_is_shown_as_text(visit, flooded, monkeypatch):
+    monkeypatch.setattr(tail, "A_SECOND", 1000)
+    door, _ = flooded
+    async with visit() as one:
+        await one.go("/topics/feedback")
+        await one.page.get_by_role("button", name="Follow what arrives").click()
+        await one.page.get_by_role("status").filter(has_text="following").wait_for()
+        making = producer(door.settings)
+        await making.start()
+        try:
+            for text in TEXTS:
+                await making.send(door.settings.prefix + "feedback", *record("feedback", text))
+            await making.flush()
+        finally:
+            await making.stop()
+        shown = one.page.locator("[data-records] article")
+        await shown.nth(len(TEXTS) - 1).wait_for()
+        text = await one.page.locator("[data-records]").text_content()
+        assert [part for part in TEXTS if plain(part) not in text] == []
+        await one.page.get_by_role("button", name="Pause").click()
+        assert "paused" in await one.page.get_by_role("status").text_content()
+        assert await one.page.evaluate(LOOK) == CLEAN | {"focused": False}
+        assert one.complaints == []
+        assert one.elsewhere == []
