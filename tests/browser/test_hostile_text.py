@@ -29,15 +29,16 @@ VIEWED = ("bonds", "bond-events", "attribution-states", "style-tables", "trusted
 EVERY = 6
 """The other topics hold every so many of them, so that all texts are on some and all topics hold some."""
 PAGES = ("/", "/?span=24h", "/turns", "/incidents", "/incidents/statistics", "/bonds", "/dead-letters", "/topics",
-         "/policy", "/identities")  # fmt: skip
+         "/policy", "/identities", "/approvals", "/memory", "/memory/conflicts", "/replays", "/health")  # fmt: skip
 LOOK = """() => ({
   ran: window.ran ?? null,
-  strange: [...document.querySelectorAll(`main :is(script, style, link, img, image, svg, math, iframe, object, embed,
-    base, meta, video, marquee, animate, body, template), main [style]:not(.chart *), body > :is(script, style)`)]
+  strange: [...document.querySelectorAll(`main :is(script:not([src^="/console/static/"]), style, link, img,
+    image, svg:not(.spark), math, iframe, object, embed, base, meta, video, marquee, animate, body, template), main [style]:not(.chart *), body > :is(script, style)`)]
     .map((one) => one.outerHTML.slice(0, 120)),
   handlers: [...document.querySelectorAll("*")].filter((one) => [...one.attributes].some((attribute) =>
     /^(on|hx-on|data-hx)/.test(attribute.name))).map((one) => one.outerHTML.slice(0, 120)),
-  asking: [...document.querySelectorAll("[hx-get], [hx-post]")].filter((one) => one.id !== "live").length,
+  asking: [...document.querySelectorAll("[hx-get], [hx-post]")].filter((one) =>
+    !["live", "entries", "task", "tasks"].includes(one.id)).length,
   leaving: [...document.links].filter((one) => one.origin !== location.origin).map((one) => one.href),
   sending: [...document.forms].filter((one) =>
     new URL(one.getAttribute("action") ?? "", location.href).origin !== location.origin).length,
@@ -143,6 +144,9 @@ async def test_the_page_of_an_identity_shows_every_text_as_text(visit, flooded):
             assert (
                 await one.page.locator("h1").text_content() == f"Identity {plain(text.strip())}"
             )  # names have no space around them
+        for text in TEXTS[::6]:
+            await look(one, f"/timelines/{quote(text, safe='')}")
+            await look(one, f"/memory/trusted?subject={quote(text, safe='')}")
 
 
 async def test_the_page_of_a_turn_shows_every_text_as_text(visit, flooded):
