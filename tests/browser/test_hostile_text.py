@@ -33,7 +33,8 @@ PAGES = ("/", "/?span=24h", "/turns", "/incidents", "/incidents/statistics", "/b
 LOOK = """() => ({
   ran: window.ran ?? null,
   strange: [...document.querySelectorAll(`main :is(script:not([src^="/console/static/"]), style, link, img,
-    image, svg:not(.spark), math, iframe, object, embed, base, meta, video, marquee, animate, body, template), main [style]:not(.chart *), body > :is(script, style)`)]
+    image, svg:not(.spark), math, iframe, object, embed, base, meta, video, marquee, animate, body,
+    template), main [style]:not(.chart *), body > :is(script, style)`)]
     .map((one) => one.outerHTML.slice(0, 120)),
   handlers: [...document.querySelectorAll("*")].filter((one) => [...one.attributes].some((attribute) =>
     /^(on|hx-on|data-hx)/.test(attribute.name))).map((one) => one.outerHTML.slice(0, 120)),
