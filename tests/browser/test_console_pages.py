@@ -162,6 +162,7 @@ FORMS = {
     "/memory": {"named": packed("ann", f"m-{24 * '0'}"), "action": "reject"},
     "/memory/conflicts": {"named": packed("ann", "tea", f"c-{24 * '0'}"), "choice": "dismiss"},
     "/memory/trusted": {"named": packed("ann", "status", "none"), "action": "invalidate"},
+    "/policy": {"action": "nothing that there is"},
     "/replays": {"replay": "verify", "identity": "ann"},
     "/links": {"named": packed("ann", "bob"), "action": "dismiss"},
 }
