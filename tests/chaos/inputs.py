@@ -95,6 +95,12 @@ class Crowd(History):
         memory = {"type": "knowledge", "content": f"the {slot} is of {value}", "slot": slot}
         return self._line("commands", {**memory, "kind": "memory_create", "identity": who, "by": "op"})
 
+    def erasure(self) -> Line:
+        """The end of a series of somebody's, as an operator's erasure of that person has it."""
+        who, primitive = self._who(), self.rng.choice(["motor.input_modality", "motor.pace"])
+        about = {"kind": "erase", "erasure_id": f"{self.count:064x}", "agent": "attribution", "of": who, "by": "op"}
+        return self._line("erasures", {**about, "identity": who, "key": f"{who}/{primitive}"})
+
     def call(self) -> Line:
         """More calls than chance would give fit their tool: the connector is to have work."""
         line = super().call()
@@ -112,7 +118,9 @@ class Crowd(History):
         dice = self.rng.random()
         if dice < 0.03:
             return self.reply()
-        return self.slotted() if dice < 0.07 else super().good()
+        if dice < 0.04:
+            return self.erasure()
+        return self.slotted() if dice < 0.08 else super().good()
 
     def input(self) -> Input:
         """The next record as bytes, with its place; now and then what no JSON line can say."""
