@@ -20,7 +20,7 @@ from endocrine.pipeline.gateway.problems import Problem
 from endocrine.pipeline.kafka import clients
 from endocrine.pipeline.process.settings import Settings
 
-_SILENCE_S = 5.0
+_SILENCE_S = 20.0  # what is found is looked at between two pieces, and that time counts
 _AT_ONCE = asyncio.Semaphore(4)
 _FIRST_SPAN = 250
 """Offsets of a partition that are read first; each further span is twice as long."""
