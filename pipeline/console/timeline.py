@@ -12,7 +12,6 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from endocrine.pipeline.core.partitioning import partition_of
@@ -179,12 +178,3 @@ def cursor_of(text: str | None, topics: Sequence[str]) -> Cursor | None:
             raise Problem("invalid", "query before: not one of a page before", field="before")
         found[topic, int(partition)] = int(offset)
     return found
-
-
-def value_of(raw: Any) -> Any:
-    """Return the JSON of a record; None where it is a tombstone, or no JSON object."""
-    try:
-        value = orjson.loads(raw.value or b"null")
-    except orjson.JSONDecodeError:
-        return None
-    return value if isinstance(value, dict) else None

@@ -14,6 +14,7 @@ from endocrine.pipeline.console.row import Page, form_of
 from endocrine.pipeline.console.sessions import Visitor
 from endocrine.pipeline.console.state import Console
 from endocrine.pipeline.console.templates import pretty
+from endocrine.pipeline.gateway.bundles import json_object
 from endocrine.pipeline.gateway.callers import checked_identity
 from endocrine.pipeline.gateway.places import RecordPosition, records_at
 from endocrine.pipeline.gateway.problems import Problem
@@ -110,7 +111,7 @@ async def _calls(console: Console, unplaced: list[Waiting]) -> dict[bytes, list[
     page = await timeline.newest(console.gateway.settings, [meant], 2 * len(wanted), most=MOST_SEARCHED)
     calls: dict[bytes, list[Json]] = {}
     for _, raw in page.records:
-        value = timeline.value_of(raw) or {}
+        value = json_object(raw.value) or {}
         calls.setdefault(wanted[_named(value)], []).append(value)
     return calls
 

@@ -9,13 +9,14 @@ from aiokafka.errors import KafkaError
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from endocrine.pipeline.console import actions, timeline, whose
+from endocrine.pipeline.console import actions, whose
 from endocrine.pipeline.console.browsing.newest import newest
 from endocrine.pipeline.console.links import Links
 from endocrine.pipeline.console.paging import listed
 from endocrine.pipeline.console.row import Page, form_of
 from endocrine.pipeline.console.sessions import Visitor
 from endocrine.pipeline.console.state import HEADERS, Console
+from endocrine.pipeline.gateway.bundles import json_object
 from endocrine.pipeline.gateway.callers import checked_identity
 from endocrine.pipeline.gateway.content import shown_to
 from endocrine.pipeline.gateway.problems import Problem
@@ -54,7 +55,7 @@ async def _recent(console: Console, visitor: Visitor) -> tuple[list[dict[str, An
         found = await newest(settings, "bond-events", EVENTS)
     except (KafkaError, NoSuchTopic, TimeoutError):
         return [], True
-    values = [timeline.value_of(raw) or {} for raw in reversed(found) if accepted(raw)]
+    values = [json_object(raw.value) or {} for raw in reversed(found) if accepted(raw)]
     return [shown_to(visitor.caller, "bond-events", value) for value in values], False
 
 

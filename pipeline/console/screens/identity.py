@@ -16,6 +16,7 @@ from endocrine.pipeline.console.row import Page
 from endocrine.pipeline.console.screens.overview import shown_turn
 from endocrine.pipeline.console.sessions import Visitor
 from endocrine.pipeline.console.state import HEADERS, Console
+from endocrine.pipeline.gateway.bundles import json_object
 from endocrine.pipeline.gateway.callers import checked_identity
 from endocrine.pipeline.gateway.content import shown_to
 from endocrine.pipeline.gateway.routes.reads import keys_of, redis_of
@@ -120,7 +121,7 @@ async def _curves(console: Console, attribution: dict[str, dict[str, Json]]) -> 
             page = await timeline.newest(console.gateway.settings, [meant], _STATES, most=_LOOKED_AT)
     except (KafkaError, TimeoutError):
         return {}
-    return curves_of(value for _, raw in page.records if (value := timeline.value_of(raw)) is not None)
+    return curves_of(value for _, raw in page.records if (value := json_object(raw.value)) is not None)
 
 
 async def _turns(console: Console, members: list[str]) -> list[Json]:

@@ -11,6 +11,7 @@ from endocrine.pipeline.console.screens.identity import members_of
 from endocrine.pipeline.console.sessions import Visitor
 from endocrine.pipeline.console.state import Console
 from endocrine.pipeline.console.timeline_lines import KIND_OF, KINDS, line_of
+from endocrine.pipeline.gateway.bundles import json_object
 from endocrine.pipeline.gateway.callers import checked_identity
 from endocrine.pipeline.gateway.content import shown_to
 from endocrine.pipeline.gateway.problems import Problem
@@ -53,7 +54,7 @@ async def entries(console: Console, request: Request, visitor: Visitor) -> Respo
 
 
 def _entry(visitor: Visitor, topic: str, raw: Any) -> dict[str, Any]:
-    value = timeline.value_of(raw) or {}
+    value = json_object(raw.value) or {}
     line = line_of(topic, shown_to(visitor.caller, topic, value))
     ts = value.get("timestamp", value.get("ts"))
     return {

@@ -10,6 +10,7 @@ from endocrine.pipeline.console import actions, timeline, whose
 from endocrine.pipeline.console.row import Page, form_of
 from endocrine.pipeline.console.sessions import Visitor
 from endocrine.pipeline.console.state import Console
+from endocrine.pipeline.gateway.bundles import json_object
 from endocrine.pipeline.gateway.content import shown_to
 from endocrine.pipeline.gateway.problems import Problem
 from endocrine.pipeline.gateway.routes.reads import redis_of
@@ -39,7 +40,7 @@ async def trusted(console: Console, request: Request, visitor: Visitor) -> Respo
             history = await _history(console, subject, category, cursor)
         except (KafkaError, TimeoutError):
             away = True
-    events = [shown_to(visitor.caller, _TOPIC, timeline.value_of(raw) or {}) for _, raw in history.records]
+    events = [shown_to(visitor.caller, _TOPIC, json_object(raw.value) or {}) for _, raw in history.records]
     return console.page(
         request, visitor, "trusted.html", title="Trusted state", page="trusted", subject=subject,
         subject_named="" if subject is None else actions.packed(subject),
