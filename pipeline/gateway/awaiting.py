@@ -24,6 +24,7 @@ from endocrine.pipeline.core.seals import Seals
 from endocrine.pipeline.data.ingest.produce import message
 from endocrine.pipeline.gateway.watch import Refused, Watch, Watches
 from endocrine.pipeline.kafka import clients, connection
+from endocrine.pipeline.kafka.following import HELD_MS, fetches
 from endocrine.pipeline.process.cancelling import cancelled
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.process.tracing import DOOR
@@ -49,10 +50,6 @@ ANSWERED_SOURCES = ("interactions", "tool-calls", "tool-results", "commands")
 """Topics whose dead letters are followed: a record of ours that is refused is answered at once, not at the deadline."""
 OUTCOMES = ("bond-events", "state-events", "memory-events", "conflict-events", "link-events")
 """Of the derived topics, those whose records are distinguished by the record that caused them: outcomes of commands."""
-_HELD_MS = 5000
-"""How long the broker may hold a fetch that finds nothing. Every fetch is of all partitions (a session of
-`endocrine.pipeline.kafka.fetch_sessions`), for what comes is read at once, and any record ends it."""
-_PAUSE_S = 1.0
 _STOP_S = 5.0
 _log = structlog.get_logger("endocrine.gateway")
 
@@ -102,7 +99,7 @@ class Awaiting:
             max_request_size=settings.topic_message_bytes,
         )
         self._consumer = clients.consumer(
-            settings, group_id=None, auto_offset_reset="latest", fetch_max_wait_ms=_HELD_MS
+            settings, group_id=None, auto_offset_reset="latest", fetch_max_wait_ms=HELD_MS
         )
         self._reading: asyncio.Task[None] | None = None
         self.dropped = 0
@@ -200,13 +197,7 @@ class Awaiting:
                 await asyncio.wait_for(client.stop(), _STOP_S)
 
     async def _read(self) -> None:
-        while True:
-            try:
-                fetched = await self._consumer.getmany(timeout_ms=_HELD_MS)
-            except KafkaError as error:
-                _log.warning("the broker gives no records; trying again", error=type(error).__name__)
-                await asyncio.sleep(_PAUSE_S)
-                continue
+        async for fetched in fetches(self._consumer, "records", _log):
             for place, records in fetched.items():
                 topic = self._names[place.topic]
                 for raw in records:

@@ -18,6 +18,7 @@ from endocrine.pipeline.core.name_table import NameTable
 from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.core.seals import Seals
 from endocrine.pipeline.kafka import clients
+from endocrine.pipeline.kafka.following import HELD_MS, fetches
 from endocrine.pipeline.kafka.topic_reader import NoSuchTopic, PartitionKey, batches
 from endocrine.pipeline.process.cancelling import cancelled
 from endocrine.pipeline.process.settings import Settings
@@ -26,9 +27,6 @@ from endocrine.schemas.names import REGISTRY
 TOPIC, EVENTS = "registry", "registry-events"
 Event = dict[str, Any]
 """A record of topic `registry-events`."""
-_HELD_MS = 5000
-"""Milliseconds that the broker may hold a fetch that finds nothing; a record ends it at once."""
-_PAUSE_S = 1.0
 _STOP_S = 5.0
 _log = structlog.get_logger("endocrine.names")
 
@@ -83,7 +81,7 @@ class NameFollower:
 
     def __init__(self, settings: Settings, seals: Seals | None, table: NameTable) -> None:
         self._settings, self._seals, self._table = settings, seals, table
-        self._consumer = clients.consumer(settings, group_id=None, fetch_max_wait_ms=_HELD_MS)
+        self._consumer = clients.consumer(settings, group_id=None, fetch_max_wait_ms=HELD_MS)
         self._reading: asyncio.Task[None] | None = None
         self._waiting: dict[str, asyncio.Future[Event]] = {}
         self._seen: dict[str, Event] = {}
@@ -105,13 +103,7 @@ class NameFollower:
             await asyncio.wait_for(self._consumer.stop(), _STOP_S)
 
     async def _follow(self) -> None:
-        while True:
-            try:
-                fetched = await self._consumer.getmany(timeout_ms=_HELD_MS)
-            except KafkaError as error:
-                _log.warning("the broker gives no names; trying again", error=type(error).__name__)
-                await asyncio.sleep(_PAUSE_S)
-                continue
+        async for fetched in fetches(self._consumer, "names", _log):
             for place, records in fetched.items():
                 for raw in records:
                     if place.topic.endswith(EVENTS):

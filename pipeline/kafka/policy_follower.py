@@ -16,15 +16,13 @@ from endocrine.agents.policy.errors import PolicyError
 from endocrine.pipeline.core.rollouts import TOPIC, Rollouts, rollouts_partition
 from endocrine.pipeline.core.seals import Seals
 from endocrine.pipeline.kafka import clients
+from endocrine.pipeline.kafka.following import HELD_MS, fetches
 from endocrine.pipeline.kafka.topic_reader import places_of
 from endocrine.pipeline.process.cancelling import cancelled
 from endocrine.pipeline.process.policy_files import shipped_policy
 from endocrine.pipeline.process.settings import Settings
 from endocrine.schemas.rollouts import PolicyRollout
 
-_HELD_MS = 5000
-"""Milliseconds that the broker may hold a fetch that finds nothing; a record ends it at once."""
-_PAUSE_S = 1.0
 _START_S = 60.0
 """Seconds that reading what is there may take."""
 _STOP_S = 5.0
@@ -98,7 +96,7 @@ class PolicyFollower:
         self._prompt_keys, self._on_failure = prompt_keys, on_failure
         self._compiled: dict[str, Policy | str] = {}
         """By digest as published: the policy, or why it cannot be used."""
-        self._consumer = clients.consumer(settings, group_id=None, fetch_max_wait_ms=_HELD_MS)
+        self._consumer = clients.consumer(settings, group_id=None, fetch_max_wait_ms=HELD_MS)
         self._following: asyncio.Task[None] | None = None
         self._followed = 0
         """Number of the rollout that `policy` takes account of."""
@@ -134,13 +132,7 @@ class PolicyFollower:
             await asyncio.wait_for(self._consumer.stop(), _STOP_S)
 
     async def _follow(self) -> None:
-        while True:
-            try:
-                fetched = await self._consumer.getmany(timeout_ms=_HELD_MS)
-            except KafkaError as error:
-                log.warning("the broker gives no rollouts; trying again", error=type(error).__name__)
-                await asyncio.sleep(_PAUSE_S)
-                continue
+        async for fetched in fetches(self._consumer, "rollouts", log):
             new = [_add(self.rollouts, raw) for records in fetched.values() for raw in records]
             if any(new):
                 try:
