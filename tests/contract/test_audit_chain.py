@@ -36,7 +36,7 @@ class Desk:
         self.previous = None
         self.batches = 0
         self.seals = None
-        asyncio.run(ensure_topics(settings, []))
+        asyncio.run(ensure_topics(settings, ["audit"]))
 
     def call(self, *arguments):
         app = typer.Typer()
@@ -113,7 +113,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(settings, tmp_path):
+def desk(settings, tmp_path, only_needed_topics):
     return Desk(settings.model_copy(update={"partitions": 2}), tmp_path)
 
 

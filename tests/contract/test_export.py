@@ -23,9 +23,9 @@ SIGNAL = {"identity": "ann", "name": "stress", "level": 0.5, "ttl_ms": 800, "sou
 
 
 @pytest.fixture
-def here(settings):
+def here(settings, only_needed_topics):
     mine = settings.model_copy(update={"partitions": 2})
-    asyncio.run(ensure_topics(mine, []))
+    asyncio.run(ensure_topics(mine, ["modulation", "attribution", "bonds"]))
     return mine
 
 

@@ -282,10 +282,11 @@ async def test_a_verdict_of_the_moderation_endpoint_comes_as_the_content_of_a_re
 # ---- over a broker ----
 
 
+@pytest.mark.usefixtures("only_needed_topics")
 async def test_every_request_gets_one_reply_on_its_partition_and_a_slow_one_holds_up_none(
     asking: Asks, settings: Settings, admin: AIOKafkaAdminClient, api: str, stream: bool
 ) -> None:
-    await ensure_topics(settings, [])
+    await ensure_topics(settings, ["conversation"])
     rules = [
         {"name": "slow", "when": "slow", "steps": [{"text": "late", "delay_s": 600}]},
         {"name": "quick", "steps": [{"text": "soon"}]},
@@ -306,10 +307,11 @@ async def test_every_request_gets_one_reply_on_its_partition_and_a_slow_one_hold
         assert dict(raw.headers)["ce_id"].decode() == f"model/{value['request_id']}"
 
 
+@pytest.mark.usefixtures("only_needed_topics")
 async def test_a_connector_started_again_asks_nothing_twice_where_a_reply_is_on_record(
     asking: Asks, settings: Settings, admin: AIOKafkaAdminClient, api: str, stream: bool
 ) -> None:
-    await ensure_topics(settings, [])
+    await ensure_topics(settings, ["conversation"])
     first, second = a_request(identity="ann"), a_request(identity="ann")
     async with asking({"text": "yes"}) as one:
         async with running(settings, one.effect) as runner:
@@ -323,10 +325,11 @@ async def test_a_connector_started_again_asks_nothing_twice_where_a_reply_is_on_
     assert [orjson.loads(raw.value)["request_id"] for raw in found] == [first["request_id"], second["request_id"]]
 
 
+@pytest.mark.usefixtures("only_needed_topics")
 async def test_a_windowed_reply_puts_its_text_on_record_in_sealed_pieces_before_the_reply(
     asking: Asks, settings: Settings, admin: AIOKafkaAdminClient, api: str, stream: bool
 ) -> None:
-    await ensure_topics(settings, [])
+    await ensure_topics(settings, ["conversation"])
     request, other = a_request(identity="ann", stream="windowed"), a_request(identity="ann")
     async with asking({"text": "yes, it is the first of the two"}) as one, running(settings, one.effect):
         await produce(settings, "model-requests", request, other)

@@ -9,9 +9,9 @@ from endocrine.pipeline.kafka.topic_layout import PhysicalTopic, changelog_name,
 from endocrine.pipeline.process.settings import Settings
 
 _OF_PROCESSES = frozenset(
-    {"policies", "policy-rollouts", "journal", "effect-starts", "model-chunks", "scheduled-tasks"}
+    {"policies", "policy-rollouts", "journal", "effect-starts", "model-chunks", "scheduled-tasks", "checkpoints"}
 )
-"""What workers and connectors write beside what agents do."""
+"""What workers, connectors and auditors write beside what agents do."""
 
 
 def agents_named(*names: str) -> list[Agent]:
