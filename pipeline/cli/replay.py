@@ -207,6 +207,7 @@ def _print(report: Report, as_json: bool) -> None:
     typer.echo(
         f"{report.batches} batches, {report.compared} derived records compared, {report.equal} equal, "
         f"{plain['different']} different, {sum(report.not_verifiable.values())} not verifiable"
+        + (f", {report.superseded} compacted away: a later one of their key is there" if report.superseded else "")
     )
     if report.seals_checked is None:
         typer.echo("seals were not checked: no key (ENDOCRINE_SEAL_KEY_FILE)")
@@ -217,7 +218,8 @@ def _print(report: Report, as_json: bool) -> None:
     if report.unread:
         typer.echo(f"not read yet: {report.unread} inputs of the last {SETTLED_S:.0f} s")
     for start, units in _by_start(report).items():
-        typer.echo(f"state from {start}: {', '.join(units)}")
+        all_of_them = len(units) > 1 and len(units) == len(report.starts)
+        typer.echo(f"state from {start}: {'every agent and partition' if all_of_them else ', '.join(units)}")
     for kind, found in plain["findings"].items():
         typer.echo(f"{kind}: {report.counts[kind]}")
         _some(found, report.counts[kind])

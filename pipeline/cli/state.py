@@ -50,7 +50,8 @@ def state(
 ) -> None:
     """Rebuild the state of agents at a moment, by replay from the nearest snapshot or from the beginning.
 
-    Exit codes: 0 done, 1 some of it cannot be rebuilt (why is on stderr), 2 it cannot be read or was asked wrongly.
+    Exit codes: 0 done, 1 some of it cannot be rebuilt (why is on stderr), 2 it cannot be read, or invalid
+    arguments.
     """
     from endocrine.agents.registry import AGENTS
     from endocrine.pipeline.process.logs import set_up_logs
