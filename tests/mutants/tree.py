@@ -44,7 +44,7 @@ on_dependency_change = "ignore"
 _PROFILE = """
 
 # Of the copy alone: properties try fewer examples, and that one fails is enough, the smallest is not asked for.
-from hypothesis import Phase  # noqa: E402
+from hypothesis import Phase, settings  # noqa: E402
 
 _make = settings.__init__
 
