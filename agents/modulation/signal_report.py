@@ -34,6 +34,12 @@ def explain(audit_id: str, modulations: Iterable[Mapping[str, Any]]) -> list[str
         for name, steps in record["lineage"].items():
             moved = [step for step in steps[1:] if step["from"] != step["to"]]
             if moved:
-                ways = "".join(f" -> {step['to']} by {step['by']} ({step['step']})" for step in moved)
-                lines.append(f"{head}: {name} {steps[0]['to']}{ways}")
+                ways = "".join(f" -> {_shown(step['to'])} by {step['by']} ({step['step']})" for step in moved)
+                lines.append(f"{head}: {name} {_shown(steps[0]['to'])}{ways}")
     return lines
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return ", ".join(value) or "none" if isinstance(value, list) else str(value)
