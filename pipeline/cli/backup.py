@@ -27,6 +27,7 @@ from endocrine.pipeline.cli.group import command_group
 from endocrine.pipeline.cli.tables import print_table
 
 if TYPE_CHECKING:
+    from endocrine.pipeline.core.seals import KeyedSeals
     from endocrine.pipeline.process.settings import Settings
 
 Directory = Annotated[Path, typer.Option("--dir", help="Folder of the backups.")]
@@ -88,7 +89,9 @@ def list_(directory: Directory = IN_DIRECTORY, as_json: Json = False) -> None:
 
 
 def validate(stamp: Stamp, directory: Directory = IN_DIRECTORY, as_json: Json = False) -> None:
-    """Check every file of a backup against its manifest, and write the verdict.
+    """Check every file of a backup against its manifest, the manifest's signature, and write the verdict.
+
+    The signature is checked where the seal keys are at hand; `restore` never goes without.
 
     Exit codes: 0 valid, 1 not valid, 2 no such backup.
     """
@@ -96,7 +99,7 @@ def validate(stamp: Stamp, directory: Directory = IN_DIRECTORY, as_json: Json = 
     from endocrine.pipeline.data.backup.bundle import write_verdict
 
     folder = _folder(directory, stamp)
-    verdict = validated(folder)
+    verdict = validated(folder, _own_seals())
     write_verdict(folder, verdict)
     if as_json:
         print_json(verdict)
@@ -216,7 +219,8 @@ def prune(
     from endocrine.pipeline.data.backup.retention import Retention, kept
 
     stamps = stamps_in(directory)
-    valid = [stamp for stamp in stamps if validated(directory / stamp)["valid"]]
+    seals = _own_seals()
+    valid = [stamp for stamp in stamps if validated(directory / stamp, seals)["valid"]]
     keep = kept(valid, Retention(daily, weekly, monthly), datetime.now(UTC))
     delete = [stamp for stamp in valid if stamp not in keep]
     others = sorted(one.name for one in directory.iterdir() if one.name not in stamps) if directory.is_dir() else []
@@ -241,7 +245,7 @@ def health(directory: Directory = IN_DIRECTORY, as_json: Json = False) -> None:
     """
     from endocrine.pipeline.data.backup.health import backup_health
 
-    found = backup_health(directory, datetime.now(UTC))
+    found = backup_health(directory, datetime.now(UTC), _own_seals())
     if as_json:
         print_json(found.as_json())
     else:
@@ -266,10 +270,11 @@ def open_(
     from endocrine.pipeline.data.backup.off_host import OffHostError, open_file
 
     try:
-        stamp = open_file(file, identity, directory)
+        seals = _own_seals()
+        stamp = open_file(file, identity, directory, seals)
     except OffHostError as error:
         fail(str(error))
-    write_verdict(directory / stamp, validated(directory / stamp))
+    write_verdict(directory / stamp, validated(directory / stamp, seals))
     typer.echo(f"{stamp} in {directory}")
 
 
@@ -313,6 +318,16 @@ def run_reported(settings: "Settings", work: Coroutine[Any, Any, Any], run: Call
             fail(str(error), UNCONFIRMED)
         except (NoSuchTopic, KeyFileError) as error:
             fail(str(error))
+
+
+def _own_seals() -> "KeyedSeals | None":
+    """Seals by which the deployment knows its own backups; None on a machine without its keys."""
+    from endocrine.pipeline.process.seal_keys import SealKeyError, known_seals
+
+    try:
+        return known_seals(settings_of(None))
+    except SealKeyError as error:
+        fail(str(error))
 
 
 def _folder(directory: Path, stamp: str) -> Path:

@@ -97,6 +97,7 @@ def erase(
 async def _erase(
     settings: "Settings", table: "NameTable", subject: str, yes: bool, backups: Path, wait_s: float, by: str
 ) -> dict[str, Any]:
+    from endocrine.pipeline.data.backup.erased import name_digest
     from endocrine.pipeline.data.erasure.apply import apply, planned
     from endocrine.pipeline.data.erasure.receipt import (
         backups_holding,
@@ -109,6 +110,7 @@ async def _erase(
         plan = await planned(settings, table, subject, titled("changelogs"))
         receipt: dict[str, Any] = {
             "erasure_id": plan.erasure_id,
+            "names": [name_digest(name) for name in plan.names],
             "dry_run": not yes,
             "at": time.time(),
             "states": plan.counts(),

@@ -145,6 +145,10 @@ class Canary:
         return any(needle in content for needle in self.needles for content in contents if content)
 
 
+LEFT_IN_BACKUPS = {"topics/audits"}
+"""Topics of a backup made after an erasure that may still hold the subject (docs/erasure.md)."""
+
+
 async def on_topics(settings, canary):
     """Topic, partition and offset of every record that holds it: key, value, headers, and outboxes of changelogs."""
     names = [topic.name.removeprefix(settings.prefix)
@@ -209,10 +213,8 @@ async def test_what_still_holds_a_canary_after_its_erasure_is_what_the_receipt_s
             files = {path.relative_to(tmp_path / "backups" / stamp).as_posix(): path.read_bytes()
                      for path in (tmp_path / "backups" / stamp).rglob("*") if path.is_file()}  # fmt: skip
             holding = {name for name, content in files.items() if canary.found_in(content)}
-            assert holding, "retained content is in a backup made before retention takes it"
-            assert {name.partition("/")[0] for name in holding} == {"topics"}, "no state of it is in a backup"
-            backed_up = {name.removeprefix("topics/").rpartition("-")[0] for name in holding}
-            assert backed_up <= receipt["topics"].keys()
+            # Proofs and what the erasure itself put on record name it; no state, and nothing of what it wrote.
+            assert {name.rpartition("-")[0] for name in holding} <= LEFT_IN_BACKUPS, holding
             await at_rest(worker, consumer)
         kept = {path for path in tmp_path.rglob("*") if path.is_file() and "backups" not in path.parts}
         assert not [path for path in kept if canary.found_in(path.read_bytes())]

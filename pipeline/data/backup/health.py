@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import orjson
 
+from endocrine.pipeline.core.seals import KeyedSeals
 from endocrine.pipeline.data.backup.bundle import stamps_in, validate
 from endocrine.pipeline.data.backup.retention import SAFETY, time_of
 
@@ -45,10 +46,13 @@ class BackupHealth:
         return {"status": self.status, "newest": self.newest, **rounded}
 
 
-def backup_health(directory: Path, now: datetime) -> BackupHealth:
-    """Return the health of the backups in a folder. Reads every byte of the newest valid one, to check it."""
+def backup_health(directory: Path, now: datetime, seals: KeyedSeals | None = None) -> BackupHealth:
+    """Return the health of the backups in a folder. Reads every byte of the newest valid one, to check it.
+
+    seals: as of `validate`.
+    """
     ordinary = [stamp for stamp in reversed(stamps_in(directory)) if not stamp.endswith(SAFETY)]
-    newest = next((stamp for stamp in ordinary if validate(directory / stamp)["valid"]), None)
+    newest = next((stamp for stamp in ordinary if validate(directory / stamp, seals)["valid"]), None)
     made = time_of(newest) if newest else None
     days = None if made is None else (now - made).total_seconds() / _DAY_S
     status: Status = "fail" if days is None or days > FAIL_DAYS else "warn" if days >= WARN_DAYS else "ok"

@@ -1,5 +1,6 @@
 """The backup commands that need no broker."""
 
+import hashlib
 import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
@@ -13,10 +14,22 @@ from typer.testing import CliRunner
 
 from endocrine.pipeline.cli import backup
 from endocrine.pipeline.core.records import Fetched
-from endocrine.pipeline.data.backup.bundle import OWED, TOPICS, RecordFile, read_records, validate, write_verdict
+from endocrine.pipeline.core.seals import KeyedSeals, SealKey
+from endocrine.pipeline.data.backup.bundle import (
+    OWED,
+    SIGNATURE,
+    TOPICS,
+    RecordFile,
+    read_records,
+    sign,
+    validate,
+    write_verdict,
+)
 from endocrine.pipeline.data.backup.off_host import OffHostError, encrypt, open_file
 from endocrine.pipeline.data.backup.retention import stamp_of
-from endocrine.pipeline.replay.state_files import write_manifest
+from endocrine.pipeline.process.seal_keys import load_seals, make_key_file
+from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.replay.state_files import read_manifest, write_manifest
 
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
@@ -72,6 +85,52 @@ def test_each_fault_of_a_backup_is_named(tmp_path: Path) -> None:
     assert validate(folder)["errors"] == ["manifest_missing"]
     assert call("validate", folder.name, "--dir", str(tmp_path))[0] == 1
     assert call("validate", "../x", "--dir", str(tmp_path))[0] == 2
+
+
+KEY = SealKey("k1", b"k" * 32)
+SEALS = KeyedSeals([KEY], "a.")
+
+
+def test_a_backup_that_was_changed_and_summed_up_again_is_refused_by_name(tmp_path: Path) -> None:
+    folder = made(tmp_path, 1)
+    sign(folder, SEALS)
+    assert validate(folder, SEALS)["valid"]
+    assert validate(folder, KeyedSeals([SealKey("k2", b"n" * 32), KEY], "b."))["valid"], "keys are rotated"
+    (folder / OWED).write_bytes(b"x")
+    digest = hashlib.sha256(b"x").hexdigest()
+    about = {one: part for one, part in read_manifest(folder).items() if one != "form"}
+    write_manifest(folder, about | {"owed": {"file": OWED, "sha256": digest}})
+    assert validate(folder)["valid"], "without a key it looks sound"
+    assert validate(folder, SEALS)["errors"] == ["hmac_mismatch"]
+    assert validate(folder, KeyedSeals([SealKey("k2", b"k" * 32)], "a."))["errors"] == ["hmac_key_unknown:k1"]
+    (folder / SIGNATURE).unlink()
+    assert validate(folder, SEALS)["errors"] == ["hmac_missing"]
+
+
+def test_an_older_backup_in_the_place_of_a_newer_one_is_named(tmp_path: Path) -> None:
+    folder = made(tmp_path, 3)
+    write_manifest(
+        folder, {"created_at": folder.name, "units": {}, "topics": {}, "owed": {"file": OWED, "sha256": EMPTY}}
+    )
+    sign(folder, SEALS)
+    assert validate(folder, SEALS)["valid"]
+    assert validate(folder.rename(tmp_path / "20300101T000000Z"), SEALS)["errors"] == [f"made_as:{folder.name}"]
+
+
+@pytest.mark.parametrize("command", ["validate", "health", "prune"])
+def test_commands_with_the_keys_at_hand_believe_no_backup_that_these_have_not_signed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    folder, keys = made(tmp_path / "backups", 1), tmp_path / "seal.keys"
+    words = (command, *((folder.name,) if command == "validate" else ()), "--dir", str(folder.parent), "--json")
+    believed = call(*words)
+    make_key_file(keys)
+    monkeypatch.setenv("ENDOCRINE_SEAL_KEY_FILE", str(keys))
+    refused = call(*words)
+    sign(folder, load_seals(Settings()))
+    assert call(*words) == believed
+    assert refused != believed
+    assert (believed[0], refused[0]) == ((0, 0) if command == "prune" else (0, 1))
 
 
 def test_a_manifest_names_no_file_outside_of_its_folder(tmp_path: Path) -> None:
