@@ -14,7 +14,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from effects import answers, produce, running
 from endocrine.agents.registry import AGENTS
-from endocrine.pipeline.connectors.timers import Timekeeper, waits_of
+from endocrine.pipeline.connectors.timers import Timekeeper
+from endocrine.pipeline.connectors.waits import waits_of
 from endocrine.pipeline.connectors.tools.check import Entry, unallowed_results
 from endocrine.pipeline.connectors.tools.handler import Answer, Call
 from endocrine.pipeline.connectors.tools.main import tool_effect
