@@ -41,6 +41,12 @@ def call(*words: str) -> tuple[int, str]:
     return result.exit_code, result.stdout
 
 
+@pytest.fixture(autouse=True)
+def without_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No key file of this folder's deployment, which would not have signed these backups."""
+    monkeypatch.setenv("ENDOCRINE_DATA_DIR", str(tmp_path / "no-data"))
+
+
 def made(directory: Path, days_ago: float) -> Path:
     folder = directory / stamp_of(datetime.now(UTC) - timedelta(days=days_ago))
     (folder / TOPICS).mkdir(parents=True)
