@@ -17,7 +17,7 @@ from endocrine.pipeline.core.records import POLICY
 from endocrine.pipeline.data.backup.bundle import OWED, TOPICS, RecordFile, sign, validate, write_verdict
 from endocrine.pipeline.data.backup.consistent_cut import UnitState, next_offset, read_cut
 from endocrine.pipeline.data.backup.cut_records import Compaction, is_compacted
-from endocrine.pipeline.data.backup.erased import RECEIPTS, ErasedSubjects
+from endocrine.pipeline.data.backup.erased import RECEIPTS, ErasedNames
 from endocrine.pipeline.data.backup.retention import stamp_of
 from endocrine.pipeline.kafka import connection
 from endocrine.pipeline.kafka.topic_reader import batches
@@ -110,7 +110,7 @@ async def _write_topics(
     listed: dict[str, Any],
     progress: Callable[[int, int], None],
 ) -> dict[str, Any]:
-    erased = ErasedSubjects()
+    erased = ErasedNames()
     async for _, _, records in batches(settings, [RECEIPTS]):
         erased.learn(records)
     names = backed_up_topics()

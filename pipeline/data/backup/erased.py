@@ -31,7 +31,7 @@ def name_digest(name: str) -> str:
     return hashlib.sha256(canonical_json(["erased", name])).hexdigest()
 
 
-class ErasedSubjects:
+class ErasedNames:
     """Which subjects were erased, and until when their records are left out."""
 
     def __init__(self) -> None:

@@ -75,6 +75,22 @@ def test_the_age_of_the_newest_valid_backup_decides(tmp_path: Path, days: Any, s
     assert (found, orjson.loads(out)["status"]) == (code, status)
 
 
+def test_what_is_too_old_and_what_is_kept_is_policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy, backups = tmp_path / "policy.yaml", ("--dir", str(tmp_path / "backups"), "--json")
+    for days in range(4):
+        made(tmp_path / "backups", days + 2)
+    policy.write_text("backup: {daily: 1, weekly: 0, monthly: 0, warn_days: 1, fail_days: 3}")
+    monkeypatch.setenv("ENDOCRINE_POLICY", str(policy))
+    found, out = call("health", *backups)
+    assert (found, orjson.loads(out)["status"]) == (0, "warn")
+    assert len(orjson.loads(call("prune", *backups)[1])["kept"]) == 1
+    assert len(orjson.loads(call("prune", *backups, "--daily", "2")[1])["kept"]) == 2
+    policy.write_text("backup: {warn_days: 0.5, fail_days: 1}")
+    assert call("health", *backups)[0] == 1
+    policy.write_text("backup: {warn_days: 5, fail_days: 1}")
+    assert call("health", *backups)[0] == 2, "a warning comes before the failure"
+
+
 def test_an_invalid_backup_does_not_count(tmp_path: Path) -> None:
     (made(tmp_path, 1) / OWED).write_bytes(b"x")
     assert call("health", "--dir", str(tmp_path))[0] == 1

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from endocrine.pipeline.core.records import Fetched
-from endocrine.pipeline.data.backup.erased import ErasedSubjects, name_digest
+from endocrine.pipeline.data.backup.erased import ErasedNames, name_digest
 
 BEFORE, AT, AFTER = 1_000, 2_000, 3_000
 
@@ -15,7 +15,7 @@ def record(key: str, value: Any = None, headers: Any = (), when: int = BEFORE, o
     return Fetched(0, offset, when, key.encode(), orjson.dumps(value), tuple(headers))
 
 
-def erased(*names: str, appended: int = AT, ts: float = AT / 1000, **other: Any) -> ErasedSubjects:
+def erased(*names: str, appended: int = AT, ts: float = AT / 1000, **other: Any) -> ErasedNames:
     event = {
         "kind": "erasure",
         "outcome": "done",
@@ -23,7 +23,7 @@ def erased(*names: str, appended: int = AT, ts: float = AT / 1000, **other: Any)
         "ts": ts,
         **other,
     }
-    found = ErasedSubjects()
+    found = ErasedNames()
     found.learn([record("$ops", event, when=appended), Fetched(0, 9, AT, None, b"no json", ()), record("$ops", [1])])
     return found
 
@@ -33,7 +33,7 @@ def erased(*names: str, appended: int = AT, ts: float = AT / 1000, **other: Any)
     [
         ("interactions", record("ann", {"identity": "ann"})),
         ("interactions.dlq", record("ann", "no object")),
-        ("attribution-events", record("ann/motor.pace")),
+        ("observations", record("x", {"identity_ref": "ann"})),
         ("link-hints", record("bob", {"a": "bob", "b": "ann"})),
         ("link-evidence", record("$ev:c2:0", {"identity": "ann"})),
         ("captured", record("project:p05", {"subject": "project:p05", "identity": "ann"})),
