@@ -27,9 +27,11 @@ from endocrine.pipeline.cli.group import command_group
 from endocrine.pipeline.cli.tables import print_table
 
 if TYPE_CHECKING:
+    from endocrine.agents.policy.sections import BackupRules
     from endocrine.pipeline.core.seals import KeyedSeals
     from endocrine.pipeline.process.settings import Settings
 
+_OF_POLICY = "By default the policy's `backup`."
 Directory = Annotated[Path, typer.Option("--dir", help="Folder of the backups.")]
 Stamp = Annotated[str, typer.Argument(metavar="STAMP", help="Name of a backup, as `backup list` prints it.")]
 IN_DIRECTORY = Path(".endocrine/backups")
@@ -204,9 +206,11 @@ def drill(directory: Directory = IN_DIRECTORY, bootstrap: Bootstrap = None, as_j
 
 def prune(
     directory: Directory = IN_DIRECTORY,
-    daily: Annotated[int, typer.Option(min=1, help="Newest days that keep one.")] = 7,
-    weekly: Annotated[int, typer.Option(min=0, help="Newest Sundays that keep one.")] = 4,
-    monthly: Annotated[int, typer.Option(min=0, help="Newest firsts of a month that keep one.")] = 6,
+    daily: Annotated[int | None, typer.Option(min=1, help=f"Newest days that keep one. {_OF_POLICY}")] = None,
+    weekly: Annotated[int | None, typer.Option(min=0, help=f"Newest Sundays that keep one. {_OF_POLICY}")] = None,
+    monthly: Annotated[
+        int | None, typer.Option(min=0, help=f"Newest firsts of a month that keep one. {_OF_POLICY}")
+    ] = None,
     confirm: Annotated[bool, typer.Option("--confirm", help="Delete. Without it: dry run.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -218,10 +222,16 @@ def prune(
     from endocrine.pipeline.data.backup.bundle import validate as validated
     from endocrine.pipeline.data.backup.retention import Retention, kept
 
+    rules = _rules()
+    given = Retention(
+        rules.daily if daily is None else daily,
+        rules.weekly if weekly is None else weekly,
+        rules.monthly if monthly is None else monthly,
+    )
     stamps = stamps_in(directory)
     seals = _own_seals()
     valid = [stamp for stamp in stamps if validated(directory / stamp, seals)["valid"]]
-    keep = kept(valid, Retention(daily, weekly, monthly), datetime.now(UTC))
+    keep = kept(valid, given, datetime.now(UTC))
     delete = [stamp for stamp in valid if stamp not in keep]
     others = sorted(one.name for one in directory.iterdir() if one.name not in stamps) if directory.is_dir() else []
     if confirm:
@@ -241,11 +251,12 @@ def prune(
 def health(directory: Directory = IN_DIRECTORY, as_json: Json = False) -> None:
     """Report how old the newest valid backup and the last verified drill are.
 
-    Exit codes: 0 young enough (a warning from 7 days on), 1 older than 10 days, or there is none.
+    What is too old is policy (`backup`; as shipped, a warning from 7 days on, too old after 10).
+    Exit codes: 0 young enough, or a warning, 1 too old, or there is none.
     """
     from endocrine.pipeline.data.backup.health import backup_health
 
-    found = backup_health(directory, datetime.now(UTC), _own_seals())
+    found = backup_health(directory, datetime.now(UTC), _rules(), _own_seals())
     if as_json:
         print_json(found.as_json())
     else:
@@ -327,6 +338,18 @@ def _own_seals() -> "KeyedSeals | None":
     try:
         return known_seals(settings_of(None))
     except SealKeyError as error:
+        fail(str(error))
+
+
+def _rules() -> "BackupRules":
+    """The `backup` section of the policy of the settings."""
+    import os
+
+    from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
+
+    try:
+        return load_policy(settings_of(None).policy, os.environ).document.backup
+    except PolicyFileError as error:
         fail(str(error))
 
 

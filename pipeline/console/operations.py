@@ -160,7 +160,8 @@ class Operations:
 
     async def _backups(self) -> BackupHealth:
         seals = known_seals(self.gateway.settings)
-        return await asyncio.to_thread(backup_health, self.backup_folder, datetime.now(UTC), seals)
+        rules = self.gateway.policy.document.backup
+        return await asyncio.to_thread(backup_health, self.backup_folder, datetime.now(UTC), rules, seals)
 
     async def _vault(self) -> Vault:
         return await look_at_vault(self.gateway, self.settings)
