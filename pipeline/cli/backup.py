@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -35,6 +36,8 @@ _OF_POLICY = "By default the policy's `backup`."
 Directory = Annotated[Path, typer.Option("--dir", help="Folder of the backups.")]
 Stamp = Annotated[str, typer.Argument(metavar="STAMP", help="Name of a backup, as `backup list` prints it.")]
 IN_DIRECTORY = Path(".endocrine/backups")
+_MARKER_S = 15.0
+"""Seconds to wait for a worker to remember a drill's marker."""
 
 
 def register(app: typer.Typer) -> None:
@@ -162,28 +165,42 @@ def restore(
 def drill(directory: Directory = IN_DIRECTORY, bootstrap: Bootstrap = None, as_json: Json = False) -> None:
     """Make a backup, restore it beside the live prefix, compare, and delete what was restored.
 
+    A marker, a memory of `project:drill`, is written after the backup: it must not come back, and must be in the safety
+    backup that is made then. Without a worker none is written, which the outcome names as a surprise.
+
     Workers go on meanwhile. The outcome is appended to drills.jsonl in the folder, and to the topic ops-events. Exit
     codes: 0 verified, 1 not, 2 the broker cannot be used, 3 no consistent cut could be had.
     """
     from endocrine.pipeline.data.backup.health import DRILLS
+    from endocrine.pipeline.data.backup.marker import take_marker_away
     from endocrine.pipeline.data.backup.restore import drop
     from endocrine.pipeline.data.backup.restore import restore as restored
+    from endocrine.pipeline.data.commands import NotConfirmed
     from endocrine.pipeline.data.ingest.produce import ProduceError
     from endocrine.pipeline.data.ops_events import put_on_record
 
     settings = settings_of(bootstrap)
+
+    by = operator(None)
 
     async def work() -> dict[str, Any]:
         begun = time.monotonic()
         stamp, verdict = await create_backup(settings, directory)
         made = time.monotonic()
         outcome: dict[str, Any] = {"stamp": stamp, "valid": verdict["valid"], "verified": False}
+        memory_id, outcome["surprises"] = await _marked(settings, stamp, by)
         scratch = settings.model_copy(update={"prefix": f"{settings.prefix}drill-{stamp.lower()}."})
         try:
             if verdict["valid"]:
                 done = await restored(settings, directory / stamp, scratch.prefix, groups=False)
                 outcome |= {"verified": done.verified, "records": done.records, "states": done.states}
+                if memory_id is not None:
+                    outcome |= await _marker_held(settings, scratch, directory, stamp)
+                    outcome["verified"] = outcome["verified"] and outcome["marker"]
         finally:
+            if memory_id is not None:
+                with suppress(NotConfirmed):
+                    await take_marker_away(settings, memory_id, by=by, within_s=_MARKER_S)
             await drop(scratch)
         seconds = {"backup_s": round(made - begun, 1), "restore_s": round(time.monotonic() - made, 1)}
         return outcome | seconds | {"at": time.time()}
@@ -193,7 +210,7 @@ def drill(directory: Directory = IN_DIRECTORY, bootstrap: Bootstrap = None, as_j
         file.write(orjson.dumps(outcome) + b"\n")
     try:
         ended = "done" if outcome["verified"] else "failed"
-        run_reported(settings, put_on_record(settings, "drill", ended, outcome, by=operator(None)))
+        run_reported(settings, put_on_record(settings, "drill", ended, outcome, by=by))
     except ProduceError as error:  # the file has it; what was drilled was drilled
         typer.echo(f"the drill is not on ops-events: {error}", err=True)
     if as_json:
@@ -201,7 +218,32 @@ def drill(directory: Directory = IN_DIRECTORY, bootstrap: Bootstrap = None, as_j
     else:
         how = "restored and verified" if outcome["verified"] else "NOT verified"
         typer.echo(f"{outcome['stamp']}: {how}; backup {outcome['backup_s']} s, restore {outcome['restore_s']} s")
+        for surprise in outcome["surprises"]:
+            typer.echo(f"surprise: {surprise}")
     raise typer.Exit(0 if outcome["verified"] else BROKEN)
+
+
+async def _marked(settings: "Settings", stamp: str, by: str) -> tuple[str | None, list[str]]:
+    """The id of the marker's memory, or None and why there is none."""
+    from endocrine.pipeline.data.backup.marker import write_marker
+    from endocrine.pipeline.data.commands import NotConfirmed, Refused
+
+    try:
+        return await write_marker(settings, stamp, by=by, within_s=_MARKER_S), []
+    except (NotConfirmed, Refused) as error:
+        return None, [f"no marker: {error}"]
+
+
+async def _marker_held(settings: "Settings", scratch: "Settings", directory: Path, stamp: str) -> dict[str, Any]:
+    """Whether the marker is where it must be, and nowhere else."""
+    from endocrine.pipeline.data.backup.marker import marked, marked_in
+
+    safety, verdict = await create_backup(settings, directory, safety=True)
+    missing, back = not marked_in(directory / safety, stamp), await marked(scratch, stamp)
+    surprises = ["the marker came back with a backup from before it"] * back
+    surprises += ["the marker is not in the safety backup that was made after it"] * missing
+    surprises += [f"the safety backup is not valid: {_verdict(verdict)}"] * (not verdict["valid"])
+    return {"safety": safety, "marker": not surprises, "surprises": surprises}
 
 
 def prune(
