@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from endocrine.pipeline.core.name_table import NameTable
     from endocrine.pipeline.process.settings import Settings
 
+MOST_MEMORIES = 4096
+"""Digests of memories in a receipt: a record of a topic takes a megabyte."""
 WAIT_S = 30.0
 """Seconds to wait for workers to catch up, for their answers, and for the projection."""
 
@@ -122,7 +124,8 @@ async def _erase(
             plan = done.plan
             receipt["states"], receipt["outcomes"] = dict(sorted(done.states.items())), dict(done.outcomes)
             receipt["views"] = await erased_from_views(settings, plan, wait_s)
-        receipt["topics"] = await traces_on_topics(settings, plan, titled("topics"))
+        receipt["topics"], memory_ids = await traces_on_topics(settings, plan, titled("topics"))
+        receipt["memories"] = [name_digest(one) for one in sorted(memory_ids)[:MOST_MEMORIES]]
         receipt["backups"] = backups_holding(backups, time.time())
         if yes:
             # The receipt names nobody: the erasure's id is a digest, and keys are counted.

@@ -1,8 +1,9 @@
 """Whose records a backup leaves out: those of subjects that were erased, up to their erasure. Pure.
 
 Receipts of erasures lie on `ops-events`, longer than any content; they name nobody, and hold a digest of each name. A
-record is a subject's by its key, by the header `ce_subject`, or by the field that names whose it is. What comes after a
-receipt is a new life of the name, and is copied.
+record is a subject's by its key, by the header `ce_subject`, or by a field that names whose it is; by the id of a
+memory that was from the subject alone; or as a command or an answer of the erasure itself. What comes after a receipt
+is a new life of the name, and is copied.
 """
 
 import hashlib
@@ -17,13 +18,14 @@ from endocrine.pipeline.core.catalogue import CATALOGUE, Topic
 from endocrine.pipeline.core.dead_letter_topics import holds_dead_letters, source_of
 
 RECEIPTS = "ops-events"
-_WHOSE = ("identity", "subject", "identity_ref", "turn_identity", "user_id", "a", "b")
-"""Fields that hold an identity, whatever the topic."""
+_WHOSE = ("identity", "subject", "identity_ref", "turn_identity", "user_id", "a", "b", "of", "memory_id")
+"""Fields that hold an identity, or the id of a memory, whatever the topic."""
 _MOST = 100_000
 
 
 def name_digest(name: str) -> str:
-    """Return what a receipt has of a name. Case counts, other than in claims: another case may be another person.
+    """Return what a receipt has of a name, or of a memory's id. Case counts, other than in claims: another case may be
+    another person's.
 
     >>> len(name_digest("ann")), name_digest("ann") == name_digest("Ann")
     (64, False)
@@ -47,7 +49,8 @@ class ErasedNames:
                 if event["kind"] == "erasure" and event["outcome"] == "done":
                     # After a restore the append time is the restore's: what came between would be taken for erased.
                     until = min(raw.timestamp, round(event["ts"] * 1000))
-                    for digest in event["report"]["names"]:
+                    report = event["report"]
+                    for digest in (report["erasure_id"], *report["names"], *report["memories"]):
                         self._until[digest] = max(until, self._until.get(digest, -1))
 
     def __len__(self) -> int:
@@ -65,7 +68,10 @@ class ErasedNames:
         return [raw for raw in records if raw.offset >= read_by_all or not self._is_about(described, raw)]
 
     def _is_about(self, described: Topic | None, raw: Any) -> bool:
-        return any(raw.timestamp <= self._until.get(self._digest(name), -1) for name in _names(described, raw))
+        value = _object(raw)
+        digests = [self._digest(name) for name in (*_names(described, raw), *_in_fields(value))]
+        digests += [value["erasure_id"]] if isinstance(value.get("erasure_id"), str) else []
+        return any(raw.timestamp <= self._until.get(digest, -1) for digest in digests)
 
     def _digest(self, name: str) -> str:
         if name not in self._digests:
@@ -76,7 +82,7 @@ class ErasedNames:
 
 
 def _names(described: Topic | None, raw: Any) -> Iterator[str]:
-    """Names in the places where a record says whose it is."""
+    """Names in the key and the headers of a record."""
     if raw.key:
         key = raw.key.decode("utf-8", "replace")
         yield key
@@ -86,13 +92,21 @@ def _names(described: Topic | None, raw: Any) -> Iterator[str]:
     for name, content in raw.headers:
         if name == "ce_subject" and content:
             yield content.decode("utf-8", "replace")
+
+
+def _object(raw: Any) -> dict[str, Any]:
     with suppress(ValueError):
         value = orjson.loads(raw.value or b"null")
         if isinstance(value, dict):
-            yield from _in_fields(value)
+            return value
+    return {}
 
 
 def _in_fields(value: Mapping[str, Any]) -> Iterator[str]:
     for field in _WHOSE:
         if isinstance(name := value.get(field), str):
             yield name
+    source = value.get("source")
+    identities = source.get("identities") if isinstance(source, dict) else None
+    if isinstance(identities, list) and len(identities) == 1:  # what several said stays, without the name, too
+        yield str(identities[0])

@@ -19,7 +19,7 @@ def erased(*names: str, appended: int = AT, ts: float = AT / 1000, **other: Any)
     event = {
         "kind": "erasure",
         "outcome": "done",
-        "report": {"names": list(map(name_digest, names))},
+        "report": {"erasure_id": "e" * 64, "memories": [], "names": list(map(name_digest, names))},
         "ts": ts,
         **other,
     }
@@ -38,6 +38,8 @@ def erased(*names: str, appended: int = AT, ts: float = AT / 1000, **other: Any)
         ("link-evidence", record("$ev:c2:0", {"identity": "ann"})),
         ("captured", record("project:p05", {"subject": "project:p05", "identity": "ann"})),
         ("memory-events", record("project:p05", {}, [("ce_subject", b"ann")])),
+        ("candidates", record("project:p05", {"source": {"identities": ["ann"]}})),
+        ("commands", record("$registry", {"kind": "erase", "of": "ann"})),
     ],
 )
 def test_records_of_an_erased_subject_are_left_out_and_no_others(topic: str, raw: Fetched) -> None:
@@ -48,6 +50,15 @@ def test_records_of_an_erased_subject_are_left_out_and_no_others(topic: str, raw
 def test_what_others_wrote_stays_whatever_it_mentions() -> None:
     raw = record("bob", {"identity": "bob", "prompt": "ann", "note": "ann"})
     assert erased("ann").without("interactions", [raw], 6) == [raw]
+
+
+def test_memories_that_were_from_the_subject_alone_and_records_of_the_erasure_itself_are_left_out() -> None:
+    report = {"erasure_id": "e" * 64, "names": [], "memories": [name_digest("m-1")]}
+    for value, left in (({"memory_id": "m-1"}, 0), ({"memory_id": "m-2"}, 1), ({"erasure_id": "e" * 64}, 0)):
+        raw = record("project:p05", value)
+        assert len(erased(report=report).without("memory-events", [raw], 6)) == left, value
+    several = record("project:p05", {"source": {"identities": ["ann", "bob"]}})
+    assert erased("ann").without("candidates", [several], 6) == [several]
 
 
 def test_what_comes_after_the_erasure_is_a_new_life() -> None:
