@@ -20,6 +20,7 @@ import orjson
 
 from endocrine.agents._shared.moving import opened, with_adopted
 from endocrine.agents._shared.subjects import finer
+from endocrine.agents.analytics import erasure as analytics
 from endocrine.agents.conflicts import erasure as conflicts
 from endocrine.agents.contract import Agent, Erased, Output, State, Trigger
 from endocrine.agents.meeting import erasure as meeting
@@ -50,6 +51,9 @@ class Eraser(NamedTuple):
     object: it does not name the subject. None: the agent keeps no state that names another subject than its key."""
     tombstones: Callable[[State, str, str], list[Output]] | None = None
     """As `Mover.erased`, for agents that are no movers."""
+    again: Callable[[State, Trigger, "Policy"], list[Output]] | None = None
+    """(the state of the agent's own key, the command, policy) -> outputs of each command to `EVERY`: new last records
+    of compacted keys that are nobody's, as the header of the last one names whoever caused it."""
 
 
 def _attribution(state: State, subject: str, part: str) -> list[Output]:
@@ -75,7 +79,7 @@ ERASERS: Mapping[str, Eraser] = {
     "attribution": Eraser(finer=1, tombstones=_attribution),
     "suspicion": Eraser(),
     "bonds": Eraser(),
-    "analytics": Eraser(holds=False),
+    "analytics": Eraser(holds=False, again=analytics.again),
     "conversation": Eraser(),
     "audit": Eraser(),
     "trust": Eraser(finer=2),
@@ -114,6 +118,8 @@ class ErasableAgent:
         """Return the state that is erased; of another agent's, or of another subject's, a key that never has a
         state."""
         if trigger.value.__class__ is Erase:
+            if trigger.value.agent == EVERY and self.eraser.again is not None:
+                return self.agent.key(trigger)
             return str(trigger.value.key) if self._is_mine(trigger) else finer(trigger.identity, "")
         return self.agent.key(trigger)
 
@@ -123,7 +129,8 @@ class ErasableAgent:
             return self.agent.process(state, trigger, policy)
         command: Erase = trigger.value
         if command.agent == EVERY:
-            return state, [self._answer(trigger, "passed")]
+            again = self.eraser.again
+            return state, [self._answer(trigger, "passed"), *(again(state, trigger, policy) if again else ())]
         if command.agent != self.name:
             return state, []
         if not self._is_mine(trigger):

@@ -13,7 +13,7 @@ an event counts from its append time; where it has none (`simulate`), each ident
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from endocrine.agents._shared.clock import forward
 from endocrine.agents.analytics import window
@@ -74,6 +74,20 @@ class Analytics:
 
 
 AGENT = Analytics()
+
+
+def produced(state: State, trigger: Trigger, policy: "Policy") -> list[Output]:
+    """Return a record of each tool in a state, as its figures are by the clocks that are there."""
+    known, rules = cast(AnalyticsState, state), policy.document.analytics
+    if "clocks" not in known:
+        return []
+    turns = window.counts(window.pruned(known["turns"], known["clocks"], rules))
+    found = []
+    for tool, whole in sorted(known["tools"].items()):
+        figures = window.pruned(whole, known["clocks"], rules)
+        value = _record(tool, rules.window_s, window.counts(figures), turns, figures, trigger.value.ts)
+        found.append(Output("tool-analytics", trigger.identity, value))
+    return found
 
 
 def _moved(clocks: window.Clocks, whose: str, now: float, rules: AnalyticsRules) -> dict[str, float]:

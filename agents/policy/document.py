@@ -20,6 +20,7 @@ from endocrine.agents.memory.rules import MemoryRules
 from endocrine.agents.moderation.rules import ModerationRules
 from endocrine.agents.modulation.rules import HomeostatRules, ReviewRules
 from endocrine.agents.policy.sections import (
+    BackupRules,
     Bounds,
     Defaults,
     Flags,
@@ -67,6 +68,7 @@ class Document(Section):
     memory: Annotated[MemoryRules, Field(description="What is kept as memory, extracted, reinforced and compared.")]
     context: Annotated[ContextRules, Field(description="What a model is given beside the prompt.")]
     linkage: Annotated[LinkageRules, Field(description="When two identities may be one actor's: advice, never a gate.")]
+    backup: Annotated[BackupRules, Field(description="How many backups are kept, and how old the newest may be.")]
 
 
 def _annotation(name: str) -> Any:

@@ -1,6 +1,6 @@
 """The policy's own sections: signals, bounds, maps, styles, defaults and flags (rules, sections 1 and 2)."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -102,6 +102,25 @@ def expression_text(value: Any) -> Any:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return repr(value)
     return value
+
+
+class BackupRules(Section):
+    """How many backups are kept, and how old the newest one may be (memory, section 10)."""
+
+    daily: Annotated[int, Field(ge=1, le=3660, description="Newest days that keep their newest backup.")]
+    weekly: Annotated[int, Field(ge=0, le=520, description="Newest Sundays that keep one.")]
+    monthly: Annotated[int, Field(ge=0, le=120, description="Newest firsts of a month that keep one.")]
+    warn_days: Annotated[float, Field(gt=0, le=3660, description="Age of the newest valid backup that is warned of.")]
+    fail_days: Annotated[float, Field(gt=0, le=3660, description="Age from which `backup health` fails.")]
+    drill_days: Annotated[float, Field(gt=0, le=3660, description="Age of the last verified drill that is warned of.")]
+
+    @model_validator(mode="after")
+    def _warns_first(self) -> Self:
+        if self.warn_days > self.fail_days:
+            raise ValueError(
+                f"warn_days {self.warn_days:g} is above fail_days {self.fail_days:g}; a warning comes first"
+            )
+        return self
 
 
 ParameterName = Literal[

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,11 +28,16 @@ from endocrine.pipeline.cli.group import command_group
 from endocrine.pipeline.cli.tables import print_table
 
 if TYPE_CHECKING:
+    from endocrine.agents.policy.sections import BackupRules
+    from endocrine.pipeline.core.seals import KeyedSeals
     from endocrine.pipeline.process.settings import Settings
 
+_OF_POLICY = "By default the policy's `backup`."
 Directory = Annotated[Path, typer.Option("--dir", help="Folder of the backups.")]
 Stamp = Annotated[str, typer.Argument(metavar="STAMP", help="Name of a backup, as `backup list` prints it.")]
 IN_DIRECTORY = Path(".endocrine/backups")
+_MARKER_S = 15.0
+"""Seconds to wait for a worker to remember a drill's marker."""
 
 
 def register(app: typer.Typer) -> None:
@@ -88,7 +94,9 @@ def list_(directory: Directory = IN_DIRECTORY, as_json: Json = False) -> None:
 
 
 def validate(stamp: Stamp, directory: Directory = IN_DIRECTORY, as_json: Json = False) -> None:
-    """Check every file of a backup against its manifest, and write the verdict.
+    """Check every file of a backup against its manifest, the manifest's signature, and write the verdict.
+
+    The signature is checked where the seal keys are at hand; `restore` never goes without.
 
     Exit codes: 0 valid, 1 not valid, 2 no such backup.
     """
@@ -96,7 +104,7 @@ def validate(stamp: Stamp, directory: Directory = IN_DIRECTORY, as_json: Json = 
     from endocrine.pipeline.data.backup.bundle import write_verdict
 
     folder = _folder(directory, stamp)
-    verdict = validated(folder)
+    verdict = validated(folder, _own_seals())
     write_verdict(folder, verdict)
     if as_json:
         print_json(verdict)
@@ -157,28 +165,42 @@ def restore(
 def drill(directory: Directory = IN_DIRECTORY, bootstrap: Bootstrap = None, as_json: Json = False) -> None:
     """Make a backup, restore it beside the live prefix, compare, and delete what was restored.
 
+    A marker, a memory of `project:drill`, is written after the backup: it must not come back, and must be in the safety
+    backup that is made then. Without a worker none is written, which the outcome names as a surprise.
+
     Workers go on meanwhile. The outcome is appended to drills.jsonl in the folder, and to the topic ops-events. Exit
     codes: 0 verified, 1 not, 2 the broker cannot be used, 3 no consistent cut could be had.
     """
     from endocrine.pipeline.data.backup.health import DRILLS
+    from endocrine.pipeline.data.backup.marker import take_marker_away
     from endocrine.pipeline.data.backup.restore import drop
     from endocrine.pipeline.data.backup.restore import restore as restored
+    from endocrine.pipeline.data.commands import NotConfirmed
     from endocrine.pipeline.data.ingest.produce import ProduceError
     from endocrine.pipeline.data.ops_events import put_on_record
 
     settings = settings_of(bootstrap)
+
+    by = operator(None)
 
     async def work() -> dict[str, Any]:
         begun = time.monotonic()
         stamp, verdict = await create_backup(settings, directory)
         made = time.monotonic()
         outcome: dict[str, Any] = {"stamp": stamp, "valid": verdict["valid"], "verified": False}
+        memory_id, outcome["surprises"] = await _marked(settings, stamp, by)
         scratch = settings.model_copy(update={"prefix": f"{settings.prefix}drill-{stamp.lower()}."})
         try:
             if verdict["valid"]:
                 done = await restored(settings, directory / stamp, scratch.prefix, groups=False)
                 outcome |= {"verified": done.verified, "records": done.records, "states": done.states}
+                if memory_id is not None:
+                    outcome |= await _marker_held(settings, scratch, directory, stamp)
+                    outcome["verified"] = outcome["verified"] and outcome["marker"]
         finally:
+            if memory_id is not None:
+                with suppress(NotConfirmed):
+                    await take_marker_away(settings, memory_id, by=by, within_s=_MARKER_S)
             await drop(scratch)
         seconds = {"backup_s": round(made - begun, 1), "restore_s": round(time.monotonic() - made, 1)}
         return outcome | seconds | {"at": time.time()}
@@ -188,7 +210,7 @@ def drill(directory: Directory = IN_DIRECTORY, bootstrap: Bootstrap = None, as_j
         file.write(orjson.dumps(outcome) + b"\n")
     try:
         ended = "done" if outcome["verified"] else "failed"
-        run_reported(settings, put_on_record(settings, "drill", ended, outcome, by=operator(None)))
+        run_reported(settings, put_on_record(settings, "drill", ended, outcome, by=by))
     except ProduceError as error:  # the file has it; what was drilled was drilled
         typer.echo(f"the drill is not on ops-events: {error}", err=True)
     if as_json:
@@ -196,14 +218,41 @@ def drill(directory: Directory = IN_DIRECTORY, bootstrap: Bootstrap = None, as_j
     else:
         how = "restored and verified" if outcome["verified"] else "NOT verified"
         typer.echo(f"{outcome['stamp']}: {how}; backup {outcome['backup_s']} s, restore {outcome['restore_s']} s")
+        for surprise in outcome["surprises"]:
+            typer.echo(f"surprise: {surprise}")
     raise typer.Exit(0 if outcome["verified"] else BROKEN)
+
+
+async def _marked(settings: "Settings", stamp: str, by: str) -> tuple[str | None, list[str]]:
+    """The id of the marker's memory, or None and why there is none."""
+    from endocrine.pipeline.data.backup.marker import write_marker
+    from endocrine.pipeline.data.commands import NotConfirmed, Refused
+
+    try:
+        return await write_marker(settings, stamp, by=by, within_s=_MARKER_S), []
+    except (NotConfirmed, Refused) as error:
+        return None, [f"no marker: {error}"]
+
+
+async def _marker_held(settings: "Settings", scratch: "Settings", directory: Path, stamp: str) -> dict[str, Any]:
+    """Whether the marker is where it must be, and nowhere else."""
+    from endocrine.pipeline.data.backup.marker import marked, marked_in
+
+    safety, verdict = await create_backup(settings, directory, safety=True)
+    missing, back = not marked_in(directory / safety, stamp), await marked(scratch, stamp)
+    surprises = ["the marker came back with a backup from before it"] * back
+    surprises += ["the marker is not in the safety backup that was made after it"] * missing
+    surprises += [f"the safety backup is not valid: {_verdict(verdict)}"] * (not verdict["valid"])
+    return {"safety": safety, "marker": not surprises, "surprises": surprises}
 
 
 def prune(
     directory: Directory = IN_DIRECTORY,
-    daily: Annotated[int, typer.Option(min=1, help="Newest days that keep one.")] = 7,
-    weekly: Annotated[int, typer.Option(min=0, help="Newest Sundays that keep one.")] = 4,
-    monthly: Annotated[int, typer.Option(min=0, help="Newest firsts of a month that keep one.")] = 6,
+    daily: Annotated[int | None, typer.Option(min=1, help=f"Newest days that keep one. {_OF_POLICY}")] = None,
+    weekly: Annotated[int | None, typer.Option(min=0, help=f"Newest Sundays that keep one. {_OF_POLICY}")] = None,
+    monthly: Annotated[
+        int | None, typer.Option(min=0, help=f"Newest firsts of a month that keep one. {_OF_POLICY}")
+    ] = None,
     confirm: Annotated[bool, typer.Option("--confirm", help="Delete. Without it: dry run.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -215,9 +264,16 @@ def prune(
     from endocrine.pipeline.data.backup.bundle import validate as validated
     from endocrine.pipeline.data.backup.retention import Retention, kept
 
+    rules = _rules()
+    given = Retention(
+        rules.daily if daily is None else daily,
+        rules.weekly if weekly is None else weekly,
+        rules.monthly if monthly is None else monthly,
+    )
     stamps = stamps_in(directory)
-    valid = [stamp for stamp in stamps if validated(directory / stamp)["valid"]]
-    keep = kept(valid, Retention(daily, weekly, monthly), datetime.now(UTC))
+    seals = _own_seals()
+    valid = [stamp for stamp in stamps if validated(directory / stamp, seals)["valid"]]
+    keep = kept(valid, given, datetime.now(UTC))
     delete = [stamp for stamp in valid if stamp not in keep]
     others = sorted(one.name for one in directory.iterdir() if one.name not in stamps) if directory.is_dir() else []
     if confirm:
@@ -237,11 +293,12 @@ def prune(
 def health(directory: Directory = IN_DIRECTORY, as_json: Json = False) -> None:
     """Report how old the newest valid backup and the last verified drill are.
 
-    Exit codes: 0 young enough (a warning from 7 days on), 1 older than 10 days, or there is none.
+    What is too old is policy (`backup`; as shipped, a warning from 7 days on, too old after 10).
+    Exit codes: 0 young enough, or a warning, 1 too old, or there is none.
     """
     from endocrine.pipeline.data.backup.health import backup_health
 
-    found = backup_health(directory, datetime.now(UTC))
+    found = backup_health(directory, datetime.now(UTC), _rules(), _own_seals())
     if as_json:
         print_json(found.as_json())
     else:
@@ -266,10 +323,11 @@ def open_(
     from endocrine.pipeline.data.backup.off_host import OffHostError, open_file
 
     try:
-        stamp = open_file(file, identity, directory)
+        seals = _own_seals()
+        stamp = open_file(file, identity, directory, seals)
     except OffHostError as error:
         fail(str(error))
-    write_verdict(directory / stamp, validated(directory / stamp))
+    write_verdict(directory / stamp, validated(directory / stamp, seals))
     typer.echo(f"{stamp} in {directory}")
 
 
@@ -313,6 +371,28 @@ def run_reported(settings: "Settings", work: Coroutine[Any, Any, Any], run: Call
             fail(str(error), UNCONFIRMED)
         except (NoSuchTopic, KeyFileError) as error:
             fail(str(error))
+
+
+def _own_seals() -> "KeyedSeals | None":
+    """Seals by which the deployment knows its own backups; None on a machine without its keys."""
+    from endocrine.pipeline.process.seal_keys import SealKeyError, known_seals
+
+    try:
+        return known_seals(settings_of(None))
+    except SealKeyError as error:
+        fail(str(error))
+
+
+def _rules() -> "BackupRules":
+    """The `backup` section of the policy of the settings."""
+    import os
+
+    from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
+
+    try:
+        return load_policy(settings_of(None).policy, os.environ).document.backup
+    except PolicyFileError as error:
+        fail(str(error))
 
 
 def _folder(directory: Path, stamp: str) -> Path:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from endocrine.pipeline.core.name_table import NameTable
     from endocrine.pipeline.process.settings import Settings
 
+MOST_MEMORIES = 4096
+"""Digests of memories in a receipt: a record of a topic takes a megabyte."""
 WAIT_S = 30.0
 """Seconds to wait for workers to catch up, for their answers, and for the projection."""
 
@@ -97,6 +99,7 @@ def erase(
 async def _erase(
     settings: "Settings", table: "NameTable", subject: str, yes: bool, backups: Path, wait_s: float, by: str
 ) -> dict[str, Any]:
+    from endocrine.pipeline.data.backup.erased import name_digest
     from endocrine.pipeline.data.erasure.apply import apply, planned
     from endocrine.pipeline.data.erasure.receipt import (
         backups_holding,
@@ -109,6 +112,7 @@ async def _erase(
         plan = await planned(settings, table, subject, titled("changelogs"))
         receipt: dict[str, Any] = {
             "erasure_id": plan.erasure_id,
+            "names": [name_digest(name) for name in plan.names],
             "dry_run": not yes,
             "at": time.time(),
             "states": plan.counts(),
@@ -120,7 +124,8 @@ async def _erase(
             plan = done.plan
             receipt["states"], receipt["outcomes"] = dict(sorted(done.states.items())), dict(done.outcomes)
             receipt["views"] = await erased_from_views(settings, plan, wait_s)
-        receipt["topics"] = await traces_on_topics(settings, plan, titled("topics"))
+        receipt["topics"], memory_ids = await traces_on_topics(settings, plan, titled("topics"))
+        receipt["memories"] = [name_digest(one) for one in sorted(memory_ids)[:MOST_MEMORIES]]
         receipt["backups"] = backups_holding(backups, time.time())
         if yes:
             # The receipt names nobody: the erasure's id is a digest, and keys are counted.

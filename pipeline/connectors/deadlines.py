@@ -24,7 +24,7 @@ may count from a record that we do not know. A tick too many changes nothing.
 import hashlib
 import heapq
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -54,6 +54,10 @@ class Waits:
     """For results of an application's own tools."""
 
 
+WaitsOf = Callable[[Mapping[str, Any], float], Waits]
+"""(value of a record, its append time in seconds since 1970) -> the waits that hold for it."""
+
+
 class Tick(NamedTuple):
     """A tick to send."""
 
@@ -72,10 +76,10 @@ class _Subject(NamedTuple):
 
 
 class Deadlines:
-    """The subjects of one partition."""
+    """The subjects of one partition. waits_of: how long what a record adds is waited for."""
 
-    def __init__(self, waits: Waits, *, most: int = MAX_SUBJECTS) -> None:
-        self._waits = waits
+    def __init__(self, waits_of: WaitsOf, *, most: int = MAX_SUBJECTS) -> None:
+        self._waits_of = waits_of
         self._most = most
         self._subjects: dict[Name, _Subject] = {}
         self._of_turn: dict[str, set[Name]] = {}
@@ -96,7 +100,7 @@ class Deadlines:
 
     def observe(self, topic: str, value: Mapping[str, Any], appended: float) -> None:
         """Note a valid record. appended: the broker's append time, seconds since 1970."""
-        waits = self._waits
+        waits = self._waits_of(value, appended)
 
         def add(name: Name, ts: float) -> None:
             self._add(name, _Subject(value["identity"], ts, appended + max(0.0, ts - value["ts"])))
@@ -116,7 +120,7 @@ class Deadlines:
         elif topic == "tool-calls":
             add(("call", turn, value["call_id"]), value["ts"] + waits.decision_s)
         elif topic == "tool-decisions":
-            self._decided(value, turn, add)
+            self._decided(value, turn, waits, add)
         elif topic == "tool-results":
             self._settle(("result", turn, value["call_id"]))
         elif topic == "model-requests":
@@ -147,7 +151,7 @@ class Deadlines:
         for name in [name for name in self._of_turn.get(turn, ()) if name[0] == "hold"]:
             self._settle(name)
 
-    def _decided(self, value: Mapping[str, Any], turn: str, add: Any) -> None:
+    def _decided(self, value: Mapping[str, Any], turn: str, waits: Waits, add: Any) -> None:
         if value.get("reason") == "conflicting_call":
             return  # about another record under this id; what waits for the first one waits on
         call_id = value["call_id"]
@@ -159,9 +163,9 @@ class Deadlines:
         self._settle(("approval", turn, call_id))
         if value.get("tool", "") is None and turn in self._ours:
             # The application's to run, if it is passed on at all: an observed turn passes on what was denied.
-            add(("result", turn, call_id), value["ts"] + self._waits.continuation_s)
+            add(("result", turn, call_id), value["ts"] + waits.continuation_s)
         elif value["decision"] == "allowed":
-            add(("result", turn, call_id), value["ts"] + self._waits.result_s)
+            add(("result", turn, call_id), value["ts"] + waits.result_s)
 
     def _add(self, name: Name, subject: _Subject) -> None:
         if name in self._subjects or name in self._settled or ("closed", name[1]) in self._settled:

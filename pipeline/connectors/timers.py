@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import orjson
 import structlog
@@ -24,11 +25,13 @@ from aiokafka.structs import ConsumerRecord
 from endocrine.agents.policy.compiled import Policy
 from endocrine.pipeline.connectors.deadlines import AGAIN_S, BY, Deadlines, Tick, Waits
 from endocrine.pipeline.connectors.process import UNUSABLE, serve
+from endocrine.pipeline.connectors.waits import WaitsInForce, waits_of
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.cloud_events import cloud_event
 from endocrine.pipeline.core.records import SEAL
 from endocrine.pipeline.core.seals import Seals
 from endocrine.pipeline.kafka import clients, connection
+from endocrine.pipeline.kafka.policy_follower import PolicyFollower
 from endocrine.pipeline.process.cancelling import cancelled
 from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
 from endocrine.pipeline.process.seal_keys import SealKeyError, load_seals
@@ -55,23 +58,6 @@ _PAUSE_S = 1.0
 log = structlog.get_logger(__name__)
 
 
-def waits_of(policy: Policy) -> Waits:
-    """Return the waits of a policy."""
-    waits = policy.document.conversation.waits
-    approval_s = policy.document.gating.approval_ttl_s
-    grace_s = waits.reply_grace_ms / 1000
-    hold_s = policy.document.review.hold_s
-    each = (waits.modulation_ms, waits.decision_ms, waits.result_ms, waits.continuation_ms, waits.reply_ms)
-    return Waits(
-        modulation_s=waits.modulation_ms / 1000,
-        decision_s=waits.decision_ms / 1000,
-        result_s=waits.result_ms / 1000,
-        continuation_s=waits.continuation_ms / 1000,
-        reply_grace_s=grace_s,
-        longest_s=max(max(each) / 1000 + grace_s, approval_s, hold_s),
-    )
-
-
 class Timekeeper(ConsumerRebalanceListener):  # type: ignore[misc]
     """Runs until stopped; several share the partitions. After `run`, `failure` holds what made it stop, or None."""
 
@@ -89,7 +75,7 @@ class Timekeeper(ConsumerRebalanceListener):  # type: ignore[misc]
         if metrics is not None:
             metrics.roles[BY] = self.health
         self._seals = load_seals(settings) if seals is None else seals
-        self._waits = waits
+        self._waits = WaitsInForce(waits)
         self._clock = clock
         self._names = {settings.prefix + topic: topic for topic in TOPICS}
         self._deadlines: dict[int, Deadlines] = {}
@@ -105,6 +91,10 @@ class Timekeeper(ConsumerRebalanceListener):  # type: ignore[misc]
         """Return the health as it is now. May be called from another thread."""
         deadlines = Part("ok", {"partitions": len(self._deadlines), "catching_up": len(self._behind)})
         return polling_health(self._looped, self._settings, ready=self.ready.is_set(), deadlines=deadlines)
+
+    async def follow(self, policy: Policy) -> None:
+        """Go by the waits of another policy from now on."""
+        self._waits.follow(policy, self._clock())
 
     def stop(self) -> None:
         """Ask it to stop."""
@@ -197,7 +187,7 @@ class Timekeeper(ConsumerRebalanceListener):  # type: ignore[misc]
             except IllegalStateError:
                 continue  # taken from us while we asked
             self._placed.add(place)
-            self._deadlines.setdefault(place.partition, Deadlines(self._waits))
+            self._deadlines.setdefault(place.partition, Deadlines(self._waits.of))
             if at < ends[place]:
                 self._behind[place] = ends[place]
 
@@ -258,4 +248,5 @@ def main(settings: Settings, on_ready: Callable[[], None] = lambda: None) -> int
         print(error, file=sys.stderr)
         return UNUSABLE
     timekeeper = Timekeeper(settings, waits_of(policy), seals=seals, metrics=metrics_server(settings, [], policy))
-    return asyncio.run(serve(settings, "timekeeper", timekeeper, on_ready))
+    follow = partial(PolicyFollower, settings, seals, policy, timekeeper.follow)
+    return asyncio.run(serve(settings, "timekeeper", timekeeper, on_ready, follow))

@@ -6,14 +6,16 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from endocrine.agents.policy.compiled import Policy
 from endocrine.pipeline.connectors.contract import Limits
 from endocrine.pipeline.connectors.effect_runner import EffectRunner
 from endocrine.pipeline.connectors.model.effect import ModelEffect
 from endocrine.pipeline.connectors.model.settings import ModelSettings, missing_key
 from endocrine.pipeline.connectors.process import UNUSABLE, Running, serve
-from endocrine.pipeline.connectors.timers import Timekeeper, waits_of
+from endocrine.pipeline.connectors.timers import Timekeeper
 from endocrine.pipeline.connectors.tools.main import tool_effect
 from endocrine.pipeline.connectors.tools.settings import ToolSettings
+from endocrine.pipeline.connectors.waits import waits_of
 from endocrine.pipeline.kafka.policy_follower import PolicyFollower
 from endocrine.pipeline.process import tracing
 from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
@@ -75,13 +77,19 @@ def main(settings: Settings, on_ready: Callable[[], None] = lambda: None) -> int
     running = tool_effect(settings, policy, tools, metrics, seals)
 
     async def work() -> int:
+        timekeeper = Timekeeper(settings, waits_of(policy), seals=seals, metrics=metrics)
         parts: list[Running] = [
             EffectRunner(settings, asking, limits=_limits(model.concurrency), metrics=metrics, seals=seals),
             EffectRunner(settings, running, limits=_limits(tools.concurrency), metrics=metrics, seals=seals),
-            Timekeeper(settings, waits_of(policy), seals=seals, metrics=metrics),
+            timekeeper,
         ]
+
+        async def adopt(policy: Policy) -> None:
+            for part in (asking, running, timekeeper):
+                await part.follow(policy)
+
         try:
-            follow = partial(PolicyFollower, settings, seals, policy, running.follow)
+            follow = partial(PolicyFollower, settings, seals, policy, adopt)
             return await serve(settings, "connectors", Together(parts), on_ready, follow)
         finally:
             await asyncio.gather(asking.close(), running.close())

@@ -159,7 +159,9 @@ class Operations:
         return await read_breakers(self.gateway.settings, self.gateway.policy.document.gating)
 
     async def _backups(self) -> BackupHealth:
-        return await asyncio.to_thread(backup_health, self.backup_folder, datetime.now(UTC))
+        seals = known_seals(self.gateway.settings)
+        rules = self.gateway.policy.document.backup
+        return await asyncio.to_thread(backup_health, self.backup_folder, datetime.now(UTC), rules, seals)
 
     async def _vault(self) -> Vault:
         return await look_at_vault(self.gateway, self.settings)

@@ -84,7 +84,24 @@ class KeyedSeals:
 
     def derived_key(self, purpose: bytes) -> bytes:
         """Return 32 bytes for another use, which tell nothing of the keys of seals. purpose: at most 64 bytes."""
-        return hashlib.blake2b(purpose, key=self._secrets[self._first], digest_size=32, person=_DERIVED).digest()
+        return self._derived(self._first, purpose)
+
+    def signature(self, purpose: bytes, document: bytes) -> str:
+        """Return `<key id>:<64 hexadecimal digits>`, by which who has these keys knows a document as theirs."""
+        return f"{self._first.decode()}:{self._signed(self._first, purpose, document)}"
+
+    def signed(self, purpose: bytes, document: bytes, signature: str) -> bool:
+        """Return whether a signature is one of these keys' on the document, for this purpose."""
+        key_id, _, claimed = signature.strip().encode().partition(b":")
+        if key_id not in self._secrets:
+            return False
+        return hmac.compare_digest(self._signed(key_id, purpose, document).encode(), claimed)
+
+    def _signed(self, key_id: bytes, purpose: bytes, document: bytes) -> str:
+        return hmac.new(self._derived(key_id, purpose), document, hashlib.sha256).hexdigest()
+
+    def _derived(self, key_id: bytes, purpose: bytes) -> bytes:
+        return hashlib.blake2b(purpose, key=self._secrets[key_id], digest_size=32, person=_DERIVED).digest()
 
     def seal(
         self,

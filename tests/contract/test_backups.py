@@ -19,6 +19,7 @@ from endocrine.pipeline.cli.replay import verified
 from endocrine.pipeline.core.simulation import parse_line
 from endocrine.pipeline.data.backup.bundle import validate
 from endocrine.pipeline.data.backup.create import create
+from endocrine.pipeline.data.backup.marker import marked_in
 from endocrine.pipeline.data.backup.restore import RestoreRefused, refuse_members, restore
 from endocrine.pipeline.process.policy_files import shipped_policy
 from endocrine.pipeline.process.settings import Settings
@@ -150,6 +151,10 @@ async def test_the_commands_drill_beside_a_live_worker_and_restore_only_when_non
             drilled = orjson.loads(out)
             assert drilled["verified"]
             assert drilled["records"] > 60
+            assert (drilled["marker"], drilled["surprises"]) == (True, []), "no memory from after a backup comes back"
+            safety = tmp_path / "backups" / drilled["safety"]
+            assert marked_in(safety, drilled["stamp"])
+            assert not marked_in(safety.with_name(drilled["stamp"]), drilled["stamp"])
             words = ("restore", drilled["stamp"], *folder, "--confirm-workers-stopped", "--prefix", "x.")
             code, out, err = await asyncio.to_thread(call, *words)
             assert (code, "has members" in err) == (1, True), (out, err)
@@ -170,5 +175,5 @@ async def test_the_commands_drill_beside_a_live_worker_and_restore_only_when_non
     assert answer["verified"]
     assert answer["safety_stamp"].endswith("-safety")
     code, out, _ = await asyncio.to_thread(call, "list", *folder, "--json")
-    assert [one["valid"] for one in orjson.loads(out)] == [True, True]
+    assert [one["valid"] for one in orjson.loads(out)] == [True, True, True]
     assert (await asyncio.to_thread(call, "health", *folder))[0] == 0

@@ -14,11 +14,12 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from effects import answers, produce, running
 from endocrine.agents.registry import AGENTS
-from endocrine.pipeline.connectors.timers import Timekeeper, waits_of
+from endocrine.pipeline.connectors.timers import Timekeeper
 from endocrine.pipeline.connectors.tools.check import Entry, unallowed_results
 from endocrine.pipeline.connectors.tools.handler import Answer, Call
 from endocrine.pipeline.connectors.tools.main import tool_effect
 from endocrine.pipeline.connectors.tools.settings import ToolSettings
+from endocrine.pipeline.connectors.waits import waits_of
 from endocrine.pipeline.kafka.admin import ensure_topics
 from endocrine.pipeline.process.policy_files import load_policy
 from endocrine.pipeline.process.settings import Settings

@@ -1,9 +1,11 @@
 """A policy published on a running deployment: every worker follows it with no restart, and replay proves every byte."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from typer.testing import CliRunner
 
 from endocrine.agents.policy.compiled import Policy
+from endocrine.agents.registry import AGENTS as REGISTERED
 from endocrine.pipeline.cli import policy as policy_command
+from endocrine.pipeline.cli.replay import verified
 from endocrine.pipeline.core.rollouts import KEY, TOPIC, rollouts_partition
 from endocrine.pipeline.data.policy_rollout import RolloutRefused, canary, promote, publish, roll_back, roll_out
 from endocrine.pipeline.kafka.admin import ensure_topics
@@ -22,7 +26,7 @@ from endocrine.pipeline.kafka.policy_follower import read_rollouts
 from endocrine.pipeline.process.policy_files import shipped_policy
 from endocrine.pipeline.process.seal_keys import load_seals
 from endocrine.pipeline.process.settings import Settings
-from endocrine.pipeline.replay.logs import read_history
+from endocrine.pipeline.replay.logs import read_history, read_logs
 from endocrine.pipeline.replay.policy_history import PolicyHistory
 from endocrine.pipeline.replay.recorded_seals import RecordedSeals
 from endocrine.pipeline.replay.verify import Verifier
@@ -30,7 +34,7 @@ from endocrine.pipeline.runtime.worker.main import Worker
 from endocrine.schemas.rollouts import PolicyRollout
 from needed import agents_named, needed_topics
 from policies import policy_over
-from running import at_rest, worker_in_process
+from running import WorkerChild, at_rest, worker_in_process
 from waiting import until
 
 pytestmark = pytest.mark.usefixtures("only_needed_topics")
@@ -157,6 +161,45 @@ async def test_two_workers_switch_with_no_restart_and_replay_reproduces_every_by
         for worker in workers:
             await at_rest(worker, deployment.consumer)
     assert await proved(settings) == {base.digest, first, second, third}
+
+
+def first_under(deployment: Deployment, digest: str, asking: asyncio.Task[Any]) -> bool:
+    """Whether a turn was decided by this policy, or all that were asked have been decided."""
+    return asking.done() or any(one["policy"] == digest for one in deployment.decided.values())
+
+
+@pytest.mark.slow
+async def test_replay_proves_every_switch_in_whose_middle_a_worker_was_killed(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    settings = deployment.settings
+    await ensure_topics(settings, [agent.name for agent in REGISTERED])
+    workers = [WorkerChild(settings, tmp_path / f"worker-{n}.log") for n in range(2)]
+    published: list[str] = []
+    try:
+        for worker in workers:
+            await worker.start()
+        listening(deployment)
+        assert await deployment.under() == {shipped_policy().digest}
+        for number, (victim, when) in enumerate(product(workers, ("published", "first turn"))):
+            digest = await deployment.roll_out(publish(tempered(0.1 + number / 10)))
+            published.append(digest or "")
+            asking = asyncio.create_task(deployment.ask(30))
+            if when == "first turn":  # some turns are decided by the new policy, the others are on their way
+                await until(partial(first_under, deployment, published[-1], asking))
+            await victim.end(signal.SIGKILL)
+            await victim.start()
+            assert {one["policy"] for one in await asking} <= {*published[-2:], shipped_policy().digest}
+        assert await deployment.under() == {published[-1]}, "who was started again decides by what is in force"
+    finally:
+        for worker in workers:
+            await worker.end()
+    report = await verified(settings)
+    assert report.proved, (report.findings, report.not_verifiable, report.differences[:3])
+    logs = await read_logs(settings, ["journal"])
+    decided_by = {orjson.loads(raw.value or b"")["policy"] for log in logs.values() for raw in log}
+    assert decided_by >= {shipped_policy().digest, published[-1]}
+    assert len(decided_by & set(published)) >= 2, "switches that no batch was made under would prove nothing"
 
 
 async def test_nothing_that_a_stranger_appends_changes_the_policy(deployment: Deployment) -> None:

@@ -10,6 +10,7 @@ import orjson
 import structlog
 
 from endocrine.agents.conversation.capabilities import ModelRules
+from endocrine.agents.policy.compiled import Policy
 from endocrine.pipeline.connectors.contract import EffectRecord, Request
 from endocrine.pipeline.connectors.model.account import Account, cost
 from endocrine.pipeline.connectors.model.ask import ask
@@ -52,12 +53,15 @@ class ModelEffect:
         self._metrics = metrics
         self.breaker = Breaker(settings.breaker_failures, settings.breaker_rest_s)
         self._settings = settings
-        self._rules = rules
-        most = rules.bounds.record_bytes
-        self._record_bytes = most if record_bytes is None else min(most, record_bytes)
+        self._rules_of: Callable[[str], ModelRules] = lambda identity: rules
+        self._record_bytes = record_bytes
         self._transport = Transport(settings)
         self._sleep = sleep
         self._jitter = jitter
+
+    async def follow(self, policy: Policy) -> None:
+        """Ask from now on by another policy: what each model takes, and the bounds of replies."""
+        self._rules_of = lambda identity: policy.of(identity).document.models
 
     async def close(self) -> None:
         """Close the connections."""
@@ -130,9 +134,9 @@ class ModelEffect:
 
     async def _try(self, value: dict[str, Any], within_s: float, chunks: Chunks | None) -> Outcome:
         """One call; the breaker hears how it went."""
-        entry = self._rules.of(value["model"])
-        api = self._rules.api_of(value["model"]) if self._settings.api == "auto" else self._settings.api
-        bounds = self._rules.bounds
+        rules = self._rules_of(value["identity"])
+        entry, bounds = rules.of(value["model"]), rules.bounds
+        api = rules.api_of(value["model"]) if self._settings.api == "auto" else self._settings.api
         try:
             outcome = await ask(
                 self._transport,
@@ -177,7 +181,8 @@ class ModelEffect:
         self, request: Request, status: str, outcome: Outcome | None, error: str | None, tries: int = 0
     ) -> EffectRecord:
         value = request.value
-        entry = self._rules.of(value["model"])
+        rules = self._rules_of(value["identity"])
+        entry = rules.of(value["model"])
         latency_ms = round((time.monotonic() - request.taken_at) * 1000, 3)
         usage, calls, paid = None, [], None
         if outcome is not None:
@@ -216,14 +221,16 @@ class ModelEffect:
             "reasoning_chars": outcome.reasoning_chars if outcome and outcome.reasoning_chars else None,
             "ts": request.ts_now(),
         }
-        return EffectRecord(self.answers, self._bounded(reply))
+        return EffectRecord(self.answers, self._bounded(reply, rules.bounds.record_bytes))
 
-    def _bounded(self, reply: dict[str, Any]) -> dict[str, Any]:
+    def _bounded(self, reply: dict[str, Any], most: int) -> dict[str, Any]:
         """The reply; without what the provider answered where its record would be larger than the topic takes."""
-        if len(orjson.dumps(reply)) <= self._record_bytes:
+        if self._record_bytes is not None:
+            most = min(most, self._record_bytes)
+        if len(orjson.dumps(reply)) <= most:
             return reply
-        sentence = f"too_large: the reply's record has more than {self._record_bytes} bytes"
-        log.warning("too large", request=reply["request_id"], most_bytes=self._record_bytes)
+        sentence = f"too_large: the reply's record has more than {most} bytes"
+        log.warning("too large", request=reply["request_id"], most_bytes=most)
         return reply | {"status": "error", "content": None, "tool_calls": [], "error": sentence}
 
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
@@ -11,6 +12,7 @@ from endocrine.pipeline.connectors.effect_runner import EffectRunner, Limits
 from endocrine.pipeline.connectors.model.effect import ModelEffect
 from endocrine.pipeline.connectors.model.settings import ModelSettings, missing_key
 from endocrine.pipeline.connectors.process import UNUSABLE, serve
+from endocrine.pipeline.kafka.policy_follower import PolicyFollower
 from endocrine.pipeline.process import tracing
 from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
 from endocrine.pipeline.process.seal_keys import SealKeyError, load_seals
@@ -37,14 +39,16 @@ def main(settings: Settings, on_ready: Callable[[], None] = lambda: None) -> int
     metrics = metrics_server(settings, [], policy)
     effect = ModelEffect(model, policy.document.models, record_bytes=settings.max_record_bytes, metrics=metrics)
     limits = Limits(concurrency=model.concurrency, waiting=4 * model.concurrency)
-    return asyncio.run(
-        _serve(EffectRunner(settings, effect, limits=limits, metrics=metrics, seals=seals), effect, on_ready)
-    )
+    runner = EffectRunner(settings, effect, limits=limits, metrics=metrics, seals=seals)
+    follow = partial(PolicyFollower, settings, seals, policy, effect.follow)
+    return asyncio.run(_serve(runner, effect, on_ready, follow))
 
 
-async def _serve(runner: EffectRunner, effect: ModelEffect, on_ready: Callable[[], None]) -> int:
+async def _serve(
+    runner: EffectRunner, effect: ModelEffect, on_ready: Callable[[], None], follow: Callable[[], PolicyFollower]
+) -> int:
     try:
-        return await serve(runner.settings, effect.name, runner, on_ready)
+        return await serve(runner.settings, effect.name, runner, on_ready, follow)
     finally:
         await effect.close()
         log.info("account", **effect.account.as_log_fields())

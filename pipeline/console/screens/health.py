@@ -11,12 +11,12 @@ from endocrine.pipeline.console.row import Page
 from endocrine.pipeline.console.sessions import Visitor
 from endocrine.pipeline.console.state import Console
 from endocrine.pipeline.console.vault import DAY_S, KEY_DAYS, VERIFIED_DAYS, by_age
-from endocrine.pipeline.data.backup.health import DRILL_DAYS, FAIL_DAYS, WARN_DAYS
 
 
 async def health(console: Console, request: Request, visitor: Visitor) -> Response:
     """Show how old what is needed for a proof and for a restore is."""
     ops, now = console.operations, time.time()
+    rules = ops.gateway.policy.document.backup
     backups, vault = await asyncio.gather(ops.backups.get(), ops.vault.get())
     found = vault.value
     verified = None if found is None or found.verified_at is None else (now - found.verified_at) / DAY_S
@@ -39,7 +39,7 @@ async def health(console: Console, request: Request, visitor: Visitor) -> Respon
         backup_folder=ops.backup_folder,
         keys=keys,
         api_keys=0 if found is None else sum(key.kind == "API key" for key in found.keys),
-        limits={"warn": WARN_DAYS, "fail": FAIL_DAYS, "drill": DRILL_DAYS, "key": KEY_DAYS},
+        limits={"warn": rules.warn_days, "fail": rules.fail_days, "drill": rules.drill_days, "key": KEY_DAYS},
     )
 
 

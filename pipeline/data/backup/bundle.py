@@ -2,6 +2,7 @@
 
 20260405T120000Z/
     manifest.json, manifest.sha256    what there is, and the manifest's own digest, which names the backup
+    manifest.hmac                     by a seal key: who can write files, and has no key, cannot make a backup
     <agent>-<partition>.msgpack       states, as `endocrine snapshot` writes them: the folder is a snapshot too
     topics/<topic>-<partition>.msgpack   records [offset, append time in ms, key, value, headers]
     owed.msgpack                      outputs that were checkpointed and may not have been produced
@@ -18,10 +19,13 @@ import msgpack
 import orjson
 
 from endocrine.pipeline.core.records import Fetched
+from endocrine.pipeline.core.seals import KeyedSeals
 from endocrine.pipeline.data.backup.retention import time_of
 from endocrine.pipeline.replay.state_files import MANIFEST, SEAL, SnapshotError, read_manifest
 
 TOPICS, OWED, VERDICT = "topics", "owed.msgpack", "validation.json"
+SIGNATURE = "manifest.hmac"
+_PURPOSE = b"endocrine-backup"
 
 
 class RecordFile:
@@ -69,9 +73,34 @@ def digest_of(folder: Path) -> str:
     return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
 
 
-def validate(folder: Path) -> dict[str, Any]:
-    """Check every file against the manifest; return the verdict `{valid, errors}`. Nothing is believed before."""
+def sign(folder: Path, seals: KeyedSeals) -> None:
+    """Write the signature of the manifest, and so of every file that it names the digest of."""
+    with (folder / SIGNATURE).open("w") as file:
+        file.write(seals.signature(_PURPOSE, (folder / MANIFEST).read_bytes()) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def unauthenticated(folder: Path, seals: KeyedSeals) -> str | None:
+    """Return why the manifest is not known as one that a holder of these keys has made; None where it is."""
+    try:
+        signature = (folder / SIGNATURE).read_text()
+        document = (folder / MANIFEST).read_bytes()
+    except (OSError, ValueError):
+        return "hmac_missing"
+    if not seals.knows(signature.encode()):
+        return f"hmac_key_unknown:{signature.partition(':')[0][:32]}"
+    return None if seals.signed(_PURPOSE, document, signature) else "hmac_mismatch"
+
+
+def validate(folder: Path, seals: KeyedSeals | None = None) -> dict[str, Any]:
+    """Check every file against the manifest; return the verdict `{valid, errors}`. Nothing is believed before.
+
+    seals: of the deployment, which know their own backups; without them anyone who can write files may have made it.
+    """
     errors: list[str] = []
+    if seals is not None and (folder / MANIFEST).is_file() and (why := unauthenticated(folder, seals)) is not None:
+        return {"valid": False, "errors": [why]}
     try:
         manifest = read_manifest(folder)
         files = [*manifest["units"].values(), *manifest["topics"].values(), manifest["owed"]]
@@ -81,6 +110,8 @@ def validate(folder: Path) -> dict[str, Any]:
         return {"valid": False, "errors": ["manifest_missing" if missing else "bundle_hash"]}
     except (KeyError, TypeError, AttributeError, orjson.JSONDecodeError):
         return {"valid": False, "errors": ["manifest_unreadable"]}
+    if manifest.get("created_at", folder.name) != folder.name:
+        errors.append(f"made_as:{manifest['created_at']}")  # an old one in the place of a newer
     root = folder.resolve()
     for name, expected in listed:
         path = (folder / name).resolve()

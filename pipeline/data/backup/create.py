@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -13,11 +14,14 @@ import msgpack
 from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.records import POLICY
-from endocrine.pipeline.data.backup.bundle import OWED, TOPICS, RecordFile, validate, write_verdict
-from endocrine.pipeline.data.backup.consistent_cut import UnitState, read_cut
+from endocrine.pipeline.data.backup.bundle import OWED, TOPICS, RecordFile, sign, validate, write_verdict
+from endocrine.pipeline.data.backup.consistent_cut import UnitState, next_offset, read_cut
+from endocrine.pipeline.data.backup.cut_records import Compaction, is_compacted
+from endocrine.pipeline.data.backup.erased import RECEIPTS, ErasedNames
 from endocrine.pipeline.data.backup.retention import stamp_of
 from endocrine.pipeline.kafka import connection
 from endocrine.pipeline.kafka.topic_reader import batches
+from endocrine.pipeline.process.seal_keys import load_seals
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.replay.state_files import SnapshotError, write_manifest, write_states
 
@@ -37,19 +41,22 @@ async def create(
 ) -> tuple[str, dict[str, Any]]:
     """Write a backup into a new folder of the directory; return its name and its verdict.
 
-    Raises SnapshotError, NoCut, NoSuchTopic, TimeoutError, OSError and KafkaError; what was written then has no valid
-    verdict and does not count.
+    Of compacted topics it holds what compaction would leave, and of erased subjects none from before.
+
+    Raises SnapshotError, SealKeyError, NoCut, NoSuchTopic, TimeoutError, OSError and KafkaError; what was written then
+    has no valid verdict and does not count.
     """
     stamp = stamp_of(datetime.now(UTC), safety=safety)
     folder = directory / stamp
     if folder.exists():
         raise SnapshotError(f"{folder}: is there already; a backup is made once a second at most")
     (folder / TOPICS).mkdir(parents=True, mode=0o700)
+    seals = await asyncio.to_thread(load_seals, settings)
     # States before topics: whatever the states say was produced then lies below the topics' ends.
     units = await read_cut(settings, [agent.name for agent in AGENTS], progress("changelogs"))
     groups = await _groups(settings)
     listed = await asyncio.to_thread(_write_states, folder, units)
-    topics = await _write_topics(settings, folder, progress("topics"))
+    topics = await _write_topics(settings, folder, units, listed, progress("topics"))
     owed = await asyncio.to_thread(_write_owed, folder, units)
     manifest = {
         "prefix": settings.prefix,
@@ -63,7 +70,8 @@ async def create(
         "groups": groups,
     }
     await asyncio.to_thread(write_manifest, folder, manifest)
-    verdict = await asyncio.to_thread(validate, folder)
+    await asyncio.to_thread(sign, folder, seals)
+    verdict = await asyncio.to_thread(validate, folder, seals)
     await asyncio.to_thread(write_verdict, folder, verdict)
     return stamp, verdict
 
@@ -95,17 +103,48 @@ def _write_owed(folder: Path, units: dict[str, UnitState]) -> dict[str, Any]:
     return {"file": OWED, "sha256": hashlib.sha256(packed).hexdigest(), "bytes": len(packed)}
 
 
-async def _write_topics(settings: Settings, folder: Path, progress: Callable[[int, int], None]) -> dict[str, Any]:
+async def _write_topics(
+    settings: Settings,
+    folder: Path,
+    units: dict[str, UnitState],
+    listed: dict[str, Any],
+    progress: Callable[[int, int], None],
+) -> dict[str, Any]:
+    erased = ErasedNames()
+    async for _, _, records in batches(settings, [RECEIPTS]):
+        erased.learn(records)
     names = backed_up_topics()
     places = [(name, n) for name in names for n in range(settings.partitions)]
     ends: dict[tuple[str, int], int] = {}
+    owed = _owed_keys(units)
     files = {place: RecordFile(folder, *place) for place in places}
+    compacted = {place: Compaction(listed, place[0], owed.get(place, ())) for place in places if is_compacted(place[0])}
     try:
         async for topic, n, records in batches(settings, names, progress=progress, on_ends=ends.update):
-            files[topic, n].add(records)
+            if (topic, n) in compacted:
+                compacted[topic, n].add(records)
+            else:
+                files[topic, n].add(erased.without(topic, records, _read_by_all(units, topic, n)))
+        for place, compaction in compacted.items():
+            files[place].add(compaction.left())
     finally:
-        listed = {f"{topic}/{n}": file.close() | {"end": ends.get((topic, n), 0)} for (topic, n), file in files.items()}
-    return listed
+        found = {f"{topic}/{n}": file.close() | {"end": ends.get((topic, n), 0)} for (topic, n), file in files.items()}
+    return found
+
+
+def _owed_keys(units: dict[str, UnitState]) -> dict[tuple[str, int], set[bytes | None]]:
+    found: dict[tuple[str, int], set[bytes | None]] = {}
+    for unit in units.values():
+        for outbox in unit.owed:
+            for out in outbox.records:
+                found.setdefault((out.topic, out.partition), set()).add(out.key)
+    return found
+
+
+def _read_by_all(units: dict[str, UnitState], topic: str, n: int) -> int:
+    """The offset of the first record of a partition that some agent has not read. Of dead letters none reads any."""
+    readers = [agent.name for agent in AGENTS if topic in agent.sources]
+    return min((next_offset(units, f"{name}/{n}", topic) for name in readers), default=sys.maxsize)
 
 
 async def _groups(settings: Settings) -> dict[str, dict[str, int]]:

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
+from endocrine.pipeline.core.seals import KeyedSeals
 from endocrine.pipeline.data.backup.bundle import validate
 from endocrine.pipeline.data.backup.retention import time_of
 
@@ -47,7 +48,7 @@ def encrypt(folder: Path, recipient: str) -> Path:
     return target
 
 
-def open_file(file: Path, identity: Path, directory: Path) -> str:
+def open_file(file: Path, identity: Path, directory: Path, seals: KeyedSeals | None = None) -> str:
     """Write an encrypted backup into the directory, validated before it has its name; return that name."""
     if not identity.is_file() or not file.is_file():
         raise OffHostError(f"{file if identity.is_file() else identity}: no such file")
@@ -64,8 +65,10 @@ def open_file(file: Path, identity: Path, directory: Path) -> str:
             child.kill()
             child.wait()
         found = [one for one in Path(name).iterdir() if time_of(one.name) is not None]
-        if len(found) != 1 or not validate(found[0])["valid"]:
-            raise OffHostError(f"{file}: holds no valid backup")
+        if len(found) != 1:
+            raise OffHostError(f"{file}: holds no backup")
+        if errors := validate(found[0], seals)["errors"]:
+            raise OffHostError(f"{file}: holds no valid backup: {', '.join(errors[:3])}")
         target = directory / found[0].name
         if target.exists():
             raise OffHostError(f"{target}: is there already")

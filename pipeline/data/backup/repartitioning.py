@@ -22,14 +22,13 @@ from endocrine.pipeline.core.hash_chain import CHAIN_KEY, Chains
 from endocrine.pipeline.core.records import CUT, ORIGIN, Fetched
 from endocrine.pipeline.core.seals import KeyedSeals
 from endocrine.pipeline.data.backup.bundle import digest_of
+from endocrine.pipeline.data.backup.cut_records import front_of
 from endocrine.pipeline.data.backup.placement import home_of_record, home_of_state
 from endocrine.pipeline.data.backup.translation import Moved, Place, Translation, Unit
 from endocrine.pipeline.replay.state_files import read_states
 
 _SHOWN = 3
 """Units named in a refusal."""
-_ACTIONS = "dlq-actions"
-"""Its records name dead letters by their place."""
 
 
 class NotDrained(Exception):
@@ -103,7 +102,7 @@ class Repartitioning(Translation):
             for topic in agent.sources:
                 for n in range(self._before):
                     unit = f"{agent.name}/{n}"
-                    unread = super().count((topic, n)) - self.next_offset(topic, n, self._front(unit, topic))
+                    unread = super().count((topic, n)) - self.next_offset(topic, n, front_of(self._units, unit, topic))
                     if unread:
                         behind.append(f"{unit} has not read {unread} of {topic}")
         if behind:
@@ -137,11 +136,9 @@ class Repartitioning(Translation):
     def _moved(self, topic: str, raw: Fetched, index: int, ours: bool) -> Moved:
         n = raw.partition
         home, offset = self._home[topic, n][index], self._offsets[topic, n][index]
-        key, value = raw.key, raw.value
+        key, value = self._content(topic, raw)
         if value is not None and topic in CATALOGUE and CATALOGUE[topic].chained and ours:
             value = self._linked(topic, home, value)
-        elif value is not None and topic == _ACTIONS:
-            key, value = self._action(key, value)
         return Moved(home, offset, key, value)
 
     def _written(self, topic: str, raw: Fetched, index: int) -> Fetched:
@@ -162,15 +159,3 @@ class Repartitioning(Translation):
             chains = self._chains[home] = Chains(orjson.dumps({topic: self._named}))
         content = {name: part for name, part in orjson.loads(value).items() if name not in ("previous", "hash")}
         return orjson.dumps(chains.linked(topic, content))
-
-    def _action(self, key: bytes | None, value: bytes) -> tuple[bytes | None, bytes]:
-        """What was done about a dead letter, under the place that this has now."""
-        try:
-            content = orjson.loads(value)
-            found = self._place_of(content["topic"], content["partition"], content["offset"])
-        except (orjson.JSONDecodeError, KeyError, TypeError):
-            return key, value
-        if found is None:
-            return key, value
-        content |= {"partition": found[0], "offset": found[1]}
-        return f"{content['topic']}/{found[0]}/{found[1]}".encode(), orjson.dumps(content)

@@ -78,7 +78,7 @@ async def restore(
     Raises RestoreRefused before anything is written, UnknownKeys, SealKeyError, TopicsError and KafkaError. One that
     ends early leaves a prefix that is not empty: delete its topics, or take another prefix.
     """
-    verdict = await asyncio.to_thread(validate, folder)
+    verdict = await asyncio.to_thread(validate, folder, load_seals(settings))
     if not verdict["valid"]:
         raise RestoreRefused(f"{folder}: is not valid: {', '.join(verdict['errors'][:3])}")
     manifest = read_manifest(folder)

@@ -5,12 +5,12 @@
 - A record's new offset is the number of records kept before it on its partition; next offsets and the headers that name
   offsets are translated so. A header that names a record which is not restored is removed: under an old, large offset
   readers would take what comes later for copies.
+- What was done about a dead letter names the place that this has now, or none.
 - No watermark is needed: the cut is consistent, so no unit makes anything again that another has applied.
 - What carried a valid seal under the old prefix is sealed again under the new one; what did not stays unsealed.
 - `journal` and `checkpoints` stay in the backup: they name offsets of the old topics.
 """
 
-import hashlib
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,15 +18,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgpack
+import orjson
 
-from endocrine.pipeline.core.catalogue import CATALOGUE
-from endocrine.pipeline.core.dead_letter_topics import holds_dead_letters
-from endocrine.pipeline.core.records import CE_ID, CUT, ORIGIN, REKEYED_FROM, SEAL, Fetched, Header, OutputRecord
+from endocrine.pipeline.core.records import CE_ID, ORIGIN, REKEYED_FROM, SEAL, Fetched, Header, OutputRecord
 from endocrine.pipeline.core.seals import KeyedSeals, covered_topic
 from endocrine.pipeline.data.backup.bundle import read_records
+from endocrine.pipeline.data.backup.cut_records import batch_in, copy_digest, is_compacted, made_by_then
 from endocrine.pipeline.replay.state_files import read_states
 
 NOT_RESTORED = frozenset(("journal", "checkpoints"))
+_ACTIONS = "dlq-actions"
+"""Its records name dead letters by their place."""
+_NOWHERE = 2**53 - 1
+"""An offset that no record has: of a dead letter that is not restored."""
 Place = tuple[str, int]
 
 
@@ -140,19 +144,20 @@ class Translation:
             headers = dict(raw.headers)
             batch = -1
             if self._ours(topic, raw, headers):
-                if not self._made_by_then(topic, headers):
+                if not made_by_then(self._units, topic, headers):
                     continue
-                copy = hashlib.blake2b(repr((raw.key, raw.value, raw.headers)).encode(), digest_size=16).digest()
-                if copy in seen and (ORIGIN in headers or REKEYED_FROM in headers):
+                copy = copy_digest(raw, headers)
+                if copy in seen:
                     continue
-                seen.add(copy)
+                if copy is not None:
+                    seen.add(copy)
                 ids.add(headers.get(CE_ID) or b"")
-                batch = _batch_in(headers)[1]
-            if self._compacted(topic):
+                batch = batch_in(headers)[1]
+            if is_compacted(topic):
                 last[raw.key] = raw.offset, batch, raw.value is None
             else:
                 kept.append(raw.offset)
-        if self._compacted(topic):
+        if is_compacted(topic):
             for number, out in owed:  # a later value of the key may have compacted it away
                 if (before := last.get(out.key)) is None or before[1] < number:
                     self._owed.setdefault(place, [])[:] = [
@@ -166,10 +171,6 @@ class Translation:
             self._owed[place] = [out for _, out in owed if (dict(out.headers).get(CE_ID) or b"") not in ids]
         self._kept[place] = kept
 
-    @staticmethod
-    def _compacted(topic: str) -> bool:
-        return topic in CATALOGUE and CATALOGUE[topic].cleanup == "compact"
-
     def _ours(self, topic: str, raw: Fetched, headers: Mapping[str, bytes | None]) -> bool:
         if SEAL not in headers:
             return False
@@ -177,24 +178,6 @@ class Translation:
             return True
         self.unknown += not self._old.knows(headers[SEAL])
         return False
-
-    def _made_by_then(self, topic: str, headers: Mapping[str, bytes | None]) -> bool:
-        """Whether its writer had made it when the writer's state was taken."""
-        moved = headers.get(REKEYED_FROM)
-        if moved is not None and not holds_dead_letters(topic):
-            source, n, offset = moved.decode().rsplit("/", 2)
-            owner = CATALOGUE[source].owner if source in CATALOGUE else None
-            if int(offset) >= self._front(f"{owner}/{n}", source):
-                return False
-        if holds_dead_letters(topic):
-            parts = (headers.get(ORIGIN) or b"").decode().split("/")
-            return len(parts) != 5 or int(parts[3]) < self._front(f"{parts[0]}/{parts[2]}", parts[1])
-        unit, batch = _batch_in(headers)
-        return unit is None or batch <= (self._units[unit]["batch"] if unit in self._units else 0)
-
-    def _front(self, unit: str, topic: str) -> int:
-        about = self._units.get(unit)
-        return 0 if about is None else int(about["front"].get(topic, 0))
 
     def _read_owed(self) -> dict[Place, list[tuple[int, Fetched]]]:
         found: dict[Place, list[tuple[int, Fetched]]] = {}
@@ -212,7 +195,27 @@ class Translation:
 
     def _moved(self, topic: str, raw: Fetched, index: int, ours: bool) -> Moved:
         """Where a record goes, and as what. index: among those of its partition that are written."""
-        return Moved(raw.partition, index, raw.key, raw.value)
+        return Moved(raw.partition, index, *self._content(topic, raw))
+
+    def _content(self, topic: str, raw: Fetched) -> tuple[bytes | None, bytes | None]:
+        """Key and value; of what was done about a dead letter, with the places that it and its origin have now."""
+        if topic != _ACTIONS or raw.value is None:
+            return raw.key, raw.value
+        try:
+            content = orjson.loads(raw.value)
+            letters = content["topic"]
+            # A copy is not restored: its origin finds the letter. The old offset would be another letter's.
+            place = self._place_of(letters, content["partition"], content["offset"])
+            partition, offset = place or (content["partition"], _NOWHERE)
+            origin = content["origin"]
+            if origin is not None:
+                source, n, at = origin.rsplit("/", 2)
+                moved = self._place_of(source, int(n), int(at))
+                origin = None if moved is None else f"{source}/{moved[0]}/{moved[1]}"
+        except (ValueError, KeyError, TypeError, AttributeError):  # not ours: the topic takes what it is given
+            return raw.key, raw.value
+        content |= {"partition": partition, "offset": offset, "origin": origin}
+        return f"{letters}/{partition}/{offset}".encode(), orjson.dumps(content)
 
     def _written(self, topic: str, raw: Fetched, index: int) -> Fetched:
         headers = dict(raw.headers)
@@ -256,11 +259,3 @@ class Translation:
         kept = self._kept.get((topic, partition), array("q"))
         found = bisect_left(kept, offset)
         return None if found == len(kept) or kept[found] != offset else found
-
-
-def _batch_in(headers: Mapping[str, bytes | None]) -> tuple[str | None, int]:
-    cut = headers.get(CUT)
-    if cut is None:
-        return None, -1
-    unit, _, batch = cut.decode().rpartition("/")
-    return unit, int(batch)

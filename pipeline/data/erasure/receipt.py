@@ -29,8 +29,9 @@ _AGAIN_S = 0.2
 
 async def traces_on_topics(
     settings: Settings, plan: Plan, progress: Callable[[int, int], None] = lambda done, total: None
-) -> dict[str, Any]:
-    """Return what each topic holds that names the subject, and until when: every record of every topic is read.
+) -> tuple[dict[str, Any], set[str]]:
+    """Return what each topic holds that names the subject, and until when: every record of every topic is read; and the
+    ids of memories that were from it.
 
     Raises NoSuchTopic, TimeoutError, TopicsError and KafkaError.
     """
@@ -46,7 +47,7 @@ async def traces_on_topics(
     found = [settings.prefix + topic for topic in traces.by_topic]
     configs = await topic_configs(settings, found)
     in_force = {name.removeprefix(settings.prefix): config for name, config in configs.items()}
-    return dated(traces.by_topic, in_force, round(time.time() * 1000))
+    return dated(traces.by_topic, in_force, round(time.time() * 1000)), memory_ids
 
 
 async def erased_from_views(settings: Settings, plan: Plan, within_s: float) -> Json | None:

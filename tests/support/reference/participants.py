@@ -48,7 +48,7 @@ _READERS: Mapping[str, Sequence[str]] = {
     "audits": ("`endocrine explain`", "`endocrine audit verify`"),
     "journal": ("`endocrine replay`", "`endocrine audit verify`"),
     "policies": ("`endocrine replay`", "`endocrine policy`"),
-    "policy-rollouts": (EVERY_AGENT, GATEWAY, TOOLS, "`endocrine policy`"),
+    "policy-rollouts": (EVERY_AGENT, GATEWAY, MODEL, TOOLS, TIMEKEEPER, "`endocrine policy`"),
     "checkpoints": ("`endocrine audit verify`",),
     "dlq-actions": ("`endocrine dlq`",),
     "tool-analytics": ("dashboards",),

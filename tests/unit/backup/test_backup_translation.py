@@ -1,48 +1,15 @@
 """What a backup becomes under a new prefix."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import msgpack
+import orjson
 import pytest
 
 from endocrine.pipeline.core.records import Fetched, OutputRecord
 from endocrine.pipeline.core.seals import KeyedSeals, SealKey
-from endocrine.pipeline.data.backup.bundle import OWED, TOPICS, RecordFile
-from endocrine.pipeline.data.backup.translation import Translation, UnknownKeys
-
-KEY = SealKey("k", b"k" * 32)
-OLD, NEW = KeyedSeals([KEY], "old."), KeyedSeals([KEY], "new.")
-UNITS = {
-    "modulation/0": {"batch": 5, "front": {"interactions": 12, "incidents": 0}},
-    "gating/0": {"batch": 3, "front": {"modulations": 23}},
-}
-
-
-def sealed(topic: str, offset: int, key: bytes, value: bytes | None, ce_id: str, **named: str) -> Fetched:
-    """A record of ours. origin, cut, moved: headers of ours."""
-    names = {"origin": "endocrine-origin", "moved": "endocrine-rekeyed-from", "cut": "endocrine-cut"}
-    headers: list[Any] = [("ce_id", ce_id.encode())]
-    headers += [(names[name], content.encode()) for name, content in named.items()]
-    own = dict(headers)
-    seal = OLD.seal(
-        topic, 0, key, value, ce_id.encode(), own.get("endocrine-origin"), own.get("endocrine-rekeyed-from")
-    )
-    return Fetched(0, offset, 1, key, value, (*headers, ("endocrine-seal", seal)))
-
-
-def translated(
-    folder: Path, topics: dict[str, Iterable[Fetched]], owed: Iterable[Any] = (), old: KeyedSeals = OLD
-) -> Translation:
-    (folder / TOPICS).mkdir()
-    listed = {}
-    for topic, records in topics.items():
-        file = RecordFile(folder, topic, 0)
-        file.add(records)
-        listed[f"{topic}/0"] = file.close()
-    (folder / OWED).write_bytes(b"".join(msgpack.packb(one) for one in owed))
-    return Translation(folder, {"units": UNITS, "topics": listed, "owed": {"file": OWED}}, old, NEW)
+from endocrine.pipeline.data.backup.translation import UnknownKeys
+from small_backups import NEW, UNITS, sealed, translated
 
 
 def inputs() -> list[Fetched]:
@@ -119,6 +86,50 @@ def test_outputs_that_are_owed_follow_unless_they_are_there_by_id(tmp_path: Path
     assert [raw.value for raw in found] == [b"a", b"b"]
     assert done.count(("modulations", 0)) == 2
     assert dict(found[1].headers)["endocrine-origin"] == b"modulation/interactions/0/1/0"
+
+
+def actions(folder: Path, *places: tuple[int, str | None]) -> list[Any]:
+    """What was done about dead letters at these offsets, of these origins, as it is restored."""
+    letters = [
+        sealed("signals.dlq", offset, b"ann", b"x", str(offset), origin=f"modulation/signals/0/{at}/0")
+        for offset, at in ((40, 12), (44, 13))
+    ]
+    values = [
+        {"action": "discard", "topic": "signals.dlq", "partition": 0, "offset": offset, "origin": origin}
+        for offset, origin in places
+    ]
+    done = translated(
+        folder,
+        {
+            "signals": inputs(),
+            "signals.dlq": [*letters, letters[1]._replace(offset=45)],
+            "dlq-actions": [Fetched(0, n, 1, b"k", orjson.dumps(value), ()) for n, value in enumerate(values, 3)],
+        },
+    )
+    return [(raw.key, orjson.loads(raw.value or b"")) for raw in done.records(("dlq-actions", 0))]
+
+
+@pytest.fixture
+def signals_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(
+        UNITS, "modulation/0", {"batch": 5, "front": {"interactions": 12, "incidents": 0, "signals": 14}}
+    )
+
+
+@pytest.mark.usefixtures("signals_read")
+def test_what_was_done_about_a_dead_letter_names_its_new_place(tmp_path: Path) -> None:
+    (done,) = actions(tmp_path, (44, "signals/0/13"))
+    assert done[0] == b"signals.dlq/0/1"
+    assert (done[1]["offset"], done[1]["origin"]) == (1, "signals/0/3")
+
+
+@pytest.mark.usefixtures("signals_read")
+def test_an_action_on_a_letter_that_is_not_restored_points_at_no_other_letter(tmp_path: Path) -> None:
+    copy, gone, strange = actions(tmp_path, (45, "signals/0/13"), (0, "signals/0/1"), (1, "nothing"))
+    assert copy[1]["origin"] == "signals/0/3", "its origin finds the letter"
+    assert copy[1]["offset"] > 10
+    assert (gone[1]["offset"] > 10, gone[1]["origin"]) == (True, None)
+    assert strange[0] == b"k", "not ours: it stays as it is"
 
 
 def test_journal_and_checkpoints_stay_in_the_backup(tmp_path: Path) -> None:

@@ -8,10 +8,12 @@ from pydantic import ValidationError
 from endocrine.pipeline.connectors.contract import EffectRecord, Request
 from endocrine.pipeline.connectors.effect_runner import EffectRunner, _kinds
 from endocrine.pipeline.connectors.model.effect import ModelEffect
+from endocrine.pipeline.connectors.model.outcome import Outcome
 from endocrine.pipeline.connectors.model.settings import ModelSettings
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.process.policy_files import shipped_policy
 from endocrine.pipeline.process.settings import Settings
+from policies import policy_over
 
 VALUE: dict[str, Any] = {
     "request_id": "r1",
@@ -52,3 +54,15 @@ def test_what_is_wrong_with_a_request_is_logged_without_its_fields_and_values() 
         CATALOGUE["model-requests"].validate({"a secret": "another", "model": 5})
     assert "secret" not in _kinds(caught.value)
     assert "extra_forbidden" in _kinds(caught.value)
+
+
+async def test_a_reply_is_bounded_by_the_policy_that_was_published_last() -> None:
+    effect = ModelEffect(ModelSettings(api_key="k"), RULES)  # type: ignore[arg-type]
+    followed = policy_over({"models": {"bounds": {"record_bytes": 4096}}})
+    request = Request(VALUE, "ann", 0, 0, 0.0)
+    outcome = Outcome("x" * 5000, None, (), "stop", "local", 10, 0, 10)
+    before = effect._reply(request, "ok", outcome, None).value
+    await effect.follow(followed)
+    after = effect._reply(request, "ok", outcome, None).value
+    assert (before["status"], after["status"]) == ("ok", "error")
+    assert after["error"].startswith("too_large: ")

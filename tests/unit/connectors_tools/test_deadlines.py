@@ -46,7 +46,7 @@ SETTLED_BY = {
 
 
 def seen(*records):
-    deadlines = Deadlines(WAITS)
+    deadlines = Deadlines(lambda value, appended: WAITS)
     for topic, value in records:
         deadlines.observe(topic, value, WALL)
     return deadlines
@@ -96,7 +96,7 @@ def test_what_was_settled_before_it_was_seen_never_ticks(kind):
 
 @pytest.mark.parametrize("kind", SUBJECTS)
 def test_two_timekeepers_say_the_same_ticks(kind):
-    one, other = seen(*SUBJECTS[kind]), Deadlines(WAITS)
+    one, other = seen(*SUBJECTS[kind]), Deadlines(lambda value, appended: WAITS)
     for topic, value in SUBJECTS[kind] * 2:
         other.observe(topic, value, WALL + 7.5)  # read later, and read twice
     assert list(one.expired(WALL + 1e6)) == list(other.expired(WALL + 1e6))
@@ -107,13 +107,13 @@ def test_a_turn_that_an_application_answers_itself_has_no_deadline_of_ours():
 
 
 def test_a_late_event_is_due_as_long_after_its_append_as_its_deadline_lies_ahead():
-    deadlines = Deadlines(WAITS)
+    deadlines = Deadlines(lambda value, appended: WAITS)
     deadlines.observe("tool-decisions", decision("pending", expires=TS - 5), WALL)
     assert len(list(deadlines.expired(WALL))) == 1
 
 
 def test_memory_is_bounded_and_what_is_full_says_so():
-    deadlines = Deadlines(WAITS, most=10)
+    deadlines = Deadlines(lambda value, appended: WAITS, most=10)
     for n in range(10):
         assert not deadlines.full
         deadlines.observe("tool-calls", {**CALL, "call_id": str(n)}, WALL)

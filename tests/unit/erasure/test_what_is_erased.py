@@ -55,6 +55,35 @@ def test_a_memory_of_others_loses_the_name_and_keeps_its_content(new_world):
     assert set(world.states()["memory"][f"bob/{named}"]["opinions"]["voters"]) == {"cy"}
 
 
+def test_figures_of_a_tool_do_not_keep_who_ran_it_last_in_a_header(new_world):
+    def named():
+        """Of the last record of each tool and partition: whom its header names, and its figures."""
+        logs = [world.topics.logs["tool-analytics", n] for n in range(PARTITIONS)]
+        last = {(raw.partition, raw.key): raw for log in logs for raw in log}
+        figures = [orjson.loads(raw.value) | {"ts": 0} for raw in last.values()]
+        return {dict(raw.headers)["ce_subject"] for raw in last.values()}, figures
+
+    world = new_world()
+    result = {
+        "audit_id": "t",
+        "call_id": "c",
+        "tool": "retrieval",
+        "status": "ok",
+        "duration_ms": 3,
+        "args_summary": "x",
+    }
+    world.feed({"identity": "ann", "output": "found", **result}, topic="tool-results")
+    subjects, figures = named()
+    assert subjects == {b"ann"}
+    world.erase("ann")
+    for token in (f"$pass:{n}" for n in range(20)):  # some on each partition
+        world.feed(passing(world.plan("ann"), token, by="op", ts=2_100_000_000.0), topic="erasures")
+    after, again = named()
+    assert b"ann" not in after
+    assert again == figures
+    assert world.verified().proved
+
+
 def test_an_erasure_sent_again_or_half_sent_ends_the_same(new_world):
     world = new_world()
     world.lines(link_histories.link_history(random.Random(4), 80))
