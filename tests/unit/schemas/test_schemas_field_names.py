@@ -153,7 +153,7 @@ ADDED = {
     ],
     "modulations": ["functions", "expires", "application_tools"],
     "tool-calls": ["runner"],
-    "tool-results": ["runner"],
+    "tool-results": ["runner", "streamed"],
     "tool-decisions": ["rule", "expires", "arguments_digest", "revision", "message", "runner"],
     "incidents": ["rule", "score"],
     "interactions": ["memory_write", "finish"],
