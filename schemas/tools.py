@@ -59,8 +59,8 @@ class ToolResult(Produced):
     streamed: Annotated[
         bool | None,
         Field(
-            description="Of an application's result: whether the client streams the answer that follows, which is judged "
-            "whole where it does not; absent: as the turn began."
+            description="Of an application's result: whether the client streams the answer to it, which is judged whole "
+            "where it does not; absent: as the turn began."
         ),
     ] = None
 

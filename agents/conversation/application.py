@@ -59,7 +59,7 @@ def _stream(opened: Opened, wanted: Stream) -> Stream | None:
 
 
 def continued(given: Given, streamed: bool, policy: "Policy") -> Given:
-    """Return what the application gave, with how its client takes the answer from here on: each request says it anew."""
+    """Return what the application gave, with how its client takes the answer from here on."""
     wanted = policy.document.applications.of(given["client"]).stream
     return {**given, "stream": wanted if streamed else "buffered"}
 
