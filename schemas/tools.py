@@ -59,7 +59,7 @@ class ToolResult(Produced):
     streamed: Annotated[
         bool | None,
         Field(
-            description="Of an application's result: whether the client streams the answer to it, which is judged whole "
+            description="Of an application's result: whether the client streams the answer to it, judged whole "
             "where it does not; absent: as the turn began."
         ),
     ] = None

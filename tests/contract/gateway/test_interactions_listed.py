@@ -118,13 +118,16 @@ async def test_an_answer_is_previewed_then_made_candidates_of_and_reinforces(doo
         assert (await reader.post(f"{path}/extract", json={})).status_code == 403
 
 
-async def test_nothing_that_an_identity_did_before_it_was_erased_is_served_and_what_it_did_since_is(door, who, turns):
+async def test_nothing_that_an_identity_did_before_it_was_erased_is_served_and_what_it_did_since_is(
+    door, who, turns, eventually
+):
     before, since = await turns({"ts": 1000.0}, {"ts": 3000.0})
     claim = {"scope": "identity", "name": claim_of("identity", who), "registered_id": claim_of("identity", who),
-             "kind": "erased", "description": None, "roots": [], "effective_from": None, "released_from": None,
+             "kind": "erased", "description": None, "roots": [], "effective_from": 2500.0, "released_from": None,
              "by": "ops", "ts": 2500.0}  # fmt: skip
-    door.gateway.names.apply(None, orjson.dumps(claim))
     async with door.client() as client:
+        await eventually(lambda: client.get(f"/v1/audits/{before}"), lambda got: got.status_code == 200)
+        door.gateway.names.apply(None, orjson.dumps(claim))
         for path in ("interactions", "turns", "audits"):
             refused = await client.get(f"/v1/{path}/{before}")
             assert (refused.status_code, refused.json()["reason"]) == (410, "erased")
