@@ -20,7 +20,7 @@ def result_record(
     The id is the call's: a second result of one call, whoever brings it, is the same or a conflict.
     """
     name = hmac.new(secret, call.call_id.encode(), hashlib.sha256).hexdigest()[:32]
-    said = {} if streamed is None else {"streamed": streamed}
+    taken = {} if streamed is None else {"streamed": streamed}
     return {
         "id": f"door-{name}",
         "call_id": call.call_id,
@@ -33,11 +33,11 @@ def result_record(
         "output": call.content,
         "runner": "application",
         "ts": ts,
-        **said,
+        **taken,
     }
 
 
 def results_digest(results: tuple[AnsweredCall, ...], streamed: bool | None = None) -> str:
     """Return SHA-256 of what the results say, and of how the answer to them is taken where that is recorded."""
-    said: list[Any] = [[one.call_id, one.name, one.content] for one in results]
-    return hashlib.sha256(orjson.dumps(said if streamed is None else [*said, streamed])).hexdigest()
+    given: list[Any] = [[one.call_id, one.name, one.content] for one in results]
+    return hashlib.sha256(orjson.dumps(given if streamed is None else [*given, streamed])).hexdigest()

@@ -126,7 +126,8 @@ async def test_nothing_that_an_identity_did_before_it_was_erased_is_served_and_w
              "kind": "erased", "description": None, "roots": [], "effective_from": 2500.0, "released_from": None,
              "by": "ops", "ts": 2500.0}  # fmt: skip
     async with door.client() as client:
-        await eventually(lambda: client.get(f"/v1/audits/{before}"), lambda got: got.status_code == 200)
+        for audit_id in (before, since):
+            await eventually(lambda: client.get(f"/v1/audits/{audit_id}"), lambda got: got.status_code == 200)  # noqa: B023
         door.gateway.names.apply(None, orjson.dumps(claim))
         for path in ("interactions", "turns", "audits"):
             refused = await client.get(f"/v1/{path}/{before}")
