@@ -74,7 +74,12 @@ async def command(
     if slot.answer is not None:
         return slot.answer
     given = {name: part for name, part in body.items() if name != "subject"}
-    value = checked(gateway, topic, completed(caller, slot, subject, {**given, **fixed}, topic=topic))
+    try:
+        value = checked(gateway, topic, completed(caller, slot, subject, {**given, **fixed}, topic=topic))
+    except Problem as problem:
+        if problem.field not in request.path_params:
+            raise
+        raise Problem("not_found", f"{problem.field}: no id has this form", field=problem.field) from None
     return await sent(gateway, request, caller, slot, value, wait_s, events, topic=topic)
 
 
