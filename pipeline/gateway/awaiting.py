@@ -25,6 +25,7 @@ from endocrine.pipeline.data.ingest.produce import message
 from endocrine.pipeline.gateway.watch import Refused, Watch, Watches
 from endocrine.pipeline.kafka import clients, connection
 from endocrine.pipeline.process.cancelling import cancelled
+from endocrine.pipeline.process.logs import Seldom
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.process.tracing import DOOR
 
@@ -55,6 +56,7 @@ _HELD_MS = 5000
 _PAUSE_S = 1.0
 _STOP_S = 5.0
 _log = structlog.get_logger("endocrine.gateway")
+_UNSEALED = Seldom(_log, "unsealed")
 
 
 class NotRecorded(Exception):
@@ -226,7 +228,7 @@ class Awaiting:
             return
         if not self._seals.valid(topic, raw, headers):
             self.dropped += 1
-            _log.warning("unsealed", topic=topic, partition=raw.partition, offset=raw.offset)
+            _UNSEALED.warning(topic=topic, partition=raw.partition, offset=raw.offset)
             return
         if dead:
             for watch in watches:

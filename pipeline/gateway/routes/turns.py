@@ -22,9 +22,12 @@ from endocrine.pipeline.gateway.row import Row, json_response
 from endocrine.pipeline.gateway.sse import event, stream
 from endocrine.pipeline.gateway.state import Gateway
 from endocrine.pipeline.gateway.watch import ReceivedRecord, Watch
+from endocrine.pipeline.process.logs import Seldom
 from endocrine.schemas.interactions import Opened
 
 _log = structlog.get_logger("endocrine.gateway")
+_LATE = Seldom(_log, "advice late")
+_UNRECORDED = Seldom(_log, "late advice is not on record")
 Json = dict[str, Any]
 _FAILED = {
     "rate_limited": "rate_limited",
@@ -105,7 +108,7 @@ def _late(gateway: Gateway, value: Json) -> Response:
     """Advice fails open, to the strict defaults; a record says so, for the audit, once the answer is on its way."""
     gateway.metrics.late.inc()
     audit_id, within_s = value["audit_id"], gateway.limits.advice_s
-    _log.warning("advice late", audit_id=audit_id, within_s=within_s)
+    _LATE.warning(audit_id=audit_id, within_s=within_s)
     advice = late_advice(gateway, audit_id, value["identity"])
     record = {name: advice[name] for name in ("audit_id", "identity", "mode", "policy")}
     record |= {"id": f"late-{value['id']}"[:MAX_ID_CHARS], "within_ms": round(1000 * within_s), "ts": value["ts"]}
@@ -118,7 +121,7 @@ async def _recorded(gateway: Gateway, record: Json) -> None:
     try:
         await gateway.awaiting.produce("late-advice", record, sealed=True)
     except NotRecorded as error:
-        _log.warning("late advice is not on record", audit_id=record["audit_id"], error=str(error))
+        _UNRECORDED.warning(audit_id=record["audit_id"], error=str(error))
 
 
 async def _answered(gateway: Gateway, caller: Caller, watch: Watch, slot: Slot, headers: dict[str, str]) -> Response:
