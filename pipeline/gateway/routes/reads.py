@@ -9,6 +9,7 @@ import io
 import re
 import time
 from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
@@ -131,14 +132,14 @@ async def turn_named(gateway: Gateway, request: Request, caller: Caller) -> Json
     return found
 
 
-def not_erased(gateway: Gateway, part: Json) -> None:
+def not_erased(gateway: Gateway, part: Mapping[str, Any]) -> None:
     """Refuse what an identity did before it was erased: read models that missed it, and topics within their retention,
     may hold it still. part: a record, or a part of a turn in the read models. Raises Problem, 410."""
     if is_erased(gateway, part):
         raise Problem("gone", "whom it is about was erased", more={"reason": "erased"})
 
 
-def is_erased(gateway: Gateway, part: Json) -> bool:
+def is_erased(gateway: Gateway, part: Mapping[str, Any]) -> bool:
     """Return whether a record, or a part of a turn, is of an identity that was erased since."""
     return gateway.names.erased_before(part["identity"], part.get("ts", 0.0))
 
