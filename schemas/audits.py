@@ -147,6 +147,14 @@ class Intervention(Record):
     ts: Ts
 
 
+class AdviceLate(Record):
+    """The application was given strict defaults, because the parameters did not come in time."""
+
+    within_ms: Annotated[Count, Field(description="Milliseconds that the door waited.")]
+    mode: Annotated[Mode, Field(description="The mode that the application was given.")]
+    ts: Ts
+
+
 class Verdict(Record):
     """The finding of moderation or of a guardian: an incident of kind `moderation` or `guardian_veto`."""
 
@@ -295,5 +303,8 @@ class Audit(Record):
         list[Tool],
         Field(default_factory=list, description="Tools with a breaker open during the turn: by the gate or by theirs."),
     ]
+    advice_late: Annotated[
+        AdviceLate | None, Field(description="What the application was given in place of the parameters; absent: they.")
+    ] = None
     previous: Annotated[Digest | None, Field(description="`hash` of the record before it on its partition.")]
     hash: Annotated[Digest, Field(description="SHA-256 of the canonical JSON (RFC 8785) of all other fields.")]

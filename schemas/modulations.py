@@ -1,10 +1,10 @@
-"""Topic `modulations`: parameters for a turn, with lineage and revision."""
+"""Topics `modulations` (parameters for a turn, with lineage and revision) and `late-advice` (they came too late)."""
 
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from endocrine.schemas.base import AuditId, Bag, Count, Identity, PolicyDigest, Record, Ts
+from endocrine.schemas.base import AuditId, Bag, Count, Identity, PolicyDigest, Produced, Record, Ts
 from endocrine.schemas.vocabulary import Fate, Mode, Refusal, RegulatedSignal, Review, Tool
 
 
@@ -91,3 +91,14 @@ class Modulation(Record):
             description="Names of those `functions` that the application runs itself; absent where it declares none."
         ),
     ] = None
+
+
+class LateAdvice(Produced):
+    """A door gave an application the strict defaults, because a turn's parameters did not come in time."""
+
+    audit_id: AuditId
+    identity: Identity
+    within_ms: Annotated[Count, Field(description="Milliseconds that the door waited.")]
+    mode: Annotated[Mode, Field(description="The mode that the application was given.")]
+    policy: Annotated[PolicyDigest, Field(description="What the defaults were made of.")]
+    ts: Ts

@@ -56,6 +56,13 @@ class ToolResult(Produced):
     ] = None
     ts: Ts
     runner: RunBy = None
+    streamed: Annotated[
+        bool | None,
+        Field(
+            description="Of an application's result: whether the client streams the answer to it, judged whole "
+            "where it does not; absent: as the turn began."
+        ),
+    ] = None
 
 
 class ToolDecision(Record):

@@ -41,6 +41,7 @@ class Audit:
         "incidents",
         "model-requests",
         "model-replies",
+        "late-advice",
     )
     targets: tuple[str, ...] = (TARGET,)
 

@@ -71,6 +71,7 @@ def bundle(identity: str, audit_id: str, turn: Turn, status: str, incomplete: li
         "tokens": figures.tokens(exchanges),
         "cost": figures.cost(exchanges) if exchanges else None,
         "degraded": figures.degraded(known),
+        **({"advice_late": turn["late"]} if "late" in turn else {}),
     }
     value["headline"] = headline(value, turn.get("said_mode"))
     value["explanation"] = explained(value, turn.get("said_mode"))

@@ -16,7 +16,7 @@ from endocrine.agents.contract import Trigger
 from endocrine.schemas.commands import ApproveTurn, ClearRisk, DenyTurn
 from endocrine.schemas.interactions import Closed, Opened
 from endocrine.schemas.models import ModelReply, ModelRequest
-from endocrine.schemas.modulations import Modulation
+from endocrine.schemas.modulations import LateAdvice, Modulation
 from endocrine.schemas.tools import Incident, ToolCall, ToolDecision, ToolResult
 
 if TYPE_CHECKING:
@@ -322,6 +322,13 @@ def _reply(turn: Turn, value: ModelReply, policy: "Policy") -> Turn | None:
     return turn
 
 
+def _late(turn: Turn, value: LateAdvice, policy: "Policy") -> Turn | None:
+    if turn.get("late") is not None:
+        return None
+    turn["late"] = {"within_ms": value.within_ms, "mode": value.mode, "ts": value.ts}
+    return turn
+
+
 def sent(parameters: Mapping[str, Any], rules: AuditRules) -> Json:
     """Return the parameters of a request that hold no text, in the order of the rules."""
     return {name: parameters[name] for name in rules.sent_parameters if _harmless(parameters, name, rules)}
@@ -347,6 +354,7 @@ _TOPICS: Mapping[str, Callable[[Turn, Any, "Policy"], Turn | None]] = {
     "incidents": _incident,
     "model-requests": _request,
     "model-replies": _reply,
+    "late-advice": _late,
 }
 TOPICS = tuple(_TOPICS)
 """Topics whose records belong to a turn, in the order in which a bundle names them."""

@@ -65,6 +65,8 @@ class Turn(TypedDict):
     """The mode that its bundle gave."""
     given: NotRequired[Json]
     """What its application gave on opening."""
+    late: NotRequired[Json]
+    """That its application was given strict defaults in place of the parameters."""
 
 
 class Audited(NamedTuple):

@@ -146,10 +146,13 @@ def _life(bundle: Json) -> str:
 
 
 def _way(bundle: Json) -> str:
-    """How far the rules reached: of a turn that was observed, or whose answer left while it came."""
+    """How far the rules reached: of a turn that was observed, advised too late, or whose answer left while it came."""
     phrases = []
     if bundle["enforce"] is False:
         phrases.append("It was observed: all was decided and recorded, and nothing changed on the way.")
+    if late := bundle.get("advice_late"):
+        waited = f"did not come within {number(late['within_ms'])} ms"
+        phrases.append(f"Its application was given strict defaults ({late['mode']}), because its parameters {waited}.")
     if bundle["stream"] == "windowed":
         phrases.append("Its answer left while it came, before the whole was judged, so no veto was possible.")
     return " ".join(phrases)

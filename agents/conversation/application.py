@@ -58,6 +58,12 @@ def _stream(opened: Opened, wanted: Stream) -> Stream | None:
     return "buffered" if opened.door == "http" else None
 
 
+def continued(given: Given, streamed: bool, policy: "Policy") -> Given:
+    """Return what the application gave, with how its client takes the answer from here on."""
+    wanted = policy.document.applications.of(given["client"]).stream
+    return {**given, "stream": wanted if streamed else "buffered"}
+
+
 def messages_of(turn: Turn) -> list[Json] | None:
     """Return the conversation that the application gave with a turn, or null."""
     given = turn.get("application")

@@ -152,6 +152,8 @@ def take_continuation(context: TurnContext, audit_id: str, turn: Turn, result: T
     if asked["result"] is None:
         taken = _output(context, audit_id, turn, result)
         turn["calls"] = _changed(turn["calls"], result.call_id, lambda call: {**call, "result": taken})
+        if result.streamed is not None and (given := turn.get("application")) is not None:
+            turn["application"] = application.continued(given, result.streamed, context.policy)
 
 
 def continuation_expired(context: TurnContext, turn: Turn) -> bool:

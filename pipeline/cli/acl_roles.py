@@ -42,7 +42,9 @@ def _gateway(settings: Settings) -> list[Acl]:
     explained = ("audits", "context-packs", *INPUTS)
     return [
         *_topics(settings, "READ", (*STREAMED, *answers, *_NAMES, *explained, *_PUBLISHED)),
-        *_topics(settings, "WRITE", (*INPUTS, "candidates", "reinforcements", "context-packs", *_PUBLISHED)),
+        *_topics(
+            settings, "WRITE", (*INPUTS, "candidates", "reinforcements", "context-packs", "late-advice", *_PUBLISHED)
+        ),
         *_looks(settings),
     ]
 

@@ -102,6 +102,11 @@ class NameTable:
         """Return whether a name of this scope was erased: it is not given anew by accident."""
         return (scope, claim_of(scope, name)) in self.entries
 
+    def erased_before(self, name: str, ts: float) -> bool:
+        """Return whether what an identity did at a time (seconds since 1970) was erased since."""
+        claim = self.entries.get(("identity", claim_of("identity", name)))
+        return claim is not None and ts < float(claim["ts"])
+
     def shows(self, event: Mapping[str, Any]) -> bool:
         """Return whether the table has the content of an event of topic `registry-events`."""
         if event["kind"] == "refused":

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from aiokafka.errors import KafkaError
@@ -97,11 +98,13 @@ def strict_parameters(policy: Policy) -> dict[str, Any]:
 
 def late_advice(gateway: Gateway, audit_id: str, identity: str) -> dict[str, Any]:
     """Return what is answered where a turn's parameters come too late: the strict defaults, marked as such."""
-    policy = gateway.policy.of(identity)
+    return {"audit_id": audit_id, "identity": identity, **_strict_defaults(gateway.policy.of(identity))}
+
+
+@lru_cache(maxsize=8)  # the policy in force, its canary and those before them: overload is no time to make them anew
+def _strict_defaults(policy: Policy) -> dict[str, Any]:
     parameters = strict_parameters(policy)
     return {
-        "audit_id": audit_id,
-        "identity": identity,
         "revision": None,
         "admitted": True,
         "refusal": None,

@@ -49,7 +49,7 @@ from endocrine.pipeline.gateway.row import Row
 from endocrine.pipeline.gateway.settings import GatewaySettings
 from endocrine.pipeline.gateway.shared import Shared
 from endocrine.pipeline.gateway.state import Gateway
-from endocrine.pipeline.gateway.table import routes_of
+from endocrine.pipeline.gateway.table import Direct, routes_of
 from endocrine.pipeline.kafka.name_reader import NameFollower
 from endocrine.pipeline.kafka.policy_follower import PolicyFollower
 from endocrine.pipeline.process.settings import Settings
@@ -142,7 +142,7 @@ def application(
         HTTPException: partial(_http, render),
         Exception: partial(_fault, render),
     }
-    app = Starlette(routes=routes, exception_handlers=handlers)
+    app = Starlette(routes=[Direct(routes), *routes], exception_handlers=handlers)
     app.router.redirect_slashes = False
     return Guard(app, gateway.limits.header_bytes, gateway.metrics, render)
 

@@ -26,6 +26,7 @@ from endocrine.pipeline.gateway.watch import Refused, Watch, Watches
 from endocrine.pipeline.kafka import clients, connection
 from endocrine.pipeline.kafka.following import HELD_MS, fetches
 from endocrine.pipeline.process.cancelling import cancelled
+from endocrine.pipeline.process.logs import Seldom
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.process.tracing import DOOR
 
@@ -52,6 +53,7 @@ OUTCOMES = ("bond-events", "state-events", "memory-events", "conflict-events", "
 """Of the derived topics, those whose records are distinguished by the record that caused them: outcomes of commands."""
 _STOP_S = 5.0
 _log = structlog.get_logger("endocrine.gateway")
+_UNSEALED = Seldom(_log, "unsealed")
 
 
 class NotRecorded(Exception):
@@ -217,7 +219,7 @@ class Awaiting:
             return
         if not self._seals.valid(topic, raw, headers):
             self.dropped += 1
-            _log.warning("unsealed", topic=topic, partition=raw.partition, offset=raw.offset)
+            _UNSEALED.warning(topic=topic, partition=raw.partition, offset=raw.offset)
             return
         if dead:
             for watch in watches:

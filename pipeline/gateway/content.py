@@ -8,7 +8,7 @@ Json = dict[str, Any]
 FREE = frozenset(
     ("modulations", "tool-decisions", "incidents", "attribution-states", "attribution-changes", "tool-analytics",
      "scheduled-tasks", "style-tables", "reinforcements", "opinions", "conflict-marks", "registry-events", "rekeys",
-     "link-evidence", "link-hints", "identity-links", "erasures", "erasure-events", "ops-events")
+     "link-evidence", "link-hints", "identity-links", "erasures", "erasure-events", "ops-events", "late-advice")
 )  # fmt: skip
 """Topics without content. Of `scheduled-tasks` the note is one."""
 FIELDS: dict[str, tuple[str, ...]] = {

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, Optional
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
+from pydantic import BaseModel, ConfigDict, Field, RootModel, TypeAdapter, create_model
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import models_json_schema
 
@@ -138,23 +138,37 @@ class CommandRequest(BaseModel):
     ts: Ts | None = None
 
 
-class NameRequest(BaseModel):
-    """A command to the registry of names."""
-
+class _Naming(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    kind: Annotated[
-        Literal["register_name", "release_name"], Field(description="release_name: an alias is free again.")
-    ] = "register_name"
     scope: Scope
     name: Annotated[Id, Field(description="The name; compared without regard to case.")]
+    by: Annotated[Id | None, Field(description="The operator; a key's name goes first.")] = None
+    ts: Ts | None = None
+
+
+class RegisterName(_Naming):
+    """An id, or an alias of one."""
+
+    kind: Literal["register_name"] | None = None
     registered_id: Annotated[
         Id | None, Field(description="The id that the name means; left out: the name is an id itself.")
     ] = None
     description: Description = None
     roots: Roots = None
-    by: Annotated[Id | None, Field(description="The operator; a key's name goes first.")] = None
-    ts: Ts | None = None
+
+
+class ReleaseName(_Naming):
+    """An alias is free again."""
+
+    kind: Literal["release_name"]
+    registered_id: None = None
+    description: None = None
+    roots: None = None
+
+
+class NameRequest(RootModel[RegisterName | ReleaseName]):
+    """A command to the registry of names."""
 
 
 class Names(BaseModel):
@@ -290,8 +304,6 @@ def _schemas() -> tuple[dict[str, str], dict[str, Any]]:
     schemas: dict[str, Any] = dict(whole["$defs"])
     refs = {name: made[model, "validation"]["$ref"] for name, model in plain.items()}
     for name in models.keys() - plain.keys():
-        from pydantic import TypeAdapter
-
         schema = TypeAdapter(models[name]).json_schema(ref_template=REF)
         schemas |= schema.pop("$defs", {})
         title = models[name].__name__

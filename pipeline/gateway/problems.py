@@ -29,7 +29,7 @@ KINDS: Mapping[str, Kind] = {
     "not_found": Kind(404, "There is no such thing", "Check the id; a view may be a moment behind."),
     "method_not_allowed": Kind(405, "The path does not take this method", "Use a method of the header `allow`."),
     "body_timeout": Kind(408, "The body did not come in time", "Send it faster, or in smaller parts."),
-    "gone": Kind(410, "It was there and is not kept any longer", "Its retention has passed; a summary may remain."),
+    "gone": Kind(410, "It was there and is not kept any longer", "Its retention has passed, or it was erased."),
     "conflict": Kind(409, "It contradicts what is on record", "Use another id, or send the same content."),
     "too_large": Kind(413, "The body is too large", "Send at most as much as `detail` says."),
     "unsupported_media_type": Kind(415, "The content type is not read", "Send application/json or x-ndjson, as is."),

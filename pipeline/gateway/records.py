@@ -34,22 +34,31 @@ def filled(
     if topic == "interactions" and "project" in value:
         value["project"] = checked_project(caller.names, value["project"])
     value.setdefault("ts", slot.ts)
-    if slot.keyed or "id" not in value:
-        _checked_id(value.get("id", "none"))
-        value["id"] = slot.id_of(index)
-    return value
+    return identified(value, slot, index)
+
+
+def identified(value: dict[str, Any], slot: Slot, index: int = 0) -> dict[str, Any]:
+    """Return a record with its id: the idempotency key's, where there is one or none is named. Raises Problem, 422."""
+    if not slot.keyed and "id" in value:
+        return value
+    _checked_name(value, "id")
+    return value | {"id": slot.id_of(index)}
 
 
 def by_caller(caller: Caller, value: dict[str, Any]) -> dict[str, Any]:
-    """Return a command with who acts: the key's to say, where there is one."""
-    return value | {"by": caller.name} if caller.keyed or "by" not in value else value
+    """Return a command with who acts: the key's to say, where there is one. Raises Problem, 422."""
+    if not caller.keyed and "by" in value:
+        return value
+    _checked_name(value, "by")
+    return value | {"by": caller.name}
 
 
-def _checked_id(given: Any) -> None:
+def _checked_name(value: dict[str, Any], field: str) -> None:
     """What is replaced must be right all the same: else a fault of the caller shows only without the key."""
+    given = value.get(field, "none")
     if not isinstance(given, str) or not 1 <= len(given) <= MAX_ID_CHARS:
         got = f"a text of {len(given)} characters" if isinstance(given, str) else "no text"
-        raise Problem("invalid", f"id: {got}; expected 1 to {MAX_ID_CHARS} characters", field="id")
+        raise Problem("invalid", f"{field}: {got}; expected 1 to {MAX_ID_CHARS} characters", field=field)
 
 
 def checked(gateway: Gateway, topic: str, value: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from endocrine.pipeline.gateway.callers import SUBJECT_SCHEMA, Caller
 from endocrine.pipeline.gateway.content import shown_to
 from endocrine.pipeline.gateway.idempotency import Slot
 from endocrine.pipeline.gateway.problems import Problem
-from endocrine.pipeline.gateway.records import by_caller, checked, produced
+from endocrine.pipeline.gateway.records import by_caller, checked, identified, produced
 from endocrine.pipeline.gateway.routes.reads import in_reach
 from endocrine.pipeline.gateway.row import Query, checked_query, json_response, wait_of
 from endocrine.pipeline.gateway.state import Gateway
@@ -74,7 +74,12 @@ async def command(
     if slot.answer is not None:
         return slot.answer
     given = {name: part for name, part in body.items() if name != "subject"}
-    value = checked(gateway, topic, completed(caller, slot, subject, {**given, **fixed}, topic=topic))
+    try:
+        value = checked(gateway, topic, completed(caller, slot, subject, {**given, **fixed}, topic=topic))
+    except Problem as problem:
+        if problem.field not in request.path_params:
+            raise
+        raise Problem("not_found", f"{problem.field}: no id has this form", field=problem.field) from None
     return await sent(gateway, request, caller, slot, value, wait_s, events, topic=topic)
 
 
@@ -85,9 +90,7 @@ def completed(
     value = {name: part for name, part in given.items() if part is not None}
     value[CATALOGUE[topic].identity_field] = subject
     value.setdefault("ts", slot.ts)
-    if slot.keyed or "id" not in value:
-        value["id"] = slot.id_of(index)
-    return by_caller(caller, value)
+    return by_caller(caller, identified(value, slot, index))
 
 
 async def sent(

@@ -1,10 +1,13 @@
 """Consumers: what all of them have in common, and how records that lie on topics already are read."""
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from endocrine.pipeline.kafka.connection import client_options
 from endocrine.pipeline.kafka.fetching import Bound, Span, below
@@ -33,7 +36,42 @@ def consumer(settings: Settings, *topics: str, **options: Any) -> AIOKafkaConsum
         "auto_offset_reset": "earliest",
         "max_partition_fetch_bytes": settings.topic_message_bytes,
     }
-    return AIOKafkaConsumer(*topics, **common | options)
+    return _Consumer(*topics, **common | options)
+
+
+_ENDING: set["asyncio.Task[None]"] = set()
+"""Consumers that were given up while they started: the loop itself keeps no task alive."""
+
+
+class _Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has no types
+    """A consumer whose start may be cancelled, as by a deadline: aiokafka would leave open the connection that it asks.
+
+    Such a start goes on without its caller; when it ends, the consumer is stopped.
+    """
+
+    _given_up = False
+
+    async def start(self) -> None:
+        """Connect. Raises KafkaError."""
+        starting = asyncio.create_task(super().start())
+        try:
+            await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            self._given_up = True
+            ending = asyncio.create_task(self._stopped_after(starting))
+            _ENDING.add(ending)
+            ending.add_done_callback(_ENDING.discard)
+            raise
+
+    async def stop(self) -> None:
+        """Disconnect, and leave the group; nothing where the start was cancelled, which does so by itself."""
+        if not self._given_up:
+            await super().stop()
+
+    async def _stopped_after(self, starting: "asyncio.Task[None]") -> None:
+        with suppress(KafkaError, OSError, TimeoutError):
+            await starting
+        await super().stop()
 
 
 def reader(settings: Settings, *, longest: int | None = None, **options: Any) -> AIOKafkaConsumer:

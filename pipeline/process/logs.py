@@ -2,8 +2,9 @@
 
 import logging
 import sys
+import time
 import traceback
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO, cast
@@ -49,6 +50,25 @@ class Persisting(logging.Filter):
             del self._since[next(iter(self._since))]
         self._since[place] = (first, now, now if heard else logged)
         return heard
+
+
+class Seldom:
+    """Warns of what may happen with every request: at once, then at most once a second, with the number since."""
+
+    def __init__(
+        self, log: Any, event: str, *, each_s: float = 1.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._log, self._event, self._each_s, self._clock = log, event, each_s, clock
+        self._logged = float("-inf")
+        self._times = 0
+
+    def warning(self, **fields: Any) -> None:
+        """Count it; log the latest with the count. fields: of this one."""
+        self._times += 1
+        now = self._clock()
+        if now - self._logged >= self._each_s:
+            self._log.warning(self._event, **fields, times=self._times)
+            self._logged, self._times = now, 0
 
 
 class Once(logging.Filter):

@@ -2833,55 +2833,7 @@ export interface components {
          * NameRequest
          * @description A command to the registry of names.
          */
-        NameRequest: {
-            /**
-             * Kind
-             * @description release_name: an alias is free again.
-             * @default register_name
-             * @enum {string}
-             */
-            kind?: "register_name" | "release_name";
-            /**
-             * Scope
-             * @description Whose names: `identity` (people, actors) or `project`.
-             * @enum {string}
-             */
-            scope: "identity" | "project";
-            /**
-             * Name
-             * @description The name; compared without regard to case.
-             */
-            name: string;
-            /**
-             * Registered Id
-             * @description The id that the name means; left out: the name is an id itself.
-             * @default null
-             */
-            registered_id?: string | null;
-            /**
-             * Description
-             * @description For people; of an id.
-             * @default null
-             */
-            description?: string | null;
-            /**
-             * Roots
-             * @description Of an id of a project.
-             * @default null
-             */
-            roots?: components["schemas"]["Root"][] | null;
-            /**
-             * By
-             * @description The operator; a key's name goes first.
-             * @default null
-             */
-            by?: string | null;
-            /**
-             * Ts
-             * @default null
-             */
-            ts?: number | null;
-        };
+        NameRequest: components["schemas"]["RegisterName"] | components["schemas"]["ReleaseName"];
         /**
          * Names
          * @description Names of the registry, by scope and name.
@@ -3094,6 +3046,57 @@ export interface components {
             audit_id?: string | null;
         };
         /**
+         * RegisterName
+         * @description An id, or an alias of one.
+         */
+        RegisterName: {
+            /**
+             * Scope
+             * @description Whose names: `identity` (people, actors) or `project`.
+             * @enum {string}
+             */
+            scope: "identity" | "project";
+            /**
+             * Name
+             * @description The name; compared without regard to case.
+             */
+            name: string;
+            /**
+             * By
+             * @description The operator; a key's name goes first.
+             * @default null
+             */
+            by?: string | null;
+            /**
+             * Ts
+             * @default null
+             */
+            ts?: number | null;
+            /**
+             * Kind
+             * @default null
+             */
+            kind?: "register_name" | null;
+            /**
+             * Registered Id
+             * @description The id that the name means; left out: the name is an id itself.
+             * @default null
+             */
+            registered_id?: string | null;
+            /**
+             * Description
+             * @description For people; of an id.
+             * @default null
+             */
+            description?: string | null;
+            /**
+             * Roots
+             * @description Of an id of a project.
+             * @default null
+             */
+            roots?: components["schemas"]["Root"][] | null;
+        };
+        /**
          * RegisteredName
          * @description One name of the registry: an id, or an alias of one.
          */
@@ -3156,6 +3159,54 @@ export interface components {
          * @description Nothing is asked for besides the turn.
          */
         ReinforceRequest: Record<string, never>;
+        /**
+         * ReleaseName
+         * @description An alias is free again.
+         */
+        ReleaseName: {
+            /**
+             * Scope
+             * @description Whose names: `identity` (people, actors) or `project`.
+             * @enum {string}
+             */
+            scope: "identity" | "project";
+            /**
+             * Name
+             * @description The name; compared without regard to case.
+             */
+            name: string;
+            /**
+             * By
+             * @description The operator; a key's name goes first.
+             * @default null
+             */
+            by?: string | null;
+            /**
+             * Ts
+             * @default null
+             */
+            ts?: number | null;
+            /**
+             * Kind
+             * @constant
+             */
+            kind: "release_name";
+            /**
+             * Registered Id
+             * @default null
+             */
+            registered_id?: null;
+            /**
+             * Description
+             * @default null
+             */
+            description?: null;
+            /**
+             * Roots
+             * @default null
+             */
+            roots?: null;
+        };
         /** ResponsesCallItem */
         ResponsesCallItem: {
             /**
@@ -3983,6 +4034,11 @@ export interface components {
              * @default null
              */
             runner?: ("application" | null) | null;
+            /**
+             * Streamed
+             * @default null
+             */
+            streamed?: (boolean | null) | null;
         };
         /**
          * TrustedStateRequest
@@ -8618,6 +8674,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description It was there and is not kept any longer (`gone`) */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The record is not valid (`invalid`) */
             422: {
                 headers: {
@@ -8701,6 +8766,15 @@ export interface operations {
             };
             /** @description There is no such thing (`not_found`) */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was there and is not kept any longer (`gone`) */
+            410: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -9320,7 +9394,7 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description Of this topic. */
-                topic?: "interactions" | "signals" | "observations" | "tool-calls" | "tool-results" | "feedback" | "detections" | "commands" | "model-requests" | "model-replies" | "modulations" | "tool-decisions" | "incidents" | "style-tables" | "attribution-changes" | "bond-events" | "state-events" | "captured" | "memory-events" | "opinions" | "candidates" | "reinforcements" | "memory-orders" | "conflict-marks" | "facts" | "erasures" | "link-evidence" | "link-hints";
+                topic?: "interactions" | "signals" | "observations" | "tool-calls" | "tool-results" | "feedback" | "detections" | "commands" | "model-requests" | "model-replies" | "modulations" | "late-advice" | "tool-decisions" | "incidents" | "style-tables" | "attribution-changes" | "bond-events" | "state-events" | "captured" | "memory-events" | "opinions" | "candidates" | "reinforcements" | "memory-orders" | "conflict-marks" | "facts" | "erasures" | "link-evidence" | "link-hints";
                 /** @description Of this kind. */
                 kind?: string;
                 /** @description Appended before this time. */

@@ -37,13 +37,14 @@ def turn_request(
         "enforce": caller.enforce,
         "door": "openai",
     }
-    if rules.stream == "windowed" and not parsed.stream:
-        opened["streamed"] = False
     project = _header(headers, "endocrine-project")
     if project is not None:
         opened["project"] = project
     key = _header(headers, "idempotency-key")
-    return TurnRequest(opened, conversation.images, key, body_digest, would)
+    streamed = parsed.stream if rules.stream == "windowed" else None
+    if streamed is False:
+        opened["streamed"] = False
+    return TurnRequest(opened, conversation.images, key, body_digest, would, streamed)
 
 
 def identity_of(caller: Caller, headers: Mapping[str, str], user: str | None) -> str:

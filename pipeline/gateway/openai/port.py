@@ -63,6 +63,8 @@ class TurnRequest:
     """SHA-256 of the body: another one under the same key is `idempotency_key_reused`."""
     would: tuple[str, ...] = ()
     """Under observe, what enforcing would have refused by now."""
+    streamed: bool | None = None
+    """Whether the client takes the answer while it comes; None where the policy judges it whole in any case."""
 
 
 @dataclass(frozen=True)

@@ -120,8 +120,11 @@ class GatewayPort:
             results, request = continuation.results, continuation.request
             self._without_images(request)
             name = "results " + hashlib.sha256("\0".join(one.call_id for one in results).encode()).hexdigest()
-            slot = await self._gateway.idempotency.claimed(caller.client, name, results_digest(results))
-            values = [result_record(one, audit_id, identity, slot.ts, self._result_key) for one in results]
+            digest = results_digest(results, request.streamed)
+            slot = await self._gateway.idempotency.claimed(caller.client, name, digest)
+            values = [
+                result_record(one, audit_id, identity, slot.ts, self._result_key, request.streamed) for one in results
+            ]
             for value in values:
                 checked(self._gateway, "tool-results", value)
             known = self._turns.get(identity, audit_id)

@@ -20,6 +20,7 @@ from endocrine.pipeline.gateway.routes.reads import (
     TIME,
     cursor_of,
     identity_of,
+    is_erased,
     keys_of,
     redis_of,
     shown_cursor,
@@ -84,7 +85,9 @@ async def listed(gateway: Gateway, request: Request, caller: Caller) -> Response
         page = await views.page(redis, place, size, before)
         for member in page.members:
             found = await views.turn(redis, keys_of(gateway), member.decode())
-            if found is None or not _matches(found.get("opened", {}), wanted, since):
+            if found is None or is_erased(gateway, next(iter(found.values()))):
+                continue
+            if not _matches(found.get("opened", {}), wanted, since):
                 continue
             answer["items"].append(_summary(member.decode(), found))
             if len(answer["items"]) == limit:

@@ -9,6 +9,7 @@ import io
 import re
 import time
 from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
@@ -125,8 +126,22 @@ async def turn_named(gateway: Gateway, request: Request, caller: Caller) -> Json
     found = await views.turn(redis_of(gateway), keys_of(gateway), request.path_params["audit_id"])
     if found is None:
         raise Problem("not_found", "no such turn in the read models; they may be a moment behind")
-    in_reach(caller, next(iter(found.values()))["identity"])
+    first = next(iter(found.values()))
+    in_reach(caller, first["identity"])
+    not_erased(gateway, first)
     return found
+
+
+def not_erased(gateway: Gateway, part: Mapping[str, Any]) -> None:
+    """Refuse what an identity did before it was erased: read models that missed it, and topics within their retention,
+    may hold it still. part: a record, or a part of a turn in the read models. Raises Problem, 410."""
+    if is_erased(gateway, part):
+        raise Problem("gone", "whom it is about was erased", more={"reason": "erased"})
+
+
+def is_erased(gateway: Gateway, part: Mapping[str, Any]) -> bool:
+    """Return whether a record, or a part of a turn, is of an identity that was erased since."""
+    return gateway.names.erased_before(part["identity"], part.get("ts", 0.0))
 
 
 async def with_bodies(gateway: Gateway, caller: Caller, found: list[Json]) -> list[Json]:
@@ -168,6 +183,7 @@ async def audit(gateway: Gateway, request: Request, caller: Caller) -> Response:
         raise Problem("not_found", "no such bundle; a turn gets one when it is closed and nothing of it is open")
     explained = found.explained
     in_reach(caller, explained.bundle["identity"])
+    not_erased(gateway, explained.bundle)
     if form == "html":
         policy = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"}
         return Response(as_html(explained), 200, policy, "text/html; charset=utf-8")
@@ -203,7 +219,7 @@ async def found_incidents(
         page = await views.page(redis, keys_of(gateway).incidents(), MOST, before)
         for member in page.members:
             one = orjson.loads(member)
-            if since is not None and one["ts"] < since:
+            if (since is not None and one["ts"] < since) or is_erased(gateway, one):
                 continue
             if identity in (None, one["identity"]) and incident_matches(one, query):
                 found.append(one)
@@ -282,7 +298,11 @@ async def identity(gateway: Gateway, request: Request, caller: Caller) -> Respon
             "style": await views.style(redis, name),
             "attribution": await views.attribution(redis, name),
             "bond": None if bond is None else shown_to(caller, "bonds", bond.model_dump()),
-            "turns": [_shown_turn(one) for one in await views.turns(redis, keys_of(gateway), page.members)],
+            "turns": [
+                _shown_turn(one)
+                for one in await views.turns(redis, keys_of(gateway), page.members)
+                if not is_erased(gateway, next(iter(one.values())))
+            ],
         }
     )
 
@@ -368,19 +388,22 @@ _FILTERS = (
 )
 
 
-def _row(path: str, handler: Any, summary: str, *query: Query, missing: bool = False) -> Row:
-    problems = ("views_away", *(("not_found",) if missing else ()), "identity_not_allowed")
+_OF_TURN = ("not_found", "gone")
+
+
+def _row(path: str, handler: Any, summary: str, *query: Query, missing: tuple[str, ...] = ()) -> Row:
+    problems = ("views_away", *missing, "identity_not_allowed")
     return Row("GET", path, "read", handler, summary, problems=problems, query=query)
 
 
 ROUTES = [
-    _row("/v1/turns/{audit_id}", turn, "A turn; its prompt and answer need the scope `content`.", missing=True),
+    _row("/v1/turns/{audit_id}", turn, "A turn; its prompt and answer need the scope `content`.", missing=_OF_TURN),
     _row(
         "/v1/audits/{audit_id}",
         audit,
         "The audit bundle of a turn, with its supplements.",
         Query("format", "As what.", {"type": "string", "enum": ["json", "html"]}),
-        missing=True,
+        missing=_OF_TURN,
     ),
     _row(
         "/v1/incidents",
@@ -395,7 +418,7 @@ ROUTES = [
     _row("/v1/identities/{identity}", identity, "All that is held of an identity."),
     _row("/v1/analytics", analytics, "Figures per tool, over all partitions."),
     _row("/v1/bonds/{identity}/events", bond_events, "What happened to it, newest first.", PAGE[0]),
-    _row("/v1/bonds/{identity}", bond, "The bond of an identity.", missing=True),
+    _row("/v1/bonds/{identity}", bond, "The bond of an identity.", missing=("not_found",)),
     _row(
         "/v1/dead-letters",
         dead_letters,

@@ -7,22 +7,27 @@ from contextlib import ExitStack
 from typing import Any
 
 import structlog
+from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 
 from endocrine.pipeline.gateway.answers import awaited, late_advice, refusal
+from endocrine.pipeline.gateway.awaiting import NotRecorded
 from endocrine.pipeline.gateway.bodies import read_body
 from endocrine.pipeline.gateway.callers import Caller
 from endocrine.pipeline.gateway.idempotency import Slot
 from endocrine.pipeline.gateway.problems import Problem
-from endocrine.pipeline.gateway.records import DOOR, checked, filled, produced, timing
+from endocrine.pipeline.gateway.records import DOOR, MAX_ID_CHARS, checked, filled, produced, timing
 from endocrine.pipeline.gateway.row import Row, json_response
 from endocrine.pipeline.gateway.sse import event, stream
 from endocrine.pipeline.gateway.state import Gateway
 from endocrine.pipeline.gateway.watch import ReceivedRecord, Watch
+from endocrine.pipeline.process.logs import Seldom
 from endocrine.schemas.interactions import Opened
 
 _log = structlog.get_logger("endocrine.gateway")
+_LATE = Seldom(_log, "advice late")
+_UNRECORDED = Seldom(_log, "late advice is not on record")
 Json = dict[str, Any]
 _FAILED = {
     "rate_limited": "rate_limited",
@@ -100,11 +105,23 @@ def opened_answer(modulation: Json, caller: Caller, headers: dict[str, str]) -> 
 
 
 def _late(gateway: Gateway, value: Json) -> Response:
-    """Advice fails open, to the strict defaults; the log and a metric keep it on record."""
+    """Advice fails open, to the strict defaults; a record says so, for the audit, once the answer is on its way."""
     gateway.metrics.late.inc()
-    _log.warning("advice late", audit_id=value["audit_id"], within_s=gateway.limits.advice_s)
-    advice = late_advice(gateway, value["audit_id"], value["identity"])
-    return json_response(advice, 201, {"endocrine-advice": "late"})
+    audit_id, within_s = value["audit_id"], gateway.limits.advice_s
+    _LATE.warning(audit_id=audit_id, within_s=within_s)
+    advice = late_advice(gateway, audit_id, value["identity"])
+    record = {name: advice[name] for name in ("audit_id", "identity", "mode", "policy")}
+    record |= {"id": f"late-{value['id']}"[:MAX_ID_CHARS], "within_ms": round(1000 * within_s), "ts": value["ts"]}
+    answer = json_response(advice, 201, {"endocrine-advice": "late"})
+    answer.background = BackgroundTask(_recorded, gateway, record)
+    return answer
+
+
+async def _recorded(gateway: Gateway, record: Json) -> None:
+    try:
+        await gateway.awaiting.produce("late-advice", record, sealed=True)
+    except NotRecorded as error:
+        _UNRECORDED.warning(audit_id=record["audit_id"], error=str(error))
 
 
 async def _answered(gateway: Gateway, caller: Caller, watch: Watch, slot: Slot, headers: dict[str, str]) -> Response:

@@ -13,6 +13,8 @@ from aiokafka import AIOKafkaProducer
 from endocrine.agents._shared.arguments import digest_of
 from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.gateway.app import ROWS
+from endocrine.pipeline.replay.logs import read_logs
+from waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 JSON = {"content-type": "application/json"}
@@ -174,6 +176,15 @@ async def test_advice_that_is_late_is_the_strict_default(door, who):
         assert (answer.status_code, answer.headers["endocrine-advice"]) == (201, "late")
         body = answer.json()
         assert (body["advice"], body["mode"], body["parameters"]["safety_mode"]) == ("late", "strict", "strict")
+
+        async def on_record():
+            logs = await read_logs(door.settings, ["late-advice"])
+            return [
+                value for log in logs.values() for raw in log if (value := orjson.loads(raw.value))["identity"] == who
+            ]
+
+        (record,) = await until(on_record)
+    assert (record["audit_id"], record["within_ms"], record["mode"]) == (body["audit_id"], 500, "strict")
 
 
 @pytest.mark.parametrize("sealed", [None, b"k:" + b"0" * 32], ids=["no seal", "a made-up seal"])

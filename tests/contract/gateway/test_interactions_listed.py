@@ -1,6 +1,9 @@
 """The list of turns: filters, bounds, nothing that was said in it; one turn with its words; extract and reinforce."""
 
+import orjson
 import pytest
+
+from endocrine.agents.names.claims import claim_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 SAID = "## Decision: pad_material: GF-PTFE\nI prefer rebase-based workflows."
@@ -113,3 +116,25 @@ async def test_an_answer_is_previewed_then_made_candidates_of_and_reinforces(doo
         assert (await client.post(f"{path}/extract", json={"persist": 1})).status_code == 422
     async with door.client(door.key("read", "content")) as reader:
         assert (await reader.post(f"{path}/extract", json={})).status_code == 403
+
+
+async def test_nothing_that_an_identity_did_before_it_was_erased_is_served_and_what_it_did_since_is(
+    door, who, turns, eventually
+):
+    before, since = await turns({"ts": 1000.0}, {"ts": 3000.0})
+    claim = {"scope": "identity", "name": claim_of("identity", who), "registered_id": claim_of("identity", who),
+             "kind": "erased", "description": None, "roots": [], "effective_from": 2500.0, "released_from": None,
+             "by": "ops", "ts": 2500.0}  # fmt: skip
+    async with door.client() as client:
+        for audit_id in (before, since):
+            await eventually(lambda: client.get(f"/v1/audits/{audit_id}"), lambda got: got.status_code == 200)  # noqa: B023
+        door.gateway.names.apply(None, orjson.dumps(claim))
+        for path in ("interactions", "turns", "audits"):
+            refused = await client.get(f"/v1/{path}/{before}")
+            assert (refused.status_code, refused.json()["reason"]) == (410, "erased")
+        refused = await client.post(f"/v1/interactions/{before}/extract", json={})
+        assert (refused.status_code, refused.json()["reason"]) == (410, "erased")
+        assert (await client.get(f"/v1/interactions/{since}")).json()["prompt"] == "What now, then?"
+        listed = (await client.get("/v1/interactions", params={"identity": who})).json()["items"]
+        held = (await client.get(f"/v1/identities/{who}")).json()["turns"]
+        assert [one["audit_id"] for one in listed] == [one["audit_id"] for one in held] == [since]

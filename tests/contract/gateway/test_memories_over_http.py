@@ -60,6 +60,9 @@ async def test_candidates_are_listed_oldest_first_page_by_page_and_reviewed(who,
     assert (await post(f"{at}/supersede", subject=who))[1]["outcome"]["new_status"] == "superseded"
     status, refused = await post(f"/v1/memories/m-{24 * '0'}/invalidate", subject=who)
     assert (status, refused["reason"]) == (404, "unknown_memory")
+    assert (await post("/v1/memories/m-1/promote", subject=who))[0] == 404, "no id has this form"
+    assert (await post("/v1/memories/m-1/opinion", subject=who, opinion="for"))[0] == 404
+    assert (await post("/v1/conflicts/c-1/resolve", subject=who, slot="pad", action="dismiss"))[0] == 404
     shown = await eventually(lambda: get(at, subject=who), lambda got: got["status"] == "superseded")
     assert shown["content"] == "prefers spaces"
     assert await get(f"/v1/memories/m-{24 * '0'}", subject=who) == 404
@@ -103,7 +106,6 @@ async def test_reviewing_needs_its_scope_and_contents_theirs(door, who, post, ge
         ("/v1/memories", {"type": "mood", "content": "x"}, "type"),
         ("/v1/memories", {"type": "project", "content": " "}, "content"),
         ("/v1/memories", {"subject": 7, "type": "project", "content": "x"}, "subject"),
-        ("/v1/memories/m-1/promote", {}, "memory_id"),
         (f"/v1/conflicts/c-{24 * '0'}/resolve", {"slot": "pad", "action": "guess"}, "action"),
     ],
 )

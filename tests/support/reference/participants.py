@@ -27,6 +27,7 @@ _WRITERS: Mapping[str, Sequence[str]] = {
     "effect-starts": (TOOLS,),
     "scheduled-tasks": (TOOLS,),
     "context-packs": (GATEWAY, "`endocrine context`"),
+    "late-advice": (GATEWAY,),
     "facts": ("exporters of your tools",),
     "opinions": (OPERATORS, APPLICATIONS, GATEWAY),
     "journal": (EVERY_AGENT,),

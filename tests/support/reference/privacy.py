@@ -21,6 +21,7 @@ HOLDS: dict[str, tuple[str, str]] = {
     "model-chunks": (CONTENT, "the same while it comes, for streams"),
     "effect-starts": (FACTS, "that a tool began to run, so that it is not run twice"),
     "modulations": (FACTS, "how a turn was to be answered, and why"),
+    "late-advice": (FACTS, "that an application was given strict defaults, because the parameters came too late"),
     "tool-decisions": (FACTS, "whether a call may run; arguments as a digest"),
     "incidents": (FACTS, "what was blocked; arguments redacted, the prompt as a keyed hash or not at all"),
     "scheduled-tasks": (CONTENT, "what the scheduler tool was asked"),

@@ -34,6 +34,19 @@ def test_a_windowed_answer_says_that_no_veto_was_possible(ear, records):
     assert "so no veto was possible" in told["explanation"]
 
 
+def test_advice_that_came_too_late_says_what_the_application_was_given_instead(ear, records):
+    sentence = "Its application was given strict defaults (strict), because its parameters did not come within 2000 ms."
+    told = whole(ear, records, records.late(), records.late())
+    assert told["advice_late"] == {"within_ms": 2000, "mode": "strict", "ts": 102.0}
+    assert sentence in told["explanation"]
+    assert len(told["records"]["late-advice"]) == 1
+    assert "advice_late" not in whole(ear, records)
+    listener = ear()
+    listener.feed(records.opened(), records.modulation(), records.closed())
+    (supplement,) = listener.feed(records.late())
+    assert (supplement["supplement"], sentence in supplement["explanation"]) == (1, True)
+
+
 def test_latency_is_given_in_all_and_by_step(ear, records):
     told = whole(
         ear, records,

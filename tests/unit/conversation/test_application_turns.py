@@ -291,6 +291,26 @@ def test_an_answer_that_is_taken_whole_is_judged_whole_under_a_windowed_policy(m
     assert request["stream"] == "buffered"
 
 
+@pytest.mark.parametrize(
+    ("policy", "opened", "continued", "streams"),
+    [
+        ("windowed", None, False, ["windowed", "buffered"]),
+        ("windowed", False, True, ["buffered", "windowed"]),
+        ("windowed", False, None, ["buffered", "buffered"]),
+        ("windowed", None, None, ["windowed", "windowed"]),
+        ("buffered", None, True, ["buffered", "buffered"]),
+    ],
+)
+def test_a_turn_that_goes_on_is_judged_as_its_answer_is_taken_now(make_talk, policy, opened, continued, streams):
+    talk = make_talk(retrieval={"enabled": False})
+    rules = {"*": {"tools": ["*"], "stream": policy}}
+    talk.policy.document = talk.policy.document.model_copy(update={"applications": Applications.model_validate(rules)})
+    begun(talk, streamed=opened)
+    passed_on(talk)
+    result(talk, streamed=continued)
+    assert [request["stream"] for request in talk.requests] == streams
+
+
 def test_a_phrase_far_down_a_long_message_is_found(talk):
     prompt = "word " * 30_000 + INJECTION
     talk.open(**given(prompt=prompt, messages=[{"role": "user", "content": prompt}]))

@@ -8,11 +8,12 @@ from starlette.routing import Match, Route
 from starlette.testclient import TestClient
 
 from endocrine.pipeline.gateway.app import ROWS
-from endocrine.pipeline.gateway.table import routes_of
+from endocrine.pipeline.gateway.table import Direct, routes_of
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 TAKEN = {path: {row.method for row in ROWS if row.path == path} for path in sorted({row.path for row in ROWS})}
-CLIENT = TestClient(Starlette(routes=routes_of(ROWS, SimpleNamespace())))
+ROUTES = routes_of(ROWS, SimpleNamespace())
+CLIENT = TestClient(Starlette(routes=[Direct(ROUTES), *ROUTES]))
 
 
 def url(path):
@@ -35,7 +36,20 @@ def test_a_method_that_a_path_does_not_take_is_405_with_those_it_takes(path):
 @pytest.mark.parametrize("row", ROWS, ids=[f"{row.method} {row.path}" for row in ROWS])
 def test_every_row_is_reached_by_its_path_whatever_its_ids_look_like(row):
     scope = {"type": "http", "method": row.method, "path": url(row.path), "headers": []}
-    route = next(one for one in CLIENT.app.routes if one.matches(scope)[0] is Match.FULL)
+    route = next(one for one in ROUTES if one.matches(scope)[0] is Match.FULL)
     assert isinstance(route, Route)
     assert route.path.replace(":id}", "}") == row.path
     assert row.method in (route.methods or ())
+
+
+@pytest.mark.parametrize("method", [*METHODS, "HEAD"])
+def test_a_path_without_parameters_is_found_at_once_and_is_the_route_that_the_list_gives(method):
+    direct, found = Direct(ROUTES), 0
+    for path in {url(row.path) for row in ROWS}:
+        scope = {"type": "http", "method": method, "path": path, "headers": []}
+        match, child = direct.matches(scope)
+        if match is Match.NONE:
+            continue
+        assert child["direct"] is next(one for one in ROUTES if one.matches(scope)[0] is Match.FULL)
+        found += path in TAKEN
+    assert found == sum("{" not in path for path in TAKEN)

@@ -7,6 +7,7 @@ from endocrine.pipeline.gateway.callers import Caller
 from endocrine.pipeline.gateway.idempotency import Slot
 from endocrine.pipeline.gateway.problems import Problem
 from endocrine.pipeline.gateway.records import filled
+from endocrine.pipeline.gateway.subject_commands import completed
 
 KEYED = Slot("name", "seed", 7.0, keyed=True, again=False)
 PLAIN = Slot("", "seed", 7.0, keyed=False, again=False)
@@ -34,6 +35,15 @@ def test_an_id_that_the_key_replaces_must_be_one(wrong):
         record({"identity": "ann", "id": wrong}, KEYED)
     assert (caught.value.kind, caught.value.field) == ("invalid", "id")
     assert record({"identity": "ann", "id": "mine"}, KEYED)["id"] == "door-seed"
+
+
+@pytest.mark.parametrize("wrong", [{}, 7, "", "x" * 257, False])
+@pytest.mark.parametrize("field", ["id", "by"])
+def test_what_the_key_replaces_in_a_command_must_be_right_too(field, wrong):
+    with pytest.raises(Problem) as caught:
+        completed(Caller("shop"), KEYED, "ann", {"kind": "reject", field: wrong})
+    assert (caught.value.kind, caught.value.field) == ("invalid", field)
+    assert completed(Caller("shop"), KEYED, "ann", {field: "mine"})[field] == {"id": "door-seed", "by": "shop"}[field]
 
 
 @pytest.mark.parametrize("topic", ["feedback", "observations"])

@@ -359,3 +359,13 @@ def test_a_request_that_is_not_streamed_says_so_where_the_policy_has_a_window():
     assert opened(request(), rules=windowed)["streamed"] is False
     assert "streamed" not in opened(request(stream=True), rules=windowed)
     assert "streamed" not in opened(request(), rules=buffered)
+
+
+@pytest.mark.parametrize(
+    ("stream", "rules", "taken"), [(True, "windowed", True), (False, "windowed", False), (True, "buffered", None)]
+)
+def test_each_request_says_how_its_answer_is_taken_where_that_counts(stream, rules, taken):
+    """A continuation writes no opening: its results say it."""
+    parsed = parse_chat(orjson.dumps(request(stream=stream)))
+    found = turn_request(parsed, CALLER, ApplicationRules(stream=rules), {}, session_key=b"k")
+    assert found.streamed is taken

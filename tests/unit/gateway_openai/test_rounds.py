@@ -7,7 +7,7 @@ from endocrine.pipeline.gateway.openai.port import AnsweredCall, Decided, Replie
 from endocrine.pipeline.gateway.openai.refusals import KINDS as CODES
 from endocrine.pipeline.gateway.openai_port.known_turns import turn_of
 from endocrine.pipeline.gateway.openai_port.refusing import refused_of, render
-from endocrine.pipeline.gateway.openai_port.results import result_record
+from endocrine.pipeline.gateway.openai_port.results import result_record, results_digest
 from endocrine.pipeline.gateway.openai_port.rounds import Rounds
 from endocrine.pipeline.gateway.problems import KINDS, Problem
 from endocrine.pipeline.gateway.watch import Watch
@@ -140,6 +140,15 @@ def test_a_result_is_a_valid_record_whose_id_only_we_can_make():
     ToolResult.model_validate(record)
     assert record["id"] == result_record(call, TURN, "ann", 2.0, b"key")["id"]
     assert record["id"] != result_record(call, TURN, "ann", 1.0, b"other")["id"]
+
+
+def test_a_result_says_how_the_answer_to_it_is_taken_where_that_counts():
+    call = AnsweredCall("oa-1/1/call-1", "weather", "{}", "rain")
+    for streamed in (True, False):
+        record = result_record(call, TURN, "ann", 1.0, b"key", streamed)
+        assert ToolResult.model_validate(record).streamed is streamed
+    assert "streamed" not in result_record(call, TURN, "ann", 1.0, b"key")
+    assert len({results_digest((call,), streamed) for streamed in (None, True, False)}) == 3
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -16,7 +16,8 @@ def test_no_other_module_makes_a_consumer():
         str(path.relative_to(ROOT))
         for path in ROOT.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("AIOKafkaConsumer")
+        for named in ([node.func] if isinstance(node, ast.Call) else getattr(node, "bases", ()))
+        if ast.unparse(named).endswith("AIOKafkaConsumer")
     }
     assert made == {"kafka/clients.py"}
 

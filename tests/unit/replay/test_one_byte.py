@@ -42,7 +42,10 @@ def model_lines(number: int) -> list[dict[str, Any]]:
     about = {"request_id": f"r{number}", "audit_id": f"turn-{number}", "identity": "ann", "step": 1, "model": "m"}
     request = {**about, "messages": [], "tools": [], "parameters": {}, "dropped": [], "deadline_ms": 5}
     reply = {**about, "status": "ok", "content": "x", "tool_calls": [], "finish_reason": "stop", "usage": None}
+    late = {name: about[name] for name in ("audit_id", "identity")}
+    late |= {"within_ms": 2000, "mode": "strict", "policy": "0" * 64, "ts": 1_760_000_001.0}
     return [
+        {"topic": "late-advice", "value": late},
         {"topic": "model-requests", "value": {**request, "ts": 1_760_000_000.0 + number}},
         {"topic": "model-replies", "value": {**reply, "latency_ms": 1.0, "error": None, "ts": 1_760_000_000.5}},
         {"topic": "model-requests", "value": {**request, "surplus": 1}},

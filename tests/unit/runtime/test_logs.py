@@ -6,7 +6,7 @@ import sys
 
 import structlog
 
-from endocrine.pipeline.process.logs import Once, Persisting, Redacted, set_up_logs
+from endocrine.pipeline.process.logs import Once, Persisting, Redacted, Seldom, set_up_logs
 
 
 def test_a_log_outlives_the_stream_that_stood_there_when_it_was_set_up(monkeypatch):
@@ -54,3 +54,17 @@ def test_logs_may_be_set_up_twice(monkeypatch):
     set_up_logs()
     set_up_logs()
     assert [type(one) for one in handler.filters] == [Persisting, Once, Redacted]
+
+
+def test_what_happens_with_every_request_is_logged_once_a_second_with_its_number():
+    lines, now = [], [0.0]
+
+    class Log:
+        def warning(self, event, **fields):
+            lines.append((now[0], event, fields["of"], fields["times"]))
+
+    seldom = Seldom(Log(), "late", clock=lambda: now[0])
+    for tenth in range(25):
+        now[0] = tenth / 10
+        seldom.warning(of=tenth)
+    assert lines == [(0.0, "late", 0, 1), (1.0, "late", 10, 10), (2.0, "late", 20, 10)]

@@ -554,6 +554,17 @@ GOOD: dict[str, tuple[str, dict[str, Any]]] = {
             "ts": 1.0,
         },
     ),
+    "late-advice": (
+        "late-advice",
+        {
+            "audit_id": "t1",
+            "identity": "ann",
+            "within_ms": 2000,
+            "mode": "strict",
+            "policy": "0" * 64,
+            "ts": 1.0,
+        },
+    ),
     "erasure-event": (
         "erasure-events",
         {

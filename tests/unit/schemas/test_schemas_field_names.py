@@ -96,6 +96,7 @@ memory-orders: kind subject memory_id superseded_by conflict_id by ts
 conflict-marks: subject memory_id conflict_id other_active by ts
 conflicts: conflict_id subject slot status members preferred action winner reason capped? opened_ts by ts
 conflict-events: kind subject slot conflict_id members action winner reason by ts
+late-advice: audit_id identity within_ms mode policy ts
 facts: exporter exporter_version exported_at subject slot value source_artifact ts
 rekeys: subject rekey_id agent key outcome reason command_id by ts
 erasures: kind identity erasure_id agent key of memory_ids? by ts
@@ -147,13 +148,14 @@ ADDED = {
         "stream",
         "asked",
         "latency_ms",
+        "advice_late",
         "tokens",
         "cost",
         "degraded",
     ],
     "modulations": ["functions", "expires", "application_tools"],
     "tool-calls": ["runner"],
-    "tool-results": ["runner"],
+    "tool-results": ["runner", "streamed"],
     "tool-decisions": ["rule", "expires", "arguments_digest", "revision", "message", "runner"],
     "incidents": ["rule", "score"],
     "interactions": ["memory_write", "finish"],
