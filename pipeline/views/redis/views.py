@@ -188,7 +188,7 @@ class Page(NamedTuple):
 
 
 class Places(NamedTuple):
-    """Places (score, member) of a sorted set, the highest first, and where the next page begins; None: no more."""
+    """Places (score, member) of a sorted set in the order of a list, and where its next page begins; None: no more."""
 
     places: list[tuple[int, bytes]]
     next: tuple[int, bytes] | None
@@ -200,34 +200,27 @@ async def page(client: "Redis", key: str, limit: int, before: tuple[int, bytes] 
     return Page([member for _, member in found.places], found.next)
 
 
-async def page_places(client: "Redis", key: str, limit: int, before: tuple[int, bytes] | None = None) -> Places:
-    """Return the newest members with their scores, or those before a place that an earlier page gave."""
-    top = "+inf" if before is None else before[0]
+async def page_places(
+    client: "Redis", key: str, limit: int, beyond: tuple[int, bytes] | None = None, *, ascending: bool = False
+) -> Places:
+    """Return members with their scores, from the highest on (ascending: from the lowest), or those beyond a place that
+    an earlier page gave."""
+    read: Any = client.zrangebyscore if ascending else client.zrevrangebyscore
+    begin, end = ("-inf", "+inf") if ascending else ("+inf", "-inf")
     skipped, places = 0, list[tuple[int, bytes]]()
     while True:
-        found: Any = await client.zrevrangebyscore(key, top, "-inf", start=skipped, num=limit + 1, withscores=True)
+        first = begin if beyond is None else beyond[0]
+        found: Any = await read(key, first, end, start=skipped, num=limit + 1, withscores=True)
         skipped += len(found)
         for member, score in found:
             place = int(score), member
-            if before is not None and place >= before:
+            if beyond is not None and (place <= beyond if ascending else place >= beyond):
                 continue
             if len(places) == limit:
                 return Places(places, places[-1])
             places.append(place)
         if len(found) <= limit:
             return Places(places, None)
-
-
-async def page_after(client: "Redis", key: str, limit: int, after: tuple[int, bytes]) -> list[tuple[int, bytes]]:
-    """Return the places (score, member) that come next after one, the nearest first; fewer than `limit`: no more."""
-    skipped, places = 0, list[tuple[int, bytes]]()
-    while len(places) < limit:
-        found: Any = await client.zrangebyscore(key, after[0], "+inf", start=skipped, num=limit, withscores=True)
-        skipped += len(found)
-        places += [(int(score), member) for member, score in found if (int(score), member) > after]
-        if len(found) < limit:
-            break
-    return places[:limit]
 
 
 async def turn(client: "Redis", named: ViewKeys, audit_id: str) -> dict[str, Any] | None:

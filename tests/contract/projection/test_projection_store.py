@@ -213,17 +213,23 @@ def memory(offset, status, name="m", at=7):
 
 async def test_a_candidate_that_left_the_list_does_not_come_back_with_an_older_record(server, redis_settings):
     await apply(redis_settings, memory(1, "candidate"), memory(2, "candidate", "n", at=5))
-    found, after = await waiting.candidates(server.client, 1)
-    assert ([one["memory_id"] for one in found], after) == (["n"], (5, b'["ann","n"]'))
-    found, after = await waiting.candidates(server.client, 1, after)
-    assert ([one["memory_id"] for one in found], after) == (["m"], None)
+
+    async def listed(limit, beyond=None):
+        page = await views.page_places(server.client, keys.candidates_index(), limit, beyond, ascending=True)
+        found = await waiting.candidates(server.client, [member for _, member in page.places])
+        return [one and one["memory_id"] for one in found], page.next
+
+    found, after = await listed(1)
+    assert (found, after) == (["n"], (5, b'["ann","n"]'))
+    assert await listed(1, after) == (["m"], None)
     await apply(redis_settings, memory(3, "active"))
     await apply(redis_settings, memory(1, "candidate"))
-    found, _ = await waiting.candidates(server.client, 9)
-    assert [one["memory_id"] for one in found] == ["n"]
+    assert await listed(9) == (["n"], None)
+    assert await waiting.candidates(server.client, [b'["ann","gone"]', b'["ann","n"]']) != [None, None]
+    assert (await waiting.candidates(server.client, [b'["ann","gone"]']))[0] is None
     assert await server.client.ttl(keys.candidates_index()) == -1
     await clear(redis_settings)
-    assert await waiting.candidates(server.client, 9) == ([], None)
+    assert await listed(9) == ([], None)
 
 
 def call(offset, decision, name="c1", expires_ms=5000):
@@ -237,14 +243,20 @@ def call(offset, decision, name="c1", expires_ms=5000):
 async def test_a_call_that_was_decided_does_not_wait_again_and_the_next_deadline_comes_first(server, redis_settings):
     named = keys.ViewKeys("endocrine.")
     await apply(redis_settings, call(1, "pending"), call(2, "pending", "c2", 4000))
-    found, total = await waiting.approvals(server.client, named, 0, 9)
-    assert total == 2
+
+    async def listed():
+        page = await views.page_places(server.client, named.approvals(), 9, ascending=True)
+        return await waiting.approvals(server.client, named, [member for _, member in page.places])
+
+    found = await listed()
+    assert await waiting.count(server.client, named) == 2
     assert [(one.kind, one.call_id, one.expires) for one in found] == [("call", "c2", 4.0), ("call", "c1", 5.0)]
     assert found[0].call["decision"] == "pending"
     await apply(redis_settings, call(4, "denied"))
     await apply(redis_settings, call(1, "pending"))
-    found, total = await waiting.approvals(server.client, named, 0, 9)
-    assert ([one.call_id for one in found], total) == (["c2"], 1)
+    gone, found = waiting.member_of("call", "ann", "a1", "c1"), await listed()
+    assert [one.call_id for one in found] == ["c2"]
+    assert await waiting.approvals(server.client, named, [gone]) == [None]
     assert await waiting.is_waiting(server.client, named, found[0].member)
     assert await server.client.ttl(named.approvals()) > 0
 
