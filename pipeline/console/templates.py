@@ -55,6 +55,28 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"
 
 
+def grouped(number: int) -> str:
+    """Return a whole number with its thousands apart.
+
+    >>> grouped(1234567)
+    '1,234,567'
+    """
+    return f"{number:,}"
+
+
+def span(seconds: float) -> str:
+    """Return a length of time as policies mean it: in the largest unit that leaves no rest.
+
+    >>> span(86400), span(5400), span(604800)
+    ('24 h', '90 min', '7 days')
+    """
+    whole = int(seconds)
+    for unit, name, least in ((86_400, "days", 2), (3600, "h", 1), (60, "min", 1)):
+        if whole % unit == 0 and whole // unit >= least:
+            return f"{whole // unit} {name}"
+    return f"{seconds:g} s"
+
+
 def pretty(value: Any) -> str:
     """Return a value as indented JSON."""
     return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode()
@@ -69,7 +91,14 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"plain": plain, "moment": moment, "pretty": pretty, "duration": duration}
+    made.filters |= {
+        "plain": plain,
+        "moment": moment,
+        "pretty": pretty,
+        "duration": duration,
+        "grouped": grouped,
+        "span": span,
+    }
     made.globals |= {"asset": asset, "modes": MODES, "root": ROOT}
     return made
 

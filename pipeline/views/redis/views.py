@@ -1,5 +1,6 @@
 """Readers of the read models, for the gateway and the console."""
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -255,9 +256,6 @@ class RecentTurn(NamedTuple):
     """Append time of its opening, seconds since 1970."""
     mode: str | None
     """None where no modulation is known."""
-    identity: str | None
-    tokens: int
-    """In and out, as reported on closing; 0 where nobody did."""
 
 
 async def recent_turns(client: "Redis", named: ViewKeys, since: float, most: int) -> tuple[list[RecentTurn], bool]:
@@ -270,16 +268,48 @@ async def recent_turns(client: "Redis", named: ViewKeys, since: float, most: int
         some = found[begin : min(begin + _SCANNED, most)]
         pipe = client.pipeline(transaction=False)
         for member, _ in some:
-            pipe.hmget(named.turn(member.decode()), ["modulation", "closed"])
-        listed += [_recent(score / 1000, *parts) for (_, score), parts in zip(some, await pipe.execute(), strict=True)]
+            pipe.hget(named.turn(member.decode()), "modulation")
+        listed += [
+            RecentTurn(score / 1000, orjson.loads(modulation or b"{}").get("mode"))
+            for (_, score), modulation in zip(some, await pipe.execute(), strict=True)
+        ]
     return listed, len(found) > most
 
 
-def _recent(at: float, modulation: bytes | None, closed: bytes | None) -> RecentTurn:
-    decided, ended = orjson.loads(modulation or b"{}"), orjson.loads(closed or b"{}")
-    usage = ended.get("usage") or {}
-    tokens = usage.get("input_tokens", 0) + usage.get("output_tokens", 0)
-    return RecentTurn(at, decided.get("mode"), decided.get("identity") or ended.get("identity"), tokens)
+class Spend(NamedTuple):
+    """Tokens that closed turns reported."""
+
+    since: int
+    """Seconds since 1970."""
+    tokens: int
+    """Of all identities."""
+    spenders: list[tuple[str, int]]
+    """Who spent most and how much, of those who were among the `_LOOKED_AT` that spent most in some step."""
+
+
+_LOOKED_AT = 64
+"""Identities of a step that may be among those that spent most."""
+
+
+async def spend(client: "Redis", named: ViewKeys, span_s: int, now: float, most: int) -> Spend:
+    """Return what was spent in a span of `SPEND_STEPS`, from its first whole step on. most: spenders that are named."""
+    since, steps = named.spend(span_s, now)
+    pipe = client.pipeline(transaction=False)
+    for step in steps:
+        pipe.zrevrange(step, 0, _LOOKED_AT, withscores=True)  # `all` is the first
+    first: Counter[bytes] = Counter()
+    for found in await pipe.execute():
+        first.update({member: int(tokens) for member, tokens in found})
+    total = first.pop(b"all", 0)
+    likely = [member for member, _ in first.most_common(_LOOKED_AT)]
+    if not likely:
+        return Spend(since, total, [])
+    for step in steps:
+        pipe.zmscore(step, likely)
+    exact: Counter[str] = Counter()
+    for scores in await pipe.execute():
+        exact.update({one[1:].decode(): int(score or 0) for one, score in zip(likely, scores, strict=True)})
+    return Spend(since, total, exact.most_common(most))
 
 
 async def turns(client: "Redis", named: ViewKeys, audit_ids: Sequence[bytes]) -> list[dict[str, Any]]:

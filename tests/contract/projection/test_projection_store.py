@@ -2,13 +2,15 @@
 
 import asyncio
 import random
+import time
 
 import pytest
 import structlog
 
 from endocrine.pipeline.views.redis import keys, views, waiting
+from endocrine.pipeline.views.redis.erasing import erase_views
 from endocrine.pipeline.views.redis.store import NOTHING, Batch, Store, clear, take_over
-from endocrine.pipeline.views.redis.writes import Listing, Write
+from endocrine.pipeline.views.redis.writes import Counted, Listing, Write
 
 
 def put(offset, value, key="abl:ann", mark="bonds/0"):
@@ -259,6 +261,52 @@ async def test_a_call_that_was_decided_does_not_wait_again_and_the_next_deadline
     assert await waiting.approvals(server.client, named, [gone]) == [None]
     assert await waiting.is_waiting(server.client, named, found[0].member)
     assert await server.client.ttl(named.approvals()) > 0
+
+
+NOW = 1_800_000_000
+DEPLOYED = keys.ViewKeys("endocrine.")
+
+
+def closed(offset, audit_id, identity, tokens, at=NOW, partition=0):
+    counted = Counted(DEPLOYED.spend_prefix, identity, tokens, at)
+    source = f"interactions/{partition}#closed"
+    return Write("view", DEPLOYED.turn(audit_id), source, offset, 0, "closed", b"{}", None, counted)
+
+
+async def test_spend_is_counted_once_for_each_turn_whatever_comes_again(server, redis_settings):
+    async def spent(span, now=NOW, most=9):
+        return await views.spend(server.client, DEPLOYED, span, now, most)
+
+    assert await spent(3600) == (NOW - 3600 + 300, 0, [])
+    first = [closed(1, "a1", "ann", 30), closed(2, "a2", "bob", 500), closed(3, "a3", "ann", 12, NOW - 7200)]
+    for _ in range(2):
+        await apply(redis_settings, *first)
+    await apply(redis_settings, closed(9, "a1", "ann", 99), closed(9, "a2", "bob", 1, partition=1))  # closed again
+    assert (await spent(3600))[1:] == (530, [("bob", 500), ("ann", 30)])
+    assert (await spent(86_400))[1:] == (542, [("bob", 500), ("ann", 42)])
+    assert (await spent(604_800, most=1))[1:] == (542, [("bob", 500)])
+    assert (await spent(3600, NOW + 3601))[1:] == (0, [])
+    # Another identity under the same audit id takes nothing from it, and hides nothing of it.
+    await apply(redis_settings, closed(10, "a1", " cy\n", 7))
+    assert (await spent(3600))[1:] == (537, [("bob", 500), ("ann", 30), (" cy\n", 7)])
+
+
+async def test_a_step_of_spend_goes_when_no_page_shows_it_any_more(server, redis_settings):
+    now = int(time.time())
+    await apply(redis_settings, closed(1, "a1", "ann", 5, now), closed(2, "a2", "ann", 5, now - 30 * 86_400))
+    steps = [one.decode() async for one in server.client.scan_iter(f"{DEPLOYED.spend_prefix}*")]
+    assert sorted(steps) == sorted(f"{DEPLOYED.spend_prefix}{step}:{now // step}" for step in keys.SPEND_STEPS.values())
+    for span, step in keys.SPEND_STEPS.items():
+        _, shown = DEPLOYED.spend(span, now)
+        assert await server.client.ttl(shown[-1]) in range(span, span + step + 1)
+
+
+async def test_who_spent_is_erased_from_every_step_and_the_sum_stays(server, redis_settings):
+    now = int(time.time())
+    await apply(redis_settings, closed(1, "a1", "ann", 5, now), closed(2, "a2", "bob", 7, now))
+    assert (await erase_views(server.client, DEPLOYED, ["ann"]))["spend"] == len(keys.SPEND_STEPS)
+    for span in keys.SPEND_STEPS:
+        assert (await views.spend(server.client, DEPLOYED, span, now, 9))[1:] == (12, [("bob", 7)])
 
 
 async def test_a_listing_whose_key_holds_another_type_is_named_and_the_write_is_done(server, redis_settings):
