@@ -55,6 +55,15 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"
 
 
+def short(name: str) -> str:
+    """Return an id as a list shows it: whole where it has room, else its beginning.
+
+    >>> short("turn-9"), short("turn-204be50049474b508d793f8718711398")
+    ('turn-9', 'turn-204be500494…')
+    """
+    return name if len(name) <= 20 else f"{name[:16]}…"
+
+
 def grouped(number: int) -> str:
     """Return a whole number with its thousands apart.
 
@@ -98,6 +107,7 @@ def _environment() -> Environment:
         "duration": duration,
         "grouped": grouped,
         "span": span,
+        "short": short,
     }
     made.globals |= {"asset": asset, "modes": MODES, "root": ROOT}
     return made

@@ -44,7 +44,7 @@ async def subjects_of(gateway: Gateway, waiting: Sequence[Waiting]) -> list[Any]
 def arguments_of(gateway: Gateway, one: Waiting, call: Json) -> Any:
     """Return the arguments that were decided on, and so those that would run; None where the record has others."""
     rules = gateway.policy.of(one.identity).document.gating
-    arguments, digest = judged_arguments(call.get("arguments"), rules)
+    arguments, digest = judged_arguments(call.get("arguments", ""), rules)
     return arguments if digest is not None and digest == one.call.get("arguments_digest") else None
 
 

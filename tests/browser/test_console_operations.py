@@ -19,7 +19,7 @@ async def accessible(one):
 
 async def open_turn(one):
     await one.go("/turns?identity=ann&mode=strict")
-    await one.page.locator("tbody td:last-child a").first.click()
+    await one.page.locator("tbody a[href*='/turns/']").first.click()
     await one.page.get_by_role("heading", name="Parameters within their bounds").wait_for()
 
 

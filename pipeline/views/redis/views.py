@@ -305,7 +305,7 @@ async def spend(client: "Redis", named: ViewKeys, span_s: int, now: float, most:
     if not likely:
         return Spend(since, total, [])
     for step in steps:
-        pipe.zmscore(step, likely)
+        cast(Any, pipe).zmscore(step, likely)
     exact: Counter[str] = Counter()
     for scores in await pipe.execute():
         exact.update({one[1:].decode(): int(score or 0) for one, score in zip(likely, scores, strict=True)})
