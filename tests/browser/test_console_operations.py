@@ -120,8 +120,9 @@ async def test_the_overview_has_workers_lag_breakers_decisions_and_spend(visit):
         text = await main.inner_text()
         assert re.search(r"Decisions\s+[1-9]", text)
         assert re.search(r"decide \d+, record \d+ records behind", text)
-        for part in ("projection", "Every tool's breaker is closed.", "denied "):
+        for part in ("projection", "breaker of every tool is closed.", "No connector refused", "denied "):
             assert part in text, part
+        assert "9,000 tokens reported by turns that closed since" in text  # six turns
         assert "Cannot be read" not in text
         await one.page.get_by_role("navigation", name="Time shown").get_by_role("link", name="24h").click()
         assert one.page.url.endswith("span=24h")

@@ -40,7 +40,7 @@ def connector_breakers(replies: Iterable[Reply]) -> list[ConnectorBreaker]:
     found = [
         ConnectorBreaker(
             name,
-            # One connector has a partition: its last reply there says how it stands.
+            # One connector has a partition: its last reply there is its state.
             "open" if any({partition: refused for partition, _, refused in some}.values()) else "closed",
             sum(refused for _, _, refused in some),
             len(some),
