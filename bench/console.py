@@ -12,8 +12,6 @@ import statistics
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import httpx2 as httpx
@@ -22,12 +20,9 @@ import redis.asyncio
 from rich.console import Console
 from rich.table import Table
 
-from bench.servers import process, quietly, until_stopped
+from bench.servers import based, serving, until_stopped
 from endocrine.pipeline.console.browsing.example import example_of
-from endocrine.pipeline.kafka.admin import ensure_topics
 from endocrine.pipeline.kafka.connection import producer
-from endocrine.pipeline.local.prepare import prepared
-from endocrine.pipeline.local.stack import LocalStack
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.views.redis import Projection, keys
 from endocrine.pipeline.views.redis.keys import ViewKeys
@@ -41,7 +36,6 @@ TURNS = 20
 AT_ONCE = 2_000
 TOPIC = "model-chunks"
 """Read by no agent: nothing works while pages are measured."""
-CLI = ("-m", "endocrine.pipeline.cli")
 SETTLE_S = 120.0
 
 
@@ -63,25 +57,8 @@ class Times(NamedTuple):
 @asynccontextmanager
 async def stack() -> AsyncIterator[tuple[Settings, str]]:
     """Kafka, Valkey, a worker and a gateway; settings and the gateway's address."""
-    with TemporaryDirectory(prefix="endocrine-bench-") as name:
-        folder = Path(name)
-        await prepared(quietly)
-        async with LocalStack(folder / "data") as local:
-            settings = Settings(bootstrap=local.bootstrap, redis_url=local.redis_url, data_dir=folder / "data")
-            await ensure_topics(settings, [])
-            env = os.environ | {
-                "ENDOCRINE_BOOTSTRAP": str(local.bootstrap),
-                "ENDOCRINE_REDIS_URL": str(local.redis_url),
-                "ENDOCRINE_DATA_DIR": str(folder / "data"),
-            }
-            ready = [folder / "worker-ready", folder / "gateway-ready"]
-            working = (*CLI, "worker", "--ready-file", str(ready[0]))
-            serving = (*CLI, "gateway", "--port", "0", "--ready-file", str(ready[1]))
-            async with (
-                process(ready[0], *working, log=folder / "worker", env=env),
-                process(ready[1], *serving, log=folder / "gateway", env=env),
-            ):
-                yield settings, await asyncio.to_thread(ready[1].read_text)
+    async with based() as base, serving(base, "worker"), serving(base, "gateway", "--port", "0") as (_, ready):
+        yield base.settings, await asyncio.to_thread(ready.read_text)
 
 
 async def real_turns(settings: Settings, client: httpx.AsyncClient) -> list[str]:

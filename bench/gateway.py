@@ -23,7 +23,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from itertools import count
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import orjson
@@ -35,10 +34,7 @@ from bench.http_load import Body, Connections, Timing, load
 from bench.litellm_proxy import litellm
 from bench.machine import cpu_seconds
 from bench.model_server import MARKER, times_of
-from bench.servers import Server, process, quietly, until_stopped
-from endocrine.pipeline.kafka.admin import ensure_topics
-from endocrine.pipeline.local.prepare import prepared
-from endocrine.pipeline.local.stack import LocalStack
+from bench.servers import CLI, Server, based, port_in, process, serving, until_stopped
 from endocrine.pipeline.process.roles import PARTS as PARTS_OF_ALL
 from endocrine.pipeline.process.settings import Settings
 
@@ -49,7 +45,6 @@ WARM_S = 3.0
 IDENTITIES = 2000
 """So many that nobody's limits are met: a person asks every seven seconds at the highest rate."""
 MODEL = "gpt-4o-mini"
-CLI = ("-m", "endocrine.pipeline.cli")
 LITELLM = Path(sys.prefix) / "litellm" / "bin" / "litellm"
 """In the environment beside this one."""
 
@@ -83,32 +78,17 @@ class Stack(NamedTuple):
 @asynccontextmanager
 async def stack(profile: Path | None) -> AsyncIterator[Stack]:
     """Kafka, Valkey, a worker of each role and a gateway."""
-    with TemporaryDirectory(prefix="endocrine-bench-") as name:
-        folder = Path(name)
-        await prepared(quietly)
-        async with LocalStack(folder / "data") as local:
-            settings = Settings(bootstrap=local.bootstrap, redis_url=local.redis_url, data_dir=folder / "data")
-            await ensure_topics(settings, [])
-            env = {
-                **os.environ,
-                "ENDOCRINE_BOOTSTRAP": str(local.bootstrap),
-                "ENDOCRINE_REDIS_URL": str(local.redis_url),
-                "ENDOCRINE_DATA_DIR": str(folder / "data"),
-            }
-            profiled = ("-m", "cProfile", "-o", str(profile)) if profile else ()
-            ready = [folder / "decide-ready", folder / "record-ready", folder / "gateway-ready"]
-            decide, record = (
-                (*CLI, "worker", "--role", role, "--ready-file", str(file))
-                for role, file in zip(PARTS_OF_ALL, ready, strict=False)
-            )
-            serving = ("gateway", "--port", "0", "--ready-file", str(ready[2]))
-            async with (
-                process(ready[0], *decide, log=folder / "decide", env=env) as deciding,
-                process(ready[1], *record, log=folder / "record", env=env) as recording,
-                process(ready[2], *profiled, *CLI, *serving, log=folder / "gateway", env=env) as door,
-            ):
-                port, workers = int(ready[2].read_text().rpartition(":")[2]), (deciding, recording)
-                yield Stack(folder, env, settings, workers, Server("gateway", door, port, "/v1/turns", workers))
+    profiled = ("-m", "cProfile", "-o", str(profile)) if profile else ()
+    decide, record = PARTS_OF_ALL
+    async with (
+        based() as base,
+        serving(base, "worker", "--role", decide) as (deciding, _),
+        serving(base, "worker", "--role", record) as (recording, _),
+        serving(base, "gateway", "--port", "0", before=profiled) as (door, ready),
+    ):
+        workers = deciding, recording
+        server = Server("gateway", door, port_in(ready), "/v1/turns", workers)
+        yield Stack(base.folder, base.env, base.settings, workers, server)
 
 
 async def turns(held: Stack, rates: Sequence[float], seconds: float, console: Console) -> Found:

@@ -7,12 +7,18 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, TypeVar
 
+from endocrine.pipeline.kafka.admin import ensure_topics
+from endocrine.pipeline.local.prepare import prepared
+from endocrine.pipeline.local.stack import LocalStack
 from endocrine.pipeline.process import subprocesses as child_processes
+from endocrine.pipeline.process.settings import Settings
 
 T = TypeVar("T")
 READY_S = 120.0
+CLI = ("-m", "endocrine.pipeline.cli")
 POLL_S = 0.05
 
 
@@ -41,6 +47,52 @@ def until_stopped(work: Coroutine[Any, Any, T]) -> T:
 def quietly(_: str) -> AbstractContextManager[Callable[[int, int | None], None]]:
     """Show no progress (endocrine.pipeline.local.prepare)."""
     return nullcontext(lambda done, total: None)
+
+
+class Base(NamedTuple):
+    """Kafka and Valkey with every topic, for servers that are measured on them."""
+
+    folder: Path
+    """For logs and ready files; it goes with them."""
+    settings: Settings
+    env: Mapping[str, str]
+    """Environment of the servers: ours, with where these are."""
+
+
+@asynccontextmanager
+async def based() -> AsyncIterator[Base]:
+    """Kafka and Valkey in a folder of their own."""
+    with TemporaryDirectory(prefix="endocrine-bench-") as name:
+        folder = Path(name)
+        await prepared(quietly)
+        async with LocalStack(folder / "data") as local:
+            settings = Settings(bootstrap=local.bootstrap, redis_url=local.redis_url, data_dir=folder / "data")
+            await ensure_topics(settings, [])
+            env = {
+                "ENDOCRINE_BOOTSTRAP": str(local.bootstrap),
+                "ENDOCRINE_REDIS_URL": str(local.redis_url),
+                "ENDOCRINE_DATA_DIR": str(folder / "data"),
+            }
+            yield Base(folder, settings, os.environ | env)
+
+
+@asynccontextmanager
+async def serving(
+    base: Base, part: str, *arguments: str, before: tuple[str, ...] = ()
+) -> AsyncIterator[tuple[int, Path]]:
+    """A command of ours on it, such as `gateway`, once it is ready; yields its process id and its ready file.
+
+    Several of one command have arguments that differ. before: options of Python.
+    """
+    ready = base.folder / f"{'-'.join((part, *arguments)).replace('/', '-')}-ready"
+    command = (*before, *CLI, part, *arguments, "--ready-file", str(ready))
+    async with process(ready, *command, log=ready.with_suffix(".log"), env=base.env) as pid:
+        yield pid, ready
+
+
+def port_in(ready: Path) -> int:
+    """Return the port that a gateway wrote into its ready file."""
+    return int(ready.read_text().rpartition(":")[2])
 
 
 @asynccontextmanager

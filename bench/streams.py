@@ -13,17 +13,12 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import orjson
 import uvloop
 
 from bench.http_load import Connections
-from bench.servers import process, quietly
-from endocrine.pipeline.kafka.admin import ensure_topics
-from endocrine.pipeline.local.prepare import prepared
-from endocrine.pipeline.local.stack import LocalStack
-from endocrine.pipeline.process.settings import Settings
+from bench.servers import based, port_in, serving
 
 STEPS = (1000, 10_000)
 AT_ONCE = 100
@@ -77,26 +72,10 @@ async def opened(port: int, count: int) -> list[Stream]:
 
 async def measure(steps: Sequence[int]) -> None:
     """Start a gateway and a worker, measure, print."""
-    with TemporaryDirectory(prefix="endocrine-bench-") as name:
-        folder = Path(name)
-        await prepared(quietly)
-        async with LocalStack(folder / "data") as stack:
-            settings = Settings(bootstrap=stack.bootstrap, redis_url=stack.redis_url, data_dir=folder / "data")
-            await ensure_topics(settings, [])
-            env = {
-                **os.environ,
-                "ENDOCRINE_BOOTSTRAP": str(stack.bootstrap),
-                "ENDOCRINE_REDIS_URL": str(stack.redis_url),
-                "ENDOCRINE_DATA_DIR": str(folder / "data"),
-                "ENDOCRINE_GATEWAY_STREAMS": str(max(steps)),
-            }
-            cli, ready = ("-m", "endocrine.pipeline.cli"), [folder / "ready-0", folder / "ready-1"]
-            arguments = ("gateway", "--port", "0", "--ready-file", str(ready[1]))
-            async with (
-                process(ready[0], *cli, "worker", "--ready-file", str(ready[0]), log=folder / "worker", env=env),
-                process(ready[1], *cli, *arguments, log=folder / "gateway", env=env) as pid,
-            ):
-                await _measured(pid, int(ready[1].read_text().rpartition(":")[2]), steps)
+    async with based() as plain:
+        base = plain._replace(env={**plain.env, "ENDOCRINE_GATEWAY_STREAMS": str(max(steps))})
+        async with serving(base, "worker"), serving(base, "gateway", "--port", "0") as (pid, ready):
+            await _measured(pid, port_in(ready), steps)
 
 
 async def _measured(pid: int, port: int, steps: Sequence[int]) -> None:

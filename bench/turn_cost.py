@@ -21,7 +21,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from aiokafka import TopicPartition
@@ -31,14 +30,11 @@ from rich.table import Table
 from bench.gateway import turn
 from bench.http_load import Connections
 from bench.machine import cpu_seconds
-from bench.servers import process, quietly, until_stopped
+from bench.servers import based, port_in, process, until_stopped
 from endocrine.pipeline.core.journal import journal_entry
-from endocrine.pipeline.kafka.admin import ensure_topics
 from endocrine.pipeline.kafka.clients import reader
-from endocrine.pipeline.local.prepare import prepared
-from endocrine.pipeline.local.stack import LocalStack, running
+from endocrine.pipeline.local.stack import running
 from endocrine.pipeline.process.roles import PARTS
-from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.process.subprocesses import last_lines
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -107,23 +103,13 @@ class Cost:
 
     async def __aenter__(self) -> "Cost":
         enter = self._ending.enter_async_context
-        folder = Path(self._ending.enter_context(TemporaryDirectory(prefix="endocrine-turn-cost-")))
         try:
-            await prepared(quietly)
-            local = await enter(LocalStack(folder / "data"))
-            self.settings = Settings(bootstrap=local.bootstrap, redis_url=local.redis_url, data_dir=folder / "data")
-            await ensure_topics(self.settings, [])
-            env = {
-                **os.environ,
-                "ENDOCRINE_BOOTSTRAP": str(local.bootstrap),
-                "ENDOCRINE_REDIS_URL": str(local.redis_url),
-                "ENDOCRINE_DATA_DIR": str(folder / "data"),
-            }
+            folder, self.settings, env = await enter(based())
             for name, given in self.side.workers.items():
                 self.counted[name] = await enter(started(folder, name, self.side, env, "worker", *given))
             self.counted["gateway"] = await enter(started(folder, "gateway", self.side, env, "gateway", "--port", "0"))
             self.log = folder / "gateway.log"
-            port = int((folder / "gateway.ready").read_text().rpartition(":")[2])
+            port = port_in(folder / "gateway.ready")
             self.asked = Connections(port, "/v1/turns")
             self.consumer = reader(self.settings, fetch_max_wait_ms=1000)
             await self.consumer.start()

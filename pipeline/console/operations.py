@@ -28,6 +28,7 @@ from endocrine.pipeline.views.redis import views
 from endocrine.pipeline.views.redis.views import RecentTurn
 from endocrine.pipeline.views.status.appended import appended_since
 from endocrine.pipeline.views.status.breakers import OpenBreaker, read_breakers
+from endocrine.pipeline.views.status.connector_breakers import ConnectorBreaker, Reply, connector_breakers
 from endocrine.pipeline.views.status.lag import read_lag
 from endocrine.pipeline.views.status.members import read_members
 from endocrine.pipeline.views.status.presence import PARTS, WORKER_ROLES
@@ -38,6 +39,9 @@ SPANS = {"1h": (3600, 60), "24h": (86_400, 900), "7d": (604_800, 7200)}
 MOST_TURNS = 10_000
 """As many as the read models keep."""
 NEWEST_DECISIONS = 1000
+NEWEST_REPLIES = 500
+CONNECTORS_S = 3600.0
+"""Seconds in which connectors' replies are looked at for breakers."""
 DECISIONS = "tool-decisions"
 PROJECTION = ".projection"
 _FRESH_S = 15.0
@@ -95,6 +99,7 @@ class Operations:
         self.lag: Reading[list[AgentLag]] = Reading(self._lag, _FRESH_S)
         self.members: Reading[dict[str, list[Member]]] = Reading(self._members, _FRESH_S)
         self.breakers: Reading[list[OpenBreaker]] = Reading(self._breakers, _FRESH_S)
+        self.connectors: Reading[list[ConnectorBreaker]] = Reading(self._connectors, _FRESH_S)
         self.backups: Reading[BackupHealth] = Reading(self._backups, _BACKUPS_FRESH_S, longest_s=3600.0)
         self.vault: Reading[Vault] = Reading(self._vault, _FRESH_S)
         self._turns = {span: Reading(partial(self._recent, span), _TURNS_FRESH_S[span]) for span in SPANS}
@@ -122,12 +127,8 @@ class Operations:
     async def _decisions(self, span: str) -> Decided:
         settings, since = self.gateway.settings, time.time() - SPANS[span][0]
         appended = await appended_since(settings, [DECISIONS, *LETTERS], since)
-        found = await newest(settings, DECISIONS, NEWEST_DECISIONS)
-        seals, outcomes = known_seals(settings), Counter[str]()
-        for raw in found:
-            ours = seals is None or seals.valid(DECISIONS, raw, dict(raw.headers))
-            if ours and raw.timestamp >= since * 1000 and (value := json_object(raw.value)) is not None:
-                outcomes[str(value.get("decision"))] += 1
+        found = await self._newest_of_ours(DECISIONS, NEWEST_DECISIONS, since)
+        outcomes = Counter(str(value.get("decision")) for _, value in found)
         letters = Counter({source_of(topic): count for topic, count in appended.items() if topic != DECISIONS})
         return Decided(appended[DECISIONS], letters, outcomes)
 
@@ -154,6 +155,27 @@ class Operations:
         group = self.gateway.settings.group
         suffixes = [*(part.suffix for part in PARTS), *WORKER_ROLES, PROJECTION]
         return await read_members(self.gateway.settings, [group + suffix for suffix in suffixes])
+
+    async def _newest_of_ours(self, topic: str, most: int, since: float) -> list[tuple[Any, dict[str, Any]]]:
+        """The newest records that we wrote, from an append time on, each with its value."""
+        settings = self.gateway.settings
+        seals = known_seals(settings)
+        return [
+            (raw, value)
+            for raw in await newest(settings, topic, most)
+            if raw.timestamp >= since * 1000
+            and (seals is None or seals.valid(topic, raw, dict(raw.headers)))
+            and (value := json_object(raw.value)) is not None
+        ]
+
+    async def _connectors(self) -> list[ConnectorBreaker]:
+        since = time.time() - CONNECTORS_S
+        replies = [
+            Reply(topic, raw.partition, raw.timestamp / 1000, value)
+            for topic in ("model-replies", "tool-results")
+            for raw, value in await self._newest_of_ours(topic, NEWEST_REPLIES, since)
+        ]
+        return connector_breakers(replies)
 
     async def _breakers(self) -> list[OpenBreaker]:
         return await read_breakers(self.gateway.settings, self.gateway.policy.document.gating)

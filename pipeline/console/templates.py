@@ -55,6 +55,37 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"
 
 
+def short(name: str) -> str:
+    """Return an id as a list shows it: whole where it has room, else its beginning.
+
+    >>> short("turn-9"), short("turn-204be50049474b508d793f8718711398")
+    ('turn-9', 'turn-204be500494…')
+    """
+    return name if len(name) <= 20 else f"{name[:16]}…"
+
+
+def grouped(number: int) -> str:
+    """Return a whole number with its thousands apart.
+
+    >>> grouped(1234567)
+    '1,234,567'
+    """
+    return f"{number:,}"
+
+
+def span(seconds: float) -> str:
+    """Return a length of time as policies mean it: in the largest unit that leaves no rest.
+
+    >>> span(86400), span(5400), span(604800)
+    ('24 h', '90 min', '7 days')
+    """
+    whole = int(seconds)
+    for unit, name, least in ((86_400, "days", 2), (3600, "h", 1), (60, "min", 1)):
+        if whole % unit == 0 and whole // unit >= least:
+            return f"{whole // unit} {name}"
+    return f"{seconds:g} s"
+
+
 def pretty(value: Any) -> str:
     """Return a value as indented JSON."""
     return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode()
@@ -69,7 +100,15 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"plain": plain, "moment": moment, "pretty": pretty, "duration": duration}
+    made.filters |= {
+        "plain": plain,
+        "moment": moment,
+        "pretty": pretty,
+        "duration": duration,
+        "grouped": grouped,
+        "span": span,
+        "short": short,
+    }
     made.globals |= {"asset": asset, "modes": MODES, "root": ROOT}
     return made
 

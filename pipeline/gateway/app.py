@@ -29,6 +29,7 @@ from endocrine.pipeline.gateway.openapi import Described, document
 from endocrine.pipeline.gateway.problems import Problem, Render, as_problem
 from endocrine.pipeline.gateway.rates import Rates
 from endocrine.pipeline.gateway.routes import (
+    approvals,
     bonds,
     calls,
     captures,
@@ -57,6 +58,7 @@ from endocrine.pipeline.process.version import code_version
 from endocrine.pipeline.views.redis.store import connect
 
 ROWS: Sequence[Row] = (
+    *approvals.ROUTES,
     *turns.ROUTES,
     *calls.ROUTES,
     *captures.ROUTES,

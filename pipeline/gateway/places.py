@@ -13,6 +13,8 @@ from endocrine.pipeline.process.settings import Settings
 RecordPosition = tuple[str, int, int]
 """Topic without prefix, partition, offset."""
 _SILENCE_S = 5.0
+_NEAR = 100
+"""Records between two that are wanted that are read rather than sought past: a fetch costs more than they do."""
 _AT_ONCE = asyncio.Semaphore(4)
 
 
@@ -35,19 +37,34 @@ async def records_at(settings: Settings, places: Iterable[RecordPosition]) -> di
                 for place, part in zip(wanted, partitions, strict=True)
                 if begins[part] <= place[2] < ends[part]
             ]
-            # One record of each partition at a time: a span for each.
-            while there:
-                now: dict[TopicPartition, RecordPosition] = {}
-                for place, part in there:
-                    now.setdefault(part, place)
-                there = [(place, part) for place, part in there if now[part] != place]
-                spans = {part: (place[2], place[2] + 1) for part, place in now.items()}
+            by_place = {(part, place[2]): place for place, part in there}
+            for spans in rounds((part, place[2]) for place, part in there):
                 async with aclosing(clients.read_until(consumer, spans, silence_s=_SILENCE_S)) as pieces:
                     async for piece in pieces:
                         for part, records in piece.items():
                             for raw in records:
-                                if raw.offset == now[part][2]:
-                                    found[now[part]] = raw
+                                if (place := by_place.get((part, raw.offset))) is not None:
+                                    found[place] = raw
         finally:
             await consumer.stop()
     return found
+
+
+def rounds(wanted: Iterable[tuple[Any, int]]) -> list[dict[Any, tuple[int, int]]]:
+    """Return spans of offsets (end exclusive) that hold all that is wanted, one of each partition in a round.
+
+    >>> rounds([("a", 7), ("a", 5), ("a", 900), ("b", 1)])
+    [{'a': (5, 8), 'b': (1, 2)}, {'a': (900, 901)}]
+    """
+    by_part: dict[Any, list[tuple[int, int]]] = {}
+    for part, offset in sorted(wanted, key=lambda one: one[1]):
+        spans = by_part.setdefault(part, [])
+        if spans and offset - spans[-1][1] < _NEAR:
+            spans[-1] = spans[-1][0], offset + 1
+        else:
+            spans.append((offset, offset + 1))
+    most = max(map(len, by_part.values()), default=0)
+    return [
+        {part: spans[number] for part, spans in sorted(by_part.items()) if number < len(spans)}
+        for number in range(most)
+    ]

@@ -102,14 +102,18 @@ async def read_until(
     consumer.assign(list(left))
     for place in left:
         consumer.seek(place, spans[place][0])
+    at = {place: spans[place][0] for place in left}
     heard = time.monotonic()
     while left:
-        found = await consumer.getmany(timeout_ms=1000)
+        # No more than is left: of what was fetched beyond it, each record would be decoded and dropped.
+        most = sum(left[place] - at[place] for place in left)
+        found = await consumer.getmany(*left, timeout_ms=1000, max_records=most)
         if found:
             heard = time.monotonic()
         yield {place: below(records, left[place]) for place, records in found.items() if place in left}
         for place in list(left):
-            if await consumer.position(place) >= left[place]:
+            at[place] = await consumer.position(place)
+            if at[place] >= left[place]:
                 del left[place]
                 consumer.pause(place)
         if left and time.monotonic() - heard > silence_s:

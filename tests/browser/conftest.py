@@ -20,6 +20,7 @@ from waiting import until_answer
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGUMENTS = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
              "--disable-component-update", "--disable-sync", "--no-sandbox"]  # fmt: skip
+USED = {"input_tokens": 1000, "output_tokens": 500}
 HOSTILE = '<img src=x onerror="alert(1)"><script>alert(2)</script>{{7*7}}'
 
 
@@ -51,7 +52,7 @@ async def live_a_little(door: Door) -> None:
                 opened = (await client.post("/v1/turns", json=body)).json()
                 call = {"identity": who, "audit_id": opened["audit_id"], "step": 1, "call_id": uuid.uuid4().hex}
                 await client.post("/v1/tool-calls", json=call | {"tool": "exec_code", "arguments": {"code": HOSTILE}})
-                closing = {"identity": who, "response": f"Fine. {HOSTILE}"}
+                closing = {"identity": who, "response": f"Fine. {HOSTILE}", "usage": USED}
                 await client.post(f"/v1/turns/{opened['audit_id']}/close", json=closing)
         await client.post("/v1/commands/cap", json={"identity": "ann", "cap": 40, "id": uuid.uuid4().hex})
 

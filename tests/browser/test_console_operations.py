@@ -19,7 +19,7 @@ async def accessible(one):
 
 async def open_turn(one):
     await one.go("/turns?identity=ann&mode=strict")
-    await one.page.locator("tbody td:last-child a").first.click()
+    await one.page.locator("tbody a[href*='/turns/']").first.click()
     await one.page.get_by_role("heading", name="Parameters within their bounds").wait_for()
 
 
@@ -120,8 +120,9 @@ async def test_the_overview_has_workers_lag_breakers_decisions_and_spend(visit):
         text = await main.inner_text()
         assert re.search(r"Decisions\s+[1-9]", text)
         assert re.search(r"decide \d+, record \d+ records behind", text)
-        for part in ("projection", "Every tool's breaker is closed.", "denied "):
+        for part in ("projection", "breaker of every tool is closed.", "No connector refused", "denied "):
             assert part in text, part
+        assert "9,000 tokens reported by turns that closed since" in text  # six turns
         assert "Cannot be read" not in text
         await one.page.get_by_role("navigation", name="Time shown").get_by_role("link", name="24h").click()
         assert one.page.url.endswith("span=24h")

@@ -7,6 +7,7 @@ import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 
 from endocrine.pipeline.console.app import routes
+from endocrine.pipeline.console.screens import approvals, memory
 from gateway_serving import forget, served, stack
 from people_life import HOSTILE, POLICY, live
 from policies import policy_over
@@ -48,6 +49,27 @@ async def test_every_page_complains_of_nothing_and_everybody_can_reach_it(visit,
             if pictures is not None:
                 name = path.strip("/").replace("/", "-").replace("?", "-")[:40]
                 await one.page.screenshot(path=pictures / f"{name}-{width}-{dark}.png", full_page=True)
+        assert one.complaints == []
+
+
+@pytest.mark.parametrize(("path", "screen"), [("/approvals", approvals), ("/memory", memory)])
+async def test_what_waits_has_a_next_page_and_the_one_before_by_keys(visit, monkeypatch, path, screen):
+    monkeypatch.setattr(screen, "PAGE", 2)
+    async with visit() as one:
+        await one.go(path)
+        first = await one.page.locator("article").all_inner_texts()
+        assert len(first) == 2
+        assert await one.page.get_by_role("link", name="Previous").count() == 0
+        await one.page.keyboard.press("n")
+        await one.page.get_by_role("link", name="Previous").wait_for()
+        assert await one.page.locator("article").count() >= 1
+        assert first[0].splitlines()[2:] not in [
+            text.splitlines()[2:] for text in await one.page.locator("article").all_inner_texts()
+        ]
+        await one.page.keyboard.press("p")
+        await one.page.get_by_role("link", name="Previous").wait_for(state="detached")
+        again = await one.page.locator("article h2").all_inner_texts()
+        assert again == [text.splitlines()[0] for text in first]
         assert one.complaints == []
 
 

@@ -20,7 +20,8 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.skipif("ENDOCRINE_TEST_PICTURES" not in os.environ, reason="ENDOCRINE_TEST_PICTURES names no folder"),
 ]
-ROUNDS = 1
+ROUNDS = 3
+HOUR_S = 3500
 MOST_BYTES = 600_000
 """Of all pictures together: they are part of every clone."""
 
@@ -31,11 +32,13 @@ async def told(door):
     making = producer(door.settings)
     await making.start()
     try:
-        for number in range(ROUNDS):
-            for line in scenario.repeat(1, start=number):
-                fed = scenario.live(line, number, time.time())
-                key, value, headers = message(fed, source="endocrine/scenario")
-                await making.send(door.settings.prefix + fed["topic"], value, key, headers=headers)
+        lines = [(number, line) for number in range(ROUNDS) for line in scenario.repeat(1, start=number)]
+        for place, (number, line) in enumerate(lines):
+            fed = scenario.live(line, number, time.time())
+            key, value, headers = message(fed, source="endocrine/scenario")
+            # Appended over the last hour, as the chart shows it.
+            at = int(1000 * (time.time() - HOUR_S * (1 - place / len(lines))))
+            await making.send(door.settings.prefix + fed["topic"], value, key, headers=headers, timestamp_ms=at)
         await making.flush()
     finally:
         await making.stop()
@@ -60,8 +63,9 @@ async def test_pictures_of_the_scenario(visit, told, pictures):
         ):
             await one.go(path)
             if name == "turn":
-                await one.page.locator("tbody td:last-child a").first.click()
+                await one.page.locator("tbody a[href*='/turns/']").first.click()
                 await one.page.locator("h1").wait_for()
+            await one.page.mouse.move(0, 0)
             await one.page.screenshot(path=pictures / f"console-{name}.png")
         assert one.complaints == []
     sizes = {file.name: file.stat().st_size for file in pictures.glob("console-*.png")}

@@ -55,5 +55,12 @@ async def test_what_a_draft_would_have_changed_is_on_the_page(visit):
         await one.page.get_by_label("What differs from the shipped policy").fill("defaults:\n  temperature: 0.2\n")
         await one.page.get_by_role("button", name="What if").click()
         await one.page.get_by_role("heading", name="What would have been otherwise").wait_for(timeout=120_000)
+        await one.page.locator("#task .verdict").wait_for(timeout=120_000)
         report = await one.page.get_by_label("What if", exact=True).inner_text()
+        assert "otherwise" in report, report
         assert "modulations" in report, report
+        assert await one.page.get_by_label("What differs from the shipped policy").input_value()  # it is kept
+        assert (await Axe().run(one.page)).response["violations"] == []
+        await one.page.get_by_role("link", name="its own page").click()
+        assert "otherwise" in await one.page.locator("#task").inner_text()
+        assert one.complaints == []

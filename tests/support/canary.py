@@ -46,7 +46,8 @@ class Canary:
         add("tool-calls", **turn, call_id=f"call-{text}", tool="search", arguments={"query": text}, step=1)
         add("tool-results", **turn, call_id=f"call-{text}", tool="search", status="ok", duration_ms=3,
             args_summary=text, output=text)  # fmt: skip
-        add("interactions", **turn, kind="closed", response=f"## Decision: pad: {text}", response_summary=text)
+        closed = {"response": f"## Decision: pad: {text}", "response_summary": text}
+        add("interactions", **turn, kind="closed", **closed, usage={"input_tokens": 3, "output_tokens": 4})
         add("feedback", target_action_id=turn["audit_id"], rating=5, note=text, tags=[text])
         add("signals", name="stress", level=0.4, ttl_ms=1000, source=text)
         add("detections", phase=text[:20], risk_level="low", turn_count=1, ulm={text: 0.5})

@@ -66,6 +66,18 @@ export interface BondQuery {
   cursor?: string;
 }
 
+export interface ApprovalQuery {
+  kind?: "call" | "turn";
+  identity?: string;
+  limit?: number;
+  cursor?: string;
+}
+
+/** What `approvals` lists: which call or turn, of whom. */
+export type Waiting =
+  | { kind: "call"; identity: string; call_id: string }
+  | { kind: "turn"; identity: string; audit_id: string };
+
 /** Operations of `Endocrine.operate`. Writes wait `waitS` seconds (5) for their event, which is `outcome`; null where none
  * came in time. They reject with Refused where they are refused, or nobody answers. */
 export class Operations {
@@ -73,6 +85,37 @@ export class Operations {
 
   private key(): { "Idempotency-Key": string } {
     return { "Idempotency-Key": crypto.randomUUID() };
+  }
+
+  /** Tool calls and held turns that wait for a person, the next deadline first: `items`, `next`. */
+  approvals(query: ApprovalQuery = {}): Promise<Json | Unavailable> {
+    return read((signal) => this.connection.gateway.GET("/v1/approvals", { params: { query }, signal }));
+  }
+
+  /** Let a call or a held turn of `approvals` go on. */
+  approve(waiting: Waiting, reason?: string, waitS = 5): Promise<Json> {
+    return this.answered("approve", waiting, reason, waitS);
+  }
+
+  /** Refuse a call or a held turn of `approvals`. */
+  deny(waiting: Waiting, reason?: string, waitS = 5): Promise<Json> {
+    return this.answered("deny", waiting, reason, waitS);
+  }
+
+  private answered(answer: "approve" | "deny", waiting: Waiting, reason: string | undefined, waitS: number): Promise<Json> {
+    const which = waiting.kind === "call" ? { call_id: waiting.call_id } : { audit_id: waiting.audit_id };
+    const why = reason === undefined ? {} : { reason };
+    return write(waitS, (signal) =>
+      this.connection.gateway.POST("/v1/commands/{kind}", {
+        params: {
+          path: { kind: waiting.kind === "call" ? answer : `${answer}-turn` },
+          query: { wait: waitS },
+          header: this.key(),
+        },
+        body: { identity: waiting.identity, ...which, ...why },
+        signal,
+      }),
+    );
   }
 
   /** Bonds, the last updated first: `items`, `next`, `foreign_keys`. */

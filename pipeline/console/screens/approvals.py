@@ -1,6 +1,7 @@
 """What waits for a person: tool calls and held turns, each until its deadline; approved or denied as a command."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -8,15 +9,15 @@ from aiokafka.errors import KafkaError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from endocrine.agents._shared.arguments import judged_arguments
 from endocrine.pipeline.console import actions, timeline, whose
+from endocrine.pipeline.console.paging import listed
 from endocrine.pipeline.console.row import Page, form_of
 from endocrine.pipeline.console.sessions import Visitor
 from endocrine.pipeline.console.state import Console
 from endocrine.pipeline.console.templates import pretty
 from endocrine.pipeline.gateway.bundles import json_object
 from endocrine.pipeline.gateway.callers import checked_identity
-from endocrine.pipeline.gateway.places import RecordPosition, records_at
+from endocrine.pipeline.gateway.pending import KINDS, arguments_of, fits, place_of, since, subjects_of, used_signals
 from endocrine.pipeline.gateway.problems import Problem
 from endocrine.pipeline.gateway.routes.reads import identity_of, keys_of, redis_of
 from endocrine.pipeline.gateway.row import one_of
@@ -24,10 +25,7 @@ from endocrine.pipeline.views.redis import waiting
 from endocrine.pipeline.views.redis.waiting import Waiting
 
 Json = dict[str, Any]
-KINDS = {"call": "tool call", "turn": "held turn"}
 PAGE = 50
-MOST_LOOKED_AT = 1000
-"""Entries of the list that are looked at where only some are meant."""
 MOST_SEARCHED = 5000
 """Records that are looked at for calls whose places are not known."""
 _COMMANDS = {
@@ -43,59 +41,37 @@ async def approvals(console: Console, request: Request, visitor: Visitor) -> Res
     query = {name: text for name, text in request.query_params.items() if text}
     gateway, kind = console.gateway, one_of(query, "kind", KINDS)
     identity = identity_of(gateway, visitor.caller, query)
-    some = kind is not None or identity is not None
-    found, total = await waiting.approvals(redis_of(gateway), keys_of(gateway), 0, MOST_LOOKED_AT if some else PAGE + 9)
-    open_ones = [one for one in found if _still_open(one)]
-    meant = [one for one in open_ones if kind in (None, one.kind) and identity in (None, one.identity)]
-    page = meant[:PAGE]
-    texts, away = await _texts(console, visitor, page)
+    redis, named = redis_of(gateway), keys_of(gateway)
+
+    async def meant(members: Sequence[bytes]) -> list[Waiting | None]:
+        return [fits(one, kind, identity) for one in await waiting.approvals(redis, named, members)]
+
+    page = await listed(redis, named.approvals(), meant, query, PAGE, ascending=True)
+    texts, away = await _texts(console, visitor, page.items)
     now = time.time()
-    items = [_shown(one, texts.get(place), now) for place, one in enumerate(page)]
+    items = [_shown(one, text, now) for one, text in zip(page.items, texts, strict=True)]
     return console.page(
-        request, visitor, "approvals.html", title="Approvals", items=items, kinds=KINDS, total=total,
-        more=len(meant) > PAGE or (not some and total > len(found)), away=away,
+        request, visitor, "approvals.html", title="Approvals", page=page, items=items, kinds=KINDS,
+        total=await waiting.count(redis, named), away=away,
     )  # fmt: skip
 
 
-def _still_open(one: Waiting) -> bool:
-    """Whether an answer would have something to answer, as far as the read models know."""
-    if "closed" in one.parts:
-        return False
-    if one.kind == "turn":
-        return bool((one.parts.get("modulation") or {"refusal": "held"})["refusal"] == "held")
-    return bool((one.call or {"decision": "pending"})["decision"] == "pending")
-
-
-async def _texts(console: Console, visitor: Visitor, page: list[Waiting]) -> tuple[dict[int, str | None], bool]:
-    """What each is about, by its number on the page: arguments or a prompt, for visitors with the scope `content`.
-
-    And whether they could not be read.
-    """
+async def _texts(console: Console, visitor: Visitor, shown: list[Waiting]) -> tuple[list[str | None], bool]:
+    """What each is about, for visitors with the scope `content`: arguments or a prompt. And whether they could not be
+    read."""
+    unknown: list[str | None] = [None] * len(shown)
     if not visitor.may("content"):
-        return {}, False
-    places: dict[int, RecordPosition] = {}
-    for number, one in enumerate(page):
-        at = one.call.get("call_at") if one.kind == "call" else (one.parts.get("opened") or {}).get("at")
-        if at is not None:
-            places[number] = ("tool-calls" if one.kind == "call" else "interactions", *at)
-    unplaced = [one for number, one in enumerate(page) if one.kind == "call" and number not in places]
+        return unknown, False
     try:
-        raws = await records_at(console.gateway.settings, places.values())
-        calls = await _calls(console, unplaced)
+        about = await subjects_of(console.gateway, shown)
+        calls = await _calls(console, [one for one in shown if one.kind == "call" and place_of(one) is None])
     except (KafkaError, TimeoutError):
-        return {}, True
-    found: dict[int, str | None] = {}
-    for number, place in places.items():
-        try:
-            value = orjson.loads(raws[place].value)
-        except (KeyError, TypeError, orjson.JSONDecodeError):
-            continue
-        if value.get("audit_id") == page[number].audit_id and value.get("identity") == page[number].identity:
-            found[number] = _arguments(console, page[number], value) if page[number].kind == "call" else value["prompt"]
-    for number, one in enumerate(page):
-        given = [_arguments(console, one, call) for call in calls.get(one.member, ())]
-        found.setdefault(number, next((text for text in given if text is not None), None))
-    return found, False
+        return unknown, True
+    for number, one in enumerate(shown):
+        for call in calls.get(one.member, ()):
+            if about[number] is None:
+                about[number] = arguments_of(console.gateway, one, call)
+    return [one if one is None or isinstance(one, str) else pretty(one) for one in about], False
 
 
 async def _calls(console: Console, unplaced: list[Waiting]) -> dict[bytes, list[Json]]:
@@ -120,15 +96,7 @@ def _named(call: Json) -> tuple[str, str, str]:
     return call["identity"], call["audit_id"], call["call_id"]
 
 
-def _arguments(console: Console, one: Waiting, call: Json) -> str | None:
-    """The arguments that were decided on, and so those that would run; None where the record has others."""
-    arguments, digest = judged_arguments(call["arguments"], console.gateway.policy.document.gating)
-    return pretty(arguments) if digest is not None and digest == one.call["arguments_digest"] else None
-
-
 def _shown(one: Waiting, text: str | None, now: float) -> Json:
-    modulation = one.parts.get("modulation") or {}
-    used = [each for each in modulation.get("signals", ()) if each["fate"] == "used"]
     return {
         "kind": one.kind,
         "named": actions.packed(*orjson.loads(one.member)),
@@ -140,8 +108,8 @@ def _shown(one: Waiting, text: str | None, now: float) -> Json:
         "function": one.call.get("function"),
         "tool": one.call.get("tool"),
         "rule": one.call.get("rule"),
-        "since": one.call.get("ts") if one.kind == "call" else modulation.get("ts"),
-        "signals": [(each["name"], each["level"]) for each in used],
+        "since": since(one),
+        "signals": used_signals(one),
         "text": text,
     }
 

@@ -1,5 +1,6 @@
 """Conflicts: values that disagree about one slot of a subject, side by side, and how a person ends them."""
 
+from collections.abc import Sequence
 from typing import Any, get_args
 
 from starlette.requests import Request
@@ -7,14 +8,15 @@ from starlette.responses import Response
 
 from endocrine.agents._shared.memories import value_digest
 from endocrine.pipeline.console import actions
+from endocrine.pipeline.console.paging import Place, listed, paged
 from endocrine.pipeline.console.row import Page, form_of
 from endocrine.pipeline.console.sessions import Visitor
 from endocrine.pipeline.console.state import Console
 from endocrine.pipeline.gateway.problems import Problem
-from endocrine.pipeline.gateway.routes.reads import cursor_of, redis_of, shown_cursor
+from endocrine.pipeline.gateway.routes.reads import redis_of
 from endocrine.pipeline.gateway.row import one_of
 from endocrine.pipeline.gateway.subject_commands import subject_named
-from endocrine.pipeline.views.redis import views, waiting
+from endocrine.pipeline.views.redis import keys, views, waiting
 from endocrine.schemas.vocabulary import ConflictLayer, ConflictStatus
 
 Json = dict[str, Any]
@@ -34,19 +36,25 @@ async def conflicts(console: Console, request: Request, visitor: Visitor) -> Res
     """List conflicts: open ones of all subjects, or with a subject those in any status."""
     query = {name: text for name, text in request.query_params.items() if text}
     redis, status = redis_of(console.gateway), one_of(query, "status", get_args(ConflictStatus)) or "open"
-    place = None
     if "subject" in query:
         subject = subject_named(console.gateway, visitor.caller, query["subject"])
-        found = await views.conflicts(redis, subject, status=status)
+        page = paged(await views.conflicts(redis, subject, status=status), _place, query, PAGE)
     elif status != "open":
         raise Problem("invalid", "subject: expected one, to list conflicts that are not open", field="subject")
     else:
-        found, place = await waiting.open_conflicts(redis, PAGE, cursor_of(query))
+
+        async def known(members: Sequence[bytes]) -> list[Json | None]:
+            return await waiting.conflicts(redis, members)
+
+        page = await listed(redis, keys.conflicts_index(), known, query, PAGE)
     return console.page(
-        request, visitor, "conflicts.html", title="Conflicts", page="conflicts", chosen=status,
-        conflicts=[_shown(visitor, one) for one in found], next=shown_cursor(place),
-        statuses=get_args(ConflictStatus),
+        request, visitor, "conflicts.html", title="Conflicts", part="conflicts", chosen=status, page=page,
+        conflicts=[_shown(visitor, one) for one in page.items], statuses=get_args(ConflictStatus),
     )  # fmt: skip
+
+
+def _place(one: Json) -> Place:
+    return 0, str(one["slot"]).encode()  # a subject's conflicts are listed by slot
 
 
 def _shown(visitor: Visitor, one: Json) -> Json:

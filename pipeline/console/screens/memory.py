@@ -1,28 +1,28 @@
 """The review of memories: candidates of all subjects or of one, promoted, rejected, or edited first."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, get_args
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from endocrine.pipeline.console import actions
+from endocrine.pipeline.console.paging import Place, listed, paged
 from endocrine.pipeline.console.row import Page, form_of
 from endocrine.pipeline.console.sessions import Visitor
 from endocrine.pipeline.console.state import Console
 from endocrine.pipeline.gateway.content import shown_to
 from endocrine.pipeline.gateway.problems import Problem
 from endocrine.pipeline.gateway.routes.memories import CHANGES
-from endocrine.pipeline.gateway.routes.reads import cursor_of, redis_of, shown_cursor
+from endocrine.pipeline.gateway.routes.reads import redis_of
 from endocrine.pipeline.gateway.row import one_of
 from endocrine.pipeline.gateway.subject_commands import subject_named
-from endocrine.pipeline.views.redis import views, waiting
+from endocrine.pipeline.views.redis import keys, views, waiting
 from endocrine.schemas.vocabulary import MemoryStatus, MemoryType
 
 Json = dict[str, Any]
 PAGE = 50
-MOST_READS = 20
-"""Reads of the index for one page, where only some types are meant; the next page goes on from there."""
 MOST_CONTENT = 2000
 OFFERED = {"candidate": ("promote", "reject"), "active": ("invalidate",)}
 """What may be done to a memory by its status, beside editing it."""
@@ -33,34 +33,27 @@ async def queue(console: Console, request: Request, visitor: Visitor) -> Respons
     query = {name: text for name, text in request.query_params.items() if text}
     redis, kind = redis_of(console.gateway), one_of(query, "type", get_args(MemoryType))
     status = one_of(query, "status", get_args(MemoryStatus)) or "candidate"
-    following = None
     if "subject" in query:
         subject = subject_named(console.gateway, visitor.caller, query["subject"])
-        found, following = _page(await views.memories(redis, subject, status=status, type=kind), cursor_of(query))
+        page = paged(await views.memories(redis, subject, status=status, type=kind), _place, query, PAGE)
     elif status != "candidate":
         raise Problem("invalid", "subject: expected one, to list memories that are no candidates", field="subject")
     else:
-        found, following = [], cursor_of(query)
-        for _ in range(MOST_READS):
-            some, following = await waiting.candidates(redis, PAGE - len(found), following)
-            found += [one for one in some if kind in (None, one["type"])]
-            if following is None or len(found) == PAGE:
-                break
+
+        async def of_type(members: Sequence[bytes]) -> list[Json | None]:
+            found = await waiting.candidates(redis, members)
+            return [one if one is not None and kind in (None, one["type"]) else None for one in found]
+
+        page = await listed(redis, keys.candidates_index(), of_type, query, PAGE, ascending=True)
     return console.page(
-        request, visitor, "memory.html", title="Memory", page="queue", chosen=status,
-        memories=[_shown(visitor, one) for one in found], next=shown_cursor(following),
+        request, visitor, "memory.html", title="Memory", part="queue", chosen=status, page=page,
+        memories=[_shown(visitor, one) for one in page.items],
         statuses=get_args(MemoryStatus), types=get_args(MemoryType),
     )  # fmt: skip
 
 
-def _page(found: list[Json], after: tuple[int, bytes] | None) -> tuple[list[Json], tuple[int, bytes] | None]:
-    """A page of what is listed from the oldest on, and the place of its last where there are more."""
-
-    def place(one: Json) -> tuple[int, bytes]:
-        return round(one["created_ts"] * 1e6), one["memory_id"].encode()
-
-    left = [one for one in found if after is None or place(one) > after]
-    return left[:PAGE], place(left[PAGE - 1]) if len(left) > PAGE else None
+def _place(one: Json) -> Place:
+    return round(one["created_ts"] * 1e6), one["memory_id"].encode()
 
 
 def _shown(visitor: Visitor, one: Json) -> Json:

@@ -10,6 +10,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from endocrine.agents.conversation.rules import BudgetRules
 from endocrine.pipeline.console.operations import PROJECTION, SPANS
 from endocrine.pipeline.console.row import Page
 from endocrine.pipeline.console.sessions import Visitor
@@ -32,11 +33,12 @@ async def overview(console: Console, request: Request, visitor: Visitor) -> Resp
     span = one_of(dict(request.query_params), "span", SPANS) or "1h"
     length, step = SPANS[span]
     redis, named, ops = redis_of(console.gateway), keys_of(console.gateway), console.operations
-    known, decided, lag, members, breakers = await asyncio.gather(
-        ops.turns(span), ops.decided(span), ops.lag.get(), ops.members.get(), ops.breakers.get()
+    known, decided, lag, members, breakers, connectors = await asyncio.gather(
+        ops.turns(span), ops.decided(span), ops.lag.get(), ops.members.get(), ops.breakers.get(), ops.connectors.get()
     )
     if known.value is None:
         raise Problem("views_away", f"Redis: {known.failed or 'no answer yet'}", headers={"retry-after": "2"})
+    spent = await views.spend(redis, named, length, time.time(), SPENDERS)
     end = (int(time.time()) // step + 1) * step
     turns = [one for one in known.value.turns if one.at >= end - length]
     incidents = [orjson.loads(one) for one in (await views.page(redis, named.incidents(), NEWEST)).members]
@@ -66,10 +68,12 @@ async def overview(console: Console, request: Request, visitor: Visitor) -> Resp
         workers=workers_of(group, members.value or {}),
         missing=missing_parts(group, {name: len(found) for name, found in (members.value or {}).items()}),
         breakers=breakers,
+        connectors=connectors,
         open_s=console.gateway.policy.document.gating.circuit.open_s,
-        spenders=spenders(turns, budget.limit),
-        spent=sum(one.tokens for one in turns),
+        spent=spent,
+        spenders=spenders(spent.spenders, allowed(budget, length)),
         budget=budget,
+        allowed=allowed(budget, length),
     )
 
 
@@ -86,15 +90,15 @@ def per_minute(turns: Sequence[RecentTurn], begin: int, end: int, step: int) -> 
     return {"times": times, "series": [{"label": mode, "values": rates[mode]} for mode in rates]}
 
 
-def spenders(turns: Sequence[RecentTurn], limit: int) -> list[dict[str, Any]]:
-    """Return the identities that spent most tokens, each with its share of the budget in percent, at most 100."""
-    tokens: Counter[str] = Counter()
-    for one in turns:
-        if one.identity is not None and one.tokens:
-            tokens[one.identity] += one.tokens
+def allowed(budget: BudgetRules, span_s: int) -> int:
+    """Return the tokens that the budget of an identity allows in a span of time: of one window at least."""
+    return round(budget.limit * max(1.0, span_s / budget.window_s))
+
+
+def spenders(spent: Sequence[tuple[str, int]], limit: int) -> list[dict[str, Any]]:
+    """Return who spent how much, each with its share of a limit in percent."""
     return [
-        {"identity": identity, "tokens": spent, "share": min(100.0, round(100 * spent / limit, 1))}
-        for identity, spent in tokens.most_common(SPENDERS)
+        {"identity": identity, "tokens": tokens, "share": round(100 * tokens / limit, 1)} for identity, tokens in spent
     ]
 
 

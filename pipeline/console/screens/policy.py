@@ -1,6 +1,7 @@
 """The policy: which one is in force, which were, a draft checked and tried, and who may, publishes and rolls back."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,12 +12,14 @@ from endocrine.agents.policy.compiled import Policy
 from endocrine.agents.policy.functions import functions_of
 from endocrine.pipeline.console.links import Links
 from endocrine.pipeline.console.row import Page, form_of
+from endocrine.pipeline.console.screens.replays import COMMANDS, started
 from endocrine.pipeline.console.sessions import Visitor
 from endocrine.pipeline.console.state import HEADERS, Console
+from endocrine.pipeline.console.tasks import Task
 from endocrine.pipeline.core.rollouts import Rollouts
 from endocrine.pipeline.data import policy_rollout
 from endocrine.pipeline.data.policy_differences import differences, sentences
-from endocrine.pipeline.data.policy_drafts import WhatIfFailed, checked, what_if
+from endocrine.pipeline.data.policy_drafts import checked
 from endocrine.pipeline.data.policy_rollout import Plan, RolloutRefused
 from endocrine.pipeline.gateway.problems import Problem
 from endocrine.pipeline.kafka.policy_follower import PolicyFollower
@@ -28,8 +31,6 @@ SHOWN, LINES = 100, 500
 HOURS = (1, 6, 24, 168)
 FOLLOWED_S = 5.0
 """Seconds that a page waits for its own gateway to follow what it published."""
-_TRYING = asyncio.Semaphore(1)
-"""One what-if at a time: it takes a processor."""
 
 
 async def policy(console: Console, request: Request, visitor: Visitor) -> Response:
@@ -66,7 +67,7 @@ async def act(console: Console, request: Request, visitor: Visitor) -> Response:
         return await _canary(console, visitor, drafted, _share(form), reason)
     shown |= {"drafted": drafted.digest, "differing": _lines(_now(console).resolved, drafted.resolved)}
     if action == "what-if":
-        shown["tried"] = await _tried(console, text, str(form.get("hours", "")))
+        shown["tried"] = _tried(console, visitor, text, str(form.get("hours", "")))
     return _page(console, request, visitor, **shown)
 
 
@@ -158,16 +159,13 @@ async def _roll_out(console: Console, visitor: Visitor, plan: Plan, reason: str 
     return RedirectResponse(Links("", []).to("policy", rollout=entry.number), 303, HEADERS)
 
 
-async def _tried(console: Console, text: str, hours: str) -> str:
+def _tried(console: Console, visitor: Visitor, text: str, hours: str) -> Task:
+    """A what-if of the last hours under a draft: a replay like the others, with progress and a stop."""
     if hours not in map(str, HOURS):
         raise Problem("invalid", f"the form: expected {', '.join(map(str, HOURS))} hours", field="hours")
-    if _TRYING.locked():
-        raise Problem("conflict", "another what-if runs; try again when it has ended")
-    async with _TRYING:
-        try:
-            return await what_if(console.gateway.settings, text, float(hours))
-        except WhatIfFailed as error:
-            return f"No report: {error}"
+    arguments = [*COMMANDS["what-if"], f"--from={time.time() - 3600 * int(hours):.3f}"]
+    about = f"the draft over the last {'hour' if hours == '1' else f'{hours} hours'}"
+    return started(console, visitor, "what-if", arguments, about=about, policy=text.encode())
 
 
 PAGES = (

@@ -1,5 +1,6 @@
 """Replays that are started here: proofs, what-if, the audit chains; a few at a time, each with progress and a stop."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -12,7 +13,7 @@ from endocrine.pipeline.console.reports import sentences
 from endocrine.pipeline.console.row import Page, form_of
 from endocrine.pipeline.console.sessions import Visitor
 from endocrine.pipeline.console.state import HEADERS, Console
-from endocrine.pipeline.console.tasks import Busy, Task
+from endocrine.pipeline.console.tasks import Busy, Kind, Task
 from endocrine.pipeline.gateway.bundles import turn_explained
 from endocrine.pipeline.gateway.callers import checked_identity
 from endocrine.pipeline.gateway.problems import Problem
@@ -25,6 +26,13 @@ SHOWN = 200
 """Changes and differences on one page."""
 _SLACK_S = 5.0
 """Seconds by which the journal record of a batch may be later than its outputs."""
+COMMANDS = {
+    "verify": ("replay", "verify", "--json", "--progress-lines"),
+    "prove": ("replay", "verify", "--json", "--progress-lines"),
+    "what-if": ("replay", "what-if", "--json", "--progress-lines"),
+    "chains": ("audit", "verify", "--json", "--progress-lines"),
+}
+"""What each runs."""
 TITLES = {"verify": "Proof", "what-if": "What if", "chains": "Audit chains"}
 
 
@@ -99,33 +107,33 @@ async def act(console: Console, request: Request, visitor: Visitor) -> Response:
         task = _task(console, str(form.get("task", "")))
         console.operations.tasks.stop(task, visitor.caller.name)
         return _to(task)
-    if kind not in ("verify", "what-if", "chains", "prove"):
+    if kind not in COMMANDS:
         raise Problem("invalid", "the form: expected verify, what-if, chains, prove or stop", field="replay")
     asked = await _turn(console, form, visitor) if kind == "prove" else _asked(console, form)
-    arguments = {
-        "verify": ["replay", "verify", "--json"],
-        "prove": ["replay", "verify", "--json"],
-        "what-if": ["replay", "what-if", "--json"],
-        "chains": ["audit", "verify", "--json"],
-    }[kind]
-    arguments += ["--progress-lines", *(() if kind == "chains" else asked["arguments"])]
+    arguments = [*COMMANDS[kind], *(() if kind == "chains" else asked["arguments"])]
     if kind in ("verify", "prove"):
         arguments += _snapshots(console)
-    policy = _policy(console, form) if kind == "what-if" else None
+    task = started(
+        console,
+        visitor,
+        "verify" if kind == "prove" else kind,  # type: ignore[arg-type]
+        arguments,
+        about="every chain" if kind == "chains" else asked["about"],
+        policy=_policy(console, form) if kind == "what-if" else None,
+        audit_id=asked.get("audit_id"),
+    )
+    return _to(task)
+
+
+def started(console: Console, visitor: Visitor, kind: Kind, arguments: Sequence[str], **about: Any) -> Task:
+    """Start a replay for a visitor; about: as `Tasks.start` takes it. Raises Problem: 422, 503 where as many run as
+    may."""
     try:
-        task = console.operations.tasks.start(
-            "verify" if kind == "prove" else kind,  # type: ignore[arg-type]
-            arguments,
-            about="every chain" if kind == "chains" else asked["about"],
-            by=visitor.caller.name,
-            policy=policy,
-            audit_id=asked.get("audit_id"),
-        )
+        return console.operations.tasks.start(kind, arguments, by=visitor.caller.name, **about)
     except Busy as busy:
         raise Problem("overloaded", str(busy), headers={"retry-after": "60"}) from None
     except ValueError:
         raise Problem("invalid", "the identity holds a NUL, which no command takes", field="identity") from None
-    return _to(task)
 
 
 def _to(task: Task) -> Response:

@@ -42,7 +42,7 @@ async def trusted(console: Console, request: Request, visitor: Visitor) -> Respo
             away = True
     events = [shown_to(visitor.caller, _TOPIC, json_object(raw.value) or {}) for _, raw in history.records]
     return console.page(
-        request, visitor, "trusted.html", title="Trusted state", page="trusted", subject=subject,
+        request, visitor, "trusted.html", title="Trusted state", part="trusted", subject=subject,
         subject_named="" if subject is None else actions.packed(subject),
         entries=entries, events=events, away=away, looked_at=history.looked_at, categories=categories,
         before=timeline.shown_cursor(history.next),

@@ -1,5 +1,6 @@
 """An erased subject and the read models: its keys and guards are deleted, and no rebuild brings them back."""
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,7 @@ async def erase_views(client: "Redis", named: ViewKeys, names: Iterable[str]) ->
     """Delete what the read models hold of a subject under these names; return the number of entries gone, by key name
     without the subject. Raises RedisError."""
     gone: dict[str, int] = {}
+    now = time.time()
 
     def count(what: str, number: int) -> None:
         if number:
@@ -63,6 +65,9 @@ async def erase_views(client: "Redis", named: ViewKeys, names: Iterable[str]) ->
                 await everything.zrem(named.turns(project=project), audit_id)
             await everything.zrem(named.turns(), audit_id)
             count("turns", await everything.delete(named.turn(audit_id.decode())))
+        for span_s in keys.SPEND_STEPS:
+            for step in named.spend(span_s, now)[1]:
+                count("spend", await everything.zrem(step, f"={name}"))
         count("lists of turns", await everything.delete(listed))
         incidents = [
             one

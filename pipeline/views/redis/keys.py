@@ -9,6 +9,10 @@ SHIPPED = "endocrine."
 """Prefix of topics as shipped (`endocrine.pipeline.process.settings`)."""
 
 
+SPEND_STEPS = {3600: 300, 86_400: 3600, 604_800: 21_600}
+"""Seconds of the steps in which spend is counted, by the seconds that a page shows of them."""
+
+
 def bond(user_id: str) -> str:
     """Return the key of a string: the JSON bond entry, byte for byte the topic's."""
     return f"abl:{user_id}"
@@ -122,6 +126,18 @@ class ViewKeys:
     def analytics(self) -> str:
         """Return the key of a hash: `tool/partition` -> the JSON figures of that partition."""
         return f"{self._view}analytics"
+
+    @property
+    def spend_prefix(self) -> str:
+        """What the key of every step of spend begins with."""
+        return f"{self._view}spend:"
+
+    def spend(self, span_s: int, now: float) -> tuple[int, list[str]]:
+        """Return where the steps within a span of `SPEND_STEPS` begin, seconds since 1970, and their keys: sorted sets
+        by tokens of `=` and each identity, and of `all`. The oldest step is the first that began within the span."""
+        step = SPEND_STEPS[span_s]
+        first, last = int(now - span_s) // step + 1, int(now) // step
+        return first * step, [f"{self.spend_prefix}{step}:{number}" for number in range(first, last + 1)]
 
     @property
     def _view(self) -> str:

@@ -9,8 +9,9 @@ projection replays from there.
 
     KEYS  positions, index of bonds, foreign keys, then per write: key, guard
     ARGV  topic/partition, start, end, events kept, seconds a guard outlives its deleted key, members of a sorted set
-          kept, seconds a view lives after its last write,
-          then per write: verb, mark, offset, ordinal, field, value, and of its listing: key, member, score
+          kept, seconds a view lives after its last write, steps of spend with the seconds that each is shown,
+          then per write: verb, mark, offset, ordinal, field, value, of its listing: key, member, score, and what it
+          counts: tokens, seconds since 1970, prefix, identity
     verbs set, hset (field), push; del, hdel (field);
           bond, unbond (set and del of a bond entry, which is listed in the index under the score `field`);
           view (field of a hash that holds its own marks); list (a member, `field`, of a sorted set under the score
@@ -24,10 +25,14 @@ A key under `abl:` that exists without its guard is somebody else's: no write to
 keys (a set), and named in the answer when it is new there; `endocrine bonds import` takes it over. A guard that is
 about to expire is that of a deleted key: what exists beside it was made by others since.
 
-Every key but those of listings is named in KEYS, but keys of one batch lie in many slots: one Redis (with replicas or
-sentinels), no cluster. Keys of the wrong type are left alone. The answer: `applied` or `behind`, then `foreign` or
-`type` and the name of each key left alone. Any other error stops the script; Redis refuses for want of memory or disk
-only before a script's first write, so that is all or nothing too.
+A view may come with tokens that were spent: the first that is applied of a turn and an identity adds them to the sets
+of the steps that its time falls in, under the identity and under `all`. Copies of a closing, and others of the same
+turn, count nothing: the turn's hash has a mark of the one that was counted. Each set expires once no page shows it any more.
+
+Every key but those of listings and steps is named in KEYS, but keys of one batch lie in many slots: one Redis (with
+replicas or sentinels), no cluster. Keys of the wrong type are left alone. The answer: `applied` or `behind`, then
+`foreign` or `type` and the name of each key left alone. Any other error stops the script; Redis refuses for want of
+memory or disk only before a script's first write, so that is all or nothing too.
 """
 
 APPLY = r"""
@@ -52,7 +57,28 @@ end
 local kept = tonumber(ARGV[4])
 local answer = {'applied'}
 local listed, lives = tonumber(ARGV[6]), tonumber(ARGV[7])
-local at = 8
+local at = 9
+local function count(turn, counted)
+  if counted == '' then
+    return
+  end
+  local tokens, seconds, prefix, identity = string.match(counted, '^(%d+) (%d+) (%S+) (.*)$')
+  if redis.call('HSETNX', turn, '~counted ' .. identity, 1) == 0 then
+    return
+  end
+  for step, shown in string.gmatch(ARGV[8], '(%d+):(%d+)') do
+    local number = math.floor(tonumber(seconds) / tonumber(step))
+    local set = string.format('%s%d:%d', prefix, step, number)
+    local done = redis.pcall('ZINCRBY', set, tokens, '=' .. identity)
+    if type(done) == 'table' and done.err then
+      answer[#answer + 1] = 'type'
+      answer[#answer + 1] = set
+    else
+      redis.call('ZINCRBY', set, tokens, 'all')
+      redis.call('EXPIREAT', set, string.format('%d', (number + 1) * step + shown))
+    end
+  end
+end
 local function list(set, member, score)
   if set == '' then
     return
@@ -77,7 +103,7 @@ for i = 4, #KEYS, 2 do
   local offset, ordinal = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
   local listing, member, score = ARGV[at + 6], ARGV[at + 7], ARGV[at + 8]
   local first = at
-  at = at + 9
+  at = at + 10
   if verb == 'list' then
     local done = redis.pcall('ZADD', key, offset, field)
     if type(done) == 'table' and done.err then
@@ -102,6 +128,7 @@ for i = 4, #KEYS, 2 do
       redis.call('HSET', key, field, value, '~' .. mark, ARGV[first + 2])
       redis.call('EXPIRE', key, lives)
       list(listing, member, score)
+      count(key, ARGV[first + 9])
     end
   elseif foreign(key, guard) then
     if redis.call('SADD', KEYS[3], key) == 1 then

@@ -24,6 +24,8 @@ LISTED = 10_000
 """Members of a sorted set that are kept, the newest: turns of an identity or project, incidents."""
 VIEW_LIVES_S = 30 * 86_400
 """A view goes as long after its last write as the records that it was made of."""
+_STEPS = " ".join(f"{step}:{span}" for span, step in keys.SPEND_STEPS.items())
+"""Steps of spend and how long each is shown after its end, as the script takes them."""
 _TAKEN = "import"
 """The mark of a guard under which nothing was applied yet."""
 _LEFT_ALONE = {
@@ -73,11 +75,11 @@ class Store:
         """Apply a batch and move its position, all or nothing. False: Redis lost what it follows on; replay."""
         names = [self._positions, keys.bonds_index(), keys.foreign_keys()]
         arguments: list[Any] = [batch.source, batch.start, batch.end, self._events_kept, _GUARD_OUTLIVES_S]
-        arguments += (LISTED, VIEW_LIVES_S)
+        arguments += (LISTED, VIEW_LIVES_S, _STEPS)
         for write in batch.writes:
             names += (write.key, keys.guard(write.key))
             arguments += (write.verb, write.mark, write.offset, write.ordinal, write.field, write.value)
-            arguments += _listed(write)
+            arguments += (*_listed(write), _counted(write))
         answer = await self._wait_for(lambda: self._apply(keys=names, args=arguments))
         for why, key in zip(answer[1::2], answer[2::2], strict=True):
             _log.warning(_LEFT_ALONE[why], key=key.decode(), source=batch.source)
@@ -183,6 +185,13 @@ def _listed(write: Write) -> tuple[str, str, int | str]:
     if (listing := write.listing) is None:
         return "", "", ""
     return listing.key, listing.member, "" if listing.score is None else listing.score
+
+
+def _counted(write: Write) -> str:
+    """What a write adds to spend, as the script takes it."""
+    if (counted := write.counted) is None:
+        return ""
+    return f"{counted.tokens} {counted.at} {counted.prefix} {counted.identity}"
 
 
 async def _call(call: Callable[[], Awaitable[Any]]) -> Any:

@@ -1,5 +1,6 @@
 """Readers of the read models, for the gateway and the console."""
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -188,7 +189,7 @@ class Page(NamedTuple):
 
 
 class Places(NamedTuple):
-    """Places (score, member) of a sorted set, the highest first, and where the next page begins; None: no more."""
+    """Places (score, member) of a sorted set in the order of a list, and where its next page begins; None: no more."""
 
     places: list[tuple[int, bytes]]
     next: tuple[int, bytes] | None
@@ -200,34 +201,27 @@ async def page(client: "Redis", key: str, limit: int, before: tuple[int, bytes] 
     return Page([member for _, member in found.places], found.next)
 
 
-async def page_places(client: "Redis", key: str, limit: int, before: tuple[int, bytes] | None = None) -> Places:
-    """Return the newest members with their scores, or those before a place that an earlier page gave."""
-    top = "+inf" if before is None else before[0]
+async def page_places(
+    client: "Redis", key: str, limit: int, beyond: tuple[int, bytes] | None = None, *, ascending: bool = False
+) -> Places:
+    """Return members with their scores, from the highest on (ascending: from the lowest), or those beyond a place that
+    an earlier page gave."""
+    read: Any = client.zrangebyscore if ascending else client.zrevrangebyscore
+    begin, end = ("-inf", "+inf") if ascending else ("+inf", "-inf")
     skipped, places = 0, list[tuple[int, bytes]]()
     while True:
-        found: Any = await client.zrevrangebyscore(key, top, "-inf", start=skipped, num=limit + 1, withscores=True)
+        first = begin if beyond is None else beyond[0]
+        found: Any = await read(key, first, end, start=skipped, num=limit + 1, withscores=True)
         skipped += len(found)
         for member, score in found:
             place = int(score), member
-            if before is not None and place >= before:
+            if beyond is not None and (place <= beyond if ascending else place >= beyond):
                 continue
             if len(places) == limit:
                 return Places(places, places[-1])
             places.append(place)
         if len(found) <= limit:
             return Places(places, None)
-
-
-async def page_after(client: "Redis", key: str, limit: int, after: tuple[int, bytes]) -> list[tuple[int, bytes]]:
-    """Return the places (score, member) that come next after one, the nearest first; fewer than `limit`: no more."""
-    skipped, places = 0, list[tuple[int, bytes]]()
-    while len(places) < limit:
-        found: Any = await client.zrangebyscore(key, after[0], "+inf", start=skipped, num=limit, withscores=True)
-        skipped += len(found)
-        places += [(int(score), member) for member, score in found if (int(score), member) > after]
-        if len(found) < limit:
-            break
-    return places[:limit]
 
 
 async def turn(client: "Redis", named: ViewKeys, audit_id: str) -> dict[str, Any] | None:
@@ -262,9 +256,6 @@ class RecentTurn(NamedTuple):
     """Append time of its opening, seconds since 1970."""
     mode: str | None
     """None where no modulation is known."""
-    identity: str | None
-    tokens: int
-    """In and out, as reported on closing; 0 where nobody did."""
 
 
 async def recent_turns(client: "Redis", named: ViewKeys, since: float, most: int) -> tuple[list[RecentTurn], bool]:
@@ -277,16 +268,48 @@ async def recent_turns(client: "Redis", named: ViewKeys, since: float, most: int
         some = found[begin : min(begin + _SCANNED, most)]
         pipe = client.pipeline(transaction=False)
         for member, _ in some:
-            pipe.hmget(named.turn(member.decode()), ["modulation", "closed"])
-        listed += [_recent(score / 1000, *parts) for (_, score), parts in zip(some, await pipe.execute(), strict=True)]
+            pipe.hget(named.turn(member.decode()), "modulation")
+        listed += [
+            RecentTurn(score / 1000, orjson.loads(modulation or b"{}").get("mode"))
+            for (_, score), modulation in zip(some, await pipe.execute(), strict=True)
+        ]
     return listed, len(found) > most
 
 
-def _recent(at: float, modulation: bytes | None, closed: bytes | None) -> RecentTurn:
-    decided, ended = orjson.loads(modulation or b"{}"), orjson.loads(closed or b"{}")
-    usage = ended.get("usage") or {}
-    tokens = usage.get("input_tokens", 0) + usage.get("output_tokens", 0)
-    return RecentTurn(at, decided.get("mode"), decided.get("identity") or ended.get("identity"), tokens)
+class Spend(NamedTuple):
+    """Tokens that closed turns reported."""
+
+    since: int
+    """Seconds since 1970."""
+    tokens: int
+    """Of all identities."""
+    spenders: list[tuple[str, int]]
+    """Who spent most and how much, of those who were among the `_LOOKED_AT` that spent most in some step."""
+
+
+_LOOKED_AT = 64
+"""Identities of a step that may be among those that spent most."""
+
+
+async def spend(client: "Redis", named: ViewKeys, span_s: int, now: float, most: int) -> Spend:
+    """Return what was spent in a span of `SPEND_STEPS`, from its first whole step on. most: spenders that are named."""
+    since, steps = named.spend(span_s, now)
+    pipe = client.pipeline(transaction=False)
+    for step in steps:
+        pipe.zrevrange(step, 0, _LOOKED_AT, withscores=True)  # `all` is the first
+    first: Counter[bytes] = Counter()
+    for found in await pipe.execute():
+        first.update({member: int(tokens) for member, tokens in found})
+    total = first.pop(b"all", 0)
+    likely = [member for member, _ in first.most_common(_LOOKED_AT)]
+    if not likely:
+        return Spend(since, total, [])
+    for step in steps:
+        cast(Any, pipe).zmscore(step, likely)
+    exact: Counter[str] = Counter()
+    for scores in await pipe.execute():
+        exact.update({one[1:].decode(): int(score or 0) for one, score in zip(likely, scores, strict=True)})
+    return Spend(since, total, exact.most_common(most))
 
 
 async def turns(client: "Redis", named: ViewKeys, audit_ids: Sequence[bytes]) -> list[dict[str, Any]]:

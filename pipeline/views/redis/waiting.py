@@ -1,18 +1,17 @@
 """What waits for a person, over all subjects: calls and held turns, candidates, open conflicts."""
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
 from endocrine.pipeline.views.redis import keys
 from endocrine.pipeline.views.redis.keys import ViewKeys
-from endocrine.pipeline.views.redis.views import page
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 Json = dict[str, Any]
-Place = tuple[int, bytes]
 
 
 class Waiting(NamedTuple):
@@ -46,67 +45,67 @@ def member_of(kind: str, identity: str, audit_id: str, call_id: str | None = Non
     return orjson.dumps([kind, identity, audit_id] if call_id is None else [kind, identity, audit_id, call_id])
 
 
-async def approvals(client: "Redis", named: ViewKeys, first: int, most: int) -> tuple[list[Waiting], int]:
-    """Return what waits for a person, the next deadline first, from a place in the list on; and how many there are."""
-    key = named.approvals()
-    found: Any = await client.zrange(key, first, first + most - 1, withscores=True)
-    listed = [(orjson.loads(member), score / 1000) for member, score in found]
+async def approvals(client: "Redis", named: ViewKeys, members: Sequence[bytes]) -> list[Waiting | None]:
+    """Return what these members of the list are, in their order; None of one that does not wait any more, as far as the
+    read models know."""
+    who = [orjson.loads(member) for member in members]
     pipe = client.pipeline(transaction=False)
-    for who, _ in listed:
-        pipe.hgetall(named.turn(who[2]))
-    pipe.zcard(key)
-    *turns, total = await pipe.execute()
-    waiting = [
-        Waiting(who[0], who[1], who[2], who[3] if len(who) > 3 else None, expires, _parts_of(stored, who[1]))
-        for (who, expires), stored in zip(listed, turns, strict=True)
+    for member, one in zip(members, who, strict=True):
+        pipe.zscore(named.approvals(), member)
+        # The parts that say it, not the turn whole: of a turn with a hundred calls, each would read all.
+        pipe.hmget(named.turn(one[2]), [name.encode() for name in _parts_named(one)])
+    found = await pipe.execute()
+    return [
+        None if until is None else _still(_waiting(one, until / 1000, parts))
+        for one, until, parts in zip(who, found[::2], found[1::2], strict=True)
     ]
-    return waiting, int(total)
 
 
-def _parts_of(stored: Any, identity: str) -> Json:
-    parts = {name.decode(): orjson.loads(part) for name, part in stored.items() if not name.startswith(b"~")}
-    return {name: part for name, part in parts.items() if part["identity"] == identity}
+async def count(client: "Redis", named: ViewKeys) -> int:
+    """Return how many calls and held turns wait."""
+    return int(await client.zcard(named.approvals()))
 
 
-async def candidates(client: "Redis", limit: int, after: Place | None = None) -> tuple[list[Json], Place | None]:
-    """Return candidates of all subjects, the oldest first, and the place of the last where there are more."""
-    return await _named(client, keys.candidates_index(), keys.memories, limit, after)
+def _parts_named(who: Sequence[str]) -> list[str]:
+    return ["opened", "modulation", "closed", *(f"call/{one}" for one in who[3:])]
 
 
-async def open_conflicts(client: "Redis", limit: int, before: Place | None = None) -> tuple[list[Json], Place | None]:
-    """Return open conflicts of all subjects, the newest first, and the place of the last where there are more."""
-    found = await page(client, keys.conflicts_index(), limit, before)
-    return await _fetched(client, keys.conflicts, found.members), found.next
+def _waiting(who: Sequence[str], expires: float, stored: Sequence[bytes | None]) -> Waiting:
+    parts = {name: orjson.loads(part) for name, part in zip(_parts_named(who), stored, strict=True) if part is not None}
+    mine = {name: part for name, part in parts.items() if part["identity"] == who[1]}
+    return Waiting(who[0], who[1], who[2], who[3] if len(who) > 3 else None, expires, mine)
 
 
-async def _named(
-    client: "Redis", index: str, of_subject: Any, limit: int, after: Place | None
-) -> tuple[list[Json], Place | None]:
-    low: Any = "-inf" if after is None else after[0]
-    skipped, members, last = 0, list[bytes](), None
-    while True:
-        found: Any = await client.zrangebyscore(index, low, "+inf", start=skipped, num=limit + 1, withscores=True)
-        skipped += len(found)
-        for member, score in found:
-            if after is not None and (int(score), member) <= after:
-                continue
-            if len(members) == limit:
-                return await _fetched(client, of_subject, members), last
-            members.append(member)
-            last = int(score), member
-        if len(found) <= limit:
-            return await _fetched(client, of_subject, members), None
+def _still(one: Waiting) -> Waiting | None:
+    """None where an answer would have nothing to answer."""
+    if "closed" in one.parts:
+        return None
+    if one.kind == "turn":
+        waits = (one.parts.get("modulation") or {"refusal": "held"})["refusal"] == "held"
+    else:
+        waits = (one.call or {"decision": "pending"})["decision"] == "pending"
+    return one if waits else None
 
 
-async def _fetched(client: "Redis", of_subject: Any, members: list[bytes]) -> list[Json]:
-    """The records that members `[subject, field]` name; those that went meanwhile are left out."""
+async def candidates(client: "Redis", members: Sequence[bytes]) -> list[Json | None]:
+    """Return the memories that these members of the index of candidates name; None of one that went meanwhile."""
+    return await _fetched(client, keys.memories, members)
+
+
+async def conflicts(client: "Redis", members: Sequence[bytes]) -> list[Json | None]:
+    """Return the conflicts that these members of the index of open ones name; None of one that went meanwhile."""
+    return await _fetched(client, keys.conflicts, members)
+
+
+async def _fetched(client: "Redis", of_subject: Callable[[str], str], members: Sequence[bytes]) -> list[Json | None]:
+    """The records that members `[subject, field]` name, in their order."""
     if not members:
         return []
     pipe = client.pipeline(transaction=False)
     for member in members:
         subject, field = orjson.loads(member)
         pipe.hget(of_subject(subject), field)
-    return [orjson.loads(one) for one in await pipe.execute() if one is not None]
+    return [None if one is None else orjson.loads(one) for one in await pipe.execute()]
 
 
 async def is_waiting(client: "Redis", named: ViewKeys, member: bytes) -> bool:

@@ -33,6 +33,17 @@ class Listing(NamedTuple):
     """Milliseconds since 1970; None: the member is taken out."""
 
 
+class Counted(NamedTuple):
+    """Tokens that are added to what an identity spent, where the write is applied as the first of its turn."""
+
+    prefix: str
+    """Of the keys of the steps."""
+    identity: str
+    tokens: int
+    at: int
+    """Seconds since 1970."""
+
+
 class Write(NamedTuple):
     """One guarded write; see script.py for the verbs."""
 
@@ -44,6 +55,7 @@ class Write(NamedTuple):
     field: str = ""
     value: bytes = b""
     listing: Listing | None = None
+    counted: Counted | None = None
 
 
 def writes_of(
@@ -198,6 +210,10 @@ def _interaction(identity: str, _: str, value: Any, source: str, record: wire.So
         known |= {name: len(value.get(name) or ()) for name in ("memories_used", "chunks_used")}
     views = ViewKeys.of_source(source, "interactions")
     writes = [_part(views, audit_id, kind, known, source, record)]
+    usage = known.get("usage") or {}
+    if tokens := usage.get("input_tokens", 0) + usage.get("output_tokens", 0):
+        counted = Counted(views.spend_prefix, identity, tokens, max(0, record.timestamp) // 1000)
+        writes = [writes[0]._replace(counted=counted)]
     if kind == "opened":
         at, project = max(0, record.timestamp), value.get("project")
         writes.append(_listed(views.turns(identity), at, audit_id, views.turn_prefix))

@@ -7,6 +7,7 @@ import pytest_asyncio
 
 from endocrine.pipeline.process.policy_files import load_policy
 from gateway_serving import forget, served, stack
+from waiting import until_answer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 POLICY = """
@@ -26,6 +27,17 @@ async def door(module_settings, tmp_path_factory):
     await forget(module_settings)
 
 
+async def waiting_of(client, who, kind):
+    """What waits of an identity, once the read models have it."""
+
+    async def listed():
+        answer = await client.get("/v1/approvals", params={"identity": who, "kind": kind})
+        assert answer.status_code == 200, answer.text
+        return answer.json()["items"]
+
+    return await until_answer(listed, bool)
+
+
 @pytest.mark.parametrize(("command", "status", "decision"), [("approve", 200, "allowed"), ("deny", 403, "denied")])
 async def test_a_call_that_waits_for_a_person_is_asked_again_for_what_was_decided(door, who, command, status, decision):
     async with door.client() as client:
@@ -35,6 +47,11 @@ async def test_a_call_that_waits_for_a_person_is_asked_again_for_what_was_decide
         for _ in range(2):
             waits = await client.post("/v1/tool-calls", json=call)
             assert (waits.status_code, waits.json()["decision"]) == (202, "pending"), waits.text
+        [listed] = await waiting_of(client, who, "call")
+        assert (listed["call_id"], listed["arguments"], listed["tool"]) == ("c1", call["arguments"], "retrieval")
+        assert listed["expires"] > listed["since"]
+        async with door.client(door.key("read")) as reader:
+            assert [one["arguments"] for one in await waiting_of(reader, who, "call")] == [None]
         decided = {"identity": who, "call_id": "c1"}
         outcome = await client.post(f"/v1/commands/{command}?wait=20", json=decided)
         assert outcome.status_code == 200, outcome.text
@@ -53,9 +70,38 @@ async def test_a_held_turn_is_asked_again_for_what_was_decided(door, who, comman
         held = await client.post("/v1/turns", json=risky)
         assert (held.status_code, held.json()["refusal"]) == (202, "held"), held.text
         async with door.client() as operator:
-            decided = {"identity": who, "audit_id": held.json()["audit_id"]}
+            [listed] = await waiting_of(operator, who, "turn")
+            assert (listed["audit_id"], listed["prompt"]) == (held.json()["audit_id"], risky["prompt"])
+            assert listed["signals"] == risky["signals"]
+            decided = {"identity": who, "audit_id": listed["audit_id"]}
             outcome = await operator.post(f"/v1/commands/{command}?wait=20", json=decided)
             assert outcome.status_code == 200, outcome.text
         answer = await client.post("/v1/turns", json=risky)
         assert answer.status_code == status, answer.text
         assert answer.status_code != 201 or answer.json()["mode"] == "strict"
+
+
+async def test_what_waits_is_paged_without_a_gap_and_other_identities_are_left_out(door, who):
+    async with door.client() as client:
+        opened = (await client.post("/v1/turns", json={"identity": who, "prompt": "Hi"})).json()
+        for name in ("c1", "c2", "c3"):
+            call = {"identity": who, "audit_id": opened["audit_id"], "call_id": name, "tool": "retrieve_knowledge",
+                    "arguments": {"query": name}}  # fmt: skip
+            assert (await client.post("/v1/tool-calls", json=call)).status_code == 202
+        asked = {"identity": who, "kind": "call", "limit": 2}
+
+        async def walked():
+            found, cursor = [], {}
+            while True:
+                page = (await client.get("/v1/approvals", params=asked | cursor)).json()
+                found += [one["call_id"] for one in page["items"]]
+                if page["next"] is None:
+                    return found
+                cursor = {"cursor": page["next"]}
+
+        assert await until_answer(walked, lambda found: len(found) == 3) == ["c1", "c2", "c3"]
+        assert (await client.get("/v1/approvals", params={"identity": who, "kind": "turn"})).json()["items"] == []
+        fixed = door.key("read", identity="fixed", fixed_identity=who)
+        async with door.client(fixed) as mine:
+            assert (await mine.get("/v1/approvals")).status_code == 403
+            assert len((await mine.get("/v1/approvals", params={"identity": who})).json()["items"]) == 3

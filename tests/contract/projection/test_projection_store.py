@@ -2,13 +2,15 @@
 
 import asyncio
 import random
+import time
 
 import pytest
 import structlog
 
 from endocrine.pipeline.views.redis import keys, views, waiting
+from endocrine.pipeline.views.redis.erasing import erase_views
 from endocrine.pipeline.views.redis.store import NOTHING, Batch, Store, clear, take_over
-from endocrine.pipeline.views.redis.writes import Listing, Write
+from endocrine.pipeline.views.redis.writes import Counted, Listing, Write
 
 
 def put(offset, value, key="abl:ann", mark="bonds/0"):
@@ -213,17 +215,23 @@ def memory(offset, status, name="m", at=7):
 
 async def test_a_candidate_that_left_the_list_does_not_come_back_with_an_older_record(server, redis_settings):
     await apply(redis_settings, memory(1, "candidate"), memory(2, "candidate", "n", at=5))
-    found, after = await waiting.candidates(server.client, 1)
-    assert ([one["memory_id"] for one in found], after) == (["n"], (5, b'["ann","n"]'))
-    found, after = await waiting.candidates(server.client, 1, after)
-    assert ([one["memory_id"] for one in found], after) == (["m"], None)
+
+    async def listed(limit, beyond=None):
+        page = await views.page_places(server.client, keys.candidates_index(), limit, beyond, ascending=True)
+        found = await waiting.candidates(server.client, [member for _, member in page.places])
+        return [one and one["memory_id"] for one in found], page.next
+
+    found, after = await listed(1)
+    assert (found, after) == (["n"], (5, b'["ann","n"]'))
+    assert await listed(1, after) == (["m"], None)
     await apply(redis_settings, memory(3, "active"))
     await apply(redis_settings, memory(1, "candidate"))
-    found, _ = await waiting.candidates(server.client, 9)
-    assert [one["memory_id"] for one in found] == ["n"]
+    assert await listed(9) == (["n"], None)
+    assert await waiting.candidates(server.client, [b'["ann","gone"]', b'["ann","n"]']) != [None, None]
+    assert (await waiting.candidates(server.client, [b'["ann","gone"]']))[0] is None
     assert await server.client.ttl(keys.candidates_index()) == -1
     await clear(redis_settings)
-    assert await waiting.candidates(server.client, 9) == ([], None)
+    assert await listed(9) == ([], None)
 
 
 def call(offset, decision, name="c1", expires_ms=5000):
@@ -237,16 +245,68 @@ def call(offset, decision, name="c1", expires_ms=5000):
 async def test_a_call_that_was_decided_does_not_wait_again_and_the_next_deadline_comes_first(server, redis_settings):
     named = keys.ViewKeys("endocrine.")
     await apply(redis_settings, call(1, "pending"), call(2, "pending", "c2", 4000))
-    found, total = await waiting.approvals(server.client, named, 0, 9)
-    assert total == 2
+
+    async def listed():
+        page = await views.page_places(server.client, named.approvals(), 9, ascending=True)
+        return await waiting.approvals(server.client, named, [member for _, member in page.places])
+
+    found = await listed()
+    assert await waiting.count(server.client, named) == 2
     assert [(one.kind, one.call_id, one.expires) for one in found] == [("call", "c2", 4.0), ("call", "c1", 5.0)]
     assert found[0].call["decision"] == "pending"
     await apply(redis_settings, call(4, "denied"))
     await apply(redis_settings, call(1, "pending"))
-    found, total = await waiting.approvals(server.client, named, 0, 9)
-    assert ([one.call_id for one in found], total) == (["c2"], 1)
+    gone, found = waiting.member_of("call", "ann", "a1", "c1"), await listed()
+    assert [one.call_id for one in found] == ["c2"]
+    assert await waiting.approvals(server.client, named, [gone]) == [None]
     assert await waiting.is_waiting(server.client, named, found[0].member)
     assert await server.client.ttl(named.approvals()) > 0
+
+
+NOW = 1_800_000_000
+DEPLOYED = keys.ViewKeys("endocrine.")
+
+
+def closed(offset, audit_id, identity, tokens, at=NOW, partition=0):
+    counted = Counted(DEPLOYED.spend_prefix, identity, tokens, at)
+    source = f"interactions/{partition}#closed"
+    return Write("view", DEPLOYED.turn(audit_id), source, offset, 0, "closed", b"{}", None, counted)
+
+
+async def test_spend_is_counted_once_for_each_turn_whatever_comes_again(server, redis_settings):
+    async def spent(span, now=NOW, most=9):
+        return await views.spend(server.client, DEPLOYED, span, now, most)
+
+    assert await spent(3600) == (NOW - 3600 + 300, 0, [])
+    first = [closed(1, "a1", "ann", 30), closed(2, "a2", "bob", 500), closed(3, "a3", "ann", 12, NOW - 7200)]
+    for _ in range(2):
+        await apply(redis_settings, *first)
+    await apply(redis_settings, closed(9, "a1", "ann", 99), closed(9, "a2", "bob", 1, partition=1))  # closed again
+    assert (await spent(3600))[1:] == (530, [("bob", 500), ("ann", 30)])
+    assert (await spent(86_400))[1:] == (542, [("bob", 500), ("ann", 42)])
+    assert (await spent(604_800, most=1))[1:] == (542, [("bob", 500)])
+    assert (await spent(3600, NOW + 3601))[1:] == (0, [])
+    # Another identity under the same audit id takes nothing from it, and hides nothing of it.
+    await apply(redis_settings, closed(10, "a1", " cy\n", 7))
+    assert (await spent(3600))[1:] == (537, [("bob", 500), ("ann", 30), (" cy\n", 7)])
+
+
+async def test_a_step_of_spend_goes_when_no_page_shows_it_any_more(server, redis_settings):
+    now = int(time.time())
+    await apply(redis_settings, closed(1, "a1", "ann", 5, now), closed(2, "a2", "ann", 5, now - 30 * 86_400))
+    steps = [one.decode() async for one in server.client.scan_iter(f"{DEPLOYED.spend_prefix}*")]
+    assert sorted(steps) == sorted(f"{DEPLOYED.spend_prefix}{step}:{now // step}" for step in keys.SPEND_STEPS.values())
+    for span, step in keys.SPEND_STEPS.items():
+        _, shown = DEPLOYED.spend(span, now)
+        assert await server.client.ttl(shown[-1]) in range(span, span + step + 1)
+
+
+async def test_who_spent_is_erased_from_every_step_and_the_sum_stays(server, redis_settings):
+    now = int(time.time())
+    await apply(redis_settings, closed(1, "a1", "ann", 5, now), closed(2, "a2", "bob", 7, now))
+    assert (await erase_views(server.client, DEPLOYED, ["ann"]))["spend"] == len(keys.SPEND_STEPS)
+    for span in keys.SPEND_STEPS:
+        assert (await views.spend(server.client, DEPLOYED, span, now, 9))[1:] == (12, [("bob", 7)])
 
 
 async def test_a_listing_whose_key_holds_another_type_is_named_and_the_write_is_done(server, redis_settings):

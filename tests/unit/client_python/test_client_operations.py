@@ -43,6 +43,7 @@ READS = [
     (lambda one: one.links("ann/b", status="applied"), "/v1/identities/ann%2Fb/links?status=applied"),
     (lambda one: one.link_group("ann"), "/v1/identities/ann/group"),
     (lambda one: one.conflicts("project:p05", status="open"), "/v1/conflicts?subject=project%3Ap05&status=open"),
+    (lambda one: one.approvals(kind="call", identity="ann"), "/v1/approvals?kind=call&identity=ann"),
 ]
 
 
@@ -99,6 +100,18 @@ WRITES = [
             {"subject": "ann", "reason": "r"},
         )
         for name in ("promote", "reject", "supersede", "invalidate", "update")
+    ),
+    (
+        lambda one: one.approve({"kind": "call", "identity": "ann", "audit_id": "a", "call_id": "c-1"}),
+        "POST",
+        "/v1/commands/approve?wait=5",
+        {"identity": "ann", "call_id": "c-1"},
+    ),
+    (
+        lambda one: one.deny({"kind": "turn", "identity": "ann", "audit_id": "a"}, reason="r"),
+        "POST",
+        "/v1/commands/deny-turn?wait=5",
+        {"identity": "ann", "audit_id": "a", "reason": "r"},
     ),
     (
         lambda one: one.conflict_resolve("ann", "pad", "c-1", "supersede_others", winner="m-1"),

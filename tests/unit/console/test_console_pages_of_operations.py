@@ -12,25 +12,26 @@ from hypothesis import strategies as st
 
 from endocrine.pipeline.console.operations import PROJECTION
 from endocrine.pipeline.console.reports import chains, sentences, verified, what_if
-from endocrine.pipeline.console.screens.overview import per_minute, spenders, workers_of
+from endocrine.pipeline.console.screens.overview import allowed, per_minute, spenders, workers_of
 from endocrine.pipeline.console.screens.replays import SHOWN, _detail
 from endocrine.pipeline.console.screens.turn import feedback_command, parameters_of
 from endocrine.pipeline.console.vault import ages_of_keys, snapshots_in, verified_at
 from endocrine.pipeline.gateway.keys import Key, create, revoke
 from endocrine.pipeline.gateway.settings import GatewaySettings
+from endocrine.pipeline.process.policy_files import shipped_policy
 from endocrine.pipeline.process.seal_keys import make_key_file
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.replay.report import Report
 from endocrine.pipeline.replay.state_files import write_manifest
 from endocrine.pipeline.views.metrics.textfile import write_verified
-from endocrine.pipeline.views.redis.views import RecentTurn, _recent
+from endocrine.pipeline.views.redis.views import RecentTurn
 from endocrine.pipeline.views.status.report import Member
 
 LEVELS = (("alignment_risk", 0.6), ("novelty", 0.9))
 
 
 def test_the_chart_has_turns_a_minute_whatever_its_step():
-    turns = [RecentTurn(at, mode, "a", 0) for at, mode in ((900, "strict"), (1000, "strict"), (1800, None), (2, "x"))]
+    turns = [RecentTurn(at, mode) for at, mode in ((900, "strict"), (1000, "strict"), (1800, None), (2, "x"))]
     assert per_minute(turns, 900, 2700, 900) == {
         "times": [900, 1800],
         "series": [
@@ -41,11 +42,12 @@ def test_the_chart_has_turns_a_minute_whatever_its_step():
     }
 
 
-def test_spend_is_summed_by_identity_and_its_share_ends_at_the_budget():
-    turns = [RecentTurn(0, None, *one) for one in (("a", 30), ("b", 500), ("a", 20), (None, 9), ("c", 0))]
-    assert spenders(turns, 200) == [
-        {"identity": "b", "tokens": 500, "share": 100.0},
-        {"identity": "a", "tokens": 50, "share": 25.0},
+def test_the_share_of_who_spent_is_of_what_the_budget_allows_in_the_time_shown():
+    budget = shipped_policy().document.budget.model_copy(update={"limit": 100, "window_s": 86_400})
+    assert [allowed(budget, span) for span in (3600, 86_400, 604_800)] == [100, 100, 700]
+    assert spenders([("b", 1400), ("a", 350)], 700) == [
+        {"identity": "b", "tokens": 1400, "share": 200.0},
+        {"identity": "a", "tokens": 350, "share": 50.0},
     ]
 
 
@@ -186,11 +188,3 @@ def test_changes_of_a_what_if_are_bounded_and_the_rest_is_counted():
     assert (len(detail["changes"]), detail["more"]) == (SHOWN, 7)
     assert ([name for name, _ in detail["topics"]], detail["fields"]) == (["a", "b"], [("a", "$.x", 3)])
     assert _detail(SimpleNamespace(kind="what-if", report=None), whole=False)["changes"] == []
-
-
-def test_a_turn_without_parts_counts_and_one_that_is_closed_has_its_tokens():
-    closed = orjson.dumps({"identity": "ann", "usage": {"input_tokens": 3, "output_tokens": 4}})
-    assert _recent(1.0, None, None) == RecentTurn(1.0, None, None, 0)
-    assert _recent(1.0, None, closed) == RecentTurn(1.0, None, "ann", 7)
-    decided = orjson.dumps({"identity": "bob", "mode": "strict"})
-    assert _recent(1.0, decided, orjson.dumps({"usage": None})) == RecentTurn(1.0, "strict", "bob", 0)

@@ -13,12 +13,15 @@ from jinja2 import nodes
 from endocrine.agents._shared.arguments import digest_of
 from endocrine.agents.conflicts.slot import LAYERS
 from endocrine.pipeline.console import actions
+from endocrine.pipeline.console.paging import paged
 from endocrine.pipeline.console.screens import approvals, conflicts, memory
 from endocrine.pipeline.console.templates import _environment, duration
+from endocrine.pipeline.gateway import pending
+from endocrine.pipeline.gateway.pending import arguments_of, fits
 from endocrine.pipeline.gateway.problems import Problem
 from endocrine.pipeline.process.policy_files import shipped_policy
 from endocrine.pipeline.process.settings import Settings
-from endocrine.pipeline.views.redis.waiting import Waiting, member_of
+from endocrine.pipeline.views.redis.waiting import Waiting, _still, member_of
 from properties import examples
 
 MAY = SimpleNamespace(may=lambda scope: True, caller=SimpleNamespace(scopes={"read", "content"}))
@@ -66,21 +69,27 @@ def test_a_text_is_cut_and_refused_where_it_is_too_long_or_missing():
 
 
 def test_what_was_answered_or_closed_does_not_wait_any_more():
-    assert approvals._still_open(waiting())
-    assert approvals._still_open(waiting(**{"call/c1": {"decision": "pending"}}))
-    assert not approvals._still_open(waiting(**{"call/c1": {"decision": "allowed"}}))
-    assert not approvals._still_open(waiting(closed={}))
-    assert approvals._still_open(waiting("turn", modulation={"refusal": "held"}))
-    assert not approvals._still_open(waiting("turn", modulation={"refusal": None}))
+    assert _still(waiting())
+    assert _still(waiting(**{"call/c1": {"decision": "pending"}}))
+    assert not _still(waiting(**{"call/c1": {"decision": "allowed"}}))
+    assert not _still(waiting(closed={}))
+    assert _still(waiting("turn", modulation={"refusal": "held"}))
+    assert not _still(waiting("turn", modulation={"refusal": None}))
+
+
+def test_a_filter_leaves_its_kind_and_its_identity():
+    one = waiting()
+    assert fits(one, None, None) is fits(one, "call", "ann") is one
+    assert fits(one, "turn", None) is fits(one, None, "bob") is fits(None, None, None) is None
 
 
 def test_only_the_arguments_that_were_decided_on_are_shown():
     call = {"arguments": '{"query": "refunds"}'}
     decided = waiting(**{"call/c1": {"arguments_digest": digest_of({"query": "refunds"})}})
-    assert orjson.loads(approvals._arguments(CONSOLE, decided, call)) == {"query": "refunds"}
-    assert approvals._arguments(CONSOLE, decided, {"arguments": {"query": "all"}}) is None
+    assert arguments_of(CONSOLE.gateway, decided, call) == {"query": "refunds"}
+    assert arguments_of(CONSOLE.gateway, decided, {"arguments": {"query": "all"}}) is None
     unreadable = waiting(**{"call/c1": {"arguments_digest": None}})
-    assert approvals._arguments(CONSOLE, unreadable, {"arguments": "{"}) is None
+    assert arguments_of(CONSOLE.gateway, unreadable, {"arguments": "{"}) is None
 
 
 async def test_a_call_without_a_place_is_found_by_its_id_and_a_copy_with_other_arguments_is_not_shown(monkeypatch):
@@ -97,7 +106,7 @@ async def test_a_call_without_a_place_is_found_by_its_id_and_a_copy_with_other_a
         return {}
 
     monkeypatch.setattr(approvals.timeline, "newest", newest)
-    monkeypatch.setattr(approvals, "records_at", nothing_there)
+    monkeypatch.setattr(pending, "records_at", nothing_there)
     decided = {"arguments_digest": digest_of({"query": "refunds"}), "call_at": None}
     gateway = SimpleNamespace(policy=shipped_policy(), settings=Settings())
     texts, away = await approvals._texts(SimpleNamespace(gateway=gateway), MAY, [waiting(**{"call/c1": decided})])
@@ -141,12 +150,13 @@ def memories(count):
 
 @pytest.mark.parametrize("count", [0, 1, memory.PAGE, memory.PAGE + 1, 3 * memory.PAGE + 2])
 def test_memories_of_a_subject_are_paged_without_a_gap(count):
-    found, shown, place = memories(count), [], None
+    found, shown, query = memories(count), [], {}
     while True:
-        page, place = memory._page(found, place)
-        shown += page
-        if place is None:
+        page = paged(found, memory._place, query, memory.PAGE)
+        shown += page.items
+        if page.next is None:
             break
+        query = {"cursor": page.next["cursor"]}
     assert shown == found
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from endocrine.pipeline.console import paging
 from endocrine.pipeline.console.links import Links
-from endocrine.pipeline.console.paging import listed
+from endocrine.pipeline.console.paging import listed, paged
 from endocrine.pipeline.gateway.problems import Problem
 
 LIMIT = 10
@@ -21,7 +21,7 @@ class Redis:
         return [(member, float(score)) for score, member in found[start : start + num]]
 
     async def zrangebyscore(self, key, least, _, *, start, num, withscores):
-        found = [one for one in self.places if one[0] >= least]
+        found = [one for one in self.places if least == "-inf" or one[0] >= least]
         return [(member, float(score)) for score, member in found[start : start + num]]
 
 
@@ -32,10 +32,10 @@ def load(keep):
     return loaded
 
 
-async def walk(redis, keep, query, step):
+async def walk(listing, query, step):
     pages = []
     while True:
-        page = await listed(redis, "list", load(keep), query, LIMIT)
+        page = await listing(query)
         pages.append([int(one[1:]) for one in page.items])
         changed = getattr(page, step)
         if changed is None:
@@ -43,23 +43,39 @@ async def walk(redis, keep, query, step):
         query = {name: one for name, one in {**query, **changed}.items() if one}
 
 
+def in_redis(count, keep, ascending):
+    redis = Redis(count)
+    return lambda query: listed(redis, "list", load(keep), query, LIMIT, ascending=ascending)
+
+
+def whole(count, keep, ascending):
+    """The same list where it is here whole."""
+    places = sorted((number // 4, b"m%03d" % number) for number in range(count) if keep(number))
+
+    async def page(query):
+        return paged([member for _, member in places], lambda one: (int(one[1:]) // 4, one), query, LIMIT)
+
+    return page
+
+
 @pytest.mark.parametrize("count", [0, 1, 10, 11, 137])
 @pytest.mark.parametrize("every", [1, 3, 50])
-async def test_next_and_previous_show_the_same_pages(count, every, monkeypatch):
+@pytest.mark.parametrize(("kept", "ascending"), [(in_redis, False), (in_redis, True), (whole, True)])
+async def test_next_and_previous_show_the_same_pages(count, every, kept, ascending, monkeypatch):
     monkeypatch.setattr(paging, "AT_ONCE", 7)
-    redis = Redis(count)
-    expected = [number for number in range(count) if number % every == 0][::-1]
+    expected = [number for number in range(count) if number % every == 0][:: 1 if ascending else -1]
 
     def keep(number):
         return number % every == 0
 
-    forward, last = await walk(redis, keep, {}, "next")
+    pages = kept(count, keep, ascending)
+    forward, last = await walk(pages, {}, "next")
     assert [one for page in forward for one in page] == expected
     assert all(len(page) == LIMIT for page in forward[:-1])
-    back, _ = await walk(redis, keep, last, "previous")
+    back, _ = await walk(pages, last, "previous")
     assert back[-1] == forward[0]
     shown = [one for page in back[::-1] for one in page]
-    assert sorted(set(shown), reverse=True) == expected
+    assert sorted(set(shown), reverse=not ascending) == expected
 
 
 async def test_the_page_before_goes_back_to_the_first_where_that_has_room_for_all():
@@ -73,7 +89,7 @@ async def test_looking_ends_at_its_bound_and_the_next_page_goes_on(monkeypatch):
     monkeypatch.setattr(paging, "MOST_LOOKED_AT", 20)
     page = await listed(Redis(100), "list", load(lambda number: number == 1), {}, LIMIT)
     assert (page.items, page.stopped) == ([], True)
-    pages, _ = await walk(Redis(100), lambda number: number == 1, {}, "next")
+    pages, _ = await walk(in_redis(100, lambda number: number == 1, False), {}, "next")
     assert [one for page in pages for one in page] == [1]
 
 

@@ -141,3 +141,21 @@ async def test_a_share_that_is_no_share_is_refused(share: str, monkeypatch: pyte
 async def test_an_unknown_action_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Problem, match="expected check"):
         await Desk().post(monkeypatch, action="discard")
+
+
+async def test_a_what_if_of_a_draft_is_a_replay_like_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def start(kind: str, arguments: list[str], **about: Any) -> Any:
+        asked.append((kind, arguments[:2], about["policy"], about["by"]))
+        return SimpleNamespace(id="r1", about=about["about"])
+
+    desk, draft = Desk(), "defaults: {temperature: 0.1}\n"
+    desk.operations = SimpleNamespace(tasks=SimpleNamespace(start=start))
+    page = await desk.post(monkeypatch, action="what-if", draft=draft, hours="24")
+    assert asked == [("what-if", ["replay", "what-if"], draft.encode(), "op")]
+    assert "the draft over the last 24 hours" in page
+    assert 'href="/console/replays/r1"' in page
+    assert "temperature: 0.1" in page  # the draft is kept
+    with pytest.raises(Problem, match="hours"):
+        await desk.post(monkeypatch, action="what-if", draft=draft, hours="2")

@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from endocrine.pipeline.core.records import Fetched
-from endocrine.pipeline.views.redis.writes import Write, writes_of
+from endocrine.pipeline.views.redis.writes import Counted, Write, writes_of
 
 SOURCE = "endocrine.bond-events/3"
 EVENT = {"identity": "ann", "timestamp": 1.0, "event_type": "ulm_spike", "detail": "d", "data": {"old": 0, "new": 1}}
@@ -102,3 +102,16 @@ def test_what_cannot_be_projected_is_skipped_with_its_reason(topic, bad, kind):
     found, skipped = writes(topic, bad, good)
     assert skipped == [(5, kind)]
     assert {write.offset for write in found} == {6}
+
+
+CLOSED = {"kind": "closed", "audit_id": "a1", "identity": "ann", "response": "Fine.", "ts": 2.0}
+
+
+def test_a_closing_counts_the_tokens_that_it_reports_at_the_time_when_it_was_appended():
+    used = CLOSED | {"usage": {"input_tokens": 30, "output_tokens": 12}}
+    raw = Fetched(3, 5, 7_900_000, b"ann", orjson.dumps(used), ())
+    [write] = writes_of("interactions", "x.interactions/3", [raw], 1 << 20, lambda *_: None)
+    assert write.counted == Counted("endocrine:view:x.:spend:", "ann", 42, 7900)
+    for usage in ({}, {"usage": None}, {"usage": {"input_tokens": 0, "output_tokens": 0}}):
+        [write], skipped = writes("interactions", record("ann", CLOSED | usage), source="x.interactions/3")
+        assert (write.field, write.counted, skipped) == ("closed", None, [])

@@ -248,6 +248,35 @@ class Operations:
             writing(named("/v1/memories", memory_id, f"/{name}"), wait_s, {"subject": subject, **fields})
         )
 
+    def approvals(
+        self,
+        *,
+        kind: str | None = None,
+        identity: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> Any:
+        """Tool calls and held turns that wait for a person, the next deadline first: `items`, `next`.
+
+        kind: call or turn. With the scope content each has its arguments or its prompt.
+        """
+        return self._operate(reading("/v1/approvals", kind=kind, identity=identity, limit=limit, cursor=cursor))
+
+    def approve(self, waiting: Mapping[str, Any], *, reason: str | None = None, wait_s: int = 5) -> Any:
+        """Let a call or a held turn of `approvals` go on: `id`, `outcome`. Raises Refused."""
+        return self._answered("approve", waiting, reason, wait_s)
+
+    def deny(self, waiting: Mapping[str, Any], *, reason: str | None = None, wait_s: int = 5) -> Any:
+        """Refuse a call or a held turn of `approvals`: `id`, `outcome`. Raises Refused."""
+        return self._answered("deny", waiting, reason, wait_s)
+
+    def _answered(self, answer: str, waiting: Mapping[str, Any], reason: str | None, wait_s: int) -> Any:
+        a_call = waiting["kind"] == "call"
+        which = "call_id" if a_call else "audit_id"
+        path = named("/v1/commands", answer if a_call else f"{answer}-turn")
+        fields = {"identity": waiting["identity"], which: waiting[which], "reason": reason}
+        return self._operate(writing(path, wait_s, fields))
+
     def conflicts(self, subject: str, *, status: str | None = None) -> Any:
         """The latest conflict of each slot of a subject: `items`."""
         return self._operate(reading("/v1/conflicts", subject=subject, status=status))
