@@ -1,4 +1,4 @@
-"""The project of the bundled scenario: two people, one alias, a conflict resolved, and packs that say what is settled."""
+"""The project of the bundled scenario: two people, one alias, a conflict resolved, packs that say what is settled."""
 
 from pathlib import Path
 
