@@ -8,32 +8,29 @@ changelogs first (`data.erasure`), and names one state with each record.
 - A state that is the subject's own ends, with tombstones of what was compacted from it. Of another subject's state what
   names the subject goes; where nothing else is left, the state ends as well.
 - A state that cannot be read is ended all the same.
-- Agents that read no commands read the topic `erasures`. On `commands` recent ids are kept beside each state, and
-  their states have no such ids: reading it, they would not know their own states any more.
+- Agents that read no commands read the topic `erasures`, on which moves of states lie as well (`rekeying`).
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-import orjson
-
 from endocrine.agents._shared.moving import opened, with_adopted
 from endocrine.agents._shared.subjects import finer
 from endocrine.agents.analytics import erasure as analytics
 from endocrine.agents.conflicts import erasure as conflicts
-from endocrine.agents.contract import Agent, Erased, Output, State, Trigger
+from endocrine.agents.contract import Agent, Output, State, Trigger
 from endocrine.agents.meeting import erasure as meeting
 from endocrine.agents.memory import erasure as memory
 from endocrine.agents.names import erasure as names
 from endocrine.agents.reflection import rekey as reflection
-from endocrine.agents.rekeying import MOVERS
+from endocrine.agents.rekeying import ERASURES, MOVERS, MOVES, MovableAgent
 from endocrine.schemas.commands import Erase
 
 if TYPE_CHECKING:
     from endocrine.agents.policy.compiled import Policy
 
-ERASURES, EVENTS = "erasures", "erasure-events"
+EVENTS = "erasure-events"
 EVERY = "all"
 """In place of an agent: all answer, and none erases anything. Each makes a batch of it, which is what it is for."""
 _Reduced = tuple[State, list[Output]]
@@ -49,20 +46,9 @@ class Eraser(NamedTuple):
     reduce: Callable[[State, Trigger, "Policy"], _Reduced] | None = None
     """(a state that is not the subject's own, the command, policy) -> what stays of it, and the outputs. The same
     object: it does not name the subject. None: the agent keeps no state that names another subject than its key."""
-    tombstones: Callable[[State, str, str], list[Output]] | None = None
-    """As `Mover.erased`, for agents that are no movers."""
     again: Callable[[State, Trigger, "Policy"], list[Output]] | None = None
     """(the state of the agent's own key, the command, policy) -> outputs of each command to `EVERY`: new last records
     of compacted keys that are nobody's, as the header of the last one names whoever caused it."""
-
-
-def _attribution(state: State, subject: str, part: str) -> list[Output]:
-    return [Output("attribution-states", subject, Erased(primitive=part))]
-
-
-def _link(state: State, subject: str, part: str) -> list[Output]:
-    a, b = orjson.loads(part)
-    return [Output("identity-links", a, Erased(a=a, b=b))]
 
 
 def _known(state: State, trigger: Trigger, policy: "Policy") -> _Reduced:
@@ -76,7 +62,7 @@ ERASERS: Mapping[str, Eraser] = {
     "modulation": Eraser(),
     "gating": Eraser(),
     "feedback": Eraser(),
-    "attribution": Eraser(finer=1, tombstones=_attribution),
+    "attribution": Eraser(finer=1),
     "suspicion": Eraser(),
     "bonds": Eraser(),
     "analytics": Eraser(holds=False, again=analytics.again),
@@ -90,7 +76,7 @@ ERASERS: Mapping[str, Eraser] = {
     "registry": Eraser(reduce=names.ended),
     "evidence": Eraser(),
     "meeting": Eraser(reduce=meeting.reduced),
-    "linkage": Eraser(tombstones=_link),
+    "linkage": Eraser(),
 }
 """By agent."""
 _ANY_CHARACTER = {"registry": "", "linkage": '["'}
@@ -106,9 +92,12 @@ class ErasableAgent:
     name: str = field(init=False)
     sources: tuple[str, ...] = field(init=False)
     targets: tuple[str, ...] = field(init=False)
+    moves: bool = field(init=False)
+    """Whether states of this agent are moved; others pass the commands over that move some."""
 
     def __post_init__(self) -> None:
         """Take what the runtime asks for from the agent."""
+        object.__setattr__(self, "moves", isinstance(self.agent, MovableAgent))
         more = () if "commands" in self.agent.sources else (ERASURES,)
         object.__setattr__(self, "name", self.agent.name)
         object.__setattr__(self, "sources", (*self.agent.sources, *more))
@@ -121,11 +110,15 @@ class ErasableAgent:
             if trigger.value.agent == EVERY and self.eraser.again is not None:
                 return self.agent.key(trigger)
             return str(trigger.value.key) if self._is_mine(trigger) else finer(trigger.identity, "")
+        if trigger.value.__class__ in MOVES and not self.moves:
+            return finer(trigger.identity, "")
         return self.agent.key(trigger)
 
     def process(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
         """Process a record: an erasure, which raises nothing, or what the agent itself processes."""
         if trigger.value.__class__ is not Erase:
+            if trigger.value.__class__ in MOVES and not self.moves:
+                return state, []
             return self.agent.process(state, trigger, policy)
         command: Erase = trigger.value
         if command.agent == EVERY:
@@ -155,8 +148,7 @@ class ErasableAgent:
             after, outputs = self.eraser.reduce(own, trigger, policy)
             return after, outputs, "unchanged" if after is own else "erased" if after is None else "reduced"
         mover = MOVERS.get(self.name)
-        tombstones = self.eraser.tombstones or (None if mover is None else mover.erased)
-        return None, [] if tombstones is None else [*tombstones(own, trigger.identity, part)], "erased"
+        return None, [] if mover is None else [*mover.erased(own, trigger.identity, part)], "erased"
 
     def _is_mine(self, trigger: Trigger) -> bool:
         """Whether the key is one of this agent's under the record's identity."""

@@ -23,10 +23,12 @@ from endocrine.agents._shared.moving import (
     with_adopted,
 )
 from endocrine.agents._shared.subjects import finer
+from endocrine.agents.attribution import rekey as attribution
 from endocrine.agents.bonds import rekey as bonds
 from endocrine.agents.conflicts import rekey as conflicts
 from endocrine.agents.contract import Agent, Output, State, Trigger
 from endocrine.agents.feedback import rekey as feedback
+from endocrine.agents.linkage import rekey as linkage
 from endocrine.agents.memory import rekey as memory
 from endocrine.agents.reflection import rekey as reflection
 from endocrine.agents.trust import rekey as trust
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from endocrine.agents.policy.compiled import Policy
 
 REKEYS = "rekeys"
+MOVES = frozenset((Adopt, Retire))
 
 MOVERS: Mapping[str, Mover] = {
     "memory": Mover(memory.merge, memory.erased),
@@ -44,6 +47,9 @@ MOVERS: Mapping[str, Mover] = {
     "trust": Mover(trust.merge, trust.erased),
     "bonds": Mover(bonds.merge, bonds.erased),
     "feedback": Mover(feedback.merge, feedback.erased),
+    "attribution": Mover(attribution.merge, attribution.erased),
+    "suspicion": Mover(None, none_erased),
+    "linkage": Mover(linkage.merge, linkage.erased),
     "modulation": Mover(None, none_erased, "turns"),
     "gating": Mover(None, none_erased, "turns"),
     "conversation": Mover(None, none_erased, "turns"),
@@ -51,6 +57,9 @@ MOVERS: Mapping[str, Mover] = {
     "capture": Mover(None, none_erased, "open"),
 }
 """By agent, in the order in which states are adopted: a conflict marks memories, which must be there by then."""
+ERASURES = "erasures"
+"""Where the commands lie that end and move states of agents which read no others. On `commands` recent ids are kept
+beside each state, and the states of these have no such ids: reading it, they would not know their own any more."""
 
 
 @dataclass(frozen=True)
@@ -74,20 +83,21 @@ class MovableAgent:
 
     def key(self, trigger: Trigger) -> str:
         """Return the state that is moved; of another agent's, or of another subject's, a key that never has a state."""
-        if trigger.topic == "commands" and isinstance(trigger.value, Adopt | Retire):
-            return trigger.value.key if self._fits(trigger) else finer(trigger.identity, "")
+        if trigger.value.__class__ in MOVES:
+            return str(trigger.value.key) if self._fits(trigger) else finer(trigger.identity, "")
         return self.agent.key(trigger)
 
     def process(self, state: State, trigger: Trigger, policy: "Policy") -> tuple[State, list[Output]]:
         """Process a record: a move, or what the agent itself processes. Raises what the agent raises; of a move,
         nothing."""
         value = trigger.value
-        if trigger.topic == "commands" and isinstance(value, Adopt | Retire):
+        if value.__class__ in MOVES:
             if value.agent != self.name:
                 return state, []
             if not self._fits(trigger):
                 return state, [_answer(trigger, "refused", "key_of_another_subject")]
-            return self._adopted(state, trigger, policy) if isinstance(value, Adopt) else self._retired(state, trigger)
+            adopting = value.__class__ is Adopt
+            return self._adopted(state, trigger, policy) if adopting else self._retired(state, trigger)
         own, adopted = opened(state)
         if not adopted:
             return self.agent.process(state, trigger, policy)

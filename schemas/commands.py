@@ -312,7 +312,7 @@ class Retire(Command):
 class Erase(Command):
     """Erase the state of an agent that is, or names, a subject. No door resolves the names in it.
 
-    It lies on `commands`, and on `erasures` for agents that read no commands.
+    It lies on `commands`, and on `erasures` for agents that read no commands, as `adopt` and `retire` do.
     """
 
     kind: Literal["erase"]
@@ -363,3 +363,5 @@ AnyCommand = Annotated[
     | Erase,
     Field(discriminator="kind"),
 ]
+StateCommand = Annotated[Erase | Adopt | Retire, Field(discriminator="kind")]
+"""Of topic `erasures`: what ends or moves a state of an agent that reads no commands."""

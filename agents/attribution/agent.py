@@ -19,10 +19,11 @@ from zlib import crc32
 
 from endocrine.agents.attribution.memory import NEW, Merger
 from endocrine.agents.attribution.mergers import Verdict, merge_categorical, merge_hash, merge_numeric
-from endocrine.agents.attribution.rules import AttributionRules
+from endocrine.agents.attribution.rules import AttributionRules, Primitives
 from endocrine.agents.attribution.series import add_to_distinct, add_to_window
 from endocrine.agents.attribution.values import fingerprint, label, number, shown
 from endocrine.agents.contract import Output, State, Trigger
+from endocrine.schemas.vocabulary import AttributionState
 
 if TYPE_CHECKING:
     from endocrine.agents.policy.compiled import Policy
@@ -51,7 +52,7 @@ class AttributionAgent:
         ts = observation["ts"]
         document = policy.document
         rules = document.attribution
-        merger: Merger = _MERGERS.get(document.primitives.get(primitive, "categorical"), "c")
+        merger = kind_of(primitive, document.primitives)
         before, count, old, changed, first, stamps, values, marks, dropped = state or NEW
         if before != merger:
             # The policy now reads this primitive as another kind: what was kept is of no use to the other merger.
@@ -67,7 +68,6 @@ class AttributionAgent:
             if added is None:
                 return state, []
             (stamps, values, marks), dropped = added
-            new, current, confidence = merge_hash(values, rules.hash)
         else:
             if merger == "n":
                 value = number(primitive, observation["value"])
@@ -77,61 +77,78 @@ class AttributionAgent:
             if window is None:
                 return state, []
             stamps, values, marks = window
-            new, current, confidence = _judge(merger, values, rules)
 
+        new, current, confidence = verdict(merger, values, rules)
         count += 1
         if count == 1:
             changed, first = ts, True
         elif ts < newest and merger != "h" and count == len(stamps):
-            changed, first = _onset(merger, stamps, values, rules)
+            changed, first = onset(merger, stamps, values, rules)
         elif new != old:
             changed, first = stamps[-1], False
         elif first and ts < changed:
             changed = ts
 
-        current = shown(current)
-        identity = trigger.identity
-        judged: dict[str, Any] = {
+        # The fields of `Memory` in its order; a list, as it is once it was stored.
+        kept = [merger, count, new, changed, first, stamps, values, marks, dropped]
+        return kept, records(trigger.identity, primitive, old, kept, current, confidence)
+
+
+def kind_of(primitive: str, primitives: Primitives) -> Merger:
+    """Return which merger judges a primitive. primitives: of the policy; one that is not listed is a label."""
+    return _MERGERS.get(primitives.get(primitive, "categorical"), "c")
+
+
+def records(
+    identity: str, primitive: str, old: AttributionState, kept: list[Any], current: Any, confidence: float
+) -> list[Output]:
+    """Return the state's record, and the transition where it is one. old: the state before; kept: as `Memory`."""
+    _, count, new, changed, _, stamps, _, _, dropped = kept
+    current = shown(current)
+    judged: dict[str, Any] = {
+        "identity": identity,
+        "primitive": primitive,
+        "state": new,
+        "current_value": current,
+        "confidence": confidence,
+        "observation_count": count,
+        "last_change_ts": changed,
+        "last_observation_ts": stamps[-1],
+    }
+    if dropped is not None:
+        judged["capped"] = True
+    # Output(...) takes twice the time, and every observation has one.
+    outputs: list[Output] = [_new(Output, ("attribution-states", identity, judged))]
+    if new != old:
+        change = {
+            "kind": "state_changed",
             "identity": identity,
             "primitive": primitive,
-            "state": new,
+            "old_state": old,
+            "new_state": new,
             "current_value": current,
             "confidence": confidence,
             "observation_count": count,
-            "last_change_ts": changed,
-            "last_observation_ts": stamps[-1],
+            "ts": stamps[-1],
         }
-        if dropped is not None:
-            judged["capped"] = True
-        # Output(...) takes twice the time, and every observation has one.
-        outputs: list[Output] = [_new(Output, ("attribution-states", identity, judged))]
-        if new != old:
-            change = {
-                "kind": "state_changed",
-                "identity": identity,
-                "primitive": primitive,
-                "old_state": old,
-                "new_state": new,
-                "current_value": current,
-                "confidence": confidence,
-                "observation_count": count,
-                "ts": stamps[-1],
-            }
-            outputs.append(Output("attribution-changes", identity, change))
-        # The fields of `Memory` in its order; a list, as it is once it was stored.
-        return [merger, count, new, changed, first, stamps, values, marks, dropped], outputs
+        outputs.append(Output("attribution-changes", identity, change))
+    return outputs
 
 
-def _judge(merger: Merger, values: list[Any], rules: AttributionRules) -> Verdict:
+def verdict(merger: Merger, values: list[Any], rules: AttributionRules) -> Verdict:
+    """Return what the kept values come to. values: oldest first, at least one."""
+    if merger == "h":
+        return merge_hash(values, rules.hash)
     return merge_numeric(values, rules) if merger == "n" else merge_categorical(values, rules)
 
 
-def _onset(merger: Merger, stamps: list[float], values: list[Any], rules: AttributionRules) -> tuple[float, bool]:
-    """`last_change_ts` of a series that is kept whole, judged anew from its first observation on."""
+def onset(merger: Merger, stamps: list[float], values: list[Any], rules: AttributionRules) -> tuple[float, bool]:
+    """Return `last_change_ts` of a series that is kept whole, judged anew from its first observation on; and whether
+    it is that of the first one."""
     changed, first = stamps[0], True
-    old = _judge(merger, values[:1], rules)[0]
+    old = verdict(merger, values[:1], rules)[0]
     for size in range(2, len(values) + 1):
-        new = _judge(merger, values[:size], rules)[0]
+        new = verdict(merger, values[:size], rules)[0]
         if new != old:
             changed, first, old = stamps[size - 1], False, new
     return changed, first

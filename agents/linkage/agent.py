@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, cast
 from endocrine.agents._shared.subjects import finer
 from endocrine.agents.canonical import canonical_json
 from endocrine.agents.contract import Output, State, Trigger
-from endocrine.agents.linkage.pair import Judged, PairState, judged, with_hint
+from endocrine.agents.linkage.link import BY, Link, empty_pair, settled
+from endocrine.agents.linkage.pair import PairState, judged, with_hint
 from endocrine.schemas.commands import LinkApply, LinkDismiss, LinkReverse
 from endocrine.schemas.linkage import Hint
 from endocrine.schemas.vocabulary import LinkEventKind, LinkRefusal
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from endocrine.agents.linkage.rules import LinkageRules
     from endocrine.agents.policy.compiled import Policy
 
-BY = "linkage"
-"""Who acts where no operator does."""
 _COMMANDS = LinkApply | LinkReverse | LinkDismiss
 
 
@@ -68,104 +67,20 @@ def _pair(a: str, b: str) -> str:
     return canonical_json([a, b]).decode()
 
 
-@dataclass
-class _Link:
-    """A link while one record is worked on."""
-
-    a: str
-    b: str
-    state: PairState
-    judged: Judged
-    by: str
-    ts: float
-    reason: str | None = None
-    outputs: list[Output] | None = None
-
-    def event(self, kind: LinkEventKind, old: str | None, refusal: LinkRefusal | None = None) -> Output:
-        """Return what happened; the status before, and the one now."""
-        new = None if refusal == "unknown_link" or refusal == "not_sorted" else self.state["status"]
-        value = {
-            "kind": kind,
-            "a": self.a,
-            "b": self.b,
-            "old": old,
-            "new": new,
-            "score": self.judged.score,
-            "evidence_digest": self.judged.digest if self.judged.shown else None,
-            "refusal": refusal,
-            "reason": self.reason,
-            "by": self.by,
-            "ts": self.ts,
-        }
-        return Output("link-events", self.a, value)
-
-    def record(self) -> Output:
-        """Return the link as it is."""
-        value: dict[str, Any] = {
-            "a": self.a,
-            "b": self.b,
-            "score": self.judged.score,
-            "evidence": self.judged.shown,
-            "status": self.state["status"],
-            "weakened": self.state["weakened"],
-        }
-        if self.state["capped"]:
-            value["capped"] = True
-        return Output("identity-links", self.a, {**value, "by": self.state["by"], "ts": self.ts})
-
-
-def _empty(ts: float) -> PairState:
-    return {
-        "evidence": {},
-        "clock": ts,
-        "listed": False,
-        "status": "observed",
-        "weakened": False,
-        "high": False,
-        "dismissed": None,
-        "capped": False,
-        "by": BY,
-    }
-
-
 def _hinted(known: PairState | None, hint: Hint, rules: "LinkageRules") -> tuple[State, list[Output]]:
     if hint.kind not in rules.kinds:
         return known, []
-    before = _empty(hint.ts) if known is None else known
+    before = empty_pair(hint.ts) if known is None else known
     after = with_hint(before, hint, rules)
     new = not before["listed"]
     if new and hint.common:
         return after, []  # no link yet; kept, as another token may see fewer holders
     after = {**after, "listed": True}
-    link = _Link(hint.a, hint.b, after, judged(after, rules), BY, after["clock"])
+    link = Link(hint.a, hint.b, after, judged(after, rules), BY, after["clock"])
     events = [link.event("observed", None)] if new else []
-    events += _settled(link, rules)
+    events += settled(link, rules)
     changed = new or events or judged(before, rules) != link.judged or before["capped"] != after["capped"]
     return link.state, [*events, link.record()] if changed else []
-
-
-def _settled(link: _Link, rules: "LinkageRules") -> list[Output]:
-    """What the score makes of the status; the link's state is the one after it."""
-    state, high = link.state, link.judged.score >= rules.propose_from
-    old, rose = state["status"], high and not state["high"]
-    state = link.state = {**state, "high": high}
-    if old == "applied":
-        if high != state["weakened"]:
-            return []
-        link.state = {**state, "weakened": not high}
-        return [link.event("restored" if high else "weakened", old)]
-    if old == "dismissed":
-        if link.judged.kinds <= set(state["dismissed"] or ()):
-            return []
-        link.state = {**state, "status": "proposed" if high else "observed", "dismissed": None, "by": BY}
-        return [link.event("proposed" if high else "observed", old)]
-    if rose and old == "observed":
-        link.state = {**state, "status": "proposed", "by": BY}
-        return [link.event("proposed", old)]
-    if not high and old == "proposed":
-        link.state = {**state, "status": "observed", "by": BY}
-        return [link.event("observed", old)]
-    return []
 
 
 def _commanded(
@@ -173,12 +88,12 @@ def _commanded(
 ) -> tuple[State, list[Output]]:
     a, b = trigger.identity, command.b
     if known is None or not known["listed"]:
-        nothing = _empty(command.ts)
-        link = _Link(a, b, nothing, judged(nothing, rules), command.by, command.ts, command.reason)
+        nothing = empty_pair(command.ts)
+        link = Link(a, b, nothing, judged(nothing, rules), command.by, command.ts, command.reason)
         return known, [link.event("refused", None, "unknown_link" if a < b else "not_sorted")]
     before: PairState = {**known, "clock": max(known["clock"], command.ts)}
-    link = _Link(a, b, before, judged(before, rules), command.by, before["clock"], command.reason)
-    aged = _settled(link, rules)  # what time alone changed
+    link = Link(a, b, before, judged(before, rules), command.by, before["clock"], command.reason)
+    aged = settled(link, rules)  # what time alone changed
     old = link.state["status"]
     refusal = _refusal(link, command, rules)
     if refusal is not None:
@@ -194,7 +109,7 @@ def _commanded(
     return link.state, [event, *aged, link.record()] if changed else [event]
 
 
-def _refusal(link: _Link, command: LinkApply | LinkReverse | LinkDismiss, rules: "LinkageRules") -> LinkRefusal | None:
+def _refusal(link: Link, command: LinkApply | LinkReverse | LinkDismiss, rules: "LinkageRules") -> LinkRefusal | None:
     status = link.state["status"]
     if isinstance(command, LinkApply):
         return "below_threshold" if status != "applied" and link.judged.score < rules.propose_from else None
@@ -203,7 +118,7 @@ def _refusal(link: _Link, command: LinkApply | LinkReverse | LinkDismiss, rules:
     return "applied" if status == "applied" else None
 
 
-def _moved(link: _Link, old: str, kind: LinkEventKind, status: Any, **more: Any) -> Output:
+def _moved(link: Link, old: str, kind: LinkEventKind, status: Any, **more: Any) -> Output:
     if old == status:
         return link.event("unchanged", old)
     link.state = cast(PairState, {**link.state, "status": status, "by": link.by, **more})

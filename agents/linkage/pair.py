@@ -1,6 +1,7 @@
 """The state of a pair of identities, and the score of its evidence at a time."""
 
 import hashlib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from endocrine.agents.canonical import canonical_json
@@ -81,16 +82,41 @@ def with_hint(state: PairState, hint: Hint, rules: "LinkageRules") -> PairState:
     pieces = {piece.value_digest: piece for piece in pieces_of(state, hint.kind)}
     known = pieces.get(new.value_digest)
     pieces[new.value_digest] = new if known is None else _united(known, new)
-    best = sorted(pieces.values(), key=lambda one: (one.distance, -one.last_ts, one.value_digest))
-    if rules.kinds[hint.kind].match == "distance":
-        best = _nearest_or_latest(best)
-    evidence = {**state["evidence"], hint.kind: [one.plain() for one in best[: rules.evidence_of_kind]]}
+    best, capped = _best(pieces.values(), hint.kind, rules)
     return {
         **state,
-        "evidence": evidence,
+        "evidence": {**state["evidence"], hint.kind: best},
         "clock": max(state["clock"], hint.ts),
-        "capped": state["capped"] or hint.capped or len(best) > rules.evidence_of_kind,
+        "capped": state["capped"] or hint.capped or capped,
     }
+
+
+def with_evidence(state: PairState, other: PairState, rules: "LinkageRules") -> PairState:
+    """Return the state with the evidence of another pair, whose two identities are the same ones under other names."""
+    evidence, capped = dict(state["evidence"]), state["capped"] or other["capped"]
+    for kind in rules.kinds:
+        pieces = {piece.value_digest: piece for piece in pieces_of(state, kind)}
+        for piece in pieces_of(other, kind):
+            known = pieces.get(piece.value_digest)
+            pieces[piece.value_digest] = piece if known is None else _united(known, piece)
+        if pieces:
+            evidence[kind], more = _best(pieces.values(), kind, rules)
+            capped = capped or more
+    return {**state, "evidence": evidence, "clock": max(state["clock"], other["clock"]), "capped": capped}
+
+
+def turned(state: PairState) -> PairState:
+    """Return the state with the two identities in the other order."""
+    pieces = state["evidence"].items()
+    return {**state, "evidence": {kind: [[*one[:-1], one[-1][::-1]] for one in some] for kind, some in pieces}}
+
+
+def _best(pieces: Iterable[Piece], kind: LinkKind, rules: "LinkageRules") -> tuple[list[list[Any]], bool]:
+    """The pieces that are kept of a kind, the best first, as JSON values; and whether the bound left some out."""
+    best = sorted(pieces, key=lambda one: (one.distance, -one.last_ts, one.value_digest))
+    if rules.kinds[kind].match == "distance":
+        best = _nearest_or_latest(best)
+    return [one.plain() for one in best[: rules.evidence_of_kind]], len(best) > rules.evidence_of_kind
 
 
 def _nearest_or_latest(pieces: list[Piece]) -> list[Piece]:

@@ -77,14 +77,8 @@ def apply(
 
     settings = settings_of(bootstrap)
     found = _planned(settings, alias, scope, wait_s=wait_s)
-    if found.refused or found.missing or found.is_empty:
+    if found.refused or found.is_empty:
         _end(found, None, report, as_json)
-        if found.missing:
-            fail(
-                f"nothing was changed: {', '.join(found.missing)} cannot adopt states in this version, and half a "
-                "move is not made; until it can, `endocrine names release` makes the name itself again",
-                BROKEN,
-            )
         if found.is_empty and not allow_empty:
             fail("nothing to do; --allow-empty makes that no error", BROKEN)
         raise typer.Exit(BROKEN if found.refused else 0)

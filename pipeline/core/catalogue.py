@@ -438,9 +438,9 @@ _TOPICS = [
     ),
     Topic(
         "erasures",
-        commands.Erase,
+        commands.StateCommand,
         "delete",
-        "erasures, for agents that read no commands",
+        "erasures and moves of states, for agents that read no commands",
         "attribution",
         takes_subjects=True,
         unordered=True,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Literal
 
+from endocrine.agents.registry import COMMANDED
 from endocrine.agents.rekeying import MOVERS, REKEYS
 from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.data.commands import SOURCE, Outcomes
@@ -46,8 +47,8 @@ class Applied:
         }
 
 
-def adoptions(plan: Plan, subject: str, *, by: str, ts: float, check: bool) -> Iterator[Json]:
-    """Yield the commands that make the id's subject adopt what lies under the old names, agent by agent.
+def adoptions(plan: Plan, *, by: str, ts: float, check: bool) -> Iterator[Json]:
+    """Yield the commands that make the id adopt what lies under the old names, agent by agent.
 
     ts: event time, seconds.
     """
@@ -56,7 +57,7 @@ def adoptions(plan: Plan, subject: str, *, by: str, ts: float, check: bool) -> I
             if one.agent == agent:
                 yield {
                     "id": f"rekey-{uuid.uuid4().hex}",
-                    "identity": subject,
+                    "identity": one.subject,
                     "kind": "adopt",
                     "rekey_id": plan.rekey_id,
                     "agent": agent,
@@ -92,17 +93,18 @@ async def apply_plan(settings: Settings, plan: Plan, *, by: str, within_s: float
 
     within_s: seconds that the answers of `AT_ONCE` commands may take. Raises ProduceError and KafkaError.
     """
-    ts, subject = time.time(), plan.subject
-    places = {partition_of(name, settings.partitions) for name in (subject, *plan.subjects)}
+    ts = time.time()
+    named = {*(one.subject for one in plan.transfers), *(one.old for one in plan.retirements)}
+    places = {partition_of(name, settings.partitions) for name in named}
     applied = Applied("done")
     async with Outcomes(settings, REKEYS, sorted(places)) as answers:
-        checks = adoptions(plan, subject, by=by, ts=ts, check=True)
+        checks = adoptions(plan, by=by, ts=ts, check=True)
         if not await _all(settings, answers, checks, {"possible", "unchanged"}, applied, within_s):
             applied.ended = "refused" if applied.refused else "incomplete"
             applied.reason += "; nothing was changed"
             return applied
         steps = (
-            (adoptions(plan, subject, by=by, ts=ts, check=False), {"adopted", "unchanged"}, "; nothing was retired"),
+            (adoptions(plan, by=by, ts=ts, check=False), {"adopted", "unchanged"}, "; nothing was retired"),
             (retirements(plan, by=by, ts=ts), {"retired", "absent"}, ""),
         )
         for commands, good, so_far in steps:
@@ -132,7 +134,9 @@ async def _answered(
     settings: Settings, answers: Outcomes, part: Sequence[Json], good: set[str], applied: Applied, within_s: float
 ) -> bool:
     waiting: dict[str, Mapping[str, Any]] = {one["id"]: one for one in part}
-    await produce([{"topic": "commands", "value": value, "headers": {"ce_source": SOURCE}} for value in part], settings)
+    headers = {"ce_source": SOURCE}
+    lines = [{"topic": COMMANDED[value["agent"]], "value": value, "headers": headers} for value in part]
+    await produce(lines, settings)
     deadline = time.monotonic() + within_s
     while waiting and (left := deadline - time.monotonic()) > 0:
         for caused in await answers.next(left):

@@ -1,20 +1,33 @@
-"""The links of an identity in the plan of a re-key: of each pair the name would be replaced (memory, section 2). Pure.
+"""The links of an identity in the plan of a re-key: of each pair the name is replaced (memory, section 2). Pure.
 
-The agent `linkage` cannot adopt a pair yet, so an apply that needs it is refused. A pair of which all evidence was
-common from the start is no link, and is not planned.
+A pair of which all evidence was common from the start is no link, and is not planned.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import orjson
 
+from endocrine.agents._shared.moving import opened
 from endocrine.agents._shared.subjects import finer
 from endocrine.agents.canonical import canonical_json
+from endocrine.agents.linkage.pair import turned
 
-Pairs = Mapping[str, Any]
-"""States of `linkage` by key."""
-LinkOutcome = Literal["taken", "merged", "dropped"]
+States = Mapping[str, Mapping[str, Any]]
+"""States by agent and key."""
+LINKS = "linkage"
+"""The agent whose state key is two identities, either of which may be the subject."""
+LinkOutcome = Literal["taken", "merged", "dropped", "moved", "collision"]
+
+
+class MovedLink(NamedTuple):
+    """One link of the old name."""
+
+    key: str
+    new_key: str | None
+    """None: it links the two names, which are one then."""
+    state: Any
+    """With its identities in their new order."""
 
 
 def pair_of(key: str) -> tuple[str, str]:
@@ -35,24 +48,23 @@ def pair_of(key: str) -> tuple[str, str]:
     raise ValueError(f"a state key of linkage of {len(key)} characters: expected an identity and a pair")
 
 
-def linked_identities(pairs: Pairs) -> Iterator[str]:
+def linked_identities(states: States) -> Iterator[str]:
     """Yield both identities of each link."""
-    for key, state in pairs.items():
-        if state["listed"]:
+    for key, whole in states.get(LINKS, {}).items():
+        if opened(whole)[0]["listed"]:
             yield from pair_of(key)
 
 
-def links_of(pairs: Pairs, old: str, new: str) -> Iterator[tuple[LinkOutcome, str, Any]]:
-    """Yield what would become of each link of `old` under `new`, its key and its state, by key.
-
-    dropped: it links the two names, which are one then; merged: both have a link with the other identity.
-    """
-    for key, state in sorted(pairs.items()):
-        names = pair_of(key)
+def links_of(states: States, old: str, new: str) -> Iterator[MovedLink]:
+    """Yield each link of `old` as it is under `new`, by key."""
+    for key, whole in sorted(states.get(LINKS, {}).items()):
+        names, state = pair_of(key), opened(whole)[0]
         if not state["listed"] or old not in names:
             continue
-        a, b = sorted(new if name == old else name for name in names)
-        if a == b:
-            yield "dropped", key, state
-        else:
-            yield ("merged" if finer(a, canonical_json([a, b]).decode()) in pairs else "taken"), key, state
+        renamed = [new if name == old else name for name in names]
+        if renamed[0] == renamed[1]:
+            yield MovedLink(key, None, state)
+            continue
+        pair = sorted(renamed)
+        turning = pair != renamed
+        yield MovedLink(key, finer(pair[0], canonical_json(pair).decode()), turned(state) if turning else state)

@@ -17,13 +17,14 @@ from endocrine.agents.bonds.rekey import merged_notes
 from endocrine.agents.canonical import canonical_json
 from endocrine.agents.conflicts.rekey import without as slot_without
 from endocrine.agents.feedback.rekey import merged_cards
+from endocrine.agents.linkage.rekey import with_status
 from endocrine.agents.memory.rekey import duplicate_of, in_force, superseded
 from endocrine.agents.names.rules import project_subject
 from endocrine.agents.reflection.rekey import without as known_without
 from endocrine.agents.rekeying import MOVERS
 from endocrine.agents.trust.rekey import replaces
 from endocrine.pipeline.core.name_table import NameTable
-from endocrine.pipeline.data.rekey_links import linked_identities, links_of
+from endocrine.pipeline.data.rekey_links import LINKS, LinkOutcome, MovedLink, linked_identities, links_of, pair_of
 
 Json = dict[str, Any]
 States = Mapping[str, Mapping[str, Any]]
@@ -42,12 +43,12 @@ BY_SUBJECT = (
 """Agents whose state key is the subject itself."""
 FINER: Mapping[str, int] = {"attribution": 1, "trust": 2, "memory": 1, "conflicts": 1}
 """Agents whose state key is the subject and so many names, each after a slash and without one."""
-LINKS = "linkage"
-"""The agent whose state key is two identities, either of which may be the subject."""
 READ = (*BY_SUBJECT, *FINER, LINKS)
 """Agents whose states a plan is made from."""
 DERIVED = ("evidence", "meeting")
 """Agents that keep observations for some days to compare them: nothing of them moves, is planned or is retired."""
+REBUILT = ("suspicion",)
+"""Agents whose states follow from what others say of the states that were moved."""
 STAYING: Mapping[str, str] = {
     name: mover.open_turns for name, mover in MOVERS.items() if mover.merge is None and mover.open_turns is not None
 }
@@ -72,7 +73,9 @@ class Transfer:
 
     agent: str
     old: str
-    """The subject that it lies under."""
+    """The name that it was written under."""
+    subject: str
+    """The subject that adopts it: that of the id, or the first identity of a link."""
     key: str
     """That it is adopted under."""
     state: Any
@@ -88,6 +91,7 @@ class Retirement:
 
     agent: str
     old: str
+    """The subject that it lies under: the old name, or the first identity of a link."""
     key: str
     digest_old: str
 
@@ -130,12 +134,6 @@ class Plan:
     def refused(self) -> bool:
         """An apply would change nothing at all."""
         return bool(self.collisions or self.integrity_errors or self.open_turns)
-
-    @property
-    def missing(self) -> list[str]:
-        """Agents that have states here and cannot adopt any."""
-        able = {*MOVERS, *DERIVED}
-        return [agent for agent, outcome in self.agents.items() if outcome != "nothing" and agent not in able]
 
     @property
     def rekey_id(self) -> str:
@@ -201,7 +199,7 @@ def plan_of(
             transfer = _transfer(agent, old, key, id_subject, whole, states, twins)
             state, (new, adopted) = opened(whole)[0], opened(states[agent].get(transfer.key))
             plan.retirements.append(Retirement(agent, old, key, transfer.digest_old))
-            if agent not in STAYING:
+            if agent not in (*STAYING, *REBUILT):
                 _movable(plan, transfer, max_record_bytes)
             if adoption_mark(plan.rekey_id, transfer.digest_old) in adopted:
                 plan.moved += 1
@@ -216,13 +214,11 @@ def plan_of(
             if agent == "memory" and (taken_by := twins.get(state["entry"]["memory_id"])) is not None:
                 into = f"{id_subject}/{taken_by}"
                 digest_new = state_digest(states["memory"][into])
-                plan.transfers.append(Transfer(agent, old, into, state, transfer.digest_old, digest_new))
-        for outcome, key, state in links_of(states.get(LINKS, {}), old, id_subject):
-            outcomes.setdefault(LINKS, []).append(outcome)
-            plan.taken += outcome == "taken"
-            plan.merged += outcome == "merged"
-            if outcome == "dropped":
-                plan.drops.append({"agent": LINKS, "key": key, "reason": "links_itself", "record": state})
+                plan.transfers.append(Transfer(agent, old, id_subject, into, state, transfer.digest_old, digest_new))
+        outcomes[LINKS] = [
+            *outcomes.get(LINKS, ()),
+            *(_link(plan, one, old, states[LINKS], max_record_bytes) for one in links_of(states, old, id_subject)),
+        ]
     plan.agents = {agent: _worst(outcomes.get(agent, [])) for agent in READ}
     plan.agents |= dict.fromkeys(DERIVED, "ages_out" if found else "nothing")
     return plan
@@ -243,7 +239,8 @@ def _transfer(
         state = slot_without(state, twins)
     elif agent == "reflection" and twins:
         state = known_without(state, twins)
-    return Transfer(agent, old, new_key, state, state_digest(whole), None if before is None else state_digest(before))
+    digest_new = None if before is None else state_digest(before)
+    return Transfer(agent, old, subject, new_key, state, state_digest(whole), digest_new)
 
 
 def _movable(plan: Plan, transfer: Transfer, max_record_bytes: int) -> None:
@@ -269,7 +266,7 @@ def _subjects(states: States) -> Iterator[str]:
         yield from states.get(agent, ())
     for agent in FINER:
         yield from (subject_of(agent, key) for key in states.get(agent, ()))
-    yield from linked_identities(states.get(LINKS, {}))
+    yield from linked_identities(states)
 
 
 def subject_of(agent: str, key: str) -> str:
@@ -292,8 +289,42 @@ def _of(states: States, subject: str) -> Iterator[tuple[str, str, Any]]:
                 yield agent, key, state
 
 
+def _link(plan: Plan, link: MovedLink, old: str, pairs: Mapping[str, Any], max_record_bytes: int) -> LinkOutcome:
+    """What becomes of a link of the old name."""
+    whole, before = pairs[link.key], None if link.new_key is None else pairs.get(link.new_key)
+    plan.retirements.append(Retirement(LINKS, pair_of(link.key)[0], link.key, state_digest(whole)))
+    if link.new_key is None:
+        plan.drops.append({"agent": LINKS, "key": link.key, "reason": "links_itself", "record": link.state})
+        return "dropped"
+    digest_new = None if before is None else state_digest(before)
+    subject = pair_of(link.new_key)[0]
+    _movable(
+        plan,
+        Transfer(LINKS, old, subject, link.new_key, link.state, state_digest(whole), digest_new),
+        max_record_bytes,
+    )
+    known, adopted = opened(before)
+    if adoption_mark(plan.rekey_id, state_digest(whole)) in adopted:
+        plan.moved += 1
+        return "moved"
+    if known is None:
+        plan.taken += 1
+        return "taken"
+    try:
+        with_status(link.state, known)
+    except Conflict as conflict:
+        both = {"old": link.state, "new": known}
+        plan.collisions.append({"agent": LINKS, "key": link.key, "field": conflict.reason, **both})
+        return "collision"
+    plan.merged += 1
+    return "merged"
+
+
 def _judge(plan: Plan, agent: str, key: str, old: Any, new: Any, notes_kept: int, cards_kept: int) -> str:
     """What becomes of one state; what is dropped or collides is put into the plan."""
+    if agent in REBUILT:
+        plan.drops.append({"agent": agent, "key": key, "reason": "rebuilt", "record": old})
+        return "dropped"
     if agent in STAYING:
         turns = list(old.get(STAYING[agent]) or ()) if isinstance(old, Mapping) else []
         plan.open_turns = sorted({*plan.open_turns, *turns})

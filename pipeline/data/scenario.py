@@ -11,13 +11,19 @@ from typing import Any
 
 import orjson
 
+from endocrine.agents._shared.memories import memory_id, named_after
+
 ROUND_SECONDS = 2 * 86_400.0
 """Event time between the beginnings of two rounds; the story itself takes a little more than one day."""
 CASTS = 16
 """After so many rounds the identities come back, so that a feed without end does not need memory without end."""
 IDENTITIES = ("identity", "identity_ref")
 IDS = ("id", "audit_id", "session_id", "call_id", "target_action_id", "evidence_ref")
-TIMES = ("ts", "start_ts", "end_ts")
+TIMES = ("ts", "start_ts", "end_ts", "effective_from")
+NAMES = ("name", "registered_id")
+"""Of a command of the registry: names of the cast."""
+DERIVED = ("conflict_id", "winner", "memories_used", "context_used", "context_pack")
+"""Fields that hold ids of memories and conflicts, which follow from those of the commands that made them."""
 
 
 def lines() -> Iterator[dict[str, Any]]:
@@ -30,14 +36,39 @@ def lines() -> Iterator[dict[str, Any]]:
 def repeat(rounds: int | None = None, start: int = 0) -> Iterator[dict[str, Any]]:
     """Yield rounds `start`, `start + 1`, ...: `rounds` of them, or without end.
 
-    Round 0 is the scenario itself. Round n happens n times ROUND_SECONDS later; its ids end in `.rn`, its identities in
-    `.c` and n modulo CASTS. The same round is the same lines, every time.
+    Round 0 is the scenario itself. Round n happens n times ROUND_SECONDS later; its ids end in `.rn`, its identities
+    and projects in `.c` and n modulo CASTS. The same round is the same lines, every time.
     """
     story = list(lines())
     numbers = itertools.count(start) if rounds is None else range(start, start + rounds)
     for number in numbers:
-        for line in story:
-            yield line | {"value": _shifted(line["value"], number)}
+        shifted = [line | {"value": _shifted(line["value"], number)} for line in story]
+        ids = dict(zip(_made_by(story), _made_by(shifted), strict=True))
+        for line in shifted:
+            found = {name: _renamed(line["value"][name], ids) for name in DERIVED if name in line["value"]}
+            yield line | {"value": line["value"] | found}
+
+
+def _made_by(story: list[dict[str, Any]]) -> list[str]:
+    """The ids of the memories that a story's commands make, and of the conflicts that each would open on its slot."""
+    found = []
+    for value in (line["value"] for line in story if line["value"].get("kind") == "memory_create"):
+        found.append(memory_id(value["identity"], value["id"]))
+        if "slot" in value:
+            # A conflict is named after the record that opened it: the first output of the agent `memory`.
+            found.append(named_after("c", value["identity"], value["slot"], f"memory/{value['id']}/0"))
+    return found
+
+
+def _renamed(item: Any, ids: dict[str, str]) -> Any:
+    """The same with other ids, also within texts."""
+    if isinstance(item, dict):
+        return {name: _renamed(part, ids) for name, part in item.items()}
+    if isinstance(item, list):
+        return [_renamed(part, ids) for part in item]
+    for before, after in ids.items():
+        item = item.replace(before, after)
+    return item
 
 
 def round_of(identifier: str) -> int | None:
@@ -96,10 +127,12 @@ def _moved(value: dict[str, Any], shift: float) -> dict[str, Any]:
 
 def _shifted(value: dict[str, Any], number: int) -> dict[str, Any]:
     shifted: dict[str, Any] = {}
+    registering = value.get("kind") == "register_name"
     for name, item in value.items():
+        cast = name in IDENTITIES or name == "project" or (registering and name in NAMES)
         if name in TIMES:
             shifted[name] = round(item + number * ROUND_SECONDS, 3)
-        elif name in IDENTITIES and number % CASTS:
+        elif cast and number % CASTS and not item.startswith("$"):
             shifted[name] = f"{item}.c{number % CASTS}"
         elif name in IDS and number:
             shifted[name] = f"{item}.r{number}"

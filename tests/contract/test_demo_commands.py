@@ -65,6 +65,15 @@ class Started:
             told = self.err.read_text()[-6000:] + "".join(logs)
             raise AssertionError(f"still running {DEADLINE_S} s after it was to end: {told}") from None
 
+    def told(self, *arguments: str) -> str:
+        """What another command says on the same data folder."""
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("ENDOCRINE_")}
+        command = [sys.executable, "-m", "endocrine.pipeline.cli", *arguments]
+        environment = {**clean, "ENDOCRINE_DATA_DIR": str(self.folder / "data")}
+        asked = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=DEADLINE_S)
+        assert asked.returncode == 0, asked.stderr
+        return asked.stdout
+
     def others(self) -> dict[int, str]:
         """Processes that name our folder: Kafka, Valkey and worker; of a run also gateway and connectors."""
         return naming(self.folder / "data")
@@ -212,6 +221,17 @@ def test_a_run_that_is_stopped_ends_cleanly_and_goes_on_when_started_again(start
     assert "turn " in news
     assert "ann-turn-1 revision 0" not in news
     assert "Traceback" not in again.err.read_text()
+
+
+@pytest.mark.node
+def test_the_project_of_a_run_gives_a_pack_that_says_what_is_curated_and_what_is_disputed(start):
+    run = start("run", "--rounds", "1", "--pace", "100")
+    wait_for(lambda: "1 rounds of the scenario are fed" in run.err.read_text())
+    asked = ("context", "build", "Which seal has the pump?", "--identity", "ida", "--project", "PUMP")
+    wait_for(lambda: "[adaptation] seal: NBR (disputed, conflict c-" in run.told(*asked))  # the read models follow
+    assert "[decision] housing: PA66-GF30 (curated)" in run.told(*asked).splitlines()
+    run.process.send_signal(signal.SIGINT)
+    assert run.ended() == 0
 
 
 @pytest.mark.node

@@ -18,8 +18,9 @@ from itertools import count
 from typing import Any
 
 from endocrine.agents.contract import Agent
-from endocrine.agents.erasing import ERASERS, ERASURES, EVENTS
-from endocrine.agents.registry import AGENTS
+from endocrine.agents.erasing import ERASERS, EVENTS
+from endocrine.agents.registry import AGENTS, COMMANDED
+from endocrine.agents.rekeying import ERASURES
 from endocrine.pipeline.core.checkpoint import OUTBOX_SLOTS
 from endocrine.pipeline.core.name_table import NameTable
 from endocrine.pipeline.core.partitioning import partition_of
@@ -38,7 +39,6 @@ ROUNDS = OUTBOX_SLOTS + 1
 """Batches that every agent makes after the last erasure: the first may hold what was read with it."""
 HOLDING: tuple[Agent, ...] = tuple(agent for agent in AGENTS if agent.name in ERASERS)
 """Agents that hold states of subjects."""
-_READ = {agent.name: ERASURES if ERASURES in agent.sources else "commands" for agent in HOLDING}
 
 
 class Incomplete(Exception):
@@ -118,7 +118,8 @@ class _Sender:
         values = list(commands(plan, erasures, by=self._by, ts=time.time()))
         for first in range(0, len(values), AT_ONCE):
             some = values[first : first + AT_ONCE]
-            await self._send([(_READ[value["agent"]], value) for value in some], {(v["id"], v["agent"]) for v in some})
+            waiting = {(value["id"], value["agent"]) for value in some}
+            await self._send([(COMMANDED[value["agent"]], value) for value in some], waiting)
 
     async def let_all_pass(self, plan: Plan) -> None:
         """Let each agent make a batch of every partition."""
@@ -127,7 +128,7 @@ class _Sender:
             for topic in ("commands", ERASURES):
                 value = passing(plan, token, by=self._by, ts=time.time())
                 sent.append((topic, value))
-                waiting |= {(value["id"], agent) for agent, read in _READ.items() if read == topic}
+                waiting |= {(value["id"], agent) for agent, read in COMMANDED.items() if read == topic}
         await self._send(sent, waiting)
 
     async def _send(self, sent: Sequence[tuple[str, Json]], waiting: set[tuple[str, str]]) -> None:

@@ -28,6 +28,8 @@ def summary(totals: Totals, records: int, seconds: float) -> list[str]:
         _row("attribution changes", f"{totals.transitions} transitions, {totals.suspicions} suspicions"),
         _row("bonds", f"{(+totals.bonds).total()} ({_counts(totals.bonds)})"),
         _row("bond events", f"{totals.bond_events.total()} ({_counts(totals.bond_events)})"),
+        _row("memories", f"{(+totals.memories).total()} ({_counts(totals.memories)})"),
+        _row("conflicts", f"{(+totals.conflicts).total()} ({_counts(totals.conflicts)})"),
         _row("dead letters", f"{totals.dead.total()}" + (f" ({_counts(totals.dead)})" if totals.dead else "")),
         *(_row("records derived" if first else "", text) for first, text in _records(totals)),
         _row("took", f"{seconds:.1f} s"),

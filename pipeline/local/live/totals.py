@@ -44,6 +44,10 @@ class Totals:
         self.bonds: Counter[str] = Counter()
         """Bonds now, by phase."""
         self.bond_events: Counter[str] = Counter()
+        self.memories: Counter[str] = Counter()
+        """Memories now, by status."""
+        self.conflicts: Counter[str] = Counter()
+        """Conflicts now, by status."""
         self.dead: Counter[str] = Counter()
         """Dead letters by topic and reason."""
         self._seen = Recent()
@@ -80,6 +84,10 @@ class Totals:
             self._now(self.bonds, f"bond {value['user_id']}", value["phase"])
         elif topic == "bond-events":
             self.bond_events[value["event_type"]] += 1
+        elif topic == "memories":
+            self._now(self.memories, f"memory {value['subject']} {value['memory_id']}", value["status"])
+        elif topic == "conflicts":
+            self._now(self.conflicts, f"conflict {value['subject']} {value['slot']}", value["status"])
 
     def _modulation(self, value: dict[str, Any]) -> None:
         self.revisions += value["revision"] > 0

@@ -33,7 +33,7 @@ _WRITERS: Mapping[str, Sequence[str]] = {
     "journal": (EVERY_AGENT,),
     "checkpoints": ("`endocrine audit checkpoint`",),
     "dlq-actions": ("`endocrine dlq`",),
-    "erasures": ("`endocrine erase`",),
+    "erasures": ("`endocrine erase`", "`endocrine names rekey`"),
     "ops-events": ("`endocrine erase`", "`endocrine backup drill`"),
 }
 """Topic to its writers that are no agents."""

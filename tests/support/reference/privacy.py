@@ -56,7 +56,7 @@ HOLDS: dict[str, tuple[str, str]] = {
     "journal": (NOTHING, "what each batch read, as digests and positions, to prove it"),
     "checkpoints": (NOTHING, "ends of the chains, signed"),
     "policy-rollouts": (NOTHING, "which rules are in force, and who put them there"),
-    "erasures": (FACTS, "that somebody's states are to be erased, and by whom"),
+    "erasures": (INFERRED, "states that are to be erased, or moved to another name with what they hold, and by whom"),
     "erasure-events": (FACTS, "what became of those states, as counts"),
     "ops-events": (NOTHING, "drills and receipts of erasures, which name nobody"),
     "dlq-actions": (FACTS, "who sent dead letters again or set them aside"),

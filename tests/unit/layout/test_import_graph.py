@@ -113,8 +113,8 @@ def test_attribution_reaches_no_regulator_by_topic():
         if agent.name in REGULATORS:
             assert not {"observations", "attribution-states", "attribution-changes"} & set(agent.sources)
         elif agent.name in ("attribution", "suspicion"):
-            assert set(agent.targets) <= {"attribution-states", "attribution-changes", "erasure-events"}
-    assert not [agent.name for agent in AGENTS if "erasure-events" in agent.sources]
+            assert set(agent.targets) <= {"attribution-states", "attribution-changes", "erasure-events", "rekeys"}
+    assert not [agent.name for agent in AGENTS if {"erasure-events", "rekeys"} & set(agent.sources)]
 
 
 def test_attribution_reaches_no_regulator_by_import(graph):

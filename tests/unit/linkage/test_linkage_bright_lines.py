@@ -61,7 +61,7 @@ def test_no_other_agent_reads_what_linkage_writes(name):
 @pytest.mark.parametrize("name", LINKAGE)
 def test_linkage_writes_nothing_but_its_own_topics(name):
     (agent,) = (agent for agent in AGENTS if agent.name == name)
-    assert set(agent.targets) <= {*OWN, "erasure-events"}
+    assert set(agent.targets) <= {*OWN, "erasure-events", "rekeys"}
 
 
 @pytest.mark.parametrize("name", OTHERS)

@@ -104,22 +104,41 @@ def pair(a, b):
     return f"{a}/{canonical_json([a, b]).decode()}"
 
 
-def test_links_would_get_the_ids_name_and_refuse_an_apply_as_linkage_cannot_adopt(table):
-    link = {"listed": True}
-    found = plan(table, {"linkage": {pair("a.s.", "x/y"): link, pair('0/["q', "a.s."): link}})
+def link(status="observed"):
+    evidence = {"c2": [["d", 0, 1.0, 2.0, None, ["of-a", "of-b"]]]}
+    rest = {"listed": True, "status": status, "weakened": False, "high": False, "dismissed": None, "by": "linkage"}
+    return {**rest, "evidence": evidence, "clock": 1.0, "capped": False}
+
+
+def test_links_get_the_ids_name_and_lie_under_the_first_of_their_identities(table):
+    found = plan(table, {"linkage": {pair("a.s.", "x/y"): link(), pair('0/["q', "a.s."): link()}})
     assert (found.subjects, found.agents["linkage"], found.taken) == (["a.s."], "taken", 2)
-    assert (found.missing, found.transfers, found.retirements) == (["linkage"], [], [])
-    found = plan(table, {"linkage": {pair("a.s.", "bob"): link, pair("Ann", "bob"): link, pair("Ann", "a.s."): link}})
+    moves = {one.key: (one.subject, one.state["evidence"]["c2"][0][-1]) for one in found.transfers}
+    assert moves == {
+        pair("Ann", "x/y"): ("Ann", ["of-a", "of-b"]), pair('0/["q', "Ann"): ('0/["q', ["of-a", "of-b"])
+    }  # fmt: skip
+    assert {one.old for one in found.retirements} == {"a.s.", '0/["q'}
+    [turned] = plan(table, {"linkage": {pair("Bob", "a.s."): link()}}).transfers
+    assert (turned.key, turned.state["evidence"]["c2"][0][-1]) == (pair("Ann", "Bob"), ["of-b", "of-a"])
+
+
+def test_of_two_links_with_one_identity_the_plan_counts_one_and_drops_a_link_of_the_name_with_itself(table):
+    pairs = [pair("a.s.", "bob"), pair("Ann", "bob"), pair("Ann", "a.s.")]
+    found = plan(table, {"linkage": dict.fromkeys(pairs, link())})
     assert (found.agents["linkage"], found.taken, found.merged) == ("merged", 0, 1)
     assert [(one["key"], one["reason"]) for one in found.drops] == [(pair("Ann", "a.s."), "links_itself")]
-    assert plan(table, {"linkage": {pair("a.s.", "bob"): {"listed": False}, pair("Ann", "bob"): link}}).is_empty
+    assert len(found.retirements) == 2
+    states = {pair("a.s.", "bob"): link("applied"), pair("Ann", "bob"): link("dismissed")}
+    [collision] = plan(table, {"linkage": states}).collisions
+    assert (collision["agent"], collision["field"]) == ("linkage", "link_status")
+    assert plan(table, {"linkage": {pair("a.s.", "bob"): {"listed": False}, pair("Ann", "bob"): link()}}).is_empty
 
 
 def test_what_is_derived_from_observations_ages_out_and_neither_makes_a_plan_nor_refuses_one(table):
     assert plan(table, {"evidence": {"a.s.": {"seen": {}, "ignored": 0}}}).is_empty
     found = plan(table, {"bonds": {"a.s.": bond()}, "evidence": {"a.s.": {"seen": {}, "ignored": 0}}})
     assert (found.agents["evidence"], found.agents["meeting"]) == ("ages_out", "ages_out")
-    assert (found.missing, found.refused, {one.agent for one in found.retirements}) == ([], False, {"bonds"})
+    assert (found.refused, {one.agent for one in found.retirements}) == (False, {"bonds"})
 
 
 def entry(value="x", status="active", ts=1.0):

@@ -22,6 +22,7 @@ NAME = f"{MARK} in a sentence"
 """As the name of a field; a plain word there is named in the error, because it is most likely a field misspelled."""
 CONTENT = ("prompt", "response", "note", "text", "content", "arguments", "output", "error", "reason", "query")
 CARRY = {"model-requests", "tool-calls", "scheduled-tasks", "bonds", "bond-events", "captured"}
+CARRY |= {"memories", "memory-events", "conflicts", "conflict-events"}
 """Topics whose values hold content, because somebody is to read it there; audits show arguments, shortened."""
 
 

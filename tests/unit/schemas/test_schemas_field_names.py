@@ -100,6 +100,8 @@ late-advice: audit_id identity within_ms mode policy ts
 facts: exporter exporter_version exported_at subject slot value source_artifact ts
 rekeys: subject rekey_id agent key outcome reason command_id by ts
 erasures: kind identity erasure_id agent key of memory_ids? by ts
+erasures: kind identity rekey_id agent key old state digest_old digest_new check by ts
+erasures: kind identity rekey_id agent key digest_old by ts
 erasure-events: subject erasure_id agent key outcome command_id by ts
 ops-events: identity kind outcome report by ts
 link-evidence: token kind identity value observation_id ts
