@@ -29,11 +29,9 @@ if not __package__:  # run by path, with the interpreter of another checkout
 import orjson  # noqa: E402
 
 from bench.in_order import InOrder  # noqa: E402
-from bench.replay import APPENDED_MS, Made, made_turns  # noqa: E402
+from bench.replay import APPENDED_MS, ATTRIBUTION, MODULATION, Made, made_turns  # noqa: E402
 from bench.workload import Workload, observations  # noqa: E402
-from endocrine.agents.attribution.agent import AGENT as ATTRIBUTION  # noqa: E402
 from endocrine.agents.contract import Agent  # noqa: E402
-from endocrine.agents.modulation.agent import AGENT as MODULATION  # noqa: E402
 from endocrine.pipeline.core.batch import Engine  # noqa: E402
 from endocrine.pipeline.core.partitioning import partition_of  # noqa: E402
 from endocrine.pipeline.core.records import Fetched  # noqa: E402
@@ -59,9 +57,11 @@ def _observed(identities: int, count: int) -> Iterable[Made]:
 CASES: Mapping[str, tuple[Agent, Callable[[int], Iterable[Made]]]] = {
     "hot": (ATTRIBUTION, lambda count: _observed(500, count)),
     "cold": (ATTRIBUTION, lambda count: _observed(20_000, count)),
+    "wide": (ATTRIBUTION, lambda count: _observed(1_000_000, count)),
     "turns": (MODULATION, lambda count: made_turns(count // 6)),
 }
-"""Agent and inputs. `hot` and `cold` as the benchmark has them; a third of an attribution record's count of turns."""
+"""Agent and inputs, the agents as a worker has them. `hot` and `cold` as the benchmark has them; in `wide` hardly an
+identity comes twice; a third of an attribution record's count of turns."""
 
 
 class Port(InOrder):

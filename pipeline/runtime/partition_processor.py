@@ -293,11 +293,7 @@ class PartitionProcessor:
                 buffer.add(*run)
             if not came:
                 break  # nothing more, or the broker is slow: any order is right, as long as the journal has it
-        next_offsets = self._latest.next_offsets
-        taken = buffer.take(most)
-        if taken and len(self.engine.agent.sources) == 1 and taken[0][1].offset >= next_offsets.get(taken[0][0], 0):
-            return taken  # one topic in offset order: none of the others lies below either
-        return [(topic, raw) for topic, raw in taken if raw.offset >= next_offsets.get(topic, 0)]
+        return buffer.take(most)  # none lies below the checkpoint's offsets: there the buffer began
 
     async def _prepare(self, records: Sequence[tuple[str, SourceRecord]], number: int, policy: Policy) -> PreparedBatch:
         """Process as many of the records as fit into one batch of the changelog."""

@@ -376,14 +376,6 @@ class ReadBelow(PartitionProcessor):
         super().__init__(*arguments, **options)
         self._merge_buffer = _Forgetful(self.engine.agent.sources)
 
-    async def _read(self) -> list[tuple[str, SourceRecord]]:
-        latest = self._latest
-        next_offsets, latest.next_offsets = latest.next_offsets, {}
-        try:
-            return await super()._read()
-        finally:
-            latest.next_offsets = next_offsets
-
 
 # ---- of thinking ahead ----
 
