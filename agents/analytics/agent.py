@@ -114,6 +114,7 @@ def _event(value: ToolResult | ToolDecision | Modulation) -> tuple[str | None, f
 def _record(
     tool: str, window_s: float, counted: Counter[str], turns: Counter[str], figures: Window, ts: float
 ) -> dict[str, Any]:
+    p50, p95 = window.percentiles(figures, 0.50, 0.95)
     return {
         "tool": tool,
         "window_s": window_s,
@@ -121,8 +122,8 @@ def _record(
         "ok": counted["ok"],
         "error": counted["error"],
         "blocked": counted["blocked"],
-        "p50_ms": window.percentile(figures, 0.50),
-        "p95_ms": window.percentile(figures, 0.95),
+        "p50_ms": p50,
+        "p95_ms": p95,
         "modes": {mode: turns[mode] for mode in _MODES},
         "ts": ts,
     }
