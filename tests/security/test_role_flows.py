@@ -21,10 +21,10 @@ from endocrine.pipeline.cli.acl_roles import ROLES, acls_of
 from endocrine.pipeline.kafka import acls
 from endocrine.pipeline.local.fake_llm.script import parse_script
 from endocrine.pipeline.local.fake_llm.server import ScriptedServer
-from endocrine.pipeline.local.valkey import ValkeyServer
 from endocrine.pipeline.process.settings import environment
 from endocrine.pipeline.views.redis.keys import ViewKeys
 from secured_broker import ADMIN, Authorized, SecuredBroker
+from secured_valkey import SecuredValkey, secured_valkey
 from waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
@@ -33,6 +33,8 @@ _LASTING = {"worker": ["worker"], "connector": ["connect", "all"], "gateway": ["
             "projector": ["project"]}  # fmt: skip
 
 
+_READ = ("/readyz", "/v1/bonds", "/v1/incidents", "/console")
+"""What the gateway serves from Redis."""
 _UNPLAYED: dict[str, set[str]] = {
     # Groups of workers that run some of the agents only.
     "worker": {"endocrine.decide", "endocrine.record"},
@@ -56,18 +58,22 @@ class Deployment:
     logs: dict[str, str]
     answer: str
     authorized: set[Authorized]
+    of_redis: list[str]
+    """What Redis refused its users."""
+    secrets: list[str]
 
 
 class Processes:
     """Commands of `endocrine`, each as the principal of its role."""
 
-    def __init__(self, broker: SecuredBroker, folder: Path, more: dict[str, str]) -> None:
-        self.folder, self.broker, self.more = folder, broker, more
+    def __init__(self, broker: SecuredBroker, folder: Path, valkey: SecuredValkey, more: dict[str, str]) -> None:
+        self.folder, self.broker, self.valkey, self.more = folder, broker, valkey, more
         self.codes: dict[str, int] = {}
         self.lasting: dict[str, asyncio.subprocess.Process] = {}
 
     async def start(self, role: str, *words: str) -> asyncio.subprocess.Process:
-        settings = self.broker.settings(role, data_dir=self.folder / role)
+        of_redis = self.valkey.settings(f"endocrine-{role}") if role in ("gateway", "projector") else {}
+        settings = self.broker.settings(role, data_dir=self.folder / role, **of_redis)
         settings.data_dir.mkdir(exist_ok=True)
         given = {name: value for name, value in os.environ.items() if not name.startswith("ENDOCRINE_")}
         given |= environment(settings) | self.more
@@ -100,15 +106,13 @@ async def deployment(broker: SecuredBroker, tmp_path_factory: pytest.TempPathFac
     seal_keys = folder / "seal.keys"
     seal_keys.write_text("k1:" + "5e" * 32 + "\n")
     seal_keys.chmod(0o600)
-    valkey = ValkeyServer(folder / "valkey")
-    await valkey.start()
     script = parse_script({"rules": [{"name": "all", "steps": [{"text": "two days"}]}]})
-    async with ScriptedServer(script) as model:
+    async with ScriptedServer(script) as model, secured_valkey(folder, broker.authority) as valkey:
         processes = Processes(
             broker,
             folder,
+            valkey,
             {
-                "ENDOCRINE_REDIS_URL": valkey.url,
                 "ENDOCRINE_SEAL_KEY_FILE": str(seal_keys),
                 "OPENAI_API_KEY": "any",
                 "OPENAI_BASE_URL": model.base_url,
@@ -118,9 +122,10 @@ async def deployment(broker: SecuredBroker, tmp_path_factory: pytest.TempPathFac
             answer = await _play(processes, folder)
         finally:
             await processes.stop()
-            await valkey.stop()
+        refused = await valkey.refused()
+    hidden = ["5e" * 32, *(file.read_text().strip() for file in folder.glob("*.password")), *broker.users.values()]
     logs = {role: processes.log(role) for role in processes.codes}
-    yield Deployment(processes.codes, logs, answer, broker.authorized(began))
+    yield Deployment(processes.codes, logs, answer, broker.authorized(began), refused, hidden)
 
 
 async def _play(processes: Processes, folder: Path) -> str:
@@ -143,9 +148,16 @@ async def _play(processes: Processes, folder: Path) -> str:
         asked = {"model": "scripted", "messages": [{"role": "user", "content": "How long do refunds take?"}]}
         found = await client.post("/openai/v1/chat/completions", json=asked)
         assert found.status_code == 200, f"{found.text}\n{processes.log('gateway')}\n{processes.log('worker')}"
-    async with redis.from_url(processes.more["ENDOCRINE_REDIS_URL"]) as views:
+        for path in _READ:
+            read = await client.get(path)
+            assert read.status_code == 200, f"{path}: {read.text}"
+    async with redis.from_url(processes.valkey.url) as views:
         await until(lambda: views.zcard(ViewKeys(processes.broker.settings("projector").prefix).turns()))
     await processes.run("auditor", "replay", "verify")
+    key = folder / "audit.key"
+    await processes.run("auditor", "audit", "keygen", str(key))
+    await processes.run("auditor", "audit", "checkpoint", "--key", str(key))
+    await processes.run("auditor", "backup", "create", "--dir", str(folder / "backups"))
     return str(found.json()["choices"][0]["message"]["content"])
 
 
@@ -157,6 +169,15 @@ async def test_a_turn_is_answered_where_each_process_has_only_the_acls_of_its_ro
 async def test_a_role_works_with_its_acls_and_is_refused_nothing(deployment: Deployment, role: str) -> None:
     assert deployment.codes[role] == 0, deployment.logs[role]
     assert {one for one in deployment.authorized if one.principal == role and not one.allowed} == set()
+
+
+async def test_redis_refuses_its_users_nothing(deployment: Deployment) -> None:
+    assert deployment.of_redis == []
+
+
+async def test_no_process_wrote_a_secret_of_any(deployment: Deployment) -> None:
+    assert len(deployment.secrets) > len(ROLES)
+    assert [role for role, log in deployment.logs.items() for one in deployment.secrets if one in log] == []
 
 
 @pytest.mark.parametrize("role", sorted({*ROLES} - {"gateway"}))
