@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, for_code
 from aiokafka.protocol.admin import CreateAclsRequest_v1, DeleteAclsRequest_v1
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
@@ -143,13 +143,16 @@ async def _topic_bits(admin: AIOKafkaAdminClient, topics: list[str]) -> dict[str
 
 
 async def _group_bits(admin: AIOKafkaAdminClient, group: str) -> int:
+    # aiokafka cannot ask for a group's operations. Whoever may READ may describe; of DESCRIBE alone we know nothing.
+    # Any other error says nothing about ACLs: on a new cluster there is no coordinator before the first group.
     try:
         (answer,) = await admin.describe_consumer_groups([group])
-    except KafkaError:
+    except GroupAuthorizationFailedError:
         return 0
+    except KafkaError:
+        return -1
     (described,) = answer.groups
-    # aiokafka cannot ask for a group's operations. Whoever may READ may describe; of DESCRIBE alone we know nothing.
-    return 1 << _OPERATIONS["READ"] if described[0] == _NO_ERROR else 0
+    return 0 if described[0] == GroupAuthorizationFailedError.errno else 1 << _OPERATIONS["READ"]
 
 
 class _Create(Request[CreateAclsRequest_v1]):  # type: ignore[misc]

@@ -19,6 +19,7 @@ from aiokafka.errors import (
     UnsupportedSaslMechanismError,
 )
 
+from endocrine.pipeline.process.certificates import causes, untrusted
 from endocrine.pipeline.process.connection_settings import read_secret
 from endocrine.pipeline.process.settings import Settings
 
@@ -96,7 +97,7 @@ def refusal(settings: Settings, error: BaseException) -> str | None:
     """Return what an error of a connection or of an authorizer means, in a sentence that names the setting or the ACL;
     None for any other error."""
     where, who = settings.bootstrap, settings.kafka_principal
-    for cause in _causes(error):
+    for cause in causes(error):
         match cause:
             case SaslAuthenticationFailed() | IllegalSaslStateError():
                 if settings.kafka_sasl_mechanism == "OAUTHBEARER":
@@ -110,10 +111,8 @@ def refusal(settings: Settings, error: BaseException) -> str | None:
                     f"{settings.kafka_sasl_mechanism} on this listener"
                 )
             case ssl.SSLCertVerificationError():
-                return (
-                    f"the certificate of the broker at {where} is not trusted ({cause.verify_message}): check"
-                    f" ENDOCRINE_KAFKA_CA_FILE ({settings.kafka_ca_file or 'not given: the authorities of the system'})"
-                )
+                return untrusted(f"the broker at {where}", cause, address="ENDOCRINE_BOOTSTRAP",
+                                 ca="ENDOCRINE_KAFKA_CA_FILE", ca_file=settings.kafka_ca_file)  # fmt: skip
             case ssl.SSLError() if "ALERT" in str(cause.reason) or "alert" in str(cause):
                 return (
                     f"the broker at {where} refused our certificate ({cause.reason}): check"
@@ -143,21 +142,6 @@ def _dropped(settings: Settings) -> str:
         f" ENDOCRINE_KAFKA_SECURITY={settings.kafka_security}, or does it want a certificate"
         " (ENDOCRINE_KAFKA_CERTIFICATE_FILE)?"
     )
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    """The error, and what it was raised from or holds."""
-    found: list[BaseException] = []
-    waiting: list[BaseException | None] = [error]
-    while waiting:
-        one = waiting.pop(0)
-        if one is None or one in found:
-            continue
-        found.append(one)
-        waiting += [one.__cause__, one.__context__]
-        if isinstance(one, BaseExceptionGroup):
-            waiting += one.exceptions
-    return found
 
 
 def _named(error: KafkaError) -> str:

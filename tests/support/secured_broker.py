@@ -3,6 +3,7 @@ loopback, with certificates and passwords made for the run."""
 
 import datetime
 import ipaddress
+import re
 import secrets
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,11 @@ from endocrine.pipeline.process.subprocesses import free_port
 ADMIN = "admin"
 _NOW = datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)
 _DAYS = datetime.timedelta(days=3650)
+_AUTHORIZER_LOG = "authorizer.log4j2.xml"
+_AUTHORIZED = re.compile(
+    r"Principal = User:(?P<principal>\S+) is (?P<answer>Allowed|Denied) operation = (?P<operation>\w+) from host = \S+"
+    r" on resource = (?P<resource>\w+):LITERAL:(?P<name>\S+) for request"
+)
 
 
 class Pair(NamedTuple):
@@ -41,21 +47,36 @@ class Authority:
         self.file = folder / "ca.pem"
         self.file.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, common_name: str, *, password: str | None = None) -> Pair:
-        """Sign a certificate for loopback and for a client of this name."""
+    def issue(
+        self,
+        common_name: str,
+        *,
+        password: str | None = None,
+        host: str | None = None,
+        days: datetime.timedelta = _DAYS,
+    ) -> Pair:
+        """Sign a certificate for loopback and for a client of this name. host: instead of loopback. days: from the
+        beginning of 2024 on."""
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = self._signed(_name(common_name), key.public_key(), ca=False)
+        certificate = self._signed(_name(common_name), key.public_key(), ca=False, host=host, days=days)
         pair = Pair(self._folder / f"{common_name}.pem", self._folder / f"{common_name}.key")
         pair.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         lock = serialization.BestAvailableEncryption(password.encode()) if password else serialization.NoEncryption()
         pair.key.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, lock))
         return pair
 
-    def _signed(self, subject: x509.Name, key: ec.EllipticCurvePublicKey, *, ca: bool) -> x509.Certificate:
-        names: list[x509.GeneralName] = [
-            x509.DNSName("localhost"),
-            x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
-        ]
+    def _signed(
+        self,
+        subject: x509.Name,
+        key: ec.EllipticCurvePublicKey,
+        *,
+        ca: bool,
+        host: str | None = None,
+        days: datetime.timedelta = _DAYS,
+    ) -> x509.Certificate:
+        names: list[x509.GeneralName] = [x509.DNSName(host or "localhost")]
+        if host is None:
+            names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
@@ -63,13 +84,38 @@ class Authority:
             .public_key(key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(_NOW)
-            .not_valid_after(_NOW + _DAYS)
+            .not_valid_after(_NOW + days)
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )
+
+
+class Authorized(NamedTuple):
+    """An answer of the authorizer, from its own log."""
+
+    principal: str
+    allowed: bool
+    operation: str
+    """As the ACLs of the project name it: READ, DESCRIBE_CONFIGS, ..."""
+    resource: str
+    name: str
+
+
+class _LoggingNode(KafkaNode):
+    """A node whose authorizer logs each answer."""
+
+    def _command(self) -> list[str]:
+        command = super()._command()
+        own = self.data_dir / _AUTHORIZER_LOG
+        own.parent.mkdir(parents=True, exist_ok=True)
+        logger = '<Logger name="kafka.authorizer.logger" level="DEBUG"/>'
+        (setting,) = [word for word in command if word.startswith("-Dlog4j2.configurationFile=")]
+        shipped = Path(setting.partition("=")[2]).read_text()
+        own.write_text(shipped.replace("</Loggers>", f"{logger}</Loggers>"))
+        return [f"-Dlog4j2.configurationFile={own}" if word == setting else word for word in command]
 
 
 class SecuredBroker:
@@ -88,7 +134,7 @@ class SecuredBroker:
         for user, password in self.users.items():
             scram += ["--add-scram", f"SCRAM-SHA-512=[name={user},password={password}]"]
             scram += ["--add-scram", f"SCRAM-SHA-256=[name={user},password={password}]"]
-        self.node = KafkaNode(folder / "kafka", heap=HEAP, properties=self._properties(), format_arguments=scram)
+        self.node = _LoggingNode(folder / "kafka", heap=HEAP, properties=self._properties(), format_arguments=scram)
 
     def _properties(self) -> dict[str, str]:
         plain = " ".join(f'user_{user}="{password}"' for user, password in self.users.items())
@@ -130,6 +176,24 @@ class SecuredBroker:
 
     async def __aexit__(self, *_: object) -> None:
         await self.node.stop()
+
+    def log_end(self) -> int:
+        """Return how much the node has logged until now, in bytes."""
+        return self.node.log.stat().st_size
+
+    def authorized(self, since: int) -> set[Authorized]:
+        """Return what the authorizer was asked since then (`log_end`), and its answers."""
+        logged = self.node.log.read_bytes()[since:].decode(errors="replace")
+        return {
+            Authorized(
+                found["principal"],
+                found["answer"] == "Allowed",
+                found["operation"],
+                found["resource"].upper(),
+                found["name"],
+            )
+            for found in _AUTHORIZED.finditer(logged)
+        }
 
     def settings(self, user: str, **given: object) -> Settings:
         """Return settings of a principal on the SASL_SSL listener."""

@@ -31,6 +31,7 @@ class ModelSettings(EnvironmentSettings):
         str | None,
         Field(
             validation_alias=AliasChoices("ENDOCRINE_MODEL_BASE_URL", "OPENAI_BASE_URL"),
+            repr=False,
             description="URL of an OpenAI-compatible API; None: OpenAI's own. A user in it is a proxy's login.",
         ),
     ] = None

@@ -37,6 +37,7 @@ class ToolSettings(EnvironmentSettings):
         ],
         Field(
             default_factory=dict,
+            repr=False,  # an address may hold a login
             description="External tools, connector name to address, as a JSON object. Goes before a built-in one.",
         ),
     ]

@@ -1,5 +1,6 @@
 """The read models in Redis: apply a batch, read positions, clear. While Redis is away, calls wait for it."""
 
+import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple, Self
 
@@ -11,6 +12,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from stamina.instrumentation import RetryDetails, RetryHook, get_on_retry_hooks, set_on_retry_hooks
 
+from endocrine.pipeline.process.certificates import causes, untrusted
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.views.redis import keys
 from endocrine.pipeline.views.redis.script import APPLY, TAKE_OVER
@@ -144,9 +146,19 @@ def redis_error(settings: Settings, error: Exception) -> str:
             f"Redis refused the credentials of the user {who}: check ENDOCRINE_REDIS_USER, ENDOCRINE_REDIS_PASSWORD or"
             " ENDOCRINE_REDIS_PASSWORD_FILE, and what ENDOCRINE_REDIS_URL names"
         )
-    if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return f"the certificate of Redis is not trusted: check ENDOCRINE_REDIS_CA_FILE ({settings.redis_ca_file})"
-    return f"no Redis answers at ENDOCRINE_REDIS_URL ({error}); start it, or set another URL"
+    for cause in causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return untrusted("Redis", cause, address="ENDOCRINE_REDIS_URL", ca="ENDOCRINE_REDIS_CA_FILE",
+                             ca_file=settings.redis_ca_file)  # fmt: skip
+        if isinstance(cause, ssl.SSLError):
+            return (
+                f"Redis takes no TLS connection of ours ({cause.reason}): check ENDOCRINE_REDIS_CERTIFICATE_FILE and"
+                " ENDOCRINE_REDIS_KEY_FILE, and that the port of ENDOCRINE_REDIS_URL is one of TLS"
+            )
+    # A server that wants a certificate closes the connection of a client that has none.
+    over_tls = (settings.redis_url or "").startswith("rediss:") and settings.redis_certificate_file is None
+    certificate = " or, where it wants a certificate, ENDOCRINE_REDIS_CERTIFICATE_FILE" if over_tls else ""
+    return f"no Redis answers at ENDOCRINE_REDIS_URL ({error}); start it, or set another URL{certificate}"
 
 
 async def take_over(settings: Settings, users: Sequence[str], sources: Sequence[str]) -> int:
