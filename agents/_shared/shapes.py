@@ -56,6 +56,8 @@ _SECRET_NAMES = (
     r"|x-[a-z0-9-]*(?:key|token|secret)|[a-z0-9]+_(?:key|token|secret)|pii"
 )
 """Names that say secret in running text too, where `key: ` and `token: ` alone mean many things."""
+_PASSWORD_ELSEWHERE = r"passwort|kennwort|mot de passe|contrase[ñn]a|senha|wachtwoord|пароль"
+"""`password` in German, French, Spanish, Portuguese, Dutch and Russian."""
 
 _GIVEN = r"""(?:"[^"]*"|'[^'\r\n]*'|[^&;#\s]+)"""
 """What follows the `=` of a parameter or an assignment."""
@@ -69,14 +71,18 @@ TOKENS = (
     ("aws_key_id", r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}"),
     ("github", r"gh[pousr]_[A-Za-z0-9_]{30,}"),
     ("github_pat", r"github_pat_[A-Za-z0-9_]{30,}"),
-    ("gitlab", r"gl(?:pat|dt|rt|rtr|cbt|ptt|ft|agent|soat|imt|oas|ffct)-[A-Za-z0-9_.-]{18,}"),
+    (
+        "gitlab",
+        r"(?:gl(?:pat|dt|rt|rtr|cbt|ptt|ft|agent|soat|imt|oas|ffct)-[A-Za-z0-9_.-]{18,}|GR1348941[A-Za-z0-9_-]{20,})",
+    ),
     ("slack", r"xox[abceoprs](?:\.xox[bp])?-[A-Za-z0-9-]{16,}"),
     ("slack_app", r"xapp-[0-9]-[A-Za-z0-9-]{16,}"),
     ("slack_hook", r"hooks\.slack\.com/(?:services|workflows|triggers)/[A-Za-z0-9/_+-]{20,}"),
     ("discord_hook", r"discord(?:app)?\.com/api/webhooks/[0-9]{15,}/[A-Za-z0-9_-]{40,}"),
     ("discord_bot", r"[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,}"),
     ("telegram", r"[0-9]{8,10}:AA[A-Za-z0-9_-]{33}"),
-    ("google", r"AIza[A-Za-z0-9_-]{30,}"),
+    ("teams_hook", r"webhook\.office\.com/webhookb2/[A-Za-z0-9@/-]{60,}"),
+    ("google", r"(?:AIza[A-Za-z0-9_-]{30,}|AQ\.Ab[A-Za-z0-9_-]{40,})"),
     ("google_oauth", r"(?:ya29\.|GOCSPX-|1//0)[A-Za-z0-9_-]{20,}"),
     ("stripe", r"[sr]k_(?:live|test)_[A-Za-z0-9]{16,}"),
     ("stripe_hook", r"whsec_[A-Za-z0-9+/=]{20,}"),
@@ -112,14 +118,54 @@ TOKENS = (
     ("atlassian", r"AT(?:ATT3|CTT3|BB)[A-Za-z0-9_=-]{24,}"),
     ("azure_ad", r"[A-Za-z0-9_~.]{3}8Q~[A-Za-z0-9_~.-]{31,34}"),
     ("airtable", r"pat[A-Za-z0-9]{14}\.[0-9a-f]{64}"),
-    ("supabase", r"sbp_[0-9a-f]{40}"),
+    ("supabase", r"(?:sbp_[0-9a-f]{40}|sb_secret_[A-Za-z0-9_-]{24,})"),
     ("planetscale", r"pscale_(?:tkn|pw|oauth)_[A-Za-z0-9_.-]{32,}"),
     ("fly", r"(?:fo1_[A-Za-z0-9_-]{40,}|fm[12][ar]?_[A-Za-z0-9+/=]{40,})"),
     ("age", r"AGE-SECRET-KEY-1[0-9A-Z]{58}"),
     ("facebook", r"EAA[A-Za-z0-9]{60,}"),
+    ("nvidia", r"nvapi-[A-Za-z0-9_-]{40,}"),
+    ("together", r"tgp_v1_[A-Za-z0-9_-]{40,}"),
+    ("fireworks", r"fw_[A-Za-z0-9]{22,}"),
+    ("cerebras", r"csk-[a-z0-9]{40,}"),
+    ("elevenlabs", r"sk_[0-9a-f]{48}"),
+    ("tavily", r"tvly-[A-Za-z0-9-]{28,}"),
+    ("firecrawl", r"fc-[0-9a-f]{32}"),
+    ("langsmith", r"lsv2_(?:pt|sk)_[0-9a-f]{32}_[0-9a-f]{10}"),
+    ("pinecone", r"pcsk_[A-Za-z0-9_]{50,}"),
+    ("jina", r"jina_[A-Za-z0-9_-]{50,}"),
+    ("e2b", r"e2b_[0-9a-f]{40}"),
+    ("vercel", r"(?:vc[pikar]_|vercel_blob_rw_)[A-Za-z0-9_]{24,}"),
+    ("netlify", r"nf[pcoub]_[A-Za-z0-9]{36}"),
+    ("neon", r"napi_[a-z0-9]{60,}"),
+    ("figma", r"fig(?:d|o|u|or|ur)_[A-Za-z0-9_-]{40,}"),
+    ("heroku", r"HRKU-[A-Za-z0-9_-]{36,}"),
+    ("dropbox", r"sl\.(?:u\.)?[A-Za-z0-9_-]{100,}"),
+    ("asana", r"[0-9]/[0-9]{16}(?:/[0-9]{16})?:[0-9a-f]{32}"),
+    ("tailscale", r"tskey-[a-z]{3,8}-[A-Za-z0-9]{10,}-[A-Za-z0-9]{16,}"),
+    ("resend", r"re_[A-Za-z0-9]{8}_[A-Za-z0-9]{24}"),
+    ("posthog", r"ph[xs]_[A-Za-z0-9]{40,}"),
+    ("buildkite", r"bkua_[0-9a-f]{40}"),
+    ("circleci", r"CCI(?:PAT|PRJ)_[A-Za-z0-9]{20,}_[0-9a-f]{40}"),
+    ("pulumi", r"pul-[0-9a-f]{40}"),
+    ("contentful", r"CFPAT-[A-Za-z0-9_-]{43}"),
+    ("onepassword", r"ops_eyJ[A-Za-z0-9_-]{100,}"),
 )
 """Keys and tokens by their own shape, with their issuers' prefixes."""
-_UNSURE = frozenset({"crates", "twilio", "discord_bot", "facebook", "jwe", "google_oauth"})
+_UNSURE = frozenset(
+    {
+        "crates",
+        "twilio",
+        "discord_bot",
+        "facebook",
+        "jwe",
+        "google_oauth",
+        "fireworks",
+        "tavily",
+        "vercel",
+        "resend",
+        "dropbox",
+    }
+)
 """Of these the prefix is short: what follows must look drawn by lot."""
 
 SHAPES: tuple[Shape, ...] = (
@@ -201,7 +247,7 @@ SHAPES: tuple[Shape, ...] = (
     Shape(
         "said_token",
         "named",
-        rf"""(?i)(?:^|[^a-z0-9_])(?:key|token|auth|pass){_Q}\s{{0,8}}[:=]\s{{0,8}}{_Q}(?P<secret>[^\s"'`,;<>&]{{6,}})""",
+        rf"""(?i)(?:^|[^a-z0-9_])(?:key|token|auth|(?:[a-z0-9_]{{1,40}}_)?pass|{_PASSWORD_ELSEWHERE}){_Q}\s{{0,8}}[:=]\s{{0,8}}{_Q}(?P<secret>[^\s"'`,;<>&]{{6,}})""",
         checks.drawn,
     ),
     Shape(
