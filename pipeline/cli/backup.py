@@ -37,7 +37,7 @@ Directory = Annotated[Path, typer.Option("--dir", help="Folder of the backups.")
 Stamp = Annotated[str, typer.Argument(metavar="STAMP", help="Name of a backup, as `backup list` prints it.")]
 IN_DIRECTORY = Path(".endocrine/backups")
 _MARKER_S = 15.0
-"""Seconds to wait for a worker to remember a drill's marker."""
+"""Seconds to wait for a worker to keep a drill's marker."""
 
 
 def register(app: typer.Typer) -> None:

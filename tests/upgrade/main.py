@@ -28,12 +28,12 @@ from inputs import Crowd, Input
 from releases import Release, release, this_release
 from watch import Watch
 
-from endocrine.agents.policy.compiled import compile_policy
 from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.local.kafka import KafkaNode
 from endocrine.pipeline.process.seal_keys import load_seals, make_key_file
 from endocrine.pipeline.process.settings import Settings
-from endocrine.pipeline.replay.logs import read_history, read_policies
+from endocrine.pipeline.replay.logs import read_history
+from endocrine.pipeline.replay.policy_history import PolicyHistory
 from endocrine.pipeline.replay.recorded_seals import RecordedSeals
 from endocrine.pipeline.replay.verify import Verifier, verified_topics
 
@@ -142,7 +142,6 @@ class Rolling:
             await asyncio.sleep(_LOOK_S)
 
     async def _prove(self, settings: Settings, feed: Feed) -> None:
-        policies = {digest: compile_policy(document) for digest, document in (await read_policies(settings)).items()}
         seals = RecordedSeals(load_seals(settings))
         spool = self.folder / "topics"
         spool.mkdir()
@@ -151,9 +150,8 @@ class Rolling:
         for (topic, _), log in logs.items():
             if topic == "journal":
                 batches.update(orjson.loads(raw.value)["version"].rpartition("+")[2] for raw in log)
-        report = Verifier(logs, policies.__getitem__, partitions=PARTITIONS, sizes=settings.sizes, seals=seals).run(
-            AGENTS
-        )
+        policy_of = PolicyHistory(logs)  # the older version may have had fewer sections
+        report = Verifier(logs, policy_of, partitions=PARTITIONS, sizes=settings.sizes, seals=seals).run(AGENTS)
         self.findings += feed.missing(logs)
         self.findings += [f"{kind}: {one}" for kind, found in report.findings.items() for one in list(found)[:5]]
         self.findings += [f"not verifiable: {one}" for one in list(report.not_verifiable)[:5]]

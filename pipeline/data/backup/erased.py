@@ -108,5 +108,5 @@ def _in_fields(value: Mapping[str, Any]) -> Iterator[str]:
             yield name
     source = value.get("source")
     identities = source.get("identities") if isinstance(source, dict) else None
-    if isinstance(identities, list) and len(identities) == 1:  # what several said stays, without the name, too
+    if isinstance(identities, list) and len(identities) == 1:  # what is from several stays
         yield str(identities[0])

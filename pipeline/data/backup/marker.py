@@ -20,7 +20,7 @@ def text_of(stamp: str) -> str:
 
 
 async def write_marker(settings: Settings, stamp: str, *, by: str, within_s: float) -> str:
-    """Have the marker remembered; return its memory's id. Raises what `send` raises: NotConfirmed without a worker."""
+    """Write the marker as a memory; return its id. Raises what `send` raises: NotConfirmed without a worker."""
     command: Command = {"kind": "memory_create", "type": "episodic", "content": text_of(stamp), "slot": None}
     event = await send(settings, _command(command, by), "memory-events", within_s)
     return str(event["memory_id"])
