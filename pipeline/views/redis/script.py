@@ -27,7 +27,8 @@ about to expire is that of a deleted key: what exists beside it was made by othe
 
 A view may come with tokens that were spent: the first that is applied of a turn and an identity adds them to the sets
 of the steps that its time falls in, under the identity and under `all`. Copies of a closing, and others of the same
-turn, count nothing: the turn's hash has a mark of the one that was counted. Each set expires once no page shows it.
+turn, count nothing: the turn's hash has a mark of the one that was counted. Each set expires once no page shows it any
+more.
 
 Every key but those of listings and steps is named in KEYS, but keys of one batch lie in many slots: one Redis (with
 replicas or sentinels), no cluster. Keys of the wrong type are left alone. The answer: `applied` or `behind`, then
