@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from endocrine.pipeline.data import scenario
 from endocrine.pipeline.data.ingest.produce import message
+from endocrine.pipeline.gateway.keys import SCOPES
 from endocrine.pipeline.kafka.connection import producer
 from endocrine.pipeline.views.redis.keys import ViewKeys
 from waiting import until_answer
@@ -32,13 +33,11 @@ async def told(door):
     making = producer(door.settings)
     await making.start()
     try:
-        lines = [(number, line) for number in range(ROUNDS) for line in scenario.repeat(1, start=number)]
-        for place, (number, line) in enumerate(lines):
-            fed = scenario.live(line, number, time.time())
-            key, value, headers = message(fed, source="endocrine/scenario")
-            # Appended over the last hour, as the chart shows it.
-            at = int(1000 * (time.time() - HOUR_S * (1 - place / len(lines))))
-            await making.send(door.settings.prefix + fed["topic"], value, key, headers=headers, timestamp_ms=at)
+        for number in range(ROUNDS):
+            for line in scenario.repeat(1, start=number):
+                fed = scenario.live(line, number, time.time())
+                key, value, headers = message(fed, source="endocrine/scenario")
+                await making.send(door.settings.prefix + fed["topic"], value, key, headers=headers)
         await making.flush()
     finally:
         await making.stop()
@@ -50,12 +49,17 @@ async def told(door):
         return [await door.gateway.redis.hexists(views.turn(one), "audit/0") for one in dict.fromkeys(last)]
 
     await until_answer(explained, lambda found: 2 * sum(found) >= len(found))
+    # The story is played in seconds; the chart shows its turns as if they had come over an hour.
+    listed = await door.gateway.redis.zrange(views.turns(), 0, -1)
+    begin = time.time() - HOUR_S
+    places = {one: int(1000 * (begin + HOUR_S * place / len(listed))) for place, one in enumerate(listed)}
+    await door.gateway.redis.zadd(views.turns(), places)
     return door
 
 
 async def test_pictures_of_the_scenario(visit, told, pictures):
-    async with visit() as one:
-        await one.page.set_viewport_size({"width": 1200, "height": 800})
+    async with visit(secret=told.key(*SCOPES, name="operator")) as one:
+        await one.page.set_viewport_size({"width": 1280, "height": 800})
         for name, path in (
             ("overview", "/"),
             ("turn", "/turns?mode=strict&identity=ann"),
