@@ -3,8 +3,7 @@
     counted.py FIFO REPORT COMMAND...
 
 Whatever is written to the FIFO has it write a report, as JSON: requests since the start by client and kind, processor
-time of each thread in seconds. With COUNTED_PROFILE in the environment a profile of the main thread by processor time
-goes beside it, `REPORT` with the suffix `.prof`; between two writes to the FIFO, so that it is of the load alone.
+time of each thread in seconds.
 """
 
 import json

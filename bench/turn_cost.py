@@ -2,7 +2,9 @@
 
 `POST /v1/turns` on a Kafka of its own, with everything running: the gateway, and a worker of each role (`--together`:
 one worker with all agents). So many turns at once (`--at-once`), and the next ones when all agents are done with them:
-how many records a batch holds depends on what waits, and would else depend on what the machine does beside. Reported
+how many records a batch holds depends on what waits, and would else depend on what the machine does beside. With
+`--rate` they come one by one, so many a second, whatever is done: what a batch holds is then part of what is measured,
+and the rate must be one that the machine keeps up with. Reported
 are processor time a turn of each process (user and system, all threads), requests to Kafka a turn by client and kind,
 and batches a turn by agent, from the journal.
 
@@ -135,13 +137,13 @@ class Cost:
         await self.asked.close()
         await self._ending.aclose()
 
-    async def once(self, turns: int, at_once: int) -> Figures:
-        """Figures a turn, by name."""
+    async def once(self, turns: int, at_once: int, rate: float = 0.0) -> Figures:
+        """Figures a turn, by name. rate: turns a second; 0: so many at once, and the next when all are done."""
         await self._quiet()
         self.done.clear()
         self.batches.clear()
         before, cpu = await self._reports(), self._cpu()
-        await self._load(turns, at_once)
+        await (self._load_at(turns, rate) if rate else self._load(turns, at_once))
         used, after = self._cpu(), await self._reports()
         found: Figures = {f"cpu_ms {name}": 1000 * (used[name] - cpu[name]) / turns for name in cpu}
         found["cpu_ms all"] = sum(found.values())
@@ -171,6 +173,15 @@ class Cost:
             await self._asked(at_once)
             while self.done.total() < due:
                 await self._news()
+
+    async def _load_at(self, turns: int, rate: float) -> None:
+        due = self.done.total() + self.expected * turns
+        async with asyncio.TaskGroup() as asking:
+            for _ in range(turns):
+                asking.create_task(self._asked(1))
+                await asyncio.sleep(1 / rate)
+        while self.done.total() < due:
+            await self._news()
 
     def _cpu(self) -> dict[str, float]:
         return {name: cpu_seconds(pid) for name, pid in self.pids.items()}
@@ -207,7 +218,7 @@ async def measure(sides: Sequence[Side], given: argparse.Namespace, console: Con
         costs = [await ending.enter_async_context(Cost(side)) for side in sides]
         for number in range(given.runs):
             for cost in costs if number % 2 == 0 else costs[::-1]:
-                figures = await cost.once(given.turns, given.at_once)
+                figures = await cost.once(given.turns, given.at_once, given.rate)
                 found[cost.side.name].append(figures)
                 shown = ", ".join(f"{name} {value:.2f}" for name, value in figures.items() if name.startswith("cpu"))
                 console.print(f"{number + 1} {cost.side.name:4} {shown}")
@@ -236,6 +247,7 @@ def main() -> None:
     ask.add_argument("--against", type=Path, help="another checkout, old")
     ask.add_argument("--turns", type=int, default=40, help="in each run")
     ask.add_argument("--at-once", type=int, default=1, help="turns that come together; the next when all are done")
+    ask.add_argument("--rate", type=float, default=0.0, help="turns a second, instead, whatever is done")
     ask.add_argument("--runs", type=int, default=5, help="of each side")
     ask.add_argument("--together", action="store_true", help="one worker with all agents, on both sides")
     ask.add_argument("--output", type=Path, help="write the figures here, as JSON")

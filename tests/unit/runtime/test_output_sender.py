@@ -163,3 +163,16 @@ async def test_a_failure_that_is_none_of_kafkas_reaches_every_caller():
     tasks = [sending(OutputSender(producer), "a")]
     with pytest.raises(Fatal, match="a fault of ours"):
         await tasks[0]
+
+
+async def test_however_many_wait_for_a_slow_broker_aiokafka_has_one_of_them_waiting_at_a_time():
+    producer = Producer(most=1)  # nothing goes together: each of them needs a round trip of its own
+    sender = OutputSender(producer)
+    tasks = [sending(sender, f"{number}") for number in range(40)]
+    for number in range(1, 41):
+        await until(lambda number=number: len(producer.sent) >= number)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert len(producer.sent) == number, "a second batch of the partition would wait in aiokafka's queue"
+        producer.acknowledge()
+    await asyncio.gather(*tasks)
