@@ -97,7 +97,8 @@ def _claude_export(sample: Sample) -> bool:
 
 
 def _transcript(sample: Sample) -> bool:
-    return any(_is_transcript_row(row) for row in sample.rows)
+    printed = () if sample.rows else (sample.first, *sample.items)
+    return any(_is_transcript_row(row) for row in (*sample.rows, *printed))
 
 
 def _is_transcript_row(row: dict[str, Any]) -> bool:
