@@ -12,7 +12,9 @@ from endocrine.pipeline.data.ingest.sample import Sample, take_sample
 from endocrine.pipeline.data.ingest.values import object_or_empty, text_or_none
 
 AUTO = "auto"
-HEADING = re.compile(r"^[\s#>*_]*(?:You|ChatGPT) said:?[\s*_:]*$", re.MULTILINE | re.IGNORECASE)
+HEADING = re.compile(
+    r"^[\s\u200b-\u200f\u2060#>*_]*(?:You|ChatGPT)\ssaid:?[\s\u200b-\u200f\u2060*_:]*$", re.MULTILINE | re.IGNORECASE
+)
 TRANSCRIPT_TYPES = frozenset(
     {
         "user", "assistant", "system", "summary", "attachment", "progress", "result", "queue-operation",

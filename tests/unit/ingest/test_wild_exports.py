@@ -241,6 +241,7 @@ def test_older_claude_exports_have_text_alone_and_come_in_order(turns):
             "text": "```\nThis block is not supported on your current device yet.\n```\nUse sorted.",
         },
         {"content": [block(7), 7, None, block(text=7)]},
+        {"content": [block("voice_note", text="Use sorted.")], "text": ""},
     ],
 )
 def test_a_claude_message_is_its_text_in_every_shape(turns, reply):
