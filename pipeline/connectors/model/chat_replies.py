@@ -6,7 +6,7 @@ from typing import Any
 from endocrine.agents.conversation.capabilities import ReplyBounds
 from endocrine.pipeline.connectors.model.content import add_message
 from endocrine.pipeline.connectors.model.failures import Hidden, Malformed, StreamCut
-from endocrine.pipeline.connectors.model.json_values import count, kind, mapping, model_name, objects
+from endocrine.pipeline.connectors.model.json_values import count, kind, mapping, model_name, objects, position
 from endocrine.pipeline.connectors.model.outcome import Draft, Outcome, finish_word
 from endocrine.pipeline.connectors.model.provider_errors import error_in, failure_of
 from endocrine.pipeline.connectors.model.tool_calls import CallJoiner
@@ -16,6 +16,9 @@ _ELSEWHERE = frozenset({"delta", "message", "content", "text", "response", "outp
 
 _OF_A_CHOICE = frozenset({"delta", "message", "finish_reason", "index", "text"})
 """What a choice without a delta has one of: Azure's results of its filter have an index and a finish."""
+
+_CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens")
+"""Tokens from the cache as DeepSeek, Moonshot and Anthropic name them, beside the two sums."""
 
 
 class ChatReply:
@@ -70,6 +73,7 @@ class ChatReply:
             raise Malformed("a chunk has no `choices` and is of another API")
         self._about(chunk)
         for choice in self._choices(chunk):
+            self._about(choice)  # Moonshot has the usage in the last choice
             self._choice(choice)
 
     def outcome(self) -> Outcome:
@@ -82,9 +86,7 @@ class ChatReply:
         """The choices of a body or chunk: parts of one, as one is asked for (Copilot gives text and calls apart)."""
         choices = objects(body.get("choices"), "choices")
         for choice in choices:
-            index = choice.get("index")
-            if index is not None and (isinstance(index, bool) or not isinstance(index, int)):
-                raise Malformed(f"`choices.index` is {kind(index)}, expected a number")
+            index = position(choice.get("index"), "choices.index")
             if index is not None:
                 self._index = index if self._index is None else self._index
                 if index != self._index:
@@ -129,11 +131,14 @@ class ChatReply:
         """Model and usage; the last that is given holds."""
         self._draft.model = model_name(body.get("model")) or self._draft.model
         usage = mapping(body.get("usage")) or mapping(mapping(body.get("x_groq")).get("usage"))
-        tokens_in, tokens_out = count(usage.get("prompt_tokens")), count(usage.get("completion_tokens"))
+        tokens_in, tokens_out = (
+            next((tokens for name in names if (tokens := count(usage.get(name))) is not None), None)
+            for names in (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens"))
+        )
         if tokens_in is not None or tokens_out is not None:
             cached = count(mapping(usage.get("prompt_tokens_details")).get("cached_tokens"))
             if cached is None:
-                cached = count(usage.get("prompt_cache_hit_tokens")) or 0  # DeepSeek
+                cached = next((tokens for name in _CACHED if (tokens := count(usage.get(name)))), 0)
             self._draft.usage = (tokens_in, cached, tokens_out)
 
     def _refuse_errors(self, body: Any, mandatory: bool = True) -> None:

@@ -72,6 +72,15 @@ def optional_text(given: Any, what: str) -> str:
     return given
 
 
+def position(given: Any, what: str) -> int | None:
+    """Return an index, None where there is none; some write it as a text or with a point. Raises Malformed."""
+    if isinstance(given, str) and given.isascii() and given.isdecimal() and len(given) < _INT_DIGITS:
+        return int(given)
+    if given is None or (found := count(given)) is not None:
+        return None if given is None else found
+    raise Malformed(f"`{what}` is {kind(given)}, expected a number")
+
+
 def kind(given: Any) -> str:
     """Return the kind of a JSON value, in words."""
     names = {type(None): "null", bool: "a boolean", int: "a number", float: "a number", str: "a text", list: "a list"}

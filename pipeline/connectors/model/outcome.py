@@ -11,12 +11,54 @@ from endocrine.pipeline.connectors.model.failures import Failed, Malformed, TooL
 from endocrine.pipeline.connectors.model.json_values import arguments_of, clean
 
 _FINISHES = {
-    "stop": ("stop", "end_turn", "stop_sequence", "eos", "eos_token", "complete", "completed", "done", "end", "normal"),
-    "tool_calls": ("tool_calls", "tool_call", "tool_use", "function_call"),
-    "length": ("length", "max_tokens", "model_length", "max_output_tokens", "model_context_window_exceeded"),
+    "stop": (
+        "stop",
+        "end_turn",
+        "stop_sequence",
+        "stop_str",
+        "stop_string",
+        "stop_token",
+        "eos",
+        "eos_token",
+        "eos_found",
+        "eod",
+        "endoftext",
+        "end_of_text",
+        "complete",
+        "completed",
+        "done",
+        "end",
+        "finish",
+        "finished",
+        "normal",
+    ),
+    "tool_calls": ("tool_calls", "tool_call", "tool_use", "tooluse", "toolcalls", "function_call"),
+    "length": (
+        "length",
+        "length_limit",
+        "max_tokens",
+        "maxtokens",
+        "max_length",
+        "max_new_tokens",
+        "max_completion_tokens",
+        "max_output",
+        "max_output_tokens",
+        "token_limit",
+        "error_limit",
+        "model_length",
+        "context_length",
+        "context_length_exceeded",
+        "model_context_window_exceeded",
+    ),
     "content_filter": (
         "content_filter",
         "content_filtered",
+        "contentfilter",
+        "content_policy",
+        "content_policy_violation",
+        "error_toxic",
+        "image_safety",
+        "image_prohibited_content",
         "safety",
         "refusal",
         "recitation",
@@ -33,11 +75,27 @@ _FINISHES = {
         "cancelled",
         "canceled",
         "network_error",
+        "user_cancel",
+        "user_cancelled",
+        "timeout",
+        "time_limit",
+        "overloaded",
+        "engine_overloaded",
         "insufficient_system_resource",
         "malformed_function_call",
+        "malformed_response",
+        "unexpected_tool_call",
+        "too_many_tool_calls",
+        "repetition",
+        "repetition_truncation",
+        "other",
     ),
 }
 _WORDS = {theirs: ours for ours, words in _FINISHES.items() for theirs in words}
+_NO_REASON = frozenset({"", "null", "none", "undefined", "unknown", "unspecified", "finish_reason_unspecified"})
+"""What servers write that know no reason, or none yet."""
+_END_TOKEN = re.compile(r"</?[^<>\s]{1,40}>")
+"""The mark that a model's template ends with, which Together and others give as it is: `<|im_end|>`, `</s>`."""
 _IN_NOTATION = re.compile(r"\s*(?:<tool_call>|<\|tool_call|<\|python_tag\|>|\[TOOL_CALLS\]|<function=[A-Za-z_])")
 """A text that begins so is a call in the notation of a model's template (Hermes and Qwen, Llama, Mistral)."""
 _WEIGHT = ("stop", "tool_calls", "length", "content_filter", "error")
@@ -67,13 +125,20 @@ class Outcome:
 
 
 def finish_word(given: object, what: str = "finish_reason") -> str | None:
-    """Return the records' term for a finish reason; None: no reason yet. Raises Malformed for an unknown one."""
-    if given is None or given == "":
+    """Return the records' term for a finish reason; None: no reason yet. Raises Malformed for an unknown one.
+
+    >>> finish_word("STOP"), finish_word("tool-calls"), finish_word("<|im_end|>"), finish_word("unknown")
+    ('stop', 'tool_calls', 'stop', None)
+    """
+    if given is None:
         return None
     if not isinstance(given, str):
         raise Malformed(f"`{what}` is not a text")
-    # Gemini's endpoint writes `content_filter: SAFETY`.
-    word = _WORDS.get(given.partition(":")[0].strip().lower())
+    # Gemini's endpoint writes `content_filter: SAFETY`, its own API `FINISH_REASON_SAFETY` in some languages.
+    plain = given.partition(":")[0].strip().lower().replace("-", "_")
+    if plain in _NO_REASON:
+        return None
+    word = "stop" if _END_TOKEN.fullmatch(plain) else _WORDS.get(plain.removeprefix("finish_reason_"))
     if word is None:
         raise Malformed(f"`{what}` has an unknown value")
     return word
@@ -150,6 +215,8 @@ class Draft:
     @staticmethod
     def _name(given: object) -> str:
         name = clean(given).strip() if isinstance(given, str) else ""
+        # gpt-oss and Kimi: `functions.look`, and `look<|channel|>json` where a server did not take the marks off.
+        name = name.partition("<|")[0].removeprefix("functions.")
         if not name:
             raise Malformed("a tool call has no name")
         return name

@@ -29,6 +29,8 @@ _FILTER = frozenset(
         "safety",
     }
 )
+_MINIMAX_FILTER = (1026, 1027)
+"""The input, or the output, was found sensitive."""
 _STATUS_OF_WORD = {
     "rate_limit": 429,
     "ratelimit": 429,
@@ -76,6 +78,9 @@ def error_in(body: Any) -> Any | None:
         return body["error"]
     if body.get("object") == "error" or body.get("type") == "error":
         return body
+    status = base.get("status_code") if isinstance(base := body.get("base_resp"), Mapping) else None  # MiniMax
+    if isinstance(status, int) and status != 0:
+        return base
     texts = [name for name in _WITHOUT_REPLY if isinstance(body.get(name), str | list)]
     if texts and not body.keys() & {"choices", "output", "results", "usage", "type", "response"}:
         return body
@@ -125,8 +130,12 @@ def _words(error: Any) -> Iterator[str]:
 
 
 def _flagged(error: Any) -> bool:
-    """OpenRouter's 403 by its moderation."""
-    metadata = error.get("metadata") if isinstance(error, Mapping) else None
+    """OpenRouter's 403 by its moderation, Zhipu's 400 with the roles whose text it was, and MiniMax's codes."""
+    if not isinstance(error, Mapping):
+        return False
+    if error.get("contentFilter") or error.get("status_code") in _MINIMAX_FILTER:
+        return True
+    metadata = error.get("metadata")
     return isinstance(metadata, Mapping) and bool(metadata.get("reasons")) and "flagged_input" in metadata
 
 

@@ -22,6 +22,8 @@ _FIELDS = (b"data", b"event", b"id", b"retry", b"error", b":")
 _FIELD_BYTES = 6
 """Enough to tell."""
 _DONE = "[DONE]"
+_ALIVE = frozenset({"ping", "heartbeat", "keepalive", "keep-alive", "keep_alive"})
+"""Events, or their data, by which proxies keep a connection open: nothing of the reply."""
 
 
 class ReplyReader:
@@ -99,7 +101,9 @@ class ReplyReader:
         if self._reply.done:
             return
         whole = "\n".join(event.data)
-        if whole.strip() == _DONE:
+        if event.name.lower() in _ALIVE or whole.strip().lower() in _ALIVE:
+            return
+        if whole.strip().upper() == _DONE:
             self._reply.done = True
             return
         for value in self._values(event, whole, last):

@@ -16,10 +16,12 @@ from io import StringIO
 from typing import Any
 
 from endocrine.pipeline.connectors.model.failures import Malformed, TooLarge
-from endocrine.pipeline.connectors.model.json_values import dumped, kind, objects, optional_text
+from endocrine.pipeline.connectors.model.json_values import dumped, kind, objects, optional_text, position
 from endocrine.pipeline.connectors.model.outcome import Draft
 
 _OF_A_CALL = frozenset({"function", "name", "arguments", "id", "index", "type"})
+_ARGUMENTS = ("arguments", "parameters", "input")
+"""Names of the arguments: OpenAI's, those of Llama's own notation, and those of Anthropic's API."""
 
 
 class _Call:
@@ -121,11 +123,9 @@ class CallJoiner:
     def add_pieces(self, given: Any) -> None:
         """Add pieces of calls, as a delta has them."""
         for entry in objects(given, "tool_calls"):
-            index = entry.get("index")
-            if index is not None and (not isinstance(index, int) or isinstance(index, bool)):
-                raise Malformed(f"`tool_calls.index` is {kind(index)}, expected a number")
+            index = position(entry.get("index"), "tool_calls.index")
             name, arguments = _function(entry)
-            call_id = optional_text(entry.get("id"), "tool_calls.id")
+            call_id = _id(entry.get("id"))
             if not (call_id or name or arguments) and index not in self._by_index:
                 continue  # nothing of a call that has not begun
             call = self._whose(index, call_id, name, arguments)
@@ -220,4 +220,13 @@ def _function(entry: Mapping[str, Any]) -> tuple[str, Any]:
         return "", None
     if not isinstance(function, Mapping):
         raise Malformed(f"`tool_calls.function` is {kind(function)}, expected an object")
-    return optional_text(function.get("name"), "tool_calls.function.name"), function.get("arguments")
+    name = optional_text(function.get("name"), "tool_calls.function.name")
+    arguments = next((given for key in _ARGUMENTS if (given := function.get(key)) is not None), None)
+    return name, arguments
+
+
+def _id(given: Any) -> str:
+    """The id of a call, which some servers count."""
+    return (
+        str(given) if isinstance(given, int) and not isinstance(given, bool) else optional_text(given, "tool_calls.id")
+    )

@@ -12,8 +12,11 @@ _MARK = re.compile("[ \t]*\ue200([^\ue201]*)\ue201")
 _OPEN = re.compile("[ \t]*\ue200[a-z_]+(?:\ue202[\\w.,:-]*)*\\Z")
 """A mark at the end that was cut off before its closing character."""
 _STRAY = re.compile("[\ue200-\ue20f]")
-_SOURCE = re.compile("[ \t]*\u3010\\d+(?::\\d+)?\u2020[^\u3011\n]*\u3011")
-"""The older form of a citation: a number and a source in lenticular brackets."""
+_SOURCE = re.compile(
+    "[ \t]*(?:\u3010(?:\\d+(?::\\d+)?\u2020[^\u3011\n]*|oaicite:\\d+|turn\\d+[a-z]+\\d+(?:\u2020[^\u3011\n]*)?)\u3011)"
+    "|[ \t]*:contentReference\\[oaicite:\\d+\\](?:\\{[^{}\n]*\\})?"
+)
+"""Older forms of a citation: in lenticular brackets, or as a directive that a page replaces."""
 _SPACE = re.compile("^[ \t]*")
 
 
@@ -27,14 +30,14 @@ def as_seen(text: str) -> str:
     """
     if "\ue200" in text or _STRAY.search(text):
         text = _STRAY.sub("", _OPEN.sub("", _MARK.sub(_shown, text)))
-    return _SOURCE.sub("", text) if "\u3010" in text else text
+    return _SOURCE.sub("", text) if "\u3010" in text or "oaicite" in text else text
 
 
 def _shown(mark: re.Match[str]) -> str:
     name, *fields = mark[1].split("\ue202")
     space = _SPACE.match(mark[0])
     before = space[0] if space else ""
-    if name == "entity" and fields:
+    if name in ("entity", "product_entity") and fields:
         try:
             described = orjson.loads(fields[0])
         except orjson.JSONDecodeError:

@@ -13,6 +13,10 @@ from endocrine.pipeline.data.ingest.values import kind_of, object_or_empty, pars
 CONTEXT = frozenset({"user_editable_context", "model_editable_context"})
 """Content types that carry a profile or memories, in the user's or the assistant's name."""
 THOUGHTS = frozenset({"thoughts", "reasoning_recap"})
+NO_ANSWER = frozenset(
+    {"system_error", "execution_output", "tether_quote", "tether_browsing_display", "tether_browsing_code"}
+)
+"""Content types of what a tool gave, in whoever's name it is."""
 CANVAS = ("canmore.create_textdoc",)
 """Recipient of a message that writes a document on the canvas."""
 NON_TEXT_PARTS = {
@@ -51,7 +55,10 @@ def read_message(where: str, message: Any) -> Iterator[Message | Document | Note
         return
     metadata = object_or_empty(message.get("metadata"))
     content_type = text_or_none(content.get("content_type"))
-    if role not in ("user", "assistant"):
+    report = _report(role, message, content, metadata)
+    if report is not None:
+        yield Message(False, as_seen(report), parse_time(message.get("create_time")), None)
+    elif role not in ("user", "assistant"):
         yield Noted(role if role in ("system", "tool") else "other role")
     elif metadata.get("is_visually_hidden_from_conversation") is True or content_type in CONTEXT:
         yield Skipped("meta") if role == "user" else Noted("hidden")
@@ -59,6 +66,8 @@ def read_message(where: str, message: Any) -> Iterator[Message | Document | Note
         yield Skipped("meta")
     elif content_type in THOUGHTS or (role == "assistant" and message.get("channel") == "analysis"):
         yield Noted("thoughts")
+    elif role == "assistant" and content_type in NO_ANSWER:
+        yield Noted("tool")
     elif role == "assistant" and message.get("recipient") in CANVAS:
         yield Noted("canvas document")
         if document := _document(content):
@@ -102,6 +111,34 @@ def _transcription(part: Any) -> str | None:
     sound = object_or_empty(part.get("audio_asset_pointer")) or part
     metadata = object_or_empty(sound.get("metadata"))
     return text_or_none(metadata.get("transcription")) or text_or_none(metadata.get("word_transcription"))
+
+
+def _report(role: str, message: Any, content: Any, metadata: Any) -> str | None:
+    """Return the report of Deep Research, which the page shows as an answer and an export has in a tool's name.
+
+    It is a message marked as the result of a task, or the state of a widget, often as JSON in text.
+    """
+    if role != "tool":
+        return None
+    if metadata.get("is_async_task_result_message") is True:
+        return _joined(content)
+    for holder in (
+        object_or_empty(metadata.get("chatgpt_sdk")).get("widget_state"),
+        metadata.get("venus_widget_state"),
+    ):
+        try:
+            state = orjson.loads(holder) if isinstance(holder, str) else holder
+        except orjson.JSONDecodeError:
+            continue
+        if report := _joined(object_or_empty(object_or_empty(state).get("report_message")).get("content")):
+            return report
+    return None
+
+
+def _joined(content: Any) -> str | None:
+    parts = object_or_empty(content).get("parts")
+    texts = [part for part in parts if isinstance(part, str) and part.strip()] if isinstance(parts, list) else []
+    return "\n".join(texts) or None
 
 
 def _document(content: dict[str, Any]) -> str | None:

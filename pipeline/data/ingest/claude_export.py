@@ -23,10 +23,11 @@ NON_TEXT_BLOCKS = {
     "token_budget": "token budget",
     "image": "image",
     "document": "document",
-    "voice_note": "audio",
     "flag": "flag",
 }
 """Blocks without text of the chat, by the name they are counted under; others are `other block`."""
+TEXT_BLOCKS = frozenset({"text", "voice_note"})
+"""Blocks whose `text` is of the chat; that of a voice note is its transcription."""
 _UNSUPPORTED = re.compile(r"\s*```\s*\n?This block is not supported on your current device yet\.\s*\n?```\s*")
 """What `text` holds in place of a tool's block."""
 _THINKING = re.compile(r"<antThinking>.*?</antThinking>\s*", re.DOTALL)
@@ -127,7 +128,7 @@ def _texts(where: str, message: dict[str, Any]) -> Iterator[str | Noted | Refuse
     found = False
     for block in blocks:
         kind = object_or_empty(block).get("type")
-        text = block.get("text") if kind == "text" else None
+        text = block.get("text") if isinstance(kind, str) and kind in TEXT_BLOCKS else None
         if isinstance(text, str):
             found = found or bool(text.strip())
             yield from filter(str.strip, [_THINKING.sub("", text)])

@@ -10,12 +10,13 @@ from collections import Counter
 from collections.abc import Generator
 from typing import Any, BinaryIO
 
-from endocrine.pipeline.data.ingest.lines import tolerant_objects
+from endocrine.pipeline.data.ingest.lines import objects
 from endocrine.pipeline.data.ingest.model import Noted, Options, Piece, Pieces, Refused, Skipped
 from endocrine.pipeline.data.ingest.recognise import TRANSCRIPT_TYPES
 from endocrine.pipeline.data.ingest.transcript_queue import Queue, Queued
 from endocrine.pipeline.data.ingest.transcript_text import (
     INTERRUPTION,
+    NO_ANSWERS,
     Content,
     is_written_by_tool,
     read_content,
@@ -29,8 +30,9 @@ EXPECTED = "one transcript entry per line, a JSON object with `type` (user, assi
 NO_SESSION = "transcript"
 SYNTHETIC = "<synthetic>"
 """The model named in what the assistant's program writes in the model's place."""
-OTHER_ORIGINS = frozenset({"task-notification", "auto-continuation", "coordinator", "system"})
-"""`origin.kind` of user entries that a program wrote."""
+PERSONS = frozenset({None, "human", "user", "channel"})
+"""`origin.kind` of user entries that a person wrote, here or in a chat that is joined to the session. Of any other kind
+(hook, peer, coordinator, task-notification, auto-continuation, ...) they are a program's."""
 
 Begun = Generator[Piece, None, int | None]
 """Yields pieces; returns the number of the turn that was begun, None where none was."""
@@ -57,7 +59,7 @@ class Reader:
     def read(self, stream: BinaryIO, name: str) -> Pieces:
         """Yield the results of one file; turns stay open until `end`."""
         known = others = 0
-        for item in tolerant_objects(stream, name, EXPECTED, is_entry):
+        for item in objects(stream, name, "entry", EXPECTED, is_entry):
             if isinstance(item, Noted):
                 yield item
             elif isinstance(item, Refused):
@@ -165,11 +167,12 @@ class Reader:
         content = read_content(where, message)
         yield from content.pieces
         model = message.get("model")
-        if model == SYNTHETIC or entry.get("isApiErrorMessage") is True:
+        texts = [text for text in content.texts if text.strip() not in NO_ANSWERS]
+        if model == SYNTHETIC or entry.get("isApiErrorMessage") is True or (content.texts and not texts):
             yield Noted("synthetic message")
-        elif content.texts:
+        elif texts:
             ts = yield from self._time(session, entry)
-            text = "\n\n".join(content.texts)
+            text = "\n\n".join(texts)
             model_name = model if isinstance(model, str) and model[:1] != "<" else None
             noted = self._turns.reply(owner, text, ts, model_name, text_or_none(message.get("id")) or "")
             if noted is not None:
@@ -226,7 +229,7 @@ class Reader:
         if text.startswith(INTERRUPTION):
             yield Skipped("interruption")
             return None
-        if is_written_by_tool(text) or origin in OTHER_ORIGINS or entry.get("isSynthetic") is True:
+        if is_written_by_tool(text) or origin not in PERSONS or entry.get("isSynthetic") is True:
             yield Skipped("meta")
             return None
         ts = yield from self._time(session, entry)

@@ -14,6 +14,15 @@ from endocrine.pipeline.data.ingest.values import kind_of
 MAX_LINE_BYTES = 64 << 20
 """Bytes. A longer line is refused and skipped: it would have to be held in memory whole."""
 
+PACKED = {
+    b"PK\x03\x04": "a zip archive",
+    b"\x1f\x8b": "packed by gzip",
+    b"\x28\xb5\x2f\xfd": "packed by zstd",
+    b"BZh": "packed by bzip2",
+    b"\xfd7zXZ": "packed by xz",
+}
+"""How files begin that are not text."""
+
 
 def raw_lines(stream: BinaryIO, name: str, limit: int = MAX_LINE_BYTES) -> Iterator[tuple[int, bytes] | Refused]:
     """Yield (line number from 1, its bytes without line end); a line that is too long is refused by its number."""
@@ -25,16 +34,16 @@ def raw_lines(stream: BinaryIO, name: str, limit: int = MAX_LINE_BYTES) -> Itera
             if raw[:2] in (b"\xff\xfe", b"\xfe\xff") and b"\0" in raw:
                 yield Refused(where, "is UTF-16; expected UTF-8: save the file as UTF-8 and try again")
                 return
-            if raw.startswith(b"PK\x03\x04"):
-                yield Refused(where, "is a zip archive; expected text: unpack it and give the file inside")
+            packed = next((kind for start, kind in PACKED.items() if raw.startswith(start)), None)
+            if packed is not None:
+                yield Refused(where, f"is {packed}; expected text: unpack it and give the file inside")
                 return
-            raw = raw.removeprefix(BOM)
         if len(raw) > limit:
             while raw and not raw.endswith(b"\n"):
                 raw = stream.readline(limit)
             yield Refused(where, f"the line is longer than {limit} bytes; expected one record per line")
             continue
-        yield number, raw.rstrip(b"\r\n")
+        yield number, raw.removeprefix(BOM).rstrip(b"\r\n")  # files that were joined have one in the middle
 
 
 def numbered_lines(stream: BinaryIO, name: str, limit: int = MAX_LINE_BYTES) -> Iterator[tuple[int, str] | Refused]:
@@ -73,14 +82,17 @@ def json_objects(stream: BinaryIO, name: str, expected: str) -> Iterator[tuple[s
 
 
 def objects(
-    stream: BinaryIO, name: str, noun: str, expected: str
+    stream: BinaryIO, name: str, noun: str, expected: str, is_entry: Callable[[Any], bool] | None = None
 ) -> Iterator[tuple[str, dict[str, Any]] | Noted | Refused]:
-    """Yield (place, JSON object) of JSON lines, or of objects that are printed over several lines or in an array."""
+    """Yield (place, JSON object) of JSON lines, or of objects that are printed over several lines or in an array.
+
+    is_entry: as of `tolerant_objects`, for JSON lines.
+    """
     first = stream.readline(MAX_LINE_BYTES)
     whole = cast(BinaryIO, Rewound(first, stream))
     start = first.removeprefix(BOM).strip()
     if start != b"{" and start[:1] != b"[":
-        yield from tolerant_objects(whole, name, expected)
+        yield from tolerant_objects(whole, name, expected, is_entry)
         return
     for item in json_items(whole, name, noun):
         if isinstance(item, Refused):

@@ -12,7 +12,9 @@ from endocrine.pipeline.data.ingest.sample import Sample, take_sample
 from endocrine.pipeline.data.ingest.values import object_or_empty, text_or_none
 
 AUTO = "auto"
-HEADING = re.compile(r"^[\s#>*_]*(?:You|ChatGPT) said:?[\s*_:]*$", re.MULTILINE | re.IGNORECASE)
+HEADING = re.compile(
+    r"^[\s\u200b-\u200f\u2060#>*_]*(?:You|ChatGPT)\ssaid:?[\s\u200b-\u200f\u2060*_:]*$", re.MULTILINE | re.IGNORECASE
+)
 TRANSCRIPT_TYPES = frozenset(
     {
         "user", "assistant", "system", "summary", "attachment", "progress", "result", "queue-operation",
@@ -97,7 +99,8 @@ def _claude_export(sample: Sample) -> bool:
 
 
 def _transcript(sample: Sample) -> bool:
-    return any(_is_transcript_row(row) for row in sample.rows)
+    printed = () if sample.rows else (sample.first, *sample.items)
+    return any(_is_transcript_row(row) for row in (*sample.rows, *printed))
 
 
 def _is_transcript_row(row: dict[str, Any]) -> bool:

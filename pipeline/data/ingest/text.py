@@ -17,7 +17,11 @@ DEFAULT_START_TS = 1_735_689_600.0
 TURN_SECONDS = 60.0
 ANSWER_SECONDS = 30.0
 EXPECTED = 'a pasted chat with the headings "You said:" and "ChatGPT said:", each on a line of its own'
-HEADING = re.compile(r"[\s>#*_]{0,20}(you|chatgpt(?: [\w.-]{1,20})?) said[\s*_:]{0,20}", re.IGNORECASE)
+HEADING = re.compile(
+    r"[\s\u200b-\u200f\u2060>#*_]{0,20}(you|chatgpt(?:\s[\w.-]{1,20})?)\ssaid[\s\u200b-\u200f\u2060*_:]{0,20}",
+    re.IGNORECASE,
+)
+"""With the invisible characters and the no-break spaces that copying from a page brings along."""
 
 
 class _Chat:

@@ -13,6 +13,8 @@ SHOWN = frozenset({"image", "document"})
 """Blocks that alone make a prompt: one without text."""
 INTERRUPTION = "[Request interrupted by user"
 """What the assistant's program writes in the user's place when it is stopped."""
+NO_ANSWERS = frozenset({"(no content)", "No response requested."})
+"""What the program writes in the model's place where the model wrote nothing, under the model's name."""
 _CONTEXT_TAGS = (
     r"ide_[a-z_]+|system-reminder|system_reminder|local-command-caveat|environment_details|environment_context|"
     r"new-diagnostics|user-prompt-submit-hook|session-start-hook|[a-z]+(?:-[a-z]+)*-hook|additional-context|git-status"
@@ -31,6 +33,8 @@ _WRITTEN_BY_TOOL = re.compile(
       | Base\ directory\ for\ this\ skill:
       | \[(?:SYSTEM\ NOTIFICATION|Image:\ (?:source:|original\ ))
       | \(no\ content\)\s*\Z
+      | Another\ Claude\ (?:Code\ )?session\ (?:has\ )?sent\ (?:you\ )?a\ message:
+      | Unknown\ (?:slash\ command|command|skill):\ \S+\s*\Z
     )""",
     re.VERBOSE,
 )
@@ -54,16 +58,18 @@ class Content:
 
 
 def read_content(where: str, message: dict[str, Any]) -> Content:
-    """Take the content of a message apart: text, or a list of blocks."""
+    """Take the content of a message apart: text, a block, or a list of either."""
     content = message.get("content")
     found = Content()
-    blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    blocks = [content] if isinstance(content, str | dict) else content
     if not isinstance(blocks, list):
         problem = f"`message.content` is {kind_of(content)}" if "content" in message else "no `message.content`"
         found.pieces.append(Refused(where, f"{problem}; expected text or a list of blocks"))
         found.readable = False
         return found
     for block in blocks:
+        if isinstance(block, str):
+            block = {"type": "text", "text": block}
         kind = object_or_empty(block).get("type")
         if not isinstance(kind, str):
             problem = f"a block of `message.content` is no object with `type` ({kind_of(block)}); expected one"

@@ -4,17 +4,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from endocrine.pipeline.data.ingest.recognise import guess
 from properties import examples
 
 ASK = "Where do swifts sleep at night?"
 
 
-@pytest.mark.parametrize("mark", ["{}", "##### {}", "**{}**", "### **{}**", "__{}__", "  {}  ", "> {}", "*{}*", "{}\r"])
+@pytest.mark.parametrize(
+    "mark", ["{}", "##### {}", "**{}**", "### **{}**", "__{}__", "  {}  ", "> {}", "*{}*", "{}\r", "\u200b{}\u00a0"]
+)
 @pytest.mark.parametrize("colon", [":", ""])
 def test_headings_are_found_whatever_marks_they_bear(read, mark, colon):
     you, chatgpt = (mark.format(f"{who} said{colon}") for who in ("You", "ChatGPT"))
     got = read(f"{you}\n{ASK}\n{chatgpt}\nIn the air.\n", "text")
     assert (got.prompts, got.responses) == ([ASK], ["In the air."])
+
+
+def test_a_page_may_have_put_no_break_spaces_into_headings(read):
+    pasted = f"You\u00a0said:\n{ASK}\nChatGPT\u00a0said:\nIn the air.\n"
+    assert read(pasted, "text").responses == ["In the air."]
+    assert guess(pasted.encode()) == "text"
 
 
 @pytest.mark.parametrize("line", ["You said: it was late", "Then you said:", "You said nothing", "- You said: a"])

@@ -49,6 +49,12 @@ def answered(answer, **more):
         ("Use \ue203sorted\ue204 \ue200cite\ue202turn0search1\ue201.", "Use sorted."),
         ("Use sorted. \ue200cite\ue202turn0sea", "Use sorted."),
         ("Use sorted.\u30104:0\u2020manual.pdf\u3011", "Use sorted."),
+        (
+            "Use sorted.\u3010oaicite:0\u3011 It is stable :contentReference[oaicite:1]{index=1}.",
+            "Use sorted. It is stable.",
+        ),
+        ("Use sorted.\u3010turn0file0\u3011", "Use sorted."),
+        ('Buy \ue200product_entity\ue202["turn0product1","a lamp"]\ue201.', "Buy a lamp."),
         ("\u3010A\u3011 is kept", "\u3010A\u3011 is kept"),
     ],
 )
@@ -59,6 +65,40 @@ def test_an_answer_is_what_its_reader_saw(turns, answer, seen):
 def test_marks_in_a_prompt_are_what_the_person_pasted(turns):
     prompt = "What is \ue200cite\ue202turn0search3\ue201 in my text?"
     assert turns(chat(node("n1", None, "user", text(prompt)))) == [(prompt, None)]
+
+
+REPORT = {"report_message": {"content": {"content_type": "text", "parts": ["The report.\u3010oaicite:0\u3011"]}}}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": text("Started."), "metadata": {"chatgpt_sdk": {"widget_state": orjson.dumps(REPORT).decode()}}},
+        {"content": text("Started."), "metadata": {"chatgpt_sdk": {"widget_state": REPORT}}},
+        {"content": text("Started."), "metadata": {"venus_widget_state": REPORT}},
+        {"content": text("The report."), "metadata": {"is_async_task_result_message": True}},
+    ],
+)
+def test_the_report_of_a_research_is_an_answer_though_a_tool_gave_it(turns, message):
+    ask = node("n1", None, "user", text(P1))
+    found = node("n2", "n1", "tool", message["content"], metadata=message["metadata"])
+    assert turns(chat(ask, found)) == [(P1, "The report.")]
+
+
+@pytest.mark.parametrize(
+    "state", ["{", "[]", 7, {"report_message": None}, {"report_message": {"content": {"parts": 1}}}]
+)
+def test_a_tool_without_a_report_is_left_out(turns, state):
+    ask = node("n1", None, "user", text(P1))
+    tool = node("n2", "n1", "tool", text("x"), metadata={"chatgpt_sdk": {"widget_state": state}})
+    assert turns(chat(ask, tool, node("n3", "n2", "assistant", text("Use sorted.")))) == [(P1, "Use sorted.")]
+
+
+@pytest.mark.parametrize("kind", ["system_error", "tether_quote", "execution_output"])
+def test_what_a_tool_gave_is_no_answer_in_the_assistants_name_either(turns, kind):
+    ask = node("n1", None, "user", text(P1))
+    tool = node("n2", "n1", "assistant", {"content_type": kind, "text": "boom"})
+    assert turns(chat(ask, tool, node("n3", "n2", "assistant", text("Use sorted.")))) == [(P1, "Use sorted.")]
 
 
 CANVAS = {"content_type": "code", "text": '{"name": "plan", "type": "document", "content": "1. Sort."}'}
@@ -201,6 +241,7 @@ def test_older_claude_exports_have_text_alone_and_come_in_order(turns):
             "text": "```\nThis block is not supported on your current device yet.\n```\nUse sorted.",
         },
         {"content": [block(7), 7, None, block(text=7)]},
+        {"content": [block("voice_note", text="Use sorted.")], "text": ""},
     ],
 )
 def test_a_claude_message_is_its_text_in_every_shape(turns, reply):

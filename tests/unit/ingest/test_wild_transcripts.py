@@ -5,6 +5,8 @@ import json
 import orjson
 import pytest
 
+from endocrine.pipeline.data.ingest.recognise import guess
+
 P1, P2, P3 = "Please add a test for the parser", "Now rename the function too", "And write the changelog entry"
 NUDGE = "[Your previous response had no visible output. Please continue and produce a user-visible response.]"
 
@@ -215,7 +217,17 @@ def test_entries_of_all_other_kinds_keep_the_thread(turns):
     assert turns.got.refusals == []
 
 
-@pytest.mark.parametrize("content", ["<local-command-stdout>ok</local-command-stdout>", NUDGE, "(no content)"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "<local-command-stdout>ok</local-command-stdout>",
+        NUDGE,
+        "(no content)",
+        "Another Claude session sent a message:\nthe build is green",
+        "Unknown slash command: reveiw",
+        "Unknown skill: write-the-docs",
+    ],
+)
 def test_what_a_program_writes_in_the_users_place_is_no_prompt_and_ends_no_turn(log, turns, content):
     entries = [log.user(P1), log.said("A."), log.user(content), log.said("B."), log.user(P2), log.said("C.")]
     assert turns(*entries) == [(P1, "A.\n\nB."), (P2, "C.")]
@@ -224,10 +236,60 @@ def test_what_a_program_writes_in_the_users_place_is_no_prompt_and_ends_no_turn(
 
 @pytest.mark.parametrize(
     "mark",
-    [{"isMeta": True}, {"isSynthetic": True}, {"origin": {"kind": "task-notification"}}, {"isCompactSummary": True}],
+    [
+        {"isMeta": True},
+        {"isSynthetic": True},
+        {"isCompactSummary": True},
+        *({"origin": {"kind": kind}} for kind in ("task-notification", "hook", "peer", "one of tomorrow")),
+    ],
 )
 def test_marked_entries_are_no_prompts(log, turns, mark):
     assert turns(log.user(P1), log.user(P2, **mark), log.said("A.")) == [(P1, "A.")]
+
+
+@pytest.mark.parametrize("origin", [None, {"kind": "human"}, {"kind": "channel"}, {"kind": 7}])
+def test_an_origin_that_is_a_person_or_unnamed_makes_a_prompt(log, turns, origin):
+    assert turns(log.user(P1), log.user(P2, origin=origin), log.said("A.")) == [(P1, None), (P2, "A.")]
+
+
+@pytest.mark.parametrize("text", ["(no content)", "No response requested.\n"])
+def test_what_the_program_writes_where_the_model_wrote_nothing_is_no_answer(log, turns, text):
+    assert turns(log.user(P1), log.said(text), log.said("Done.")) == [(P1, "Done.")]
+    assert turns.got.noted == {"synthetic message": 1}
+    assert turns(log.user(P2), log.said(text)) == [(P2, None)]
+
+
+@pytest.mark.parametrize("content", [{"type": "text", "text": P1}, [P1]])
+def test_content_that_is_one_block_or_a_list_of_texts_is_read(log, turns, content):
+    assert turns(log.user(content), log.said("Done.")) == [(P1, "Done.")]
+    assert turns.got.refusals == []
+
+
+@pytest.mark.parametrize("layout", ["array", "printed array", "printed objects"])
+def test_entries_in_an_array_or_printed_over_lines_are_the_same_turns(log, read, turns, layout):
+    entries = [log.user(P1), log.said("A."), log.user(P2), log.said("B.")]
+    expected = turns(*entries)
+    indent = None if layout == "array" else 2
+    whole = json.dumps(entries, indent=indent)
+    if layout == "printed objects":
+        whole = "\n".join(json.dumps(entry, indent=indent) for entry in entries)
+    assert turns(whole.encode()) == expected == [(P1, "A."), (P2, "B.")]
+    assert read(whole, "claude-transcript").refusals == []
+    assert guess(whole.encode()) == "claude-transcript"
+
+
+def test_transcripts_that_were_joined_may_have_a_byte_order_mark_in_the_middle(turns):
+    one, two = Log("s1"), Log("s2")
+    mark = "\ufeff".encode()
+    joined = mark + lines(one.user(P1), one.said("A.")) + mark + lines(two.user(P2), two.said("B."))
+    assert turns(joined) == [(P1, "A."), (P2, "B.")]
+    assert turns.got.refusals == []
+
+
+@pytest.mark.parametrize("start", [b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"BZh9"])
+def test_a_packed_file_is_refused_with_what_to_do(read, start):
+    (refusal,) = read(start + b"\0\n" * 9, "claude-transcript").refusals
+    assert "unpack it" in refusal
 
 
 def test_what_answers_a_command_goes_with_the_command(log, turns):

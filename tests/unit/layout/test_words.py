@@ -57,7 +57,6 @@ CONTRACTS = {
     ("pipeline/gateway/problems.py", "speaks for another identity"),  # the title of a problem: clients show it
     ("pipeline/core/batch.py", '"misfit"'),  # error kind of a dead letter
     ("pipeline/views/metrics/catalogue.py", '"misfit"'),  # the same, as a label
-    ("pipeline/data/ingest/recognise.py", "ChatGPT"),
     ("pipeline/data/ingest/text.py", " said"),
     ("pipeline/console/reports.py", '"told"'),  # the same field, read
     ("pipeline/replay/audit_chain/links.py", "told"),  # field of a finding in reports
