@@ -16,9 +16,10 @@ def sources_of(state: MemoryState) -> list[str]:
 
 
 def named_in(state: MemoryState, subject: str) -> bool:
-    """Return whether a memory names an identity: among its sources, or among who holds an opinion of it."""
+    """Return whether a memory names an identity: among its sources, among who holds an opinion of it, or as who changed
+    it last."""
     voters = state["opinions"]["voters"] if "opinions" in state else {}
-    return subject in sources_of(state) or subject in voters
+    return subject in sources_of(state) or subject in voters or subject == state["entry"]["by"]
 
 
 def is_from_alone(state: MemoryState, subject: str) -> bool:
@@ -41,6 +42,7 @@ def reduced(state: State, trigger: Trigger, policy: "Policy") -> tuple[State, li
         voters = {name: vote for name, vote in known["opinions"]["voters"].items() if name != command.of}
         known = {**known, "opinions": {**known["opinions"], "voters": voters}}
         more["strength"] = consensus.tally(voters, policy.document.memory.consensus).strength
-    # Who wrote it stays as it was: an erasure is no word about the memory itself.
-    after = changed(before, before["by"], command.ts, **more)
+    # Who wrote it stays as it was, unless it is whom the erasure is of: it is no word about the memory itself.
+    by = command.by if before["by"] == command.of else before["by"]
+    after = changed(before, by, command.ts, **more)
     return {**known, "entry": after}, [Output("memories", after["subject"], after)]

@@ -49,7 +49,10 @@ def gateway(
             flush=True,
         )
         if ready_file is not None:
-            ready_file.write_text(url)
+            # At once with its content: whoever waits for the file reads the address from it.
+            part = ready_file.with_name(ready_file.name + ".part")
+            part.write_text(url)
+            part.replace(ready_file)
 
     require_acls(settings, "gateway")
     raise typer.Exit(main(settings, limits.model_copy(update=update), on_ready, partial(routes, settings=console)))

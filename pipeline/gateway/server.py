@@ -101,6 +101,7 @@ def main(
                     timeout_graceful_shutdown=_DRAIN_S,
                 )
                 server = Server(config)
+                listener.listen(_BACKLOG)  # before anybody hears of it: uvicorn comes to it in a later turn of the loop
                 serving = asyncio.create_task(server.serve(sockets=[listener]))
                 on_ready(_url(listener))
                 await asyncio.wait({serving, asking}, return_when=asyncio.FIRST_COMPLETED)

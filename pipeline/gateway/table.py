@@ -47,11 +47,11 @@ class Direct(BaseRoute):
         return Match.NONE, {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the route that was found answer."""
+        """Run the route that was found."""
         await scope["direct"].handle(scope, receive, send)
 
     def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
-        """Raise NoMatchFound: the routes themselves have names."""
+        """Refuse: the routes themselves have names. Raises NoMatchFound."""
         raise NoMatchFound(name, path_params)
 
 

@@ -81,6 +81,12 @@ class Crowd(History):
         }
         return self._line("model-replies", {**value, **reply, "model": "m", "latency_ms": 812.5, "error": None})
 
+    def late_advice(self) -> Line:
+        """What a door says where a turn's parameters came too late."""
+        name, who = self._turn()
+        given = {"within_ms": 2000, "mode": "strict", "policy": "0" * 64}
+        return self._line("late-advice", {"audit_id": name, "identity": who, **given})
+
     def slotted(self) -> Line:
         """A tool's fact, an operator's memory or an opinion of one: few slots and values, so that they disagree."""
         if self._memories and self.rng.random() < 0.25:
@@ -120,6 +126,8 @@ class Crowd(History):
             return self.reply()
         if dice < 0.04:
             return self.erasure()
+        if dice < 0.045:
+            return self.late_advice()
         return self.slotted() if dice < 0.08 else super().good()
 
     def input(self) -> Input:

@@ -52,6 +52,9 @@ GOOD: dict[str, dict[str, Any]] = {
         "kind": "erase", "identity": "ann", "erasure_id": 64 * "1", "agent": "attribution", "key": "ann/motor.pace",
         "of": "ann", "by": "op", "ts": 1.0,
     },
+    "late-advice": {
+        "audit_id": "t1", "identity": "ann", "within_ms": 2000, "mode": "strict", "policy": 64 * "0", "ts": 1.0,
+    },
     "model-requests": {
         "request_id": "r", "audit_id": "t1", "identity": "ann", "step": 1, "model": "m", "messages": [], "tools": [],
         "parameters": {}, "dropped": [], "deadline_ms": 1000, "ts": 1.0,

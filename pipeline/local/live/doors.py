@@ -53,7 +53,9 @@ class Doors:
     @property
     def label(self) -> str:
         """Where the gateway is, and who answers."""
-        return f"gateway {self.url}" + (f"; {SCRIPTED}" if self._server else "")
+        usual = int(self.url.rpartition(":")[2]) == GatewaySettings.model_fields["port"].default
+        named = "" if usual else f" (export ENDOCRINE_URL={self.url} for examples and clients)"
+        return f"gateway {self.url}{named}" + (f"; {SCRIPTED}" if self._server else "")
 
     async def stop(self) -> None:
         """End the children, then the stand-in."""

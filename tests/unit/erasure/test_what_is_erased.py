@@ -3,6 +3,7 @@
 import random
 
 import orjson
+import pytest
 
 import link_histories
 from endocrine.agents._shared.memories import memory_id
@@ -40,11 +41,12 @@ def test_a_project_memory_from_the_subject_alone_ends_and_what_knew_it_forgets_i
     assert world.verified().proved
 
 
-def test_a_memory_of_others_loses_the_name_and_keeps_its_content(new_world):
+@pytest.mark.parametrize("voters", [("ann", "cy"), ("cy", "ann")])
+def test_a_memory_of_others_loses_the_name_and_keeps_its_content(new_world, voters):
     world = new_world()
     world.command("bob", "memory_create", type="knowledge", content="the pad is thick enough")
     named = memory_id("bob", "fed-1")
-    for voter in ("ann", "cy"):
+    for voter in voters:
         vote = {"subject": "bob", "memory_id": named, "opinion": "for", "confidence": 0.9, "by": voter}
         world.feed(vote, topic="opinions")
     before = orjson.loads(world.latest("memories")[f"bob/{named}"])
@@ -53,6 +55,7 @@ def test_a_memory_of_others_loses_the_name_and_keeps_its_content(new_world):
     assert after["content"] == before["content"]
     assert after["version"] == before["version"] + 1
     assert set(world.states()["memory"][f"bob/{named}"]["opinions"]["voters"]) == {"cy"}
+    assert (before["by"], after["by"]) == (voters[-1], "cy" if voters[-1] == "cy" else "op")
 
 
 def test_figures_of_a_tool_do_not_keep_who_ran_it_last_in_a_header(new_world):
