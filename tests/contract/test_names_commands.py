@@ -50,7 +50,13 @@ async def test_a_rekey_is_planned_from_what_agents_remember_applied_and_reproduc
             common = {"kind": "set_cap", "by": "op", "ts": 1.0}
             lines = [{"topic": "commands", "value": {**common, "identity": name, "cap": cap}} for name, cap in caps]
             seen = {"primitive": "motor.input_modality", "value": "typed", "confidence": 0.9, "source": "s", "v": 1}
-            seen |= {"identity_ref": "old", "window": {"start_ts": 1.0, "end_ts": 2.0}, "evidence_ref": "e", "ts": 2.0}
+            seen |= {
+                "identity_ref": "old",
+                "window": {"start_ts": 1.0, "end_ts": 2.0},
+                "evidence_ref": "e",
+                "ts": 2.0,
+                "id": "o1",
+            }
             lines.append({"topic": "observations", "value": seen})
             await produce(lines, small)
             await at_rest(worker, consumer)
