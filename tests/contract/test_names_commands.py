@@ -49,6 +49,15 @@ async def test_a_rekey_is_planned_from_what_agents_remember_applied_and_reproduc
             caps = [("old", 3), ("Ann", 5)]
             common = {"kind": "set_cap", "by": "op", "ts": 1.0}
             lines = [{"topic": "commands", "value": {**common, "identity": name, "cap": cap}} for name, cap in caps]
+            seen = {"primitive": "motor.input_modality", "value": "typed", "confidence": 0.9, "source": "s", "v": 1}
+            seen |= {
+                "identity_ref": "old",
+                "window": {"start_ts": 1.0, "end_ts": 2.0},
+                "evidence_ref": "e",
+                "ts": 2.0,
+                "id": "o1",
+            }
+            lines.append({"topic": "observations", "value": seen})
             await produce(lines, small)
             await at_rest(worker, consumer)
             registered = ("names", "register", "Ann", "--scope", "identity")
@@ -76,6 +85,8 @@ async def test_a_rekey_is_planned_from_what_agents_remember_applied_and_reproduc
             assert json.loads((await command(*plan, "--json"))[1])["is_empty"]
             code, out, err = await command("state", "--agent", "memory", "--format", "json")
             assert (code, out.count("Ann/m-"), out.count("old/m-")) == (0, 2, 0), out
+            code, out, err = await command("state", "--agent", "attribution", "--format", "json")
+            assert (code, out.count("Ann/motor."), out.count("old/motor.")) == (0, 1, 0), out
             await at_rest(worker, consumer)
             code, out, err = await command("replay", "verify", "--json")
             assert code == 0, out + err

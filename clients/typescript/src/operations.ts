@@ -73,6 +73,16 @@ export interface ApprovalQuery {
   cursor?: string;
 }
 
+export interface InteractionQuery {
+  identity?: string;
+  project?: string;
+  session_id?: string;
+  client?: string;
+  since?: string;
+  limit?: number;
+  cursor?: string;
+}
+
 /** What `approvals` lists: which call or turn, of whom. */
 export type Waiting =
   | { kind: "call"; identity: string; call_id: string }
@@ -137,12 +147,72 @@ export class Operations {
     );
   }
 
+  /** Events of a bond, newest first: `items`. */
+  bondEvents(identity: string, limit?: number): Promise<Json | Unavailable> {
+    const query = limit === undefined ? {} : { limit };
+    return read((signal) =>
+      this.connection.gateway.GET("/v1/bonds/{identity}/events", { params: { path: { identity }, query }, signal }),
+    );
+  }
+
   /** Set the daily message cap; 0: unlimited. */
   setCap(identity: string, cap: number, waitS = 5): Promise<Json> {
     return write(waitS, (signal) =>
       this.connection.gateway.POST("/v1/commands/{kind}", {
         params: { path: { kind: "cap" }, query: { wait: waitS }, header: this.key() },
         body: { identity, cap },
+        signal,
+      }),
+    );
+  }
+
+  /** Add a note to a bond. */
+  addNote(identity: string, text: string, waitS = 5): Promise<Json> {
+    return write(waitS, (signal) =>
+      this.connection.gateway.POST("/v1/commands/{kind}", {
+        params: { path: { kind: "note" }, query: { wait: waitS }, header: this.key() },
+        body: { identity, text },
+        signal,
+      }),
+    );
+  }
+
+  /** Turns, newest first, without their text: `items`, `next`. */
+  interactions(query: InteractionQuery = {}): Promise<Json | Unavailable> {
+    return read((signal) => this.connection.gateway.GET("/v1/interactions", { params: { query }, signal }));
+  }
+
+  /** A turn; with the scope content also prompt and response. Rejects with reason `gone` past their retention. */
+  interaction(auditId: string): Promise<Json | Unavailable> {
+    return read((signal) =>
+      this.connection.gateway.GET("/v1/interactions/{audit_id}", { params: { path: { audit_id: auditId } }, signal }),
+    );
+  }
+
+  /** The audit bundle of a turn: parameters, why they were so, and what tools were decided. */
+  audit(auditId: string): Promise<Json | Unavailable> {
+    return read((signal) =>
+      this.connection.gateway.GET("/v1/audits/{audit_id}", { params: { path: { audit_id: auditId } }, signal }),
+    );
+  }
+
+  /** What the rules find in an answer: a preview, or with `persist` candidates of it. */
+  extract(auditId: string, persist = false): Promise<Json> {
+    return write(0, (signal) =>
+      this.connection.gateway.POST("/v1/interactions/{audit_id}/extract", {
+        params: { path: { audit_id: auditId }, header: this.key() },
+        body: { persist },
+        signal,
+      }),
+    );
+  }
+
+  /** Hold an answer against the memories of its subjects; each turn counts once. */
+  reinforce(auditId: string): Promise<Json> {
+    return write(0, (signal) =>
+      this.connection.gateway.POST("/v1/interactions/{audit_id}/reinforce", {
+        params: { path: { audit_id: auditId }, header: this.key() },
+        body: {},
         signal,
       }),
     );

@@ -20,7 +20,6 @@ from endocrine.pipeline.gateway.routes.reads import (
     TIME,
     cursor_of,
     identity_of,
-    is_erased,
     keys_of,
     redis_of,
     shown_cursor,
@@ -31,12 +30,10 @@ from endocrine.pipeline.gateway.routes.reads import (
 from endocrine.pipeline.gateway.row import Query, Row, checked_query, json_response
 from endocrine.pipeline.gateway.state import Gateway
 from endocrine.pipeline.gateway.subject_commands import completed
-from endocrine.pipeline.views.redis import views
+from endocrine.pipeline.views.turns import listed_turns, summary_of
 
 Json = dict[str, Any]
 _FILTERS = ("identity", "project", "session_id", "client", "since", "limit", "cursor")
-_SCANNED = 500
-"""Turns looked at together where only some are meant."""
 
 
 class ExtractRequest(BaseModel):
@@ -79,31 +76,11 @@ async def listed(gateway: Gateway, request: Request, caller: Caller) -> Response
         return json_response(answer)
     place = keys_of(gateway).turns(identity, None if identity is not None else project)
     wanted = {"project": project, "session_id": query.get("session_id"), "client": query.get("client")}
-    narrowed = since is not None or any(value is not None for value in wanted.values())
-    while True:
-        size = _SCANNED if narrowed else limit - len(answer["items"])
-        page = await views.page(redis, place, size, before)
-        for member in page.members:
-            found = await views.turn(redis, keys_of(gateway), member.decode())
-            if found is None or is_erased(gateway, next(iter(found.values()))):
-                continue
-            if not _matches(found.get("opened", {}), wanted, since):
-                continue
-            answer["items"].append(_summary(member.decode(), found))
-            if len(answer["items"]) == limit:
-                answer["next"] = shown_cursor(await _after(redis, place, member, page))
-                return json_response(answer)
-        if page.next is None:
-            return json_response(answer)
-        before = page.next
-
-
-async def _after(redis: Any, place: str, member: bytes, page: views.Page) -> tuple[int, bytes] | None:
-    """Where the next page begins; None where this member was the last."""
-    if member == page.members[-1]:
-        return page.next
-    score = await redis.zscore(place, member)
-    return None if score is None else (int(score), member)
+    keys, names = keys_of(gateway), gateway.names
+    answer["items"], after = await listed_turns(redis, keys, names, place, wanted, since, limit, before)
+    if after is not None:
+        answer["next"] = shown_cursor(after)
+    return json_response(answer)
 
 
 def _limit(query: dict[str, str]) -> tuple[int, bool]:
@@ -117,37 +94,11 @@ def _limit(query: dict[str, str]) -> tuple[int, bool]:
     return max(0, min(int(text), MOST)), int(text) > MOST
 
 
-def _matches(opened: Json, wanted: Json, since: float | None) -> bool:
-    if since is not None and not opened.get("ts", -1.0) >= since:
-        return False
-    return all(value in (None, opened.get(name)) for name, value in wanted.items())
-
-
-def _summary(audit_id: str, parts: Json) -> Json:
-    """A turn without its text."""
-    opened, modulation, closed = (parts.get(name) or {} for name in ("opened", "modulation", "closed"))
-    audits = [part for name, part in parts.items() if name.startswith("audit/")]
-    return {
-        "audit_id": audit_id,
-        "identity": next(iter(parts.values()))["identity"],
-        **{name: opened.get(name) for name in ("project", "session_id", "turn", "client", "model", "door")},
-        "ts": opened.get("ts"),
-        "ended_ts": closed.get("ts"),
-        "finish": closed.get("finish"),
-        "mode": modulation.get("mode"),
-        "prompt_chars": opened.get("chars"),
-        "response_chars": closed.get("chars"),
-        "memories_used": closed.get("memories_used"),
-        "chunks_used": closed.get("chunks_used"),
-        "status": audits[0]["status"] if audits else None,
-    }
-
-
 async def read(gateway: Gateway, request: Request, caller: Caller) -> Response:
     """Serve GET /v1/interactions/{audit_id}."""
     checked_query(request)
     found = await turn_named(gateway, request, caller)
-    answer = _summary(request.path_params["audit_id"], found)
+    answer = summary_of(request.path_params["audit_id"], found)
     if "content" in caller.scopes:
         await with_bodies(gateway, caller, [found])
         for part, name in (("opened", "prompt"), ("closed", "response")):

@@ -1,9 +1,15 @@
 """The list of turns: filters, bounds, nothing that was said in it; one turn with its words; extract and reinforce."""
 
+import asyncio
+import json
+
 import orjson
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from endocrine.agents.names.claims import claim_of
+from endocrine.pipeline.cli import interactions
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 SAID = "## Decision: pad_material: GF-PTFE\nI prefer rebase-based workflows."
@@ -138,3 +144,32 @@ async def test_nothing_that_an_identity_did_before_it_was_erased_is_served_and_w
         listed = (await client.get("/v1/interactions", params={"identity": who})).json()["items"]
         held = (await client.get(f"/v1/identities/{who}")).json()["turns"]
         assert [one["audit_id"] for one in listed] == [one["audit_id"] for one in held] == [since]
+
+
+async def test_the_command_lists_the_same_turns_and_shows_one_with_its_words(door, who, turns):
+    settings = door.settings
+    env = {
+        "ENDOCRINE_BOOTSTRAP": settings.bootstrap, "ENDOCRINE_PREFIX": settings.prefix,
+        "ENDOCRINE_PARTITIONS": str(settings.partitions), "ENDOCRINE_REDIS_URL": settings.redis_url,
+        "ENDOCRINE_REDIS_DB": str(settings.redis_db), "ENDOCRINE_GROUP": settings.group,
+        "ENDOCRINE_DATA_DIR": str(settings.data_dir),
+    }  # fmt: skip
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    interactions.register(app)
+
+    async def call(*words):
+        return await asyncio.to_thread(CliRunner().invoke, app, ["interactions", *words], env=env)
+
+    ids = await turns({"session_id": "a"}, {"client": "web"})
+    listed = json.loads((await call("list", "--identity", who, "--json")).stdout)["items"]
+    assert [one["audit_id"] for one in listed] == ids[::-1]
+    async with door.client() as client:
+        assert listed == (await client.get("/v1/interactions", params={"identity": who})).json()["items"]
+    narrowed = json.loads((await call("list", "--identity", who, "--client", "web", "--json")).stdout)["items"]
+    assert [one["audit_id"] for one in narrowed] == [ids[1]]
+    assert "What now" not in (await call("list", "--identity", who)).stdout
+    shown = json.loads((await call("show", ids[0], "--json")).stdout)
+    assert (shown["prompt"], shown["response"]) == ("What now, then?", SAID)
+    assert (await call("show", "nobodys-turn")).exit_code == 1
+    assert (await call("list", "--since", "yesterday")).exit_code == 2
