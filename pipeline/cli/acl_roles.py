@@ -69,7 +69,9 @@ def _projector(settings: Settings) -> list[Acl]:
 def _auditor(settings: Settings) -> list[Acl]:
     every = [topic.name for topic in physical_topics(settings, [agent.name for agent in AGENTS])]
     read = [Acl("TOPIC", name, "READ") for name in every]
-    return [*read, *_topics(settings, "WRITE", ("checkpoints",))]
+    # Whose commits tell how far workers are (`endocrine lag`).
+    groups = [Acl("GROUP", group, "DESCRIBE") for group in groups_of(settings.group)]
+    return [*read, *_topics(settings, "WRITE", ("checkpoints",)), *groups]
 
 
 def _producer(settings: Settings) -> list[Acl]:

@@ -143,7 +143,8 @@ async def _topic_bits(admin: AIOKafkaAdminClient, topics: list[str]) -> dict[str
 
 
 async def _group_bits(admin: AIOKafkaAdminClient, group: str) -> int:
-    # aiokafka cannot ask for a group's operations. Whoever may READ may describe; of DESCRIBE alone we know nothing.
+    # aiokafka cannot ask for a group's operations. Whoever may READ may describe; a READ that lacks beside a DESCRIBE
+    # that does not is not seen.
     # Any other error says nothing about ACLs: on a new cluster there is no coordinator before the first group.
     try:
         (answer,) = await admin.describe_consumer_groups([group])
@@ -152,7 +153,8 @@ async def _group_bits(admin: AIOKafkaAdminClient, group: str) -> int:
     except KafkaError:
         return -1
     (described,) = answer.groups
-    return 0 if described[0] == GroupAuthorizationFailedError.errno else 1 << _OPERATIONS["READ"]
+    refused = described[0] == GroupAuthorizationFailedError.errno
+    return 0 if refused else 1 << _OPERATIONS["READ"] | 1 << _OPERATIONS["DESCRIBE"]
 
 
 class _Create(Request[CreateAclsRequest_v1]):  # type: ignore[misc]

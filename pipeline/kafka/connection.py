@@ -18,6 +18,7 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
     UnsupportedSaslMechanismError,
 )
+from aiokafka.protocol.metadata import MetadataRequest
 
 from endocrine.pipeline.process.certificates import causes, untrusted
 from endocrine.pipeline.process.connection_settings import read_secret
@@ -85,12 +86,26 @@ async def why_refused(settings: Settings, *, guess: bool = False) -> str | None:
     options = {name: value for name, value in security_options(settings).items() if value is not None}
     try:
         connection = await create_conn(host, int(port), request_timeout_ms=PROBE_MS, **options)
+        if settings.kafka_security.startswith("SASL") and settings.kafka_sasl_mechanism == "OAUTHBEARER":
+            # A token that is refused is answered without an error code, which aiokafka takes for success.
+            return await _token_refused(settings, connection)
     except (KafkaError, OSError, TimeoutError, EOFError) as error:
         if (reason := refusal(settings, error)) or not guess or isinstance(error, ConnectionRefusedError):
             return reason
         return _dropped(settings)
     connection.close()
     return None
+
+
+async def _token_refused(settings: Settings, connection: Any) -> str | None:
+    try:
+        # The broker answers whoever is not known yet with an error, and with no broker.
+        known = bool((await connection.send(MetadataRequest([]))).brokers)
+    except KafkaError:
+        known = False
+    finally:
+        connection.close()
+    return None if known else refusal(settings, SaslAuthenticationFailed())
 
 
 def refusal(settings: Settings, error: BaseException) -> str | None:

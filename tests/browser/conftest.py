@@ -27,7 +27,7 @@ HOSTILE = '<img src=x onerror="alert(1)"><script>alert(2)</script>{{7*7}}'
 @pytest.fixture(scope="module")
 def console_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Topics, a group, a Redis database and a folder of this file alone."""
-    bootstrap, redis_url = shared_broker.addresses()
+    bootstrap, redis_url, *_ = shared_broker.addresses()
     prefix = f"t{uuid.uuid4().hex[:8]}."
     return Settings(bootstrap=bootstrap, redis_url=redis_url, redis_db=12, prefix=prefix, group=prefix + "group",
                     data_dir=tmp_path_factory.mktemp("console"), partitions=2)  # fmt: skip

@@ -31,7 +31,8 @@ class Broker:
 def broker() -> Broker:
     """The one broker of this run, with a Redis beside it."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    return Broker(*shared_broker.addresses())
+    found = shared_broker.addresses()
+    return Broker(found.bootstrap, found.redis_url)
 
 
 @pytest.fixture

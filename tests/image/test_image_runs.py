@@ -65,7 +65,7 @@ def test_its_bill_of_materials_names_every_python_package_and_the_base(image, tm
 
 
 async def test_its_worker_and_its_gateway_decide_a_turn_and_stop_when_asked(image, tmp_path):
-    bootstrap, redis_url = await asyncio.to_thread(shared_broker.addresses)
+    bootstrap, redis_url, *_ = await asyncio.to_thread(shared_broker.addresses)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

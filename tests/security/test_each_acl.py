@@ -60,6 +60,8 @@ class Role:
     async def _attempt(self, acl: Acl) -> str:
         if acl.operation == "WRITE":
             await self.producer.send_and_wait(acl.name, b"{}", partition=0)
+        elif acl.resource == "GROUP" and acl.operation == "DESCRIBE":
+            await self.admin.list_consumer_group_offsets(acl.name)
         elif acl.resource == "GROUP":
             member = consumer(self.settings, self._readable(), group_id=acl.name)
             try:

@@ -48,6 +48,8 @@ _UNPLAYED: dict[str, set[str]] = {
     "publisher": {"policies"},
 }
 """What a role reads that this deployment gives no occasion for; the gateway reads what a caller asks for."""
+_IN_VAIN = {"gateway": {("GROUP", "endocrine"), ("TOPIC", "endocrine.changelog.gating")}}
+"""What the console's first page asks for beyond the role of the gateway, and does without: lag and tools left alone."""
 
 
 @dataclasses.dataclass
@@ -154,6 +156,7 @@ async def _play(processes: Processes, folder: Path) -> str:
     async with redis.from_url(processes.valkey.url) as views:
         await until(lambda: views.zcard(ViewKeys(processes.broker.settings("projector").prefix).turns()))
     await processes.run("auditor", "replay", "verify")
+    await processes.run("auditor", "lag")
     key = folder / "audit.key"
     await processes.run("auditor", "audit", "keygen", str(key))
     await processes.run("auditor", "audit", "checkpoint", "--key", str(key))
@@ -168,7 +171,8 @@ async def test_a_turn_is_answered_where_each_process_has_only_the_acls_of_its_ro
 @pytest.mark.parametrize("role", ROLES)
 async def test_a_role_works_with_its_acls_and_is_refused_nothing(deployment: Deployment, role: str) -> None:
     assert deployment.codes[role] == 0, deployment.logs[role]
-    assert {one for one in deployment.authorized if one.principal == role and not one.allowed} == set()
+    refused = {(one.resource, one.name) for one in deployment.authorized if one.principal == role and not one.allowed}
+    assert refused == _IN_VAIN.get(role, set())
 
 
 async def test_redis_refuses_its_users_nothing(deployment: Deployment) -> None:
@@ -188,6 +192,8 @@ async def test_a_role_may_read_nothing_that_it_does_not_read(
     granted = {(acl.resource, acl.name) for acl in acls_of(role, settings) if acl.operation == "READ"}
     used = {(one.resource, one.name) for one in deployment.authorized
             if one.principal == role and one.operation == "READ"}  # fmt: skip
+    if role == "auditor":  # who looks through topics fetches nothing from an empty one
+        granted &= {(one.resource, one.name) for one in deployment.authorized if one.operation == "WRITE"}
     assert {name.removeprefix(settings.prefix) if of == "TOPIC" else name for of, name in granted - used} == (
         _UNPLAYED.get(role, set())
     )

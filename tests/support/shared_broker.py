@@ -14,6 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,11 +23,16 @@ from endocrine.pipeline.local.kafka import KafkaNode
 from endocrine.pipeline.local.prepare import prepared
 from endocrine.pipeline.local.stack import PATIENT
 from endocrine.pipeline.local.valkey import ValkeyServer
+from endocrine.pipeline.process.settings import environment
 
 FOLDER = "ENDOCRINE_TEST_RUN"
 """Environment variable: the folder of this run."""
 OWNER = "ENDOCRINE_TEST_OWNER"
 """Environment variable: the process of this run; when it is gone, so is the broker."""
+SECURED = "ENDOCRINE_TEST_SECURED"
+"""Environment variable: whether it is a Kafka with TLS, SASL and an authorizer (tests/support/secured_suite.py)."""
+PRINCIPAL = "suite"
+"""User of what is tested on such a Kafka."""
 _MEMORY = Path("/dev/shm")
 _MEMORY_BYTES = 4 << 30
 """Free bytes below which memory is not used: a whole run takes less than one GiB."""
@@ -39,6 +46,10 @@ class Addresses(NamedTuple):
 
     bootstrap: str
     redis_url: str
+    operator: str
+    """Kafka for who may do everything: the same, where it is not secured."""
+    environment: dict[str, str]
+    """Settings of security, for what is tested."""
 
 
 def make_folder() -> Path:
@@ -61,7 +72,15 @@ def addresses() -> Addresses:
         found = folder / "addresses.json"
         if not found.exists():
             _start_keeper(folder, found)
-        return Addresses(**json.loads(found.read_text()))
+        addresses = Addresses(**json.loads(found.read_text()))
+    os.environ.update(addresses.environment)
+    return addresses
+
+
+def known() -> Addresses | None:
+    """Return those of this run's broker, None where nobody asked for it yet."""
+    found = Path(os.environ[FOLDER]) / "addresses.json"
+    return Addresses(**json.loads(found.read_text())) if found.exists() else None
 
 
 def end(folder: Path) -> None:
@@ -108,11 +127,11 @@ async def _keep(folder: Path, owner: int) -> None:
     try:
         await prepared(lambda doing: _Silent())
         valkey = ValkeyServer(folder / "valkey")
-        async with KafkaNode(folder / "kafka", properties=PATIENT) as node:
+        async with _kafka(folder) as (bootstrap, operator, environment):
             await valkey.start()
             try:
                 part = folder / "addresses.part"
-                part.write_text(json.dumps(Addresses(node.bootstrap, valkey.url)._asdict()))
+                part.write_text(json.dumps(Addresses(bootstrap, valkey.url, operator, environment)._asdict()))
                 part.replace(folder / "addresses.json")
                 while not stop.is_set() and _lives(owner):
                     try:
@@ -125,6 +144,22 @@ async def _keep(folder: Path, owner: int) -> None:
         (folder / "keeper").unlink(missing_ok=True)
         if not _lives(owner):
             shutil.rmtree(folder, ignore_errors=True)  # nobody else is left to do it
+
+
+@asynccontextmanager
+async def _kafka(folder: Path) -> AsyncIterator[tuple[str, str, dict[str, str]]]:
+    """Kafka: for what is tested, for who may do everything, and settings of security."""
+    if not os.environ.get(SECURED):
+        async with KafkaNode(folder / "kafka", properties=PATIENT) as node:
+            yield node.bootstrap, node.bootstrap, {}
+        return
+    from secured_broker import SecuredBroker
+
+    (folder / "secured").mkdir()
+    async with SecuredBroker(folder / "secured", [PRINCIPAL]) as broker:
+        given = environment(broker.settings(PRINCIPAL))
+        security = {name: value for name, value in given.items() if name.startswith("ENDOCRINE_KAFKA_")}
+        yield f"127.0.0.1:{broker.sasl}", broker.node.bootstrap, security
 
 
 class _Silent:
