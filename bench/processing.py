@@ -33,7 +33,7 @@ from bench.replay import APPENDED_MS, ATTRIBUTION, MODULATION, Made, made_turns 
 from bench.workload import Workload, observations  # noqa: E402
 from endocrine.agents.contract import Agent  # noqa: E402
 from endocrine.pipeline.core.batch import Engine  # noqa: E402
-from endocrine.pipeline.core.partitioning import partition_of  # noqa: E402
+from endocrine.pipeline.core.partitioning import partition_of, places  # noqa: E402
 from endocrine.pipeline.core.records import Fetched  # noqa: E402
 from endocrine.pipeline.core.seals import simulated_seals  # noqa: E402
 from endocrine.pipeline.core.sizes import Sizes  # noqa: E402
@@ -192,6 +192,8 @@ def serve(count: int, size: int) -> None:
         agent, inputs = CASES[name]
         if name not in made:
             made[name] = records_of(inputs(count))
+        if name == "wide":
+            places(PARTITIONS).clear()  # a stream of more identities than are cached has none of the next ones there
         gc.collect()
         gc.disable()  # as a worker does
         print(json.dumps(asyncio.run(run(agent, made[name], size, hashed=hashed == "hash"))), flush=True)
