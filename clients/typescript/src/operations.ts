@@ -406,12 +406,10 @@ export class Operations {
   }
 
   private named(
-    body: {
-      kind: "register_name" | "release_name";
-      scope: "identity" | "project";
-      name: string;
-      registered_id?: string;
-    },
+    body: { scope: "identity" | "project"; name: string } & (
+      | { kind: "register_name"; registered_id: string }
+      | { kind: "release_name" }
+    ),
     waitS: number,
   ): Promise<Json> {
     return write(waitS, (signal) =>
