@@ -11,11 +11,11 @@ from endocrine.pipeline.process.environment import SettingsError
 from endocrine.pipeline.process.version import code_version
 
 ORDER = (
-    "run", "demo", "up", "down", "status", "chat", "simulate", "ingest", "policy", "launch-gate",
-    "explain", "explain-signals", "incidents", "interactions", "bonds", "trust", "memory", "conflicts", "context",
-    "links", "names", "lag", "state", "replay", "snapshot", "backup", "repartition", "erase", "audit", "dlq", "export",
-    "topics", "schemas", "worker", "connect", "gateway", "acls", "keys", "redteam", "capture", "hook", "mcp", "project",
-    "views", "seal-key", "prompt-key",
+    "run", "demo", "up", "down", "status", "chat", "simulate", "ingest", "policy", "launch-gate", "explain",
+    "explain-signals", "incidents", "approvals", "interactions", "bonds", "trust", "memory", "conflicts", "context",
+    "links", "names", "lag", "state", "replay", "snapshot", "backup", "repartition", "erase", "audit", "dlq",
+    "export", "topics", "schemas", "worker", "connect", "gateway", "acls", "keys", "redteam", "capture", "hook",
+    "mcp", "project", "views", "seal-key", "prompt-key",
 )  # fmt: skip
 """Commands as help lists them: first what one tries first. Others follow."""
 

@@ -44,6 +44,7 @@ COMMANDS = (
     "explain",
     "explain_signals",
     "incidents",
+    "approvals",
     "interactions",
     "bonds",
     "trust",

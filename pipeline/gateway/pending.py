@@ -1,15 +1,18 @@
 """What waits for a person: which entries are meant, and what each is about, read from Kafka."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from endocrine.agents._shared.arguments import judged_arguments
+from endocrine.agents.policy.compiled import Policy
 from endocrine.pipeline.gateway.bundles import json_object
 from endocrine.pipeline.gateway.places import RecordPosition, records_at
-from endocrine.pipeline.gateway.state import Gateway
+from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.views.redis.waiting import Waiting
 
 Json = dict[str, Any]
+PolicyOf = Callable[[str], Policy]
+"""The policy that an identity is decided under."""
 KINDS = {"call": "tool call", "turn": "held turn"}
 
 
@@ -24,11 +27,11 @@ def place_of(one: Waiting) -> RecordPosition | None:
     return None if at is None else ("tool-calls" if one.kind == "call" else "interactions", *at)
 
 
-async def subjects_of(gateway: Gateway, waiting: Sequence[Waiting]) -> list[Any]:
+async def subjects_of(settings: Settings, policy_of: PolicyOf, waiting: Sequence[Waiting]) -> list[Any]:
     """Return what each is about: the arguments of a call as they would run, or the prompt of a turn; None where the
     read models do not know its place, or another record is there. Raises KafkaError, TimeoutError."""
     places = [place_of(one) for one in waiting]
-    raws = await records_at(gateway.settings, [place for place in places if place is not None])
+    raws = await records_at(settings, [place for place in places if place is not None])
     found: list[Any] = []
     for one, place in zip(waiting, places, strict=True):
         raw = None if place is None else raws.get(place)
@@ -37,13 +40,13 @@ async def subjects_of(gateway: Gateway, waiting: Sequence[Waiting]) -> list[Any]
         if not mine:
             found.append(None)
         else:
-            found.append(arguments_of(gateway, one, value) if one.kind == "call" else value.get("prompt"))
+            found.append(arguments_of(policy_of, one, value) if one.kind == "call" else value.get("prompt"))
     return found
 
 
-def arguments_of(gateway: Gateway, one: Waiting, call: Json) -> Any:
+def arguments_of(policy_of: PolicyOf, one: Waiting, call: Json) -> Any:
     """Return the arguments that were decided on, and so those that would run; None where the record has others."""
-    rules = gateway.policy.of(one.identity).document.gating
+    rules = policy_of(one.identity).document.gating
     arguments, digest = judged_arguments(call.get("arguments", ""), rules)
     return arguments if digest is not None and digest == one.call.get("arguments_digest") else None
 

@@ -63,14 +63,14 @@ async def _texts(console: Console, visitor: Visitor, shown: list[Waiting]) -> tu
     if not visitor.may("content"):
         return unknown, False
     try:
-        about = await subjects_of(console.gateway, shown)
+        about = await subjects_of(console.gateway.settings, console.gateway.policy.of, shown)
         calls = await _calls(console, [one for one in shown if one.kind == "call" and place_of(one) is None])
     except (KafkaError, TimeoutError):
         return unknown, True
     for number, one in enumerate(shown):
         for call in calls.get(one.member, ()):
             if about[number] is None:
-                about[number] = arguments_of(console.gateway, one, call)
+                about[number] = arguments_of(console.gateway.policy.of, one, call)
     return [one if one is None or isinstance(one, str) else pretty(one) for one in about], False
 
 

@@ -41,7 +41,9 @@ async def listed(gateway: Gateway, request: Request, caller: Caller) -> Response
         looked, place = looked + len(page.places), page.next
         if place is None:
             break
-    about = await subjects_of(gateway, found) if "content" in caller.scopes else [None] * len(found)
+    about = [None] * len(found)
+    if "content" in caller.scopes:
+        about = await subjects_of(gateway.settings, gateway.policy.of, found)
     items = [_shown(one, subject) for one, subject in zip(found, about, strict=True)]
     return json_response({"items": items, "next": shown_cursor(place)})
 

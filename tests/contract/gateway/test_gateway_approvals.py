@@ -1,10 +1,15 @@
 """What waits for a person, over HTTP: asked again once the person has decided, it is what was decided."""
 
+import asyncio
 import contextlib
+import json
 
 import pytest
 import pytest_asyncio
+import typer
+from typer.testing import CliRunner
 
+from endocrine.pipeline.cli import approvals
 from endocrine.pipeline.process.policy_files import load_policy
 from gateway_serving import forget, served, stack
 from waiting import until_answer
@@ -105,3 +110,44 @@ async def test_what_waits_is_paged_without_a_gap_and_other_identities_are_left_o
         async with door.client(fixed) as mine:
             assert (await mine.get("/v1/approvals")).status_code == 403
             assert len((await mine.get("/v1/approvals", params={"identity": who})).json()["items"]) == 3
+
+
+async def test_an_operator_lists_what_waits_at_the_command_line_and_answers_it(door, who):
+    settings = door.settings
+    env = {
+        "ENDOCRINE_BOOTSTRAP": settings.bootstrap, "ENDOCRINE_PREFIX": settings.prefix,
+        "ENDOCRINE_PARTITIONS": str(settings.partitions), "ENDOCRINE_REDIS_URL": settings.redis_url,
+        "ENDOCRINE_REDIS_DB": str(settings.redis_db), "ENDOCRINE_DATA_DIR": str(settings.data_dir),
+    }  # fmt: skip
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    approvals.register(app)
+
+    async def call(*words):
+        return await asyncio.to_thread(CliRunner().invoke, app, ["approvals", *words], env=env)
+
+    async with door.client() as client:
+        opened = (await client.post("/v1/turns", json={"identity": who, "prompt": "Hi"})).json()
+        for name in ("c1", "c2"):
+            asked = {"identity": who, "audit_id": opened["audit_id"], "call_id": name, "tool": "retrieve_knowledge",
+                     "arguments": {"query": f"about {name}"}}  # fmt: skip
+            assert (await client.post("/v1/tool-calls", json=asked)).status_code == 202
+        risky = {"identity": f"{who}-2", "prompt": "Refunds?", "signals": [{"name": "alignment_risk", "level": 0.95}]}
+        held = (await client.post("/v1/turns", json=risky)).json()["audit_id"]
+        await waiting_of(client, f"{who}-2", "turn")
+        await until_answer(lambda: waiting_of(client, who, "call"), lambda items: len(items) == 2)
+
+    listed = await call("list", "--identity", who, "--json")
+    assert listed.exit_code == 0, listed.output
+    items = {one["id"]: one for one in json.loads(listed.stdout)["items"]}
+    assert {name: one["about"] for name, one in items.items()} == {n: {"query": f"about {n}"} for n in ("c1", "c2")}
+    assert "about c1" in (await call("list", "--kind", "call", "--identity", who)).stdout
+    turns = json.loads((await call("list", "--kind", "turn", "--identity", f"{who}-2", "--json")).stdout)["items"]
+    assert [(one["id"], one["about"]) for one in turns] == [(held, "Refunds?")]
+
+    allowed = await call("approve", who, "c1", "--reason", "seen")
+    assert (allowed.exit_code, "c1 of" in allowed.stdout, "allowed" in allowed.stdout) == (0, True, True)
+    denied = await call("deny", who, "c2", "--json")
+    assert (denied.exit_code, json.loads(denied.stdout)["decision"]) == (0, "denied")
+    admitted = await call("approve", f"{who}-2", held, "--turn")
+    assert (admitted.exit_code, "admitted" in admitted.stdout) == (0, True), admitted.output
