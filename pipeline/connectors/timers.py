@@ -7,8 +7,6 @@ timekeepers, or again after a restart, they are copies of one.
 """
 
 import asyncio
-import os
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,6 +22,7 @@ from aiokafka.structs import ConsumerRecord
 
 from endocrine.agents.policy.compiled import Policy
 from endocrine.pipeline.connectors.deadlines import AGAIN_S, BY, Deadlines, Tick, Waits
+from endocrine.pipeline.connectors.prerequisites import prerequisites
 from endocrine.pipeline.connectors.process import UNUSABLE, serve
 from endocrine.pipeline.connectors.waits import WaitsInForce, waits_of
 from endocrine.pipeline.core.catalogue import CATALOGUE
@@ -33,12 +32,10 @@ from endocrine.pipeline.core.seals import Seals
 from endocrine.pipeline.kafka import clients, connection
 from endocrine.pipeline.kafka.policy_follower import PolicyFollower
 from endocrine.pipeline.process.cancelling import cancelled
-from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
-from endocrine.pipeline.process.seal_keys import SealKeyError, load_seals
+from endocrine.pipeline.process.seal_keys import load_seals
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.views.metrics.health import Health, Part, polling_health
 from endocrine.pipeline.views.metrics.registry import Metrics
-from endocrine.pipeline.views.metrics.serve import serve as metrics_server
 
 TOPICS = (
     "interactions",
@@ -237,16 +234,9 @@ class Timekeeper(ConsumerRebalanceListener):  # type: ignore[misc]
 
 def main(settings: Settings, on_ready: Callable[[], None] = lambda: None) -> int:
     """Run until SIGINT or SIGTERM. Exit codes: 0 stopped as asked, 1 failed, 2 the policy cannot be used."""
-    try:
-        policy = load_policy(settings.policy, os.environ)
-    except PolicyFileError as error:
-        print(error, file=sys.stderr)
+    if (found := prerequisites(settings, "timekeeper")) is None:
         return UNUSABLE
-    try:
-        seals = load_seals(settings)
-    except SealKeyError as error:
-        print(error, file=sys.stderr)
-        return UNUSABLE
-    timekeeper = Timekeeper(settings, waits_of(policy), seals=seals, metrics=metrics_server(settings, [], policy))
+    policy, seals, metrics = found
+    timekeeper = Timekeeper(settings, waits_of(policy), seals=seals, metrics=metrics)
     follow = partial(PolicyFollower, settings, seals, policy, timekeeper.follow)
     return asyncio.run(serve(settings, "timekeeper", timekeeper, on_ready, follow))

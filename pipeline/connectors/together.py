@@ -11,18 +11,14 @@ from endocrine.pipeline.connectors.contract import Limits
 from endocrine.pipeline.connectors.effect_runner import EffectRunner
 from endocrine.pipeline.connectors.model.effect import ModelEffect
 from endocrine.pipeline.connectors.model.settings import ModelSettings, missing_key
+from endocrine.pipeline.connectors.prerequisites import prerequisites
 from endocrine.pipeline.connectors.process import UNUSABLE, Running, serve
 from endocrine.pipeline.connectors.timers import Timekeeper
 from endocrine.pipeline.connectors.tools.main import tool_effect
 from endocrine.pipeline.connectors.tools.settings import ToolSettings
 from endocrine.pipeline.connectors.waits import waits_of
 from endocrine.pipeline.kafka.policy_follower import PolicyFollower
-from endocrine.pipeline.process import tracing
-from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
-from endocrine.pipeline.process.seal_keys import SealKeyError, load_seals
 from endocrine.pipeline.process.settings import Settings
-from endocrine.pipeline.process.tracing import TracesUnavailable
-from endocrine.pipeline.views.metrics.serve import serve as metrics_server
 
 
 class Together:
@@ -65,14 +61,9 @@ def main(settings: Settings, on_ready: Callable[[], None] = lambda: None) -> int
     if (problem := missing_key(model, os.environ)) is not None:
         print(problem, file=sys.stderr)
         return UNUSABLE
-    try:
-        policy = load_policy(settings.policy, os.environ)
-        seals = load_seals(settings)
-        tracing.start(settings, "connectors")
-    except (PolicyFileError, SealKeyError, TracesUnavailable) as error:
-        print(error, file=sys.stderr)
+    if (found := prerequisites(settings, "connectors")) is None:
         return UNUSABLE
-    metrics = metrics_server(settings, [], policy)
+    policy, seals, metrics = found
     asking = ModelEffect(model, policy.document.models, record_bytes=settings.max_record_bytes, metrics=metrics)
     running = tool_effect(settings, policy, tools, metrics, seals)
 

@@ -11,14 +11,10 @@ import structlog
 from endocrine.pipeline.connectors.effect_runner import EffectRunner, Limits
 from endocrine.pipeline.connectors.model.effect import ModelEffect
 from endocrine.pipeline.connectors.model.settings import ModelSettings, missing_key
+from endocrine.pipeline.connectors.prerequisites import prerequisites
 from endocrine.pipeline.connectors.process import UNUSABLE, serve
 from endocrine.pipeline.kafka.policy_follower import PolicyFollower
-from endocrine.pipeline.process import tracing
-from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
-from endocrine.pipeline.process.seal_keys import SealKeyError, load_seals
 from endocrine.pipeline.process.settings import Settings
-from endocrine.pipeline.process.tracing import TracesUnavailable
-from endocrine.pipeline.views.metrics.serve import serve as metrics_server
 
 log = structlog.get_logger(__name__)
 
@@ -29,14 +25,9 @@ def main(settings: Settings, on_ready: Callable[[], None] = lambda: None) -> int
     if (problem := missing_key(model, os.environ)) is not None:
         print(problem, file=sys.stderr)
         return UNUSABLE
-    try:
-        policy = load_policy(settings.policy, os.environ)
-        seals = load_seals(settings)
-        tracing.start(settings, "model")
-    except (PolicyFileError, SealKeyError, TracesUnavailable) as error:
-        print(error, file=sys.stderr)
+    if (found := prerequisites(settings, "model")) is None:
         return UNUSABLE
-    metrics = metrics_server(settings, [], policy)
+    policy, seals, metrics = found
     effect = ModelEffect(model, policy.document.models, record_bytes=settings.max_record_bytes, metrics=metrics)
     limits = Limits(concurrency=model.concurrency, waiting=4 * model.concurrency)
     runner = EffectRunner(settings, effect, limits=limits, metrics=metrics, seals=seals)

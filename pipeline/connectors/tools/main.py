@@ -1,13 +1,12 @@
 """The tool connector as a process."""
 
 import asyncio
-import os
-import sys
 from collections.abc import Callable
 
 from endocrine.agents.policy.compiled import Policy
 from endocrine.pipeline.connectors.contract import Limits
 from endocrine.pipeline.connectors.effect_runner import EffectRunner
+from endocrine.pipeline.connectors.prerequisites import prerequisites
 from endocrine.pipeline.connectors.process import UNUSABLE, serve
 from endocrine.pipeline.connectors.tools.calls import Calls
 from endocrine.pipeline.connectors.tools.effect import ToolEffect
@@ -15,13 +14,8 @@ from endocrine.pipeline.connectors.tools.registry import handlers_of
 from endocrine.pipeline.connectors.tools.settings import ToolSettings
 from endocrine.pipeline.core.seals import Seals
 from endocrine.pipeline.kafka.policy_follower import PolicyFollower
-from endocrine.pipeline.process import tracing
-from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
-from endocrine.pipeline.process.seal_keys import SealKeyError, load_seals
 from endocrine.pipeline.process.settings import Settings
-from endocrine.pipeline.process.tracing import TracesUnavailable
 from endocrine.pipeline.views.metrics.registry import Metrics
-from endocrine.pipeline.views.metrics.serve import serve as metrics_server
 
 _MARGIN_S = 900.0
 """Seconds that calls are read back beyond the longest that one can have waited for its decision: clocks differ."""
@@ -30,14 +24,9 @@ _MARGIN_S = 900.0
 def main(settings: Settings, on_ready: Callable[[], None] = lambda: None) -> int:
     """Run until SIGINT or SIGTERM. Exit codes: 0 stopped as asked, 1 failed, 2 settings or policy cannot be used."""
     tools = ToolSettings()
-    try:
-        policy = load_policy(settings.policy, os.environ)
-        seals = load_seals(settings)
-        tracing.start(settings, "tools")
-    except (PolicyFileError, SealKeyError, TracesUnavailable) as error:
-        print(error, file=sys.stderr)
+    if (found := prerequisites(settings, "tools")) is None:
         return UNUSABLE
-    metrics = metrics_server(settings, [], policy)
+    policy, seals, metrics = found
     effect = tool_effect(settings, policy, tools, metrics, seals)
     limits = Limits(concurrency=tools.concurrency, waiting=4 * tools.concurrency)
     runner = EffectRunner(settings, effect, limits=limits, metrics=metrics, seals=seals)
