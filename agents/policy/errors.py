@@ -1,5 +1,6 @@
 """What is wrong with a policy: every mistake with its place, its text, and what was expected."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -11,6 +12,16 @@ TEXT_SHOWN = 120
 
 MISSING = "the key is missing"
 """What is wrong where a required field is not there."""
+
+
+_EXPECTED = {
+    "model_type": "keys with values",
+    "dict_type": "keys with values",
+    "list_type": "a list",
+    "tuple_type": "a list",
+}
+"""What was expected by the kind of a fault, where pydantic names a type of Python."""
+_SHOULD = re.compile(r"^(?:Input should be|[A-Z][a-z]+ should have) ")
 
 
 class Mistake(NamedTuple):
@@ -74,7 +85,8 @@ def _mistake(section: str, detail: Mapping[str, Any], value: Any) -> Mistake:
     elif isinstance(given, str) and ":" in given and kind in ("dict_type", "model_type", "literal_error"):
         hint = " (YAML wants a space after each colon)"
     wrong = f"unknown name{hint}" if "[key]" in detail["loc"] else f"not accepted{hint}"
-    return Mistake(path, shown(given), wrong, message.removeprefix("Input should be ").replace("\n", " "))
+    expected = _EXPECTED.get(kind) or _SHOULD.sub("", message).replace("\n", " ")
+    return Mistake(path, shown(given), wrong, expected)
 
 
 def place(loc: Sequence[int | str], value: Any) -> list[str]:

@@ -41,7 +41,7 @@ def faults(
                 for x in LEVELS:
                     value = evaluate(x, current, dict.fromkeys(SIGNALS, other))
                     if not _fits(parameter, value, tools):
-                        yield f"gives {value!r} at {signal} {x:g}, others {other:g}", parameter.expected()
+                        yield f"gives {_shown(value)} at {signal} {x:g}, others {other:g}", parameter.expected()
                         return
     except (ArithmeticError, TypeError, ValueError, KeyError) as error:
         yield f"fails on the grid ({type(error).__name__}: {error})", parameter.expected()
@@ -58,7 +58,7 @@ def faults(
                     values = [parameter.tighter(current, value) for value in values]
                 at = _loosening(parameter, values)
                 if at is not None:
-                    change = f"{values[at - 1]!r} to {values[at]!r}"
+                    change = f"{_shown(values[at - 1])} to {_shown(values[at])}"
                     yield f"loosens from {change} as {signal} rises to {LEVELS[at]:g}, others {other:g}", tighter
                     return
         if FIRST in names and signal != FIRST:
@@ -67,7 +67,7 @@ def faults(
                     values = _as_first_rises(parameter, evaluate, guard, x, current, {**fixed, signal: x})
                     at = _loosening(parameter, values)
                     if at is not None:
-                        change = f"{values[at - 1]!r} to {values[at]!r}"
+                        change = f"{_shown(values[at - 1])} to {_shown(values[at])}"
                         yield f"loosens from {change} as {FIRST} rises to {LEVELS[at - 1]:g} (x {x:g})", tighter
                         return
         if "current" in names:
@@ -78,7 +78,7 @@ def faults(
                     values = [parameter.tighter(current, value) for current, value in pairs]
                 at = _loosening(parameter, values)
                 if at is not None:
-                    change = f"{values[at - 1]!r} to {values[at]!r}"
+                    change = f"{_shown(values[at - 1])} to {_shown(values[at])}"
                     yield f"loosens from {change} as current tightens (x {x:g})", "a map that follows current"
                     return
 
@@ -118,3 +118,7 @@ def _fits(parameter: Parameter, value: Any, tools: Sequence[str]) -> bool:
     if parameter.kind == "mode":
         return value in MODES
     return isinstance(value, list) and all(tool in tools for tool in value)
+
+
+def _shown(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else repr(value)

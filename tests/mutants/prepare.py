@@ -3,8 +3,10 @@
 These are the steps of mutmut's own command before it runs mutants; the lock file pins what is used here.
 """
 
+import functools
 import hashlib
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -66,6 +68,20 @@ def prepare(children: int) -> tuple[list[str], Runner]:
         print(f"left out, as it fails without a mutant: {test}")
     mutants, _ = steps.collect_source_file_mutation_data(mutant_names=())
     return [name for _, name, _ in mutants], runner
+
+
+def forget_results() -> int:
+    """Empty every cache of results, so that a mutant computes them; return how many caches there were.
+
+    The run that learned which tests reach what has filled them with what the code gives without a mutant.
+    """
+    wrapped = type(functools.cache(len))
+    modules = [module for module in sys.modules.values() if getattr(module, "__file__", None)]
+    caches = {id(one): one for module in modules for one in vars(module).values() if isinstance(one, wrapped)}
+    ours = [one for one in caches.values() if str(one.__wrapped__.__code__.co_filename).startswith(os.getcwd())]
+    for one in ours:
+        one.cache_clear()
+    return len(ours)
 
 
 def bounded(function: str, seconds: float) -> Sequence[str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import report
 import sample
-from prepare import bounded, diff, prepare, seconds_of
+from prepare import bounded, diff, forget_results, prepare, seconds_of
 
 _CONTROL_EVERY = 20
 _SHOWN_EVERY = 10
@@ -74,6 +74,7 @@ def main(size: int, seed: int, deadline: float, test_seconds: float, children: i
     chosen = sample.choose(names, size, seed)
     print(f"{len(chosen)} of {len(names)} mutants, {children} at a time", flush=True)
     forks, states, begun = Forks(runner, children), dict[str, str](), time.monotonic()
+    print(f"{forget_results()} caches of results emptied", flush=True)
     gc.collect()
     gc.freeze()
     for number, name in enumerate(chosen):

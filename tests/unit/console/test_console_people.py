@@ -86,10 +86,10 @@ def test_a_filter_leaves_its_kind_and_its_identity():
 def test_only_the_arguments_that_were_decided_on_are_shown():
     call = {"arguments": '{"query": "refunds"}'}
     decided = waiting(**{"call/c1": {"arguments_digest": digest_of({"query": "refunds"})}})
-    assert arguments_of(CONSOLE.gateway, decided, call) == {"query": "refunds"}
-    assert arguments_of(CONSOLE.gateway, decided, {"arguments": {"query": "all"}}) is None
+    assert arguments_of(CONSOLE.gateway.policy.of, decided, call) == {"query": "refunds"}
+    assert arguments_of(CONSOLE.gateway.policy.of, decided, {"arguments": {"query": "all"}}) is None
     unreadable = waiting(**{"call/c1": {"arguments_digest": None}})
-    assert arguments_of(CONSOLE.gateway, unreadable, {"arguments": "{"}) is None
+    assert arguments_of(CONSOLE.gateway.policy.of, unreadable, {"arguments": "{"}) is None
 
 
 async def test_a_call_without_a_place_is_found_by_its_id_and_a_copy_with_other_arguments_is_not_shown(monkeypatch):

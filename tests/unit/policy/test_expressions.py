@@ -67,6 +67,26 @@ def test_another_signal_is_its_level_and_zero_when_absent():
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1 if 0.1 < x < stress else 0", [0, 1, 0, 0]),
+        ("1 if x <= current <= stress else 0", [1, 1, 0, 0]),
+        ("1 if x == 0.25 else 0", [0, 1, 0, 0]),
+        ("1 if x != 0.25 else 0", [1, 0, 1, 1]),
+        ("1 if not x > 0.25 else 0", [1, 1, 0, 0]),
+        ("1 if x > 0.25 or stress < 0.75 else 0", [0, 0, 1, 1]),
+        ("1 if x > 0.25 and stress < 0.75 else 0", [0, 0, 0, 1]),
+        ("x if x > current else stress if stress > current else current", [0.75, 0.75, 0.75, 1.0]),
+        ("+x - -stress", [0.75, 1.0, 1.5, 1.5]),
+        ("current * x - stress / 0.5", [-1.5, -1.375, -1.125, -0.5]),
+    ],
+)
+def test_each_part_sees_the_level_the_value_so_far_and_the_other_levels(text, expected):
+    worlds = [(0.0, 0.75), (0.25, 0.75), (0.75, 0.75), (1.0, 0.5)]
+    assert [give(text, x, 0.5, stress=stress) for x, stress in worlds] == expected
+
+
+@pytest.mark.parametrize(
     ("text", "offending"),
     [
         ("x.__class__", "x.__class__"),
@@ -115,6 +135,25 @@ def test_what_is_not_on_the_whitelist_is_refused_naming_the_offending_text(text,
     with pytest.raises(ExpressionError) as error:
         give(text)
     assert error.value.text == offending
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("2 ** x", "**"), ("x // 2", "//"), ("x % 2", "%"), ("x ^ 2", "^"), ("x in [search]", "in"),
+        ("x not in [search]", "not in"), ("x is 1", "is"), ("x is not 1", "is not"), ("f'{x}'", "an f-string"),
+        ("lambda: 1", "a lambda"), ("x.real", "attribute access"), ("[i for i in x]", "a comprehension"),
+        ("{i for i in x}", "a comprehension"), ("{i: 1 for i in x}", "a comprehension"),
+        ("(i for i in x)", "a comprehension"), ("(y := 1)", "an assignment"),
+        ("[search][0]", "an index"), ("(1, 2)", "Tuple"),
+    ],
+)  # fmt: skip
+def test_what_is_refused_is_named_as_people_write_it(text, name):
+    with pytest.raises(ExpressionError) as error:
+        give(text)
+    compared = name in ("in", "not in", "is", "is not")
+    assert error.value.wrong == f"{name} is not allowed"
+    assert error.value.expected.startswith("one of < <= >" if compared else "numbers, x, current")
 
 
 @pytest.mark.parametrize("text", ["1 / x", "1 / (x - 0.503)", "1 / stress", "1 / (current - 0.3)", "1 / 0"])
