@@ -10,20 +10,22 @@ FOLDERS = ("agents", "config", "pipeline", "schemas")
 BESIDE = ("config", "docs")
 """Folders that tests read by their place in the repository."""
 TESTS = {
-    "agents": ("policy", "engine", "names"),
+    "agents": ("policy", "engine", "names", "erasure"),
     "agents/_shared": ("redaction", "moderation", "gating", "memory", "names"),
     "agents/audit": ("audit", "explain"),
     "agents/bonds": ("bonds", "names"),
     "agents/capture": ("capture", "memory"),
-    "agents/conflicts": ("memory", "names"),
+    "agents/analytics": ("analytics", "erasure"),
+    "agents/conflicts": ("memory", "names", "erasure"),
     "agents/evidence": ("linkage",),
     "agents/feedback": ("feedback", "names"),
-    "agents/meeting": ("linkage",),
-    "agents/memory": ("memory", "names"),
+    "agents/meeting": ("linkage", "erasure"),
+    "agents/memory": ("memory", "names", "erasure"),
     "agents/moderation": ("moderation", "conversation"),
-    "agents/reflection": ("memory", "names"),
+    "agents/names": ("names", "erasure"),
+    "agents/reflection": ("memory", "names", "erasure"),
     "agents/trust": ("trust", "memory", "names"),
-    "pipeline/core": ("engine", "runtime", "schemas", "auditchain"),
+    "pipeline/core": ("engine", "runtime", "schemas", "auditchain", "deadletters", "names", "policy"),
 }
 """Folders of tests/unit whose tests are run for a package; that of its own name for every other one.
 The re-key of each agent, and that of all (agents/rekeying.py), is tested in tests/unit/names."""
