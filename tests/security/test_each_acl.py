@@ -85,7 +85,8 @@ class Role:
             ends = await self.reader.end_offsets([place])
             self.reader.assign([place])
             self.reader.seek(place, ends[place])
-            await self.reader.getmany(timeout_ms=1000)
+            for _ in range(_PATIENCE_S):  # an answer to what was fetched before may come first
+                await self.reader.getmany(timeout_ms=1000)
 
     def _readable(self) -> str:
         return next(acl.name for acl in self.wanted if acl.operation == "READ" and acl.resource == "TOPIC")
