@@ -63,9 +63,9 @@ def late(watch: Watch) -> Reply:
 
 
 def decided(watch: Watch, record_id: str, call: Json, digest: str | None) -> Reply | None:
-    """The answer to a call; None where there is none yet. A decision on another function is no decision on it."""
-    found = watch.decision(call["call_id"], digest)
-    if found is None or found.get("function") != call["tool"]:
+    """The answer to a call; None where there is none yet."""
+    found = watch.decision(call["call_id"], call["tool"], digest)
+    if found is None:
         return refusal(watch, record_id)
     value = {name: found[name] for name in _DECISION if name in found} | {"modulation": watch.modulation}
     if found["decision"] == "denied":

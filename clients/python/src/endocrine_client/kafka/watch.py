@@ -59,8 +59,8 @@ class Watch:
         self.recorded: set[str] = set()
         """Ids of those that it has."""
         self.modulations: dict[int, Json] = {}
-        self.decisions: dict[tuple[str, str | None], Json] = {}
-        """By call id and digest of the arguments: the first that is final, else the latest that is pending."""
+        self.decisions: dict[tuple[str, str, str | None], Json] = {}
+        """By call id, function and digest of the arguments: the first that is final, else the latest pending one."""
         self.refused: dict[str, tuple[str, str]] = {}
         """By record id: kind and message of its dead letter."""
         self.outcomes: dict[str, Json] = {}
@@ -72,14 +72,14 @@ class Watch:
         """That of the highest revision."""
         return self.modulations[max(self.modulations)] if self.modulations else None
 
-    def decision(self, call_id: str, digest: str | None) -> Json | None:
-        """The decision on a call with these arguments.
+    def decision(self, call_id: str, function: str, digest: str | None) -> Json | None:
+        """The decision on a call of this function with these arguments.
 
         A denial without a digest counts too: arguments beyond the policy's bounds have none. A no is always safe.
         """
-        if digest is not None and (found := self.decisions.get((call_id, digest))) is not None:
+        if digest is not None and (found := self.decisions.get((call_id, function, digest))) is not None:
             return found
-        unbound = self.decisions.get((call_id, None))
+        unbound = self.decisions.get((call_id, function, None))
         return unbound if unbound is not None and unbound["decision"] == "denied" else None
 
     def apply(self, topic: str, value: Json) -> None:
@@ -89,7 +89,7 @@ class Watch:
         elif topic == "tool-decisions":
             if value["decision"] not in ("allowed", "denied", "pending"):
                 raise ValueError("decision")
-            call = str(value["call_id"]), value.get("arguments_digest")
+            call = str(value["call_id"]), str(value["function"]), value.get("arguments_digest")
             if self.decisions.get(call, {"decision": "pending"})["decision"] == "pending":
                 self.decisions[call] = value
         self._news.set()
