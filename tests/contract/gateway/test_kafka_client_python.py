@@ -8,12 +8,16 @@ import time
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.core.partitioning import partition_of
-from endocrine.pipeline.process.seal_keys import FILE
+from endocrine.pipeline.kafka.admin import ensure_topics
+from endocrine.pipeline.local.kafka import KafkaNode
+from endocrine.pipeline.process.seal_keys import FILE, load_seals
 from endocrine_client import Denied, Endocrine, NotDecided, Refused, SyncEndocrine
 from endocrine_client.kafka import KafkaTransport
 from endocrine_client.kafka.binding import digest_of
 from gateway_serving import forget, stack
+from sealing import sealed
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 SEARCH = {"id": "c1", "name": "retrieve_knowledge", "arguments": '{"query": "refunds"}'}
@@ -23,7 +27,7 @@ EXECUTE = {"id": "c2", "name": "exec_code", "arguments": '{"code": "1"}'}
 def over_kafka(settings, *, proved=True, **more):
     seal_keys = settings.data_dir / FILE if proved else None
     transport = KafkaTransport(settings.bootstrap, prefix=settings.prefix, seal_key_file=seal_keys, client="shop")
-    return Endocrine(transport=transport, spool=False, **{"open_s": 30, "decision_s": 60, **more})
+    return Endocrine(transport=transport, **{"spool": False, "open_s": 30, "decision_s": 60, **more})
 
 
 @pytest.mark.parametrize("proved", [True, False], ids=["with the seal keys", "without"])
@@ -91,53 +95,101 @@ async def test_the_blocking_client_is_refused_by_a_cap(door, who):
 
 @pytest.mark.parametrize("proved", [True, False], ids=["with the seal keys", "without"])
 async def test_without_a_worker_nothing_runs_whatever_strangers_write(module_settings, who, proved):
-    """No worker: the turn is strict, no call runs. Decisions that strangers write do not count where they can be told
-    apart: for other arguments, of another turn, on another partition, by no agent; without a seal where it is checked.
+    """The turn is strict, and no call runs. A stranger's decision does not count where it can be told from ours: for
+    other arguments, of another turn or identity, on another partition, of another agent, or unsealed.
     """
-    async with _topics_alone(module_settings):
-        # Keys made by the deployment's first process.
-        from endocrine.pipeline.process.seal_keys import load_seals
-
-        load_seals(module_settings)
-        async with over_kafka(module_settings, proved=proved, open_s=3, decision_s=2) as endocrine:
-            async with endocrine.turn(identity=who, prompt="How long do refunds take?") as turn:
-                assert (turn.mode, turn.modulation.advice, turn.functions.names) == ("strict", "late", ())
-                await _forge(module_settings, turn, who, proved=proved)
-                with pytest.raises(NotDecided):
-                    await turn.tool_call(SEARCH)
+    load_seals(module_settings)  # makes the keys
+    async with (
+        topics_alone(module_settings),
+        over_kafka(module_settings, proved=proved, open_s=3, decision_s=2) as endocrine,
+        endocrine.turn(identity=who, prompt="How long do refunds take?") as turn,
+    ):
+        assert (turn.mode, turn.modulation.advice, turn.functions.names) == ("strict", "late", ())
+        good = decision(turn, who)
+        await append(module_settings, *strangers(good, who, module_settings.partitions))
+        with pytest.raises(NotDecided):
+            await turn.tool_call(SEARCH)
+        await append(module_settings, (good, who, partition_of(who, module_settings.partitions), GATE))
+        if proved:
+            with pytest.raises(NotDecided):
+                await turn.tool_call(SEARCH)
+        else:  # the bound of what can be told without the keys: here ACLs alone protect the topic
+            assert (await turn.tool_call(SEARCH)).allowed
 
 
 @contextlib.asynccontextmanager
-async def _topics_alone(settings):
+async def topics_alone(settings):
     async with stack(settings, worker=False):
         yield
     await forget(settings)
 
 
-async def _forge(settings, turn, who, *, proved):
-    good = {"call_id": "c1", "audit_id": turn.audit_id, "identity": who, "function": "retrieve_knowledge",
-            "tool": "retrieval", "decision": "allowed", "reason": None, "revision": 0, "enforce": False,
+GATE = b"gating/tool-calls/0/0/0"
+
+
+def decision(turn, who):
+    return {"call_id": "c1", "audit_id": turn.audit_id, "identity": who, "function": "retrieve_knowledge",
+            "tool": "retrieval", "decision": "allowed", "reason": None, "revision": 0,
             "arguments_digest": digest_of({"query": "refunds"})}  # fmt: skip
-    place = partition_of(who, settings.partitions)
-    forged = [
-        (good | {"arguments_digest": digest_of({"query": "passwords"})}, who, place, b"gating/tool-calls/0/0/0"),
-        (good | {"arguments_digest": None}, who, place, b"gating/tool-calls/0/0/0"),
-        (good | {"audit_id": "another"}, who, place, b"gating/tool-calls/0/0/0"),
-        (good | {"identity": "another"}, who, place, b"gating/tool-calls/0/0/0"),
-        (good | {"function": "exec_code"}, who, place, b"gating/tool-calls/0/0/0"),
-        (good, "another", place, b"gating/tool-calls/0/0/0"),
-        (good, who, 1 - place, b"gating/tool-calls/0/0/0"),
+
+
+def strangers(good, who, partitions):
+    """(value, key, partition, origin) of decisions that are none on the call."""
+    place = partition_of(who, partitions)
+    return [
+        (good | {"arguments_digest": digest_of({"query": "passwords"})}, who, place, GATE),
+        (good | {"arguments_digest": None}, who, place, GATE),
+        (good | {"audit_id": "another"}, who, place, GATE),
+        (good | {"identity": "another"}, who, place, GATE),
+        (good | {"function": "exec_code"}, who, place, GATE),
+        (good, "another", place, GATE),
+        (good, who, 1 - place, GATE),
         (good, who, place, b"modulation/tool-calls/0/0/0"),
     ]
-    if proved:
-        forged.append((good, who, place, b"gating/tool-calls/0/0/0"))
+
+
+async def append(settings, *records):
+    """Records (value, key, partition, origin) on `tool-decisions`; with a seal where a fifth part says so."""
     producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap)
     await producer.start()
     try:
-        for value, key, partition, origin in forged:
-            await producer.send_and_wait(
-                settings.prefix + "tool-decisions", json.dumps(value).encode(), key=key.encode(), partition=partition,
-                headers=[("ce_id", b"gating/x/0"), ("endocrine-origin", origin)],
-            )  # fmt: skip
+        for value, key, partition, origin, *seal in records:
+            content, headers = json.dumps(value).encode(), [("ce_id", b"gating/x/0"), ("endocrine-origin", origin)]
+            if seal:
+                headers = sealed(settings, "tool-decisions", partition, key.encode(), content, headers)
+            topic = settings.prefix + "tool-decisions"
+            await producer.send_and_wait(topic, content, key=key.encode(), partition=partition, headers=headers)
     finally:
         await producer.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.node
+async def test_a_killed_broker_lets_nothing_run_and_loses_nothing(module_settings, tmp_path, who):
+    async with KafkaNode(tmp_path / "kafka", heap="256m") as node:
+        settings = module_settings.model_copy(update={"bootstrap": node.bootstrap})
+        load_seals(settings)
+        await ensure_topics(settings, [agent.name for agent in AGENTS])
+        async with (
+            over_kafka(settings, decision_s=2, spool=tmp_path / "spool.db") as endocrine,
+            endocrine.turn(identity=who, prompt="How long do refunds take?") as turn,
+        ):
+            assert turn.modulation.advice == "late"
+            node.kill()
+            with pytest.raises(NotDecided):
+                await turn.tool_call(SEARCH)
+            assert await endocrine.signal(who, "stress", 0.4)
+            assert not await endocrine.flush(1)
+            await node.start()
+            assert node.bootstrap == settings.bootstrap
+            assert await asyncio.to_thread(emptied, endocrine)
+            # What follows the topics goes on where it was.
+            place = partition_of(who, settings.partitions)
+            with pytest.raises(NotDecided):
+                await turn.tool_call(SEARCH)
+            await append(settings, (decision(turn, who), who, place, GATE, "sealed"))
+            assert (await turn.tool_call(SEARCH)).allowed
+
+
+def emptied(endocrine):
+    return any(endocrine._delivery.deliver(20) for _ in range(20))

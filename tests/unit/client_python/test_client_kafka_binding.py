@@ -97,6 +97,7 @@ PARTS = st.one_of(st.none(), st.binary(max_size=40))
     topic=st.sampled_from(TOPICS), partition=st.integers(0, 9), parts=st.tuples(PARTS, PARTS, PARTS, PARTS),
     was_sealed=st.booleans(), change=st.sampled_from(CHANGES),
 )  # fmt: skip
+@example(topic="tool-calls.dlq", partition=1, parts=(b"k", b"v", b"c", b"o"), was_sealed=True, change="")
 def test_a_seal_counts_if_it_is_the_engines_on_this_very_record(topic, partition, parts, was_sealed, change):
     key, value, ce_id, origin = parts
     engine = KeyedSeals([SealKey("k1", b"1" * 32)], "e.")

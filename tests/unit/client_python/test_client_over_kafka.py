@@ -174,7 +174,7 @@ async def test_with_such_a_decision_alone_nothing_runs(broker):
 
 
 async def test_the_first_final_decision_counts_whatever_comes_after_it(broker):
-    broker.decide = lambda d: [refused(d) | {"enforce": False}, refused(d), d]
+    broker.decide = lambda d: [refused(d) | {"enforce": False, "kind": "x", "status": 200}, refused(d), d]
     async with client(broker) as endocrine, endocrine.turn(identity="ann", prompt="How?") as turn:
         for _ in range(2):
             with pytest.raises(Denied) as raised:
