@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import json
+import sys
 import time
 
 import pytest
 from aiokafka import AIOKafkaProducer
 
+import rawbatches as wire
 from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.kafka.admin import ensure_topics
@@ -105,7 +107,7 @@ async def test_without_a_worker_nothing_runs_whatever_strangers_write(module_set
         endocrine.turn(identity=who, prompt="How long do refunds take?") as turn,
     ):
         assert (turn.mode, turn.modulation.advice, turn.functions.names) == ("strict", "late", ())
-        good = decision(turn, who)
+        good = decision(turn.audit_id, who)
         await append(module_settings, *strangers(good, who, module_settings.partitions))
         with pytest.raises(NotDecided):
             await turn.tool_call(SEARCH)
@@ -115,6 +117,52 @@ async def test_without_a_worker_nothing_runs_whatever_strangers_write(module_set
                 await turn.tool_call(SEARCH)
         else:  # the bound of what can be told without the keys: here ACLs alone protect the topic
             assert (await turn.tool_call(SEARCH)).allowed
+
+
+APPLICATION = """
+import sys
+from endocrine_client import NotDecided, SyncEndocrine
+from endocrine_client.kafka import KafkaTransport
+
+bootstrap, prefix, keys, who = sys.argv[1:]
+transport = KafkaTransport(bootstrap, prefix=prefix, seal_key_file=keys)
+with SyncEndocrine(transport=transport, spool=False, open_s=10, decision_s=1, close_s=1) as endocrine:
+    with endocrine.turn(identity=who, prompt="How?") as turn:
+        print(turn.audit_id, flush=True)
+        for line in sys.stdin:
+            try:
+                turn.tool_call({"id": "c1", "name": "retrieve_knowledge", "arguments": {"query": "refunds"}})
+                print("ran", flush=True)
+                break
+            except NotDecided:
+                print("not decided", flush=True)
+"""
+"""A program of its own: in this process aiokafka reads whatever a batch holds, as the engine makes it."""
+
+
+async def test_a_batch_that_cannot_be_read_hides_no_later_decision(module_settings, who):
+    load_seals(module_settings)
+    place, topic = partition_of(who, module_settings.partitions), module_settings.prefix + "tool-decisions"
+    async with topics_alone(module_settings):
+        application = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", APPLICATION, module_settings.bootstrap, module_settings.prefix,
+            str(module_settings.data_dir / FILE), who, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        try:
+            async with asyncio.timeout(120):
+                audit_id = (await application.stdout.readline()).decode().strip()
+                nameless = wire.record(0, who.encode(), b"{}", [(b"\xff", b"x")])
+                await wire.append(module_settings.bootstrap, topic, place, wire.batch([nameless]))
+                while True:
+                    await append(module_settings, (decision(audit_id, who), who, place, GATE, "sealed"))
+                    application.stdin.write(b"\n")
+                    if (await application.stdout.readline()).strip() != b"not decided":
+                        break
+                assert await application.wait() == 0
+        finally:
+            if application.returncode is None:
+                application.kill()
+                await application.wait()
 
 
 @contextlib.asynccontextmanager
@@ -127,8 +175,8 @@ async def topics_alone(settings):
 GATE = b"gating/tool-calls/0/0/0"
 
 
-def decision(turn, who):
-    return {"call_id": "c1", "audit_id": turn.audit_id, "identity": who, "function": "retrieve_knowledge",
+def decision(audit_id, who):
+    return {"call_id": "c1", "audit_id": audit_id, "identity": who, "function": "retrieve_knowledge",
             "tool": "retrieval", "decision": "allowed", "reason": None, "revision": 0,
             "arguments_digest": digest_of({"query": "refunds"})}  # fmt: skip
 
@@ -187,7 +235,7 @@ async def test_a_killed_broker_lets_nothing_run_and_loses_nothing(module_setting
             place = partition_of(who, settings.partitions)
             with pytest.raises(NotDecided):
                 await turn.tool_call(SEARCH)
-            await append(settings, (decision(turn, who), who, place, GATE, "sealed"))
+            await append(settings, (decision(turn.audit_id, who), who, place, GATE, "sealed"))
             assert (await turn.tool_call(SEARCH)).allowed
 
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import CorruptRecordException, KafkaError, MessageSizeTooLargeError
 
 from endocrine_client.kafka.door import BrokerAway, RecordTooLarge
 from endocrine_client.kafka.watch import AUTHORS, NEEDED, Raw
@@ -79,8 +79,12 @@ class KafkaBroker:
             raise BrokerAway("not started")
         try:
             fetched = await self._consumer.getmany(timeout_ms=_HELD_MS)
+        except CorruptRecordException as error:
+            raise await self._skipped(error) from error
         except (KafkaError, OSError) as error:
             raise BrokerAway(type(error).__name__) from error
+        except Exception as error:  # a batch that aiokafka cannot read, which it would meet again and again
+            raise await self._skipped(error) from error
         cut = len(self._prefix)
         return [(place.topic[cut:], raw) for place, records in fetched.items() for raw in records]
 
@@ -91,6 +95,13 @@ class KafkaBroker:
         for client in clients:
             with suppress(KafkaError, OSError, asyncio.TimeoutError):
                 await asyncio.wait_for(client.stop(), _STOP_S)
+
+    async def _skipped(self, error: Exception) -> BrokerAway:
+        """Go on from the ends: what was not read decides nothing."""
+        if self._consumer is not None:
+            with suppress(KafkaError, OSError, asyncio.TimeoutError):
+                await asyncio.wait_for(self._consumer.seek_to_end(), self._ack_s)
+        return BrokerAway(f"a batch cannot be read, {type(error).__name__}: going on from the ends")
 
     async def _places(self) -> tuple[int, list[TopicPartition]]:
         """The number of partitions, and all that are followed. Raises BrokerAway where a topic is missing.
