@@ -286,6 +286,18 @@ async def test_commands_are_records_and_show_their_outcome(broker):
         assert (await setting)["outcome"] == event
 
 
+async def test_an_approval_is_a_record_and_shows_the_final_decision(broker):
+    waiting = {"kind": "call", "identity": "ann", "audit_id": "t1", "call_id": "c1"}
+    async with client(broker) as endocrine:
+        approving = asyncio.create_task(endocrine.approve(waiting, reason="seen"))
+        assert await asyncio.to_thread(broker.taken.wait, 30)
+        (command,) = broker.values("commands")
+        assert (command["kind"], command["call_id"], command["by"]) == ("approve", "c1", "shop")
+        final = {"call_id": "c1", "audit_id": "t1", "identity": "ann", "function": "send", "decision": "allowed"}
+        broker.append("tool-decisions", "ann", final, origin=b"gating/commands/0/0/0")
+        assert (await approving)["outcome"] == final
+
+
 def test_every_command_of_the_gateway_has_its_kind():
     assert COMMANDS == KINDS
 

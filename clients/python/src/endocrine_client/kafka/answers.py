@@ -14,7 +14,7 @@ _MALFORMED = ("invalid", "not_json", "too_large")
 """Kinds of dead letters that say a record is wrong in itself; others contradict what is on record."""
 _DECISION = ("call_id", "audit_id", "identity", "function", "tool", "decision", "reason", "incident_id", "policy", "ts",
              "rule", "expires", "arguments_digest", "revision", "message", "runner")  # fmt: skip
-"""Fields of a decision that are passed on. `enforce` is none of them: over Kafka nobody merely observes."""
+"""Fields of a decision that are passed on. Not `enforce`: over Kafka nobody merely observes."""
 
 
 class Reply(NamedTuple):
