@@ -8,12 +8,15 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from endocrine_client.kafka import seals
 from endocrine_client.transport import Transport
+
+if TYPE_CHECKING:
+    from endocrine_client.kafka.door import Door  # aiokafka is imported where it is used
 
 _STOP_S = 10.0
 _BOOTSTRAP, _PREFIX = "127.0.0.1:9092", "endocrine."
@@ -25,10 +28,10 @@ class DoorTransport(Transport):
     Serves one client: once that has ended, nothing more is sent.
     """
 
-    def __init__(self, name: str, make: Callable[[], Any]) -> None:
+    def __init__(self, name: str, make: "Callable[[], Door]") -> None:
         self.name = name
         self._make = make
-        self._door: Any = None
+        self._door: Door | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -130,7 +133,7 @@ class KafkaTransport(DoorTransport):
         prefix = os.environ.get("ENDOCRINE_PREFIX", _PREFIX) if prefix is None else prefix
         seal = None if seal_key_file is None else seals.read_keys(Path(seal_key_file), prefix).valid
 
-        def make() -> Any:
+        def make() -> "Door":
             from endocrine_client.kafka.broker import KafkaBroker
             from endocrine_client.kafka.door import Door
 
