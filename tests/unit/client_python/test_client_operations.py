@@ -1,10 +1,13 @@
 """Bonds and trusted state by the Python client: reads fail open, writes fail closed."""
 
+import ast
 import json
+from pathlib import Path
 
 import httpx
 import pytest
 
+import endocrine_client
 from endocrine_client import Endocrine, Refused, SyncEndocrine
 from endocrine_client.operations import UNAVAILABLE
 
@@ -178,3 +181,10 @@ async def test_a_context_pack_fails_open_while_the_gateway_is_away():
     assert json.loads(gateway.asked[0].content) == asked
     with Gateway(error=httpx.ConnectError("away")).blocking() as client:
         assert client.context("ann", "what now?") == UNAVAILABLE
+
+
+def test_no_named_tuple_has_another_base_which_python_310_refuses():
+    for file in Path(endocrine_client.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ClassDef) and len(node.bases) > 1:
+                assert "NamedTuple" not in [getattr(base, "id", "") for base in node.bases], f"{file}: {node.name}"

@@ -121,6 +121,14 @@ class Endocrine(Operations, Core):
         """Record a signal, 0 to 1, that counts for ttl_ms of event time (800 where left out). Never raises."""
         return await asyncio.to_thread(self._signal, identity, name, level, ttl_ms, source, turn)
 
+    async def observation(self, observed: Mapping[str, Any]) -> bool:
+        """Record a BEHAVE observation: its fields as the topic `observations` has them. Never raises."""
+        return await asyncio.to_thread(self._capture, "/v1/observations", observed)
+
+    async def detection(self, detected: Mapping[str, Any]) -> bool:
+        """Record an entrainment detection: its fields as the topic `detections` has them. Never raises."""
+        return await asyncio.to_thread(self._capture, "/v1/detections", detected)
+
     async def register_name(self, scope: names.Scope, name: str, registered_id: str | None = None) -> Json:
         """Register an id, or a name as an alias of a registered id; the outcome. Raises NameNotTaken."""
         return await self._run(names.command("register_name", scope, name, registered_id))

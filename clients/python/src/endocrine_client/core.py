@@ -12,9 +12,12 @@ import httpx
 from endocrine_client.delivery import Counts, Delivery, post
 from endocrine_client.protocol import request
 from endocrine_client.spool import MOST_BYTES, Spool, default_path
+from endocrine_client.transport import Transport
 from endocrine_client.turn import TurnState, card
 
 SpoolAt = Path | str | Literal[False] | None
+_NO_GATEWAY = "http://endocrine.invalid"
+"""Base of requests that another transport answers; nothing connects to it."""
 
 
 class Core:
@@ -23,7 +26,8 @@ class Core:
     url: the gateway's; without one `ENDOCRINE_URL`, else `http://127.0.0.1:8080`. key: an API key with the scope
     capture; without one `ENDOCRINE_API_KEY`. spool: the file that captures wait in; None: a file of this gateway and
     key below `$XDG_STATE_HOME/endocrine`; False: memory. spool_bytes: its bound. open_s: seconds that opening a turn
-    may take; decision_s: a decision; close_s: sending what is left at the end. transport: of httpx, for tests.
+    may take; decision_s: a decision; close_s: sending what is left at the end. transport: a `KafkaTransport`
+    (`endocrine_client.kafka`), which needs no gateway, so that `url` and `key` say nothing; of httpx, for tests.
     """
 
     def __init__(
@@ -36,14 +40,16 @@ class Core:
         open_s: float = 3.0,
         decision_s: float = 10.0,
         close_s: float = 5.0,
-        transport: httpx.MockTransport | None = None,
+        transport: Transport | httpx.MockTransport | None = None,
     ) -> None:
-        self.url = url or os.environ.get("ENDOCRINE_URL") or "http://127.0.0.1:8080"
+        elsewhere = transport.name if isinstance(transport, Transport) else None
+        named = url or os.environ.get("ENDOCRINE_URL") or "http://127.0.0.1:8080"
+        self.url = named if elsewhere is None else _NO_GATEWAY
         key = key or os.environ.get("ENDOCRINE_API_KEY") or None
         self._headers = {"authorization": f"Bearer {key}"} if key else {}
         self._open_s, self._decision_s, self._close_s = open_s, decision_s, close_s
         self._transport = transport
-        path = None if spool is False else Path(spool) if spool else default_path(self.url, key)
+        path = None if spool is False else Path(spool) if spool else default_path(elsewhere or self.url, key)
         self._sender = httpx.Client(base_url=self.url, headers=self._headers, transport=transport)
         self._delivery = Delivery(Spool(path, spool_bytes), lambda record, s: post(self._sender, record, s))
 
@@ -72,7 +78,12 @@ class Core:
     ) -> bool:
         value: dict[str, Any] = {"identity": identity, "name": name, "level": level, "ttl_ms": ttl_ms, "source": source,
                  "audit_id": turn.audit_id if turn else None, "ts": time.time()}  # fmt: skip
-        return self._delivery.capture("/v1/signals", lambda: request("/v1/signals", value))
+        return self._capture("/v1/signals", value)
+
+    def _capture(self, path: str, fields: Mapping[str, Any]) -> bool:
+        """Keep a record as it is given, with the time of its capture where it names none. Never raises."""
+        now = time.time()
+        return self._delivery.capture(path, lambda: request(path, {"ts": now, **fields}))
 
 
 def opening(

@@ -26,4 +26,5 @@ def command(kind: str, scope: Scope, name: str, registered_id: str | None) -> Fl
         raise NameNotTaken(f"the name is refused: {outcome.get('reason')}", outcome.get("reason"))
     if answer.status == 202:
         raise NameNotTaken(f"the command is on record, and no worker answered within {WAIT_S} s")
-    raise NameNotTaken(f"the gateway did not take the command: {answer}")
+    detail = answer.value.get("detail")
+    raise NameNotTaken(f"the gateway did not take the command: {detail or answer}")

@@ -8,7 +8,8 @@ Reads fail open: where the gateway is away they give `UNAVAILABLE`. Writes fail 
 import json
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, NamedTuple, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 from endocrine_client.errors import Refused
@@ -24,7 +25,8 @@ MARGIN_S = 5.0
 T = TypeVar("T")
 
 
-class Operation(NamedTuple, Generic[T]):
+@dataclass(frozen=True)  # no NamedTuple: before Python 3.11 that cannot be generic
+class Operation(Generic[T]):
     """One request of an operator, and what its answer means."""
 
     method: str
@@ -340,4 +342,4 @@ class Operations:
         """
         asked = {"identity": identity, "prompt": prompt, "project": project, "auto": auto, "budget": budget,
                  "passages": passages}  # fmt: skip
-        return self._operate(writing("/v1/context", None, asked)._replace(within_s=READ_S, meant=_read))
+        return self._operate(replace(writing("/v1/context", None, asked), within_s=READ_S, meant=_read))

@@ -16,7 +16,7 @@ DELIVERED = frozenset({"rate_limited", "budget_exceeded", "refused"})
 """Problems of a turn that is on record, and refused."""
 REFUSED = frozenset({
     "not_json", "bad_request", "identity_not_allowed", "not_found", "method_not_allowed", "conflict", "too_large",
-    "unsupported_media_type", "invalid", "idempotency_mismatch", "headers_too_large",
+    "unsupported_media_type", "invalid", "idempotency_mismatch", "headers_too_large", "needs_gateway",
 })  # fmt: skip
 """Problems that sending again does not solve. All else may pass: a broker that is away, a key that is not yet valid."""
 

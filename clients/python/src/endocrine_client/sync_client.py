@@ -117,6 +117,14 @@ class SyncEndocrine(Operations, Core):
         """As `Endocrine.signal`."""
         return self._signal(identity, name, level, ttl_ms, source, turn)
 
+    def observation(self, observed: Mapping[str, Any]) -> bool:
+        """As `Endocrine.observation`."""
+        return self._capture("/v1/observations", observed)
+
+    def detection(self, detected: Mapping[str, Any]) -> bool:
+        """As `Endocrine.detection`."""
+        return self._capture("/v1/detections", detected)
+
     def register_name(self, scope: names.Scope, name: str, registered_id: str | None = None) -> Json:
         """Register an id, or a name as an alias of a registered id; the outcome. Raises NameNotTaken."""
         return self._run(names.command("register_name", scope, name, registered_id))
