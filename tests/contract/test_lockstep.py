@@ -171,8 +171,8 @@ def rekeyed(settings: Settings) -> list[dict[str, Any]]:
     plan = plan_of(table, "identity", "old", states, notes_kept=20, cards_kept=200, max_record_bytes=1 << 20)
     told = {"by": "op", "ts": now}
     sent = [
-        *adoptions(plan, "Ann", check=True, **told),
-        *adoptions(plan, "Ann", check=False, **told),
+        *adoptions(plan, check=True, **told),
+        *adoptions(plan, check=False, **told),
         *retirements(plan, **told),
     ]
     return [*lines, *({"topic": "commands", "value": value} for value in sent)]
