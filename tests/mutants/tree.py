@@ -108,6 +108,10 @@ def make(root: Path, work: Path, asked: Sequence[str]) -> None:
         .replace("{left_out}", "".join(f", {json.dumps(one)}" for one in left_out))
     )
     _put(((root / "pyproject.toml").read_text() + config).encode(), work / "pyproject.toml")
+    if (mutated := work / "mutants").is_dir():
+        # mutmut leaves alone what a run before copied there.
+        for folder in (*BESIDE, "tests", "src/endocrine/config"):
+            _copy(work / folder, mutated / folder)
 
 
 def _listed(names: Sequence[str]) -> str:
