@@ -1,6 +1,5 @@
 """The bond ledger over a broker and a Valkey that another program filled: left alone, taken over, listed, checked."""
 
-import asyncio
 import json
 import time
 import uuid
@@ -8,9 +7,8 @@ import uuid
 import orjson
 import pytest
 import redis.asyncio as redis
-import typer
-from typer.testing import CliRunner
 
+from command_line import command_line
 from endocrine.pipeline.cli import bonds
 from endocrine.pipeline.process.settings import Settings
 
@@ -41,19 +39,10 @@ def door(own_door):
 @pytest.fixture
 def call(door, module_settings):
     """Run `endocrine bonds ...`; its exit code and the JSON that it prints."""
-    env = {
-        "ENDOCRINE_BOOTSTRAP": module_settings.bootstrap, "ENDOCRINE_PREFIX": module_settings.prefix,
-        "ENDOCRINE_PARTITIONS": "2", "ENDOCRINE_REDIS_URL": module_settings.redis_url, "ENDOCRINE_REDIS_DB": str(DB),
-        "ENDOCRINE_GROUP": module_settings.group, "ENDOCRINE_DATA_DIR": str(module_settings.data_dir),
-    }  # fmt: skip
+    command = command_line(module_settings.model_copy(update={"redis_db": DB}), bonds)
 
     async def run(*arguments):
-        app = typer.Typer()
-        app.callback()(lambda: None)
-        bonds.register(app)
-        result = await asyncio.to_thread(CliRunner().invoke, app, ["bonds", *map(str, arguments), "--json"], env=env)
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
+        result = await command("bonds", *arguments, "--json")
         return result.exit_code, json.loads(result.stdout) if result.stdout else result.stderr
 
     return run

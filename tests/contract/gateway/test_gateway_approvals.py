@@ -1,14 +1,12 @@
 """What waits for a person, over HTTP: asked again once the person has decided, it is what was decided."""
 
-import asyncio
 import contextlib
 import json
 
 import pytest
 import pytest_asyncio
-import typer
-from typer.testing import CliRunner
 
+from command_line import command_line
 from endocrine.pipeline.cli import approvals
 from endocrine.pipeline.process.policy_files import load_policy
 from gateway_serving import forget, served, stack
@@ -113,18 +111,10 @@ async def test_what_waits_is_paged_without_a_gap_and_other_identities_are_left_o
 
 
 async def test_an_operator_lists_what_waits_at_the_command_line_and_answers_it(door, who):
-    settings = door.settings
-    env = {
-        "ENDOCRINE_BOOTSTRAP": settings.bootstrap, "ENDOCRINE_PREFIX": settings.prefix,
-        "ENDOCRINE_PARTITIONS": str(settings.partitions), "ENDOCRINE_REDIS_URL": settings.redis_url,
-        "ENDOCRINE_REDIS_DB": str(settings.redis_db), "ENDOCRINE_DATA_DIR": str(settings.data_dir),
-    }  # fmt: skip
-    app = typer.Typer()
-    app.callback()(lambda: None)
-    approvals.register(app)
+    command = command_line(door.settings, approvals)
 
     async def call(*words):
-        return await asyncio.to_thread(CliRunner().invoke, app, ["approvals", *words], env=env)
+        return await command("approvals", *words)
 
     async with door.client() as client:
         opened = (await client.post("/v1/turns", json={"identity": who, "prompt": "Hi"})).json()

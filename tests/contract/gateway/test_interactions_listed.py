@@ -1,13 +1,11 @@
 """The list of turns: filters, bounds, nothing that was said in it; one turn with its words; extract and reinforce."""
 
-import asyncio
 import json
 
 import orjson
 import pytest
-import typer
-from typer.testing import CliRunner
 
+from command_line import command_line
 from endocrine.agents.names.claims import claim_of
 from endocrine.pipeline.cli import interactions
 
@@ -147,19 +145,10 @@ async def test_nothing_that_an_identity_did_before_it_was_erased_is_served_and_w
 
 
 async def test_the_command_lists_the_same_turns_and_shows_one_with_its_words(door, who, turns):
-    settings = door.settings
-    env = {
-        "ENDOCRINE_BOOTSTRAP": settings.bootstrap, "ENDOCRINE_PREFIX": settings.prefix,
-        "ENDOCRINE_PARTITIONS": str(settings.partitions), "ENDOCRINE_REDIS_URL": settings.redis_url,
-        "ENDOCRINE_REDIS_DB": str(settings.redis_db), "ENDOCRINE_GROUP": settings.group,
-        "ENDOCRINE_DATA_DIR": str(settings.data_dir),
-    }  # fmt: skip
-    app = typer.Typer()
-    app.callback()(lambda: None)
-    interactions.register(app)
+    command = command_line(door.settings, interactions)
 
     async def call(*words):
-        return await asyncio.to_thread(CliRunner().invoke, app, ["interactions", *words], env=env)
+        return await command("interactions", *words)
 
     ids = await turns({"session_id": "a"}, {"client": "web"})
     listed = json.loads((await call("list", "--identity", who, "--json")).stdout)["items"]

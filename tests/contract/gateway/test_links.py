@@ -1,14 +1,12 @@
 """Links of identities over a broker: observed, applied by the console, read over HTTP by any name, and reversed."""
 
-import asyncio
 import hashlib
 import json
 import time
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
+from command_line import command_line
 from endocrine.pipeline.cli import links, names
 from endocrine.pipeline.data.ingest.produce import produce
 
@@ -18,22 +16,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @pytest.fixture
 def call(door):
     """Run a command; its exit code, and the JSON or the error that it prints."""
-    settings = door.settings
-    env = {
-        "ENDOCRINE_BOOTSTRAP": settings.bootstrap, "ENDOCRINE_PREFIX": settings.prefix,
-        "ENDOCRINE_PARTITIONS": str(settings.partitions), "ENDOCRINE_REDIS_URL": settings.redis_url,
-        "ENDOCRINE_REDIS_DB": str(settings.redis_db), "ENDOCRINE_GROUP": settings.group,
-        "ENDOCRINE_DATA_DIR": str(settings.data_dir),
-    }  # fmt: skip
+    command = command_line(door.settings, links, names)
 
     async def run(*arguments):
-        app = typer.Typer()
-        app.callback()(lambda: None)
-        links.register(app)
-        names.register(app)
-        result = await asyncio.to_thread(CliRunner().invoke, app, [*map(str, arguments), "--json"], env=env)
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
+        result = await command(*arguments, "--json")
         lines = result.stdout.splitlines()  # `names register` prints a line for each name
         return result.exit_code, json.loads(lines[-1]) if lines else result.stderr
 

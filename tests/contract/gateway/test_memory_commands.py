@@ -1,13 +1,11 @@
 """`endocrine memory` and `endocrine conflicts` over a broker, a worker and read models."""
 
-import asyncio
 import json
 import time
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
+from command_line import command_line
 from endocrine.pipeline.cli import conflicts, memory
 from endocrine.pipeline.data.ingest.produce import produce
 
@@ -17,22 +15,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @pytest.fixture
 def call(door):
     """Run a command; its exit code, and the JSON or the error that it prints."""
-    settings = door.settings
-    env = {
-        "ENDOCRINE_BOOTSTRAP": settings.bootstrap, "ENDOCRINE_PREFIX": settings.prefix,
-        "ENDOCRINE_PARTITIONS": str(settings.partitions), "ENDOCRINE_REDIS_URL": settings.redis_url,
-        "ENDOCRINE_REDIS_DB": str(settings.redis_db), "ENDOCRINE_GROUP": settings.group,
-        "ENDOCRINE_DATA_DIR": str(settings.data_dir),
-    }  # fmt: skip
+    command = command_line(door.settings, memory, conflicts)
 
     async def run(*arguments):
-        app = typer.Typer()
-        app.callback()(lambda: None)
-        memory.register(app)
-        conflicts.register(app)
-        result = await asyncio.to_thread(CliRunner().invoke, app, [*map(str, arguments), "--json"], env=env)
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
+        result = await command(*arguments, "--json")
         return result.exit_code, json.loads(result.stdout) if result.stdout else result.stderr
 
     return run

@@ -1,15 +1,13 @@
 """The story of docs/memory.md, run line by line: a project, two people, an alias, a conflict, what a model is given."""
 
-import asyncio
 import json
 import re
 import shlex
 from pathlib import Path
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
+from command_line import command_line
 from endocrine.pipeline.cli import conflicts, context, memory, names, trust
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -21,23 +19,14 @@ _KEPT = re.compile(r"(\w+)=\$\((endocrine .*?) --json \| jq -r \.(\w+)\)")
 @pytest.fixture
 def run(door):
     """Run a line of a shell, as far as the page uses one; what the command printed."""
-    settings, kept = door.settings, {}
-    env = {
-        "ENDOCRINE_BOOTSTRAP": settings.bootstrap, "ENDOCRINE_PREFIX": settings.prefix,
-        "ENDOCRINE_PARTITIONS": str(settings.partitions), "ENDOCRINE_REDIS_URL": settings.redis_url,
-        "ENDOCRINE_REDIS_DB": str(settings.redis_db), "ENDOCRINE_GROUP": settings.group,
-        "ENDOCRINE_DATA_DIR": str(settings.data_dir),
-    }  # fmt: skip
+    kept = {}
+    command_of = command_line(door.settings, conflicts, context, memory, names, trust)
 
     async def line(text):
         found = _KEPT.fullmatch(text)
         command = text if found is None else f"{found[2]} --json"
         words = [re.sub(r"\$(\w+)", lambda name: kept[name[1]], word) for word in shlex.split(command)]
-        app = typer.Typer()
-        app.callback()(lambda: None)
-        for module in (conflicts, context, memory, names, trust):
-            module.register(app)
-        result = await asyncio.to_thread(CliRunner().invoke, app, words[1:], env=env)
+        result = await command_of(*words[1:])
         assert result.exit_code == 0, (text, result.output)
         if found is not None:
             kept[found[1]] = json.loads(result.stdout)[found[3]]

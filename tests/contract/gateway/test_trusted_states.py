@@ -1,12 +1,10 @@
 """Trusted state over a broker: stated, read, ended and looked back on, over HTTP and by the console."""
 
-import asyncio
 import json
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
+from command_line import command_line
 from endocrine.agents.policy.compiled import compile_policy
 from endocrine.agents.policy.resolve import lay_over
 from endocrine.pipeline.cli import trust
@@ -19,20 +17,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @pytest.fixture
 def call(door):
     """Run `endocrine trust ...`; its exit code and the JSON that it prints."""
-    settings = door.settings
-    env = {
-        "ENDOCRINE_BOOTSTRAP": settings.bootstrap, "ENDOCRINE_PREFIX": settings.prefix,
-        "ENDOCRINE_PARTITIONS": "2", "ENDOCRINE_REDIS_URL": settings.redis_url, "ENDOCRINE_REDIS_DB": "11",
-        "ENDOCRINE_DATA_DIR": str(settings.data_dir),
-    }  # fmt: skip
+    command = command_line(door.settings, trust)
 
     async def run(*arguments):
-        app = typer.Typer()
-        app.callback()(lambda: None)
-        trust.register(app)
-        result = await asyncio.to_thread(CliRunner().invoke, app, ["trust", *map(str, arguments), "--json"], env=env)
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
+        result = await command("trust", *arguments, "--json")
         return result.exit_code, json.loads(result.stdout) if result.stdout else result.stderr
 
     return run
