@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -42,6 +43,9 @@ def stack(tmp_path, monkeypatch):
         name: subprocess.Popen([sys.executable, "-c", "input()", str(folder / name)], stdin=subprocess.PIPE)
         for name in ("kafka", "valkey")
     }
+    for name, part in parts.items():  # for a moment a process that was started has no command line yet
+        while str(folder / name) not in Path(f"/proc/{part.pid}/cmdline").read_text():
+            assert part.poll() is None
     pids = {name: part.pid for name, part in parts.items()}
     left = {"pids": pids, "bootstrap": "127.0.0.1:7", "redis_url": "redis://127.0.0.1:8/12", "stays": True}
     (folder / "stack.json").write_text(json.dumps(left))
