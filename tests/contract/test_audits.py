@@ -97,6 +97,7 @@ async def explain_as_a_process(settings: Settings, *arguments: str) -> tuple[int
     return process.returncode, out.decode(), err.decode()
 
 
+@pytest.mark.slow
 async def test_every_turn_that_closed_has_one_bundle_in_an_unbroken_chain_and_can_be_explained(told: Settings) -> None:
     logs = await read_logs(told, ["audits"])
     bundles: list[dict[str, Any]] = []

@@ -40,6 +40,7 @@ async def command(*words):
     return done.exit_code, done.stdout, done.stderr
 
 
+@pytest.mark.slow
 async def test_a_rekey_is_planned_from_what_agents_remember_applied_and_reproduced_by_replay(small, tmp_path):
     await ensure_topics(small, [agent.name for agent in AGENTS])
     consumer = AIOKafkaConsumer(bootstrap_servers=small.bootstrap)

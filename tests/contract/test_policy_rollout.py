@@ -120,6 +120,7 @@ async def proved(settings: Settings) -> set[str]:
     return {orjson.loads(raw.value)["policy"] for (topic, _), log in logs.items() if topic == "journal" for raw in log}
 
 
+@pytest.mark.slow
 async def test_two_workers_switch_with_no_restart_and_replay_reproduces_every_byte(deployment: Deployment) -> None:
     settings, base = deployment.settings, shipped_policy()
     async with AsyncExitStack() as stack:

@@ -23,7 +23,13 @@ def test_schedules_of_the_full_design_do_not_fail():
     assert not bad, "\n".join(f"python -m simbroker --seed {seed}: {told[:3]}" for seed, told in bad[:5])
 
 
-@pytest.mark.parametrize("part", ABLATIONS)
+SLOW = "a store of any age taken up"
+"""Some hundred schedules until one fails."""
+
+
+@pytest.mark.parametrize(
+    "part", [pytest.param(one, marks=pytest.mark.slow if one == SLOW else ()) for one in ABLATIONS]
+)
 def test_taking_one_part_away_is_noticed(part):
     noticed = next((seed for seed in range(ENOUGH) if attempt(seed, part)[1]), None)
     assert noticed is not None, f"{ENOUGH} schedules without {part!r}, and none fails: the simulation is too weak"

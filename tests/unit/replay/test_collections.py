@@ -26,7 +26,8 @@ def test_what_the_process_has_frozen_stays_frozen() -> None:
     frozen = gc.get_freeze_count()
     with without_collections():
         pass
-    assert gc.get_freeze_count() >= frozen > 0
+    # Some of them may go meanwhile: another thread of the process has let go of its last reference.
+    assert gc.get_freeze_count() > 0.99 * frozen > 0
 
 
 def test_what_it_freezes_itself_can_be_collected_afterwards() -> None:
