@@ -140,9 +140,7 @@ def _decide(
     else:
         why = decided["refusal"] if turn else decided["reason"]
         print(f"{what} of {identity}: {outcome}{f' ({why})' if why else ''}")
-    if outcome in ("admitted", "allowed") and kind == "deny":
-        raise typer.Exit(BROKEN)
-    if outcome not in ("admitted", "allowed") and kind == "approve":
+    if (kind == "approve") != (outcome in ("admitted", "allowed")):
         raise typer.Exit(BROKEN)
 
 
