@@ -55,7 +55,11 @@ async def _after(redis: Any, place: str, member: bytes, page: views.Page) -> Cur
 
 def is_erased(names: NameTable, parts: Mapping[str, Json]) -> bool:
     """Return whether a turn (as `views.turn`) is of an identity that was erased since."""
-    part = next(iter(parts.values()))
+    return is_erased_part(names, next(iter(parts.values())))
+
+
+def is_erased_part(names: NameTable, part: Mapping[str, Any]) -> bool:
+    """Return whether a record, or a part of a turn, is of an identity that was erased since."""
     return names.erased_before(part["identity"], part.get("ts", 0.0))
 
 

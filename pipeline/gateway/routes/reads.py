@@ -33,6 +33,7 @@ from endocrine.pipeline.gateway.state import Gateway
 from endocrine.pipeline.views.explain.html import as_html
 from endocrine.pipeline.views.redis import views
 from endocrine.pipeline.views.redis.keys import ViewKeys
+from endocrine.pipeline.views.turns import is_erased_part
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -141,7 +142,7 @@ def not_erased(gateway: Gateway, part: Mapping[str, Any]) -> None:
 
 def is_erased(gateway: Gateway, part: Mapping[str, Any]) -> bool:
     """Return whether a record, or a part of a turn, is of an identity that was erased since."""
-    return gateway.names.erased_before(part["identity"], part.get("ts", 0.0))
+    return is_erased_part(gateway.names, part)
 
 
 async def with_bodies(gateway: Gateway, caller: Caller, found: list[Json]) -> list[Json]:
