@@ -13,10 +13,8 @@ from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.partitioning import partition_of
 from histories import FUNCTIONS, History, Line
 
-SOURCES = (
-    "commands", "detections", "feedback", "interactions", "observations", "signals", "tool-calls", "tool-results",
-)  # fmt: skip
-"""Topics that outsiders write (architecture, section 5d)."""
+SOURCES = tuple(sorted(name for name, topic in CATALOGUE.items() if topic.owner and not topic.ours))
+"""Topics that agents read and outsiders may write (architecture, section 5d)."""
 OURS = sorted(CATALOGUE.keys() - set(SOURCES))
 """Topics that only we write, or nobody reads."""
 _HEAVY = {"large-value": 0.15, "large-key": 0.15, "large-header": 0.15, "bomb": 0.1, "many-headers": 0.3}
