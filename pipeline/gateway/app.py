@@ -100,7 +100,7 @@ async def connected(
         await ending.enter_async_context(awaiting)
         names = NameTable()
         registry = await ending.enter_async_context(NameFollower(settings, seals, names))
-        events = Broadcast(settings, seals)
+        events = Broadcast(settings, seals, names)
         ending.push_async_callback(events.close)
         gateway = Gateway(
             settings,

@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 
 from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.name_table import NameTable
 from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.core.records import ORIGIN
 from endocrine.pipeline.core.seals import Seals
@@ -75,15 +76,24 @@ class Listener:
         return topic in self.topics and self.identity in (None, identity)
 
 
+class _Encoded(NamedTuple):
+    """An event as it is sent, whose it is, and when that was (seconds since 1970)."""
+
+    identity: str
+    ts: float
+    sent: bytes
+
+
 class Broadcast:
     """The one consumer, and who listens."""
 
-    def __init__(self, settings: Settings, seals: Seals) -> None:
+    def __init__(self, settings: Settings, seals: Seals, names: NameTable) -> None:
         self._settings = settings
         self._seals = seals
+        self._registered = names
         self._names = {settings.prefix + topic: topic for topic in TOPICS}
         self._listeners: set[Listener] = set()
-        self._recent: dict[tuple[Position, bool], tuple[str | None, bytes]] = {}
+        self._recent: dict[tuple[Position, bool], _Encoded | None] = {}
         self._reading: asyncio.Task[None] | None = None
         self._placed = asyncio.Event()
         self._lock = asyncio.Lock()
@@ -128,24 +138,27 @@ class Broadcast:
                 reading.cancel()
 
     def _event(self, listener: Listener, topic: str, raw: Any) -> bytes | None:
-        identity, sent = self._encoded(topic, raw, listener.content)
-        return sent if identity is not None and listener.wants(topic, identity) else None
+        found = self._encoded(topic, raw, listener.content)
+        if found is None or not listener.wants(topic, found.identity):
+            return None
+        # Asked for each stream anew: who resumes reads back to records of identities that were erased since.
+        return None if self._registered.erased_before(found.identity, found.ts) else found.sent
 
-    def _encoded(self, topic: str, raw: Any, content: bool) -> tuple[str | None, bytes]:
-        """(identity, the event); once for all streams that take it soon after each other. None: not of ours."""
+    def _encoded(self, topic: str, raw: Any, content: bool) -> _Encoded | None:
+        """The event, encoded once for all streams that take it soon after each other. None: not of ours."""
         place = Position(topic, raw.partition, raw.offset), content
-        known = self._recent.get(place)
-        if known is None:
-            value = self._value(topic, raw)
-            if value is None:
-                known = None, b""
-            else:
-                shown = value if content else without_content(topic, value)
-                known = str(value.get(CATALOGUE[topic].identity_field, "")), event(topic, shown, str(place[0]))
-            self._recent[place] = known
-            if len(self._recent) > _RECENT:
-                del self._recent[next(iter(self._recent))]
-        return known
+        if place in self._recent:
+            return self._recent[place]
+        value, found = self._value(topic, raw), None
+        if value is not None:
+            shown = value if content else without_content(topic, value)
+            identity, ts = str(value.get(CATALOGUE[topic].identity_field, "")), value.get("ts")
+            when = float(ts) if isinstance(ts, int | float) else raw.timestamp / 1000
+            found = _Encoded(identity, when, event(topic, shown, str(place[0])))
+        self._recent[place] = found
+        if len(self._recent) > _RECENT:
+            del self._recent[next(iter(self._recent))]
+        return found
 
     def _value(self, topic: str, raw: Any) -> dict[str, Any] | None:
         """The record's value; None of what is not derived by us, and of tombstones."""

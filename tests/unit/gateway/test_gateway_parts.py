@@ -3,10 +3,12 @@
 import asyncio
 import os
 
+import orjson
 import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
+from endocrine.agents.names.claims import claim_of
 from endocrine.pipeline.core.name_table import NameTable
 from endocrine.pipeline.gateway import keys
 from endocrine.pipeline.gateway.callers import Caller, checked_identity, is_loopback
@@ -202,11 +204,13 @@ def test_an_event_is_proved_once_for_all_streams_and_what_is_content_stays_apart
 
     proved = []
     seals = SimpleNamespace(valid=lambda topic, raw, headers: proved.append(raw.offset) or True)
-    events = Broadcast(Settings(data_dir=tmp_path), seals)
+    events = Broadcast(Settings(data_dir=tmp_path), seals, NameTable())
 
     def record(offset):
         value = b'{"identity": "ann", "audit_id": "a", "prompt": "private", "kind": "opened"}'
-        return SimpleNamespace(partition=0, offset=offset, value=value, headers=[("endocrine-origin", b"x/1")])
+        return SimpleNamespace(
+            partition=0, offset=offset, value=value, headers=[("endocrine-origin", b"x/1")], timestamp=0
+        )
 
     topics = frozenset(["interactions"])
     ann, all_of_it = Listener(topics, "ann", False), Listener(topics, None, True)
@@ -219,3 +223,27 @@ def test_an_event_is_proved_once_for_all_streams_and_what_is_content_stays_apart
     for offset in range(8, 8 + 2 * _RECENT):
         events._event(ann, "interactions", record(offset))
     assert len(events._recent) == _RECENT
+
+
+def test_what_an_erased_identity_did_before_is_no_event_any_more_and_what_came_after_is(tmp_path):
+    """A stream that resumes reads back as far as topics reach, and an event that was just sent is kept encoded."""
+    from types import SimpleNamespace
+
+    from endocrine.pipeline.gateway.events import Broadcast, Listener
+    from endocrine.pipeline.process.settings import Settings
+
+    names, seals = NameTable(), SimpleNamespace(valid=lambda topic, raw, headers: True)
+    events = Broadcast(Settings(data_dir=tmp_path), seals, names)
+    anyone = Listener(frozenset(["modulations"]), None, True)
+
+    def sent(offset, identity, ts):
+        value = orjson.dumps({"identity": identity, "ts": ts})
+        place = {"partition": 0, "offset": offset, "timestamp": 0}
+        return events._event(
+            anyone, "modulations", SimpleNamespace(value=value, headers=[("endocrine-origin", b"x/1")], **place)
+        )
+
+    assert [sent(1, "ann", 99.0), sent(2, "bob", 99.0)].count(None) == 0
+    names.entries["identity", claim_of("identity", "ann")] = {"ts": 100.0}
+    assert (sent(1, "ann", 99.0), sent(3, "ann", 99.5)) == (None, None)
+    assert [sent(4, "ann", 100.0), sent(2, "bob", 99.0)].count(None) == 0
