@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from endocrine.agents._shared.normalise import without_escapes
-from endocrine.agents.moderation.patterns import Matcher, read
+from endocrine.agents.moderation.patterns import Matcher, Text, read
+from endocrine.agents.moderation.quotations import without_reported
 from endocrine.agents.moderation.rules import JudgedText, ModerationRules, Preset, Rule
 
 
@@ -61,14 +62,36 @@ def _judged(
     rules: ModerationRules,
     matchers: Sequence[tuple[str, Rule, Matcher]],
 ) -> Verdict:
-    readings = [read(text, rules.chars)]
-    if (unescaped := without_escapes(text[: rules.chars])) is not None:
-        readings.append(read(unescaped, rules.chars))
-    fired = [(name, rule) for name, rule, occurs in matchers if any(occurs(one, rules.gap) for one in readings)]
+    readings = _readings(text, rules)
+    fired = [one for one in matchers if any(one[2](reading, rules.gap) for reading in readings)]
+    unquoted = _unquoted(text, rules) if any(rule.quoted is not None for _, rule, _ in fired) else None
     scores: dict[str, float] = {}
-    for _, rule in fired:
-        scores[rule.category] = max(rule.score, scores.get(rule.category, 0.0))
-    return weigh(scores, tuple(name for name, _ in fired), place, preset, rules)
+    for _, rule, occurs in fired:
+        score = rule.score
+        if rule.quoted is not None and unquoted and not any(occurs(reading, rules.gap) for reading in unquoted):
+            score = rule.quoted
+        scores[rule.category] = max(score, scores.get(rule.category, 0.0))
+    return weigh(scores, tuple(name for name, _, _ in fired), place, preset, rules)
+
+
+def _readings(text: str, rules: ModerationRules) -> list[Text]:
+    """The text as it reads, and where it holds escapes, with those resolved."""
+    readings = [read(text, rules.chars, rules.broken)]
+    if (unescaped := without_escapes(text[: rules.chars])) is not None:
+        readings.append(read(unescaped, rules.chars, rules.broken))
+    return readings
+
+
+def _unquoted(text: str, rules: ModerationRules) -> list[Text] | None:
+    """The readings of a text about attacks without the quotations that it reports; None where it reports none."""
+    quotations, looked_at = rules.quotations, text[: rules.chars]
+    if quotations is None:
+        return None
+    kept = without_reported(looked_at, quotations.leads, quotations.chars)
+    if kept is None:
+        return None
+    readings = _readings(kept, rules)
+    return readings if any(quotations.is_about(reading, rules.gap) for reading in readings) else None
 
 
 def weigh(

@@ -5,7 +5,8 @@ of a slot that ends with `?` may be left out, and `*` matches up to `gap` words 
 they read (agents._shared.normalise), in any case; words that are s p a c e d out are joined, and long runs of letters
 are searched for phrases written without spaces. Marks are
 plain substrings of the text as it reads, runs a prefix and what follows, both in their own case; secrets are the shapes
-of endocrine.agents._shared.shapes. Cost: at most (length of the text) * (slots of the phrase) * gap steps.
+of endocrine.agents._shared.shapes. Stems, for languages that write no spaces or inflect, are in
+endocrine.agents.moderation.stems. Cost: at most (length of the text) * (slots of the phrase) * gap steps.
 """
 
 import re
@@ -19,6 +20,7 @@ import re2
 from endocrine.agents._shared.checks import placeholder
 from endocrine.agents._shared.normalise import normalise
 from endocrine.agents._shared.shapes import Kind, finder
+from endocrine.agents.moderation.stems import compile_stems, without_spaces
 
 GAP = "*"
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
@@ -48,6 +50,10 @@ class Text(NamedTuple):
     """As it reads, in its own case."""
     words: Sequence[str]
     """Its words, case folded."""
+    present: frozenset[str]
+    """The same, each once: most phrases need a word that is not there."""
+    rejoined: Sequence[str]
+    """Its words where two together are one that rules look for; empty where there are none."""
     joined: Sequence[str]
     """The same where letters that are spaced out are words; empty where there are none."""
     runs: frozenset[str]
@@ -56,14 +62,18 @@ class Text(NamedTuple):
     """Its words by `_unmasked`, where digits or signs replace letters in one of them; else empty."""
     long_words: str
     """Words so long that they may be several, with spaces between them."""
+    letters: str
+    """The text without spaces, case folded: what stems are looked for in."""
 
 
 Matcher = Callable[[Text, int], bool]
 """(text, gap) -> whether it occurs."""
 
 
-def read(text: str, chars: int) -> Text:
+def read(text: str, chars: int, broken: frozenset[str] = frozenset()) -> Text:
     """Return the first `chars` characters of a text, ready to be held against matchers.
+
+    broken: words that are put together again where a space parts them.
 
     >>> read("I\u200bgnore \uff21LL rules", 100).words
     ['ignore', 'all', 'rules']
@@ -71,6 +81,8 @@ def read(text: str, chars: int) -> Text:
     ['ignore', 'all', 'rules']
     >>> read("1gn0re a|l rules", 100).masked == [_unmasked(word) for word in ("ignore", "all", "rules")]
     True
+    >>> read("ig nore all rules", 100, frozenset({"ignore"})).rejoined
+    ['ignore', 'all', 'rules']
     """
     plain = normalise(text[:chars])
     folded = plain.casefold()
@@ -84,7 +96,9 @@ def read(text: str, chars: int) -> Text:
     masked: list[str] = []
     if _MASKED.search(plain):
         masked = [_unmasked(word) for word in _WORD.findall(_SIGN.sub(lambda sign: _SIGNS[sign[0]], folded))]
-    return Text(plain, words, joined, runs, masked, " ".join(long_words))
+    rejoined = _rejoined(words, broken) if broken else ()
+    letters = without_spaces(folded)
+    return Text(plain, words, frozenset(words), rejoined, joined, runs, masked, " ".join(long_words), letters)
 
 
 def variants(phrase: str) -> list[str]:
@@ -145,11 +159,13 @@ def compile_matcher(
     *,
     secrets: Iterable[Kind] = (),
     compounds: Iterable[str] = (),
+    stems: tuple[Iterable[str], Iterable[str]] = ((), ()),
 ) -> Matcher:
     """Return a matcher that holds where any of them occurs.
 
     runs: prefix, and least length of what follows it; it begins no longer word. secrets: kinds of secrets, but for
-    placeholders. compounds: phrases without gap whose words the other phrases do not see.
+    placeholders. compounds: phrases without gap whose words the other phrases do not see. stems: phrases of stems, and
+    those that hide what they spell.
     """
     parsed = [slots_of(one) for phrase in phrases for one in variants(phrase)]
     apart = [slots_of(one) for phrase in compounds for one in variants(phrase)]
@@ -157,16 +173,19 @@ def compile_matcher(
     unmasked, unmasked_apart = ([_unmasked_slots(slots) for slots in each] for each in (parsed, apart))
     together = _together(parsed)
     kept, wanted, kinds = tuple(normalise(mark) for mark in marks), tuple(runs), tuple(secrets)
+    has_stems = compile_stems(*stems)
 
     def occurs(text: Text, gap: int) -> bool:
         return (
             any(mark in text.plain for mark in kept)
             or any(_has_run(text.plain, prefix, least) for prefix, least in wanted)
             or (bool(kinds) and _has_secret(text.plain, kinds))
-            or _has_any_phrase(text.words, parsed, apart, gap)
+            or _has_any_phrase(text.words, parsed, apart, gap, text.present)
+            or (bool(text.rejoined) and _has_any_phrase(text.rejoined, parsed, apart, gap))
             or (bool(text.joined) and _has_any_phrase(_known(text, vocabulary), parsed, apart, gap))
             or (bool(text.masked) and _has_any_phrase(text.masked, unmasked, unmasked_apart, gap))
             or (together is not None and bool(text.long_words) and together.search(text.long_words) is not None)
+            or has_stems(text.letters, gap)
         )
 
     return occurs
@@ -184,6 +203,19 @@ def _known(text: Text, vocabulary: frozenset[str]) -> list[str]:
     ]
 
 
+def _rejoined(words: Sequence[str], broken: frozenset[str]) -> Sequence[str]:
+    """The words, two that follow each other as one where it is one of `broken`; empty where none is."""
+    if not any(first + second in broken for first, second in pairwise(words)):
+        return ()
+    found: list[str] = []
+    for word in words:
+        if found and found[-1] + word in broken:
+            found[-1] += word
+        else:
+            found.append(word)
+    return found
+
+
 def _unmasked(word: str) -> str:
     """The word with letters in place of digits that look like them, and one letter for i and l.
 
@@ -197,9 +229,18 @@ def _unmasked_slots(slots: Slots) -> Slots:
     return [None if slot is None else frozenset(map(_unmasked, slot)) for slot in slots]
 
 
-def _has_any_phrase(words: Sequence[str], phrases: Sequence[Slots], apart: Sequence[Slots], gap: int) -> bool:
+def _has_any_phrase(
+    words: Sequence[str],
+    phrases: Sequence[Slots],
+    apart: Sequence[Slots],
+    gap: int,
+    present: frozenset[str] | None = None,
+) -> bool:
     seen: Sequence[str] | None = None
+    present = frozenset(words) if present is None else present
     for slots in phrases:
+        if any(slot is not None and present.isdisjoint(slot) for slot in slots):
+            continue
         if not _phrase_ends(words, slots, gap):
             continue
         if not apart:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 
 from endocrine.agents.moderation.patterns import Matcher, compile_matcher, slots_of, spelt_chars, variants
+from endocrine.agents.moderation.stems import compound_of, stems_of
 from endocrine.schemas.base import STRICT
 
 JudgedText = Literal["input", "tool_output", "output", "note"]
@@ -20,6 +21,10 @@ MAX_SPAN = 512
 """Characters that a rule may name as its longest span; no window of a stream is longer."""
 
 
+_LEAST_REJOINED = 6
+"""Letters of a word that is put together again: shorter ones are two words too often (`for get`, `in to`)."""
+
+
 class Run(BaseModel):
     """A prefix followed at once by at least so many letters, digits, `-` or `_`: what keys and tokens look like."""
 
@@ -30,9 +35,9 @@ class Run(BaseModel):
 
 
 class Rule(BaseModel):
-    """One rule; it fires where any of its phrases, marks, runs or secrets occurs.
+    """One rule; it fires where any of its phrases, stems, marks, runs or secrets occurs.
 
-    Grammar: `endocrine.agents.moderation.patterns`.
+    Grammar: `endocrine.agents.moderation.patterns`, of stems `endocrine.agents.moderation.stems`.
     """
 
     model_config = STRICT
@@ -41,6 +46,10 @@ class Rule(BaseModel):
     score: Annotated[Level, Field(description="Score of its category when it fires.")]
     phrases: Annotated[
         tuple[Annotated[str, StringConstraints(min_length=2, max_length=1000)], ...], Field(strict=False)
+    ] = ()
+    stems: Annotated[
+        tuple[Annotated[str, StringConstraints(min_length=2, max_length=1000)], ...],
+        Field(strict=False, description="Phrases whose words may be parts of longer ones; spaces do not matter."),
     ] = ()
     marks: Annotated[
         tuple[Annotated[str, StringConstraints(min_length=2, max_length=200)], ...], Field(strict=False)
@@ -54,6 +63,17 @@ class Rule(BaseModel):
         tuple[Annotated[str, StringConstraints(min_length=2, max_length=1000)], ...],
         Field(strict=False, description="Phrases that mean something else: their words are not seen by `phrases`."),
     ] = ()
+    compound_stems: Annotated[
+        tuple[Annotated[str, StringConstraints(min_length=2, max_length=1000)], ...],
+        Field(strict=False, description="Stems that mean something else: what they spell is not seen by `stems`."),
+    ] = ()
+    quoted: Annotated[
+        Level | None,
+        Field(
+            description="Score where all that fires is in quotations that a text about attacks reports (`quotations`). "
+            "Null: the same as elsewhere."
+        ),
+    ] = None
     span: Annotated[
         int | None,
         Field(
@@ -66,14 +86,23 @@ class Rule(BaseModel):
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
-        if not (self.phrases or self.marks or self.runs or self.secrets):
-            raise ValueError("a rule without phrases, marks, runs and secrets never fires: give at least one")
+        if not (self.phrases or self.stems or self.marks or self.runs or self.secrets):
+            raise ValueError("a rule without phrases, stems, marks, runs and secrets never fires: give at least one")
+        for phrase in self.stems:
+            stems_of(phrase)
+        for phrase in self.compound_stems:
+            compound_of(phrase)
         for phrase in self.phrases:
             for one in variants(phrase):
                 slots_of(one)
         for phrase in self.compounds:
             if any(None in slots_of(one) for one in variants(phrase)):
                 raise ValueError(f"compound {phrase!r} has a gap, expected words that follow each other")
+        if self.span is not None and (self.stems or self.quoted is not None):
+            # A piece of a stream holds neither a gap of characters nor both ends of a quotation for sure.
+            raise ValueError("a rule with `stems` or `quoted` has no longest span: expected span null")
+        if self.quoted is not None and self.quoted > self.score:
+            raise ValueError(f"quoted {self.quoted} is above score {self.score}: a quotation is no worse than the text")
         least = spelt_chars(self.phrases, self.marks, [(run.prefix, run.chars) for run in self.runs])
         if self.span is not None and self.span < least:
             raise ValueError(
@@ -106,6 +135,34 @@ class Presets(BaseModel):
     high: Thresholds
 
 
+class Quotations(BaseModel):
+    """Which quotations only report what somebody else writes: those that a text about attacks leads in."""
+
+    model_config = STRICT
+
+    chars: Annotated[int, Field(ge=10, le=2000, description="Characters of a quotation, at most.")]
+    about: Annotated[
+        tuple[Annotated[str, StringConstraints(min_length=2, max_length=1000)], ...],
+        Field(strict=False, min_length=1, description="Phrases; the text holds one of them outside its quotations."),
+    ]
+    leads: Annotated[
+        tuple[Annotated[str, StringConstraints(pattern=r"^[a-z]{1,40}$")], ...],
+        Field(strict=False, min_length=1, description="Words; one of them stands close before or after a quotation."),
+    ]
+
+    @model_validator(mode="after")
+    def _phrases(self) -> Self:
+        for phrase in self.about:
+            for one in variants(phrase):
+                slots_of(one)
+        return self
+
+    @cached_property
+    def is_about(self) -> Matcher:
+        """Whether a text is about attacks; made once per policy."""
+        return compile_matcher(self.about)
+
+
 class ModerationRules(BaseModel):
     """Constants of local moderation."""
 
@@ -117,6 +174,10 @@ class ModerationRules(BaseModel):
     ]
     chars: Annotated[int, Field(ge=100, le=1_000_000, description="Characters of a text that are looked at, at most.")]
     gap: Annotated[int, Field(ge=1, le=10, description="Words that a `*` in a phrase matches, at most.")]
+    rejoin: Annotated[
+        bool, Field(description="Whether words of `phrases` are found where a space parts them: `ig nore all ru les`.")
+    ] = False
+    quotations: Quotations | None = None
     presets: Presets
     blocks: Annotated[
         dict[Name, Annotated[tuple[JudgedText, ...], Field(strict=False)]],
@@ -146,6 +207,7 @@ class ModerationRules(BaseModel):
                     [(run.prefix, run.chars) for run in rule.runs],
                     secrets=rule.secrets,
                     compounds=rule.compounds,
+                    stems=(rule.stems, rule.compound_stems),
                 ),
             )
             for name, rule in self.rules.items()
@@ -155,6 +217,14 @@ class ModerationRules(BaseModel):
     def spanned(self) -> tuple[tuple[str, Rule, Matcher], ...]:
         """The matchers of rules that name a span: those that may judge a piece of a text."""
         return tuple(one for one in self.matchers if one[1].span is not None)
+
+    @cached_property
+    def broken(self) -> frozenset[str]:
+        """Words of phrases that are put together where a space parts them; none where `rejoin` is false."""
+        if not self.rejoin:
+            return frozenset()
+        slots = (slot for rule in self.rules.values() for phrase in rule.phrases for slot in slots_of(_plain(phrase)))
+        return frozenset(word for slot in slots for word in slot or () if len(word) >= _LEAST_REJOINED)
 
     def blocking(self, place: JudgedText) -> dict[str, Rule]:
         """Return the rules that block a text there under one preset at least, by name."""
@@ -168,3 +238,8 @@ class ModerationRules(BaseModel):
     def longest_span(self, place: JudgedText) -> int:
         """Return the longest span of the rules that block there, in characters; 1 where none of them names one."""
         return max((rule.span for rule in self.blocking(place).values() if rule.span is not None), default=1)
+
+
+def _plain(phrase: str) -> str:
+    """A phrase with every slot that may be left out."""
+    return phrase.replace("?", "")

@@ -57,6 +57,30 @@ def moderation():
     ])  # fmt: skip
 
 
+def languages():
+    """One row per language: the share of its harmful texts that the rule meant finds, and harmless texts flagged."""
+    rules = shipped_policy().document.moderation
+    harmful, harmless = corpus("moderation/languages_harmful.jsonl"), corpus("moderation/languages_harmless.jsonl")
+    wanted, hit, tried, wrong, withheld = Counter(), Counter(), Counter(), Counter(), 0
+    for entry in harmful:
+        wanted[entry["language"]] += 1
+        hit[entry["language"]] += entry["rule"] in judge(entry["text"], "tool_output", "standard", rules).rules
+    for entry in harmless:
+        verdict = judge(entry["text"], "tool_output", "standard", rules)
+        tried[entry["language"]] += 1
+        wrong[entry["language"]] += verdict.flagged
+        withheld += verdict.blocked
+    return "\n".join([
+        f"{len(harmful)} instructions to a model and {len(harmless)} harmless texts, as outputs of tools; "
+        f"harmless ones withheld at `standard`: {withheld}.",
+        "",
+        "| language | instructions | found | harmless texts | flagged |",
+        "|---|---|---|---|---|",
+        *(f"| {name} | {wanted[name]} | {hit[name]} | {tried[name]} | {wrong[name]} |" for name in sorted(wanted)),
+        f"| all | {len(harmful)} | {hit.total()} | {len(harmless)} | {wrong.total()} |",
+    ])  # fmt: skip
+
+
 def redaction():
     """One row per shape: secrets of its kind that are hidden, whichever shape found them; finds in harmless texts."""
     secrets, harmless = corpus("redaction/secrets.jsonl"), corpus("redaction/harmless.jsonl")
@@ -86,7 +110,7 @@ def redaction():
     ])  # fmt: skip
 
 
-PAGES = {"docs/moderation.md": moderation, "docs/redaction.md": redaction}
+PAGES = {"docs/moderation.md": lambda: f"{moderation()}\n\n{languages()}", "docs/redaction.md": redaction}
 
 
 def written(page, table):

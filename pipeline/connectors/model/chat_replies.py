@@ -143,5 +143,7 @@ class ChatReply:
 
     def _refuse_errors(self, body: Any, mandatory: bool = True) -> None:
         error = error_in(body) if mandatory else body.get("error")
+        if not error and isinstance(body, Mapping):
+            error = mapping(body.get("x_groq")).get("error")
         if error:
             raise failure_of(error, self._hidden)

@@ -49,6 +49,7 @@ _FINISHES = {
         "context_length",
         "context_length_exceeded",
         "model_context_window_exceeded",
+        "pause_turn",
     ),
     "content_filter": (
         "content_filter",
@@ -59,6 +60,7 @@ _FINISHES = {
         "error_toxic",
         "image_safety",
         "image_prohibited_content",
+        "image_recitation",
         "safety",
         "refusal",
         "recitation",
@@ -84,6 +86,12 @@ _FINISHES = {
         "insufficient_system_resource",
         "malformed_function_call",
         "malformed_response",
+        "malformed_model_output",
+        "malformed_tool_use",
+        "missing_thought_signature",
+        "language",
+        "no_image",
+        "image_other",
         "unexpected_tool_call",
         "too_many_tool_calls",
         "repetition",
@@ -96,8 +104,22 @@ _NO_REASON = frozenset({"", "null", "none", "undefined", "unknown", "unspecified
 """What servers write that know no reason, or none yet."""
 _END_TOKEN = re.compile(r"</?[^<>\s]{1,40}>")
 """The mark that a model's template ends with, which Together and others give as it is: `<|im_end|>`, `</s>`."""
-_IN_NOTATION = re.compile(r"\s*(?:<tool_call>|<\|tool_call|<\|python_tag\|>|\[TOOL_CALLS\]|<function=[A-Za-z_])")
-"""A text that begins so is a call in the notation of a model's template (Hermes and Qwen, Llama, Mistral)."""
+_IN_NOTATION = re.compile(
+    r"\s*(?:<tool_call>|<\|tool_call|<\|python_tag\|>|\[TOOL_CALLS\]|<function=[A-Za-z_]|<function_calls>"
+    r"|<(?:minimax|seed):tool_call>|<\uff5ctool\u2581calls?\u2581begin\uff5c>|<\uff5cDSML\uff5c)"
+)
+"""A text that begins so is a call in the notation of a model's template (Hermes, Qwen and GLM, Llama, Mistral, Claude,
+MiniMax, Seed, DeepSeek)."""
+_NOTATIONS = (
+    ("<tool_call>", "</tool_call>"),
+    ("<function_calls>", "</function_calls>"),
+    ("<minimax:tool_call>", "</minimax:tool_call>"),
+    ("<seed:tool_call>", "</seed:tool_call>"),
+    ("<|tool_calls_section_begin|>", "<|tool_calls_section_end|>"),
+    ("<\uff5ctool\u2581calls\u2581begin\uff5c>", "<\uff5ctool\u2581calls\u2581end\uff5c>"),
+    ("<\uff5cDSML\uff5cfunction_calls>", "</\uff5cDSML\uff5cfunction_calls>"),
+)
+"""How such a call opens at the beginning of a line and closes at the end of the text, with words before it."""
 _WEIGHT = ("stop", "tool_calls", "length", "content_filter", "error")
 """Where a stream gives several, the weightiest holds."""
 
@@ -135,7 +157,8 @@ def finish_word(given: object, what: str = "finish_reason") -> str | None:
     if not isinstance(given, str):
         raise Malformed(f"`{what}` is not a text")
     # Gemini's endpoint writes `content_filter: SAFETY`, its own API `FINISH_REASON_SAFETY` in some languages.
-    plain = given.partition(":")[0].strip().lower().replace("-", "_")
+    # Proxies around Python clients write the name of the enumeration too: `FinishReason.STOP`.
+    plain = given.partition(":")[0].strip().lower().replace("-", "_").removeprefix("finishreason.")
     if plain in _NO_REASON:
         return None
     word = "stop" if _END_TOKEN.fullmatch(plain) else _WORDS.get(plain.removeprefix("finish_reason_"))
@@ -215,11 +238,22 @@ class Draft:
     @staticmethod
     def _name(given: object) -> str:
         name = clean(given).strip() if isinstance(given, str) else ""
-        # gpt-oss and Kimi: `functions.look`, and `look<|channel|>json` where a server did not take the marks off.
-        name = name.partition("<|")[0].removeprefix("functions.")
+        # gpt-oss and Kimi: `functions.look`, `functions.look:0`, and `look<|channel|>json` where a server did not take
+        # the marks off.
+        name = name.partition("<|")[0]
+        if name.startswith("functions."):
+            name = re.sub(r":[0-9]{1,6}\Z", "", name.removeprefix("functions."))
         if not name:
             raise Malformed("a tool call has no name")
         return name
+
+
+def _is_in_notation(content: str) -> bool:
+    """Whether a text is, or ends in, a call that a server should have taken apart."""
+    if _IN_NOTATION.match(content):
+        return True
+    ending = content.rstrip()
+    return any(ending.endswith(closing) and f"\n{opening}" in ending for opening, closing in _NOTATIONS)
 
 
 def _problem(
@@ -228,7 +262,7 @@ def _problem(
     """Why a reply is no answer. unfinished: no character of the last call's arguments came."""
     if finish == "length" and (unfinished or any(isinstance(arguments, str) for _, arguments in calls)):
         return "token_limit: the token limit was reached in the middle of a tool call"
-    if not calls and _IN_NOTATION.match(content):
+    if not calls and _is_in_notation(content):
         return "malformed_reply: the text is a tool call that the server did not take apart; check its tool parser"
     if calls or content.strip():
         return None

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from endocrine.pipeline.gateway.openai.conversation import Call, Conversation, Message
-from endocrine.pipeline.gateway.openai.fields import Body, parsed_object, read, without_neutral
+from endocrine.pipeline.gateway.openai.fields import Body, only, parsed_object, read, without_neutral
 from endocrine.pipeline.gateway.openai.functions import Function
 from endocrine.pipeline.gateway.openai.parsed import (
     MAX_MESSAGES,
@@ -21,6 +21,7 @@ from endocrine.pipeline.gateway.openai.parsed import (
     UserName,
     bounded_format,
     hosted,
+    hosted_choice,
     named_choice,
     without_absent,
 )
@@ -61,6 +62,10 @@ class _ToolCall(Body):
     type: Literal["function"] = "function"
     function: _CalledFunction
     index: int | None = None
+    extra_content: Any = None
+    """Gemini's signature of its thoughts, which clients send again."""
+    provider_specific_fields: Any = None
+    """What LiteLLM adds, and sends again."""
 
 
 class _InputMessage(Body):
@@ -75,13 +80,18 @@ class _Assistant(Body):
     refusal: str | None = None
     name: str | None = None
     tool_calls: Annotated[list[_ToolCall] | None, Field(max_length=1024)] = None
-    function_call: None = None
-    audio: None = None
+    function_call: Annotated[Any, only()] = None
+    audio: Annotated[Any, only()] = None
     annotations: list[Any] | None = None
     parsed: Any = None
     """A copy that helpers of the official clients add."""
-    reasoning_content: str | None = None
-    """What some servers add and clients send again; our answers have none, and it is left out."""
+    reasoning_content: Any = None
+    reasoning: Any = None
+    reasoning_details: Any = None
+    thinking_blocks: Any = None
+    provider_specific_fields: Any = None
+    prefix: Annotated[Any, only(False)] = None
+    """What other servers add and clients send again: their reasoning, mostly. Our answers have none; it is left out."""
 
 
 class _Tool(Body):
@@ -146,6 +156,7 @@ def parse_chat(data: bytes) -> ParsedRequest:
     """Return the request in a body. Raises Refused."""
     body = without_neutral(parsed_object(data), NEUTRAL)
     hosted(body.get("tools"))
+    hosted_choice(body.get("tool_choice"))
     request = read(ChatRequest, body)
     functions = tuple((f"tools[{n}].function", tool.function) for n, tool in enumerate(request.tools or ()))
     options = request.stream_options
@@ -167,7 +178,7 @@ def _conversation(request: ChatRequest) -> Conversation:
     for number, one in enumerate(request.messages):
         place = f"messages[{number}]"
         allowed = images if one.role == "user" else None
-        content = text_of(one.content, f"{place}.content", allowed)
+        content = text_of(one.content, f"{place}.content", allowed, reasons=one.role == "assistant")
         if isinstance(one, _Assistant):
             calls = tuple(
                 Call(call.id, call.function.name, call.function.arguments, f"{place}.tool_calls[{at}]")

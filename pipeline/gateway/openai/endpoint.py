@@ -181,6 +181,9 @@ class Endpoint:
         return turn, f"{turn.head.audit_id}-{step}"
 
     async def _body(self, request: Request) -> bytes:
+        if request.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
+            message = "The body has a `content-encoding`: send it as it is."
+            raise Refused("unsupported_parameter", message, param="content-encoding")
         most, found = self.limits.body_bytes, bytearray()
         declared = request.headers.get("content-length", "")
         if declared.isdecimal() and (len(declared) > 18 or int(declared) > most):

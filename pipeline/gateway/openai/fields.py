@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import orjson
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic_core import PydanticCustomError
 
 from endocrine.pipeline.gateway.openai.refusals import Refused
 from endocrine.schemas.base import STRICT
@@ -23,6 +24,7 @@ _EXPECTED = {
     "model_attributes_type": "an object",
     "int_from_float": "an integer",
 }
+_UNSUPPORTED = "unsupported_value"
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -30,6 +32,19 @@ class Body(BaseModel):
     """A JSON object of a request. Strict: unknown members are refused, and named."""
 
     model_config = STRICT
+
+
+def only(*accepted: Any) -> BeforeValidator:
+    """Return what a member is annotated with that OpenAI takes and we do not pass on: null, and values that make no
+    difference. Any other value is refused as `unsupported_parameter`.
+    """
+
+    def checked(value: Any) -> Any:
+        if value is None or _among(value, accepted):
+            return value
+        raise PydanticCustomError(_UNSUPPORTED, "not accepted", {"accepted": list(accepted)})
+
+    return BeforeValidator(checked)
 
 
 def parsed_object(data: bytes) -> dict[str, Any]:
@@ -55,13 +70,19 @@ def without_neutral(body: Mapping[str, Any], neutral: Mapping[str, Sequence[Any]
                 kept[name] = value
         elif name not in neutral:
             kept[name] = value
-        elif not any(type(value) is type(one) and value == one for one in neutral[name]):
-            shown = ", ".join(orjson.dumps(one).decode() for one in neutral[name])
-            only = f"; accepted: {shown} or null" if shown else ""
-            raise Refused(
-                "unsupported_parameter", f"Unsupported parameter: '{name}' with this value{only}.", param=name
-            )
+        elif not _among(value, neutral[name]):
+            raise _unsupported(name, neutral[name])
     return kept
+
+
+def _among(value: Any, accepted: Sequence[Any]) -> bool:
+    return any(type(value) is type(one) and value == one for one in accepted)
+
+
+def _unsupported(place: str, accepted: Sequence[Any]) -> Refused:
+    shown = ", ".join(orjson.dumps(one).decode() for one in accepted)
+    more = f"; accepted: {shown} or null" if shown else ""
+    return Refused("unsupported_parameter", f"Unsupported parameter: '{place}' with this value{more}.", param=place)
 
 
 def read(model: type[Model], body: Mapping[str, Any]) -> Model:
@@ -73,7 +94,9 @@ def read(model: type[Model], body: Mapping[str, Any]) -> Model:
     placed = [(place_of(fault["loc"], body, fault["type"] == "missing"), fault) for fault in faults]
     depth = max(len(place) for place, _ in placed)
     deepest = [(place, fault) for place, fault in placed if len(place) == depth]
-    place, fault = next((one for one in deepest if one[1]["type"] == "extra_forbidden"), deepest[0])
+    # Of the members of a union that are of another kind than the value nothing need be said.
+    ranked = sorted(deepest, key=lambda one: (one[1]["type"] != "extra_forbidden", one[1]["type"] in _EXPECTED))
+    place, fault = ranked[0]
     raise _refused(shown_place(place), fault, _at(body, place))
 
 
@@ -146,6 +169,8 @@ def _refused(place: str, fault: Mapping[str, Any], value: Any) -> Refused:
         return Refused("unknown_parameter", f"Unknown parameter: '{place}'.", param=place)
     if what == "missing":
         return Refused("missing_required_parameter", f"Missing required parameter: '{place}'.", param=place)
+    if what == _UNSUPPORTED:
+        return _unsupported(place, context["accepted"])
     if what in _EXPECTED:
         return Refused("invalid_value", f"'{place}' is {kind(value)}, expected {_EXPECTED[what]}.", param=place)
     if what == "union_tag_invalid":

@@ -70,6 +70,13 @@ def hosted(tools: Any) -> None:
             raise Refused("unsupported_parameter", f"'{place}': only functions are supported.", param=place)
 
 
+def hosted_choice(choice: Any) -> None:
+    """Refuse a choice of a tool that is no function, or of several of them."""
+    if isinstance(choice, dict) and isinstance(choice.get("type"), str) and choice["type"] != "function":
+        place = "tool_choice.type"
+        raise Refused("unsupported_parameter", f"'{place}': only one function can be chosen.", param=place)
+
+
 def named_choice(name: str, functions: tuple[tuple[str, Function], ...]) -> dict[str, Any]:
     """Return a tool choice as chat completions write it. Raises Refused where no function of the request has the
     name.

@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from endocrine.pipeline.gateway.openai.fields import Body
+from endocrine.pipeline.gateway.openai.fields import Body, only
 from endocrine.pipeline.gateway.openai.port import Image
 from endocrine.pipeline.gateway.openai.refusals import Refused
 
@@ -54,19 +54,43 @@ class InputImagePart(Body):
 
     type: Literal["input_image"]
     image_url: str | None = None
-    file_id: None = None
+    file_id: Annotated[Any, only()] = None
     detail: Literal["auto", "low", "high", "original"] | None = None
     prompt_cache_breakpoint: Any = None
 
 
-Part = Annotated[TextPart | RefusalPart | ImagePart | InputImagePart, Field(discriminator="type")]
+class ReasoningPart(BaseModel):
+    """Reasoning of another server's answer within its content."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+    type: Literal["thinking", "redacted_thinking", "reasoning"]
+
+
+class OtherPart(BaseModel):
+    """A part that is known, and that nothing here could judge."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+    type: Literal[
+        "audio", "computer_screenshot", "document", "file", "image", "input_audio", "input_file", "input_video",
+        "video_url",
+    ]  # fmt: skip
+
+
+Part = Annotated[
+    TextPart | RefusalPart | ImagePart | InputImagePart | ReasoningPart | OtherPart, Field(discriminator="type")
+]
 Parts = Annotated[list[Part], Field(max_length=MAX_PARTS)]
 
 
-def text_of(content: str | Sequence[Part] | None, place: str, images: list[Image] | None) -> str | None:
+def text_of(
+    content: str | Sequence[Part] | None, place: str, images: list[Image] | None, *, reasons: bool = False
+) -> str | None:
     """Return the content as one text. images: where those found are added; None where none may be.
 
-    Raises Refused for an image where none may be, or that is no data URL.
+    reasons: whether it is an assistant's, whose reasoning is left out. Raises Refused for a part that is neither text
+    nor an image, for an image where none may be, or that is no data URL.
     """
     if content is None or isinstance(content, str):
         return content
@@ -76,6 +100,11 @@ def text_of(content: str | Sequence[Part] | None, place: str, images: list[Image
             texts.append(part.text)
         elif isinstance(part, RefusalPart):
             texts.append(part.refusal)
+        elif isinstance(part, ReasoningPart) and reasons:
+            continue
+        elif isinstance(part, ReasoningPart | OtherPart):
+            where = f"{place}[{number}].type"
+            raise Refused("unsupported_parameter", f"'{where}': only text is supported.", param=where)
         elif images is None:
             message = f"'{place}[{number}]': images are not supported in this message."
             raise Refused("unsupported_parameter", message, param=f"{place}[{number}]")

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from endocrine.pipeline.gateway.openai.conversation import Call, Conversation, Message
-from endocrine.pipeline.gateway.openai.fields import Body, parsed_object, read, without_neutral
+from endocrine.pipeline.gateway.openai.fields import Body, only, parsed_object, read, without_neutral
 from endocrine.pipeline.gateway.openai.functions import Function
 from endocrine.pipeline.gateway.openai.functions import Name as FunctionName
 from endocrine.pipeline.gateway.openai.parsed import (
@@ -21,6 +21,7 @@ from endocrine.pipeline.gateway.openai.parsed import (
     UserName,
     bounded_format,
     hosted,
+    hosted_choice,
     named_choice,
     without_absent,
 )
@@ -39,13 +40,24 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
     "top_logprobs": (0,),
     "max_tool_calls": (),
     "service_tier": ("auto", "default"),
-    "include": ([], ["reasoning.encrypted_content"]),
     "context_management": ([],),
     "moderation": (),
     "image": (),
     "access_programs": (),
 }
 """What OpenAI takes and we do not pass on, with the values under which that makes no difference."""
+_INCLUDABLE = frozenset(
+    {
+        "code_interpreter_call.outputs",
+        "computer_call_output.output.image_url",
+        "file_search_call.results",
+        "message.input_image.image_url",
+        "reasoning.encrypted_content",
+        "web_search_call.action.sources",
+        "web_search_call.results",
+    }
+)
+"""Extras of items that answers here never hold: to ask for them makes no difference."""
 _KNOWN_ITEMS = ("message", "function_call", "function_call_output", "reasoning")
 _Status = Literal["in_progress", "completed", "incomplete"]
 _ItemId = Annotated[str, Field(max_length=256)]
@@ -70,8 +82,11 @@ class _CallItem(Body):
     """A copy that helpers of the official clients add, and send again."""
     id: _ItemId | None = None
     status: _Status | None = None
-    namespace: None = None
+    namespace: Annotated[Any, only()] = None
     caller: dict[str, Any] | None = None
+    awaited: Annotated[Any, only(False), Field(alias="async")] = None
+    async_: Annotated[Any, only(False)] = None
+    """`model_dump` of the official Python client writes its own name of `async`."""
 
 
 class _OutputItem(Body):
@@ -81,6 +96,8 @@ class _OutputItem(Body):
     id: _ItemId | None = None
     status: _Status | None = None
     caller: dict[str, Any] | None = None
+    name: str | None = None
+    namespace: Annotated[Any, only()] = None
 
 
 class _ReasoningItem(Body):
@@ -96,7 +113,10 @@ class _ReasoningItem(Body):
 
 class _DeclaredFunction(Function):
     type: Literal["function"]
-    defer_loading: Literal[False] | None = None
+    defer_loading: Annotated[Any, only(False)] = None
+    awaited: Annotated[Any, only(False), Field(alias="async")] = None
+    allowed_callers: Annotated[Any, only(["direct"])] = None
+    output_schema: Annotated[Any, only()] = None
 
 
 class _Choice(Body):
@@ -114,7 +134,7 @@ class _Format(Body):
 
 class _Text(Body):
     format: _Format | None = None
-    verbosity: Literal["medium"] | None = None
+    verbosity: Annotated[Any, only("medium")] = None
 
 
 class _Reasoning(Body):
@@ -122,6 +142,8 @@ class _Reasoning(Body):
     summary: str | None = None
     generate_summary: str | None = None
     """Summaries are an extra that a model may leave out; ours are always left out."""
+    context: Annotated[Any, only("auto")] = None
+    mode: Annotated[Any, only("standard")] = None
 
 
 class ResponsesRequest(Body):
@@ -144,6 +166,7 @@ class ResponsesRequest(Body):
     temperature: Temperature | None = None
     top_p: TopP | None = None
     max_output_tokens: Tokens | None = None
+    include: Annotated[list[str] | None, Field(max_length=64)] = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     user: UserName | None = None
@@ -158,8 +181,10 @@ def parse_responses(data: bytes) -> ParsedRequest:
     """Return the request in a body. Raises Refused."""
     body = without_neutral(parsed_object(data), NEUTRAL)
     hosted(body.get("tools"))
+    hosted_choice(body.get("tool_choice"))
     body = _with_types(body)
     request = read(ResponsesRequest, body)
+    _includable(request.include)
     functions = tuple((f"tools[{number}]", tool) for number, tool in enumerate(request.tools or ()))
     return ParsedRequest(
         model=request.model,
@@ -173,6 +198,14 @@ def parse_responses(data: bytes) -> ParsedRequest:
     )
 
 
+def _includable(names: list[str] | None) -> None:
+    if (
+        other := next((number for number, name in enumerate(names or ()) if name not in _INCLUDABLE), None)
+    ) is not None:
+        message = f"Unsupported parameter: 'include' with the value at {other}."
+        raise Refused("unsupported_parameter", message, param="include")
+
+
 def _with_types(body: dict[str, Any]) -> dict[str, Any]:
     """The body with the type of messages that leave it out. Raises Refused for items that are of no use here."""
     items = body.get("input")
@@ -181,7 +214,7 @@ def _with_types(body: dict[str, Any]) -> dict[str, Any]:
     needless = _needless_references(items)
     typed: list[Any] = []
     for number, item in enumerate(items):
-        found = item.get("type") if isinstance(item, dict) else None
+        found = _kind(item)
         if isinstance(item, dict) and found is None and "role" in item:
             item = {**item, "type": "message"}
         elif number in needless:
@@ -211,7 +244,11 @@ def _needless_references(items: list[Any]) -> set[int]:
 
 
 def _kind(item: Any) -> Any:
-    return item.get("type") if isinstance(item, dict) else None
+    """The type of an item; a reference may leave it out."""
+    if not isinstance(item, dict):
+        return None
+    found = item.get("type")
+    return "item_reference" if found is None and "id" in item and not item.keys() - {"id", "type"} else found
 
 
 def _conversation(request: ResponsesRequest) -> Conversation:
@@ -223,7 +260,8 @@ def _conversation(request: ResponsesRequest) -> Conversation:
     for number, item in enumerate(request.input):
         place = f"input[{number}]"
         if isinstance(item, _MessageItem):
-            content = text_of(item.content, f"{place}.content", images if item.role == "user" else None)
+            allowed = images if item.role == "user" else None
+            content = text_of(item.content, f"{place}.content", allowed, reasons=item.role == "assistant")
             messages.append(Message(item.role, content, place=place))
         elif isinstance(item, _CallItem):
             call = Call(item.call_id, item.name, item.arguments, f"{place}.arguments")

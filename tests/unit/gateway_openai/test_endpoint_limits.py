@@ -38,6 +38,14 @@ def test_what_is_no_json_is_refused(http):
     assert code(http.post("/responses", content=b"[]")) == (400, "invalid_json")
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "zstd", "br", "x-unknown"])
+def test_a_compressed_body_is_named_as_that_and_not_called_malformed(http, encoding):
+    answer = http.post("/chat/completions", content=b"\x1f\x8b", headers={"content-encoding": encoding})
+    assert code(answer) == (400, "unsupported_parameter")
+    assert answer.json()["error"]["param"] == "content-encoding"
+    assert http.post("/chat/completions", json=BODY, headers={"content-encoding": "identity"}).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [
