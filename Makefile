@@ -134,6 +134,10 @@ history: $(VENV)/.dev ## at a release: VERSION=0.2.0 records a small history of 
 redteam: $(VENV)/.dev ## attacks of config/redteam.yaml on the product, with a model that obeys the attacker: no promise may break (three minutes)
 	@exec $(BIN)/python tests/redteam/main.py
 
+.PHONY: alerts-test
+alerts-test: $(VENV)/.dev ## the alerting example: from a worker through Prometheus and Alertmanager to a webhook (Debian's packages of both; ten minutes)
+	@exec $(BIN)/python tests/alerts/main.py
+
 check: $(VENV)/.dev ## lint, format, types, and which package may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

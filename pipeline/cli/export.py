@@ -11,8 +11,12 @@ Topic = Annotated[
     str, typer.Argument(metavar="TOPIC", help="A topic of the catalogue or its dead letters (TOPIC.dlq); no prefix.")
 ]
 Format = Annotated[
-    Literal["parquet", "csv", "jsonl"] | None,
-    typer.Option("--format", help="parquet (needs the extra `endocrine[export]`), csv or jsonl; else by FILE's name."),
+    Literal["parquet", "csv", "jsonl", "simulate"] | None,
+    typer.Option(
+        "--format",
+        help="parquet (needs the extra `endocrine[export]`), csv, jsonl, or lines that `endocrine simulate` reads; else"
+        " by FILE's name.",
+    ),
 ]
 Output = Annotated[Path, typer.Option(metavar="FILE", help="The file to write; whole or not at all.")]
 Table = Annotated[

@@ -1,7 +1,7 @@
 """`endocrine launch-gate`: may users be let in? One report over what was recorded."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from endocrine.pipeline.data.launch_gate import Budget, Check, Evidence
     from endocrine.pipeline.process.settings import Settings
 
-ERASURE: "Callable[[Settings], Awaitable[Check]] | None" = None
-"""Tries an erasure and says whether it works; None: this version has none, and the report says so."""
 Critical = Annotated[
     list[str] | None, typer.Option("--critical-incident", metavar="KIND", help="An incident of this kind fails it.")
 ]
@@ -73,7 +71,7 @@ def launch_gate(
     if as_json:
         print_json({"open": not closed, "checks": [check._asdict() for check in checks]})
     else:
-        note = f" Not available in this version: {', '.join(missing)}." if missing else ""
+        note = f" Not judged: {', '.join(missing)}." if missing else ""
         print((f"The gate is closed: {', '.join(closed)}." if closed else "The gate is open.") + note)
         for check in checks:
             print(f"\n{check.name}: {check.status}")
@@ -116,7 +114,7 @@ async def judged(
         seen.tightening(await _refused(settings, seals, seen.policies)),
         await _audits(settings, seen, render),
         await _retention(settings),
-        await _erasure(settings),
+        seen.erasure(),
         seen.within(budget),
     ]
 
@@ -168,12 +166,3 @@ async def _retention(settings: "Settings") -> "Check":
     found = tuple(f"{state.topic.name}: {state.problem}" for state in states if state.problem)
     good = (f"Retention is as declared on {len(states)} topics.",)
     return Check("retention", "failed" if found else "passed", found or good, {"topics": len(states)})
-
-
-async def _erasure(settings: "Settings") -> "Check":
-    from endocrine.pipeline.data.launch_gate import Check
-
-    if ERASURE is None:
-        missing = "Erasure was not tried: this version has nothing to try it with. Do not promise it to people yet."
-        return Check("erasure", "not available", (missing,))
-    return await ERASURE(settings)

@@ -30,7 +30,8 @@ def register(app: typer.Typer) -> None:
 def up(fetch_only: Fetch = False) -> None:
     """Start Kafka and Valkey on this folder; they stay until `endocrine down`.
 
-    A part that ENDOCRINE_BOOTSTRAP or ENDOCRINE_REDIS_URL names is not started. Exit codes: 0 up; 1 failed. Data lies
+    A part that ENDOCRINE_BOOTSTRAP or ENDOCRINE_REDIS_URL names is not started. Where one has ended by itself, both are
+    started anew. Exit codes: 0 up; 1 failed. Data lies
     in ENDOCRINE_DATA_DIR (default .endocrine); the ports stay the same from start to start.
     """
     from endocrine.pipeline.cli.stack_status import report
@@ -51,6 +52,10 @@ def up(fetch_only: Fetch = False) -> None:
     begun = time.monotonic()
     try:
         found = stack.running(settings.data_dir)
+        if found and found.stays and not fetch_only and (lost := found.lost(kafka=kafka, valkey=valkey)):
+            _print(f"{' and '.join(lost)} had ended: both are started anew")
+            stack.end(settings.data_dir)
+            found = None
         if found is None or not found.stays or fetch_only:
             asyncio.run(start())
             _print(f"done ({time.monotonic() - begun:.1f} s)")

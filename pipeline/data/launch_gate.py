@@ -9,13 +9,17 @@ from typing import Any, Literal, NamedTuple
 import orjson
 
 from endocrine.agents.policy.parameters import PARAMETERS
+from endocrine.pipeline.core.time_format import show_time
 
-TOPICS = ("interactions", "modulations", "tool-decisions", "tool-results", "incidents", "audits", "model-replies")
+TOPICS = (
+    "interactions", "modulations", "tool-decisions", "tool-results", "incidents", "audits", "model-replies",
+    "ops-events",
+)  # fmt: skip
 """Topics that are looked through, beside the dead letters."""
 CRITICAL = frozenset({"agent_error", "inconsistent_modulation", "too_large_result", "unsealed", "unsealed_result"})
 """Kinds of dead letters that are faults of ours, or a stranger's try: one is too many. Others are bad input."""
-_OTHERS = ("interactions", "tool-results")
-"""Topics that applications write: a result of a call that was not allowed counts, whoever reports it."""
+_OTHERS = ("interactions", "tool-results", "ops-events")
+"""Topics that applications and operators write: a result of a call that was not allowed counts, whoever reports it."""
 SETTLE_S = 60.0
 """Seconds after its closing within which a turn need not have its bundle yet."""
 _NAMED = 5
@@ -60,6 +64,8 @@ class Evidence:
     _allowed: dict[tuple[str, str], Any] = field(default_factory=dict)
     _ran: set[tuple[str, str]] = field(default_factory=set)
     audited: list[str] = field(default_factory=list)
+    _erasures: dict[str, tuple[str, float]] = field(default_factory=dict)
+    """By id of the erasure: how it ended last, and when (seconds since 1970)."""
 
     def letter(self, kind: str) -> None:
         """Count a dead letter that is open."""
@@ -105,6 +111,10 @@ class Evidence:
         if value["status"] != "supplement":
             self.audited.append(value["audit_id"])
 
+    def _ops_events(self, value: dict[str, Any], at: float) -> None:
+        if value["kind"] == "erasure":
+            self._erasures[value["report"]["erasure_id"]] = value["outcome"], at / 1000
+
     def _model_replies(self, value: dict[str, Any], at: float) -> None:
         self._replied_ms.append(float(value["latency_ms"]))
         if value.get("usage"):
@@ -133,6 +143,20 @@ class Evidence:
         good = ("No critical error.", others)
         figures = {"dead_letters": dict(self.letters), "incidents": dict(self.incidents)}
         return _check("errors", found, good, figures)
+
+    def erasure(self) -> Check:
+        """Check that erasures ended well, by their receipts; not available where none was made."""
+        if not self._erasures:
+            advice = "None was made in this time: erase a subject made for trying (`endocrine erase ID --yes`)"
+            return Check("erasure", "not available", (f"{advice} before you promise it to people.",))
+        ill = [
+            f"erasure {one} is {outcome}: run it again"
+            for one, (outcome, _) in self._erasures.items()
+            if outcome != "done"
+        ]
+        last = show_time(max(at for _, at in self._erasures.values()))
+        good = (f"{len(self._erasures)} subjects were erased, the last at {last}; the receipts date what is left.",)
+        return _check("erasure", ill, good, {"erasures": len(self._erasures)})
 
     def _listed(self, audit_id: str, tool: str) -> bool:
         revisions = self._revisions.get(audit_id)

@@ -62,6 +62,11 @@ class RunningStack(NamedTuple):
     stays: bool
     """Started by `endocrine up`: it does not end with a command."""
 
+    def lost(self, *, kafka: bool, valkey: bool) -> list[str]:
+        """Return the parts that are wanted and do not run, by the names that people know."""
+        parts = (("Kafka", kafka, self.bootstrap), ("Valkey", valkey, self.redis_url))
+        return [name for name, wanted, address in parts if wanted and address is None]
+
 
 class LocalStack:
     """The stack of one data folder, owned by this process; an async context manager, or `start` and `stop`.

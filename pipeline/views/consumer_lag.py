@@ -43,13 +43,15 @@ class ConsumerLag:
         other._derived, other._at_least = dict(self._derived), dict(self._at_least)
         return other
 
+    def next_offset(self, agent: str, where: Where) -> int:
+        """Return the offset that the agent reads next there."""
+        return max(self._derived.get((agent, where), 0), self._at_least.get(where, 0))
+
     def lag(self, ends: Mapping[Where, int]) -> dict[str, int]:
         """Return records each agent has still to read, given the log ends of (some) source topics."""
         return {
             agent: sum(
-                max(0, end - max(self._derived.get((agent, where), 0), self._at_least.get(where, 0)))
-                for where, end in ends.items()
-                if where[0] in sources
+                max(0, end - self.next_offset(agent, where)) for where, end in ends.items() if where[0] in sources
             )
             for agent, sources in self.sources.items()
         }

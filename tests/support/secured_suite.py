@@ -1,13 +1,15 @@
 """Plugin of pytest: the contract suite on a secured Kafka. `pytest -p secured_suite tests/contract ...`
 
 What runs is one principal with the ACLs of all roles, as `endocrine acls print` lists them, for the topics and groups
-of each test, and nothing else. Topics are made by an operator, who grants the ACLs then. The tests' own clients, which
-give no security, are the operator's, too.
+of each test, and nothing else. Topics are made by an operator. The tests' own clients, which give no security, are the
+operator's, too.
 """
 
+import asyncio
 import functools
 import os
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -21,7 +23,7 @@ from endocrine.pipeline.kafka import acls, admin
 from endocrine.pipeline.process.settings import Settings
 
 _granted: set[tuple[str, str]] = set()
-"""Prefix and group of topics that were made."""
+"""Prefix and group that the ACLs were granted for."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -36,15 +38,34 @@ def pytest_configure(config: pytest.Config) -> None:
             async with opened(settings, deadline) as client:
                 yield client
             return
-        mine = settings.model_copy(update={"kafka_security": "PLAINTEXT", "bootstrap": found.operator})
-        async with opened(mine, deadline) as client:
-            if (settings.prefix, settings.group) not in _granted:
-                _granted.add((settings.prefix, settings.group))
-                wanted = sorted({acl for role in ROLES for acl in acls_of(role, settings)})
-                await acls.create(mine, f"User:{shared_broker.PRINCIPAL}", wanted)
+        await _grant(settings)
+        async with opened(_operators(settings), deadline) as client:
             yield client
 
     admin._admin = by_operator
+
+
+@pytest.fixture(autouse=True)
+def _granted_before(request: pytest.FixtureRequest) -> None:
+    """A test that makes its topics itself has the ACLs, too. On a thread of its own: a test has a loop already."""
+    if "settings" in request.fixturenames:
+        settings = request.getfixturevalue("settings")
+        if isinstance(settings, Settings) and settings.secured:
+            with ThreadPoolExecutor(1) as thread:
+                thread.submit(asyncio.run, _grant(settings)).result()
+
+
+def _operators(settings: Settings) -> Settings:
+    return settings.model_copy(update={"kafka_security": "PLAINTEXT", "bootstrap": shared_broker.addresses().operator})
+
+
+async def _grant(settings: Settings) -> None:
+    """Grant the ACLs of all roles for this prefix and group, once."""
+    if (settings.prefix, settings.group) in _granted:
+        return
+    _granted.add((settings.prefix, settings.group))
+    wanted = sorted({acl for role in ROLES for acl in acls_of(role, settings)})
+    await acls.create(_operators(settings), f"User:{shared_broker.PRINCIPAL}", wanted)
 
 
 def _operators_clients() -> None:

@@ -9,6 +9,8 @@ from endocrine.pipeline.core.dead_letter_topics import holds_dead_letters, sourc
 Kind = Literal["text", "int", "float", "bool", "time", "json"]
 PREFIX = "value_"
 """Before a field's name: the journal's records have a `partition` of their own, others an `id`."""
+OTHER = "value_other"
+"""Column of the fields that a schema does not know."""
 _KINDS: Mapping[str, Kind] = {"string": "text", "integer": "int", "number": "float", "boolean": "bool"}
 
 
@@ -28,7 +30,7 @@ LEADING = [
     Column("id", "text"),
 ]
 TRAILING = [
-    Column("value_other", "json"),
+    Column(OTHER, "json"),
     Column("raw", "text"),
     Column("raw_encoding", "text"),
     Column("headers", "json"),

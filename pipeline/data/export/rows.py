@@ -7,7 +7,7 @@ import orjson
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.dead_letter_topics import holds_dead_letters, source_of
 from endocrine.pipeline.core.records import CE_ID, SourceRecord
-from endocrine.pipeline.data.export.columns import PREFIX, Kind, fields_of
+from endocrine.pipeline.data.export.columns import OTHER, PREFIX, Kind, fields_of
 
 _LARGEST = 2**63
 Row = dict[str, Any]
@@ -49,7 +49,7 @@ class Rows:
             else:
                 other[name] = content
         if other:
-            row["value_other"] = other
+            row[OTHER] = other
         return row
 
     def identity(self, raw: SourceRecord) -> str | None:

@@ -9,8 +9,10 @@ from typing import Any, BinaryIO, Protocol
 
 import orjson
 
+from endocrine.pipeline.core.dead_letter_topics import source_of
+from endocrine.pipeline.core.records import OURS
 from endocrine.pipeline.core.time_format import show_time
-from endocrine.pipeline.data.export.columns import Column, Kind
+from endocrine.pipeline.data.export.columns import OTHER, PREFIX, Column, Kind
 from endocrine.pipeline.data.export.rows import Row
 
 PYARROW = "pyarrow>=20"
@@ -45,6 +47,35 @@ class JsonLines:
         for row in rows:
             shown = {name: _shown(kind, row[name]) for name, kind in self._columns if name in row}
             self._file.write(orjson.dumps(shown) + b"\n")
+
+    def close(self) -> None:
+        """Flush nothing: nothing is held back."""
+
+
+class SimulateLines:
+    """One line per record, as `endocrine simulate` reads them: topic, key, value, headers, timestamp.
+
+    A dead letter goes to the topic that it was read from. Headers that are null, or of our own, are left out: they say
+    where the record lay. A value that is no JSON cannot be written so: ExportError.
+    """
+
+    def __init__(self, file: BinaryIO, _: Sequence[Column]) -> None:
+        self._file = file
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Write some more lines."""
+        for row in rows:
+            own = {
+                name: text for name, text in row["headers"].items() if text is not None and not name.startswith(OURS)
+            }
+            line = {
+                "topic": source_of(row["topic"]),
+                "key": row["key"],
+                "value": _value(row),
+                "headers": own,
+                "timestamp": row["append_time"] / 1000,
+            }
+            self._file.write(orjson.dumps(line) + b"\n")
 
     def close(self) -> None:
         """Flush nothing: nothing is held back."""
@@ -109,7 +140,22 @@ FORMATS: dict[str, Opened] = {
     "parquet": Parquet,
     "csv": Csv,
     "jsonl": JsonLines,
+    "simulate": SimulateLines,
 }
+
+
+def _value(row: Row) -> Any:
+    """The value of a record, put together again from its columns."""
+    if "raw_encoding" not in row:
+        fields = {name.removeprefix(PREFIX): row[name] for name in row if name.startswith(PREFIX) and name != OTHER}
+        return fields | row.get(OTHER, {})
+    with suppress(orjson.JSONDecodeError):
+        if row["raw_encoding"] == "text":
+            return orjson.loads(row["raw"])
+    raise ExportError(
+        f"{row['topic']}/{row['partition']}/{row['offset']} is no JSON, which `simulate` does not read; --format jsonl"
+        " has it"
+    )
 
 
 def _shown(kind: Kind, value: Any) -> Any:

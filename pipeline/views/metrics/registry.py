@@ -3,6 +3,7 @@
 from collections import Counter as Tallies
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
+from itertools import product
 from typing import Any
 
 import orjson
@@ -20,10 +21,14 @@ HELD = 10_000
 _KINDS: dict[str, Any] = {"counter": Counter, "gauge": Gauge, "histogram": Histogram}
 
 
-def made(metric: Metric, registry: CollectorRegistry) -> Any:
-    """Return the metric as an object of Prometheus' client, registered."""
+def made(metric: Metric, registry: CollectorRegistry | None) -> Any:
+    """Return the metric as an object of Prometheus' client. registry: where it is registered, if anywhere."""
     more = {"buckets": metric.buckets} if metric.kind == "histogram" else {}
     return _KINDS[metric.kind](metric.name, metric.help, metric.labels, registry=registry, **more)
+
+
+def _alone(metric: Metric) -> bool:
+    return metric.kind == "gauge" and not metric.labels
 
 
 class Metrics:
@@ -38,8 +43,13 @@ class Metrics:
         labels: dict[str, Iterable[str]] = {**WORDS, "agent": agents, "topic": topics, "tool": tools}
         self._labels = {label: frozenset(values) for label, values in labels.items()}
         self._known: dict[str, tuple[Metric, Any]] = {
-            metric.name: (metric, made(metric, self.registry)) for metric in METRICS if metric.name != VERIFIED
+            metric.name: (metric, made(metric, None if _alone(metric) else self.registry))
+            for metric in METRICS
+            if metric.name != VERIFIED
         }
+        self._unset = {metric.name for metric in METRICS if _alone(metric)}
+        """Gauges that are not registered yet: a client shows 0 for them, and this process may never set them."""
+        self._begin_at_zero()
         self.roles: dict[str, Callable[[], Health]] = {}
         """Health of what runs in this process, by role. Asked from another thread."""
         self._held: OrderedDict[str, None] = OrderedDict()
@@ -57,6 +67,18 @@ class Metrics:
             child.observe(amount)
         else:
             child.set(amount)
+            if name in self._unset:
+                self._unset.remove(name)
+                self.registry.register(held)
+
+    def _begin_at_zero(self) -> None:
+        """Show each series of a counter from the beginning: the increase of one that begins at 1 is 0, so that no
+        alert would see the first event of its kind. Not those by tool, which may be hundreds: their alerts ask for more
+        than one."""
+        for metric, held in self._known.values():
+            if metric.kind == "counter" and metric.labels and "tool" not in metric.labels:
+                for values in product(*(sorted(self._labels[label]) for label in metric.labels)):
+                    held.labels(*values)
 
     def _shown(self, label: str, value: str | None) -> str:
         value = NONE if value is None and NONE in self._labels[label] else value

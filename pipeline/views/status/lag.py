@@ -1,6 +1,6 @@
 """The number of records each agent has still to read, per partition."""
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from typing import Any, NamedTuple
 
@@ -29,6 +29,8 @@ class LagRow(NamedTuple):
     """Records of its topics that are on the partition and not yet read."""
     topics: dict[str, int]
     """The same by topic, where there are any."""
+    next_offsets: Mapping[str, int] = {}
+    """Offset that it reads next, of those topics."""
 
 
 def lag_rows(consumer_lag: ConsumerLag, ends: dict[Where, int]) -> list[LagRow]:
@@ -39,7 +41,9 @@ def lag_rows(consumer_lag: ConsumerLag, ends: dict[Where, int]) -> list[LagRow]:
         for partition in partitions:
             here = {topic: end for (topic, number), end in ends.items() if number == partition and topic in sources}
             topics = {topic: consumer_lag.lag({(topic, partition): end})[agent] for topic, end in here.items()}
-            rows.append(LagRow(agent, partition, sum(topics.values()), {t: n for t, n in topics.items() if n}))
+            behind = {topic: count for topic, count in topics.items() if count}
+            at = {topic: consumer_lag.next_offset(agent, (topic, partition)) for topic in behind}
+            rows.append(LagRow(agent, partition, sum(topics.values()), behind, at))
     return rows
 
 

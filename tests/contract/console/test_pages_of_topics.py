@@ -1,12 +1,12 @@
 """Pages of a topic on Kafka: every record on exactly one of them, forward and back, whatever the filters leave."""
 
 import pytest
-from aiokafka.admin import NewTopic
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from endocrine.pipeline.console.browsing.filters import filter_of
 from endocrine.pipeline.console.browsing.query import Browse
 from endocrine.pipeline.console.browsing.scan import Bounds, scan
-from endocrine.pipeline.kafka.connection import admin_client, producer
 from endocrine.pipeline.kafka.topic_reader import NoSuchTopic
 from topic_records import caller
 
@@ -16,15 +16,10 @@ SMALL = Bounds(records=10, looked_at=60)
 
 
 @pytest.fixture
-async def filled(settings):
+async def filled(settings, admin: AIOKafkaAdminClient):
     """Topic `signals` with three partitions, every fifth record of key `rare`, half of the markers between them."""
-    admin = admin_client(settings)
-    await admin.start()
-    try:
-        await admin.create_topics([NewTopic(settings.prefix + "signals", len(COUNTS), 1)])
-    finally:
-        await admin.close()
-    making = producer(settings, transactional_id=settings.prefix + "maker")
+    await admin.create_topics([NewTopic(settings.prefix + "signals", len(COUNTS), 1)])
+    making = AIOKafkaProducer(bootstrap_servers=settings.bootstrap, transactional_id=settings.prefix + "maker")
     await making.start()
     try:
         for number in range(max(COUNTS)):

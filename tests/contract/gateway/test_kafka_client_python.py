@@ -13,6 +13,7 @@ import rawbatches as wire
 from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.kafka.admin import ensure_topics
+from endocrine.pipeline.kafka.connection import security_options
 from endocrine.pipeline.local.kafka import KafkaNode
 from endocrine.pipeline.process.seal_keys import FILE, load_seals
 from endocrine_client import Denied, Endocrine, NotDecided, Refused, SyncEndocrine
@@ -28,7 +29,13 @@ EXECUTE = {"id": "c2", "name": "exec_code", "arguments": '{"code": "1"}'}
 
 def over_kafka(settings, *, proved=True, **more):
     seal_keys = settings.data_dir / FILE if proved else None
-    transport = KafkaTransport(settings.bootstrap, prefix=settings.prefix, seal_key_file=seal_keys, client="shop")
+    transport = KafkaTransport(
+        settings.bootstrap,
+        prefix=settings.prefix,
+        seal_key_file=seal_keys,
+        client="shop",
+        **security_options(settings),
+    )
     return Endocrine(transport=transport, **{"spool": False, "open_s": 30, "decision_s": 60, **more})
 
 
@@ -81,7 +88,8 @@ def _detection(who):
 
 
 async def test_the_blocking_client_is_refused_by_a_cap(door, who):
-    transport = KafkaTransport(door.settings.bootstrap, prefix=door.settings.prefix)
+    settings = door.settings
+    transport = KafkaTransport(settings.bootstrap, prefix=settings.prefix, **security_options(settings))
 
     def blocking():
         with SyncEndocrine(transport=transport, spool=False, open_s=30) as endocrine:
@@ -120,12 +128,17 @@ async def test_without_a_worker_nothing_runs_whatever_strangers_write(module_set
 
 
 APPLICATION = """
+import json
+import ssl
 import sys
 from endocrine_client import NotDecided, SyncEndocrine
 from endocrine_client.kafka import KafkaTransport
 
-bootstrap, prefix, keys, who = sys.argv[1:]
-transport = KafkaTransport(bootstrap, prefix=prefix, seal_key_file=keys)
+bootstrap, prefix, keys, who, ca_file, security = sys.argv[1:]
+options = json.loads(security)
+if options:
+    options["ssl_context"] = ssl.create_default_context(cafile=ca_file)
+transport = KafkaTransport(bootstrap, prefix=prefix, seal_key_file=keys, **options)
 with SyncEndocrine(transport=transport, spool=False, open_s=10, decision_s=1, close_s=1) as endocrine:
     with endocrine.turn(identity=who, prompt="How?") as turn:
         print(turn.audit_id, flush=True)
@@ -143,10 +156,12 @@ with SyncEndocrine(transport=transport, spool=False, open_s=10, decision_s=1, cl
 async def test_a_batch_that_cannot_be_read_hides_no_later_decision(module_settings, who):
     load_seals(module_settings)
     place, topic = partition_of(who, module_settings.partitions), module_settings.prefix + "tool-decisions"
+    security = {name: value for name, value in security_options(module_settings).items() if name != "ssl_context"}
     async with topics_alone(module_settings):
         application = await asyncio.create_subprocess_exec(
             sys.executable, "-c", APPLICATION, module_settings.bootstrap, module_settings.prefix,
-            str(module_settings.data_dir / FILE), who, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            str(module_settings.data_dir / FILE), who, str(module_settings.kafka_ca_file), json.dumps(security),
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
         try:
             async with asyncio.timeout(120):

@@ -7,12 +7,10 @@ import orjson
 import pytest
 
 from endocrine.agents.registry import AGENTS
-from endocrine.pipeline.cli import launch_gate as command
 from endocrine.pipeline.core.simulation import Simulation
 from endocrine.pipeline.core.sizes import Sizes
-from endocrine.pipeline.data.launch_gate import Budget, Check, Evidence
+from endocrine.pipeline.data.launch_gate import Budget, Evidence
 from endocrine.pipeline.process.policy_files import shipped_policy
-from endocrine.pipeline.process.settings import Settings
 
 NOW = 2_000_000_000.0
 
@@ -140,12 +138,23 @@ def test_what_a_stranger_writes_opens_and_closes_nothing() -> None:
     assert evidence._opened == {}
 
 
-async def test_erasure_is_said_to_be_not_available_where_nothing_can_try_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "ERASURE", None)
-    assert (await command._erasure(Settings())).status == "not available"
+def receipt(erasure_id: str, outcome: str) -> dict[str, Any]:
+    return {"identity": "$ops", "kind": "erasure", "outcome": outcome, "report": {"erasure_id": erasure_id}, "by": "op"}
 
-    async def works(settings: Settings) -> Check:
-        return Check("erasure", "passed", ("It works.",))
 
-    monkeypatch.setattr(command, "ERASURE", works)
-    assert (await command._erasure(Settings())).status == "passed"
+def test_erasure_is_judged_by_the_receipts_and_only_where_there_are_any() -> None:
+    assert Evidence().erasure().status == "not available"
+    drill = {"identity": "$ops", "kind": "drill", "outcome": "done", "report": {}, "by": "op"}
+    assert seen(("ops-events", drill)).erasure().status == "not available"
+    assert seen(("ops-events", receipt("e1", "done"))).erasure().status == "passed"
+    broken = seen(("ops-events", receipt("e1", "done")), ("ops-events", receipt("e2", "incomplete"))).erasure()
+    assert broken.status == "failed"
+    assert "e2" in broken.sentences[0]
+    again = [("ops-events", receipt("e2", outcome)) for outcome in ("incomplete", "done")]
+    assert seen(*again).erasure().status == "passed"
+
+
+def test_receipts_of_operators_need_no_seal() -> None:
+    evidence = Evidence(lambda topic, raw: False)
+    add(evidence, "ops-events", receipt("e1", "done"))
+    assert evidence.erasure().status == "passed"

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.records import Fetched
+from endocrine.pipeline.core.simulation import parse_line
 from endocrine.pipeline.data.export.columns import columns_of, fields_of, known
 from endocrine.pipeline.data.export.rows import Rows
-from endocrine.pipeline.data.export.writers import FORMATS
+from endocrine.pipeline.data.export.writers import FORMATS, ExportError
 
 SIGNAL = {"identity": "ann", "name": "stress", "level": 1, "ttl_ms": 800, "source": "pröbe", "ts": 1.5}
 
@@ -105,6 +106,24 @@ def test_a_dead_letter_is_never_taken_apart():
     (row,) = parquet("signals.dlq", raw(SIGNAL)).to_pylist()
     assert orjson.loads(row["raw"]) == SIGNAL
     assert "value_level" not in row
+
+
+@pytest.mark.parametrize("topic", ["signals", "signals.dlq"])
+def test_what_is_exported_for_simulate_is_read_by_it_as_it_lay(topic):
+    value = {**SIGNAL, "mood": ["x"], "level": 0.25}
+    headers = (("ce_id", b"s1"), ("traceparent", None), ("endocrine-error", b"why"), ("endocrine-seal", b"k:1"))
+    records = [raw(value, headers=headers), raw(b'["no object"]')]
+    read = [parse_line(line) for line in written("simulate", topic, *records).splitlines()]
+    assert [(line[0], line[1], orjson.loads(line[2]), line[3], line[4]) for line in read] == [
+        ("signals", "ann", value, {"ce_id": "s1"}, 1500),
+        ("signals", "ann", ["no object"], {}, 1500),
+    ]
+
+
+@pytest.mark.parametrize("value", [b"{broken", b"\xff\x00", None])
+def test_what_simulate_cannot_read_is_named_and_not_exported_for_it(value):
+    with pytest.raises(ExportError, match="signals/1/3 is no JSON"):
+        written("simulate", "signals", raw(value))
 
 
 def test_text_with_lines_and_quotes_survives_csv():

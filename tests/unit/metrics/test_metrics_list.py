@@ -134,6 +134,29 @@ def test_units_are_those_owned_now(metrics):
     assert found["endocrine_units", (("agent", "bonds"),)] == 0
 
 
+def test_the_first_event_of_its_kind_is_an_increase_that_an_alert_sees(metrics):
+    """A counter that begins with its first event has no increase in it, for Prometheus."""
+    before = exported(metrics)
+    metrics.add("endocrine_incidents_total", kind="drift_lock")
+    metrics.add("endocrine_dead_letters_total", cause="unsealed")
+    metrics.batch("gating", PreparedBatch(7, [], Checkpoint(), [], {}, Tally(read=1, unsealed=1, failed=1)))
+    changed = {place for place, value in exported(metrics).items() if value != before.get(place)}
+    counted = {place for place in changed if place[0].endswith("_total")}
+    assert len(counted) == 6
+    assert {before[place] for place in counted} == {0}
+
+
+def test_a_gauge_that_a_process_does_not_set_is_not_shown_by_it(metrics):
+    """A connector has no idle share and follows no rollout: a 0 of it would be the least of all processes'."""
+    names = {metric.name for metric in METRICS if metric.kind == "gauge"}
+    assert not {name for name, _ in exported(metrics)} & names
+    metrics.add("endocrine_idle_ratio", 0.5)
+    metrics.add("endocrine_idle_ratio", 0.25)
+    assert {place: value for place, value in exported(metrics).items() if place[0] in names} == {
+        ("endocrine_idle_ratio", ()): 0.25
+    }
+
+
 def test_without_a_port_nothing_is_counted_or_served():
     assert serve(Settings(metrics_port=None), [], SimpleNamespace()) is None
 

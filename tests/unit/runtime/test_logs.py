@@ -4,6 +4,7 @@ import io
 import logging
 import sys
 
+import pytest
 import structlog
 
 from endocrine.pipeline.process.logs import Once, Persisting, Redacted, Seldom, set_up_logs
@@ -20,6 +21,20 @@ def test_a_log_outlives_the_stream_that_stood_there_when_it_was_set_up(monkeypat
     monkeypatch.setattr(sys, "stderr", now)
     log.warning("second")
     assert "second" in now.getvalue()
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize(("stream", "coloured"), [(io.StringIO, False), (Terminal, True)])
+def test_colours_are_for_terminals_and_not_for_files(monkeypatch, stream, coloured):
+    shown = stream()
+    monkeypatch.setattr(sys, "stderr", shown)
+    set_up_logs()
+    structlog.get_logger("test").warning("here")
+    assert ("\x1b[" in shown.getvalue()) is coloured
 
 
 def complaint(second, line=1, exc_info=None):

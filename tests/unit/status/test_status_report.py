@@ -23,7 +23,7 @@ def agent(name, *sources):
     return SimpleNamespace(name=name, sources=sources)
 
 
-def test_lag_is_per_agent_and_partition_and_names_the_topics():
+def test_lag_is_per_agent_and_partition_and_names_the_topics_with_the_offset_read_next():
     consumer_lag = ConsumerLag([agent("gating", "tool-calls", "modulations"), agent("bonds", "detections")])
     consumer_lag.journal({"agent": "gating", "partition": 1, "runs": [["tool-calls", 0, 7]]})
     consumer_lag.at_least(("modulations", 1), 3)
@@ -31,8 +31,8 @@ def test_lag_is_per_agent_and_partition_and_names_the_topics():
     ends |= {("detections", 0): 4, ("detections", 1): 0}
     assert lag_rows(consumer_lag, ends) == [
         LagRow("gating", 0, 0, {}),
-        LagRow("gating", 1, 2, {"tool-calls": 2}),
-        LagRow("bonds", 0, 4, {"detections": 4}),
+        LagRow("gating", 1, 2, {"tool-calls": 2}, {"tool-calls": 7}),
+        LagRow("bonds", 0, 4, {"detections": 4}, {"detections": 0}),
         LagRow("bonds", 1, 0, {}),
     ]
 
