@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import ExitStack
 from typing import Annotated, Any
 
 import typer
@@ -20,6 +21,10 @@ ORDER = (
 """Commands as help lists them: first what one tries first. Others follow."""
 
 
+at_the_end = ExitStack()
+"""What ends when the command of this process ends: a stack that was started for it alone."""
+
+
 class Root(Group):
     """Ends any command whose settings cannot be used with a line for each of them, and exit code 2."""
 
@@ -35,6 +40,8 @@ class Root(Group):
             for line in str(error).splitlines():
                 print(f"error: {line}", file=sys.stderr)
             raise typer.Exit(2) from None
+        finally:
+            at_the_end.close()
 
 
 # Plain help: rich reads brackets as markup, so `endocrine[export]` and `[FILE|-]` would lose what is in them.

@@ -153,7 +153,7 @@ def verify(
     from endocrine.pipeline.replay.audit_chain.broker import verify as verified
     from endocrine.pipeline.replay.audit_chain.keys import load_public
 
-    settings = settings_of(bootstrap)
+    settings = settings_of(bootstrap, reads=True)
     backups = _backups(restored_from)
     try:
         keys = load_public(public_key or [])

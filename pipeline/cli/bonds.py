@@ -65,7 +65,7 @@ def list_bonds(
     """
     from endocrine.pipeline.views.redis import views
 
-    settings = settings_of(bootstrap)
+    settings = settings_of(bootstrap, reads=True)
 
     async def read(client: Any) -> tuple[views.Bonds, int]:
         return await views.bonds(client, limit, phase=phase, risk=risk), await views.foreign_keys(client)
@@ -103,7 +103,7 @@ def show(identity: Identity, as_json: Json = False, bootstrap: Bootstrap = None)
 
     Exit codes: 0 shown, 1 there is none, 2 the read models are away.
     """
-    entry = _entry(settings_of(bootstrap), identity)
+    entry = _entry(settings_of(bootstrap, reads=True), identity)
     if entry is None:
         fail(f"no bond of {identity!r}; a view may be a moment behind", BROKEN)
     if as_json:
@@ -139,7 +139,7 @@ def events(
     """
     from endocrine.pipeline.views.redis import views
 
-    settings = settings_of(bootstrap)
+    settings = settings_of(bootstrap, reads=True)
     whom = _person(settings, identity)
     found = from_views(lambda client: views.bond_events(client, whom, limit), settings)
     if as_json:

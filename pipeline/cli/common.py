@@ -19,6 +19,7 @@ from endocrine.pipeline.core.time_format import parse_time
 from endocrine.pipeline.kafka.connection import refusal, why_refused
 from endocrine.pipeline.kafka.topic_reader import NoSuchTopic
 from endocrine.pipeline.local.broker_location import locate
+from endocrine.pipeline.local.stack import has_data
 from endocrine.pipeline.process.logs import set_up_logs
 from endocrine.pipeline.process.seal_keys import KeyFileError
 from endocrine.pipeline.process.settings import Settings
@@ -70,12 +71,19 @@ Since = Annotated[
 Until = Annotated[str | None, typer.Option(metavar="TIME", help="Before this append time.")]
 
 
-def settings_of(bootstrap: str | None) -> Settings:
-    """Return the settings with the broker of this command; the first line on stderr says which one and what named it.
+def settings_of(bootstrap: str | None, *, reads: bool = False) -> Settings:
+    """Return the settings with the broker of this command; a line on stderr says which one and what named it.
 
+    reads: it only reads, and needs no worker. Where nobody named a broker and the data folder holds what an earlier run
+    left, its stack is started for this command alone; a line before says so.
     Raises SettingsError, which ends the command with a line for each wrong setting and exit code 2 (`cli.app`).
     """
     location = locate(bootstrap)
+    if reads and location.unnamed and has_data(location.settings.data_dir):
+        from endocrine.pipeline.cli.stack_for_reading import start_for_this_command
+
+        start_for_this_command(location.settings.data_dir)
+        location = locate(bootstrap)
     print(location, file=sys.stderr, flush=True)
     return location.settings
 

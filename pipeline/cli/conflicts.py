@@ -34,7 +34,7 @@ def list_conflicts(
 
     Exit codes: 0 shown, also where there is none; 2 the read models are away.
     """
-    found = _read(settings := settings_of(bootstrap), named(settings, subject), None if every else "open")
+    found = _read(settings := settings_of(bootstrap, reads=True), named(settings, subject), None if every else "open")
     if as_json:
         print_json({"items": found})
         return
@@ -58,7 +58,7 @@ def show(subject: Subject, slot: Slot, as_json: Json = False, bootstrap: Bootstr
 
     Exit codes: 0 shown, 1 there is none, 2 the read models are away.
     """
-    found = _of_slot(settings := settings_of(bootstrap), named(settings, subject), slot)
+    found = _of_slot(settings := settings_of(bootstrap, reads=True), named(settings, subject), slot)
     if as_json:
         print_json(found)
         return

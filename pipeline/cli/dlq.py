@@ -70,7 +70,7 @@ def list_letters(
     """Show counts by topic and kind, then the dead letters, newest first: lengths, never contents."""
     from endocrine.pipeline.data.dead_letters.select import counts, row
 
-    settings = settings_of(bootstrap)
+    settings = settings_of(bootstrap, reads=True)
     letters = _look(settings, _filter(settings, topic, kind, identity, id_), since, until)
     hidden = 0 if everything else sum(letter.status == "discarded" for letter in letters)
     shown = [letter for letter in letters if everything or letter.status != "discarded"]
@@ -105,7 +105,7 @@ def show(
     from endocrine.pipeline.data.dead_letters.show import summary as telling
     from endocrine.pipeline.process.policy_files import shipped_policy
 
-    settings = settings_of(bootstrap)
+    settings = settings_of(bootstrap, reads=True)
     letter, record = _one(settings, place)
     shown = telling(letter, record, shipped_policy().document.gating, bare=raw)
     if as_json:

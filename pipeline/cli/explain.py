@@ -56,7 +56,7 @@ def explain(
     from endocrine.pipeline.views.explain.find import NotFound, by_audit_id, by_time
 
     ts = time_of("--at", at)
-    settings = settings_of(bootstrap)
+    settings = settings_of(bootstrap, reads=True)
     identity = whose(settings, identity)
     try:
         if audit_id is not None and ts is None:

@@ -58,6 +58,6 @@ def _of_lines(path: Path) -> Iterator[Any]:
 def _of_broker(bootstrap: str | None) -> Iterator[Any]:
     from endocrine.pipeline.replay.logs import read_logs
 
-    settings = settings_of(bootstrap)
+    settings = settings_of(bootstrap, reads=True)
     for log in on_broker(settings, read_logs(settings, ["modulations"])).values():
         yield from (orjson.loads(raw.value) for raw in log if raw.value is not None)

@@ -53,7 +53,7 @@ def export(
     from endocrine.pipeline.data.export.run import export as exported
     from endocrine.pipeline.data.export.writers import ExportError
 
-    settings = settings_of(bootstrap)
+    settings = settings_of(bootstrap, reads=True)
     name = topic.removeprefix(settings.prefix)
     if not known(name):
         owned = "those that an agent reads have TOPIC.dlq too"

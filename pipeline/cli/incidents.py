@@ -54,7 +54,7 @@ def incidents(
     if kind is not None and kind not in get_args(IncidentKind):
         fail(f"--kind: a text of {len(kind)} characters; expected one of {', '.join(get_args(IncidentKind))}")
     after, before = time_of("--since", since), time_of("--until", until)
-    settings = settings_of(bootstrap)
+    settings = settings_of(bootstrap, reads=True)
     identity = whose(settings, identity)
     with bar("incidents") as progress:
         work = read_incidents(

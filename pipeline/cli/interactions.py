@@ -53,7 +53,7 @@ def list_turns(
     from endocrine.pipeline.views.turns import listed_turns
 
     begun = time_of("--since", since)
-    settings = settings_of(bootstrap)
+    settings = settings_of(bootstrap, reads=True)
     names = on_broker(settings, registered_names(settings))
     try:
         identity = None if identity is None else names.identity(identity)
@@ -85,7 +85,7 @@ def show(
     from endocrine.pipeline.views.redis.keys import ViewKeys
     from endocrine.pipeline.views.turns import is_erased, summary_of
 
-    settings = settings_of(bootstrap)
+    settings = settings_of(bootstrap, reads=True)
     turn = from_views(lambda client: views.turn(client, ViewKeys(settings.prefix), audit_id), settings)
     if turn is None:
         fail(f"no turn {audit_id!r} in the read models; a view may be a moment behind", BROKEN)

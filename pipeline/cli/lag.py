@@ -20,7 +20,7 @@ def lag(as_json: Json = False, bootstrap: Bootstrap = None) -> None:
     from endocrine.agents.registry import AGENTS
     from endocrine.pipeline.views.status.lag import read_lag
 
-    settings = settings_of(bootstrap)
+    settings = settings_of(bootstrap, reads=True)
     rows = on_broker(settings, read_lag(settings, AGENTS))
     if as_json:
         for row in rows:

@@ -55,7 +55,7 @@ def list_links(
 
     if status not in (None, *get_args(LinkStatus)):
         fail(f"--status: expected one of {', '.join(get_args(LinkStatus))}")
-    settings = settings_of(bootstrap)
+    settings = settings_of(bootstrap, reads=True)
     (name,) = _named(settings, identity)
     found = from_views(lambda client: views.links(client, name, status=status), settings)
     group = from_views(lambda client: views.link_group(client, name), settings)
@@ -83,7 +83,7 @@ def show(one: One, other: Other, as_json: Json = False, bootstrap: Bootstrap = N
     """
     from endocrine.pipeline.views.redis import views
 
-    settings = settings_of(bootstrap)
+    settings = settings_of(bootstrap, reads=True)
     a, b = _named(settings, one, other)
     found = from_views(lambda client: views.link(client, a, b), settings)
     if found is None:

@@ -110,7 +110,7 @@ def _list(
     for name, given, known in (("--status", status, get_args(MemoryStatus)), ("--type", type, get_args(MemoryType))):
         if given is not None and given not in known:
             fail(f"{name}: {given!r}; expected one of {', '.join(known)}")
-    settings = settings_of(bootstrap)
+    settings = settings_of(bootstrap, reads=True)
     whom = named(settings, subject)
     found = from_views(lambda client: views.memories(client, whom, status=status, type=type), settings)
     if as_json:
@@ -142,7 +142,7 @@ def show(subject: Subject, memory_id: MemoryId, as_json: Json = False, bootstrap
     """
     from endocrine.pipeline.views.redis import views
 
-    settings = settings_of(bootstrap)
+    settings = settings_of(bootstrap, reads=True)
     whom = named(settings, subject)
     found = from_views(lambda client: views.memory(client, whom, memory_id), settings)
     if found is None:

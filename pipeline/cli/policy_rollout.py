@@ -112,7 +112,7 @@ def history(
 
     Exit codes: 0 shown, 2 the broker or the seal keys are away.
     """
-    settings = settings_of(bootstrap)
+    settings = settings_of(bootstrap, reads=True)
     rollouts = on_broker(settings, _rollouts(settings, _seals(settings)))
     entries = rollouts.entries[::-1][:limit]
     if as_json:
@@ -134,7 +134,7 @@ def diff(a: Which, b: Which, as_json: Json = False, bootstrap: Bootstrap = None)
     """
     from endocrine.pipeline.data.policy_differences import differences, sentences
 
-    settings = settings_of(bootstrap)
+    settings = settings_of(bootstrap, reads=True)
     found = differences(*_documents(settings, (a, b)))
     if as_json:
         print_json({"differences": found})

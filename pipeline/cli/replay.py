@@ -96,7 +96,7 @@ def verify(
 
     set_up_logs("ERROR")
     keep_memory()
-    settings = settings_of(bootstrap)
+    settings = settings_of(bootstrap, reads=True)
     scope = _scope(since, until, whose(settings, identity), topic)
     if to_topics is not None and resume is not None:
         fail("--to-topics with --resume: what was made before the stop would be missing; give one of them")
@@ -273,7 +273,7 @@ def what_if(
 
     set_up_logs("ERROR")
     keep_memory()
-    settings = settings_of(bootstrap)
+    settings = settings_of(bootstrap, reads=True)
     scope = _scope(since, until, whose(settings, identity), None)
     if as_json and form not in (None, "json"):
         fail(f"--json with --format {form}; expected one of them")

@@ -75,7 +75,20 @@ def _run(*, demo: bool, bootstrap: str | None, pace: float, rounds: int) -> int:
         return _explained(error, bootstrap or "the local stack", settings.data_dir)
     if not done:
         print(f"stopped; `endocrine {'demo' if demo else 'run'}` starts it again", file=sys.stderr)
+    elif bootstrap is None:
+        print(_next(settings.data_dir / "demo"), file=sys.stderr)
     return 0
+
+
+def _next(folder: Path) -> str:
+    """What to try on what a demo left there; nothing runs on it any more."""
+    where = f"ENDOCRINE_DATA_DIR={folder} endocrine"
+    return f"""
+What it left can be looked at; each command starts Kafka for itself and ends it again:
+  {where} explain eve-turn-7      why that turn was strict, and its tool denied
+  {where} incidents               what was blocked
+  {where} replay verify           prove every derived record again
+Next: `endocrine run`, and a program of your own (docs/tutorial.md)"""
 
 
 def _explained(error: Exception, where: str, data_dir: Path) -> int:

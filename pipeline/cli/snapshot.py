@@ -31,7 +31,7 @@ def snapshot(folder: Folder, bootstrap: Bootstrap = None, as_json: Json = False)
     from endocrine.pipeline.replay.snapshot import take_snapshot
 
     set_up_logs("ERROR")
-    settings = settings_of(bootstrap)
+    settings = settings_of(bootstrap, reads=True)
     with user_errors(settings), bars() as titled:
         manifest = asyncio.run(
             take_snapshot(

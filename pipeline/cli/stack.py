@@ -45,7 +45,7 @@ def up(fetch_only: Fetch = False) -> None:
 
     async def start() -> None:
         if kafka:
-            await prepared(_step)
+            await prepared(step)
         if not fetch_only:
             await stack.LocalStack(settings.data_dir, kafka=kafka, valkey=valkey, stays=True).start()
 
@@ -99,7 +99,8 @@ def status(bootstrap: Bootstrap = None) -> None:
 
 
 @contextmanager
-def _step(doing: str) -> Iterator["Progress"]:
+def step(doing: str) -> Iterator["Progress"]:
+    """Show on stderr what takes a while; yield what takes its progress."""
     from rich.console import Console
 
     from endocrine.pipeline.local.live.display import bar

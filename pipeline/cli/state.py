@@ -59,7 +59,7 @@ def state(
 
     set_up_logs("ERROR")
     keep_memory()
-    settings = settings_of(bootstrap)
+    settings = settings_of(bootstrap, reads=True)
     moment = milliseconds("--at", at)
     assert moment is not None
     if agent is not None and agent not in (known := [one.name for one in AGENTS]):

@@ -49,7 +49,7 @@ def describe(
 
     Exit codes: 0 all as declared, 1 something is not, 2 the broker does not answer.
     """
-    settings = settings_of(bootstrap)
+    settings = settings_of(bootstrap, reads=True)
     names = [topic.name for topic in physical_topics(settings, _agent_names())]
     if name is not None and name not in names and settings.prefix + name not in names:
         fail(f"there is no topic {name!r}. `endocrine topics list` shows those there are.")

@@ -87,7 +87,7 @@ def get(
     """
     from endocrine.pipeline.views.redis import views
 
-    settings = settings_of(bootstrap)
+    settings = settings_of(bootstrap, reads=True)
     whom = named(settings, subject)
     found = from_views(lambda client: views.trusted(client, whom, superseded=everything), settings)
     found = [entry for entry in found if category in (None, entry["category"])]
@@ -130,7 +130,7 @@ def history(
 
     Exit codes: 0 shown, also where there is nothing; 2 the broker cannot be read, or invalid arguments.
     """
-    settings = settings_of(bootstrap)
+    settings = settings_of(bootstrap, reads=True)
     whom = named(settings, subject)
     events = [
         event

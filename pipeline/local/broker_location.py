@@ -14,6 +14,8 @@ class Location(NamedTuple):
 
     settings: Settings
     source: str
+    unnamed: bool = False
+    """Nobody named one and no local stack runs: it is only the default."""
 
     def __str__(self) -> str:
         return f"broker {self.settings.bootstrap} ({self.source})"
@@ -36,7 +38,7 @@ def locate(option: str | None, settings: Settings | None = None) -> Location:
     found = stack.running(settings.data_dir)
     if found is None or found.bootstrap is None:
         unset = f"neither {OPTION} nor ENDOCRINE_BOOTSTRAP is given, and no local stack runs in {settings.data_dir}"
-        return Location(settings, f"the default: {unset}")
+        return Location(settings, f"the default: {unset}", unnamed=True)
     update = {
         "kafka_security": "PLAINTEXT",
         "bootstrap": found.bootstrap,

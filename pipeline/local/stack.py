@@ -221,6 +221,11 @@ def running(data_dir: Path) -> RunningStack | None:
     )
 
 
+def has_data(data_dir: Path) -> bool:
+    """Return whether a local Kafka was ever started on this folder."""
+    return (data_dir / "kafka" / "logs" / "meta.properties").exists()
+
+
 def end(data_dir: Path) -> bool:
     """End what runs on this folder, and wait; False when nothing does. Its data stays."""
     found = running(data_dir)

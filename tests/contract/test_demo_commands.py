@@ -65,11 +65,11 @@ class Started:
             told = self.err.read_text()[-6000:] + "".join(logs)
             raise AssertionError(f"still running {DEADLINE_S} s after it was to end: {told}") from None
 
-    def told(self, *arguments: str) -> str:
+    def told(self, *arguments: str, **more: str) -> str:
         """What another command says on the same data folder."""
         clean = {name: value for name, value in os.environ.items() if not name.startswith("ENDOCRINE_")}
         command = [sys.executable, "-m", "endocrine.pipeline.cli", *arguments]
-        environment = {**clean, "ENDOCRINE_DATA_DIR": str(self.folder / "data")}
+        environment = {**clean, "ENDOCRINE_DATA_DIR": str(self.folder / "data"), **more}
         asked = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=DEADLINE_S)
         assert asked.returncode == 0, asked.stderr
         return asked.stdout
@@ -191,6 +191,21 @@ async def test_a_demo_ends_with_the_counts_that_simulate_gives(start, broker):
         while [name for name in await admin.list_topics() if ".demo-" in name]:  # noqa: ASYNC110
             await asyncio.sleep(0.2)  # the broker takes them away in its own time
     await admin.close()
+
+
+@pytest.mark.node
+def test_a_demo_ends_with_what_to_try_next_and_its_data_can_be_looked_at_as_it_says(start):
+    demo = start("demo")
+    assert demo.ended() == 0, demo.err.read_text()
+    offered = [line.split("   ")[0].split() for line in demo.err.read_text().splitlines() if " endocrine " in line]
+    commands = [words for words in offered if words[0].startswith("ENDOCRINE_DATA_DIR=")]
+    assert len(commands) == 3
+    for place, _, *words in commands:
+        told = demo.told(*words, **dict([place.split("=")]))
+        assert {"explain": "Tool calls denied: open_url", "incidents": "eve-turn-7", "replay": "proved:"}[
+            words[0]
+        ] in told
+        assert demo.others() == {}, "what was started for the command ends with it"
 
 
 @pytest.mark.node

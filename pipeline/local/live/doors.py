@@ -16,7 +16,7 @@ from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.process.subprocesses import free_port
 
 PORT_FILE = "gateway.port"
-SCRIPTED = "answers come from a bundled script, not from a model; OPENAI_API_KEY=... has one asked"
+SCRIPTED = "a bundled script answers, no model: OPENAI_API_KEY=... has one asked"
 NOTES = "notes"
 """Folder of what the stand-in's retrieval searches, under the data folder."""
 
@@ -52,10 +52,10 @@ class Doors:
 
     @property
     def label(self) -> str:
-        """Where the gateway is, and who answers."""
+        """Where console and gateway are, and who answers."""
         usual = int(self.url.rpartition(":")[2]) == GatewaySettings.model_fields["port"].default
-        named = "" if usual else f" (export ENDOCRINE_URL={self.url} for examples and clients)"
-        return f"gateway {self.url}{named}" + (f"; {SCRIPTED}" if self._server else "")
+        gateway = f"gateway {self.url}" if usual else f"for clients: export ENDOCRINE_URL={self.url}"
+        return f"console {self.url}/console; {gateway}" + (f"; {SCRIPTED}" if self._server else "")
 
     async def stop(self) -> None:
         """End the children, then the stand-in."""

@@ -110,7 +110,7 @@ class Running:
         if not self._plan.demo:
             rounds = self._plan.rounds
             fed = f"{rounds} rounds of the scenario are fed (--rounds N: more)" if rounds else "nothing is fed"
-            self._note(f"{fed}; produce your own to {self._settings.bootstrap}")
+            self._note(f"{fed}; Kafka {self._settings.bootstrap} takes records of yours")
             await asyncio.Event().wait()
         await watcher.settled()
         await watcher.caught_up()

@@ -8,11 +8,35 @@ from pathlib import Path
 
 import pytest
 
+from endocrine.pipeline.cli.common import settings_of
 from endocrine.pipeline.local.broker_location import locate
 from endocrine.pipeline.process.environment import SettingsError
 from endocrine.pipeline.process.settings import Settings
 
 NOBODY = "127.0.0.1:1"
+READ_ALONE = [
+    ("explain", "t1"),
+    ("explain-signals", "t1"),
+    ("incidents",),
+    ("replay", "verify"),
+    ("replay", "what-if", "--policy", "own.yaml"),
+    ("state", "--at", "now"),
+    ("snapshot", "snap"),
+    ("export", "signals", "--output", "out.csv"),
+    ("dlq", "list"),
+    ("dlq", "show", "signals/0/0"),
+    ("topics", "describe"),
+    ("audit", "verify"),
+    ("interactions", "list", "--identity", "ann"),
+    ("bonds", "list"),
+    ("trust", "get", "ann"),
+    ("memory", "list", "ann"),
+    ("conflicts", "list", "ann"),
+    ("links", "list", "ann"),
+    ("policy", "history"),
+    ("lag",),
+]
+"""Commands that only read, and so can do without a worker."""
 NEED_A_BROKER = [
     ("topics", "describe"),
     ("dlq", "list"),
@@ -97,3 +121,41 @@ def test_every_command_names_its_broker_first_and_says_in_one_line_that_it_is_aw
     assert "no Kafka broker answers at" in rest[0]
     assert result.exit_code in (2, 3)
     assert endocrine(*command, ENDOCRINE_BOOTSTRAP=NOBODY).stderr.startswith(f"broker {NOBODY} (from ENDOCRINE_BOOTST")
+
+
+class Started(Exception):
+    """The local stack was asked for."""
+
+
+@pytest.fixture
+def left(tmp_path, monkeypatch):
+    """The folder of a run that has ended."""
+    kafka = tmp_path / "data" / "kafka" / "logs"
+    kafka.mkdir(parents=True)
+    (kafka / "meta.properties").write_text("")
+    (tmp_path / "own.jsonl").write_text("")
+    (tmp_path / "own.yaml").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ENDOCRINE_BOOTSTRAP", raising=False)
+
+    def started(folder):
+        raise Started(str(folder))
+
+    monkeypatch.setattr("endocrine.pipeline.cli.stack_for_reading.start_for_this_command", started)
+    return tmp_path / "data"
+
+
+@pytest.mark.parametrize("command", READ_ALONE, ids=" ".join)
+def test_a_command_that_only_reads_starts_the_stack_of_a_folder_that_has_data(endocrine, left, command):
+    asked = endocrine(*command, ENDOCRINE_DATA_DIR=str(left))
+    assert isinstance(asked.exception, Started), asked.output
+    assert isinstance(endocrine(*command, ENDOCRINE_BOOTSTRAP=NOBODY).exception, SystemExit)
+
+
+def test_what_writes_starts_none_as_no_worker_would_decide_and_an_empty_folder_has_nothing_to_read(left, monkeypatch):
+    monkeypatch.setenv("ENDOCRINE_DATA_DIR", str(left))
+    assert settings_of(None).bootstrap == "127.0.0.1:9092"
+    with pytest.raises(Started, match=str(left)):
+        settings_of(None, reads=True)
+    monkeypatch.setenv("ENDOCRINE_DATA_DIR", str(left / "none"))
+    assert settings_of(None, reads=True).bootstrap == "127.0.0.1:9092"
