@@ -1305,7 +1305,7 @@ export interface components {
              * Content
              * @default null
              */
-            content?: string | (components["schemas"]["ChatTextPart"] | components["schemas"]["ChatRefusalPart"] | components["schemas"]["ChatImagePart"] | components["schemas"]["ChatInputImagePart"])[] | null;
+            content?: string | (components["schemas"]["ChatTextPart"] | components["schemas"]["ChatRefusalPart"] | components["schemas"]["ChatImagePart"] | components["schemas"]["ChatInputImagePart"] | components["schemas"]["ChatReasoningPart"] | components["schemas"]["ChatOtherPart"])[] | null;
             /**
              * Refusal
              * @default null
@@ -1325,12 +1325,12 @@ export interface components {
              * Function Call
              * @default null
              */
-            function_call?: null;
+            function_call?: unknown;
             /**
              * Audio
              * @default null
              */
-            audio?: null;
+            audio?: unknown;
             /**
              * Annotations
              * @default null
@@ -1345,7 +1345,32 @@ export interface components {
              * Reasoning Content
              * @default null
              */
-            reasoning_content?: string | null;
+            reasoning_content?: unknown;
+            /**
+             * Reasoning
+             * @default null
+             */
+            reasoning?: unknown;
+            /**
+             * Reasoning Details
+             * @default null
+             */
+            reasoning_details?: unknown;
+            /**
+             * Thinking Blocks
+             * @default null
+             */
+            thinking_blocks?: unknown;
+            /**
+             * Provider Specific Fields
+             * @default null
+             */
+            provider_specific_fields?: unknown;
+            /**
+             * Prefix
+             * @default null
+             */
+            prefix?: unknown;
         };
         /** ChatCalledFunction */
         ChatCalledFunction: {
@@ -1484,7 +1509,7 @@ export interface components {
              * File Id
              * @default null
              */
-            file_id?: null;
+            file_id?: unknown;
             /**
              * Detail
              * @default null
@@ -1504,7 +1529,7 @@ export interface components {
              */
             role: "developer" | "system" | "user";
             /** Content */
-            content: string | (components["schemas"]["ChatTextPart"] | components["schemas"]["ChatRefusalPart"] | components["schemas"]["ChatImagePart"] | components["schemas"]["ChatInputImagePart"])[];
+            content: string | (components["schemas"]["ChatTextPart"] | components["schemas"]["ChatRefusalPart"] | components["schemas"]["ChatImagePart"] | components["schemas"]["ChatInputImagePart"] | components["schemas"]["ChatReasoningPart"] | components["schemas"]["ChatOtherPart"])[];
             /**
              * Name
              * @default null
@@ -1518,6 +1543,28 @@ export interface components {
         ChatNamed: {
             /** Name */
             name: string;
+        };
+        /**
+         * ChatOtherPart
+         * @description A part that is known, and that nothing here could judge.
+         */
+        ChatOtherPart: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "audio" | "computer_screenshot" | "document" | "file" | "image" | "input_audio" | "input_file" | "input_video" | "video_url";
+        };
+        /**
+         * ChatReasoningPart
+         * @description Reasoning of another server's answer within its content.
+         */
+        ChatReasoningPart: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "reasoning" | "redacted_thinking" | "thinking";
         };
         /**
          * ChatRefusalPart
@@ -1806,7 +1853,7 @@ export interface components {
              */
             role: "tool";
             /** Content */
-            content: string | (components["schemas"]["ChatTextPart"] | components["schemas"]["ChatRefusalPart"] | components["schemas"]["ChatImagePart"] | components["schemas"]["ChatInputImagePart"])[];
+            content: string | (components["schemas"]["ChatTextPart"] | components["schemas"]["ChatRefusalPart"] | components["schemas"]["ChatImagePart"] | components["schemas"]["ChatInputImagePart"] | components["schemas"]["ChatReasoningPart"] | components["schemas"]["ChatOtherPart"])[];
             /** Tool Call Id */
             tool_call_id: string;
             /**
@@ -1831,6 +1878,16 @@ export interface components {
              * @default null
              */
             index?: number | null;
+            /**
+             * Extra Content
+             * @default null
+             */
+            extra_content?: unknown;
+            /**
+             * Provider Specific Fields
+             * @default null
+             */
+            provider_specific_fields?: unknown;
         };
         /**
          * CloseRequest
@@ -3259,7 +3316,7 @@ export interface components {
              * Namespace
              * @default null
              */
-            namespace?: null;
+            namespace?: unknown;
             /**
              * Caller
              * @default null
@@ -3267,6 +3324,16 @@ export interface components {
             caller?: {
                 [key: string]: unknown;
             } | null;
+            /**
+             * Async
+             * @default null
+             */
+            async?: unknown;
+            /**
+             * Async
+             * @default null
+             */
+            async_?: unknown;
         };
         /** ResponsesChoice */
         ResponsesChoice: {
@@ -3308,7 +3375,22 @@ export interface components {
              * Defer Loading
              * @default null
              */
-            defer_loading?: false | null;
+            defer_loading?: unknown;
+            /**
+             * Async
+             * @default null
+             */
+            async?: unknown;
+            /**
+             * Allowed Callers
+             * @default null
+             */
+            allowed_callers?: unknown;
+            /**
+             * Output Schema
+             * @default null
+             */
+            output_schema?: unknown;
         };
         /** ResponsesFormat */
         ResponsesFormat: {
@@ -3389,7 +3471,7 @@ export interface components {
              * File Id
              * @default null
              */
-            file_id?: null;
+            file_id?: unknown;
             /**
              * Detail
              * @default null
@@ -3414,7 +3496,7 @@ export interface components {
              */
             role: "system" | "developer" | "user" | "assistant";
             /** Content */
-            content: string | (components["schemas"]["ResponsesTextPart"] | components["schemas"]["ResponsesRefusalPart"] | components["schemas"]["ResponsesImagePart"] | components["schemas"]["ResponsesInputImagePart"])[];
+            content: string | (components["schemas"]["ResponsesTextPart"] | components["schemas"]["ResponsesRefusalPart"] | components["schemas"]["ResponsesImagePart"] | components["schemas"]["ResponsesInputImagePart"] | components["schemas"]["ResponsesReasoningPart"] | components["schemas"]["ResponsesOtherPart"])[];
             /**
              * Id
              * @default null
@@ -3431,6 +3513,17 @@ export interface components {
              */
             phase?: string | null;
         };
+        /**
+         * ResponsesOtherPart
+         * @description A part that is known, and that nothing here could judge.
+         */
+        ResponsesOtherPart: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "audio" | "computer_screenshot" | "document" | "file" | "image" | "input_audio" | "input_file" | "input_video" | "video_url";
+        };
         /** ResponsesOutputItem */
         ResponsesOutputItem: {
             /**
@@ -3441,7 +3534,7 @@ export interface components {
             /** Call Id */
             call_id: string;
             /** Output */
-            output: string | (components["schemas"]["ResponsesTextPart"] | components["schemas"]["ResponsesRefusalPart"] | components["schemas"]["ResponsesImagePart"] | components["schemas"]["ResponsesInputImagePart"])[];
+            output: string | (components["schemas"]["ResponsesTextPart"] | components["schemas"]["ResponsesRefusalPart"] | components["schemas"]["ResponsesImagePart"] | components["schemas"]["ResponsesInputImagePart"] | components["schemas"]["ResponsesReasoningPart"] | components["schemas"]["ResponsesOtherPart"])[];
             /**
              * Id
              * @default null
@@ -3459,6 +3552,16 @@ export interface components {
             caller?: {
                 [key: string]: unknown;
             } | null;
+            /**
+             * Name
+             * @default null
+             */
+            name?: string | null;
+            /**
+             * Namespace
+             * @default null
+             */
+            namespace?: unknown;
         };
         /** ResponsesReasoning */
         ResponsesReasoning: {
@@ -3477,6 +3580,16 @@ export interface components {
              * @default null
              */
             generate_summary?: string | null;
+            /**
+             * Context
+             * @default null
+             */
+            context?: unknown;
+            /**
+             * Mode
+             * @default null
+             */
+            mode?: unknown;
         };
         /**
          * ResponsesReasoningItem
@@ -3513,6 +3626,17 @@ export interface components {
              * @default null
              */
             status?: ("in_progress" | "completed" | "incomplete") | null;
+        };
+        /**
+         * ResponsesReasoningPart
+         * @description Reasoning of another server's answer within its content.
+         */
+        ResponsesReasoningPart: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "reasoning" | "redacted_thinking" | "thinking";
         };
         /**
          * ResponsesRefusalPart
@@ -3575,6 +3699,11 @@ export interface components {
              * @default null
              */
             max_output_tokens?: number | null;
+            /**
+             * Include
+             * @default null
+             */
+            include?: string[] | null;
             /**
              * Stream
              * @default null
@@ -3670,13 +3799,6 @@ export interface components {
              * @description Not supported; accepted where it changes nothing.
              * @enum {unknown}
              */
-            include?: null | never[] | [
-                "reasoning.encrypted_content"
-            ];
-            /**
-             * @description Not supported; accepted where it changes nothing.
-             * @enum {unknown}
-             */
             context_management?: null | never[];
             /**
              * @description Not supported; accepted where it changes nothing.
@@ -3718,7 +3840,7 @@ export interface components {
              * Verbosity
              * @default null
              */
-            verbosity?: "medium" | null;
+            verbosity?: unknown;
         };
         /**
          * ResponsesTextPart
