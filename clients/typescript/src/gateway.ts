@@ -1305,7 +1305,7 @@ export interface components {
              * Content
              * @default null
              */
-            content?: string | (components["schemas"]["ChatTextPart"] | components["schemas"]["ChatRefusalPart"] | components["schemas"]["ChatImagePart"] | components["schemas"]["ChatInputImagePart"])[] | null;
+            content?: string | (components["schemas"]["ChatTextPart"] | components["schemas"]["ChatRefusalPart"] | components["schemas"]["ChatImagePart"] | components["schemas"]["ChatInputImagePart"] | components["schemas"]["ChatReasoningPart"])[] | null;
             /**
              * Refusal
              * @default null
@@ -1345,7 +1345,33 @@ export interface components {
              * Reasoning Content
              * @default null
              */
-            reasoning_content?: string | null;
+            reasoning_content?: unknown;
+            /**
+             * Reasoning
+             * @default null
+             */
+            reasoning?: unknown;
+            /**
+             * Reasoning Details
+             * @default null
+             */
+            reasoning_details?: unknown;
+            /**
+             * Thinking Blocks
+             * @default null
+             */
+            thinking_blocks?: unknown;
+            /**
+             * Provider Specific Fields
+             * @default null
+             */
+            provider_specific_fields?: unknown;
+            /**
+             * Prefix
+             * @default null
+             * @enum {unknown}
+             */
+            prefix?: false | null;
         };
         /** ChatCalledFunction */
         ChatCalledFunction: {
@@ -1504,7 +1530,7 @@ export interface components {
              */
             role: "developer" | "system" | "user";
             /** Content */
-            content: string | (components["schemas"]["ChatTextPart"] | components["schemas"]["ChatRefusalPart"] | components["schemas"]["ChatImagePart"] | components["schemas"]["ChatInputImagePart"])[];
+            content: string | (components["schemas"]["ChatTextPart"] | components["schemas"]["ChatRefusalPart"] | components["schemas"]["ChatImagePart"] | components["schemas"]["ChatInputImagePart"] | components["schemas"]["ChatReasoningPart"])[];
             /**
              * Name
              * @default null
@@ -1518,6 +1544,17 @@ export interface components {
         ChatNamed: {
             /** Name */
             name: string;
+        };
+        /**
+         * ChatReasoningPart
+         * @description Reasoning of another server's answer within its content.
+         */
+        ChatReasoningPart: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "reasoning" | "redacted_thinking" | "thinking";
         };
         /**
          * ChatRefusalPart
@@ -1806,7 +1843,7 @@ export interface components {
              */
             role: "tool";
             /** Content */
-            content: string | (components["schemas"]["ChatTextPart"] | components["schemas"]["ChatRefusalPart"] | components["schemas"]["ChatImagePart"] | components["schemas"]["ChatInputImagePart"])[];
+            content: string | (components["schemas"]["ChatTextPart"] | components["schemas"]["ChatRefusalPart"] | components["schemas"]["ChatImagePart"] | components["schemas"]["ChatInputImagePart"] | components["schemas"]["ChatReasoningPart"])[];
             /** Tool Call Id */
             tool_call_id: string;
             /**
@@ -1831,6 +1868,16 @@ export interface components {
              * @default null
              */
             index?: number | null;
+            /**
+             * Extra Content
+             * @default null
+             */
+            extra_content?: unknown;
+            /**
+             * Provider Specific Fields
+             * @default null
+             */
+            provider_specific_fields?: unknown;
         };
         /**
          * CloseRequest
@@ -3267,6 +3314,18 @@ export interface components {
             caller?: {
                 [key: string]: unknown;
             } | null;
+            /**
+             * Async
+             * @default null
+             * @enum {unknown}
+             */
+            async?: false | null;
+            /**
+             * Async
+             * @default null
+             * @enum {unknown}
+             */
+            async_?: false | null;
         };
         /** ResponsesChoice */
         ResponsesChoice: {
@@ -3307,8 +3366,28 @@ export interface components {
             /**
              * Defer Loading
              * @default null
+             * @enum {unknown}
              */
             defer_loading?: false | null;
+            /**
+             * Async
+             * @default null
+             * @enum {unknown}
+             */
+            async?: false | null;
+            /**
+             * Allowed Callers
+             * @default null
+             * @enum {unknown}
+             */
+            allowed_callers?: [
+                "direct"
+            ] | null;
+            /**
+             * Output Schema
+             * @default null
+             */
+            output_schema?: null;
         };
         /** ResponsesFormat */
         ResponsesFormat: {
@@ -3414,7 +3493,7 @@ export interface components {
              */
             role: "system" | "developer" | "user" | "assistant";
             /** Content */
-            content: string | (components["schemas"]["ResponsesTextPart"] | components["schemas"]["ResponsesRefusalPart"] | components["schemas"]["ResponsesImagePart"] | components["schemas"]["ResponsesInputImagePart"])[];
+            content: string | (components["schemas"]["ResponsesTextPart"] | components["schemas"]["ResponsesRefusalPart"] | components["schemas"]["ResponsesImagePart"] | components["schemas"]["ResponsesInputImagePart"] | components["schemas"]["ResponsesReasoningPart"])[];
             /**
              * Id
              * @default null
@@ -3441,7 +3520,7 @@ export interface components {
             /** Call Id */
             call_id: string;
             /** Output */
-            output: string | (components["schemas"]["ResponsesTextPart"] | components["schemas"]["ResponsesRefusalPart"] | components["schemas"]["ResponsesImagePart"] | components["schemas"]["ResponsesInputImagePart"])[];
+            output: string | (components["schemas"]["ResponsesTextPart"] | components["schemas"]["ResponsesRefusalPart"] | components["schemas"]["ResponsesImagePart"] | components["schemas"]["ResponsesInputImagePart"] | components["schemas"]["ResponsesReasoningPart"])[];
             /**
              * Id
              * @default null
@@ -3459,6 +3538,16 @@ export interface components {
             caller?: {
                 [key: string]: unknown;
             } | null;
+            /**
+             * Name
+             * @default null
+             */
+            name?: string | null;
+            /**
+             * Namespace
+             * @default null
+             */
+            namespace?: null;
         };
         /** ResponsesReasoning */
         ResponsesReasoning: {
@@ -3477,6 +3566,18 @@ export interface components {
              * @default null
              */
             generate_summary?: string | null;
+            /**
+             * Context
+             * @default null
+             * @enum {unknown}
+             */
+            context?: "auto" | null;
+            /**
+             * Mode
+             * @default null
+             * @enum {unknown}
+             */
+            mode?: "standard" | null;
         };
         /**
          * ResponsesReasoningItem
@@ -3513,6 +3614,17 @@ export interface components {
              * @default null
              */
             status?: ("in_progress" | "completed" | "incomplete") | null;
+        };
+        /**
+         * ResponsesReasoningPart
+         * @description Reasoning of another server's answer within its content.
+         */
+        ResponsesReasoningPart: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "reasoning" | "redacted_thinking" | "thinking";
         };
         /**
          * ResponsesRefusalPart
@@ -3575,6 +3687,11 @@ export interface components {
              * @default null
              */
             max_output_tokens?: number | null;
+            /**
+             * Include
+             * @default null
+             */
+            include?: string[] | null;
             /**
              * Stream
              * @default null
@@ -3670,13 +3787,6 @@ export interface components {
              * @description Not supported; accepted where it changes nothing.
              * @enum {unknown}
              */
-            include?: null | never[] | [
-                "reasoning.encrypted_content"
-            ];
-            /**
-             * @description Not supported; accepted where it changes nothing.
-             * @enum {unknown}
-             */
             context_management?: null | never[];
             /**
              * @description Not supported; accepted where it changes nothing.
@@ -3717,6 +3827,7 @@ export interface components {
             /**
              * Verbosity
              * @default null
+             * @enum {unknown}
              */
             verbosity?: "medium" | null;
         };
