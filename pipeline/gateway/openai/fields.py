@@ -116,7 +116,7 @@ def read(model: type[Model], body: Mapping[str, Any]) -> Model:
     placed = [(place_of(fault["loc"], body, fault["type"] == "missing"), fault) for fault in faults]
     depth = max(len(place) for place, _ in placed)
     deepest = [(place, fault) for place, fault in placed if len(place) == depth]
-    # Of the members of a union that are of another kind than the value nothing need be said.
+    # Of the members of a union that are of another kind than the value there is nothing to report.
     ranked = sorted(deepest, key=lambda one: (one[1]["type"] != "extra_forbidden", one[1]["type"] in _EXPECTED))
     place, fault = ranked[0]
     raise _refused(shown_place(place), fault, _at(body, place))
