@@ -1,7 +1,7 @@
 """Quotations that a text only reports: an article on attacks, a finding of a scanner, a bug report.
 
 A quotation lies between two quotation marks or backticks that belong together, is no longer than a bound, and is
-reported where a word such as `says`, `phrase`, `attacks` stands before its opening or after its closing mark in the
+reported where a word such as `says`, `phrase`, `attacks` is before its opening or after its closing mark in the
 same sentence, with no other quotation mark between: keys and values of JSON have one there, and are no quotation.
 """
 
@@ -23,7 +23,7 @@ _CLOSE = {mark: re.compile(f"(?:{'|'.join(closing)})(?!\\w)") for mark, closing 
 _WORD = re.compile(r"[^\W\d_]+")
 _BEFORE = 80
 _AFTER = 40
-"""Characters before and after a quotation in which its lead stands."""
+"""Characters before and after a quotation in which its lead is."""
 _WORDS_BEFORE, _WORDS_AFTER = 8, 3
 _LEAST = 2
 

@@ -147,7 +147,7 @@ class Quotations(BaseModel):
     ]
     leads: Annotated[
         tuple[Annotated[str, StringConstraints(pattern=r"^[a-z]{1,40}$")], ...],
-        Field(strict=False, min_length=1, description="Words; one of them stands close before or after a quotation."),
+        Field(strict=False, min_length=1, description="Words; one of them is close before or after a quotation."),
     ]
 
     @model_validator(mode="after")

@@ -16,11 +16,11 @@ from endocrine.agents._shared.normalise import normalise
 
 GAP = "*"
 LETTERS = 8
-"""Characters that one word of a gap stands for."""
+"""Characters that one word of a gap may have."""
 LEAST_CHARS = 2
 """Of a stem."""
 _END = "\x01"
-"""Stands for the end of a sentence; text that was normalised has no such character."""
+"""Marks the end of a sentence; text that was normalised has no such character."""
 _ENDS = frozenset(f"{_END}\u3002\u0964")
 """What ends a sentence where there are no spaces: that, and the full stops of Chinese and of Indic scripts."""
 _SENTENCE_END = re.compile(r"[.!?\u061f][\"')\]\u201c\u201d\u00bb]*\s")

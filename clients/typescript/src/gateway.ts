@@ -1305,7 +1305,7 @@ export interface components {
              * Content
              * @default null
              */
-            content?: string | (components["schemas"]["ChatTextPart"] | components["schemas"]["ChatRefusalPart"] | components["schemas"]["ChatImagePart"] | components["schemas"]["ChatInputImagePart"] | components["schemas"]["ChatReasoningPart"] | components["schemas"]["ChatOtherPart"])[] | null;
+            content?: string | (components["schemas"]["ChatTextPart"] | components["schemas"]["ChatRefusalPart"] | components["schemas"]["ChatImagePart"] | components["schemas"]["ChatInputImagePart"] | components["schemas"]["ChatReasoningPart"])[] | null;
             /**
              * Refusal
              * @default null
@@ -1325,12 +1325,12 @@ export interface components {
              * Function Call
              * @default null
              */
-            function_call?: unknown;
+            function_call?: null;
             /**
              * Audio
              * @default null
              */
-            audio?: unknown;
+            audio?: null;
             /**
              * Annotations
              * @default null
@@ -1369,8 +1369,9 @@ export interface components {
             /**
              * Prefix
              * @default null
+             * @enum {unknown}
              */
-            prefix?: unknown;
+            prefix?: false | null;
         };
         /** ChatCalledFunction */
         ChatCalledFunction: {
@@ -1509,7 +1510,7 @@ export interface components {
              * File Id
              * @default null
              */
-            file_id?: unknown;
+            file_id?: null;
             /**
              * Detail
              * @default null
@@ -1529,7 +1530,7 @@ export interface components {
              */
             role: "developer" | "system" | "user";
             /** Content */
-            content: string | (components["schemas"]["ChatTextPart"] | components["schemas"]["ChatRefusalPart"] | components["schemas"]["ChatImagePart"] | components["schemas"]["ChatInputImagePart"] | components["schemas"]["ChatReasoningPart"] | components["schemas"]["ChatOtherPart"])[];
+            content: string | (components["schemas"]["ChatTextPart"] | components["schemas"]["ChatRefusalPart"] | components["schemas"]["ChatImagePart"] | components["schemas"]["ChatInputImagePart"] | components["schemas"]["ChatReasoningPart"])[];
             /**
              * Name
              * @default null
@@ -1543,17 +1544,6 @@ export interface components {
         ChatNamed: {
             /** Name */
             name: string;
-        };
-        /**
-         * ChatOtherPart
-         * @description A part that is known, and that nothing here could judge.
-         */
-        ChatOtherPart: {
-            /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            type: "audio" | "computer_screenshot" | "document" | "file" | "image" | "input_audio" | "input_file" | "input_video" | "video_url";
         };
         /**
          * ChatReasoningPart
@@ -1853,7 +1843,7 @@ export interface components {
              */
             role: "tool";
             /** Content */
-            content: string | (components["schemas"]["ChatTextPart"] | components["schemas"]["ChatRefusalPart"] | components["schemas"]["ChatImagePart"] | components["schemas"]["ChatInputImagePart"] | components["schemas"]["ChatReasoningPart"] | components["schemas"]["ChatOtherPart"])[];
+            content: string | (components["schemas"]["ChatTextPart"] | components["schemas"]["ChatRefusalPart"] | components["schemas"]["ChatImagePart"] | components["schemas"]["ChatInputImagePart"] | components["schemas"]["ChatReasoningPart"])[];
             /** Tool Call Id */
             tool_call_id: string;
             /**
@@ -3316,7 +3306,7 @@ export interface components {
              * Namespace
              * @default null
              */
-            namespace?: unknown;
+            namespace?: null;
             /**
              * Caller
              * @default null
@@ -3327,13 +3317,15 @@ export interface components {
             /**
              * Async
              * @default null
+             * @enum {unknown}
              */
-            async?: unknown;
+            async?: false | null;
             /**
              * Async
              * @default null
+             * @enum {unknown}
              */
-            async_?: unknown;
+            async_?: false | null;
         };
         /** ResponsesChoice */
         ResponsesChoice: {
@@ -3374,23 +3366,28 @@ export interface components {
             /**
              * Defer Loading
              * @default null
+             * @enum {unknown}
              */
-            defer_loading?: unknown;
+            defer_loading?: false | null;
             /**
              * Async
              * @default null
+             * @enum {unknown}
              */
-            async?: unknown;
+            async?: false | null;
             /**
              * Allowed Callers
              * @default null
+             * @enum {unknown}
              */
-            allowed_callers?: unknown;
+            allowed_callers?: [
+                "direct"
+            ] | null;
             /**
              * Output Schema
              * @default null
              */
-            output_schema?: unknown;
+            output_schema?: null;
         };
         /** ResponsesFormat */
         ResponsesFormat: {
@@ -3471,7 +3468,7 @@ export interface components {
              * File Id
              * @default null
              */
-            file_id?: unknown;
+            file_id?: null;
             /**
              * Detail
              * @default null
@@ -3496,7 +3493,7 @@ export interface components {
              */
             role: "system" | "developer" | "user" | "assistant";
             /** Content */
-            content: string | (components["schemas"]["ResponsesTextPart"] | components["schemas"]["ResponsesRefusalPart"] | components["schemas"]["ResponsesImagePart"] | components["schemas"]["ResponsesInputImagePart"] | components["schemas"]["ResponsesReasoningPart"] | components["schemas"]["ResponsesOtherPart"])[];
+            content: string | (components["schemas"]["ResponsesTextPart"] | components["schemas"]["ResponsesRefusalPart"] | components["schemas"]["ResponsesImagePart"] | components["schemas"]["ResponsesInputImagePart"] | components["schemas"]["ResponsesReasoningPart"])[];
             /**
              * Id
              * @default null
@@ -3513,17 +3510,6 @@ export interface components {
              */
             phase?: string | null;
         };
-        /**
-         * ResponsesOtherPart
-         * @description A part that is known, and that nothing here could judge.
-         */
-        ResponsesOtherPart: {
-            /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            type: "audio" | "computer_screenshot" | "document" | "file" | "image" | "input_audio" | "input_file" | "input_video" | "video_url";
-        };
         /** ResponsesOutputItem */
         ResponsesOutputItem: {
             /**
@@ -3534,7 +3520,7 @@ export interface components {
             /** Call Id */
             call_id: string;
             /** Output */
-            output: string | (components["schemas"]["ResponsesTextPart"] | components["schemas"]["ResponsesRefusalPart"] | components["schemas"]["ResponsesImagePart"] | components["schemas"]["ResponsesInputImagePart"] | components["schemas"]["ResponsesReasoningPart"] | components["schemas"]["ResponsesOtherPart"])[];
+            output: string | (components["schemas"]["ResponsesTextPart"] | components["schemas"]["ResponsesRefusalPart"] | components["schemas"]["ResponsesImagePart"] | components["schemas"]["ResponsesInputImagePart"] | components["schemas"]["ResponsesReasoningPart"])[];
             /**
              * Id
              * @default null
@@ -3561,7 +3547,7 @@ export interface components {
              * Namespace
              * @default null
              */
-            namespace?: unknown;
+            namespace?: null;
         };
         /** ResponsesReasoning */
         ResponsesReasoning: {
@@ -3583,13 +3569,15 @@ export interface components {
             /**
              * Context
              * @default null
+             * @enum {unknown}
              */
-            context?: unknown;
+            context?: "auto" | null;
             /**
              * Mode
              * @default null
+             * @enum {unknown}
              */
-            mode?: unknown;
+            mode?: "standard" | null;
         };
         /**
          * ResponsesReasoningItem
@@ -3839,8 +3827,9 @@ export interface components {
             /**
              * Verbosity
              * @default null
+             * @enum {unknown}
              */
-            verbosity?: unknown;
+            verbosity?: "medium" | null;
         };
         /**
          * ResponsesTextPart

@@ -120,6 +120,10 @@ _NOTATIONS = (
     ("<\uff5cDSML\uff5cfunction_calls>", "</\uff5cDSML\uff5cfunction_calls>"),
 )
 """How such a call opens at the beginning of a line and closes at the end of the text, with words before it."""
+_NAMESPACE = "functions."
+_NUMBER = re.compile(r":[0-9]{1,6}\Z")
+_WRITES_NAMESPACE = re.compile(r"gpt-oss|kimi", re.IGNORECASE)
+"""Names of models that write the name space of an application's functions before their names."""
 _WEIGHT = ("stop", "tool_calls", "length", "content_filter", "error")
 """Where a stream gives several, the weightiest holds."""
 
@@ -235,14 +239,12 @@ class Draft:
         model, (tokens_in, cached, tokens_out) = self.model, self.usage
         return Outcome(shown, refusal, read, finish, model, tokens_in, cached, tokens_out, problem, reasoning)
 
-    @staticmethod
-    def _name(given: object) -> str:
-        name = clean(given).strip() if isinstance(given, str) else ""
+    def _name(self, given: object) -> str:
+        name, marked, _ = (clean(given).strip() if isinstance(given, str) else "").partition("<|")
         # gpt-oss and Kimi: `functions.look`, `functions.look:0`, and `look<|channel|>json` where a server did not take
-        # the marks off.
-        name = name.partition("<|")[0]
-        if name.startswith("functions."):
-            name = re.sub(r":[0-9]{1,6}\Z", "", name.removeprefix("functions."))
+        # the marks off. Of any other model a prefix makes another name.
+        if name.startswith(_NAMESPACE) and (marked or _WRITES_NAMESPACE.search(self.model or "")):
+            name = _NUMBER.sub("", name.removeprefix(_NAMESPACE))
         if not name:
             raise Malformed("a tool call has no name")
         return name

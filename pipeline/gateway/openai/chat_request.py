@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from endocrine.pipeline.gateway.openai.conversation import Call, Conversation, Message
-from endocrine.pipeline.gateway.openai.fields import Body, only, parsed_object, read, without_neutral
+from endocrine.pipeline.gateway.openai.fields import Body, Only, parsed_object, read, without_neutral
 from endocrine.pipeline.gateway.openai.functions import Function
 from endocrine.pipeline.gateway.openai.parsed import (
     MAX_MESSAGES,
@@ -80,8 +80,8 @@ class _Assistant(Body):
     refusal: str | None = None
     name: str | None = None
     tool_calls: Annotated[list[_ToolCall] | None, Field(max_length=1024)] = None
-    function_call: Annotated[Any, only()] = None
-    audio: Annotated[Any, only()] = None
+    function_call: Annotated[Any, Only()] = None
+    audio: Annotated[Any, Only()] = None
     annotations: list[Any] | None = None
     parsed: Any = None
     """A copy that helpers of the official clients add."""
@@ -90,7 +90,7 @@ class _Assistant(Body):
     reasoning_details: Any = None
     thinking_blocks: Any = None
     provider_specific_fields: Any = None
-    prefix: Annotated[Any, only(False)] = None
+    prefix: Annotated[Any, Only(False)] = None
     """What other servers add and clients send again: their reasoning, mostly. Our answers have none; it is left out."""
 
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import orjson
-from pydantic import BaseModel, BeforeValidator, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from endocrine.pipeline.gateway.openai.refusals import Refused
 from endocrine.schemas.base import STRICT
@@ -25,6 +25,20 @@ _EXPECTED = {
     "int_from_float": "an integer",
 }
 _UNSUPPORTED = "unsupported_value"
+_OTHER_PARTS = frozenset(
+    {
+        "audio",
+        "computer_screenshot",
+        "document",
+        "file",
+        "image",
+        "input_audio",
+        "input_file",
+        "input_video",
+        "video_url",
+    }
+)
+"""Parts of content that are known, and that nothing here could judge."""
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -34,17 +48,25 @@ class Body(BaseModel):
     model_config = STRICT
 
 
-def only(*accepted: Any) -> BeforeValidator:
-    """Return what a member is annotated with that OpenAI takes and we do not pass on: null, and values that make no
-    difference. Any other value is refused as `unsupported_parameter`.
+class Only:
+    """Annotates a member that OpenAI takes and we do not pass on: null is accepted, and values that make no difference.
+
+    Any other value is refused as `unsupported_parameter`.
     """
 
-    def checked(value: Any) -> Any:
-        if value is None or _among(value, accepted):
-            return value
-        raise PydanticCustomError(_UNSUPPORTED, "not accepted", {"accepted": list(accepted)})
+    def __init__(self, *accepted: Any) -> None:
+        self.accepted = accepted
 
-    return BeforeValidator(checked)
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._checked)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"enum": [*self.accepted, None]} if self.accepted else {"type": "null"}
+
+    def _checked(self, value: Any) -> Any:
+        if value is None or _among(value, self.accepted):
+            return value
+        raise PydanticCustomError(_UNSUPPORTED, "not accepted", {"accepted": list(self.accepted)})
 
 
 def parsed_object(data: bytes) -> dict[str, Any]:
@@ -94,7 +116,7 @@ def read(model: type[Model], body: Mapping[str, Any]) -> Model:
     placed = [(place_of(fault["loc"], body, fault["type"] == "missing"), fault) for fault in faults]
     depth = max(len(place) for place, _ in placed)
     deepest = [(place, fault) for place, fault in placed if len(place) == depth]
-    # Of the members of a union that are of another kind than the value nothing need be said.
+    # Of the members of a union that are of another kind than the value there is nothing to report.
     ranked = sorted(deepest, key=lambda one: (one[1]["type"] != "extra_forbidden", one[1]["type"] in _EXPECTED))
     place, fault = ranked[0]
     raise _refused(shown_place(place), fault, _at(body, place))
@@ -173,6 +195,9 @@ def _refused(place: str, fault: Mapping[str, Any], value: Any) -> Refused:
         return _unsupported(place, context["accepted"])
     if what in _EXPECTED:
         return Refused("invalid_value", f"'{place}' is {kind(value)}, expected {_EXPECTED[what]}.", param=place)
+    if what == "union_tag_invalid" and context["tag"] in _OTHER_PARTS:
+        message = f"'{place}.type': only text is supported."
+        return Refused("unsupported_parameter", message, param=f"{place}.type")
     if what == "union_tag_invalid":
         return Refused("invalid_value", f"'{place}': expected one of {context['expected_tags']}.", param=place)
     if what == "value_error":

@@ -1,8 +1,8 @@
 """Functions that a request declares: bounded, and their schemas made self-contained for the gate.
 
 A schema may refer to its own definitions (pydantic and zod write them so): references are written out. What refers
-elsewhere is refused: a validator that follows it fetches a page of the sender's choice. Formats that nothing checks
-are annotations, and left out.
+elsewhere is refused: a validator that follows it fetches a page of the sender's choice. What nothing checks, such as
+most formats, is an annotation, and left out. Words of older drafts are replaced (`schema_dialects`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,12 +15,16 @@ from endocrine.agents.gating.formats import FORMATS
 from endocrine.agents.gating.patterns import MAX_CHARS, checked
 from endocrine.pipeline.gateway.openai.fields import Body
 from endocrine.pipeline.gateway.openai.refusals import Refused
+from endocrine.pipeline.gateway.openai.schema_dialects import rewritten
 
 MAX_FUNCTIONS = 128
 """Of one request."""
 MAX_PARTS = 20_000
 """Objects and lists of a schema once its references are written out."""
 Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+_DEFINITIONS = ("$defs", "definitions")
+"""Found by the references to them, wherever they are."""
+_ANNOTATIONS = ("$schema", "$comment", "$id", "$anchor", "contentEncoding", "contentMediaType", "contentSchema")
 EMPTY = {"type": "object", "properties": {}}
 """The schema of a function that takes nothing."""
 
@@ -91,9 +95,9 @@ class _Writer:
         self._left = MAX_PARTS
 
     def written(self) -> dict[str, Any]:
-        found = self._schema({name: part for name, part in self._root.items() if name != "$schema"}, ())
+        found = self._schema(self._root, ())
         assert isinstance(found, dict)
-        return {name: part for name, part in found.items() if name not in ("$defs", "definitions")}
+        return found
 
     def _schema(self, part: Any, within: tuple[str, ...]) -> Any:
         """A value at a place where a schema, or a list or mapping of them, may be."""
@@ -104,21 +108,23 @@ class _Writer:
             return [self._schema(one, within) for one in part]
         if not isinstance(part, Mapping):
             return part
+        part = {name: one for name, one in part.items() if name not in _DEFINITIONS}
         if "$ref" in part:
             return self._referred(part, within)
+        part = rewritten(part)
         return {name: self._member(name, one, within) for name, one in part.items() if not _annotates(name, one)}
 
     def _member(self, name: str, value: Any, within: tuple[str, ...]) -> Any:
         if name in ("enum", "const", "default", "examples"):  # data, whatever it looks like
             return value
-        if name in ("$defs", "definitions") and not within:
-            return {}
         if name in ("properties", "patternProperties", "dependentSchemas") and isinstance(value, Mapping):
             return {key: self._schema(one, within) for key, one in value.items()}
         return self._schema(value, within)
 
     def _referred(self, part: Mapping[str, Any], within: tuple[str, ...]) -> Any:
         reference = part["$ref"]
+        if reference == "#":
+            raise ValueError("`$ref` refers to the schema itself: recursive schemas are not supported")
         if not isinstance(reference, str) or not reference.startswith("#/"):
             raise ValueError("`$ref` refers to another document: only `#/$defs/...` is followed")
         if reference in within:
@@ -129,7 +135,7 @@ class _Writer:
             if not isinstance(target, Mapping) or step not in target:
                 raise ValueError("`$ref` refers to nothing in the schema")
             target = target[step]
-        siblings = {name: one for name, one in part.items() if name != "$ref"}
+        siblings = {name: one for name, one in part.items() if name != "$ref" and not _annotates(name, one)}
         found = self._schema(target, (*within, reference))
         if not siblings:
             return found
@@ -142,6 +148,4 @@ class _Writer:
 
 def _annotates(name: str, value: Any) -> bool:
     """Whether a member of a schema says nothing that is checked."""
-    return name in ("$comment", "$id", "$anchor") or (
-        name == "format" and isinstance(value, str) and value not in FORMATS
-    )
+    return name in _ANNOTATIONS or (name == "format" and isinstance(value, str) and value not in FORMATS)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from endocrine.pipeline.gateway.openai.fields import Body, only
+from endocrine.pipeline.gateway.openai.fields import Body, Only
 from endocrine.pipeline.gateway.openai.port import Image
 from endocrine.pipeline.gateway.openai.refusals import Refused
 
@@ -54,7 +54,7 @@ class InputImagePart(Body):
 
     type: Literal["input_image"]
     image_url: str | None = None
-    file_id: Annotated[Any, only()] = None
+    file_id: Annotated[Any, Only()] = None
     detail: Literal["auto", "low", "high", "original"] | None = None
     prompt_cache_breakpoint: Any = None
 
@@ -67,20 +67,7 @@ class ReasoningPart(BaseModel):
     type: Literal["thinking", "redacted_thinking", "reasoning"]
 
 
-class OtherPart(BaseModel):
-    """A part that is known, and that nothing here could judge."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
-
-    type: Literal[
-        "audio", "computer_screenshot", "document", "file", "image", "input_audio", "input_file", "input_video",
-        "video_url",
-    ]  # fmt: skip
-
-
-Part = Annotated[
-    TextPart | RefusalPart | ImagePart | InputImagePart | ReasoningPart | OtherPart, Field(discriminator="type")
-]
+Part = Annotated[TextPart | RefusalPart | ImagePart | InputImagePart | ReasoningPart, Field(discriminator="type")]
 Parts = Annotated[list[Part], Field(max_length=MAX_PARTS)]
 
 
@@ -102,7 +89,7 @@ def text_of(
             texts.append(part.refusal)
         elif isinstance(part, ReasoningPart) and reasons:
             continue
-        elif isinstance(part, ReasoningPart | OtherPart):
+        elif isinstance(part, ReasoningPart):
             where = f"{place}[{number}].type"
             raise Refused("unsupported_parameter", f"'{where}': only text is supported.", param=where)
         elif images is None:

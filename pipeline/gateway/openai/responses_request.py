@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from endocrine.pipeline.gateway.openai.conversation import Call, Conversation, Message
-from endocrine.pipeline.gateway.openai.fields import Body, only, parsed_object, read, without_neutral
+from endocrine.pipeline.gateway.openai.fields import Body, Only, parsed_object, read, without_neutral
 from endocrine.pipeline.gateway.openai.functions import Function
 from endocrine.pipeline.gateway.openai.functions import Name as FunctionName
 from endocrine.pipeline.gateway.openai.parsed import (
@@ -82,10 +82,10 @@ class _CallItem(Body):
     """A copy that helpers of the official clients add, and send again."""
     id: _ItemId | None = None
     status: _Status | None = None
-    namespace: Annotated[Any, only()] = None
+    namespace: Annotated[Any, Only()] = None
     caller: dict[str, Any] | None = None
-    awaited: Annotated[Any, only(False), Field(alias="async")] = None
-    async_: Annotated[Any, only(False)] = None
+    awaited: Annotated[Any, Only(False), Field(alias="async")] = None
+    async_: Annotated[Any, Only(False)] = None
     """`model_dump` of the official Python client writes its own name of `async`."""
 
 
@@ -97,7 +97,7 @@ class _OutputItem(Body):
     status: _Status | None = None
     caller: dict[str, Any] | None = None
     name: str | None = None
-    namespace: Annotated[Any, only()] = None
+    namespace: Annotated[Any, Only()] = None
 
 
 class _ReasoningItem(Body):
@@ -113,10 +113,10 @@ class _ReasoningItem(Body):
 
 class _DeclaredFunction(Function):
     type: Literal["function"]
-    defer_loading: Annotated[Any, only(False)] = None
-    awaited: Annotated[Any, only(False), Field(alias="async")] = None
-    allowed_callers: Annotated[Any, only(["direct"])] = None
-    output_schema: Annotated[Any, only()] = None
+    defer_loading: Annotated[Any, Only(False)] = None
+    awaited: Annotated[Any, Only(False), Field(alias="async")] = None
+    allowed_callers: Annotated[Any, Only(["direct"])] = None
+    output_schema: Annotated[Any, Only()] = None
 
 
 class _Choice(Body):
@@ -134,7 +134,7 @@ class _Format(Body):
 
 class _Text(Body):
     format: _Format | None = None
-    verbosity: Annotated[Any, only("medium")] = None
+    verbosity: Annotated[Any, Only("medium")] = None
 
 
 class _Reasoning(Body):
@@ -142,8 +142,8 @@ class _Reasoning(Body):
     summary: str | None = None
     generate_summary: str | None = None
     """Summaries are an extra that a model may leave out; ours are always left out."""
-    context: Annotated[Any, only("auto")] = None
-    mode: Annotated[Any, only("standard")] = None
+    context: Annotated[Any, Only("auto")] = None
+    mode: Annotated[Any, Only("standard")] = None
 
 
 class ResponsesRequest(Body):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from endocrine.agents.gating.declared import declared_fault, fits_declared
 from endocrine.agents.gating.patterns import checked
 from endocrine.pipeline.gateway.openai.functions import EMPTY, schema_of
 from endocrine.pipeline.gateway.openai.refusals import Refused
@@ -82,3 +83,52 @@ def test_schemas_are_bounded():
 
 def test_a_function_that_takes_nothing_has_an_empty_schema():
     assert schema_of(None, "x") == schema_of({}, "x") == EMPTY
+
+
+ZOD_EMAIL = r"^(?!\.)(?!.*\.\.)([A-Za-z0-9_'+\-\.]*)[A-Za-z0-9_+-]@([A-Za-z0-9][A-Za-z0-9\-]*\.)+[A-Za-z]{2,}$"
+"""As zod 4 writes `z.email()`."""
+
+
+@pytest.mark.parametrize(
+    ("written", "good", "bad"),
+    [
+        ({"type": "string", "format": "email", "pattern": ZOD_EMAIL}, "ann@a.example", "ann"),
+        ({"type": "string", "pattern": r"^[\u4e00-\u9fa5]+$"}, "茶", "tea"),
+        ({"type": "string", "pattern": r"^\ud83d\ude00$"}, "😀", "x"),
+        ({"type": "array", "items": [{"type": "string"}], "additionalItems": False}, ["a"], ["a", 1]),
+        ({"type": "array", "items": [{"type": "string"}, {"type": "number"}], "maxItems": 2}, ["a", 1], [1, "a"]),
+        ({"type": "number", "minimum": 0, "exclusiveMinimum": True}, 1, 0),
+        ({"type": "number", "maximum": 9, "exclusiveMaximum": True, "exclusiveMinimum": False}, -5, 9),
+        ({"type": "string", "contentEncoding": "base64", "pattern": "^[A-Za-z0-9+/]*$"}, "QQ", "!"),
+        ({"type": "object", "patternProperties": {r"^\u0078_": {"type": "integer"}}}, {"x_a": 1}, {"x_a": "1"}),
+    ],
+)
+def test_what_libraries_write_is_taken_and_what_it_forbids_stays_forbidden(written, good, bad):
+    schema = schema_of({"type": "object", "properties": {"it": written}}, "place")
+    assert declared_fault(schema) is None
+    assert fits_declared(schema, {"it": good})
+    assert not fits_declared(schema, {"it": bad})
+
+
+def test_a_schema_that_is_one_reference_to_its_definitions_is_that_definition():
+    """As zod-to-json-schema writes one with a name; providers want `type: object` at the top."""
+    found = schema_of({"$ref": "#/definitions/X", "definitions": {"X": {"type": "object", "properties": {}}}}, "place")
+    assert found == {"type": "object", "properties": {}}
+
+
+def test_a_property_may_have_the_name_of_an_annotation_or_of_definitions():
+    names = ("contentEncoding", "definitions", "$schema", "items", "pattern")
+    schema = {"type": "object", "properties": {name: {"type": "string"} for name in names}, "required": list(names)}
+    assert schema_of(schema, "place") == schema
+
+
+def test_a_pattern_that_cannot_run_is_refused_where_no_format_says_the_same():
+    for more in ({}, {"format": "no-such-format"}):
+        written = {"type": "string", "pattern": ZOD_EMAIL, **more}
+        with pytest.raises(Refused, match="linear time"):
+            schema_of({"type": "object", "properties": {"it": written}}, "place")
+
+
+def test_a_reference_to_the_whole_schema_is_called_recursive():
+    with pytest.raises(Refused, match="recursive"):
+        schema_of({"type": "object", "properties": {"it": {"$ref": "#"}}}, "place")

@@ -44,6 +44,8 @@ CONTRACTS = {
     ("config/conversation.yaml", "none that stands in it"),  # text for models, part of the policy's digest
     ("config/heuristics.yaml", "as you said"),  # what users write
     ("config/moderation.yaml", "previously|told"),
+    ("config/moderation.yaml", "written, writing, say, says, said"),  # words before quotations, as the next line
+    ("config/moderation.yaml", "told, telling"),
     ("config/policy.yaml", "thought. Offer"),  # text for models
     ("config/scripted.yaml", "It said:"),
     ("docs/chaos.md", "said twice"),  # kind of a finding, as below

@@ -63,3 +63,27 @@ def test_what_only_looks_so_stays(text):
 def test_a_page_that_a_model_asked_for_keeps_its_content():
     page = {"name": "keyboards.md", "value": "How keys are made", "pair": ["key", "ring"]}
     assert redact_names(page, RULES) == page
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Passwort", "Kennwort", "mot_de_passe", "contraseña", "senha_do_banco", "wachtwoord", "lösenord", "salasana"),
+        *("hasło", "heslo", "jelszó", "Пароль", "密码", "密碼", "パスワード", "비밀번호"),
+        *("creds", "basic_auth", "connectionString", "DATABASE_URL", "mnemonic", "seed phrase", "recovery-code"),
+        *("webhookUrl", "kubeconfig", "IBAN", "cvv", "credit_card", "cardNumber", "social_security_number"),
+        *("passport_number", "passportNo"),
+    ],
+)
+def test_names_of_secrets_in_other_languages_and_of_other_things_that_open_doors_are_hidden(name):
+    shown = redact({"city": "Bonn", name: "s3cr3tv4lue99", "deep": [{name: ["s3cr3tv4lue99"]}]}, RULES)
+    assert "s3cr3tv4lue99" not in str(shown)
+    assert shown["city"] == "Bonn"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["compass", "opinion", "author", "passenger", "signature", "class_name", "records_number", "footprint", "result"],
+)
+def test_names_that_only_look_like_those_are_shown(name):
+    assert redact({name: "a word"}, RULES) == {name: "a word"}
