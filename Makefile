@@ -69,9 +69,9 @@ screenshots: $(VENV)/.dev ## pictures of the console's pages on the demo's scena
 	@mkdir -p docs/pictures
 	@ENDOCRINE_TEST_PICTURES=$(CURDIR)/docs/pictures $(BIN)/pytest tests/browser/test_pictures.py -m slow $(PYTEST_ARGS)
 
-security-test: $(VENV)/.dev ## a Kafka with TLS, SASL and an authorizer: roles with exactly their ACLs, each missing one named, contract tests (five minutes)
+security-test: $(VENV)/.dev ## a Kafka with TLS, SASL and an authorizer: roles with exactly their ACLs, each missing one named, then the contract suite (a quarter of an hour)
 	@$(BIN)/pytest tests/security -m slow $(PYTEST_ARGS)
-	@$(BIN)/pytest -p secured_suite $(addprefix tests/contract/test_,launch_gate.py model_connector.py lockstep.py) $(PYTEST_ARGS)
+	@$(BIN)/pytest -p secured_suite tests/contract -m "not slow and not node" -n 2 --dist loadfile $(PYTEST_ARGS)
 
 test-unit: $(VENV)/.dev ## the tests without I/O
 	@$(BIN)/pytest tests/unit $(PYTEST_ARGS)

@@ -74,6 +74,13 @@ def _auditor(settings: Settings) -> list[Acl]:
     return [*read, *_topics(settings, "WRITE", ("checkpoints",)), *groups]
 
 
+def _operator(settings: Settings) -> list[Acl]:
+    """Who runs commands that change what is there: `dlq redrive`, `erase`, answers, drills; sees all that an auditor
+    sees. `backup drill`, `backup restore` and `repartition` make topics besides, which no role may."""
+    read_by_agents = [topic.name for topic in CATALOGUE.values() if topic.owner is not None]
+    return [*_auditor(settings), *_topics(settings, "WRITE", (*read_by_agents, "dlq-actions", "ops-events"))]
+
+
 def _producer(settings: Settings) -> list[Acl]:
     return [*_topics(settings, "READ", _NAMES), *_topics(settings, "WRITE", INPUTS)]
 
@@ -89,6 +96,7 @@ ROLES: Mapping[str, Callable[[Settings], list[Acl]]] = {
     "connector": _connector,
     "projector": _projector,
     "auditor": _auditor,
+    "operator": _operator,
     "producer": _producer,
     "publisher": _publisher,
 }

@@ -13,6 +13,7 @@ from endocrine.pipeline.kafka.admin import ensure_topics
 from endocrine.pipeline.kafka.topic_layout import physical_topics
 from endocrine.pipeline.local.jars import kafka_jars
 from endocrine.pipeline.local.java import java
+from shared_broker import without_security
 
 AGENTS = ["modulation", "gating"]
 KEYS = ["ann", "bob/motor.pace", "Zoë", "a b", "modulation/3"]
@@ -26,7 +27,7 @@ def kcat(broker):
 
     async def run(*arguments, stdin=None):
         def call():
-            argv = ["kcat", "-q", "-b", broker.bootstrap, "-X", "fetch.wait.max.ms=10", *arguments]
+            argv = ["kcat", "-q", "-b", without_security(broker.bootstrap), "-X", "fetch.wait.max.ms=10", *arguments]
             return subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=60, check=True).stdout
 
         return await asyncio.to_thread(call)
@@ -85,7 +86,8 @@ async def test_kafkas_console_consumer_reads_every_topic(settings, wire, broker)
     formatter = ["print.key=true", "key.separator=\t", "print.headers=false"]
     argv = [java().program, "-Xmx256m", "-XX:TieredStopAtLevel=1", "-Dlog4j2.level=ERROR"]
     argv += ["-cp", ":".join(map(str, kafka_jars()))]
-    argv += ["org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server", broker.bootstrap]
+    argv += ["org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server"]
+    argv += [without_security(broker.bootstrap)]
     argv += ["--include", settings.prefix.replace(".", r"\.") + ".*", "--from-beginning", "--timeout-ms", "30000"]
     argv += ["--max-messages", str(len(expected) * len(KEYS))]
     argv += [part for option in formatter for part in ("--formatter-property", option)]

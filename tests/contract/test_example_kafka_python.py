@@ -16,6 +16,7 @@ from endocrine.pipeline.kafka.admin import ensure_topics
 from endocrine.pipeline.process.policy_files import shipped_policy
 from endocrine.pipeline.process.settings import Settings
 from running import worker_in_process
+from shared_broker import without_security
 
 PROGRAM = Path(__file__).parents[2] / "examples" / "kafka-python" / "governed.py"
 QUESTION = "How long do refunds take?"
@@ -37,7 +38,7 @@ async def run(settings: Settings, *arguments: str, **environment: str) -> tuple[
         *arguments,
         env={
             **inherited,
-            "ENDOCRINE_BOOTSTRAP": settings.bootstrap,
+            "ENDOCRINE_BOOTSTRAP": without_security(settings.bootstrap),
             "ENDOCRINE_PREFIX": settings.prefix,
             **environment,
         },

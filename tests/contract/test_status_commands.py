@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 import time
 
@@ -39,6 +40,7 @@ async def command(settings, *words):
         env={
             "ENDOCRINE_PREFIX": settings.prefix, "ENDOCRINE_PARTITIONS": "2", "ENDOCRINE_GROUP": settings.group,
             "ENDOCRINE_DATA_DIR": str(settings.data_dir),
+            **{name: value for name, value in os.environ.items() if name.startswith("ENDOCRINE_KAFKA_")},
         },
     )  # fmt: skip
     out, err = await asyncio.wait_for(child.communicate(), 60)

@@ -1,8 +1,8 @@
 """Plugin of pytest: the contract suite on a secured Kafka. `pytest -p secured_suite tests/contract ...`
 
 What runs is one principal with the ACLs of all roles, as `endocrine acls print` lists them, for the topics and groups
-of each test, and nothing else. Topics are made by an operator. The tests' own clients, which give no security, are the
-operator's, too.
+of each test, and nothing else but the group of the tests' own connector. Topics are made by an operator. The tests' own
+clients, which give no security, are the operator's, too.
 """
 
 import asyncio
@@ -20,8 +20,12 @@ from aiokafka.client import AIOKafkaClient
 import shared_broker
 from endocrine.pipeline.cli.acl_roles import ROLES, acls_of
 from endocrine.pipeline.kafka import acls, admin
+from endocrine.pipeline.kafka.acls import Acl
 from endocrine.pipeline.process.settings import Settings
 
+TOY = "toy"
+"""Name of the connector that tests of the effect runner bring."""
+_KNOWN_S = 60.0
 _granted: set[tuple[str, str]] = set()
 """Prefix and group that the ACLs were granted for."""
 
@@ -64,8 +68,13 @@ async def _grant(settings: Settings) -> None:
     if (settings.prefix, settings.group) in _granted:
         return
     _granted.add((settings.prefix, settings.group))
-    wanted = sorted({acl for role in ROLES for acl in acls_of(role, settings)})
+    groups = [Acl("GROUP", f"{settings.group}.{TOY}", "READ")]
+    wanted = sorted({*groups, *(acl for role in ROLES for acl in acls_of(role, settings))})
     await acls.create(_operators(settings), f"User:{shared_broker.PRINCIPAL}", wanted)
+    # Granted is not known yet. Topics may not be there; all that was granted at once is known at once.
+    async with asyncio.timeout(_KNOWN_S):
+        while await acls.missing(settings, groups):  # noqa: ASYNC110 - the broker says nothing when it knows them
+            await asyncio.sleep(0.01)
 
 
 def _operators_clients() -> None:
@@ -75,9 +84,7 @@ def _operators_clients() -> None:
     @functools.wraps(made)
     def on_listener(self: AIOKafkaClient, *args: Any, **given: Any) -> None:
         if given.get("security_protocol", "PLAINTEXT") == "PLAINTEXT" and "bootstrap_servers" in given:
-            found = shared_broker.known()
-            if found is not None and given["bootstrap_servers"] == found.bootstrap:
-                given["bootstrap_servers"] = found.operator
+            given["bootstrap_servers"] = shared_broker.without_security(given["bootstrap_servers"])
         made(self, *args, **given)
 
     AIOKafkaClient.__init__ = on_listener

@@ -83,6 +83,12 @@ def known() -> Addresses | None:
     return Addresses(**json.loads(found.read_text())) if found.exists() else None
 
 
+def without_security(bootstrap: str) -> str:
+    """Return where a program that gives no security finds this broker: the operator's listener, where it is secured."""
+    found = known()
+    return found.operator if found is not None and bootstrap == found.bootstrap else bootstrap
+
+
 def end(folder: Path) -> None:
     """End the broker of the run of this folder, and wait for it."""
     try:

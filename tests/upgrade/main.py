@@ -32,14 +32,13 @@ from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.local.kafka import KafkaNode
 from endocrine.pipeline.process.seal_keys import load_seals, make_key_file
 from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.process.subprocesses import last_lines
 from endocrine.pipeline.replay.logs import read_history
 from endocrine.pipeline.replay.policy_history import PolicyHistory
 from endocrine.pipeline.replay.recorded_seals import RecordedSeals
 from endocrine.pipeline.replay.verify import Verifier, verified_topics
 
 WORKERS, PARTITIONS = 3, 6
-LATER = frozenset(("erasures",))
-"""Topics that are not fed: the other commit may not have them."""
 TAKEN_OVER = "taken over"
 """In the log of a worker that has its partitions."""
 _LOOK_S = 0.5
@@ -92,11 +91,11 @@ class Rolling:
             crew.add(static=False, environment=self.old.environment)
         for seat in crew.seats:
             await self._taken_over(seat)
-        crowd = Crowd(random.Random("upgrade"), 800, PARTITIONS)
+        crowd, known = Crowd(random.Random("upgrade"), 800, PARTITIONS), self.old.topics()
 
         def forever() -> Iterator[Input]:
             while True:
-                if (one := crowd.input()).topic not in LATER:
+                if (one := crowd.input()).topic in known:
                     yield one
 
         feed = Feed(settings, random.Random("pace"), self.inputs, self.span_s)
@@ -128,7 +127,8 @@ class Rolling:
         deadline = time.monotonic() + limit_s
         while not done():
             if time.monotonic() > deadline:
-                raise RuntimeError(f"nothing after {limit_s:.0f} s: see the logs in {self.folder}")
+                ends = "\n".join(f"{log.name}\n{last_lines(log)}" for log in sorted(self.folder.glob("*.log")))
+                raise RuntimeError(f"nothing after {limit_s:.0f} s\n{ends}")
             await asyncio.sleep(_LOOK_S)
 
     async def _at_rest(self, watch: Watch, limit_s: float = 300.0) -> None:

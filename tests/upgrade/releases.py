@@ -3,7 +3,9 @@
 The Makefile puts the repository, tests/support, tests/chaos and this folder on PYTHONPATH.
 """
 
+import os
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +21,14 @@ class Release(NamedTuple):
 
     commit: str
     environment: Mapping[str, str]
+
+    def topics(self) -> frozenset[str]:
+        """Return the topics that it has. Raises CalledProcessError."""
+        named = "from endocrine.pipeline.core.catalogue import CATALOGUE; print(*CATALOGUE)"
+        ran = subprocess.run(
+            [sys.executable, "-c", named], env=os.environ | self.environment, capture_output=True, text=True, check=True
+        )
+        return frozenset(ran.stdout.split())
 
 
 def commit_of(ref: str) -> str:

@@ -170,4 +170,4 @@ def test_only_a_gateway_and_whoever_publishes_may_write_which_policy_is_in_force
         role for role in ROLES for acl in acls_of(role, settings) if (acl.name, acl.operation) == (topic, "READ")
     }
     assert writers == {"gateway", "publisher"}
-    assert readers == {"worker", "gateway", "connector", "auditor", "publisher"}
+    assert readers == {"worker", "gateway", "connector", "auditor", "operator", "publisher"}
