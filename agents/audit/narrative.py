@@ -1,11 +1,10 @@
 """A bundle in one paragraph of plain English: the same bundle, the same text."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 
+from endocrine.agents._shared.moments import moment
 from endocrine.agents.audit.memory import Json
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FATES = {
     "expired": "had expired",
     "cooldown": "came too soon after one of its kind",
@@ -104,15 +103,6 @@ def number(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     return str(value)
-
-
-def moment(ts: float) -> str:
-    """Return event time for a person, UTC, to the millisecond.
-
-    >>> moment(1767258004.25)
-    '2026-01-01 09:00:04.250 UTC'
-    """
-    return f"{(_EPOCH + timedelta(milliseconds=round(ts * 1000))).isoformat(' ', 'milliseconds')[:-6]} UTC"
 
 
 def _correction(bundle: Json, bundle_mode: str | None) -> str:

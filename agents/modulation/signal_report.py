@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from endocrine.agents._shared.moments import moment
+
 _FATES = {
     "used": "used",
     "clamped": "used, at the end of the scale it lay beyond",
@@ -25,11 +27,11 @@ def explain(audit_id: str, modulations: Iterable[Mapping[str, Any]]) -> list[str
     for record in own:
         head = f"revision {record['revision']}"
         if record["refusal"] == "held":
-            lines.append(f"{head}: the turn is held, it waits for a person until {record.get('expires')}")
+            lines.append(f"{head}: the turn is held, it waits for a person until {moment(record['expires'])}")
         elif record["refusal"] is not None:
             lines.append(f"{head}: the turn is refused, {record['refusal']}")
         for signal in record["signals"]:
-            described = f"{signal['name']} {signal['level']:g} from {signal['source']} at {signal['ts']}"
+            described = f"{signal['name']} {signal['level']:g} from {signal['source']} at {moment(signal['ts'])}"
             lines.append(f"{head}: {described}: {_FATES[signal['fate']]}")
         for name, steps in record["lineage"].items():
             moved = [step for step in steps[1:] if step["from"] != step["to"]]

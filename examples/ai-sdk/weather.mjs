@@ -6,7 +6,7 @@ import { z } from "zod";
 
 const endocrine = createOpenAI({
   baseURL: `${process.env.ENDOCRINE_URL ?? "http://127.0.0.1:8080"}/openai/v1`,
-  apiKey: process.env.ENDOCRINE_KEY ?? "none-on-loopback",
+  apiKey: process.env.ENDOCRINE_API_KEY ?? "none-on-loopback",
 });
 const weather = tool({
   description: "The weather of a city.",

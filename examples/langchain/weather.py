@@ -19,7 +19,7 @@ def weather(city: str) -> str:
 
 model = ChatOpenAI(model="gpt-4.1-mini",
                    base_url=os.environ.get("ENDOCRINE_URL", "http://127.0.0.1:8080") + "/openai/v1",
-                   api_key=os.environ.get("ENDOCRINE_KEY", "none-on-loopback")).bind_tools([weather])  # fmt: skip
+                   api_key=os.environ.get("ENDOCRINE_API_KEY", "none-on-loopback")).bind_tools([weather])  # fmt: skip
 messages = [HumanMessage(sys.argv[1])]
 while (answer := model.invoke(messages)).tool_calls:  # only calls that were allowed are here
     messages += [answer, *(weather.invoke(call) for call in answer.tool_calls)]

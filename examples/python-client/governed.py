@@ -21,4 +21,6 @@ async def main(text: str) -> None:
         print(f"why it was so: endocrine explain {turn.audit_id}")
 
 
+if len(sys.argv) != 2:
+    sys.exit(f'usage: python {sys.argv[0]} "How long do refunds take?"')
 asyncio.run(main(sys.argv[1]))

@@ -11,16 +11,20 @@ from endocrine.pipeline.cli.group import Group
 from endocrine.pipeline.process.environment import SettingsError
 from endocrine.pipeline.process.version import code_version
 
-ORDER = (
-    "run", "demo", "up", "down", "status", "chat", "simulate", "ingest", "policy", "launch-gate", "explain",
-    "explain-signals", "incidents", "approvals", "interactions", "bonds", "trust", "memory", "conflicts", "context",
-    "links", "names", "lag", "state", "replay", "snapshot", "backup", "repartition", "erase", "audit", "dlq",
-    "export", "topics", "schemas", "worker", "connect", "gateway", "acls", "keys", "redteam", "capture", "hook",
-    "mcp", "project", "views", "seal-key", "prompt-key",
-)  # fmt: skip
-"""Commands as help lists them: first what one tries first. Others follow."""
-
-
+SECTIONS = {
+    "Start on this machine": ("run", "demo", "up", "down", "status", "chat"),
+    "Try without a broker": ("simulate", "schemas"),
+    "Say why, and prove it": (
+        "explain", "explain-signals", "incidents", "replay", "state", "snapshot", "audit", "launch-gate",
+    ),
+    "Decide": ("policy", "approvals", "trust", "memory", "conflicts", "links", "names", "bonds", "erase"),
+    "Look at records": ("interactions", "context", "topics", "dlq", "lag", "export"),
+    "Bring records in": ("ingest", "capture", "hook"),
+    "Run the parts": ("worker", "connect", "gateway", "project", "views", "mcp"),
+    "Keep it running": ("keys", "acls", "seal-key", "prompt-key", "backup", "repartition", "redteam"),
+}  # fmt: skip
+"""Commands as help lists them, by what one wants to do: first what one tries first."""
+ORDER = tuple(name for names in SECTIONS.values() for name in names)
 at_the_end = ExitStack()
 """What ends when the command of this process ends: a stack that was started for it alone."""
 
@@ -31,6 +35,17 @@ class Root(Group):
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the commands in the order of `ORDER`."""
         return sorted(self.commands, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands section by section; those of none come last."""
+        rows = dict(self.command_rows(ctx))
+        placed = {
+            title: [(name, rows.pop(name)) for name in names if name in rows] for title, names in SECTIONS.items()
+        }
+        for title, found in [*placed.items(), ("Others", [*rows.items()])]:
+            if found:
+                with formatter.section(title):
+                    formatter.write_dl(found)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""

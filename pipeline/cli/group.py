@@ -14,9 +14,12 @@ class Group(TyperGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write a list of the commands, each with its first sentence."""
-        rows = [(name, self.commands[name].get_short_help_str(limit=_WHOLE)) for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
-            formatter.write_dl(rows)
+            formatter.write_dl(self.command_rows(ctx))
+
+    def command_rows(self, ctx: Any) -> list[tuple[str, str]]:
+        """Return each command with its first sentence."""
+        return [(name, self.commands[name].get_short_help_str(limit=_WHOLE)) for name in self.list_commands(ctx)]
 
 
 def command_group(help: str) -> typer.Typer:

@@ -25,7 +25,7 @@ def check(
         Path | None, typer.Argument(help="Policy file, laid over the shipped policy. Without it: that alone.")
     ] = None,
 ) -> None:
-    """Print every mistake of FILE, one a line on stderr, and exit 1; or print the digest it would have.
+    """Print every mistake of FILE, one a line on stderr, and exit 1; or print the digest that decisions would name.
 
     What a valid policy is weaker in than it looks is a note on stderr.
 
@@ -40,6 +40,7 @@ def check(
         raise typer.Exit(1) from None
     for note in notes(loaded.document):
         typer.echo(f"note: {note}", err=True)
+    typer.echo(f"{file or 'the shipped policy'}: no mistake; decisions made under it name this digest:", err=True)
     typer.echo(loaded.digest)
 
 

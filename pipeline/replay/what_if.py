@@ -57,6 +57,8 @@ class WhatIf:
     """By topic and kind of change: changed, new, gone."""
     fields: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By topic and JSON path, records that differ there."""
+    same_result: int = 0
+    """Modulations of which only the steps differ that led to the same parameters, mode and functions."""
     decided: Counter[Decided] = field(default_factory=Counter)
     """Calls on which the worlds do not agree: decision and reason as recorded, and in the other world."""
     modes: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -189,6 +191,8 @@ def _count_change(found: WhatIf, topic: str, theirs: Mapping[str, Any], recorded
         found.decided[decision, reason, theirs["decision"], theirs["reason"]] += 1
     elif topic == "modulations" and "$.mode" in recorded:
         found.modes[recorded["$.mode"], theirs["mode"]] += 1
+    elif topic == "modulations" and all(path.startswith("$.lineage") for path in recorded):
+        found.same_result += 1
 
 
 def _note(

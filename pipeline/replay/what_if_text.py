@@ -51,7 +51,7 @@ def _decided(found: WhatIf) -> Counter[str]:
 
 
 def _turns(found: WhatIf) -> Iterator[str]:
-    count = found.counts["modulations", "changed"]
+    count = found.counts["modulations", "changed"] - found.same_result
     if count:
         modes = [f"{n} {before} would be {after}" for (before, after), n in found.modes.most_common(SHOWN)]
         names: Counter[str] = Counter()
@@ -62,6 +62,9 @@ def _turns(found: WhatIf) -> Iterator[str]:
         more = f" and {len(fields) - SHOWN} more" if len(fields) > SHOWN else ""
         parts = [*modes, ", ".join(fields[:SHOWN]) + more]
         yield f"{count} {_plural('modulation', count)} otherwise: {'; '.join(parts)}."
+    if same := found.same_result:
+        more = " more" if count else ""
+        yield f"{same}{more} {_plural('modulation', same)} would come to the same parameters by other steps."
     yield from _new_and_gone(found, "modulations", "modulation")
 
 

@@ -71,6 +71,23 @@ async def test_a_new_turn_appears_without_a_reload(visit, door):
         assert one.complaints == []
 
 
+async def test_who_was_seen_lately_is_listed_where_no_identity_is_named_and_leads_to_its_page(visit):
+    async with visit() as one:
+        await one.go("/identities")
+        assert {"ann", "bob"} <= set(await one.page.locator("tbody th").all_inner_texts())
+        await one.page.get_by_role("link", name="ann", exact=True).click()
+        await one.page.get_by_role("heading", name="Identity ann").wait_for()
+
+
+async def test_what_is_read_behind_the_overview_comes_by_itself(visit):
+    async with visit() as one:
+        await one.go("/")
+        await one.page.evaluate("window.marked = true")
+        await one.page.get_by_text("Members of the deployment's groups").wait_for()
+        await one.page.get_by_text("Being read").first.wait_for(state="detached")
+        assert await one.page.evaluate("window.marked")
+
+
 async def test_a_filter_stands_in_the_address_and_in_its_field(visit):
     async with visit() as one:
         await one.go("/turns")

@@ -47,7 +47,7 @@ async def failed(example: Example, connection: dict[str, str]) -> bool:
     pipe = asyncio.subprocess
     bins = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     url, key = connection["base_url"].removesuffix("/openai/v1"), connection["api_key"]
-    environment = {**os.environ, "PATH": bins, "ENDOCRINE_URL": url, "ENDOCRINE_KEY": key, "ENDOCRINE_API_KEY": key}
+    environment = {**os.environ, "PATH": bins, "ENDOCRINE_URL": url, "ENDOCRINE_API_KEY": key}
     environment.pop("PYTHONPATH", None)
     process = await pipe.create_subprocess_exec(
         *example.command, stdin=pipe.PIPE, stdout=pipe.PIPE, stderr=pipe.PIPE, env=environment

@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 from aiokafka.errors import KafkaError
+from redis.exceptions import RedisError
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -24,6 +25,8 @@ from endocrine.pipeline.views.redis import views
 
 Json = dict[str, Any]
 TURNS = 20
+LATELY = 100
+"""Turns among which identities are looked for where none is named."""
 MEMORIES = 100
 EVENTS = 200
 """Bond events that the phase history is made of."""
@@ -32,12 +35,25 @@ _STATES, _LOOKED_AT, _STATES_S = 1000, 4000, 2.0
 
 
 async def find(console: Console, request: Request, visitor: Visitor) -> Response:
-    """Ask for an identity, and go to its page."""
+    """Ask for an identity, and go to its page; below, whose turns came last."""
     asked = request.query_params.get("identity", "").strip()
     if asked:
         name = checked_identity(console.gateway.names, asked)
         return RedirectResponse(Links("", []).to("identities", name), 303, HEADERS)
-    return console.page(request, visitor, "identities.html", title="Identities")
+    return console.page(request, visitor, "identities.html", title="Identities", lately=await _lately(console))
+
+
+async def _lately(console: Console) -> list[dict[str, Any]]:
+    """The newest turn of each identity that has one among the newest; nothing while Redis is away."""
+    if (redis := console.gateway.redis) is None:
+        return []
+    named = keys_of(console.gateway)
+    try:
+        newest = (await views.page(redis, named.turns(), LATELY)).members
+        turns = [shown_turn(one) for one in await views.turns(redis, named, newest)]
+    except RedisError:
+        return []
+    return list({one["identity"]: one for one in reversed(turns)}.values())[::-1]
 
 
 async def identity(console: Console, request: Request, visitor: Visitor) -> Response:

@@ -45,6 +45,8 @@ def head_headers(head: TurnHead) -> dict[str, str]:
     }
     if head.would:
         found["endocrine-would"] = header_text(",".join(head.would))
+    if head.not_offered:
+        found["endocrine-not-offered"] = header_text(",".join(head.not_offered))
     if head.advice is not None:
         found["endocrine-advice"] = header_text(head.advice)
     if head.timing_ms:

@@ -117,6 +117,8 @@ class TurnHead:
     asked: Mapping[str, Any] = field(default_factory=dict)
     sent: Mapping[str, Any] = field(default_factory=dict)
     would: tuple[str, ...] = ()
+    not_offered: tuple[str, ...] = ()
+    """Functions of the request that the model is not offered: not in the policy's lists, or not allowed now."""
     advice: str | None = None
     """`late` where strict defaults took the place of a modulation."""
     timing_ms: Mapping[str, float] = field(default_factory=dict)

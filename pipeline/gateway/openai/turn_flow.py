@@ -159,6 +159,7 @@ class _Flow:
             self._sent = text
         facts: dict[str, Any] = {"finish": closed.finish, "reason": closed.reason, "mode": closed.mode}
         facts |= {"revision": closed.revision, "sent": closed.sent, "would": list(closed.would) or None}
+        facts["not_offered"] = list(self._turn.head.not_offered) or None
         if self._windowed:
             facts["streamed"] = "windowed"
         # Under observe nothing is withheld, whatever enforcing would have done.

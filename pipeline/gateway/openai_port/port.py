@@ -204,6 +204,7 @@ class GatewayPort:
             request.opened["asked"] or {},
             requests[-1].value["parameters"] if requests else {},
             tuple(dict.fromkeys(would)),
+            () if rounds.observed else _not_offered(request, modulation),
             timing_ms=timing,
         )
 
@@ -220,3 +221,10 @@ class GatewayPort:
             raise Refused("overloaded", "The broker does not take records now.", retry_after_ms=2000) from None
         except TimeoutError:
             raise Refused("decision_timeout") from None
+
+
+def _not_offered(request: TurnRequest, modulation: Json) -> tuple[str, ...]:
+    """Functions that the request declares and the turn's modulation does not offer."""
+    offered = {one["name"] for one in modulation.get("functions") or ()}
+    declared = (one["name"] for one in request.opened["application_tools"] or ())
+    return tuple(dict.fromkeys(name for name in declared if name not in offered))

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from endocrine.agents.audit.narrative import CORRECTION, FATES, REASONS, mode_history, moment, number
+from endocrine.agents._shared.moments import moment
+from endocrine.agents.audit.narrative import CORRECTION, FATES, REASONS, mode_history, number
 from endocrine.pipeline.views.explain.find import Explained
 
 

@@ -21,9 +21,9 @@ STREAM = {"accept": "text/event-stream"}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def answering(own_door, tmp_path_factory):
-    """A gateway of this file's own, with connectors that ask the bundled script."""
-    policy, settings = shipped_policy(), own_door.settings
+async def answering(door, tmp_path_factory):
+    """The gateway, with connectors that ask the bundled script."""
+    policy, settings = shipped_policy(), door.settings
     async with contextlib.AsyncExitStack() as ending:
         server = await ending.enter_async_context(ScriptedServer(load_script(None)))
         asking = ModelEffect(ModelSettings(base_url=server.base_url, api_key="any"), policy.document.models)
@@ -32,7 +32,7 @@ async def answering(own_door, tmp_path_factory):
         ending.push_async_callback(tools.close)
         await ending.enter_async_context(running(settings, asking))
         await ending.enter_async_context(running(settings, tools))
-        yield own_door
+        yield door
 
 
 def question(who, prompt="what is endocrine?", **more):

@@ -168,6 +168,7 @@ async def test_our_own_tools_run_inside_the_turn_beside_the_calls_that_are_passe
 
 async def test_when_all_calls_are_denied_the_model_is_asked_again(client):
     found = await ask(client, "forbidden", tools=TOOLS)
+    assert found.endocrine["not_offered"] == [FORBIDDEN]
     assert (found.choices[0].message.content, found.choices[0].finish_reason) == ("[scripted] Then without.", "stop")
     assert found.endocrine["denied"]
 
@@ -313,7 +314,7 @@ async def test_headers_that_never_end_are_refused_in_the_envelope_too(door):
 
 async def test_the_program_of_the_example_prints_a_governed_answer(door, who):
     program = Path(__file__).parents[3] / "examples" / "openai-base-url" / "chat.py"
-    environment = {**os.environ, "ENDOCRINE_URL": door.url, "ENDOCRINE_KEY": door.secret}
+    environment = {**os.environ, "ENDOCRINE_URL": door.url, "ENDOCRINE_API_KEY": door.secret}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-P", str(program), "hello", env=environment, stdout=asyncio.subprocess.PIPE
     )

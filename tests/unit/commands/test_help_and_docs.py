@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from endocrine.pipeline.cli.app import ORDER, app
+from endocrine.pipeline.cli.app import ORDER, SECTIONS, app
 from endocrine.pipeline.cli.main import COMMANDS, modules_for
 from endocrine.pipeline.data.export.writers import INSTALL, PYARROW
 
@@ -45,6 +45,15 @@ def test_help_shows_every_text_whole_brackets_too(endocrine, root):
 def test_every_order_of_help_is_a_command_or_one_of_the_local_stack(root):
     assert set(ORDER) - {"up", "down", "status"} <= set(root.commands)
     assert set(root.commands) <= set(ORDER)
+    assert len(set(ORDER)) == len(ORDER)
+
+
+def test_help_lists_commands_by_what_one_wants_to_do_each_once(endocrine, root):
+    page = endocrine("--help").stdout
+    titles = [line.removesuffix(":") for line in page.splitlines() if line.removesuffix(":") in SECTIONS]
+    assert titles == list(SECTIONS)
+    assert "Others:" not in page
+    assert re.findall(r"^  ([a-z][a-z-]+) ", page.partition(titles[0])[2], re.MULTILINE) == [*root.list_commands(None)]
 
 
 def code_of(page):

@@ -1,5 +1,7 @@
 """Progress for programs: JSON lines on stderr, not more often than somebody looks."""
 
+from types import SimpleNamespace
+
 import orjson
 
 from endocrine.pipeline.cli import common
@@ -7,7 +9,7 @@ from endocrine.pipeline.cli import common
 
 def test_progress_is_json_lines_seldom_and_the_end_is_always_among_them(capsys, monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(common.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(common, "time", SimpleNamespace(monotonic=lambda: now[0]))
     with common.bars(as_lines=True) as titled:
         progress = titled("reading")
         for done in range(5):

@@ -2,7 +2,10 @@
 
 import hashlib
 import re
+import time
+from types import SimpleNamespace
 
+import itsdangerous.timed
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -71,10 +74,8 @@ def test_a_session_that_is_too_old_has_ended(monkeypatch):
     response = Response()
     mine.keep(response, request(), mine.begin())
     cookie = response.headers["set-cookie"].partition("=")[2].partition(";")[0]
-    import itsdangerous.timed
-
-    late = itsdangerous.timed.time.time() + 61
-    monkeypatch.setattr(itsdangerous.timed.time, "time", lambda: late)
+    late = time.time() + 61
+    monkeypatch.setattr(itsdangerous.timed, "time", SimpleNamespace(time=lambda: late))
     assert mine.read(request(cookie)) is None
 
 

@@ -74,10 +74,12 @@ def test_header_values_are_ascii_and_bounded():
     long = {"temperature": 0.5, "reasoning_effort": "x" * 600, "seed": 1, "stop": ["private"]}
     assert compact(long) == '{"temperature":0.5,"seed":1}'
     assert compact({"reasoning_effort": "hü\r\n"}) == "{}"
-    head = TurnHead("a\nb", "strict", "p", 3, would=("denied",), advice="late", timing_ms={"ack": 1.25, "decide": 3})
+    head = TurnHead("a\nb", "strict", "p", 3, would=("denied",), not_offered=("wetter", "zeit\n"), advice="late",
+                    timing_ms={"ack": 1.25, "decide": 3})  # fmt: skip
     found = head_headers(head)
     assert found["endocrine-audit-id"] == "a?b"
     assert found["endocrine-would"] == "denied"
+    assert found["endocrine-not-offered"] == "wetter,zeit?"
     assert found["endocrine-advice"] == "late"
     assert found["server-timing"] == "ack;dur=1.2, decide;dur=3.0"
     assert all(value.isascii() and value.isprintable() for value in found.values())

@@ -189,7 +189,7 @@ async def test_the_exit_code_says_that_a_worker_stalled():
 
 
 def test_a_role_that_polls_is_ready_once_it_was_given_partitions_and_while_its_loop_comes_round(monkeypatch):
-    monkeypatch.setattr("endocrine.pipeline.views.metrics.health.time.monotonic", lambda: 1000.0)
+    monkeypatch.setattr("endocrine.pipeline.views.metrics.health.time", SimpleNamespace(monotonic=lambda: 1000.0))
     assert polling_health(999.0, SETTINGS, ready=True).ready
     assert not polling_health(999.0, SETTINGS, ready=False).ready
     late = polling_health(900.0, SETTINGS, ready=True)

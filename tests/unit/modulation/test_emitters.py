@@ -155,6 +155,7 @@ def test_every_emission_and_every_refusal_is_explained(new_life):
     result(life, "error", ts=1001.5)
     records.append(life.open("t2", ts=1002.0))
     first, second = explain("t1", records), explain("t2", records)
-    assert "revision 1: stress 0.2 from tools at 1001.0: used, at the cap of its source" in first
+    assert "revision 1: stress 0.2 from tools at 1970-01-01 00:16:41.000 UTC: used, at the cap of its source" in first
     assert any(line.startswith("revision 1: temperature 0.6 -> ") and "stress (guard)" in line for line in first)
-    assert "revision 0: stress 0.4 from tools at 1001.5: not used, within the cooldown of its name" in second
+    asked = "revision 0: stress 0.4 from tools at 1970-01-01 00:16:41.500 UTC"
+    assert f"{asked}: not used, within the cooldown of its name" in second

@@ -30,7 +30,7 @@ def explained(tmp_path):
 def test_a_turn_is_explained_from_the_lines_of_simulate(explained):
     result = explained("t1")
     assert result.exit_code == 0
-    assert "revision 0: stress 0.9 from probe at 100.0: used\n" in result.output
+    assert "revision 0: stress 0.9 from probe at 1970-01-01 00:01:40.000 UTC: used\n" in result.output
     assert "by stress (guard)" in result.output
 
 

@@ -141,7 +141,7 @@ def test_a_held_turn_is_a_message_of_the_day_once_it_is_approved(careful):
 def test_the_explanation_says_that_a_turn_waits_and_what_came_of_it(careful):
     records = [careful.open(signals={"alignment_risk": 0.9}), *careful.deny()]
     lines = explain("t1", records)
-    assert "revision 0: the turn is held, it waits for a person until 1900.0" in lines
+    assert "revision 0: the turn is held, it waits for a person until 1970-01-01 00:31:40.000 UTC" in lines
     assert "revision 1: the turn is refused, denied" in lines
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -64,7 +65,7 @@ def test_a_store_left_alone_for_too_long_has_no_mark_so_that_a_takeover_clears_i
     first.flush(5, 0, set())
     first.close()
     later = time.time() + 2000
-    monkeypatch.setattr("endocrine.pipeline.runtime.state_stores.time.time", lambda: later)
+    monkeypatch.setattr("endocrine.pipeline.runtime.state_stores.time", SimpleNamespace(time=lambda: later))
     again = RocksStore(path, max_age_s=1000)
     assert again.begin() is None
     again.close()
