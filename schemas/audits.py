@@ -50,6 +50,7 @@ class Opening(Record):
     prompt_chars: Annotated[Count, Field(description="Characters.")]
     prompt_hmac: Annotated[str | None, Field(description="HMAC-SHA-256 of the prompt, hexadecimal; as incidents.")]
     prompt: Annotated[str | None, Field(max_length=50_000, description="Redacted and cut; null as shipped.")]
+    images: Annotated[Count | None, Field(description="Image parts of its messages; absent: none.")] = None
 
 
 class Closing(Record):

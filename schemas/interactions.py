@@ -7,6 +7,7 @@ from pydantic import Field
 from endocrine.schemas.application import Asked, Functions, Message
 from endocrine.schemas.base import AuditId, Count, Id, Identity, Produced, Record, Share, Ts
 from endocrine.schemas.context import ContextUsed
+from endocrine.schemas.images import GivenImages
 from endocrine.schemas.vocabulary import Door, Finish, Signal
 
 Enforce = Annotated[
@@ -65,6 +66,9 @@ class Opened(Produced):
     streamed: Annotated[
         bool | None,
         Field(description="False: the client takes its answer whole, so it is judged whole whatever `stream` is."),
+    ] = None
+    images: Annotated[
+        GivenImages | None, Field(description="Image parts of `messages`, in their order; the bytes are on `images`.")
     ] = None
     ts: Ts
 

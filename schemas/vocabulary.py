@@ -56,6 +56,7 @@ Finish = Literal[
 ]
 Door = Literal["kafka", "http", "openai", "client", "hook", "ingest"]
 Stream = Literal["buffered", "windowed"]
+Images = Literal["all", "data", "none"]
 ToolRunner = Literal["application"]
 ReplyStatus = Literal["ok", "error", "timeout", "refused"]
 Intent = Literal["affirm", "reject", "more_detail", "soften", "ground"]

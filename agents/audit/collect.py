@@ -105,6 +105,7 @@ def _interaction(turn: Turn, value: Opened | Closed, policy: "Policy") -> Turn |
         "prompt_chars": len(value.prompt),
         "prompt_hmac": prompt_hmac(value.prompt, policy),
         "prompt": str(redact(value.prompt, gating))[: rules.prompt_chars] if rules.include_prompt else None,
+        **({"images": len(value.images)} if value.images else {}),
     }
     asked = None if value.asked is None else sent(value.asked.model_dump(exclude_none=True), rules)
     turn["given"] = {"door": value.door, "enforce": value.enforce is not False, "asked": asked}

@@ -140,6 +140,9 @@ def _way(bundle: Json) -> str:
     phrases = []
     if bundle["enforce"] is False:
         phrases.append("It was observed: all was decided and recorded, and nothing changed on the way.")
+    if images := (bundle["opened"] or {}).get("images"):
+        given = "an image" if images == 1 else f"{images} images"
+        phrases.append(f"It was given with {given}, of which nothing was judged but the text beside.")
     if late := bundle.get("advice_late"):
         waited = f"did not come within {number(late['within_ms'])} ms"
         phrases.append(f"Its application was given strict defaults ({late['mode']}), because its parameters {waited}.")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from endocrine.agents._shared.normalise import visible
+from endocrine.agents.conversation.images import with_images
 from endocrine.agents.conversation.memory import in_force
 from endocrine.agents.conversation.rules import Limits
 from endocrine.agents.conversation.state import Given, Json, Turn
@@ -165,14 +166,10 @@ def _with_prompt(opened: Opened) -> list[Json]:
     """The conversation as chat completions have it; it ends with the prompt where it does not hold it."""
     messages = [_chat(message) for message in opened.messages or ()]
     last = next((one for one in reversed(messages) if one["role"] == "user"), None)
-    return (
-        messages
-        if last is not None and last["content"] == opened.prompt
-        else [
-            *messages,
-            {"role": "user", "content": opened.prompt},
-        ]
-    )
+    ends = last is not None and last["content"] == opened.prompt
+    if opened.images:
+        messages = with_images(messages, opened.images)
+    return messages if ends else [*messages, {"role": "user", "content": opened.prompt}]
 
 
 def _chat(message: Message) -> Json:

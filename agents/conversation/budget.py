@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from endocrine.agents.conversation.images import images_in
 from endocrine.agents.conversation.rules import BudgetRules
 from endocrine.agents.conversation.state import Budget
 
@@ -25,9 +26,10 @@ class TokensLeft(NamedTuple):
 
 
 def prompt_tokens(messages: Sequence[Mapping[str, Any]], tools: Sequence[Any], rules: BudgetRules) -> int:
-    """Return an upper bound on the tokens of a prompt (with `bytes_per_token: 1`)."""
+    """Return an upper bound on the tokens of a prompt (with `bytes_per_token: 1`); of its images, an estimate."""
     size = len(orjson.dumps(messages)) + len(orjson.dumps(tools))
-    return -(-size // rules.bytes_per_token) + rules.message_tokens * (len(messages) + len(tools) + 1)
+    beside = rules.message_tokens * (len(messages) + len(tools) + 1) + rules.image_tokens * len(images_in(messages))
+    return -(-size // rules.bytes_per_token) + beside
 
 
 def rolled(budget: Budget, now: float, rules: BudgetRules) -> Budget:

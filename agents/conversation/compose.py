@@ -60,7 +60,12 @@ def messages_of(turn: Turn, history: Sequence[Row], concise: bool, policy: "Poli
 def shown_to_model(message: Message) -> Message:
     """Return the message without what is hidden in invisible characters: a model reads what people cannot see."""
     content, calls = message.get("content"), message.get("tool_calls")
-    seen = {**message, "content": visible(content)} if isinstance(content, str) else message
+    seen = message
+    if isinstance(content, str):
+        seen = {**message, "content": visible(content)}
+    elif isinstance(content, list):  # images among texts
+        blocks = [{**one, "text": visible(one["text"])} if one["type"] == "text" else one for one in content]
+        seen = {**message, "content": blocks}
     if not calls:
         return seen
     functions = [{**call["function"], "arguments": visible(call["function"]["arguments"])} for call in calls]

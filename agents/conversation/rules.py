@@ -164,3 +164,6 @@ class BudgetRules(BaseModel):
         int, Field(ge=1, le=8, description="1 is an upper bound on tokens; more is an estimate that may be exceeded.")
     ]
     message_tokens: Annotated[int, Field(ge=0, le=256, description="Tokens a provider adds per message, at most.")]
+    image_tokens: Annotated[
+        int, Field(ge=0, le=2**20, description="Tokens held back for an image; an estimate that may be exceeded.")
+    ]

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, RootModel, StringConstraints
 
 from endocrine.schemas.base import STRICT, STRICT_ROOT
-from endocrine.schemas.vocabulary import Mode, Stream
+from endocrine.schemas.vocabulary import Images, Mode, Stream
 
 ANY = "*"
 """The entry of every client that has none of its own."""
@@ -33,6 +33,9 @@ class ApplicationRules(BaseModel):
         "buffered"
     )
     judge_history: Annotated[bool, Field(description="All given messages are judged as input.")] = False
+    images: Annotated[
+        Images, Field(description="Image parts that may come in: all, only given bytes (data), none; none is judged.")
+    ] = "all"
 
     def allows(self, function: str, mode: Mode) -> bool:
         """Return whether a function of the application may be called in a mode."""

@@ -23,7 +23,7 @@ from endocrine.schemas.interactions import Opened
 from endocrine.schemas.signals import EndocrineSignal
 from endocrine.schemas.tools import Incident, ToolResult
 
-_LATER = ("messages", "application_tools", "asked", "enforce", "door", "streamed")
+_LATER = ("messages", "application_tools", "asked", "enforce", "door", "streamed", "images")
 """Fields of an opening that turns of earlier versions did not have."""
 
 

@@ -43,7 +43,9 @@ def _gateway(settings: Settings) -> list[Acl]:
     return [
         *_topics(settings, "READ", (*STREAMED, *answers, *_NAMES, *explained, *_PUBLISHED)),
         *_topics(
-            settings, "WRITE", (*INPUTS, "candidates", "reinforcements", "context-packs", "late-advice", *_PUBLISHED)
+            settings,
+            "WRITE",
+            (*INPUTS, "candidates", "reinforcements", "context-packs", "late-advice", "images", *_PUBLISHED),
         ),
         *_looks(settings),
     ]
@@ -51,7 +53,15 @@ def _gateway(settings: Settings) -> list[Acl]:
 
 def _connector(settings: Settings) -> list[Acl]:
     groups = [f"{settings.group}.{name}" for name in ("model", "tools", TIMEKEEPER)]
-    effects = ("model-requests", "model-replies", "tool-calls", "tool-decisions", "tool-results", "effect-starts")
+    effects = (
+        "model-requests",
+        "model-replies",
+        "tool-calls",
+        "tool-decisions",
+        "tool-results",
+        "effect-starts",
+        "images",
+    )
     read = (*TIMED, *effects, _ROLLOUTS)
     written = ("model-replies", "model-chunks", "tool-results", "effect-starts", "scheduled-tasks", "commands")
     return [

@@ -9,7 +9,7 @@ from functools import partial
 from endocrine.agents.policy.compiled import Policy
 from endocrine.pipeline.connectors.contract import Limits
 from endocrine.pipeline.connectors.effect_runner import EffectRunner
-from endocrine.pipeline.connectors.model.effect import ModelEffect
+from endocrine.pipeline.connectors.model.main import model_effect
 from endocrine.pipeline.connectors.model.settings import ModelSettings, missing_key
 from endocrine.pipeline.connectors.prerequisites import prerequisites
 from endocrine.pipeline.connectors.process import UNUSABLE, Running, serve
@@ -65,7 +65,7 @@ def main(settings: Settings, on_ready: Callable[[], None] = lambda: None) -> int
     if (found := prerequisites(settings, "connectors")) is None:
         return UNUSABLE
     policy, seals, metrics = found
-    asking = ModelEffect(model, policy.document.models, record_bytes=settings.max_record_bytes, metrics=metrics)
+    asking = model_effect(settings, model, policy, seals, metrics)
     running = tool_effect(settings, policy, tools, metrics, seals)
 
     async def work() -> int:

@@ -27,6 +27,7 @@ from endocrine.schemas import (
     effects,
     erasures,
     feedback,
+    images,
     interactions,
     linkage,
     memory,
@@ -84,6 +85,10 @@ class Topic:
     Read takes such a record for a misrouted one, so that no agent can have the topic as a source."""
     retention_ms: int = 30 * DAY_MS
     """Milliseconds, counted from the broker's append time, or `FOREVER`; without effect on compacted topics."""
+    segment_ms: int | None = None
+    """Milliseconds after which a segment is closed, so that it can be deleted; None: as the broker has it, 7 days."""
+    passing: bool = False
+    """What it holds is only on its way: no agent reads it, so replay needs it not, and a backup does not hold it."""
     coalesce: bool = False
     """Only the last record per key of a batch is produced (compacted, read by no agent)."""
     identity_field: str = "identity"
@@ -223,6 +228,16 @@ _TOPICS = [
         "text of windowed replies while it comes; read by no agent",
         retention_ms=3_600_000,
         ours=True,
+    ),
+    Topic(
+        "images",
+        images.ImagePiece,
+        "delete",
+        "bytes of images on their way to a model; read by no agent",
+        retention_ms=DAY_MS,  # as long as a turn may wait for a person
+        segment_ms=DAY_MS // 4,
+        ours=True,
+        passing=True,
     ),
     Topic(
         "effect-starts",
@@ -528,6 +543,13 @@ _TOPICS = [
     ),
 ]
 CATALOGUE: Mapping[str, Topic] = {topic.name: topic for topic in _TOPICS}
+
+
+def lasting_topics() -> list[str]:
+    """Return every topic of which replay and backups have need, dead letters included."""
+    kept = [topic for topic in _TOPICS if not topic.passing]
+    return [*(topic.name for topic in kept), *(topic.dead_letters for topic in kept if topic.owner)]
+
 
 _KEYS: Mapping[str, Callable[[str, Mapping[str, Any]], str]] = {
     "identity": lambda identity, value: identity,

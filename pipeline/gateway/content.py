@@ -34,6 +34,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "model-replies": ("content", "tool_calls"),
     "model-requests": ("messages", "tools"),
     "model-chunks": ("text",),
+    "images": ("data",),
     "link-events": ("reason",),
     "registry": ("description", "roots"),
     "audits": (),

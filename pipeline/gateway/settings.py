@@ -22,6 +22,20 @@ class GatewaySettings(EnvironmentSettings):
         Path | None, Field(description="File of API keys, hashed. None: `gateway.keys` in the data folder.")
     ] = None
     body_bytes: Annotated[int, Field(ge=1024, description="Largest body of a request. Bytes.")] = 1 << 20
+    image_bytes: Annotated[int, Field(ge=1, description="Largest image of an OpenAI-compatible request. Bytes.")] = (
+        4 << 20
+    )
+    images_bytes: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Most that the images of one request have together, beside `body_bytes` of the rest. Bytes.",
+        ),
+    ] = 8 << 20
+    large_bodies: Annotated[
+        int,
+        Field(ge=1, description="Requests of more than `body_bytes` at once; each takes about five times its images."),
+    ] = 16
     header_bytes: Annotated[int, Field(ge=1024, description="Largest header block of a request. Bytes.")] = 32 << 10
     batch_records: Annotated[int, Field(ge=1, description="Records in one request.")] = 1000
     read_s: Annotated[float, Field(gt=0, description="Seconds until headers, and then the body, must have come.")] = (

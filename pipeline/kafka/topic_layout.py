@@ -35,6 +35,8 @@ def physical_topics(settings: Settings, agent_names: Iterable[str]) -> list[Phys
     for topic in CATALOGUE.values():
         configs = append_time | {"max.message.bytes": str(settings.topic_message_bytes)}
         retention = {"cleanup.policy": "delete", "retention.ms": str(topic.retention_ms)}
+        if topic.segment_ms is not None:
+            retention["segment.ms"] = str(topic.segment_ms)
         if topic.retention_ms == FOREVER:  # whatever size the broker's own settings keep
             retention["retention.bytes"] = "-1"
         cleanup = retention if topic.cleanup == "delete" else compaction

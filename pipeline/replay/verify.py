@@ -15,7 +15,7 @@ import orjson
 
 from endocrine.agents.contract import Agent
 from endocrine.agents.policy.compiled import Policy
-from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.catalogue import CATALOGUE, lasting_topics
 from endocrine.pipeline.core.sizes import Sizes
 from endocrine.pipeline.process.malloc import without_collections
 from endocrine.pipeline.replay.comparison import Comparison, Sink
@@ -201,4 +201,4 @@ class Verifier:
 
 def verified_topics() -> list[str]:
     """Return every topic that verification needs."""
-    return [*CATALOGUE, *(topic.dead_letters for topic in CATALOGUE.values() if topic.owner)]
+    return lasting_topics()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from effects import running
 from endocrine.agents.policy.compiled import Policy
-from endocrine.pipeline.connectors.model.effect import ModelEffect
+from endocrine.pipeline.connectors.model.main import model_effect
 from endocrine.pipeline.connectors.model.settings import ModelSettings
 from endocrine.pipeline.local.fake_llm.script import Script, parse_script
 from endocrine.pipeline.local.fake_llm.server import ScriptedServer
@@ -18,6 +18,7 @@ from endocrine.pipeline.local.prepare import prepared
 from endocrine.pipeline.local.stack import PATIENT
 from endocrine.pipeline.local.valkey import ValkeyServer
 from endocrine.pipeline.process.policy_files import load_policy
+from endocrine.pipeline.process.seal_keys import load_seals
 from endocrine.pipeline.process.settings import Settings
 from gateway_serving import Door, served, stack
 from openai_shown import CASES
@@ -79,9 +80,8 @@ async def product(folder: Path) -> AsyncIterator[dict[str, Connection]]:
 
 @contextlib.asynccontextmanager
 async def _connector(settings: Settings, policy: Policy, base_url: str) -> AsyncIterator[None]:
-    asking = ModelEffect(
-        ModelSettings(base_url=base_url, api_key="any", tries=1, breaker_failures=10_000), policy.document.models
-    )
+    model = ModelSettings(base_url=base_url, api_key="any", tries=1, breaker_failures=10_000)
+    asking = model_effect(settings, model, policy, load_seals(settings))
     async with running(settings, asking):
         yield
     await asking.close()

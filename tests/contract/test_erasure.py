@@ -100,7 +100,7 @@ async def test_what_still_holds_a_canary_after_its_erasure_is_what_the_receipt_s
             await at_rest(worker, consumer)
             before = {topic for topic, _, _ in await on_topics(small, canary)}
             assert before >= {"memories", "bonds", "captured", "candidates", "changelog.memory", "changelog.meeting",
-                              "identity-links", "signals.dlq", "audits", "trusted-states"}, before  # fmt: skip
+                              "images", "identity-links", "signals.dlq", "audits", "trusted-states"}  # fmt: skip
             await until(lambda: in_redis(small.redis_url, canary))
             code, out, err = await command("erase", canary.name, "--yes", "--json")
             assert code == 0, err

@@ -19,12 +19,13 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "support"))
 from structlog.testing import capture_logs
 
 from effects import running
-from endocrine.pipeline.connectors.model.effect import ModelEffect
+from endocrine.pipeline.connectors.model.main import model_effect
 from endocrine.pipeline.connectors.model.settings import ModelSettings
 from endocrine.pipeline.local.fake_llm.server import ScriptedServer
 from endocrine.pipeline.local.kafka import KafkaNode
 from endocrine.pipeline.local.valkey import ValkeyServer
 from endocrine.pipeline.process.policy_files import load_policy
+from endocrine.pipeline.process.seal_keys import load_seals
 from endocrine.pipeline.process.settings import Settings
 from gateway_serving import Door, served, stack
 from openai_stack import script
@@ -51,7 +52,8 @@ async def whole(folder: Path) -> AsyncIterator[Door]:
             bootstrap=node.bootstrap, redis_url=valkey.url, data_dir=folder / "data", partitions=2, group="schemathesis"
         )
         model = await ending.enter_async_context(ScriptedServer(script()))
-        asking = ModelEffect(ModelSettings(base_url=model.base_url, api_key="any", tries=1), policy.document.models)
+        asked = ModelSettings(base_url=model.base_url, api_key="any", tries=1)
+        asking = model_effect(settings, asked, policy, load_seals(settings))
         await ending.enter_async_context(stack(settings, policy=policy))
         ending.push_async_callback(asking.close)
         await ending.enter_async_context(running(settings, asking))

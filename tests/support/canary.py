@@ -43,6 +43,7 @@ class Canary:
         turn = {"audit_id": f"turn-{text}"}
         add("interactions", **turn, kind="opened", session_id=f"s-{text}", turn=1, client="c", project=self.project,
             prompt=f"{text} asks", context_pack=text)  # fmt: skip
+        add("images", digest="0" * 64, piece=0, pieces=1, data=text)
         add("tool-calls", **turn, call_id=f"call-{text}", tool="search", arguments={"query": text}, step=1)
         add("tool-results", **turn, call_id=f"call-{text}", tool="search", status="ok", duration_ms=3,
             args_summary=text, output=text)  # fmt: skip

@@ -15,7 +15,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 
 from endocrine.agents.canonical import canonical_json
-from endocrine.pipeline.gateway.openai.endpoint import Endpoint, Limits
+from endocrine.pipeline.gateway.openai.bodies import Limits
+from endocrine.pipeline.gateway.openai.endpoint import Endpoint
 from endocrine.pipeline.gateway.openai.port import (
     ApplicationRules,
     Caller,

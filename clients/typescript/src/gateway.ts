@@ -2439,6 +2439,60 @@ export interface components {
             } | string;
         };
         /**
+         * GivenImage
+         * @description An image part of a message. The message's text has a note of it in its place.
+         */
+        GivenImage: {
+            /**
+             * Message
+             * @description Number of the message in `messages`, from 0.
+             */
+            message: number;
+            /**
+             * Start
+             * @description Characters of the message's text before the image's note.
+             */
+            start: number;
+            /**
+             * Digest
+             * @description SHA-256 of the image's bytes, or of its address.
+             */
+            digest: string;
+            /**
+             * Size
+             * @description Bytes of the image, or of its address.
+             */
+            size: number;
+            /**
+             * Source
+             * @description data: the bytes were given; url: an address, which the model's server fetches.
+             * @enum {string}
+             */
+            source: "data" | "url";
+            /**
+             * Media Type
+             * @description By the first bytes; null of an address.
+             * @default null
+             */
+            media_type?: ("image/png" | "image/jpeg" | "image/gif" | "image/webp") | null;
+            /**
+             * Detail
+             * @description How closely the model is to look; as given.
+             * @default null
+             */
+            detail?: ("auto" | "low" | "high" | "original") | null;
+            /**
+             * Partition
+             * @description Partition of `images` that holds the bytes.
+             */
+            partition: number;
+            /**
+             * Offsets
+             * @description Offsets of the parts there, in order.
+             */
+            offsets: number[];
+        };
+        /**
          * InlineSignal
          * @description A signal that comes with its turn. Its time is the turn's.
          */
@@ -4396,6 +4450,11 @@ export interface components {
              * @default null
              */
             streamed?: (boolean | null) | null;
+            /**
+             * Images
+             * @default null
+             */
+            images?: (components["schemas"]["GivenImage"][] | null) | null;
             /**
              * Ts
              * @default null

@@ -19,7 +19,14 @@ from endocrine.pipeline.connectors.model.provider_errors import error_in, failur
 from endocrine.pipeline.connectors.model.reading import ReplyReader
 from endocrine.pipeline.connectors.model.settings import ModelSettings
 from endocrine.pipeline.connectors.model.transport import Answer, Transport
-from endocrine.pipeline.connectors.model.wire import cache_key, chat_body, moderation_body, responses_body
+from endocrine.pipeline.connectors.model.wire import (
+    NO_IMAGES,
+    Urls,
+    cache_key,
+    chat_body,
+    moderation_body,
+    responses_body,
+)
 
 _PATHS = {"chat": "chat/completions", "responses": "responses"}
 
@@ -34,8 +41,11 @@ async def ask(
     bounds: ReplyBounds,
     within_s: float,
     chunks: Chunks | None = None,
+    images: Urls = NO_IMAGES,
 ) -> Outcome:
     """Make the call of a `model-requests` value. Raises Failed; after `within_s` seconds in any case.
+
+    images: URLs of its images, by digest.
 
     chunks: where the text goes while it comes; then a stream is asked for, whatever the settings say.
     """
@@ -48,6 +58,10 @@ async def ask(
         path, body = _PATHS[api], _body(value, api, takes, settings, stream)
     data = orjson.dumps(body)
     hidden = occurs_in(data.decode(), *settings.private())
+    if images:
+        # Not before: of megabytes of base64 nothing is folded, and what occurs in them is hidden as it is.
+        hidden = _or_in(hidden, images)
+        data = orjson.dumps(_body(value, api, takes, settings, stream, images))
     silence_s = min(settings.silence_s, within_s) if stream else within_s
     bodies = BodyBounds(bounds.body_bytes if moderating else bounds.stream_bytes, bounds.error_bytes)
     try:
@@ -70,8 +84,9 @@ def _body(
     takes: Capabilities,
     settings: ModelSettings,
     stream: bool,
+    images: Urls = NO_IMAGES,
 ) -> dict[str, Any]:
-    body = chat_body(value, takes.max_tokens_name) if api == "chat" else responses_body(value)
+    body = chat_body(value, takes.max_tokens_name, images) if api == "chat" else responses_body(value, images)
     if settings.sends_cache_key:
         body["prompt_cache_key"] = cache_key(value)
     if stream:
@@ -79,6 +94,10 @@ def _body(
         if api == "chat":
             body["stream_options"] = {"include_usage": True}
     return body
+
+
+def _or_in(hidden: Hidden, images: Urls) -> Hidden:
+    return lambda word: hidden(word) or any(word in url for url in images.values())
 
 
 async def _read(answer: Answer, reader: ReplyReader, chunks: Chunks | None) -> Outcome:

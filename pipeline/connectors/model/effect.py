@@ -10,6 +10,7 @@ import orjson
 import structlog
 
 from endocrine.agents.conversation.capabilities import ModelRules
+from endocrine.agents.conversation.images import images_in
 from endocrine.agents.policy.compiled import Policy
 from endocrine.pipeline.connectors.contract import EffectRecord, Request
 from endocrine.pipeline.connectors.model.account import Account, cost
@@ -17,10 +18,11 @@ from endocrine.pipeline.connectors.model.ask import ask
 from endocrine.pipeline.connectors.model.breaker import Breaker
 from endocrine.pipeline.connectors.model.chunks import Chunks
 from endocrine.pipeline.connectors.model.failures import Failed
+from endocrine.pipeline.connectors.model.images import ImageReader
 from endocrine.pipeline.connectors.model.outcome import Outcome
 from endocrine.pipeline.connectors.model.settings import ModelSettings
 from endocrine.pipeline.connectors.model.transport import Transport
-from endocrine.pipeline.connectors.model.wire import call_id
+from endocrine.pipeline.connectors.model.wire import NO_IMAGES, Urls, call_id
 from endocrine.pipeline.views.metrics.registry import Metrics
 
 log = structlog.get_logger(__name__)
@@ -31,8 +33,9 @@ _LEAST_S = 0.05
 class ModelEffect:
     """`model-requests` to `model-replies`. One breaker: one connector calls one provider.
 
-    record_bytes: most bytes of a reply's record, where that is less than `models.bounds.record_bytes`. sleep, jitter:
-    passed in by tests; jitter gives 0 to 1.
+    record_bytes: most bytes of a reply's record, where that is less than `models.bounds.record_bytes`. images: reads
+    the images that requests name; without it, a request with one fails. sleep, jitter: passed in by tests; jitter gives
+    0 to 1.
     """
 
     name = "model"
@@ -45,6 +48,7 @@ class ModelEffect:
         rules: ModelRules,
         *,
         record_bytes: int | None = None,
+        images: ImageReader | None = None,
         metrics: Metrics | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
@@ -55,6 +59,7 @@ class ModelEffect:
         self._settings = settings
         self._rules_of: Callable[[str], ModelRules] = lambda identity: rules
         self._record_bytes = record_bytes
+        self._images = images
         self._transport = Transport(settings)
         self._sleep = sleep
         self._jitter = jitter
@@ -90,6 +95,13 @@ class ModelEffect:
         tries, outcome, error = 0, None, ""
         chunks = self._chunks(request)
         status = "timeout"
+        images: Urls = NO_IMAGES
+        try:
+            if (blocks := images_in(value["messages"])) and deadline - time.monotonic() >= _LEAST_S:
+                images = await self._images_of(blocks, value["identity"], deadline - time.monotonic())
+        except Failed as failure:
+            self._count(failure.kind)
+            return [self._reply(request, failure.status, None, str(failure))]
         if deadline - time.monotonic() < _LEAST_S:
             error = f"timeout: read {request.age_s:.1f} s after it was asked, past its deadline: not asked"
         while deadline - time.monotonic() >= _LEAST_S:
@@ -101,7 +113,7 @@ class ModelEffect:
                 break
             tries += 1
             try:
-                outcome = await self._try(value, deadline - time.monotonic(), chunks)
+                outcome = await self._try(value, deadline - time.monotonic(), chunks, images)
                 status, error = _status(outcome)
                 break
             except Failed as failure:
@@ -118,6 +130,12 @@ class ModelEffect:
             error = f"{error} (after {tries} tries)"
         return [self._reply(request, status, outcome, error or None, tries)]
 
+    async def _images_of(self, blocks: Sequence[dict[str, Any]], identity: str, within_s: float) -> Urls:
+        """What the model is sent of a request's images, by digest. Raises Failed."""
+        if self._images is None:
+            raise Failed("image_unread", "this connector reads no images", retry=False, provider=False)
+        return await self._images.urls(blocks, identity, within_s)
+
     def _chunks(self, request: Request) -> Chunks | None:
         """Where the text of a windowed reply goes while it comes; None: nowhere."""
         value, emit = request.value, request.emit
@@ -132,7 +150,9 @@ class ModelEffect:
 
         return Chunks(send)
 
-    async def _try(self, value: dict[str, Any], within_s: float, chunks: Chunks | None) -> Outcome:
+    async def _try(
+        self, value: dict[str, Any], within_s: float, chunks: Chunks | None, images: Urls = NO_IMAGES
+    ) -> Outcome:
         """One call; the breaker hears how it went."""
         rules = self._rules_of(value["identity"])
         entry, bounds = rules.of(value["model"]), rules.bounds
@@ -147,6 +167,7 @@ class ModelEffect:
                 bounds=bounds,
                 within_s=within_s,
                 chunks=chunks,
+                images=images,
             )
         except Failed as failure:
             (self.breaker.failed if failure.provider else self.breaker.gave_up)()

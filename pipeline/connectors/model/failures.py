@@ -15,6 +15,8 @@ Nothing of the provider's text, the request, the key or the URL is ever part of 
 | empty_reply | neither text nor a call |
 | no_connection, stalled, timeout | no connection or a broken one; silence in a stream; no reply within the deadline |
 | breaker_open | the provider failed again and again and is left alone |
+| image_gone, image_changed | an image's bytes are past their retention; what lies at its place is another's |
+| image_unread | no broker gave an image's bytes in time |
 | internal_error | a mistake of ours |
 """
 

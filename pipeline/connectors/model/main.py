@@ -7,14 +7,18 @@ from functools import partial
 
 import structlog
 
+from endocrine.agents.policy.compiled import Policy
 from endocrine.pipeline.connectors.effect_runner import EffectRunner, Limits
 from endocrine.pipeline.connectors.model.effect import ModelEffect
+from endocrine.pipeline.connectors.model.images import ImageReader
 from endocrine.pipeline.connectors.model.settings import ModelSettings, missing_key
 from endocrine.pipeline.connectors.prerequisites import prerequisites
 from endocrine.pipeline.connectors.process import UNUSABLE, serve
+from endocrine.pipeline.core.seals import Seals
 from endocrine.pipeline.kafka.policy_follower import PolicyFollower
 from endocrine.pipeline.process.event_loop import run
 from endocrine.pipeline.process.settings import Settings
+from endocrine.pipeline.views.metrics.registry import Metrics
 
 log = structlog.get_logger(__name__)
 
@@ -28,11 +32,24 @@ def main(settings: Settings, on_ready: Callable[[], None] = lambda: None) -> int
     if (found := prerequisites(settings, "model")) is None:
         return UNUSABLE
     policy, seals, metrics = found
-    effect = ModelEffect(model, policy.document.models, record_bytes=settings.max_record_bytes, metrics=metrics)
+    effect = model_effect(settings, model, policy, seals, metrics)
     limits = Limits(concurrency=model.concurrency, waiting=4 * model.concurrency)
     runner = EffectRunner(settings, effect, limits=limits, metrics=metrics, seals=seals)
     follow = partial(PolicyFollower, settings, seals, policy, effect.follow)
     return run(_serve(runner, effect, on_ready, follow))
+
+
+def model_effect(
+    settings: Settings, model: ModelSettings, policy: Policy, seals: Seals, metrics: Metrics | None = None
+) -> ModelEffect:
+    """Return the effect as a connector runs it."""
+    return ModelEffect(
+        model,
+        policy.document.models,
+        record_bytes=settings.max_record_bytes,
+        images=ImageReader(settings, seals),
+        metrics=metrics,
+    )
 
 
 async def _serve(

@@ -12,6 +12,10 @@ import string
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from endocrine.agents.conversation.images import IMAGE, images_in
+
+Urls = Mapping[str, str]
+NO_IMAGES: Urls = {}
 _LONGEST_ID = 40
 """The longest id of a tool call that the Responses API takes back, in characters."""
 _CHAT_ID = 9
@@ -101,10 +105,10 @@ def cache_key(value: Mapping[str, Any]) -> str:
 # ---- chat completions ----
 
 
-def chat_body(value: Mapping[str, Any], max_tokens_name: str) -> dict[str, Any]:
-    """Return the body of `POST /chat/completions` for a `model-requests` value."""
+def chat_body(value: Mapping[str, Any], max_tokens_name: str, images: Urls = NO_IMAGES) -> dict[str, Any]:
+    """Return the body of `POST /chat/completions` for a `model-requests` value. images: URLs by digest."""
     ids = call_ids(value["messages"])
-    messages = [_chat_message(one, ids) for one in one_system_message(value["messages"])]
+    messages = [_chat_message(one, ids, images) for one in one_system_message(value["messages"])]
     body: dict[str, Any] = {"model": value["model"], "messages": messages}
     if value["tools"]:
         body["tools"] = [{"type": "function", "function": _function(tool)} for tool in value["tools"]]
@@ -127,8 +131,10 @@ def _stops(given: Any) -> list[str] | None:
     return texts[:_STOPS] or None
 
 
-def _chat_message(message: Mapping[str, Any], ids: Mapping[str, str]) -> dict[str, Any]:
+def _chat_message(message: Mapping[str, Any], ids: Mapping[str, str], images: Urls) -> dict[str, Any]:
     rewritten = dict(message)
+    if images_in([message]):
+        rewritten["content"] = [_chat_block(block, images) for block in message["content"]]
     if rewritten.get("tool_calls"):
         rewritten["tool_calls"] = [
             {"id": ids[one], "type": "function", "function": {"name": name, "arguments": arguments}}
@@ -139,17 +145,25 @@ def _chat_message(message: Mapping[str, Any], ids: Mapping[str, str]) -> dict[st
     return rewritten
 
 
+def _chat_block(block: Mapping[str, Any], images: Urls) -> dict[str, Any]:
+    if block["type"] != IMAGE:
+        return dict(block)
+    detail = {"detail": block["detail"]} if "detail" in block else {}
+    return {"type": "image_url", "image_url": {"url": images.get(block["digest"], ""), **detail}}
+
+
 # ---- Responses ----
 
 
-def responses_body(value: Mapping[str, Any]) -> dict[str, Any]:
+def responses_body(value: Mapping[str, Any], images: Urls = NO_IMAGES) -> dict[str, Any]:
     """Return the body of `POST /responses` for a `model-requests` value. Nothing is stored at the provider.
+    images: URLs by digest.
 
     The API has no stop sequences and no seed: a request that was fitted to chat completions and is asked here goes
     without.
     """
     body: dict[str, Any] = {"model": value["model"], "store": False}
-    body["input"] = [item for message in one_system_message(value["messages"]) for item in _items(message)]
+    body["input"] = [item for message in one_system_message(value["messages"]) for item in _items(message, images)]
     if value["tools"]:
         # strict: false, as chat completions have it: the gate checks arguments itself.
         body["tools"] = [{"type": "function", "strict": False, **_function(tool)} for tool in value["tools"]]
@@ -165,16 +179,25 @@ def responses_body(value: Mapping[str, Any]) -> dict[str, Any]:
     return body
 
 
-def _items(message: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _items(message: Mapping[str, Any], images: Urls) -> list[dict[str, Any]]:
     if message["role"] == "tool":
         output = message["content"] if isinstance(message["content"], str) else json.dumps(message["content"])
         return [{"type": "function_call_output", "call_id": _bounded_id(message["tool_call_id"]), "output": output}]
     items: list[dict[str, Any]] = []
-    if message.get("content"):
-        items.append({"role": message["role"], "content": message["content"]})
+    if (content := message.get("content")) and images_in([message]):
+        items.append({"role": message["role"], "content": [_input_block(block, images) for block in content]})
+    elif content:
+        items.append({"role": message["role"], "content": content})
     for one, name, arguments in map(_call, message.get("tool_calls") or []):
         items.append({"type": "function_call", "call_id": _bounded_id(one), "name": name, "arguments": arguments})
     return items
+
+
+def _input_block(block: Mapping[str, Any], images: Urls) -> dict[str, Any]:
+    if block["type"] != IMAGE:
+        return {"type": "input_text", "text": block["text"]}
+    url = images.get(block["digest"], "")
+    return {"type": "input_image", "image_url": url, "detail": block.get("detail", "auto")}
 
 
 # ---- the form of the answer and the choice of tools: the same content, nested by one API and flat in the other ----

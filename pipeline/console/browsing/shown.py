@@ -19,6 +19,8 @@ HIDDEN = "(shown to keys with the scope content)"
 CUT_SLACK_S = 10.0
 """Seconds before a record in which the journal's record of its batch may lie: copies are produced again later."""
 MOST_RUNS = 200
+_BYTES = {"images": "data"}
+"""Topic to the field that holds bytes."""
 _OURS = ("ce_", "endocrine-", "traceparent", "content-type")
 """Names of headers that are shown without the scope `content`: what others write into theirs may be private."""
 
@@ -92,8 +94,14 @@ def _value(caller: Caller, topic: str, content: bytes | None) -> tuple[Any, bool
     except orjson.JSONDecodeError:
         return (content[:MOST_RAW].decode("utf-8", "replace") if whole else "(not JSON)"), False
     if isinstance(value, dict):
-        return (shown_to(caller, topic, value) if topic in CATALOGUE else value), True
+        shown = shown_to(caller, topic, value) if topic in CATALOGUE else value
+        return {name: _counted(part) if name == _BYTES.get(topic) else part for name, part in shown.items()}, True
     return (value, True) if whole else (HIDDEN, False)
+
+
+def _counted(data: Any) -> str:
+    """What is shown of bytes: a page of them would be megabytes that nobody reads."""
+    return f"({len(data) if isinstance(data, str) else 0} characters of base64)"
 
 
 def links_of(headers: dict[str, str], at: float) -> list[Link]:

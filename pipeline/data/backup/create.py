@@ -12,7 +12,7 @@ from typing import Any
 import msgpack
 
 from endocrine.agents.registry import AGENTS
-from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.catalogue import lasting_topics
 from endocrine.pipeline.core.records import POLICY
 from endocrine.pipeline.data.backup.bundle import OWED, TOPICS, RecordFile, sign, validate, write_verdict
 from endocrine.pipeline.data.backup.consistent_cut import UnitState, next_offset, read_cut
@@ -24,11 +24,6 @@ from endocrine.pipeline.kafka.topic_reader import batches
 from endocrine.pipeline.process.seal_keys import load_seals
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.replay.state_files import SnapshotError, write_manifest, write_states
-
-
-def backed_up_topics() -> list[str]:
-    """Return every topic that a backup holds, without prefix."""
-    return [*CATALOGUE, *(topic.dead_letters for topic in CATALOGUE.values() if topic.owner)]
 
 
 async def create(
@@ -113,7 +108,7 @@ async def _write_topics(
     erased = ErasedNames()
     async for _, _, records in batches(settings, [RECEIPTS]):
         erased.learn(records)
-    names = backed_up_topics()
+    names = lasting_topics()
     places = [(name, n) for name in names for n in range(settings.partitions)]
     ends: dict[tuple[str, int], int] = {}
     owed = _owed_keys(units)

@@ -178,7 +178,7 @@ def _conversation(request: ChatRequest) -> Conversation:
     for number, one in enumerate(request.messages):
         place = f"messages[{number}]"
         allowed = images if one.role == "user" else None
-        content = text_of(one.content, f"{place}.content", allowed, reasons=one.role == "assistant")
+        content = text_of(one.content, f"{place}.content", allowed, number, reasons=one.role == "assistant")
         if isinstance(one, _Assistant):
             calls = tuple(
                 Call(call.id, call.function.name, call.function.arguments, f"{place}.tool_calls[{at}]")

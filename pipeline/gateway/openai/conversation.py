@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import orjson
@@ -46,6 +46,11 @@ class Conversation:
 
     messages: tuple[Message, ...]
     images: tuple[Image, ...] = ()
+    """In the order of the messages."""
+
+    def without_images(self) -> "Conversation":
+        """Return the conversation without the bytes of images, which need not outlive the turn's opening."""
+        return replace(self, images=())
 
     @property
     def continues(self) -> bool:

@@ -4,11 +4,11 @@ Status and headers wait until the turn is admitted and its prompt judged, so a r
 heartbeats begin after that. Whatever goes wrong is OpenAI's error envelope with `x-request-id`.
 """
 
-import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import orjson
@@ -19,9 +19,11 @@ from starlette.routing import Route
 
 from endocrine.pipeline.gateway.openai.answer_headers import head_headers, header_text
 from endocrine.pipeline.gateway.openai.answers import Answer, Delta, FinishReason
+from endocrine.pipeline.gateway.openai.bodies import Bodies, Limits, body_too_large
 from endocrine.pipeline.gateway.openai.chat_encoder import ChatStream, completion
 from endocrine.pipeline.gateway.openai.chat_request import parse_chat
 from endocrine.pipeline.gateway.openai.continuation import continuation
+from endocrine.pipeline.gateway.openai.images import check_images, not_allowed
 from endocrine.pipeline.gateway.openai.opening import turn_request
 from endocrine.pipeline.gateway.openai.parsed import ParsedRequest
 from endocrine.pipeline.gateway.openai.port import ApplicationRules, Caller, Clock, Turn, TurnPort, TurnRequest
@@ -40,24 +42,17 @@ _LOG = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Limits:
-    """Bounds of one request."""
-
-    body_bytes: int = 1 << 20
-    header_bytes: int = 32 << 10
-    heartbeat_s: float = 10.0
-    read_s: float = 10.0
-    """Seconds until the body must have come."""
-
-
-@dataclass(frozen=True)
 class Endpoint:
     """The endpoint over a core. now: seconds since 1970. new_id: a fresh id, for `x-request-id`."""
 
     port: TurnPort
     now: Clock
     new_id: Callable[[], str]
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
+
+    @cached_property
+    def _bodies(self) -> Bodies:
+        return Bodies(self.limits)
 
     def routes(self, prefix: str = PREFIX) -> list[Route]:
         """Return the routes, with one that answers everything else under the prefix's first part."""
@@ -143,26 +138,38 @@ class Endpoint:
     ) -> tuple[Caller, ParsedRequest, Turn, str]:
         """Open or continue the turn of a request; also the id of its answer, the same whenever it is asked again."""
         caller = await self._caller(request, "capture")
-        body = await self._body(request)
-        parsed = parse(body)
+        async with self._bodies.read(request) as body:
+            parsed = parse(body)
+            wanted = self._wanted(request, caller, parsed, body)
+            parsed = replace(parsed, conversation=parsed.conversation.without_images())
+            if not parsed.conversation.continues:
+                turn = await self.port.open(caller, wanted)
+                return caller, parsed, turn, turn.head.audit_id
+            return caller, parsed, *await self._resumed(caller, parsed, wanted)
+
+    def _wanted(self, request: Request, caller: Caller, parsed: ParsedRequest, body: bytes) -> TurnRequest:
+        rules, images = self.port.rules(caller), parsed.conversation.images
+        if len(body) - sum(one.sent_chars for one in images) > self.limits.body_bytes:
+            raise body_too_large(self.limits)
+        check_images(images, self.limits)
         would: tuple[str, ...] = ()
         if not self.port.may_use(caller, parsed.model):
             if caller.enforce:
                 raise Refused("model_not_found", param="model")
             would = ("model_not_found",)
-        wanted = turn_request(
+        if (refused := not_allowed(images, rules)) is not None:
+            if caller.enforce:
+                raise refused
+            would = (*would, refused.code)
+        return turn_request(
             parsed,
             caller,
-            self.port.rules(caller),
+            rules,
             request.headers,
             session_key=self.port.session_key,
             body_digest=hashlib.sha256(body).hexdigest(),
             would=would,
         )
-        if not parsed.conversation.continues:
-            turn = await self.port.open(caller, wanted)
-            return caller, parsed, turn, turn.head.audit_id
-        return caller, parsed, *await self._resumed(caller, parsed, wanted)
 
     async def _resumed(self, caller: Caller, parsed: ParsedRequest, wanted: TurnRequest) -> tuple[Turn, str]:
         try:
@@ -179,24 +186,6 @@ class Endpoint:
         turn = await self.port.resume(caller, going_on)
         step = hashlib.sha256(orjson.dumps([one.call_id for one in going_on.results])).hexdigest()[:12]
         return turn, f"{turn.head.audit_id}-{step}"
-
-    async def _body(self, request: Request) -> bytes:
-        if request.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
-            message = "The body has a `content-encoding`: send it as it is."
-            raise Refused("unsupported_parameter", message, param="content-encoding")
-        most, found = self.limits.body_bytes, bytearray()
-        declared = request.headers.get("content-length", "")
-        if declared.isdecimal() and (len(declared) > 18 or int(declared) > most):
-            raise Refused("request_too_large", f"The body is larger than {most} bytes.")
-        try:
-            async with asyncio.timeout(self.limits.read_s):
-                async for piece in request.stream():
-                    found += piece
-                    if len(found) > most:
-                        raise Refused("request_too_large", f"The body is larger than {most} bytes.")
-        except TimeoutError:
-            raise Refused("request_timeout") from None
-        return bytes(found)
 
     def _streamed(
         self,

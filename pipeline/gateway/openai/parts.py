@@ -1,16 +1,16 @@
 """Content of messages: text parts are joined, image parts become notes in the text and are kept apart."""
 
-import base64
-import binascii
-import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from endocrine.pipeline.gateway.openai.fields import Body, Only
+from endocrine.pipeline.gateway.openai.images import image_of
 from endocrine.pipeline.gateway.openai.port import Image
 from endocrine.pipeline.gateway.openai.refusals import Refused
+from endocrine.schemas.images import Detail, image_note
 
 MAX_PARTS = 1024
 
@@ -38,7 +38,7 @@ class ImageUrl(Body):
     """Where an image is."""
 
     url: str
-    detail: Literal["auto", "low", "high", "original"] | None = None
+    detail: Detail | None = None
 
 
 class ImagePart(Body):
@@ -55,7 +55,7 @@ class InputImagePart(Body):
     type: Literal["input_image"]
     image_url: str | None = None
     file_id: Annotated[Any, Only()] = None
-    detail: Literal["auto", "low", "high", "original"] | None = None
+    detail: Detail | None = None
     prompt_cache_breakpoint: Any = None
 
 
@@ -72,16 +72,23 @@ Parts = Annotated[list[Part], Field(max_length=MAX_PARTS)]
 
 
 def text_of(
-    content: str | Sequence[Part] | None, place: str, images: list[Image] | None, *, reasons: bool = False
+    content: str | Sequence[Part] | None,
+    place: str,
+    images: list[Image] | None,
+    message: int,
+    *,
+    reasons: bool = False,
 ) -> str | None:
-    """Return the content as one text. images: where those found are added; None where none may be.
+    """Return the content as one text. images: where those found are added; None where none may be. message: its number
+    in the conversation.
 
     reasons: whether it is an assistant's, whose reasoning is left out. Raises Refused for a part that is neither text
-    nor an image, for an image where none may be, or that is no data URL.
+    nor an image, for an image where none may be, and for what is not an image.
     """
     if content is None or isinstance(content, str):
         return content
     texts: list[str] = []
+    chars = 0
     for number, part in enumerate(content):
         if isinstance(part, TextPart):
             texts.append(part.text)
@@ -93,24 +100,16 @@ def text_of(
             where = f"{place}[{number}].type"
             raise Refused("unsupported_parameter", f"'{where}': only text is supported.", param=where)
         elif images is None:
-            message = f"'{place}[{number}]': images are not supported in this message."
-            raise Refused("unsupported_parameter", message, param=f"{place}[{number}]")
+            unsupported = f"'{place}[{number}]': images are not supported in this message."
+            raise Refused("unsupported_parameter", unsupported, param=f"{place}[{number}]")
         else:
-            url = part.image_url.url if isinstance(part, ImagePart) else part.image_url
-            images.append(image_of(url, f"{place}[{number}].image_url"))
-            texts.append(f"[image sha256:{images[-1].digest} {len(images[-1].data)} bytes]")
+            url, detail = (
+                (part.image_url.url, part.image_url.detail)
+                if isinstance(part, ImagePart)
+                else (part.image_url, part.detail)
+            )
+            found = image_of(url, f"{place}[{number}].image_url")
+            images.append(replace(found, detail=detail, message=message, start=chars))
+            texts.append(image_note(found.digest, found.size))
+        chars += len(texts[-1]) + 1
     return "\n".join(texts)
-
-
-def image_of(url: str | None, place: str) -> Image:
-    """Return the image in a data URL. Raises Refused: another address would be fetched by nobody, so its bytes are
-    unknown.
-    """
-    head, comma, data = (url or "").partition(",")
-    if not comma or not head.startswith("data:") or not head.endswith(";base64"):
-        raise Refused("unsupported_parameter", f"'{place}': images at other addresses are not supported.", param=place)
-    try:
-        content = base64.b64decode(data, validate=True)
-    except (binascii.Error, ValueError):
-        raise Refused("invalid_value", f"'{place}': the data is not base64.", param=place) from None
-    return Image(hashlib.sha256(content).hexdigest(), head[len("data:") : -len(";base64")], content, place)

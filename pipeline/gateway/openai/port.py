@@ -9,7 +9,8 @@ from typing import Any, Literal, Protocol
 
 from starlette.requests import Request
 
-from endocrine.schemas.vocabulary import Decision, Finish
+from endocrine.schemas.images import ImageSource, MediaType
+from endocrine.schemas.vocabulary import Decision, Finish, Images
 
 
 @dataclass(frozen=True)
@@ -37,18 +38,35 @@ class ApplicationRules:
     withheld_finish: Literal["content_filter", "stop"] = "content_filter"
     """`finish_reason` of a chat completion whose answer is withheld."""
     judge_history: bool = False
+    images: Images = "all"
+    """Which image parts may come in: all, those whose bytes are given (`data`), none."""
 
 
 @dataclass(frozen=True)
 class Image:
-    """An image part: its bytes are no part of a record."""
+    """An image part: its bytes are no part of the turn's record."""
 
     digest: str
     """SHA-256 in hexadecimal."""
-    media_type: str
-    data: bytes
+    source: ImageSource
+    data: bytes = field(repr=False)
+    """The bytes of the image, or of its address."""
+    media_type: MediaType | None = None
+    """Of a data URL, by its bytes; None of an address."""
+    detail: str | None = None
     place: str = ""
-    """Where in the request it is: `messages[0].content[1]`."""
+    """Where in the request it is: `messages[0].content[1].image_url`."""
+    message: int = 0
+    """Number of its message in the conversation."""
+    start: int = 0
+    """Characters of the message's text before its note."""
+    sent_chars: int = 0
+    """Characters of it in the request."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return len(self.data)
 
 
 @dataclass(frozen=True)

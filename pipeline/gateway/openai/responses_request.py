@@ -261,7 +261,8 @@ def _conversation(request: ResponsesRequest) -> Conversation:
         place = f"input[{number}]"
         if isinstance(item, _MessageItem):
             allowed = images if item.role == "user" else None
-            content = text_of(item.content, f"{place}.content", allowed, reasons=item.role == "assistant")
+            reasons = item.role == "assistant"
+            content = text_of(item.content, f"{place}.content", allowed, len(messages), reasons=reasons)
             messages.append(Message(item.role, content, place=place))
         elif isinstance(item, _CallItem):
             call = Call(item.call_id, item.name, item.arguments, f"{place}.arguments")
@@ -271,9 +272,8 @@ def _conversation(request: ResponsesRequest) -> Conversation:
             else:
                 messages.append(Message("assistant", None, (call,), place=place))
         elif isinstance(item, _OutputItem):
-            messages.append(
-                Message("tool", text_of(item.output, f"{place}.output", None), call_id=item.call_id, place=place)
-            )
+            output = text_of(item.output, f"{place}.output", None, len(messages))
+            messages.append(Message("tool", output, call_id=item.call_id, place=place))
     if not messages:
         raise Refused("invalid_value", "'input' holds no message.", param="input")
     return Conversation(tuple(messages), tuple(images))

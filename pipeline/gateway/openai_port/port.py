@@ -25,6 +25,7 @@ from endocrine.pipeline.gateway.openai.port import (
 )
 from endocrine.pipeline.gateway.openai.refusals import Refused
 from endocrine.pipeline.gateway.openai_port.admission import admitted
+from endocrine.pipeline.gateway.openai_port.images import ImageWriter
 from endocrine.pipeline.gateway.openai_port.known_turns import PREFIX, SEED_CHARS, KnownTurns, adopt
 from endocrine.pipeline.gateway.openai_port.refusing import refused_of
 from endocrine.pipeline.gateway.openai_port.results import result_record, results_digest
@@ -45,7 +46,6 @@ _SOURCES: Mapping[str, Literal["any", "header", "user", "fixed"]] = {
     "user": "user",
     "fixed": "fixed",
 }
-_IMAGES = "'{place}': images are not supported. A model's requests are records, which hold no images; send text."
 
 
 class GatewayPort:
@@ -54,6 +54,7 @@ class GatewayPort:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._turns = KnownTurns(gateway)
+        self._images = ImageWriter(gateway)
         self.session_key = gateway.awaiting.secret(b"openai sessions")
         self._result_key = gateway.awaiting.secret(b"application results")
 
@@ -71,7 +72,9 @@ class GatewayPort:
         document = self._gateway.policy.document
         found = document.applications.of(caller.client)
         reserved = frozenset(document.tools.by_function) if found.own_tools else frozenset[str]()
-        return ApplicationRules(reserved, found.stream, self._gateway.limits.withheld_finish, found.judge_history)
+        return ApplicationRules(
+            reserved, found.stream, self._gateway.limits.withheld_finish, found.judge_history, found.images
+        )
 
     def models(self, caller: Caller) -> Sequence[str]:
         """See TurnPort: the default model, and those that the policy names without a pattern."""
@@ -93,6 +96,9 @@ class GatewayPort:
             named = {"identity": identity} | ({} if project is None else {"project": project})
             value = {**request.opened, **named, "audit_id": audit_id, "id": slot.id_of(), "ts": slot.ts}
             value = checked(self._gateway, "interactions", value)
+            if request.images:  # on record before the turn that names them
+                images = await self._images.given(audit_id, identity, request.images, slot.ts, keyed=slot.keyed)
+                value = checked(self._gateway, "interactions", value | {"images": images})
             with ExitStack() as ending:
                 watch = self._watch(ending, identity, audit_id, [value["id"]])
                 ack = await self._gateway.awaiting.produce("interactions", value)
@@ -118,7 +124,6 @@ class GatewayPort:
             identity = checked_identity(self._gateway.names, continuation.identity)
             audit_id = continuation.audit_id
             results, request = continuation.results, continuation.request
-            self._without_images(request)
             name = "results " + hashlib.sha256("\0".join(one.call_id for one in results).encode()).hexdigest()
             digest = results_digest(results, request.streamed)
             slot = await self._gateway.idempotency.claimed(caller.client, name, digest)
@@ -147,16 +152,10 @@ class GatewayPort:
     # ---- parts ----
 
     async def _slot(self, caller: Caller, request: TurnRequest) -> Slot:
-        self._without_images(request)
         key, idempotency = request.idempotency_key, self._gateway.idempotency
         if key is None:
             return Slot("", uuid.uuid4().hex, idempotency.now(), keyed=False, again=False)
         return await idempotency.claimed(caller.client, key, f"openai {request.body_digest}")
-
-    def _without_images(self, request: TurnRequest) -> None:
-        if request.images:
-            place = request.images[0].place
-            raise Refused("unsupported_parameter", _IMAGES.format(place=place), param=place)
 
     def _watch(self, ending: ExitStack, identity: str, audit_id: str, record_ids: Sequence[str]) -> Watch:
         return ending.enter_context(self._gateway.awaiting.turn(identity, audit_id, record_ids=record_ids))

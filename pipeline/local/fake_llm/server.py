@@ -21,7 +21,9 @@ from endocrine.pipeline.local.fake_llm.script import Conversation, Fault, Script
 MODEL = "scripted"
 _KEPT = 10_000
 """Requests kept, for tests."""
-_BODY_BYTES = 8 << 20
+_KEPT_BYTES = 64 << 20
+"""Most bytes of those: the oldest go, but never the latest."""
+_BODY_BYTES = 64 << 20
 _FLAGGED = 0.5
 """A score from here on is flagged."""
 
@@ -34,6 +36,8 @@ class ReceivedRequest:
     """`chat` or `responses`."""
     body: Mapping[str, Any]
     authorization: str
+    size: int = 0
+    """Bytes of the body."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,8 @@ class ScriptedServer:
     """
 
     def __init__(self, script: Script, *, port: int = 0, api_key: str | None = None) -> None:
-        self.seen: deque[ReceivedRequest] = deque(maxlen=_KEPT)
+        self.seen: deque[ReceivedRequest] = deque()
+        self._seen_bytes = 0
         self._script = script
         self._port = port
         self._key = api_key
@@ -103,7 +108,7 @@ class ScriptedServer:
 
     async def _moderations(self, request: web.Request) -> web.Response:
         body = await request.json()
-        self.seen.append(ReceivedRequest("moderations", body, request.headers.get("authorization", "")))
+        await self._keep("moderations", request, body)
         found = {"self-harm": 0.0, "violence": 0.0} | scores(self._script, str(body.get("input")))
         flagged = {name: score >= _FLAGGED for name, score in found.items()}
         result = {"flagged": any(flagged.values()), "categories": flagged, "category_scores": found}
@@ -121,7 +126,7 @@ class ScriptedServer:
         except ValueError:
             return self._error(400, "the body is no JSON", "invalid_json")
         authorization = request.headers.get("authorization", "")
-        self.seen.append(ReceivedRequest(api.name, body, authorization))
+        await self._keep(api.name, request, body)
         if self._key is not None and authorization != f"Bearer {self._key}":
             return self._error(401, "wrong key", "invalid_api_key")
         asked = api.asked(body)
@@ -139,6 +144,13 @@ class ScriptedServer:
         if not streaming:
             return self._json(api.whole(answer))
         return await self._stream(request, api, answer)
+
+    async def _keep(self, api: str, request: web.Request, body: Any) -> None:
+        size = len(await request.read())
+        self.seen.append(ReceivedRequest(api, body, request.headers.get("authorization", ""), size))
+        self._seen_bytes += size
+        while len(self.seen) > _KEPT or (self._seen_bytes > _KEPT_BYTES and len(self.seen) > 1):
+            self._seen_bytes -= self.seen.popleft().size
 
     async def _stream(self, request: web.Request, api: _Api, answer: shapes.Answer) -> web.StreamResponse:
         stream = await self._open(request)

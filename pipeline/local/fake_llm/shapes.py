@@ -72,6 +72,13 @@ def _text(message: Mapping[str, Any]) -> str:
     return content if isinstance(content, str) else json.dumps(content)
 
 
+def _without_images(value: Any) -> Any:
+    """The value without what image parts hold: a model counts an image by its size, not by its characters."""
+    if isinstance(value, dict):
+        return {name: _without_images(part) for name, part in value.items() if name != "image_url"}
+    return [_without_images(part) for part in value] if isinstance(value, list) else value
+
+
 def answer(script: Script, step: Step, asked: Conversation, body: Mapping[str, Any], number: int) -> Answer:
     """Return the step as a reply, labelled, cut at the request's token limit."""
     label = f"[{script.label}] "
@@ -95,7 +102,7 @@ def answer(script: Script, step: Step, asked: Conversation, body: Mapping[str, A
             for call in step.calls
         ),
         finish,
-        len(json.dumps(body.get("messages") or body.get("input") or "")) // CHARS_PER_TOKEN + 1,
+        len(json.dumps(_without_images(body.get("messages") or body.get("input") or ""))) // CHARS_PER_TOKEN + 1,
         len(output) // CHARS_PER_TOKEN + 1,
         step,
     )

@@ -290,8 +290,8 @@ async def test_every_error_under_openai_is_its_envelope(door, who):
         }
         image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
         shown = {**body, "messages": [{"role": "user", "content": [{"type": "text", "text": "see"}, image]}]}
-        answers["unsupported_parameter "] = await client.post(path, json=shown)
-        refused = answers["unsupported_parameter "].json()["error"]
+        answers["invalid_value"] = await client.post(path, json=shown)
+        refused = answers["invalid_value"].json()["error"]
         assert refused["param"] == "messages[0].content[1].image_url"
         assert refused["param"] in refused["message"]
         answers["unknown_url "] = await client.request("TRACE", path)

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 
 from endocrine.pipeline.core.producer_dedup import RECENT
+from endocrine.pipeline.gateway.settings import GatewaySettings
 from endocrine.pipeline.process.policy_files import shipped_policy
 from endocrine.pipeline.process.settings import Settings
+from endocrine.schemas.images import MAX_IMAGES
 from reference.markdown import table
 
 
@@ -65,6 +67,15 @@ def _limits() -> Iterator[tuple[str, str, str, str]]:
         "`conversation.limits`",
         ("refused, `too_many_turns`"),
     )
+    gateway = GatewaySettings.model_fields
+    for of, name, beyond in (
+        ("an image of an OpenAI request", "image_bytes", "413"),
+        ("all images of one", "images_bytes", "413"),
+        ("such requests of more than 1 MiB at once", "large_bodies", "503"),
+    ):
+        unit = " bytes" if name.endswith("bytes") else ""
+        yield of, f"{gateway[name].default:,}{unit}", f"`ENDOCRINE_GATEWAY_{name.upper()}`", beyond
+    yield "images of a request", f"{MAX_IMAGES}, kept for a day", "the schema", "400"
     yield "an answer of ours", f"{turns.answer_chars:,} characters", "`conversation.limits`", "cut, and marked"
     yield (
         "tokens of an identity that we answer",

@@ -19,6 +19,7 @@ HOLDS: dict[str, tuple[str, str]] = {
     "model-requests": (CONTENT, "messages for a model"),
     "model-replies": (CONTENT, "answers of a model"),
     "model-chunks": (CONTENT, "the same while it comes, for streams"),
+    "images": (CONTENT, "images that people give, for a model"),
     "effect-starts": (FACTS, "that a tool began to run, so that it is not run twice"),
     "modulations": (FACTS, "how a turn was to be answered, and why"),
     "late-advice": (FACTS, "that an application was given strict defaults, because the parameters came too late"),

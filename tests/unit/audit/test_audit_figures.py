@@ -2,6 +2,8 @@
 
 import pytest
 
+from endocrine.schemas.images import image_note
+
 _ENTRY = {"api": "chat", "takes": ["max_output_tokens"], "max_tokens_name": "max_tokens"}
 MODELS = {"models": [{"match": "gpt*", **_ENTRY, "price": {"input": 2.0, "output": 10.0}}, {"match": "*", **_ENTRY}]}
 APPLICATION = {"tool": None, "function": "read_file", "runner": "application"}
@@ -26,6 +28,18 @@ def test_an_observed_turn_says_so(ear, records):
     told = whole(ear, records, opened={"enforce": False})
     assert told["enforce"] is False
     assert "It was observed: all was decided and recorded, and nothing changed on the way." in told["explanation"]
+
+
+def test_a_turn_with_images_counts_them_and_says_that_nobody_judged_them(ear, records):
+    digest = "a" * 64
+    note = image_note(digest, 9)
+    about = {"digest": digest, "size": 9, "source": "data", "media_type": "image/png", "partition": 0, "offsets": [7]}
+    images = [{"message": 0, "start": start, **about} for start in (0, len(note) + 1)]
+    messages = [{"role": "user", "content": f"{note}\n{note}"}]
+    told = whole(ear, records, opened={"messages": messages, "images": images})
+    assert told["opened"]["images"] == 2
+    assert "2 images, of which nothing was judged but the text beside" in told["explanation"]
+    assert digest not in str(told)
 
 
 def test_a_windowed_answer_says_that_no_veto_was_possible(ear, records):

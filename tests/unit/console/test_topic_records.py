@@ -70,6 +70,13 @@ def test_without_the_scope_content_no_text_of_people_and_no_header_of_others_is_
     assert shown_record(caller("read"), "interactions", raw(5, "ann", b"secret", {})).value == "(not JSON)"
 
 
+def test_of_an_images_bytes_a_page_shows_how_many_there_are():
+    value = b'{"identity":"ann","piece":0,"data":"iVBORw=="}'
+    one = shown_record(ALL, "images", raw(5, "ann", value, {}))
+    assert one.value == {"identity": "ann", "piece": 0, "data": "(8 characters of base64)"}
+    assert shown_record(caller("read"), "images", raw(5, "ann", value, {})).value == {"identity": "ann", "piece": 0}
+
+
 @pytest.mark.parametrize("value", [None, b"", b"\xff\xfe", b"[1]", b'{"a":1e400}', b"null", b'"\\ud800"'])
 def test_any_value_is_shown_and_leaves_as_a_file(value):
     one = shown_record(ALL, "interactions", raw(5, None, value, {"h": b"\xff"}))

@@ -19,7 +19,7 @@ CALLER = Caller("shop", frozenset({"capture"}), identity="shop-key")
 RULES = ApplicationRules()
 FUNCTION = {"name": "weather", "description": "Weather.", "parameters": {"type": "object"}}
 TOOL = {"type": "function", "function": FUNCTION}
-PIXEL = b"\x89PNG not really"
+PIXEL = b"\x89PNG\r\n\x1a\n not really"
 DATA_URL = "data:image/png;base64," + base64.b64encode(PIXEL).decode()
 
 
@@ -193,14 +193,6 @@ def test_what_changes_nothing_is_accepted():
         ({"web_search_options": {}}, "web_search_options"),
         ({"tools": [TOOL, {"type": "web_search"}]}, "tools[1].type"),
         ({"tools": [{"type": "custom", "custom": {"name": "x"}}]}, "tools[0].type"),
-        (
-            {
-                "messages": [
-                    {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x.test/a"}}]}
-                ]
-            },
-            "messages[0].content[0].image_url",
-        ),
         (
             {"messages": [{"role": "system", "content": [{"type": "image_url", "image_url": {"url": DATA_URL}}]}]},
             "messages[0].content[0]",

@@ -105,10 +105,6 @@ def test_both_apis_give_one_and_the_same_turn():
             {"input": [CALL, {**OUTPUT, "output": [{"type": "input_image", "image_url": "data:"}]}]},
             "input[1].output[0]",
         ),
-        (
-            {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "https://x.test/"}]}]},
-            "input[0].content[0].image_url",
-        ),
     ],
 )
 def test_what_is_not_supported_is_named(body, param):

@@ -11,7 +11,7 @@ from endocrine.schemas.base import Produced
 PUBLISHED = """
 interactions: kind audit_id identity session_id turn client project? model? prompt context_pack? context_used? \
 respond? signals? \
-messages? application_tools? asked? enforce? door? streamed? ts
+messages? application_tools? asked? enforce? door? streamed? images? ts
 interactions: kind audit_id identity response response_summary? memories_used? chunks_used? reinforce? usage? enforce? \
 door? ts
 signals: identity name level ttl_ms source audit_id? ts
@@ -67,6 +67,7 @@ policies: digest policy previous by ts
 policy-rollouts: number kind digest policy previous share candidate restores reason by ts
 model-requests: request_id audit_id identity step model messages tools parameters dropped deadline_ms ts
 model-chunks: request_id audit_id identity seq text ts
+images: identity digest piece pieces data ts
 model-replies: request_id audit_id identity step status content tool_calls finish_reason usage model latency_ms error ts
 scheduled-tasks: call_id audit_id identity when note ts
 tool-analytics: tool window_s count ok error blocked p50_ms p95_ms modes ts
@@ -178,6 +179,7 @@ NESTED = {
     "interactions.signals": "name level ttl_ms source",
     "interactions.messages": "role content tool_calls tool_call_id name",
     "interactions.application_tools": "name description parameters",
+    "interactions.images": "message start digest size source media_type detail partition offsets",
     "interactions.asked": (
         "temperature top_p max_output_tokens stop seed response_format tool_choice parallel_tool_calls reasoning_effort"
     ),
