@@ -22,7 +22,7 @@ MAX_SPAN = 512
 
 
 _LEAST_REJOINED = 6
-"""Letters of a word that is put together again: shorter ones are two words too often (`for get`, `in to`)."""
+"""Letters of a word that is put together again: shorter ones are two words too often (`in to`, `be low`)."""
 
 
 class Run(BaseModel):

@@ -125,9 +125,15 @@ def arguments_digest(arguments: Any) -> str:
 
 def _canonical(arguments: Any) -> bytes:
     try:
-        return canonical_json(orjson.loads(arguments or "{}") if isinstance(arguments, str) else arguments)
+        return canonical_json(_loaded(arguments) if isinstance(arguments, str) else arguments)
     except ValueError:
         return b"!" + repr(arguments).encode("utf-8", "replace")
+
+
+def _loaded(arguments: str) -> Any:
+    """Arguments as JSON; nothing, blanks and null are an object without members, as some clients write that."""
+    found = orjson.loads(arguments) if arguments.strip() else None
+    return {} if found is None else found
 
 
 def _recorded(message: Message) -> dict[str, Any]:
@@ -143,7 +149,7 @@ def _recorded(message: Message) -> dict[str, Any]:
 
 def _object(call: Call) -> dict[str, Any]:
     try:
-        found = orjson.loads(call.arguments or "{}")
+        found = _loaded(call.arguments)
     except orjson.JSONDecodeError:
         found = None
     if not isinstance(found, dict):

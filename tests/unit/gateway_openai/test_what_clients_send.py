@@ -12,6 +12,7 @@ from openai.types.responses import response_create_params as responses_params
 
 from endocrine.pipeline.gateway.openai import chat_request, functions, parts, responses_request
 from endocrine.pipeline.gateway.openai.chat_request import ChatRequest, parse_chat
+from endocrine.pipeline.gateway.openai.conversation import arguments_digest, same_arguments
 from endocrine.pipeline.gateway.openai.parsed import StreamOptions
 from endocrine.pipeline.gateway.openai.refusals import Refused
 from endocrine.pipeline.gateway.openai.responses_request import ResponsesRequest, parse_responses
@@ -209,6 +210,15 @@ def test_what_other_servers_add_to_an_answer_is_taken_back_and_left_out(member):
 )
 def test_what_would_be_lost_is_refused_by_its_place(message, place):
     assert refused(chat, message, USER) == ("unsupported_parameter", place)
+
+
+@pytest.mark.parametrize("arguments", ["", " ", "null", "{}", "{ }"])
+def test_arguments_that_are_nothing_are_an_empty_object_however_they_are_written(arguments):
+    call = {**CALL, "function": {"name": "look", "arguments": arguments}}
+    read = chat(USER, {"role": "assistant", "content": None, "tool_calls": [call]}, RESULT).conversation
+    assert read.recorded()[1]["tool_calls"] == [{"id": "c1", "name": "look", "arguments": {}}]
+    assert same_arguments(read.answered()[0].arguments, {})
+    assert arguments_digest(arguments) == arguments_digest({})
 
 
 # ---- members that ask for nothing ----
