@@ -6,6 +6,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from endocrine.agents._shared.prompt_keys import PromptKeyMissing, PromptKeys, prompt_key
 from endocrine.agents.policy.compiled import Policy, compile_policy
 from endocrine.agents.policy.document import SECTIONS
@@ -78,13 +80,20 @@ Places = list[tuple[str, dict[SomePath, int]]]
 
 
 def _shipped() -> tuple[dict[str, Any], Places]:
-    """The shipped sections, and the file and line of each path."""
+    """The shipped sections, each time new, and the file and line of each path."""
+    whole, places = _shipped_files()
+    return orjson.loads(whole), places
+
+
+@cache
+def _shipped_files() -> tuple[bytes, Places]:
+    """The same, read once per process; the sections as JSON."""
     whole: dict[str, Any] = {}
     places: Places = []
     folder = resources.files("endocrine.config")
     own_files = [name for name in SECTIONS if folder.joinpath(f"{name}.yaml").is_file()]
     for name in [_SHARED_FILE, *own_files]:
-        read = read_yaml(folder.joinpath(f"{name}.yaml").read_text(encoding="utf-8"))
+        read = read_yaml(folder.joinpath(f"{name}.yaml").read_text(encoding="utf-8"), ours=True)
         file = f"config/{name}.yaml"
         if read.problems:
             raise PolicyFileError(
@@ -94,7 +103,7 @@ def _shipped() -> tuple[dict[str, Any], Places]:
         whole.update(read.value if shared else {name: read.value})
         lines = read.lines if shared else {(name, *path): line for path, line in read.lines.items()}
         places.append((file, lines))
-    return whole, places
+    return orjson.dumps(whole), places
 
 
 def _read(path: Path, errors: list[str]) -> Read:

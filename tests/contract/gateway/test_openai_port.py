@@ -10,7 +10,6 @@ import openai
 import pytest
 import pytest_asyncio
 
-import agents
 from effects import running
 from endocrine.pipeline.connectors.model.effect import ModelEffect
 from endocrine.pipeline.connectors.model.settings import ModelSettings
@@ -324,14 +323,15 @@ async def test_the_program_of_the_example_prints_a_governed_answer(door, who):
     assert why.startswith("why it was so: endocrine explain oa-")
 
 
-@agents.function_tool
-def weather(city: str) -> str:
-    """The weather of a city."""
-    return f"snow in {city}"
-
-
 @pytest.mark.parametrize("api", ["chat", "responses"])
 async def test_the_agents_sdk_runs_its_own_tool(client, api):
+    import agents  # here: each process of a run imports this file, and one runs it; this takes a second
+
+    @agents.function_tool
+    def weather(city: str) -> str:
+        """The weather of a city."""
+        return f"snow in {city}"
+
     agents.set_tracing_disabled(True)
     kind = agents.OpenAIChatCompletionsModel if api == "chat" else agents.OpenAIResponsesModel
     agent = agents.Agent(name="a", model=kind(MODEL, client), tools=[weather])

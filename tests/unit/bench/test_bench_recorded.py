@@ -124,6 +124,7 @@ def test_bytes_are_counted_by_topic_and_only_of_one_contender(tmp_path):
     assert topic_bytes(tmp_path, "b1.x.") == {"b1.x.observations": 12}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["replay", "seals"])
 def test_the_benchmarks_without_a_broker_run(module):
     sizes = {"replay": ["--observations", "200", "--turns", "20"], "seals": ["--count", "40"]}

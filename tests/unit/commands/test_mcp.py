@@ -6,7 +6,6 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from mcp import Client, StdioServerParameters
 
 
 @pytest.fixture
@@ -42,6 +41,8 @@ def gateway():
 
 def assistant(url, *arguments):
     env = {"ENDOCRINE_URL": url, "ENDOCRINE_API_KEY": "k1", "ENDOCRINE_IDENTITY": "ann"}
+    from mcp import Client, StdioServerParameters  # here: each process of a run imports this file, and one runs it
+
     command = ["-m", "endocrine.pipeline.cli", "mcp", *arguments]
     return Client(StdioServerParameters(command=sys.executable, args=command, env=env))
 

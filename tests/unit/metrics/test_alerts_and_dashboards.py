@@ -109,6 +109,7 @@ def test_the_cases_name_series_that_exist():
             assert given <= {"le", *SAMPLES[name].labels, *TARGET}
 
 
+@pytest.mark.slow  # five seconds of processor; which alert has which case is tried above, and one changed rule below
 @promtool
 def test_promtool_has_each_alert_fire_and_stay_quiet():
     assert "SUCCESS" in checked(["test", "rules", PROMETHEUS / "alerts_test.yml"])
