@@ -229,6 +229,10 @@ class SessionFetcher(fetcher.Fetcher):  # type: ignore[misc]
 
         aiokafka goes through all partitions to find this out, twice for every answer.
         """
+        if self._in_flight and not self._pending_tasks:
+            # Fetches of the assignment before this one ended as it went: they are taken off in the loop's next turn,
+            # and nothing would wake us then.
+            return 0.0
         if not self._leaders_known or len(self._client.cluster.brokers()) != 1:
             return None
         if not self._records:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka.consumer.subscription_state import Assignment
+from aiokafka.consumer.subscription_state import Assignment, SubscriptionState
 from aiokafka.protocol.fetch import FetchRequest, FetchRequest_v4, FetchRequest_v11
 from aiokafka.structs import TopicPartition
 from hypothesis import given
@@ -147,6 +147,7 @@ def test_a_fetch_is_held_briefly_while_it_is_not_known_where_to_read_some_partit
     made._looked_at, made._paused = None, set()
     places = {PLACES[0]: True, PLACES[1]: placed}
     state = {place: SimpleNamespace(has_valid_position=valid, paused=False) for place, valid in places.items()}
+    made._in_flight, made._pending_tasks = set(), set()
     made._client = SimpleNamespace(cluster=SimpleNamespace(brokers=lambda: [1]))
     (((_, fetch),), *_) = made._get_actions_per_node(SimpleNamespace(tps=set(state), state_value=state.get))
     assert fetch._max_wait_ms == held_ms
@@ -163,6 +164,7 @@ def looking(paused: Iterable[TopicPartition] = (), brokers: int = 1) -> tuple[Se
     made = SessionFetcher.__new__(SessionFetcher)
     made._records, made._sessions, made._found_nothing, made._leaders_known = {}, {}, 0, False
     made._looked_at, made._paused, made._resumed, made._in_flight = None, set(), None, set()
+    made._pending_tasks = set()
     made._client_rack, made._fetcher_timeout, made._isolation_level = None, 0.2, 1
     made._fetch_max_wait_ms, made._fetch_min_bytes, made._fetch_max_bytes = 500, 1, 1000
     made._max_partition_fetch_bytes = 100
@@ -218,6 +220,38 @@ async def test_one_future_is_waited_for_in_place_of_those_of_paused_partitions_a
     assert waits[0].done()
     *_, waits = made._get_actions_per_node(assignment)
     assert not waits[0].done()
+
+
+async def go_round(turns: int) -> None:
+    """Let the event loop turn so many times."""
+    for _ in range(turns):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_new_assignment_is_fetched_at_once_in_whichever_turn_of_the_loop_the_last_fetch_ends(turns):
+    sent: list[asyncio.Future[Any]] = []
+
+    async def send(node, request):
+        sent.append(asyncio.get_running_loop().create_future())
+        return await sent[-1]
+
+    cluster = SimpleNamespace(brokers=lambda: [SimpleNamespace(nodeId=1)], leader_for_partition=lambda place: 1)
+    client = SimpleNamespace(cluster=cluster, send=send, _loop=asyncio.get_running_loop(), _metadata_max_age_ms=1000)
+    subscriptions = SubscriptionState()
+    made = SessionFetcher(client, subscriptions)
+    try:
+        for number, place in enumerate(PLACES, 1):
+            subscriptions.assign_from_user([place])
+            subscriptions.seek(place, 0)
+            if len(sent) == number - 1 > 0:
+                await go_round(turns)
+                if not sent[-1].done():
+                    sent[-1].set_result(SimpleNamespace(API_VERSION=4, topics=[]))
+            await go_round(30)
+            assert len(sent) >= number
+    finally:
+        await made.close()
 
 
 def test_a_request_names_after_the_answer_what_the_answer_is_about():

@@ -137,5 +137,5 @@ async def test_an_assignment_holds_the_states_that_the_short_way_to_a_fetch_read
     assert (state._position, state._paused) == (5, True)
     assert isinstance(state._resume_fut, asyncio.Future)
     fetching_parts = inspect.getsource(fetcher.Fetcher)
-    for part in ("self._max_partition_fetch_bytes", "self._fetcher_timeout", "self._client_rack", "self._in_flight"):
-        assert part in fetching_parts
+    for part in ("_max_partition_fetch_bytes", "_fetcher_timeout", "_client_rack", "_in_flight", "_pending_tasks"):
+        assert f"self.{part}" in fetching_parts
