@@ -32,6 +32,7 @@ from endocrine.pipeline.core.seals import Seals
 from endocrine.pipeline.kafka import clients, connection
 from endocrine.pipeline.kafka.policy_follower import PolicyFollower
 from endocrine.pipeline.process.cancelling import cancelled
+from endocrine.pipeline.process.event_loop import run
 from endocrine.pipeline.process.seal_keys import load_seals
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.views.metrics.health import Health, Part, polling_health
@@ -239,4 +240,4 @@ def main(settings: Settings, on_ready: Callable[[], None] = lambda: None) -> int
     policy, seals, metrics = found
     timekeeper = Timekeeper(settings, waits_of(policy), seals=seals, metrics=metrics)
     follow = partial(PolicyFollower, settings, seals, policy, timekeeper.follow)
-    return asyncio.run(serve(settings, "timekeeper", timekeeper, on_ready, follow))
+    return run(serve(settings, "timekeeper", timekeeper, on_ready, follow))

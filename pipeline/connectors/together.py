@@ -18,6 +18,7 @@ from endocrine.pipeline.connectors.tools.main import tool_effect
 from endocrine.pipeline.connectors.tools.settings import ToolSettings
 from endocrine.pipeline.connectors.waits import waits_of
 from endocrine.pipeline.kafka.policy_follower import PolicyFollower
+from endocrine.pipeline.process.event_loop import run
 from endocrine.pipeline.process.settings import Settings
 
 
@@ -85,7 +86,7 @@ def main(settings: Settings, on_ready: Callable[[], None] = lambda: None) -> int
         finally:
             await asyncio.gather(asking.close(), running.close())
 
-    return asyncio.run(work())
+    return run(work())
 
 
 def _limits(concurrency: int) -> Limits:

@@ -22,6 +22,7 @@ from endocrine.pipeline.gateway.state import Gateway
 from endocrine.pipeline.kafka.admin import ConnectionRefused, TopicsError, ensure_topics
 from endocrine.pipeline.kafka.connection import refusal
 from endocrine.pipeline.process import stopping, tracing
+from endocrine.pipeline.process.event_loop import run
 from endocrine.pipeline.process.policy_files import PolicyFileError, load_policy
 from endocrine.pipeline.process.seal_keys import KeyFileError, load_seals
 from endocrine.pipeline.process.settings import Settings
@@ -110,8 +111,7 @@ def main(
                 await serving
 
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(serve())
+        run(serve())
     except (KafkaError, TopicsError, OSError) as error:
         print(f"error: {refusal(settings, error) or error or type(error).__name__}", file=sys.stderr)
         return 2 if isinstance(error, ConnectionRefused) else 1
@@ -147,11 +147,3 @@ def _listener(host: str, port: int) -> socket.socket:
 def _url(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
-
-
-def _loop_factory() -> "Callable[[], asyncio.AbstractEventLoop] | None":
-    try:
-        import uvloop
-    except ImportError:  # Windows
-        return None
-    return uvloop.new_event_loop

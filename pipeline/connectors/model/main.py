@@ -1,6 +1,5 @@
 """The model connector as a process."""
 
-import asyncio
 import os
 import sys
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from endocrine.pipeline.connectors.model.settings import ModelSettings, missing_
 from endocrine.pipeline.connectors.prerequisites import prerequisites
 from endocrine.pipeline.connectors.process import UNUSABLE, serve
 from endocrine.pipeline.kafka.policy_follower import PolicyFollower
+from endocrine.pipeline.process.event_loop import run
 from endocrine.pipeline.process.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -32,7 +32,7 @@ def main(settings: Settings, on_ready: Callable[[], None] = lambda: None) -> int
     limits = Limits(concurrency=model.concurrency, waiting=4 * model.concurrency)
     runner = EffectRunner(settings, effect, limits=limits, metrics=metrics, seals=seals)
     follow = partial(PolicyFollower, settings, seals, policy, effect.follow)
-    return asyncio.run(_serve(runner, effect, on_ready, follow))
+    return run(_serve(runner, effect, on_ready, follow))
 
 
 async def _serve(

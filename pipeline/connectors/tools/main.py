@@ -1,6 +1,5 @@
 """The tool connector as a process."""
 
-import asyncio
 from collections.abc import Callable
 
 from endocrine.agents.policy.compiled import Policy
@@ -14,6 +13,7 @@ from endocrine.pipeline.connectors.tools.registry import handlers_of
 from endocrine.pipeline.connectors.tools.settings import ToolSettings
 from endocrine.pipeline.core.seals import Seals
 from endocrine.pipeline.kafka.policy_follower import PolicyFollower
+from endocrine.pipeline.process.event_loop import run
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.views.metrics.registry import Metrics
 
@@ -30,7 +30,7 @@ def main(settings: Settings, on_ready: Callable[[], None] = lambda: None) -> int
     effect = tool_effect(settings, policy, tools, metrics, seals)
     limits = Limits(concurrency=tools.concurrency, waiting=4 * tools.concurrency)
     runner = EffectRunner(settings, effect, limits=limits, metrics=metrics, seals=seals)
-    return asyncio.run(_serve(runner, effect, on_ready, lambda: PolicyFollower(settings, seals, policy, effect.follow)))
+    return run(_serve(runner, effect, on_ready, lambda: PolicyFollower(settings, seals, policy, effect.follow)))
 
 
 def tool_effect(
