@@ -15,8 +15,8 @@ raises all the same becomes `failed(request, error)`: an answer that says so. Ti
 `request.ts_now()`: the request's own `ts` plus what went by since the broker took it.
 
 What one request goes through, the numbers as in the code:
-1. **Take**: its offset is noted. A request whose id has an answer on record (read back when a partition is ours, or
-   given by us) is finished at once; so is one that is not ours (`request_id` is None).
+1. **Take**: its offset is noted. A request whose id has an answer on record (read back at a partition's first request,
+   or given by us) is finished at once; so is one that is not ours (`request_id` is None).
 2. **Mark** (only what is not repeatable): a start mark is written to `effect-starts` and acknowledged. A mark of
    another for the same id, found at read-back or between our last mark and this one, comes first: then it is not run
    again but answered by `failed(request, INTERRUPTED)`. Among several connectors the log decides whose mark was first.
@@ -72,8 +72,10 @@ __all__ = ["INTERRUPTED", "Effect", "EffectRecord", "EffectRunner", "Limits", "R
 log = structlog.get_logger(__name__)
 _ID_CHARS = 240
 """Ids have at most 256 characters (endocrine.schemas.base); the rest is for ordinals."""
-_POLL_MS, _IDLE_MS = 200, 1000
-"""How long a look for requests lasts, and a pause between commits: while requests wait or run, and while none do."""
+_POLL_MS = 1000
+"""How long a look for requests lasts that finds none."""
+_COMMIT_S = 1.0
+"""Between commits. What is committed late is read back by whoever comes next, so it costs nothing but that."""
 
 
 class EffectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -196,6 +198,9 @@ class EffectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _release(self, partitions: Sequence[int]) -> None:
         held = [self._held[number] for number in partitions if number in self._held]
+        for one in held:
+            one.leaving = True
+        await cancelled([one.reading for one in held if one.reading is not None])
         tasks = [task for one in held for task in one.tasks]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=self.limits.drain_s)
@@ -213,25 +218,24 @@ class EffectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _poll(self) -> None:
         while True:
             self._polled = time.monotonic()
-            fetched = await self._consumer.getmany(timeout_ms=self._pause_ms)
+            fetched = await self._consumer.getmany(timeout_ms=_POLL_MS)
             for place, records in fetched.items():
                 # What is returned belongs to the assignment in force; a revocation from here on closes `held`.
                 held = self._held.setdefault(place.partition, _PartitionWork(place.partition))
                 held.arrived.extend(records)
                 held.reached = covered(records)[1]
-            for held in list(self._held.values()):
-                await self._take(held)
+            for held in self._held.values():
+                self._take(held)
             self._press()
 
-    async def _take(self, held: "_PartitionWork") -> None:
+    def _take(self, held: "_PartitionWork") -> None:
+        if held.leaving:
+            return
         if held.arrived and held.known is None:
-            # A partition that was ours before: what was on its way when its effect was cancelled is on record first.
-            if flying := self._flying.get(held.partition):
-                await asyncio.wait(flying)
-            held.known = await read_back(
-                self.settings, self.effect, held.partition, held.arrived[0].timestamp, self._seals
-            )
-        while held.arrived and held.position.waiting < self.limits.waiting and self._held.get(held.partition) is held:
+            if held.reading is None:  # meanwhile the other partitions go on
+                held.reading = asyncio.create_task(self._know(held, held.arrived[0].timestamp))
+            return
+        while held.arrived and held.position.waiting < self.limits.waiting:
             raw = held.arrived.pop(0)
             if held.position.take(raw.offset):
                 task = asyncio.create_task(self._one(held, raw))
@@ -239,6 +243,19 @@ class EffectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
                 task.add_done_callback(held.tasks.discard)
         if not held.arrived:
             held.position.reach(held.reached)
+
+    async def _know(self, held: "_PartitionWork", since_ms: int) -> None:
+        """Read back what is on record of a partition, then take what has arrived of it."""
+        try:
+            # A partition that was ours before: what was on its way when its effect was cancelled is on record first.
+            if flying := self._flying.get(held.partition):
+                await asyncio.wait(flying)
+            held.known = await read_back(self.settings, self.effect, held.partition, since_ms, self._seals)
+        except Exception as error:
+            self._fail(error)
+        else:
+            self._take(held)
+            self._press()
 
     def _press(self) -> None:
         """Pause what is full; what was fetched meanwhile waits in `arrived`."""
@@ -259,6 +276,9 @@ class EffectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
             self._fail(error)
         else:
             held.position.finish(raw.offset)
+            if held.arrived:  # there was no room for these
+                self._take(held)
+                self._press()
 
     async def _effect(self, held: "_PartitionWork", raw: SourceRecord) -> None:
         request = _read(raw, self.effect.requests, self._seals)
@@ -363,13 +383,9 @@ class EffectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
 
     # ---- 5 Commit ----
 
-    @property
-    def _pause_ms(self) -> int:
-        return _POLL_MS if any(held.arrived or held.tasks for held in self._held.values()) else _IDLE_MS
-
     async def _commits(self) -> None:
         while True:
-            await asyncio.sleep(self._pause_ms / 1000)
+            await asyncio.sleep(_COMMIT_S)
             try:
                 await self._commit()
             except KafkaError as error:  # a rebalance is under way: who comes after us reads back
@@ -398,6 +414,10 @@ class _PartitionWork:
         self.position = CommitPosition()
         self.known: EffectLedger | None = None
         """What is on record; None until it was read back."""
+        self.reading: asyncio.Task[None] | None = None
+        """What finds that out, from the first request on."""
+        self.leaving = False
+        """Whether it is being given up: nothing more is taken."""
         self.arrived: list[SourceRecord] = []
         self.reached = 0
         """The offset up to which all has arrived."""

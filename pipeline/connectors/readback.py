@@ -1,6 +1,6 @@
 """Answers and start marks of one partition's effects, read back from their topics."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
@@ -73,9 +73,10 @@ class StartMarks:
         """Look at what lies between the last offset seen and that of our mark, usually nothing."""
         if offset > self._end:
             async with _reader(self._settings) as reader:
-                async for value in _values(reader, self._place, self._end, offset, "effect-starts", self._seals):
-                    if value.get("by") != by and (effect_id := _marked(value, self._connector)) is not None:
-                        self._note(effect_id)
+                async for found in clients.read_until(reader, {self._place: (self._end, offset)}):
+                    for value in _sealed(found.get(self._place, ()), "effect-starts", self._seals):
+                        if value.get("by") != by and (effect_id := _marked(value, self._connector)) is not None:
+                            self._note(effect_id)
         self._end = max(self._end, offset + 1)
 
 
@@ -85,17 +86,18 @@ async def read_back(settings: Settings, effect: Answering, partition: int, since
     Sealed ones only: an answer that a stranger wrote must not keep a request from being run.
     """
     start_ms = max(0, since_ms - MARGIN_MS)
+    answers = TopicPartition(settings.prefix + effect.answers, partition)
+    starts = TopicPartition(f"{settings.prefix}effect-starts", partition)
+    answered: list[Any] = []
+    marked: list[str] = []
     async with _reader(settings) as reader:
-        answers = TopicPartition(settings.prefix + effect.answers, partition)
-        first, end = await _window(reader, answers, start_ms)
-        answered = [
-            effect.answer_id(value) async for value in _values(reader, answers, first, end, effect.answers, seals)
-        ]
-        starts = TopicPartition(f"{settings.prefix}effect-starts", partition)
-        first, end = await _window(reader, starts, start_ms)
-        given = _values(reader, starts, first, end, "effect-starts", seals)
-        marked = [_marked(value, effect.name) async for value in given]
-    marks = StartMarks(settings, effect.name, partition, end, (one for one in marked if one is not None), seals)
+        spans = await _windows(reader, (answers, starts), start_ms)
+        async for found in clients.read_until(reader, spans):
+            answered += map(effect.answer_id, _sealed(found.get(answers, ()), effect.answers, seals))
+            for value in _sealed(found.get(starts, ()), "effect-starts", seals):
+                if (effect_id := _marked(value, effect.name)) is not None:
+                    marked.append(effect_id)
+    marks = StartMarks(settings, effect.name, partition, spans[starts][1], marked, seals)
     return EffectLedger((one for one in answered if isinstance(one, str)), marks)
 
 
@@ -115,24 +117,24 @@ async def _reader(settings: Settings) -> AsyncIterator[Any]:
         await reader.stop()
 
 
-async def _window(reader: Any, place: TopicPartition, start_ms: int) -> tuple[int, int]:
-    """The first offset appended at or after a time, and the log's end."""
-    end = (await reader.end_offsets([place]))[place]
-    found = (await reader.offsets_for_times({place: start_ms}))[place]
-    return (end if found is None else found.offset), end
+async def _windows(
+    reader: Any, places: Sequence[TopicPartition], start_ms: int
+) -> dict[TopicPartition, tuple[int, int]]:
+    """Of each partition, the first offset appended at or after a time, and the log's end."""
+    clients.introduce(reader, places)
+    ends = await reader.end_offsets(places)
+    found = await reader.offsets_for_times(dict.fromkeys(places, start_ms))
+    return {place: (ends[place] if (at := found[place]) is None else at.offset, ends[place]) for place in places}
 
 
-async def _values(
-    reader: Any, place: TopicPartition, start: int, end: int, topic: str, seals: Seals
-) -> AsyncIterator[dict[str, Any]]:
-    """Our own JSON objects with start <= offset < end; what others wrote is passed over. topic: without prefix."""
-    async for found in clients.read_until(reader, {place: (start, end)}):
-        for raw in found.get(place, ()):
-            if not seals.valid(topic, raw, dict(raw.headers)):
-                continue
-            try:
-                value = orjson.loads(raw.value or b"null")
-            except ValueError:
-                continue
-            if isinstance(value, dict):
-                yield value
+def _sealed(records: Iterable[Any], topic: str, seals: Seals) -> Iterator[dict[str, Any]]:
+    """Our own JSON objects among these; what others wrote is passed over. topic: without prefix."""
+    for raw in records:
+        if not seals.valid(topic, raw, dict(raw.headers)):
+            continue
+        try:
+            value = orjson.loads(raw.value or b"null")
+        except ValueError:
+            continue
+        if isinstance(value, dict):
+            yield value

@@ -9,7 +9,10 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from effects import answers, produce, running
+from endocrine.pipeline.connectors import effect_runner
 from endocrine.pipeline.connectors.contract import INTERRUPTED, EffectRecord, Request
+from endocrine.pipeline.connectors.readback import read_back
+from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.kafka.admin import ensure_topics
 from endocrine.pipeline.process.settings import Settings
 
@@ -147,3 +150,69 @@ async def test_what_is_no_request_is_passed_over(settings: Settings, admin: AIOK
         await produce(settings, "model-requests", {"identity": "ann"}, good)
         (found,) = await answers(settings, "model-replies", 1, more_s=0.3)
     assert orjson.loads(found.value)["request_id"] == good["request_id"]
+
+
+class Again(Once):
+    """The same, which may run twice: no start mark keeps it from that."""
+
+    def repeatable(self, value: dict[str, Any]) -> bool:
+        return True
+
+
+class ReadBackLater:
+    """Reading back, of which the first partition's waits until it is let go."""
+
+    def __init__(self) -> None:
+        self.held: int | None = None
+        self.going = asyncio.Event()
+
+    async def __call__(self, settings: Settings, effect: Any, partition: int, since_ms: int, seals: Any) -> Any:
+        if self.held is None:
+            self.held = partition
+        if self.held == partition:
+            await self.going.wait()
+        return await read_back(settings, effect, partition, since_ms, seals)
+
+
+def one_of_each_partition(settings: Settings) -> list[dict[str, Any]]:
+    named = {partition_of(name, settings.partitions): name for name in (f"user-{number}" for number in range(100))}
+    return [a_request(name) for name in named.values()]
+
+
+async def test_a_partition_that_is_read_back_holds_up_no_other(
+    settings: Settings, admin: AIOKafkaAdminClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ensure_topics(settings, ["conversation"])
+    reading = ReadBackLater()
+    monkeypatch.setattr(effect_runner, "read_back", reading)
+    effect = Once()
+    effect.going.set()
+    asked = one_of_each_partition(settings)
+    async with running(settings, effect):
+        await produce(settings, "model-requests", *asked)
+        found = await answers(settings, "model-replies", len(asked) - 1, more_s=0.3)
+        assert len(found) == len(asked) - 1
+        assert reading.held not in {raw.partition for raw in found}
+        reading.going.set()
+        assert len(await answers(settings, "model-replies", len(asked))) == len(asked)
+
+
+async def test_a_runner_stops_while_it_reads_back_and_runs_nothing_afterwards(
+    settings: Settings, admin: AIOKafkaAdminClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ensure_topics(settings, ["conversation"])
+    reading = ReadBackLater()
+    monkeypatch.setattr(effect_runner, "read_back", reading)
+    effect = Again()
+    asked = a_request()
+    async with running(settings, effect):
+        await produce(settings, "model-requests", asked)
+        async with asyncio.timeout(120):
+            while reading.held is None:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    assert effect.ran == []
+    reading.going.set()
+    effect.going.set()
+    async with running(settings, effect):
+        assert len(await answers(settings, "model-replies", 1, more_s=0.3)) == 1
+    assert effect.ran == [asked["request_id"]]
