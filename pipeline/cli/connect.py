@@ -11,6 +11,7 @@ from endocrine.pipeline.cli.common import Bootstrap, require_acls, settings_of
 from endocrine.pipeline.cli.group import command_group
 from endocrine.pipeline.connectors.names import CONNECTORS, TOGETHER
 from endocrine.pipeline.process.logs import set_up_logs
+from endocrine.pipeline.process.malloc import keep_started
 
 READY_FILE = typer.Option(help="File to create once it works.")
 _CODES = "Exit codes: 0 stopped as asked, 1 failed, 2 its settings cannot be used."
@@ -39,6 +40,12 @@ def _command(name: str, module: str) -> Callable[..., None]:
         settings = settings_of(bootstrap)
         require_acls(settings, "connector")
         main = importlib.import_module(module).main
-        raise typer.Exit(main(settings, lambda: ready_file.touch() if ready_file else None))
+
+        def on_ready() -> None:
+            keep_started()
+            if ready_file is not None:
+                ready_file.touch()
+
+        raise typer.Exit(main(settings, on_ready))
 
     return connect

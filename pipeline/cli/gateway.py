@@ -37,12 +37,14 @@ def gateway(
     from endocrine.pipeline.gateway.server import main
     from endocrine.pipeline.gateway.settings import GatewaySettings
     from endocrine.pipeline.process.logs import set_up_logs
+    from endocrine.pipeline.process.malloc import keep_started
 
     set_up_logs()
     settings, limits, console = settings_of(bootstrap), GatewaySettings(), ConsoleSettings()
     update = {name: given for name, given in (("host", host), ("port", port)) if given is not None}
 
     def on_ready(url: str) -> None:
+        keep_started()
         print(
             f"gateway at {url}; pages at {url}/console; {url}/openapi.json names every path; Ctrl-C ends it",
             file=sys.stderr,

@@ -1,4 +1,4 @@
-"""How a process that works through batches lets memory be managed."""
+"""How a process that works through batches, or answers others, lets memory be managed."""
 
 import ctypes
 import gc
@@ -9,6 +9,8 @@ KEEP_BYTES = 1 << 30
 """What glibc's allocator may keep instead of giving it back."""
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """Names of mallopt's options (malloc.h)."""
+_YOUNG_OBJECTS = 700, 10, 10
+"""Python's own thresholds of the cyclic garbage collector."""
 
 
 def keep_memory() -> None:
@@ -21,6 +23,18 @@ def keep_memory() -> None:
         glibc = ctypes.CDLL(None)
         glibc.mallopt(_M_MMAP_THRESHOLD, KEEP_BYTES)
         glibc.mallopt(_M_TRIM_THRESHOLD, KEEP_BYTES)
+
+
+def keep_started() -> None:
+    """Keep what is alive out of the cyclic garbage collector's walks, for the rest of the process, and have it walk
+    young objects often: for who answers others, once it is ready to.
+
+    Modules, models and the policy are 200,000 objects: a walk through them takes 0.1 s. Commands let 50,000 young ones
+    come together while they import (`endocrine.pipeline.cli.main`); to walk these takes 30 ms, in which nobody is
+    answered.
+    """
+    gc.freeze()
+    gc.set_threshold(*_YOUNG_OBJECTS)
 
 
 @contextmanager
