@@ -26,8 +26,8 @@ def keep_memory() -> None:
 
 
 def keep_started() -> None:
-    """Leave everything alive out of the cyclic garbage collector's walks from now on, for the rest of the process, and
-    have it walk young objects often: for who answers others, once it is ready to.
+    """Keep what is alive out of the cyclic garbage collector's walks, for the rest of the process, and have it walk
+    young objects often: for who answers others, once it is ready to.
 
     Modules, models and the policy are 200,000 objects: a walk through them takes 0.1 s. Commands let 50,000 young ones
     come together while they import (`endocrine.pipeline.cli.main`); to walk these takes 30 ms, in which nobody is

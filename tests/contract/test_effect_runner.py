@@ -152,6 +152,13 @@ async def test_what_is_no_request_is_passed_over(settings: Settings, admin: AIOK
     assert orjson.loads(found.value)["request_id"] == good["request_id"]
 
 
+class Again(Once):
+    """The same, which may run twice: no start mark keeps it from that."""
+
+    def repeatable(self, value: dict[str, Any]) -> bool:
+        return True
+
+
 class ReadBackLater:
     """Reading back, of which the first partition's waits until it is let go."""
 
@@ -190,13 +197,13 @@ async def test_a_partition_that_is_read_back_holds_up_no_other(
         assert len(await answers(settings, "model-replies", len(asked))) == len(asked)
 
 
-async def test_a_runner_stops_while_it_reads_back_and_has_run_nothing(
+async def test_a_runner_stops_while_it_reads_back_and_runs_nothing_afterwards(
     settings: Settings, admin: AIOKafkaAdminClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await ensure_topics(settings, ["conversation"])
     reading = ReadBackLater()
     monkeypatch.setattr(effect_runner, "read_back", reading)
-    effect = Once()
+    effect = Again()
     asked = a_request()
     async with running(settings, effect):
         await produce(settings, "model-requests", asked)

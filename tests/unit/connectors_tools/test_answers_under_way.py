@@ -39,7 +39,16 @@ class Silent:
 async def runner() -> EffectRunner:
     runner = EffectRunner(Settings(), Silent())  # type: ignore[arg-type]
     runner._producer = SlowProducer()  # type: ignore[assignment]
+    runner._consumer = SimpleNamespace(assignment=set)
     return runner
+
+
+def taken(runner: EffectRunner, partition: int) -> "asyncio.Task[None]":
+    """Take what has arrived of a partition; ends when it was read back."""
+    held = runner._held[partition]
+    runner._take(held)
+    assert held.reading is not None
+    return held.reading
 
 
 async def test_a_partition_that_comes_back_is_read_back_after_what_was_under_way(
@@ -62,7 +71,7 @@ async def test_a_partition_that_comes_back_is_read_back_after_what_was_under_way
 
     runner._held[3] = effects._PartitionWork(3)
     runner._held[3].arrived = [Fetched(3, 0, 1000, b"ann", b"{}")]
-    taking = asyncio.create_task(runner._take(runner._held[3]))
+    taking = taken(runner, 3)
     await turns_of_the_loop()
     assert read == []
     runner._producer.landed.set_result(SimpleNamespace(offset=7))
@@ -88,6 +97,6 @@ async def test_an_answer_that_fails_after_its_effect_was_cancelled_holds_up_nobo
     runner._producer.landed.set_exception(OSError("gone"))
     runner._held[3] = effects._PartitionWork(3)
     runner._held[3].arrived = [Fetched(3, 0, 1000, b"ann", b"{}")]
-    await asyncio.wait_for(runner._take(runner._held[3]), 5)
+    await asyncio.wait_for(taken(runner, 3), 5)
     await asyncio.gather(*runner._held[3].tasks)
     assert runner._held[3].position.next_offset == 1
