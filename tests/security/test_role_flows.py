@@ -5,6 +5,7 @@ policy is published, and everything is proved. What each principal was asked for
 """
 
 import asyncio
+import base64
 import dataclasses
 import os
 import signal
@@ -36,6 +37,7 @@ _LASTING = {"worker": ["worker"], "connector": ["connect", "all"], "gateway": ["
             "projector": ["project"]}  # fmt: skip
 
 
+_IMAGE = {"url": "data:image/png;base64," + base64.b64encode(b"\x89PNG\r\n\x1a\n...").decode()}
 _READ = ("/readyz", "/v1/bonds", "/v1/incidents", "/console")
 """What the gateway serves from Redis."""
 _UNPLAYED: dict[str, set[str]] = {
@@ -45,6 +47,7 @@ _UNPLAYED: dict[str, set[str]] = {
     "connector": {"effect-starts"},
     # Read when a subject is erased.
     "projector": {"registry"},
+    "auditor": {"images"},
     # Read for chats, whose people may have aliases.
     "producer": {"registry", "registry-events"},
     # Read to roll back.
@@ -150,7 +153,8 @@ async def _play(processes: Processes, folder: Path) -> str:
     policy.write_text("{}\n")
     await processes.run("publisher", "policy", "publish", str(policy), "--yes", "--reason", "a test")
     async with httpx.AsyncClient(base_url=url.read_text(), timeout=60, trust_env=False) as client:
-        asked = {"model": "scripted", "messages": [{"role": "user", "content": "How long do refunds take?"}]}
+        parts = [{"type": "text", "text": "How long do refunds take?"}, {"type": "image_url", "image_url": _IMAGE}]
+        asked = {"model": "scripted", "messages": [{"role": "user", "content": parts}]}
         found = await client.post("/openai/v1/chat/completions", json=asked)
         assert found.status_code == 200, f"{found.text}\n{processes.log('gateway')}\n{processes.log('worker')}"
         for path in _READ:
