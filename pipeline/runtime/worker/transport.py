@@ -15,6 +15,7 @@ from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
 from faust.transport.drivers.aiokafka import Transport as FaustTransport
 
 from endocrine.pipeline.kafka.clients import ISOLATION
+from endocrine.pipeline.kafka.fetched_ends import Since
 from endocrine.pipeline.kafka.fetching import bind, covered
 
 FETCHES_AT_ONCE = 4
@@ -33,6 +34,8 @@ class Delivered(NamedTuple):
     """The first offset covered."""
     next_offset: int
     """The one after the last."""
+    since: Since | None = None
+    """When they came."""
 
 
 class CommittedThread(FaustThread):
@@ -65,7 +68,7 @@ class BatchConsumer(FaustConsumer):
                     await asyncio.sleep(0)
                     continue
                 for place, run in records.items():
-                    await self.callback(Delivered(place.topic, place.partition, list(run), *covered(run)))
+                    await self.callback(Delivered(place.topic, place.partition, list(run), *covered(run), run.since))
         except self.consumer_stopped_errors:
             if not self.app.should_stop:
                 raise
