@@ -22,6 +22,7 @@ from aiokafka.structs import ConsumerRecord
 
 from endocrine.pipeline.kafka.batches import MAGIC_AT, BatchHeader, Damaged, header_of, inflated, records_of
 from endocrine.pipeline.kafka.codecs import Undecodable
+from endocrine.pipeline.kafka.fetched_ends import Since
 from endocrine.pipeline.kafka.session_fetcher import SessionFetcher
 from endocrine.pipeline.kafka.unreadable import UNREADABLE, replacement_of
 
@@ -50,9 +51,11 @@ class Span(list[Any]):
     """Records of one partition that were read together: all that can be read from `first_offset` on and below
     `next_offset`."""
 
-    __slots__ = ("first_offset", "next_offset", "skipped")
+    __slots__ = ("first_offset", "next_offset", "since", "skipped")
     first_offset: int
     next_offset: int
+    since: Since | None
+    """When they came, where a consumer fetched them."""
     skipped: list[tuple[int, int]]
     """From one offset up to another (exclusive): markers, and records of aborted transactions. Offsets without a record
     that are not in here were compacted away."""
@@ -62,6 +65,7 @@ class Span(list[Any]):
     ) -> None:
         super().__init__(records)
         self.first_offset, self.next_offset, self.skipped = first, after, list(skipped)
+        self.since = None
 
 
 class Fetched(Span):

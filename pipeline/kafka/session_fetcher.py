@@ -5,7 +5,7 @@
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from aiokafka.consumer import fetcher
@@ -13,6 +13,7 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.structs import TopicPartition
 
 from endocrine.pipeline.kafka.fetch_sessions import FIRST_VERSION, Session, Wanted, named_by_topic
+from endocrine.pipeline.kafka.fetched_ends import FetchedEnds, Since
 
 LEFT_OUT_WAIT_MS = 10
 """How long the broker may hold a fetch that leaves out partitions, because what was fetched of them is not read yet:
@@ -26,6 +27,8 @@ QUIET_S = 10.0
 """Seconds between looks at all partitions where nothing asks for one. aiokafka looks every 0.2 s, but everything that
 could change what is to be fetched wakes it: an answer, a record taken, a seek, a resumed partition, an assignment."""
 _RETRY_S = 0.1
+Report = tuple[Collection[TopicPartition], list[tuple[TopicPartition, int, int]]]
+"""The last arguments of `FetchedEnds.answered`."""
 
 
 class SessionRequest(FetchRequest):  # type: ignore[misc]
@@ -76,6 +79,21 @@ class SessionRequest(FetchRequest):  # type: ignore[misc]
         self._session.answered(self._wanted, response.session_id, response.error_code)
         return not response.error_code
 
+    def reported_by(self, response: Any) -> Report | None:
+        """Return what an answer without an error reports of ends; None where it reports nothing.
+
+        A broker that throttles answers at once and names no partition, whatever has moved. One that was chosen by our
+        rack may be a follower, which learns of ends late.
+        """
+        if response.API_VERSION < FIRST_VERSION or response.throttle_time_ms or self._rack_id:
+            return None
+        news = []
+        for topic, partitions in response.topics:
+            for number, error, written, readable, *_ in partitions:
+                known = (-1, -1) if error else (written, readable)
+                news.append((TopicPartition(topic, number), *known))
+        return self._wanted, news
+
     def lost(self) -> None:
         """Report that there is no answer."""
         self._session.lost()
@@ -84,8 +102,9 @@ class SessionRequest(FetchRequest):  # type: ignore[misc]
 class _Client:
     """The consumer's client, which reports the fate of fetches to their sessions."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, ends: FetchedEnds) -> None:
         self._own = client
+        self._ends = ends
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._own, name)
@@ -99,6 +118,7 @@ class _Client:
         """See AIOKafkaClient."""
         if not isinstance(request, SessionRequest):
             return await self._own.send(node_id, request, **named)
+        number = self._ends.next()
         try:
             response = await self._own.send(node_id, request, **named)
         except BaseException:
@@ -106,6 +126,8 @@ class _Client:
             raise
         if not request.answered(response):
             await asyncio.sleep(_RETRY_S)
+        elif report := request.reported_by(response):
+            self._ends.answered(node_id, number, *report)
         return response
 
 
@@ -114,7 +136,8 @@ class SessionFetcher(fetcher.Fetcher):  # type: ignore[misc]
 
     def __init__(self, client: Any, *given: Any, **named: Any) -> None:
         super().__init__(client, *given, **named)
-        self._client = _Client(client)
+        self.ends = FetchedEnds()
+        self._client = _Client(client, self.ends)
         self._sessions: dict[int, Session] = {}
         self._found_nothing = 0
         """Fetches since the last one that brought records."""
@@ -218,6 +241,14 @@ class SessionFetcher(fetcher.Fetcher):  # type: ignore[misc]
         if not whole or usual < PATIENT_FROM_MS:
             return usual
         return max(usual, min(usual << min(self._found_nothing, 8), MOST_PATIENT_MS))
+
+    async def fetched_records(self, *given: Any, **named: Any) -> Any:
+        """See aiokafka's Fetcher; what came knows since when it is here."""
+        found = await super().fetched_records(*given, **named)
+        since = Since(self.ends, self.ends.sent)
+        for records in found.values():
+            records.since = since
+        return found
 
     async def _proc_fetch_request(self, assignment: Any, node_id: int, request: Any) -> bool:
         found = bool(await super()._proc_fetch_request(assignment, node_id, request))

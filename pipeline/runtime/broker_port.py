@@ -93,7 +93,8 @@ class BrokerPort(Protocol):
     async def ends(self, topics: Sequence[str]) -> Mapping[str, int]:
         """Return, per source topic, the offset below which all records of this partition can be read.
 
-        That is where the topic ends, or where its first open transaction begins.
+        That is where the topic ends, or where its first open transaction begins, at a moment after the last `fetch`
+        had what it returned.
         """
         ...
 

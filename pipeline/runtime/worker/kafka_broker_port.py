@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 from endocrine.pipeline.core.changelog import CLAIM_HEADER, EPOCH_KEY, Entry, entries_of
 from endocrine.pipeline.core.records import Headers, OutputRecord, SourceRecord
 from endocrine.pipeline.kafka import clients, connection
+from endocrine.pipeline.kafka.fetched_ends import Since
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.runtime.broker_port import Background, Run
 from endocrine.pipeline.runtime.errors import Fatal, Retry
@@ -180,6 +181,8 @@ class KafkaBrokerPort:
         """Per topic, the offset up to which all was handed on."""
         self._handed: dict[str, int] = {}
         """Per topic, the offset after the last record handed on."""
+        self._since: Since | None = None
+        """When the last of what arrived came; None where that is not known, and after a seek."""
         self._looks = 0
         """At ends of topics since something arrived."""
         self.moved = True
@@ -188,13 +191,20 @@ class KafkaBrokerPort:
     # ---- what comes in ----
 
     def arrive(
-        self, topic: str, records: Sequence[SourceRecord], first_offset: int, next_offset: int, size: int | None = None
+        self,
+        topic: str,
+        records: Sequence[SourceRecord],
+        first_offset: int,
+        next_offset: int,
+        size: int | None = None,
+        since: Since | None = None,
     ) -> None:
         """Take in what was fetched: all records from one offset up to another (exclusive).
 
-        size: `size_of` them, where the caller knows it: several agents read the same records.
+        size: `size_of` them, where the caller knows it: several agents read the same records. since: when they came.
         """
         self._arrived.append((first_offset, Run(topic, records, next_offset)))
+        self._since = since
         self._bytes += size_of(records) if size is None else size
         self._news.set()
         if self._bytes > self._limit and not self._pressed:
@@ -331,6 +341,8 @@ class KafkaBrokerPort:
                 size += size_of(records)
                 if size >= self._limit:
                     break
+        if self._since is not None:
+            self._since = self._since.now()
         after = end if size < self._limit else runs[-1].next_offset
         if runs:
             log.warning("read again", topic=topic, partition=self._partition, start=start, end=after)
@@ -338,7 +350,7 @@ class KafkaBrokerPort:
 
     async def seek(self, next_offsets: Mapping[str, int]) -> None:
         """Forget what arrived before: the process seeks for all its units at once (see ProcessorManager)."""
-        self._arrived, self._bytes = [], 0
+        self._arrived, self._bytes, self._since = [], 0, None
         self._committed = dict(next_offsets)
         self._delivered, self._handed = dict(next_offsets), dict(next_offsets)
         self.moved, self._looks = True, 0
@@ -358,9 +370,14 @@ class KafkaBrokerPort:
         return max(committed, delivered) if committed >= self._handed.get(topic, 0) else committed
 
     async def ends(self, topics: Sequence[str]) -> Mapping[str, int]:
-        """Return the log ends of source topics on this partition."""
-        found = await self._broker.ends([self._places[topic] for topic in topics])
-        return {topic: found[self._places[topic]] for topic in topics}
+        """Return the log ends of source topics on this partition, asked for where no fetch has reported them since."""
+        since = self._since
+        known = {topic: since.end_of(self._places[topic]) for topic in topics} if since is not None else {}
+        found = {topic: end for topic, end in known.items() if end is not None}
+        if asked := [topic for topic in topics if topic not in found]:
+            ends = await self._broker.ends([self._places[topic] for topic in asked])
+            found |= {topic: ends[self._places[topic]] for topic in asked}
+        return found
 
     # ---- the changelog ----
 

@@ -267,7 +267,7 @@ class ProcessorManager:
         for name in self._readers.get(topic, ()):
             port = self._ports.get((name, batch.partition))
             if port is not None:
-                port.arrive(topic, batch.records, batch.first_offset, batch.next_offset, size)
+                port.arrive(topic, batch.records, batch.first_offset, batch.next_offset, size, batch.since)
 
     def _pressure(self, partition: int, agent: Agent, high: bool) -> None:
         """Pause what a full processor reads, resume it when no processor of the partition is full."""

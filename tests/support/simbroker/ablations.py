@@ -3,12 +3,13 @@
 The first sixteen are those of the executable model; the others take away what the runtime has beyond it.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+from aiokafka.structs import TopicPartition
 
 from endocrine.agents.contract import Trigger
 from endocrine.pipeline.core.batch import Engine, Processed
@@ -27,6 +28,7 @@ from endocrine.pipeline.core.records import (
 )
 from endocrine.pipeline.core.seals import KeyedSeals
 from endocrine.pipeline.core.watermarks import watermark_of
+from endocrine.pipeline.kafka.fetched_ends import FetchedEnds
 from endocrine.pipeline.runtime.broker_port import Run
 from endocrine.pipeline.runtime.changelog_owner import ChangelogOwner
 from endocrine.pipeline.runtime.errors import Fenced
@@ -458,6 +460,48 @@ class BeyondTheOpen(MemoryPort):
         return len(self._logs[topic])
 
 
+# ---- of what fetches report ----
+
+
+class _AnyAge(FetchedEnds):
+    def of(self, place: TopicPartition, after: int) -> int | None:
+        return super().of(place, -1)
+
+
+class EndsOfAnyAge(MemoryPort):
+    """The last end that was reported is taken, however long before the records."""
+
+    reports = _AnyAge
+
+
+class _UnderWay(FetchedEnds):
+    def of(self, place: TopicPartition, after: int) -> int | None:
+        return super().of(place, after - 1)
+
+
+class EndsOfTheFetchUnderWay(MemoryPort):
+    """An answer counts though its fetch was under way when the records came."""
+
+    reports = _UnderWay
+
+
+class _Readable(FetchedEnds):
+    def answered(
+        self,
+        node: int,
+        number: int,
+        asked: Collection[TopicPartition],
+        news: Iterable[tuple[TopicPartition, int, int]],
+    ) -> None:
+        super().answered(node, number, asked, [(place, readable, readable) for place, _, readable in news])
+
+
+class EndsBeforeTheOpen(MemoryPort):
+    """Where a transaction is open, its beginning is taken for the end until more is written."""
+
+    reports = _Readable
+
+
 ABLATIONS: Mapping[str, Design] = {
     "no epoch": Design(port=NoClaim),
     "no re-produce": Design(port=NoRespeak),
@@ -495,5 +539,8 @@ ABLATIONS: Mapping[str, Design] = {
     "outboxes produced again backward": Design(processor=OutboxesBackward),
     "outputs counted as produced when sent": Design(processor=CountedWhenSent),
     "one batch more in flight than keys": Design(processor=OneMoreInFlight),
+    "ends reported at any time": Design(port=EndsOfAnyAge),
+    "ends reported by a fetch under way": Design(port=EndsOfTheFetchUnderWay),
+    "ends reported before a transaction's": Design(port=EndsBeforeTheOpen),
     "no refusals in the journal": Design(journal_refusals=False),
 }

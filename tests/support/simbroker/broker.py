@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgpack
+from aiokafka.structs import TopicPartition
 
 from endocrine.pipeline.core.changelog import EPOCH_KEY, Entry
 from endocrine.pipeline.core.records import Fetched, Header, Headers, OutputRecord
+from endocrine.pipeline.kafka.fetched_ends import FetchedEnds, Since
 from endocrine.pipeline.runtime.broker_port import Run
 from endocrine.pipeline.runtime.errors import Retry
 from endocrine.pipeline.runtime.state_stores import POSITION_KEY, RocksStore, StorePosition
@@ -188,6 +190,8 @@ class MemoryBroker:
         self.faulty = True
         """Whether lookups may fail."""
         self.clock = 0
+        self.early: list[str] = []
+        """Ends that were reported from before what they were asked about came: failures."""
         self.trace: list[tuple[object, ...]] = []
         """What happened, in order; `line_of` makes a line of text of each."""
 
@@ -248,6 +252,9 @@ class MemoryPort:
     unrest: share of reads before which others may act. faults: share of lookups of log ends that fail for now.
     """
 
+    reports = FetchedEnds
+    """Class of what answers to fetches have reported; ablations put weaker ones in its place."""
+
     def __init__(
         self,
         broker: MemoryBroker,
@@ -272,11 +279,21 @@ class MemoryPort:
         self._faults = faults
         self._position: dict[str, int] = {}
         self._claimed = -1
+        self._fetches = self.reports()
+        self._flight: tuple[int, dict[str, int]] | None = None
+        """The fetch that is under way: its number, and how far each topic can be read, once the broker has looked."""
+        self._written: dict[str, int] = {}
+        """How far each topic is written, as the last answer that named it reported."""
+        self._since: Since | None = None
+        self._there: dict[str, int] = {}
+        """Where topics ended when the last records came."""
         self._background: _Background | None = None
         self._in_background = False
 
     async def _pause(self) -> None:
-        """Before an effect: what is in the background may go on, and others may act."""
+        """Before an effect: what is in the background may go on, a fetch too, and others may act."""
+        if self._random() < 0.5:
+            self._fetch_goes_on()
         if not self._in_background:
             while self._running() and self._random() < 0.5:
                 await self._go_on()
@@ -369,9 +386,33 @@ class MemoryPort:
                 if take := int(self._random() * 4):
                     upto = position[topic] = min(at + take, end)
                     runs.append(Run(topic, self._visible(topic, at, upto), upto))
+        if runs:
+            self._since = Since(self._fetches, self._fetches.sent)
+            self._there = {topic: self._broker.stable_end(topic, self._partition) for topic in self._sources}
+        self._fetch_goes_on()
         if not runs and wait:
             await self._quiet(ahead)
         return runs
+
+    def _fetch_goes_on(self) -> None:
+        """A fetch is sent; the broker looks how far topics can be read, and then how far they are written; its answer
+        comes, and names those of which more is written than when it last did.
+        """
+        if self._flight is None:
+            self._flight = self._fetches.next(), {}
+            return
+        number, readable = self._flight
+        if not readable:
+            readable.update({topic: self._broker.stable_end(topic, self._partition) for topic in self._sources})
+            return
+        self._flight = None
+        news = []
+        for topic in self._sources:
+            written = len(self._logs[topic])
+            if self._written.get(topic) != written:
+                self._written[topic] = written
+                news.append((TopicPartition(topic, self._partition), written, readable[topic]))
+        self._fetches.answered(0, number, [TopicPartition(topic, self._partition) for topic in self._sources], news)
 
     def waiting(self) -> int:
         return sum(self._end(topic) - self._position.get(topic, 0) for topic in self._sources)
@@ -386,8 +427,17 @@ class MemoryPort:
         return await _Beside(writing, processing, self._random)
 
     async def ends(self, topics: Sequence[str]) -> Mapping[str, int]:
-        await self._lookup()
-        return {topic: self._end(topic) for topic in topics}
+        known = {topic: end for topic in topics if (end := self._reported(topic)) is not None}
+        for topic, end in known.items():
+            if end < self._there[topic]:
+                self._broker.early.append(f"{topic} ended at {self._there[topic]} when records came, not at {end}")
+        if asked := [topic for topic in topics if topic not in known]:
+            await self._lookup()
+            return known | {topic: self._end(topic) for topic in asked}
+        return known
+
+    def _reported(self, topic: str) -> int | None:
+        return self._since and self._since.end_of(TopicPartition(topic, self._partition))
 
     async def _lookup(self) -> None:
         dice = self._random()
@@ -398,6 +448,7 @@ class MemoryPort:
 
     async def seek(self, next_offsets: Mapping[str, int]) -> None:
         """To the next offsets, to the group's committed ones if those are before them, or to the beginning."""
+        self._since = None
         for topic in self._sources:
             dice, at = self._random(), next_offsets.get(topic, 0)
             if dice < 0.4:

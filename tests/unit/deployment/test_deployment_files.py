@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from endocrine.pipeline.process.roles import PARTS
+
 ROOT = Path(__file__).parents[3]
 DOCKER = ROOT / "docker"
-MANIFESTS = [*DOCKER.glob("kubernetes/*.yaml")]
+MANIFESTS = [*DOCKER.glob("kubernetes/*.yaml"), DOCKER / "kubernetes/worker/worker.yaml"]
 OURS = ("worker", "gateway", "model", "tools", "timekeeper", "projector")
 ELSEWHERE = {"ENDOCRINE_IMAGE"}
 """Variables that docs/reference/settings.md need not name: of compose itself."""
@@ -61,7 +63,23 @@ def test_every_manifest_is_what_the_schemas_of_kubernetes_ask_for(version):
 
 def test_every_manifest_is_named_by_the_kustomization():
     named = set(yaml.safe_load((DOCKER / "kubernetes/kustomization.yaml").read_text())["resources"])
-    assert named | {"kustomization.yaml"} == {file.name for file in MANIFESTS}
+    files = {file.name for file in DOCKER.glob("kubernetes/*.yaml")}
+    assert named | {"kustomization.yaml"} == files | set(PARTS)
+
+
+def test_the_manifests_run_workers_of_every_role_apart_from_each_other():
+    argv = [tool("kubectl"), "kustomize", str(DOCKER / "kubernetes")]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    sets = [one for one in yaml.safe_load_all(done.stdout) if one["kind"] == "StatefulSet"]
+    roles = []
+    for one in sets:
+        (container,) = one["spec"]["template"]["spec"]["containers"]
+        command, option, role = container["args"]
+        assert (command, option) == ("worker", "--role")
+        assert one["metadata"]["name"] == one["spec"]["serviceName"] == f"endocrine-worker-{role}"
+        assert one["spec"]["selector"]["matchLabels"]["endocrine.dev/role"] == role
+        roles.append(role)
+    assert sorted(roles) == sorted(PARTS)
 
 
 @pytest.mark.parametrize("role", OURS)

@@ -126,6 +126,23 @@ async def test_a_consumer_that_faust_made_can_be_bound():
     assert parameters(Consumer._new_consumer_thread) == ["self"]
 
 
+def test_fausts_thread_takes_from_the_fetcher_as_ours_does():
+    assert parameters(AIOKafkaConsumerThread._fetch_records) == [
+        "self",
+        "consumer",
+        "active_partitions",
+        "timeout",
+        "max_records",
+    ]
+    source = inspect.getsource(AIOKafkaConsumerThread._fetch_records)
+    assert "if not self.consumer.flow_active:\n            return {}" in source
+    assert "await fetcher.fetched_records(" in source
+    assert "_consumer = self._ensure_consumer()" in inspect.getsource(AIOKafkaConsumerThread.getmany)
+    waiting = inspect.getsource(Consumer._wait_next_records)
+    assert "self._get_active_partitions()" in waiting
+    assert "await self.wait(self.can_resume_flow)" in waiting
+
+
 async def test_an_assignment_holds_the_states_that_the_short_way_to_a_fetch_reads():
     place = TopicPartition("t", 0)
     assignment = Assignment([place])

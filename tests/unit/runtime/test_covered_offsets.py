@@ -4,10 +4,12 @@ import asyncio
 from types import SimpleNamespace
 
 import pytest
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
 
 from endocrine.pipeline.core.records import Fetched
 from endocrine.pipeline.core.seals import simulated_seals
+from endocrine.pipeline.kafka.fetched_ends import FetchedEnds, Since
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.runtime.merge_buffer import MergeBuffer
 from endocrine.pipeline.runtime.worker.kafka_broker_port import DOUBLINGS, LOOK_S, KafkaBrokerPort
@@ -24,6 +26,7 @@ class Broker:
     def __init__(self, records=(), end=0):
         self.settings = Settings()
         self.records, self.end, self.asked = records, end, []
+        self.questions = 0
 
     async def read(self, topic, partition, start, end):
         self.asked.append((start, end))
@@ -32,6 +35,7 @@ class Broker:
             yield found[place : place + 10]
 
     async def ends(self, places):
+        self.questions += 1
         return dict.fromkeys(places, self.end)
 
 
@@ -204,3 +208,35 @@ async def test_the_group_hears_of_what_moved_once_and_again_where_it_did_not_hea
     await manager.commit()
     await manager.commit()
     assert committed == [{"endocrine.in": 5}] * 3, "what was heard is not said again"
+
+
+PLACE = TopicPartition("endocrine.in", 0)
+
+
+def fetch(ends, written):
+    """A fetch and its answer."""
+    ends.answered(1, ends.next(), (PLACE,), [(PLACE, written, written)])
+
+
+async def test_an_end_that_a_later_fetch_told_is_not_asked_for(port):
+    one, ends = port(broker := Broker(end=8)), FetchedEnds()
+    await one.seek({"in": 3})
+    fetch(ends, 4)
+    one.arrive("in", [raw(3)], 3, 4, since=Since(ends, ends.sent))
+    assert (await one.ends(["in"]), broker.questions) == ({"in": 8}, 1)
+    fetch(ends, 6)
+    assert (await one.ends(["in"]), broker.questions) == ({"in": 6}, 1)
+
+
+async def test_after_a_seek_and_for_what_was_read_again_fetches_of_before_tell_nothing(port):
+    one, ends = port(broker := Broker([raw(1)], end=8)), FetchedEnds()
+    await one.seek({"in": 0})
+    one.arrive("in", [raw(6)], 5, 7, since=Since(ends, ends.sent))
+    fetch(ends, 7)
+    await one.fetch(wait=False)
+    assert broker.asked == [(0, 5)]
+    assert (await one.ends(["in"]), broker.questions) == ({"in": 8}, 1)
+    fetch(ends, 7)
+    assert (await one.ends(["in"]), broker.questions) == ({"in": 7}, 1)
+    await one.seek({"in": 7})
+    assert (await one.ends(["in"]), broker.questions) == ({"in": 8}, 2)

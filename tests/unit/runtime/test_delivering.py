@@ -6,6 +6,7 @@ from typing import Any
 from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.core.records import Fetched
 from endocrine.pipeline.core.seals import simulated_seals
+from endocrine.pipeline.kafka.fetched_ends import FetchedEnds, Since
 from endocrine.pipeline.process.policy_files import shipped_policy
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.runtime.worker.kafka_broker_port import size_of
@@ -30,9 +31,10 @@ def managing() -> tuple[ProcessorManager, list[tuple[Any, ...]]]:
 def test_the_processor_that_a_turn_waits_for_gets_it_first():
     manager, arrived = managing()
     records = [Fetched(1, 7, 0, b"ann", b"{}", (("ce_id", b"t1"),))]
-    manager.deliver(Delivered("endocrine.interactions", 1, records, 7, 9))
+    since = Since(FetchedEnds(), 3)
+    manager.deliver(Delivered("endocrine.interactions", 1, records, 7, 9, since))
     assert [name for name, *_ in arrived] == [agent.name for agent in AGENTS if "interactions" in agent.sources]
-    assert arrived[0] == ("modulation", "interactions", records, 7, 9, size_of(records))
+    assert arrived[0] == ("modulation", "interactions", records, 7, 9, size_of(records), since)
 
 
 def test_what_nobody_here_reads_and_what_is_of_another_partition_is_dropped():
