@@ -47,8 +47,8 @@ _UNPLAYED: dict[str, set[str]] = {
     "projector": {"registry"},
     # Read for chats, whose people may have aliases.
     "producer": {"registry", "registry-events"},
-    # Read for the receipts of erasures before a backup.
-    "operator": {"ops-events"},
+    # Empty until the operator and the auditor have written them.
+    "operator": {"ops-events", "checkpoints"},
     # Read to roll back.
     "publisher": {"policies"},
 }
