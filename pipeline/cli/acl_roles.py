@@ -88,7 +88,12 @@ def _operator(settings: Settings) -> list[Acl]:
     """Who runs commands that change what is there: `dlq redrive`, `erase`, answers, drills; sees all that an auditor
     sees. `backup drill`, `backup restore` and `repartition` make topics besides, which no role may."""
     read_by_agents = [topic.name for topic in CATALOGUE.values() if topic.owner is not None]
-    return [*_auditor(settings), *_topics(settings, "WRITE", (*read_by_agents, "dlq-actions", "ops-events"))]
+    return [
+        *_auditor(settings),
+        *_topics(settings, "WRITE", (*read_by_agents, "dlq-actions", "ops-events")),
+        # Receipts of erasures date what goes by retention; the launch gate judges it.
+        *_looks(settings, agents=True),
+    ]
 
 
 def _producer(settings: Settings) -> list[Acl]:

@@ -8,7 +8,7 @@ import orjson
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
-from effects import answers, produce, running
+from effects import TOY, answers, produce, running
 from endocrine.pipeline.connectors import effect_runner
 from endocrine.pipeline.connectors.contract import INTERRUPTED, EffectRecord, Request
 from endocrine.pipeline.connectors.readback import read_back
@@ -38,7 +38,7 @@ def a_request(identity: str = "ann") -> dict[str, Any]:
 class Once:
     """An effect that must not run twice; it hangs until it is let go."""
 
-    name = "once"
+    name = TOY
     requests = "model-requests"
     answers = "model-replies"
 

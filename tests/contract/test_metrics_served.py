@@ -11,6 +11,7 @@ import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from effects import TOY
 from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.connectors.effect_runner import EffectRunner
 from endocrine.pipeline.kafka.admin import ensure_topics
@@ -132,7 +133,7 @@ async def test_a_worker_with_a_partition_that_hangs_gets_unready_names_it_and_en
 class Nothing:
     """An effect that nothing asks for."""
 
-    name, requests, answers = "toy", "tool-decisions", "tool-results"
+    name, requests, answers = TOY, "tool-decisions", "tool-results"
 
 
 async def test_a_connector_and_a_projection_are_ready_once_they_have_partitions(

@@ -15,7 +15,7 @@ import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from effects import answers, produce, running
+from effects import TOY, answers, produce, running
 from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.cli.replay import verified
 from endocrine.pipeline.connectors.contract import EffectRecord, Request
@@ -217,7 +217,7 @@ async def test_a_missing_record_at_the_start_is_still_missed_where_an_aborted_ba
 class Echo:
     """An effect that answers at once."""
 
-    name = "echo"
+    name = TOY
     requests = "model-requests"
     answers = "model-replies"
 
@@ -257,7 +257,7 @@ async def test_a_connector_runs_what_is_committed_and_commits_beyond_the_markers
             await one.abort(request("aborted again"), topic="model-requests")
             await one.commit(request("second"), topic="model-requests")
             found = await answers(small, "model-replies", 3)  # it sees the aborted one too
-            assert await lag_is_zero(small, reader, admin, f"{small.group}.echo", "model-requests") == 8
+            assert await lag_is_zero(small, reader, admin, f"{small.group}.{TOY}", "model-requests") == 8
     told = [orjson.loads(raw.value) for raw in found]
     assert [value["request_id"] for value in told if "status" in value] == ["first", "second"]
 

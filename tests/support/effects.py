@@ -14,6 +14,8 @@ from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.process.settings import Settings
 from sealing import sealed
 
+TOY = "toy"
+"""Name of the connectors that tests bring: on a secured Kafka one group of theirs is granted (secured_suite.py)."""
 PATIENCE_S = 120.0
 """Far above what a loaded machine needs; no test is about this time."""
 

@@ -18,13 +18,12 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 
 import shared_broker
+from effects import TOY
 from endocrine.pipeline.cli.acl_roles import ROLES, acls_of
 from endocrine.pipeline.kafka import acls, admin
 from endocrine.pipeline.kafka.acls import Acl
 from endocrine.pipeline.process.settings import Settings
 
-TOY = "toy"
-"""Name of the connector that tests of the effect runner bring."""
 _KNOWN_S = 60.0
 _granted: set[tuple[str, str]] = set()
 """Prefix and group that the ACLs were granted for."""

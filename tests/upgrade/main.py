@@ -107,7 +107,9 @@ class Rolling:
             seat.process.send_signal(signal.SIGTERM)
             code = await crew.must_end(seat, seat.process, "SIGTERM")
             if code:
-                self.findings.append(f"{seat.name} of {self.old.commit} ended with exit code {code} on SIGTERM")
+                self.findings.append(
+                    f"{seat.name} of {self.old.commit} ended with exit code {code} on SIGTERM:\n{last_lines(seat.log)}"
+                )
             seat.environment = self.new.environment
             crew.start(seat)
             seat.busy = False
