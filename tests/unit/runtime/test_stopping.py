@@ -6,7 +6,11 @@ import sys
 
 import pytest
 
-FIRST = "import sys, time; from endocrine.pipeline.process import stopping; stopping.from_the_start(sys.argv[1:]); "
+FIRST = (
+    "import signal, sys, time; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from endocrine.pipeline.process import stopping; stopping.from_the_start(sys.argv[1:]); "
+)
+"""A shell has its background jobs ignore SIGINT, and what they start: tests that run in one must not."""
 SAY = "print('now', flush=True); "
 WORK = "any(map(time.sleep, [0.02] * 30_000))"
 """Ten minutes in short pieces: Python would not see a signal that comes just before one long sleep until its end."""
