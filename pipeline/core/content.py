@@ -41,6 +41,14 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "audits": (),
 }  # fmt: skip
 """Fields of other topics that are content; a topic named in neither is content as a whole."""
+PARTS: dict[str, dict[str, str]] = {"audits": {"opened": "prompt", "tools": "args_summary", "blocked": "args_summary"}}
+"""Fields whose objects hold content, and where in them."""
+ENCRYPTED: dict[str, tuple[str, ...]] = FIELDS | {
+    "commands": ("text", "value", "content", "reason", "description", "roots", "entry", "events", "state"),
+    "erasures": ("state",),
+}
+"""What is encrypted per subject where `content_encryption` is on. Of observations, signals and detections nothing is:
+they are labels and figures of programs."""
 
 
 def without_content(topic: str, value: Json) -> Json:
@@ -54,8 +62,10 @@ def without_content(topic: str, value: Json) -> Json:
 
 def _bundle(value: Json) -> Json:
     shown = dict(value)
-    if shown.get("opened"):
-        shown["opened"] = shown["opened"] | {"prompt": None}
-    for calls in ("tools", "blocked"):
-        shown[calls] = [call | {"args_summary": None} for call in shown.get(calls, ())]
+    for name, inner in PARTS["audits"].items():
+        held = shown.get(name)
+        if isinstance(held, list):
+            shown[name] = [one | {inner: None} for one in held]
+        elif held:
+            shown[name] = held | {inner: None}
     return shown
