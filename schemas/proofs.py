@@ -2,9 +2,23 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from endocrine.schemas.base import Bag, Count, Digest, Id, PolicyDigest, Record, Ts
+
+KeyId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$"), Field(description="Id of a key of content.")]
+
+
+class ContentKey(Record):
+    """A key that content of a subject is encrypted with, or that it was destroyed."""
+
+    key_id: KeyId
+    subject: Annotated[Digest, Field(description="SHA-256 that names the subject.")]
+    wrapped: Annotated[
+        str | None, Field(description="The key, wrapped (AES-KW, RFC 3394), hexadecimal; null: it was destroyed.")
+    ]
+    wrapped_by: Annotated[str | None, Field(description="Id of the key that wraps it.")]
+    destroyed: Annotated[Ts | None, Field(description="When it was destroyed.")]
 
 
 class JournalEntry(Record):
@@ -29,6 +43,14 @@ class JournalEntry(Record):
     forged: Annotated[
         list[Annotated[list[Any], Field(min_length=2, max_length=2)]] | None,
         Field(description="[topic, offset] of records read whose seal was not ours: they count as an outsider's."),
+    ] = None
+    keys: Annotated[
+        list[KeyId] | None,
+        Field(description="Keys that content was encrypted with; left out where it is written in clear."),
+    ] = None
+    unreadable: Annotated[
+        list[Annotated[list[Any], Field(min_length=2, max_length=2)]] | None,
+        Field(description="[topic, offset] of records passed over, as the key of their content was destroyed."),
     ] = None
 
 

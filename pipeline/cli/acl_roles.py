@@ -17,6 +17,8 @@ from endocrine.pipeline.views.redis.writes import TOPICS as PROJECTED
 INPUTS = tuple(topic.name for topic in CATALOGUE.values() if topic.owner is not None and not topic.ours)
 """Topics that applications, sensors and operators write."""
 _NAMES = ("registry", "registry-events")
+_KEYS = "content-keys"
+"""Read by all who read content, written by all who write it; empty where `content_encryption` was never on."""
 _ROLLOUTS, _PUBLISHED = "policy-rollouts", ("policies", "policy-rollouts")
 """What says which policy is in force is written by whoever may publish one and by nobody else; the documents in
 `policies`, which replay reads, by workers too."""
@@ -30,8 +32,8 @@ def _worker(settings: Settings) -> list[Acl]:
     written |= {topic.name for topic in owned} | {topic.dead_letters for topic in owned}
     changelogs = [changelog_name(settings, agent.name).removeprefix(settings.prefix) for agent in AGENTS]
     return [
-        *_topics(settings, "READ", (*sources, _ROLLOUTS, *changelogs)),
-        *_topics(settings, "WRITE", (*written, *changelogs)),
+        *_topics(settings, "READ", (*sources, _ROLLOUTS, _KEYS, *changelogs)),
+        *_topics(settings, "WRITE", (*written, _KEYS, *changelogs)),
         *_looks(settings, agents=True),
         *(Acl("GROUP", group, "READ") for group in groups_of(settings.group)),
     ]
@@ -41,11 +43,11 @@ def _gateway(settings: Settings) -> list[Acl]:
     answers = (*AUTHORS, *(CATALOGUE[topic].dead_letters for topic in ANSWERED_SOURCES))
     explained = ("audits", "context-packs", *INPUTS)
     return [
-        *_topics(settings, "READ", (*STREAMED, *answers, *_NAMES, *explained, *_PUBLISHED)),
+        *_topics(settings, "READ", (*STREAMED, *answers, *_NAMES, *explained, _KEYS, *_PUBLISHED)),
         *_topics(
             settings,
             "WRITE",
-            (*INPUTS, "candidates", "reinforcements", "context-packs", "late-advice", "images", *_PUBLISHED),
+            (*INPUTS, "candidates", "reinforcements", "context-packs", "late-advice", "images", _KEYS, *_PUBLISHED),
         ),
         *_looks(settings),
     ]
@@ -62,8 +64,8 @@ def _connector(settings: Settings) -> list[Acl]:
         "effect-starts",
         "images",
     )
-    read = (*TIMED, *effects, _ROLLOUTS)
-    written = ("model-replies", "model-chunks", "tool-results", "effect-starts", "scheduled-tasks", "commands")
+    read = (*TIMED, *effects, _ROLLOUTS, _KEYS)
+    written = ("model-replies", "model-chunks", "tool-results", "effect-starts", "scheduled-tasks", "commands", _KEYS)
     return [
         *_topics(settings, "READ", read),
         *_topics(settings, "WRITE", written),
@@ -73,7 +75,10 @@ def _connector(settings: Settings) -> list[Acl]:
 
 
 def _projector(settings: Settings) -> list[Acl]:
-    return [*_topics(settings, "READ", (*PROJECTED, "registry")), Acl("GROUP", f"{settings.group}.projection", "READ")]
+    return [
+        *_topics(settings, "READ", (*PROJECTED, "registry", _KEYS)),
+        Acl("GROUP", f"{settings.group}.projection", "READ"),
+    ]
 
 
 def _auditor(settings: Settings) -> list[Acl]:
@@ -97,7 +102,7 @@ def _operator(settings: Settings) -> list[Acl]:
 
 
 def _producer(settings: Settings) -> list[Acl]:
-    return [*_topics(settings, "READ", _NAMES), *_topics(settings, "WRITE", INPUTS)]
+    return [*_topics(settings, "READ", (*_NAMES, _KEYS)), *_topics(settings, "WRITE", (*INPUTS, _KEYS))]
 
 
 def _publisher(settings: Settings) -> list[Acl]:

@@ -4,7 +4,7 @@ import asyncio
 import getpass
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
@@ -25,6 +25,7 @@ from endocrine.pipeline.process.seal_keys import KeyFileError
 from endocrine.pipeline.process.settings import Settings
 
 if TYPE_CHECKING:
+    from endocrine.pipeline.core.content_keys import KeyTable
     from endocrine.pipeline.core.name_table import NameTable
 
 T = TypeVar("T")
@@ -124,6 +125,19 @@ def prompt_keys_of(settings: Settings) -> PromptKeys:
     try:
         return load_prompt_keys(settings)
     except KeyFileError as error:
+        fail(str(error))
+
+
+def content_keys_on_record(settings: Settings, logs: Mapping[tuple[str, int], Any]) -> "KeyTable | None":
+    """Return the keys of content on these logs; None where there is nothing to unwrap them with. A file that cannot be
+    used, or that lacks a key, ends the command."""
+    from endocrine.pipeline.core.content_keys import ContentKeyError
+    from endocrine.pipeline.process.content_key_file import wrapping_keys
+    from endocrine.pipeline.replay.recorded_keys import recorded_table
+
+    try:
+        return recorded_table(wrapping_keys(settings), logs, settings.partitions)
+    except (KeyFileError, ContentKeyError) as error:
         fail(str(error))
 
 

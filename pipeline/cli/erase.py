@@ -81,6 +81,7 @@ def erase(
     except (NameFault, ValueError) as fault:
         fail(f"ID: {fault}")
     _require_redis(settings)
+    _require_keys(settings)
     try:
         with user_errors(settings):
             receipt = _run(settings, _erase(settings, table, named, yes, backups, wait_s, operator(by)))
@@ -101,6 +102,7 @@ async def _erase(
 ) -> dict[str, Any]:
     from endocrine.pipeline.data.backup.erased import name_digest
     from endocrine.pipeline.data.erasure.apply import apply, planned
+    from endocrine.pipeline.data.erasure.keys import destroy_keys
     from endocrine.pipeline.data.erasure.receipt import (
         backups_holding,
         erased_from_views,
@@ -125,6 +127,8 @@ async def _erase(
             receipt["states"], receipt["outcomes"] = dict(sorted(done.states.items())), dict(done.outcomes)
             receipt["views"] = await erased_from_views(settings, plan, wait_s)
         receipt["topics"], memory_ids = await traces_on_topics(settings, plan, titled("topics"))
+        if yes and (content := await destroy_keys(settings, plan.names, memory_ids)) is not None:
+            receipt["content"] = content
         receipt["memories"] = [name_digest(one) for one in sorted(memory_ids)[:MOST_MEMORIES]]
         receipt["backups"] = backups_holding(backups, time.time())
         if yes:
@@ -139,6 +143,18 @@ def _require_redis(settings: "Settings") -> None:
 
     if settings.redis_url is not None:
         from_views(lambda client: client.ping(), settings)
+
+
+def _require_keys(settings: "Settings") -> None:
+    """Fail likewise where keys of content could not be destroyed: nobody believes a record of it without our seal."""
+    from endocrine.pipeline.process.content_key_file import wrapping_keys
+    from endocrine.pipeline.process.seal_keys import KeyFileError, load_seals
+
+    try:
+        if wrapping_keys(settings):
+            load_seals(settings)
+    except KeyFileError as error:
+        fail(str(error))
 
 
 def _run(settings: "Settings", work: Any) -> Any:
@@ -179,6 +195,8 @@ def _show(receipt: dict[str, Any]) -> None:
             typer.echo("no Redis is set: no read models were erased")
         else:
             typer.echo(f"read models: {_listed(receipt['views'])}")
+    if content := receipt.get("content"):
+        typer.echo(f"{content['keys']} keys of content destroyed: what they encrypted is unreadable from now on")
     if receipt["topics"]:
         typer.echo("topics that name the subject still:" if not receipt["dry_run"] else "topics that name the subject:")
         rows = [
@@ -186,6 +204,10 @@ def _show(receipt: dict[str, Any]) -> None:
             for topic, one in receipt["topics"].items()
         ]
         print_table(("topic", "records", "goes by", "at the latest"), rows, whole=("topic",))
+    clear = {topic: one["until"] for topic, one in receipt["topics"].items() if one.get("in_clear")}
+    if clear:
+        dates = ", ".join(f"{topic} ({'unknown' if at is None else _day(at)})" for topic, at in clear.items())
+        typer.echo(f"content in clear, of other producers or from before it was encrypted, is there until: {dates}")
     if receipt["backups"]:
         typer.echo(f"in {len(receipt['backups'])} backups until they are pruned: {', '.join(receipt['backups'])}")
 

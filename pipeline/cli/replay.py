@@ -16,6 +16,7 @@ from endocrine.pipeline.cli.common import (
     Bootstrap,
     ProgressLines,
     bars,
+    content_keys_on_record,
     fail,
     milliseconds,
     prompt_keys_of,
@@ -185,6 +186,7 @@ async def verified(
             resume=note,
             sink=kept,
             seals=seals,
+            keys=content_keys_on_record(settings, logs),
         )
         report = await asyncio.to_thread(verifier.run, AGENTS)
         if target is not None and kept is not None:
@@ -208,6 +210,7 @@ def _print(report: Report, as_json: bool) -> None:
         f"{report.batches} batches, {report.compared} derived records compared, {report.equal} equal, "
         f"{plain['different']} different, {sum(report.not_verifiable.values())} not verifiable"
         + (f", {report.superseded} compacted away: a later one of their key is there" if report.superseded else "")
+        + (f", {report.erased} erased: decided from content whose key was destroyed" if report.erased else "")
     )
     if report.seals_checked is None:
         typer.echo("seals were not checked: no key (ENDOCRINE_SEAL_KEY_FILE)")
@@ -306,7 +309,12 @@ async def _asked(settings: Settings, policy: Path, scope: Scope, *, progress_lin
         fail(str(error))
     with temp_dir() as folder, bars(as_lines=progress_lines) as titled:
         logs = await read_history(
-            settings, verified_topics(), RecordedSeals(), folder=folder, progress=titled("reading the topics")
+            settings,
+            verified_topics(),
+            RecordedSeals(),
+            folder=folder,
+            progress=titled("reading the topics"),
+            as_stored=False,
         )
         return await asyncio.to_thread(
             compare_worlds,

@@ -14,6 +14,7 @@ from endocrine.pipeline.cli.collected import temp_dir, user_errors
 from endocrine.pipeline.cli.common import (
     Bootstrap,
     bars,
+    content_keys_on_record,
     fail,
     milliseconds,
     prompt_keys_of,
@@ -83,7 +84,7 @@ async def _show(
 
     chosen = [one for one in AGENTS if agent in (None, one.name)]
     prompt_keys = prompt_keys_of(settings)
-    topics = sorted({topic for one in chosen for topic in one.sources} | {"journal", "policies"})
+    topics = sorted({topic for one in chosen for topic in one.sources} | {"content-keys", "journal", "policies"})
     deployment = {"prefix": settings.prefix, "partitions": settings.partitions}
     with temp_dir() as folder, bars() as titled:
         logs = await read_history(
@@ -95,6 +96,7 @@ async def _show(
             partitions=settings.partitions,
             sizes=settings.sizes,
             snapshots=Snapshots(snapshot, deployment),
+            keys=content_keys_on_record(settings, logs),
         )
         table = Table("agent", "key", "state", box=None, header_style="bold")
         for one in traveller.states(chosen, moment, identity):

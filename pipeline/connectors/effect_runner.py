@@ -37,7 +37,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -60,6 +60,7 @@ from endocrine.pipeline.core.records import SEAL, TRACEPARENT, SourceRecord, is_
 from endocrine.pipeline.core.seals import Seals
 from endocrine.pipeline.core.watermarks import origin_of
 from endocrine.pipeline.kafka import clients, connection
+from endocrine.pipeline.kafka.content_keys import ContentKeys
 from endocrine.pipeline.kafka.fetching import covered
 from endocrine.pipeline.process.cancelling import cancelled
 from endocrine.pipeline.process.logs import fault
@@ -101,6 +102,8 @@ class EffectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
         self.limits = limits or Limits()
         self.metrics = metrics
         self.id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+        self._keys: ContentKeys | None = None
+        """Of content, once it runs; None where all of it is in clear."""
         self.failure: BaseException | None = None
         self.ready = asyncio.Event()
         """Set when partitions were assigned for the first time."""
@@ -143,6 +146,7 @@ class EffectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
             heartbeat_interval_ms=int(settings.session_timeout_s * 1000 / 4),
             rebalance_timeout_ms=int((settings.session_timeout_s + 2 * self.limits.drain_s) * 1000),
         )
+        self._keys = clients.content_keys(settings)
         self._producer = connection.producer(
             settings,
             client_id=f"{name}-{self.id}",
@@ -166,6 +170,9 @@ class EffectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
                 await asyncio.wait_for(self._consumer.stop(), 10)
             with suppress(Exception):
                 await asyncio.wait_for(self._producer.stop(), 10)
+            with suppress(Exception):
+                if self._keys is not None:
+                    await asyncio.wait_for(self._keys.stop(), 10)
 
     async def _start(self) -> None:
         await self._producer.start()
@@ -350,7 +357,10 @@ class EffectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _send(self, request: Request, record: EffectRecord, record_id: str) -> int:
         """Send one record and wait until the broker has it; its offset."""
         topic = CATALOGUE[record.topic]
-        key, value = topic.key_of(request.identity, record.value).encode(), orjson.dumps(record.value)
+        written: Mapping[str, Any] = record.value
+        if self._keys is not None:
+            written = await self._keys.closed(record.topic, written, self._producer)
+        key, value = topic.key_of(request.identity, record.value).encode(), orjson.dumps(written)
         headers = cloud_event(
             record_id.encode(),
             f"endocrine/{self.effect.name}",

@@ -13,10 +13,13 @@ from typing_extensions import TypeVar
 from endocrine.agents.contract import Agent, Reject, Trigger
 from endocrine.agents.policy.compiled import Policy
 from endocrine.pipeline.core.catalogue import CATALOGUE, Topic
+from endocrine.pipeline.core.content_keys import KeyDestroyed, KeyUnknown
 from endocrine.pipeline.core.dead_letters import dead_letter
 from endocrine.pipeline.core.decode import Malformed, decode
 from endocrine.pipeline.core.decoded_states import DecodedStates
+from endocrine.pipeline.core.encryption import Keys, blank, opened
 from endocrine.pipeline.core.hash_chain import CHAIN_KEY, Chains
+from endocrine.pipeline.core.lost_states import LostStates
 from endocrine.pipeline.core.outputs import Outputs
 from endocrine.pipeline.core.partitioning import Places, canonical, partition_of, places, reserved
 from endocrine.pipeline.core.producer_dedup import RECENT, conflicts
@@ -45,6 +48,8 @@ UNSEALED = "unsealed"
 """Kind of a dead letter."""
 RESERVED_NAME = "reserved_name"
 """Kind of a dead letter: the record would be about a subject that is nobody."""
+UNREADABLE = "unreadable"
+"""In the place of a token: what replay cannot read any more."""
 _new = tuple.__new__
 _START = (-1, 0)
 _FORWARDED = frozenset((ORIGIN, REKEYED_FROM, SEAL))
@@ -79,7 +84,8 @@ class Processed(Generic[T]):
     """The result of a batch. Of its outputs it holds what was asked for: the records, or their serialized forms."""
 
     rejected_or_rerouted: list[OutputRecord] = field(default_factory=list)
-    """Dead letters by bytes and re-keyed records: serialized and produced by the topic's owner only."""
+    """Dead letters by bytes and re-keyed records: serialized and produced by the topic's owner only. Keys of content
+    that may not be on their topic yet come first: they must be before anything that they encrypt."""
     outputs: list[T] = field(default_factory=list)
     """The agent's outputs, in trigger order."""
     states: dict[str, bytes | None] = field(default_factory=dict)
@@ -88,6 +94,11 @@ class Processed(Generic[T]):
     """All watermarks, brought up to date."""
     forged: list[tuple[str, int]] = field(default_factory=list)
     """(topic, offset) of each record whose seal is not ours: on record in the journal, for replay without keys."""
+    key_ids: list[str] | None = None
+    """Of keys that content was encrypted with, ascending: on record in the journal. None: it stays in clear."""
+    unreadable: list[tuple[str, int]] = field(default_factory=list)
+    """(topic, offset) of each record that was passed over, as the key of its content was destroyed: on record as
+    well."""
     largest: int = 0
     """Bytes of the longest output, at most."""
     tally: Tally = field(default_factory=Tally)
@@ -98,7 +109,7 @@ class Engine:
     """Runs one agent over batches.
 
     partitions: of every topic. version: code version put on every derived record. sizes: what is read and written at
-    most. seals: make and check `endocrine-seal`.
+    most. seals: make and check `endocrine-seal`. keys: of content; None where it is in clear.
     """
 
     agent: Agent
@@ -107,6 +118,7 @@ class Engine:
     sizes: Sizes
     seals: Seals
     catalogue: Mapping[str, Topic] = field(default_factory=lambda: CATALOGUE)
+    keys: Keys | None = None
     watermark_of = staticmethod(watermark_of)
 
     def common_headers(self, policy: Policy, partition: int, number: int) -> Headers:
@@ -132,28 +144,37 @@ class Engine:
         refuse: str | None = None,
         kept: DecodedStates | None = None,
         form: Callable[[OutputRecord], T] = _as_it_is,  # type: ignore[assignment]
+        lost: LostStates | None = None,
     ) -> Processed[T]:
         """Read and process `records`, pairs of topic and raw record in the order read.
 
         stored: the state of a key before the batch, as bytes. refuse: when given, no record is processed, each is
         rejected with this message (a single record whose outputs do not fit into a batch). kept: decoded states of
         earlier batches; it saves time, and changes nothing. form: what is kept of each output; it is asked while the
-        output is in the processor's cache, which at the end of a large batch it is not.
+        output is in the processor's cache, which at the end of a large batch it is not. lost: what replay cannot know
+        any more, and adds to; a worker knows all of it. Raises KeyUnknown.
         """
         done: Processed[T] = Processed(watermarks=dict(watermarks))
         done.tally.read = len(records)
         states = States(stored, self._state_format, kept)
-        chains = Chains(stored(CHAIN_KEY)) if self._chained else None
-        produced = Outputs(self.agent, self.catalogue, self.partitions, chains, form, self.seals)
+        keys = self.keys if self.keys is not None and self.keys.encrypts else None
+        chains = None
+        if self._chained:
+            chains = Chains(stored(CHAIN_KEY)) if lost is None else Chains(stored(CHAIN_KEY), lost.recorded)
+        produced = Outputs(self.agent, self.catalogue, self.partitions, chains, form, self.seals, keys)
         ahead_s = policy.document.time.ahead_s
         read, key_of, opened, process, add = self._read, self.agent.key, states.open, self.agent.process, produced.add
         prepared = 0
         for topic, raw in records:
-            trigger, headers, token = read(topic, raw, done, ahead_s)
+            trigger, headers, token = read(topic, raw, done, ahead_s, lost)
             if trigger is None:
                 continue
             key = key_of(trigger)
             held = opened.get(key) or states.hold(key, prepared)
+            if lost is not None and lost.takes(key, trigger, raw, readable=token is not UNREADABLE):
+                held.state, held.recent = None, []
+                produced.lose(self._chained)
+                continue
             if token is not None and token in held.recent:
                 done.tally.copies += 1
                 continue
@@ -184,14 +205,19 @@ class Engine:
         done.tally.prepared = prepared
         done.states = states.changed()
         done.outputs = produced.written()
+        if keys is not None:
+            done.key_ids = sorted(produced.key_ids)
+            done.rejected_or_rerouted[:0] = keys.unsaved(done.key_ids)
+        if lost is not None:
+            lost.origins.update(produced.erased)
         done.largest = produced.largest + OUTPUT_HEADERS if produced.largest else 0
         if chains is not None and chains.moved:
             done.states[CHAIN_KEY] = chains.state
         return done
 
     @cached_property
-    def _chained(self) -> bool:
-        return any(self.catalogue[topic].chained for topic in self.agent.targets)
+    def _chained(self) -> tuple[str, ...]:
+        return tuple(topic for topic in self.agent.targets if self.catalogue[topic].chained)
 
     @cached_property
     def _places(self) -> Places:
@@ -210,12 +236,14 @@ class Engine:
         produced.add_dead(self._dead_letter(topic, raw, kind, message, self._is_sealed(topic, raw)))
 
     def _read(
-        self, topic: str, raw: SourceRecord, done: Processed[Any], ahead_s: float
+        self, topic: str, raw: SourceRecord, done: Processed[Any], ahead_s: float, lost: LostStates | None
     ) -> tuple[Trigger | None, dict[str, bytes | None] | None, str | None]:
         """Read's verdict on one record: the trigger to process (None when it is set aside), its headers, and the token
-        under which its id is recalled. ahead_s: how far its time may lie after its append time, seconds."""
+        under which its id is recalled (`UNREADABLE` where its content was erased since). ahead_s: how far its time may
+        lie after its append time, seconds."""
         described = self.catalogue[topic]
-        own, content, when = raw.headers, raw.value, raw.timestamp
+        own, when = raw.headers, raw.timestamp
+        content = raw.value
         headers: dict[str, bytes | None] | None = None
         sealed, watermark = False, None
         if own:
@@ -230,9 +258,24 @@ class Engine:
                     done.tally.copies += 1
                     return None, None, None
             elif any(name.startswith(OURS) for name in headers):
-                headers = {name: content for name, content in headers.items() if not name.startswith(OURS)}
+                headers = {name: held for name, held in headers.items() if not name.startswith(OURS)}
         if content is None and described.cleanup == "compact":
             return None, None, None  # a tombstone: the key was erased, nothing to process
+        readable = True
+        if self.keys is not None and content is not None:
+            try:
+                content = opened(topic, content, self.keys)
+            except KeyUnknown:
+                if sealed:
+                    raise
+                # A stranger's, who names a key that there is not: a dead letter, as its model has no such field.
+            except KeyDestroyed:
+                if lost is None or (topic, raw.offset) in lost.unreadable:
+                    done.unreadable.append((topic, raw.offset))
+                    if watermark is not None:
+                        done.watermarks[watermark[0]] = watermark[1]
+                    return None, None, None
+                content, readable = blank(topic, content), False
         try:
             if not sealed and (own or described.ours):
                 self._check_foreign(described, own)
@@ -272,9 +315,13 @@ class Engine:
         if named is None:
             named = f"{topic}/{raw.partition}/{raw.offset}"
         elif described.producer_dedup and not (sealed and headers and headers.get(ORIGIN) is not None):
-            token = token_of(topic, named, raw)
+            token = token_of(topic, named, raw.key, content)
         # Trigger(...) takes twice the time, and every record has one.
-        return _new(Trigger, (topic, named, identity, value, appended, sealed)), headers, token
+        return (
+            _new(Trigger, (topic, named, identity, value, appended, sealed)),
+            headers,
+            token if readable else UNREADABLE,
+        )
 
     def _check_foreign(self, described: Topic, own: Headers) -> None:
         """What holds for records that are not ours. Raises Malformed."""

@@ -518,6 +518,14 @@ _TOPICS = [
     ),
     Topic("audits", audits.Audit, "delete", "one bundle per turn", retention_ms=365 * DAY_MS, chained=True),
     Topic(
+        "content-keys",
+        proofs.ContentKey,
+        "compact",
+        "keys of content by subject, wrapped; or that one was destroyed",
+        key="key id",
+        ours=True,
+    ),
+    Topic(
         "journal",
         proofs.JournalEntry,
         "delete",

@@ -64,11 +64,14 @@ def journal_record(
     seals: Seals,
     refused: str | None = None,
     forged: Sequence[tuple[str, int]] = (),
+    keys: Sequence[str] | None = None,
+    unreadable: Sequence[tuple[str, int]] = (),
 ) -> OutputRecord:
     """Return the batch's journal record, last in its outbox.
 
     previous: SHA-256 of the previous one's bytes. refused: why nothing of the batch was processed, where that is so.
-    forged: (topic, offset) of records that carried a seal that was none of ours.
+    forged: (topic, offset) of records that carried a seal that was none of ours. keys: ids of those that content was
+    encrypted with; None: it is in clear. unreadable: (topic, offset) of records whose key was destroyed by then.
     """
     entry: dict[str, Any] = {
         "agent": agent,
@@ -85,6 +88,10 @@ def journal_record(
         entry["refused"] = refused
     if forged:
         entry["forged"] = forged
+    if keys is not None:
+        entry["keys"] = keys
+    if unreadable:
+        entry["unreadable"] = unreadable
     value = orjson.dumps(entry)
     key, ce_id = f"{agent}/{partition}".encode(), journal_id(f"{agent}/{partition}", batch)
     own = journal_headers(key, ce_id, seals.seal("journal", partition, key, value, ce_id))

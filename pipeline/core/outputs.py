@@ -8,6 +8,8 @@ import orjson
 
 from endocrine.agents.contract import Agent, Erased, Output, Trigger
 from endocrine.pipeline.core.catalogue import Topic
+from endocrine.pipeline.core.content_keys import KeyDestroyed
+from endocrine.pipeline.core.encryption import Keys, closed
 from endocrine.pipeline.core.hash_chain import Chains
 from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.core.records import (
@@ -61,7 +63,8 @@ class Outputs(Generic[T]):
     """Collects the outputs of a batch.
 
     partitions: of each topic. chains: of the unit, where it writes chained ones. form: what is kept of each record,
-    asked for when it is written; None for nothing. seals: for the topics that somebody of ours reads.
+    asked for when it is written; None for nothing. seals: for the topics that somebody of ours reads. keys: encrypt
+    content; without them it stays in clear.
     """
 
     def __init__(
@@ -72,11 +75,16 @@ class Outputs(Generic[T]):
         chains: Chains | None,
         form: Callable[[OutputRecord], T],
         seals: Seals,
+        keys: Keys | None = None,
     ) -> None:
         self._targets = {topic: _Target(catalogue[topic]) for topic in agent.targets}
         self._most = COALESCING if any(target.latest is not None for target in self._targets.values()) else PENDING
         self._name, self._catalogue, self._partitions, self._chains = agent.name, catalogue, partitions, chains
-        self._form, self._seals = form, seals
+        self._form, self._seals, self._keys = form, seals, keys
+        self.key_ids: set[str] = set()
+        """Of keys that content was encrypted with."""
+        self.erased: list[str] = []
+        """Origins of outputs that cannot be made, as the key is destroyed that they were encrypted with."""
         self.largest = 0
         """Bytes of the longest value written."""
         self._pending: list[_Pending | None] = []
@@ -127,6 +135,13 @@ class Outputs(Generic[T]):
             else:
                 self._most = sys.maxsize
 
+    def lose(self, chained: Sequence[str]) -> None:
+        """Take note, in their place among the outputs, that some cannot be known. chained: topics they may be of."""
+        self._write()
+        if self._chains is not None:
+            for topic in chained:
+                self._chains.lose(topic)
+
     def written(self) -> list[T]:
         """Return the outputs, in trigger order."""
         self._write()
@@ -140,7 +155,7 @@ class Outputs(Generic[T]):
     def _write(self) -> None:
         """Write what is pending."""
         name, dumps, new, append, form = self._name, orjson.dumps, tuple.__new__, self._written.append, self._form
-        seal, chains, largest = self._seals.seal, self._chains, self.largest
+        seal, chains, largest, keys = self._seals.seal, self._chains, self.largest, self._keys
         last: _Cause | None = None
         when: tuple[tuple[str, bytes], ...] = ()
         for item in self._pending:
@@ -160,9 +175,19 @@ class Outputs(Generic[T]):
             ours = identity == owner
             subject = raw.key if ours else identity.encode()  # a record that is processed lies under its identity
             ce_id, origin = f"{output_of}{ordinal}".encode(), f"{origin_of}{ordinal}".encode()
+            if keys is not None and content.__class__ is not Erased:
+                try:
+                    content, key_ids = closed(target.name, identity, content, keys)
+                except KeyDestroyed:
+                    self.erased.append(origin.decode())
+                    append(None)
+                    if target.chained and chains is not None:
+                        chains.lose(target.name)
+                    continue
+                self.key_ids.update(key_ids)
             if target.chained and chains is not None:
                 assert ours, f"{target.name} is chained: a record of it lies on its trigger's partition"
-                content = chains.linked(target.name, content)
+                content = chains.linked(target.name, content, ce_id)
             value = None if content.__class__ is Erased else dumps(content)
             if value is not None and len(value) > largest:
                 largest = len(value)

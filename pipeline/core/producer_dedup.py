@@ -12,21 +12,21 @@ import orjson
 
 from endocrine.agents.contract import State
 from endocrine.pipeline.core.compact_json import exact
-from endocrine.pipeline.core.records import SourceRecord
 
 RECENT = 32
 """Ids kept per key: retries come within seconds of the first try, and memory per key stays constant."""
 _ID_LENGTH, _CONTENT_LENGTH = 12, 6
 
 
-def token(topic: str, name: str, raw: SourceRecord) -> str:
-    """Return the id's hash followed by the content's, in hexadecimal (48 and 24 bits).
+def token(topic: str, name: str, key: bytes | None, value: bytes | None) -> str:
+    """Return the id's hash followed by the content's, in hexadecimal (48 and 24 bits). value: in clear, so that a
+    retry counts as one under whichever key.
 
     An id is its identity's own: where one state holds several identities', equal ids of two are no conflict.
     """
-    whose = b"\0".join((topic.encode(), raw.key or b"", name.encode()))
+    whose = b"\0".join((topic.encode(), key or b"", name.encode()))
     named = hashlib.blake2b(whose, digest_size=_ID_LENGTH // 2).hexdigest()
-    return named + hashlib.blake2b(raw.value or b"", digest_size=_CONTENT_LENGTH // 2).hexdigest()
+    return named + hashlib.blake2b(value or b"", digest_size=_CONTENT_LENGTH // 2).hexdigest()
 
 
 def conflicts(mine: str, recent: list[str]) -> bool:

@@ -90,6 +90,11 @@ class SourceRecord(Protocol):
     def headers(self) -> Headers: ...
 
 
+def stored_value(raw: SourceRecord) -> bytes | None:
+    """Return a record's value as it lies on the topic: readers may have it with its content in clear."""
+    return getattr(raw, "stored", None) or raw.value
+
+
 class Fetched(NamedTuple):
     """A Raw of our own making, for brokers in memory."""
 

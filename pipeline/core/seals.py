@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from endocrine.pipeline.core.dead_letter_topics import holds_dead_letters
-from endocrine.pipeline.core.records import CE_ID, ORIGIN, REKEYED_FROM, SEAL, WAS_SEALED, SourceRecord
+from endocrine.pipeline.core.records import CE_ID, ORIGIN, REKEYED_FROM, SEAL, WAS_SEALED, SourceRecord, stored_value
 
 KEY_BYTES = 32
 _SEAL_BYTES = 16
@@ -128,7 +128,7 @@ class KeyedSeals:
             covered_topic(topic, headers),
             raw.partition,
             raw.key,
-            raw.value,
+            stored_value(raw),
             get(CE_ID),
             get(ORIGIN),
             get(REKEYED_FROM),

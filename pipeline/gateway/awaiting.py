@@ -103,6 +103,7 @@ class Awaiting:
         self._consumer = clients.consumer(
             settings, group_id=None, auto_offset_reset="latest", fetch_max_wait_ms=HELD_MS
         )
+        self._keys = clients.content_keys(settings)
         self._reading: asyncio.Task[None] | None = None
         self.dropped = 0
         """Records that somebody waited for by their key and that were not ours: no valid seal, or another author."""
@@ -147,6 +148,12 @@ class Awaiting:
         sealed: as one of our own, for what only a door of ours may say.
         """
         traceparent = DOOR.get() or traceparent
+        try:
+            async with asyncio.timeout(self._ack_s):
+                if self._keys is not None:
+                    value = await self._keys.closed(topic, value, self._producer)
+        except (KafkaError, TimeoutError) as error:
+            raise NotRecorded(type(error).__name__) from error
         line: dict[str, Any] = {"topic": topic, "value": value}
         if traceparent is not None and is_traceparent(traceparent.encode("ascii", "replace")):
             line["headers"] = {TRACEPARENT: traceparent}
@@ -194,7 +201,7 @@ class Awaiting:
         await clients.assign_at_ends(self._consumer, self._places())
 
     async def _disconnect(self) -> None:
-        for client in (self._consumer, self._producer):
+        for client in (self._consumer, self._producer, *([] if self._keys is None else [self._keys])):
             with suppress(KafkaError, TimeoutError):
                 await asyncio.wait_for(client.stop(), _STOP_S)
 

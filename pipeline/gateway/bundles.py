@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, cast
 
 import orjson
 
-from endocrine.pipeline.core.hash_chain import link_hash
+from endocrine.pipeline.core.hash_chain import is_intact
 from endocrine.pipeline.gateway.callers import Caller
 from endocrine.pipeline.gateway.content import shown_to
 from endocrine.pipeline.gateway.places import RecordPosition, records_at
@@ -31,11 +31,12 @@ async def turn_explained(gateway: Gateway, caller: Caller, parts: Mapping[str, A
     ]
     raws = await records_at(gateway.settings, places)
     there = [raws[place] for place in places if place in raws]
-    bundles = [value for raw in there if (value := json_object(raw.value)) is not None]
-    if not bundles:
+    read = [(value, is_intact(raw)) for raw in there if (value := json_object(raw.value)) is not None]
+    if not read:
         return None
-    bundles.sort(key=lambda bundle: bundle["supplement"])
-    altered = [bundle["hash"] for bundle in bundles if link_hash(bundle) != bundle["hash"]]
+    read.sort(key=lambda one: one[0]["supplement"])
+    bundles = [bundle for bundle, _ in read]
+    altered = [bundle["hash"] for bundle, intact in read if not intact]
     shown = [shown_to(caller, "audits", bundle) for bundle in bundles]
     times = [raw.timestamp / 1000 for raw in there]
     return FoundTurn(Explained(shown[0], shown[1:], altered=altered), (min(times), max(times)))

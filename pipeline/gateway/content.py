@@ -1,65 +1,13 @@
-"""What of a record is content: text of people and models. Without the scope `content` it is left out."""
+"""What callers see of a record: all of it with the scope `content`, without it what nobody wrote."""
 
 from typing import Any
 
+from endocrine.pipeline.core.content import without_content
 from endocrine.pipeline.gateway.callers import Caller
 
 Json = dict[str, Any]
-FREE = frozenset(
-    ("modulations", "tool-decisions", "incidents", "attribution-states", "attribution-changes", "tool-analytics",
-     "scheduled-tasks", "style-tables", "reinforcements", "opinions", "conflict-marks", "registry-events", "rekeys",
-     "link-evidence", "link-hints", "identity-links", "erasures", "erasure-events", "ops-events", "late-advice")
-)  # fmt: skip
-"""Topics without content. Of `scheduled-tasks` the note is one."""
-FIELDS: dict[str, tuple[str, ...]] = {
-    "scheduled-tasks": ("note", "when"),
-    "bonds": ("notes",),
-    "bond-events": ("detail", "data"),
-    "trusted-states": ("value",),
-    "state-events": ("old", "new", "reason"),
-    "memories": ("content", "value"),
-    "memory-events": ("content", "value", "reason"),
-    "conflicts": ("members", "reason"),
-    "conflict-events": ("members", "reason"),
-    "captured": ("response", "memories_used", "chunks_used"),
-    "candidates": ("content",),
-    "memory-orders": ("content",),
-    "facts": ("value",),
-    "context-packs": ("formatted_context", "chunks"),
-    "interactions": ("prompt", "context_pack", "context_used", "messages", "application_tools", "response",
-                     "response_summary", "memories_used", "chunks_used"),
-    "tool-calls": ("arguments",),
-    "tool-results": ("output", "args_summary"),
-    "feedback": ("note", "tags"),
-    "model-replies": ("content", "tool_calls"),
-    "model-requests": ("messages", "tools"),
-    "model-chunks": ("text",),
-    "images": ("data",),
-    "link-events": ("reason",),
-    "registry": ("description", "roots"),
-    "audits": (),
-}  # fmt: skip
-"""Fields of other topics that are content; a topic named in neither is content as a whole."""
-
-
-def without_content(topic: str, value: Json) -> Json:
-    """Return the record without what people and models wrote."""
-    if topic == "audits":
-        return _bundle(value)
-    if topic not in FIELDS:
-        return value if topic in FREE else {}
-    return {name: part for name, part in value.items() if name not in FIELDS[topic]}
 
 
 def shown_to(caller: Caller, topic: str, value: Json) -> Json:
     """Return the record as a caller may see it: whole with the scope `content`."""
     return value if "content" in caller.scopes else without_content(topic, value)
-
-
-def _bundle(value: Json) -> Json:
-    shown = dict(value)
-    if shown.get("opened"):
-        shown["opened"] = shown["opened"] | {"prompt": None}
-    for calls in ("tools", "blocked"):
-        shown[calls] = [call | {"args_summary": None} for call in shown.get(calls, ())]
-    return shown

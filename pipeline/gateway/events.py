@@ -17,11 +17,11 @@ from aiokafka.errors import KafkaError
 
 from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.content import without_content
 from endocrine.pipeline.core.name_table import NameTable
 from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.core.records import ORIGIN
 from endocrine.pipeline.core.seals import Seals
-from endocrine.pipeline.gateway.content import without_content
 from endocrine.pipeline.gateway.sse import event
 from endocrine.pipeline.kafka import clients
 from endocrine.pipeline.kafka.fetching import hold_fetches

@@ -1,32 +1,34 @@
 """Consumers: what all of them have in common, and how records that lie on topics already are read."""
 
 import asyncio
-import time
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError
 
+from endocrine.pipeline.kafka import content_keys as keys_of_content
 from endocrine.pipeline.kafka.connection import client_options
-from endocrine.pipeline.kafka.fetching import Bound, Span, below
+from endocrine.pipeline.kafka.content_keys import ContentKeys
+from endocrine.pipeline.kafka.fetching import Bound, covered
+from endocrine.pipeline.kafka.spans import introduce, read_until
 from endocrine.pipeline.process.settings import Settings
 
+__all__ = ["assign_at", "assign_at_ends", "consumer", "content_keys", "introduce", "read_until", "reader"]
 ISOLATION = "read_committed"
 """Of every consumer: records of transactions that were aborted, or are not yet committed, are never seen, and a topic
 ends (`end_offsets`) where the first open transaction begins."""
 READ_WAIT_MS = 10
 """Milliseconds that a broker may wait for records, for readers of what is there already (`fetch_max_wait_ms`). At
 the end of one partition aiokafka still polls it, and only when that poll returns it asks for what was assigned next."""
-SILENCE_S = 60.0
-"""Seconds without one record after which reading fails, rather than waiting for ever on a broker that is gone."""
 
 
-def consumer(settings: Settings, *topics: str, **options: Any) -> AIOKafkaConsumer:
+def consumer(settings: Settings, *topics: str, as_stored: bool = False, **options: Any) -> AIOKafkaConsumer:
     """Return a consumer as every one of ours is: read_committed, tolerant of what strangers write, committing by hand.
 
-    topics: to subscribe to, as Kafka names them. options: others of AIOKafkaConsumer.
+    topics: to subscribe to, as Kafka names them. as_stored: content that is encrypted is left so, for whoever copies
+    records or proves them; else it is given in clear. options: others of AIOKafkaConsumer. Raises KeyFileError.
     """
     common: dict[str, Any] = {
         **client_options(settings),
@@ -36,7 +38,14 @@ def consumer(settings: Settings, *topics: str, **options: Any) -> AIOKafkaConsum
         "auto_offset_reset": "earliest",
         "max_partition_fetch_bytes": settings.topic_message_bytes,
     }
-    return _Consumer(*topics, **common | options)
+    made = _Consumer(*topics, **common | options)
+    made.prefix, made.keys = settings.prefix, None if as_stored else content_keys(settings)
+    return made
+
+
+def content_keys(settings: Settings) -> ContentKeys | None:
+    """Return the keys of a deployment's content, to be stopped; None where it has none. Raises KeyFileError."""
+    return keys_of_content.content_keys(settings, lambda: reader(settings, as_stored=True))
 
 
 _ENDING: set["asyncio.Task[None]"] = set()
@@ -50,6 +59,38 @@ class _Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has no type
     """
 
     _given_up = False
+    prefix = ""
+    keys: ContentKeys | None = None
+    """Keys of content, which is given in clear by them."""
+
+    async def getmany(self, *given: Any, **named: Any) -> Any:
+        """See AIOKafkaConsumer."""
+        found = await super().getmany(*given, **named)
+        if self.keys is not None:
+            try:
+                for place, records in found.items():
+                    records[:] = await self.keys.in_clear(place.topic.removeprefix(self.prefix), records)
+            except BaseException:
+                self._put_back({place: covered(records)[0] for place, records in found.items()})
+                raise
+        return found
+
+    async def getone(self, *given: Any) -> Any:
+        """See AIOKafkaConsumer."""
+        raw = await super().getone(*given)
+        if self.keys is None:
+            return raw
+        try:
+            return (await self.keys.in_clear(raw.topic.removeprefix(self.prefix), [raw]))[0]
+        except BaseException:
+            self._put_back({TopicPartition(raw.topic, raw.partition): raw.offset})
+            raise
+
+    def _put_back(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Have what nobody got fetched again, where the partition is still ours."""
+        for place, offset in offsets.items():
+            with suppress(IllegalStateError):
+                self.seek(place, offset)
 
     async def start(self) -> None:
         """Connect. Raises KafkaError."""
@@ -65,6 +106,8 @@ class _Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has no type
 
     async def stop(self) -> None:
         """Disconnect, and leave the group; nothing where the start was cancelled, which does so by itself."""
+        if self.keys is not None:
+            await self.keys.stop()
         if not self._given_up:
             await super().stop()
 
@@ -74,51 +117,20 @@ class _Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has no type
         await super().stop()
 
 
-def reader(settings: Settings, *, longest: int | None = None, **options: Any) -> AIOKafkaConsumer:
+def reader(
+    settings: Settings, *, longest: int | None = None, as_stored: bool = False, **options: Any
+) -> AIOKafkaConsumer:
     """Return a consumer of no group for records that lie on topics already, to be started and stopped.
 
-    longest: bytes of the longest batch it must take, by default that of the catalogue's topics. options: others.
+    longest: bytes of the longest batch it must take, by default that of the catalogue's topics. as_stored: see
+    `consumer`. options: others.
     """
     usual: dict[str, Any] = {
         "group_id": None,
         "max_partition_fetch_bytes": 2 * (longest or settings.topic_message_bytes),
         "fetch_max_wait_ms": READ_WAIT_MS,
     }
-    return consumer(settings, **usual | options)
-
-
-async def read_until(
-    consumer: AIOKafkaConsumer, spans: Mapping[TopicPartition, tuple[int, int]], *, silence_s: float = SILENCE_S
-) -> AsyncGenerator[dict[TopicPartition, Span], None]:
-    """Yield the records of these partitions from one offset up to another (exclusive), piece by piece; a piece may be
-    empty.
-
-    An offset that holds no record (compaction, a transaction's marker, an aborted record) is passed like any other.
-    Raises TimeoutError when nothing moves for `silence_s` seconds.
-    """
-    left = {place: end for place, (first, end) in spans.items() if first < end}
-    if not left:
-        return
-    consumer.assign(list(left))
-    for place in left:
-        consumer.seek(place, spans[place][0])
-    at = {place: spans[place][0] for place in left}
-    heard = time.monotonic()
-    while left:
-        # No more than is left: of what was fetched beyond it, each record would be decoded and dropped.
-        most = sum(left[place] - at[place] for place in left)
-        found = await consumer.getmany(*left, timeout_ms=1000, max_records=most)
-        if found:
-            heard = time.monotonic()
-        yield {place: below(records, left[place]) for place, records in found.items() if place in left}
-        for place in list(left):
-            at[place] = await consumer.position(place)
-            if at[place] >= left[place]:
-                del left[place]
-                consumer.pause(place)
-        if left and time.monotonic() - heard > silence_s:
-            named = [f"{place.topic}/{place.partition} up to {end}" for place, end in list(left.items())[:3]]
-            raise TimeoutError(f"no record for {silence_s:.0f} s, {len(left)} partitions unread: {', '.join(named)}")
+    return consumer(settings, as_stored=as_stored, **usual | options)
 
 
 async def assign_at_ends(consumer: AIOKafkaConsumer, places: Iterable[TopicPartition]) -> None:
@@ -137,14 +149,3 @@ def assign_at(consumer: AIOKafkaConsumer, next_offsets: Mapping[TopicPartition, 
     consumer.assign(list(next_offsets))
     for place, offset in next_offsets.items():
         consumer.seek(place, offset)
-
-
-def introduce(consumer: AIOKafkaConsumer, places: Iterable[TopicPartition]) -> None:
-    """Make these partitions known to a started consumer of no group, at once and without fetching from them.
-
-    Asked for offsets of topics that it does not know, it looks up one after the other and waits 0.1 s after each:
-    seconds for a catalogue. Assigning tells it all of them; what is assigned later takes their place.
-    """
-    found = list(places)
-    consumer.assign(found)
-    consumer.pause(*found)

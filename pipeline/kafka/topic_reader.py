@@ -31,16 +31,18 @@ async def batches(
     progress: Callable[[int, int], None] | None = None,
     on_ends: Callable[[Mapping[PartitionKey, int]], None] | None = None,
     on_skipped: Callable[[PartitionKey, int, int], None] | None = None,
+    as_stored: bool = False,
 ) -> AsyncGenerator[Batch, None]:
     """Yield the records on these topics (without prefix) at the call, batch by batch, each partition in offset order.
 
     since, until: seconds by append time, the first included, the second not. starts: offsets to begin at, where that
     is not the beginning. progress: called with the offsets passed and those there are. on_ends: called with the offset
     that each partition's next record gets. on_skipped: called, before the records around them, with the offset from
-    which and the one up to which (exclusive) lie markers and aborted records of transactions. Raises NoSuchTopic;
+    which and the one up to which (exclusive) lie markers and aborted records of transactions. as_stored: content that
+    is encrypted is left so. Raises NoSuchTopic;
     TimeoutError when the broker gives nothing for a minute; aiokafka's KafkaError when none answers.
     """
-    consumer = reader(settings)
+    consumer = reader(settings, as_stored=as_stored)
     try:
         await consumer.start()
         names = await places_of(settings, topics, partition)

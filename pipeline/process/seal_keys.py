@@ -41,13 +41,18 @@ def load_seals(settings: Settings) -> KeyedSeals:
     if path is None:
         path = settings.data_dir / FILE
         if not path.exists():
-            if not all(_LOCAL.fullmatch(server.strip()) for server in settings.bootstrap.split(",")):
+            if not is_local(settings):
                 raise SealKeyError(
                     "ENDOCRINE_SEAL_KEY_FILE is not set, and the broker is not on this machine; expected one file of "
                     "keys that all workers and connectors share: `endocrine seal-key > seal.keys` makes one"
                 )
             make_key_file(path)
     return KeyedSeals(read_keys(path), settings.prefix)
+
+
+def is_local(settings: Settings) -> bool:
+    """Return whether all brokers of the settings are on this machine."""
+    return all(_LOCAL.fullmatch(server.strip()) for server in settings.bootstrap.split(","))
 
 
 def known_seals(settings: Settings) -> KeyedSeals | None:
@@ -90,7 +95,7 @@ def new_key_line() -> str:
     return f"k{secrets.token_hex(4)}:{secrets.token_hex(KEY_BYTES)}"
 
 
-def make_key_file(path: Path) -> None:
+def make_key_file(path: Path, comment: str = _COMMENT) -> None:
     """Make a file with a fresh key, readable by its owner only; one that is there already is left alone.
 
     Processes that start at once end up with one key: the file appears whole, or not at all.
@@ -100,7 +105,7 @@ def make_key_file(path: Path) -> None:
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(handle, "w") as file:
-            file.write(f"{_COMMENT}\n{new_key_line()}\n")
+            file.write(f"{comment}\n{new_key_line()}\n")
         with suppress(FileExistsError):
             os.link(fresh, path)
     finally:

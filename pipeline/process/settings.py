@@ -152,6 +152,22 @@ class Settings(ConnectionSettings):
         ),
     ] = None
 
+    content_encryption: Annotated[
+        Literal["off", "on"],
+        Field(
+            description="on: content is written encrypted, under a key of its subject that an erasure destroys; needs "
+            "content_key_file. What is encrypted is read either way."
+        ),
+    ] = "off"
+    content_key_file: Annotated[
+        Path | None,
+        Field(
+            description="Keys that wrap the keys of content, shared by all who read or write content. None: "
+            "`content.keys` in data_dir, if it is there; made where content_encryption is on, for a broker on this "
+            "machine only."
+        ),
+    ] = None
+
     @property
     def sizes(self) -> Sizes:
         """How large records may be."""

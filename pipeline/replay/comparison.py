@@ -7,8 +7,10 @@ from typing import Any
 import orjson
 
 from endocrine.pipeline.core.batch import Processed
+from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.dead_letter_topics import holds_dead_letters
 from endocrine.pipeline.core.journal import journal_headers, journal_id
+from endocrine.pipeline.core.lost_states import LostStates
 from endocrine.pipeline.core.records import ORIGIN, Headers
 from endocrine.pipeline.replay.difference import Content, differences, form_of
 from endocrine.pipeline.replay.index_builder import Latest, key_digest
@@ -28,7 +30,8 @@ _FIELDS = list(JournalEntry.model_fields)
 
 
 class Comparison:
-    """Tells the report what is equal and what is not. latest: of topics that compaction has taken records from."""
+    """Tells the report what is equal and what is not. latest: of topics that compaction has taken records from. lost:
+    what cannot be made again."""
 
     def __init__(
         self,
@@ -39,12 +42,14 @@ class Comparison:
         scope: Scope,
         latest: Latest,
         sink: Sink | None,
+        lost: LostStates,
     ) -> None:
         self.report = report
+        self._lost = lost
         self._plan, self._processor, self._logs = plan, plan.processor, logs
         self._scope, self._whole, self._latest, self._sink = scope, scope.whole, latest, sink
         self._streams = {
-            place: OutputStream(index, (plan.processor, *place), logs[place], partial(self._copy, *place))
+            place: OutputStream(index, (plan.processor, *place), logs[place], partial(self._copy, *place), self._erased)
             for place in index.of(plan.processor)
         }
 
@@ -160,6 +165,9 @@ class Comparison:
     def _absent(self, place: PartitionKey, form: Content, stream: OutputStream | None, ordered: bool) -> None:
         topic, partition = place
         log, report = self._logs[place], self.report
+        if topic in CATALOGUE and CATALOGUE[topic].coalesce and self._is_followed(log, form[0]):
+            report.erased += 1
+            return
         latest = self._latest.get(place, {}).get(key_digest(form[0]), -1)
         if latest > (stream.last_offset if stream is not None and ordered else -1):
             report.superseded += 1
@@ -186,6 +194,23 @@ class Comparison:
         first = "; ".join(f"{one['path']} is {one['found']!r}, expected {one['expected']!r}" for one in fields[:3])
         self.report.find("wrong", f"{processor}: {topic}/{partition} {name} at offset {offset}: {first}")
         self.report.differ(where, fields)
+
+    def _is_followed(self, log: RecordLog, key: bytes | None) -> bool:
+        """Whether a record of this key was decided from erased content: in its batch it may have taken the place of
+        one that was not."""
+        return self._lost.any and any(
+            raw.key == key and self._lost.covers((dict(raw.headers).get(ORIGIN) or b"").decode("utf-8", "replace"))
+            for raw in log
+        )
+
+    def _erased(self, serialized: bytes) -> bool:
+        if not self._lost.any:
+            return False
+        origin = dict(unpacked(serialized)[2]).get(ORIGIN) or b""
+        if not self._lost.covers(origin.decode("utf-8", "replace")):
+            return False
+        self.report.erased += 1
+        return True
 
     def _copy(self, topic: str, partition: int, first: int, offset: int, equal: bool) -> None:
         self.report.copies += 1

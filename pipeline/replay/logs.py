@@ -32,7 +32,7 @@ async def log_ends(settings: Settings, topics: Iterable[str]) -> dict[tuple[str,
     Asked of `journal` first and of the others afterwards, the journal's batches produced and read below these ends even
     while workers run: a batch's records are produced before its journal record.
     """
-    consumer = reader(settings)
+    consumer = reader(settings, as_stored=True)
     try:
         await consumer.start()
         names = list(topics)
@@ -55,16 +55,18 @@ async def read_logs(
     progress: Callable[[int, int], None] | None = None,
     ends: EndOffsets | None = None,
     prepare: Callable[[str, Sequence[Any]], Sequence[Any]] = lambda topic, records: records,
+    as_stored: bool = True,
 ) -> dict[tuple[str, int], Any]:
     """Return all records that are on these topics now.
 
     folder: where to hold them, one file per partition; in memory without it. progress: called with the records read and
     the records there are. ends: read up to these offsets instead. prepare: what is kept of records of a topic.
+    as_stored: content that is encrypted is left so; else it is in clear, and blank where it was erased.
     Raises TimeoutError when a broker that has records to give gives none for a minute.
     """
     names = _places(settings, topics)
     ends = await log_ends(settings, {topic for topic, _ in names.values()}) if ends is None else ends
-    consumer = reader(settings)
+    consumer = reader(settings, as_stored=as_stored)
     try:
         await consumer.start()
         introduce(consumer, names)
@@ -96,13 +98,22 @@ async def read_history(
     folder: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
     ends: EndOffsets | None = None,
+    as_stored: bool = True,
 ) -> dict[tuple[str, int], Any]:
     """Return the same, prepared for replay: the journal first, for it lists which seals were not ours."""
     names = set(topics) | {"journal"}
     ends = await log_ends(settings, names) if ends is None else ends
     logs: dict[tuple[str, int], Any] = {}
     for some in (["journal"], sorted(names - {"journal"})):
-        logs |= await read_logs(settings, some, folder=folder, progress=progress, ends=ends, prepare=seals.records)
+        logs |= await read_logs(
+            settings,
+            some,
+            folder=folder,
+            progress=progress,
+            ends=ends,
+            prepare=seals.records,
+            as_stored=as_stored,
+        )
     return logs
 
 

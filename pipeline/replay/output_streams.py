@@ -90,12 +90,19 @@ class OutputStream:
     """Reads a stream beside the unit that wrote it.
 
     log: of the stream's topic and partition. on_copy: called with (first offset, offset, whether they are equal).
+    erased: whether a serialized record is one that nobody can make again; such a record is passed over.
     """
 
     def __init__(
-        self, index: Index, place: StreamKey, log: RecordLog, on_copy: Callable[[int, int, bool], None]
+        self,
+        index: Index,
+        place: StreamKey,
+        log: RecordLog,
+        on_copy: Callable[[int, int, bool], None],
+        erased: Callable[[bytes], bool] = lambda serialized: False,
     ) -> None:
         self.log = log
+        self._erased = erased
         self.last_offset = -1
         """Offset of the last output found here: later outputs must not lie before it."""
         self._index, self._place, self._on_copy = index, place, on_copy
@@ -188,6 +195,8 @@ class OutputStream:
         while self._more():
             offset, serialized = self._piece[self._at]
             self._at += 1
+            if self._erased(serialized):
+                continue
             yield RecordRef(offset, _digest(serialized)), self._called(serialized)
 
     def _called(self, serialized: bytes) -> str:
@@ -236,6 +245,8 @@ class OutputStream:
                 self._on_copy(first, seen.offset, True)
         left = []
         for name, seen in self._ahead.items():
+            if self._erased(read_ahead(self.log).run(seen.offset, 1)[0][1]):
+                continue  # it was read before it was known to be one
             first = self._first_offsets()[name]
             if first < seen.offset:
                 self._on_copy(first, seen.offset, _digest(read_ahead(self.log).run(first, 1)[0][1]) == seen.digest)

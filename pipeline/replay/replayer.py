@@ -7,17 +7,22 @@ from typing import Any, TypeVar
 from endocrine.agents.contract import Agent
 from endocrine.agents.policy.compiled import Policy
 from endocrine.pipeline.core.batch import Engine, Processed
+from endocrine.pipeline.core.content_keys import KeyTable, KeyUnknown
 from endocrine.pipeline.core.decoded_states import StateBudget
 from endocrine.pipeline.core.journal import inputs_digest
+from endocrine.pipeline.core.lost_states import LostStates
 from endocrine.pipeline.core.records import Headers, OutputRecord
 from endocrine.pipeline.core.sizes import Sizes
 from endocrine.pipeline.core.states import keep
 from endocrine.pipeline.core.watermarks import Watermarks
 from endocrine.pipeline.replay.read_ahead import records as window_on
 from endocrine.pipeline.replay.record_log import MissingRecords, RecordLog
+from endocrine.pipeline.replay.recorded_chains import RecordedChains
+from endocrine.pipeline.replay.recorded_keys import RecordedKeys
 from endocrine.pipeline.replay.recorded_seals import ConstantSeals
 
 BEGINNING = "the beginning"
+_NO_KEYS = "the file of content keys is needed (ENDOCRINE_CONTENT_KEY_FILE)"
 T = TypeVar("T")
 
 
@@ -44,7 +49,8 @@ class StartingPoint:
 
 
 class Replayer:
-    """The state of a unit while its batches are made again."""
+    """The state of a unit while its batches are made again. keys: of content; None where there is no key to unwrap them
+    with, and all of it is taken as it lies there."""
 
     def __init__(
         self,
@@ -55,7 +61,10 @@ class Replayer:
         *,
         partitions: int,
         sizes: Sizes,
+        keys: KeyTable | None = None,
     ) -> None:
+        self.lost = LostStates(agent.name, RecordedChains(logs, partition).previous)
+        self._recorded_keys = None if keys is None else RecordedKeys(keys)
         self.agent, self.partition = agent, partition
         self.name = f"{agent.name}/{partition}"
         self.batch = start.batch
@@ -112,17 +121,27 @@ class Replayer:
         policy: Policy,
         form: Callable[[OutputRecord], T],
     ) -> Processed[T]:
-        """Make the batch again; return its result. form: what is kept of each output."""
-        done = self._engine(entry["version"]).process(
-            records,
-            policy,
-            self.states.get,
-            self.watermarks,
-            partition=self.partition,
-            refuse=entry.get("refused"),
-            kept=self._kept,
-            form=form,
-        )
+        """Make the batch again; return its result. form: what is kept of each output. Raises ReplayError where a key
+        is nowhere."""
+        if self._recorded_keys is None and entry.get("keys") is not None:
+            raise ReplayError("not verifiable", f"{self.name}: batch {entry['batch']} encrypted content: {_NO_KEYS}")
+        try:
+            if self._recorded_keys is not None:
+                self._recorded_keys.begin(entry)
+                self.lost.unreadable = {(topic, offset) for topic, offset in entry.get("unreadable") or ()}
+            done = self._engine(entry["version"]).process(
+                records,
+                policy,
+                self.states.get,
+                self.watermarks,
+                partition=self.partition,
+                refuse=entry.get("refused"),
+                kept=self._kept,
+                form=form,
+                lost=None if self._recorded_keys is None else self.lost,
+            )
+        except KeyUnknown as error:
+            raise ReplayError("not verifiable", f"{self.name}: batch {entry['batch']}: {error}") from None
         self.watermarks = done.watermarks
         keep(self.states, done.states)
         self.batch = entry["batch"]
@@ -130,14 +149,23 @@ class Replayer:
 
     def dump(self) -> dict[str, Any]:
         """Return the position, for `load`."""
-        return {"batch": self.batch, "states": self.states, "marks": self.watermarks, "front": self.next_offsets}
+        return {
+            "batch": self.batch,
+            "states": self.states,
+            "marks": self.watermarks,
+            "front": self.next_offsets,
+            "lost": self.lost.dump(),
+        }
 
     def load(self, dumped: Mapping[str, Any]) -> None:
         """Go on from what `dump` gave."""
         self.batch, self.states, self.next_offsets = dumped["batch"], dict(dumped["states"]), dict(dumped["front"])
         self.watermarks = {name: (height[0], height[1]) for name, height in dumped["marks"].items()}
+        self.lost.load(dumped["lost"])
 
     def _engine(self, version: str) -> Engine:
         if version not in self._engines:
-            self._engines[version] = Engine(self.agent, self._partitions, version, self._sizes, ConstantSeals())
+            self._engines[version] = Engine(
+                self.agent, self._partitions, version, self._sizes, ConstantSeals(), keys=self._recorded_keys
+            )
         return self._engines[version]

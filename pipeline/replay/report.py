@@ -63,6 +63,9 @@ class Report:
     superseded: int = 0
     """Records that compaction has taken, while a later one of their key is there: what Kafka promises of such a
     topic."""
+    erased: int = 0
+    """Records that cannot be made again, as the key of the content that they were decided from was destroyed: neither
+    a proof nor a finding."""
     findings: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     """At most 1000 sentences of a kind; `counts` has all."""
     counts: dict[str, int] = field(default_factory=Counter)
@@ -115,6 +118,7 @@ class Report:
             "outside": self.outside,
             "unread": self.unread,
             "superseded": self.superseded,
+            "erased": self.erased,
             "findings": {kind: list(sentences) for kind, sentences in self.findings.items() if sentences},
             "counts": dict(self.counts),
             "differences": list(self.differences),
@@ -130,6 +134,7 @@ class Report:
         """Return what `plain` gave."""
         report = cls(**{name: plain[name] for name in ("batches", "records", "copies", "compared", "equal")})
         report.outside, report.superseded, report.unread = plain["outside"], plain["superseded"], plain["unread"]
+        report.erased = plain["erased"]
         report.findings.update({kind: list(sentences) for kind, sentences in plain["findings"].items()})
         report.counts.update(plain["counts"])
         report.differences.extend(plain["differences"])

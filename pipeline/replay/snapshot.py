@@ -38,7 +38,7 @@ async def take_snapshot(
     """
     await asyncio.to_thread(_make, folder)
     processors: dict[str, Any] = {}
-    consumer = reader(settings, longest=settings.changelog_message_bytes)
+    consumer = reader(settings, as_stored=True, longest=settings.changelog_message_bytes)
     try:
         await consumer.start()
         names, numbers = [changelog_name(settings, agent) for agent in agents], range(settings.partitions)

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from endocrine.agents.contract import Agent
 from endocrine.agents.policy.compiled import Policy
+from endocrine.pipeline.core.content_keys import KeyTable
 from endocrine.pipeline.core.hash_chain import CHAIN_KEY
 from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.core.sizes import Sizes
@@ -29,7 +30,10 @@ class KeyState(NamedTuple):
 
 
 class Traveller:
-    """Rebuilds states as of a moment. `problems` holds why a unit could not be brought there, `starts` where from."""
+    """Rebuilds states as of a moment. `problems` holds why a unit could not be brought there, `starts` where from.
+
+    keys: of content.
+    """
 
     def __init__(
         self,
@@ -39,13 +43,14 @@ class Traveller:
         partitions: int,
         sizes: Sizes,
         snapshots: Snapshots | None = None,
+        keys: KeyTable | None = None,
     ) -> None:
         self.problems: list[str] = []
         self.starts: dict[str, tuple[int, str]] = {}
         """By unit, the batch that it was brought to and where that began."""
         self._logs = prepared(logs, RecordedSeals())
         self._policy_of, self._partitions, self._sizes = policy_of, partitions, sizes
-        self._snapshots = snapshots or Snapshots()
+        self._snapshots, self._keys = snapshots or Snapshots(), keys
 
     def states(self, agents: Sequence[Agent], at_ms: int | None, identity: str | None = None) -> Iterator[KeyState]:
         """Yield states after the last batch whose journal record was appended at or before that moment; of now without
@@ -80,6 +85,8 @@ class Traveller:
                     self._problem(error.kind, str(error))
                     continue
                 self.starts[run.name] = run.batch, plan.start.origin
+                if run.lost.keys:
+                    self._problem("erased", f"{run.name}: {len(run.lost.keys)} states were decided from erased content")
                 yield from self._shown(run, identity)
 
     def _run(self, agent: Agent, partition: int, start: StartingPoint) -> Replayer:
@@ -90,6 +97,7 @@ class Traveller:
             self._logs,
             partitions=self._partitions,
             sizes=self._sizes,
+            keys=self._keys,
         )
 
     def _batch(self, run: Replayer, entry: dict[str, Any]) -> None:

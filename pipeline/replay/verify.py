@@ -16,6 +16,7 @@ import orjson
 from endocrine.agents.contract import Agent
 from endocrine.agents.policy.compiled import Policy
 from endocrine.pipeline.core.catalogue import CATALOGUE, lasting_topics
+from endocrine.pipeline.core.content_keys import KeyTable
 from endocrine.pipeline.core.sizes import Sizes
 from endocrine.pipeline.process.malloc import without_collections
 from endocrine.pipeline.replay.comparison import Comparison, Sink
@@ -42,7 +43,7 @@ class Verifier:
     policy_of: compiled policy of a digest; raises KeyError when it was never published. progress: called with the unit
     that comes next. batches: called with the number of batches run, and of all. index_file: holds what is compared; in
     memory without it. resume: where to go on from, and to note how far this came. sink: gets what was made again.
-    seals: what the logs were prepared with, or what lists of records are to be prepared with.
+    seals: what the logs were prepared with, or what lists of records are to be prepared with. keys: of content.
     """
 
     def __init__(
@@ -60,9 +61,11 @@ class Verifier:
         resume: Resume | None = None,
         sink: Sink | None = None,
         seals: RecordedSeals | None = None,
+        keys: KeyTable | None = None,
     ) -> None:
         self.report = Report()
         self._seals = RecordedSeals() if seals is None else seals
+        self._keys = keys
         self._logs = prepared(logs, self._seals)
         self._policy_of = policy_of
         self._partitions = partitions
@@ -144,7 +147,6 @@ class Verifier:
     def _processor(self, plan: Plan, inside: dict[str, Any] | None, finished: set[str], total: int) -> None:
         report = self.report
         report.starts[plan.processor] = plan.start.origin
-        comparison = Comparison(plan, self._logs, self._index, report, self._scope, self._latest, self._sink)
         run = Replayer(
             plan.agent,
             plan.partition,
@@ -152,7 +154,9 @@ class Verifier:
             self._logs,
             partitions=self._partitions,
             sizes=self._sizes,
+            keys=self._keys,
         )
+        comparison = Comparison(plan, self._logs, self._index, report, self._scope, self._latest, self._sink, run.lost)
         if inside is not None:
             run.load(inside["run"])
             comparison.load(inside["lanes"])

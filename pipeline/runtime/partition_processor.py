@@ -31,9 +31,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from endocrine.agents.policy.compiled import Policy
-from endocrine.pipeline.core.batch import Engine, Tally
+from endocrine.pipeline.core.batch import Engine, Processed, Tally
 from endocrine.pipeline.core.changelog import CHECKPOINT_KEY, outbox_key, state_key
 from endocrine.pipeline.core.checkpoint import OUTBOX_SLOTS, Checkpoint, decode_checkpoint, encode_checkpoint
+from endocrine.pipeline.core.content_keys import KeyUnknown
 from endocrine.pipeline.core.decoded_states import DecodedStates, StateBudget
 from endocrine.pipeline.core.formats import UnknownFormat
 from endocrine.pipeline.core.journal import journal_record
@@ -220,6 +221,8 @@ class PartitionProcessor:
     async def _write(self, prepared: PreparedBatch) -> None:
         """What Read sets aside, and 3 Checkpoint; then its outputs are on their way."""
         await self._port.produce(prepared.rejected_or_rerouted, ())
+        if self.engine.keys is not None:
+            self.engine.keys.saved(prepared.rejected_or_rerouted)
         await self._finish_producing(lambda: len(self._unproduced) < self.in_flight)
         self._writing = True
         try:
@@ -311,12 +314,16 @@ class PartitionProcessor:
                 )
             except UnknownFormat as error:
                 raise self._unreadable(error) from None
+            except KeyUnknown as error:
+                raise Fatal(
+                    f"{self.name}: {error}: restore it, or what it encrypts is lost; see docs/erasure.md"
+                ) from None
             # A batch before this one waits for the broker twice until it is produced: its journal record goes out here,
             # where the answer to its outputs has come meanwhile, and not only after all of this one's work.
             if self._unproduced:
                 await self._give_way()
             common = self.engine.common_headers(policy, self.partition, number)
-            outbox = [*processed.outputs, self._journal(records, number, policy, refuse, processed.forged)]
+            outbox = [*processed.outputs, self._journal(records, number, policy, refuse, processed)]
             checkpoint = Checkpoint(
                 self.changelog.epoch, number, self._offsets_after(records), processed.watermarks, common, outbox
             )
@@ -355,7 +362,7 @@ class PartitionProcessor:
         number: int,
         policy: Policy,
         refused: str | None,
-        forged: Sequence[tuple[str, int]],
+        processed: Processed[OutputRecord],
     ) -> OutputRecord:
         return journal_record(
             self.engine.agent.name,
@@ -368,7 +375,9 @@ class PartitionProcessor:
             epoch=self.changelog.epoch,
             seals=self.engine.seals,
             refused=refused,
-            forged=forged,
+            forged=processed.forged,
+            keys=processed.key_ids,
+            unreadable=processed.unreadable,
         )
 
     def _stored(self, key: str) -> bytes | None:

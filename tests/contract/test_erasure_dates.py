@@ -7,16 +7,14 @@ import time
 import pytest
 import typer
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from typer.testing import CliRunner
 
 from canary import Canary, in_redis, on_topics
+from compacting import LOOKS_OFTEN, in_files, others_go_on, shortened
 from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.cli import erase as erase_command
 from endocrine.pipeline.data.ingest.produce import produce
 from endocrine.pipeline.kafka.admin import ensure_topics
-from endocrine.pipeline.kafka.topic_layout import physical_topics
 from endocrine.pipeline.local.kafka import KafkaNode
 from endocrine.pipeline.local.stack import PATIENT
 from endocrine.pipeline.local.valkey import ValkeyServer
@@ -26,60 +24,8 @@ from endocrine.pipeline.views.redis.consumer import Projection
 from running import at_rest, worker_in_process
 from waiting import until
 
-LOOKS_OFTEN = {
-    "log.cleaner.backoff.ms": "100",
-    "log.retention.check.interval.ms": "100",
-    "log.initial.task.delay.ms": "100",
-}
-"""How often the broker itself looks for what is to be compacted and deleted: by default 15 s and 5 minutes."""
-SHORT = {
-    "segment.ms": "200",
-    "delete.retention.ms": "200",
-    "file.delete.delay.ms": "0",
-    "min.cleanable.dirty.ratio": "0.0",
-}
-COMPACTED = {"min.compaction.lag.ms": "0", "max.compaction.lag.ms": "200"}
-RETAINED = {"retention.ms": "200"}
 app = typer.Typer()
 erase_command.register(app)
-
-
-async def shortened(settings):
-    """All promises of the topics, made in a moment."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
-    await admin.start()
-    try:
-        for topic in physical_topics(settings, [agent.name for agent in AGENTS]):
-            compacted = topic.configs["cleanup.policy"] == "compact"
-            configs = {**topic.configs, **SHORT, **(COMPACTED if compacted else RETAINED)}
-            (answer,) = await admin.alter_configs(
-                [ConfigResource(ConfigResourceType.TOPIC, topic.name, configs=configs)]
-            )
-            assert answer.resources[0][0] == 0, answer
-    finally:
-        await admin.close()
-
-
-async def others_go_on(settings, producer):
-    """One more record of nobody on each partition: a broker never compacts its active segment."""
-    sent = [
-        await producer.send(topic.name, b"{}", key=b"nobody", partition=n)
-        for topic in physical_topics(settings, [agent.name for agent in AGENTS])
-        for n in range(settings.partitions)
-    ]
-    await asyncio.gather(*sent)
-
-
-def in_files(folder, canary):
-    """Files of the broker that hold a byte of it: segments, indexes, and what waits for deletion."""
-    found = []
-    for path in folder.rglob("*"):
-        try:
-            if path.is_file() and canary.found_in(path.read_bytes()):
-                found.append(path.name)
-        except FileNotFoundError:
-            continue  # deleted while we looked
-    return found
 
 
 async def erased(*words):

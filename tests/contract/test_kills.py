@@ -15,10 +15,12 @@ from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.simulation import Simulation, parse_line
 from endocrine.pipeline.kafka.admin import ensure_topics
+from endocrine.pipeline.process.content_key_file import wrapping_keys
 from endocrine.pipeline.process.policy_files import shipped_policy
 from endocrine.pipeline.process.seal_keys import load_seals
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.replay.logs import read_history, read_logs, read_policies
+from endocrine.pipeline.replay.recorded_keys import recorded_table
 from endocrine.pipeline.replay.recorded_seals import RecordedSeals
 from endocrine.pipeline.replay.verify import Report, Verifier, verified_topics
 from running import WorkerChild, at_rest, worker_in_process
@@ -32,7 +34,8 @@ LINES = 900
 async def verify(settings: Settings) -> Report:
     policies = {digest: compile_policy(document) for digest, document in (await read_policies(settings)).items()}
     logs = await read_history(settings, verified_topics(), RecordedSeals(load_seals(settings)))
-    verifier = Verifier(logs, policies.__getitem__, partitions=settings.partitions, sizes=settings.sizes)
+    keys = recorded_table(wrapping_keys(settings), logs, settings.partitions)
+    verifier = Verifier(logs, policies.__getitem__, partitions=settings.partitions, sizes=settings.sizes, keys=keys)
     return verifier.run(AGENTS)
 
 
@@ -49,12 +52,13 @@ async def feed(lines: list[bytes], settings: Settings, pause_s: float) -> None:
         await producer.stop()
 
 
-@pytest.mark.parametrize("store", ["memory", "rocksdb"])
+@pytest.mark.parametrize(("store", "encryption"), [("memory", "off"), ("rocksdb", "off"), ("memory", "on")])
 async def test_killed_again_and_again_every_record_is_derived_once_and_proved(
-    settings: Settings, tmp_path: Path, store: str
+    settings: Settings, tmp_path: Path, store: str, encryption: str
 ) -> None:
     rng = random.Random(7)
-    settings = settings.model_copy(update={"partitions": 2, "instance": "one", "store": store})
+    more = {"store": store, "content_encryption": encryption}
+    settings = settings.model_copy(update={"partitions": 2, "instance": "one", **more})
     lines = [orjson.dumps(line) for line in histories.random_history(rng, LINES, well_placed=("observations",))]
     await ensure_topics(settings, [agent.name for agent in AGENTS])  # before a client's question makes others
     child = WorkerChild(settings, tmp_path / "worker.log")

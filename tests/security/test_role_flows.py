@@ -43,13 +43,13 @@ _READ = ("/readyz", "/v1/bonds", "/v1/incidents", "/console")
 _UNPLAYED: dict[str, set[str]] = {
     # Groups of workers that run some of the agents only.
     "worker": {"endocrine.decide", "endocrine.record"},
-    # Read before a tool is run again.
-    "connector": {"effect-starts"},
-    # Read when a subject is erased.
-    "projector": {"registry"},
+    # Read before a tool is run again; keys, where content is encrypted.
+    "connector": {"effect-starts", "content-keys"},
+    # Read when a subject is erased; keys, where content is encrypted.
+    "projector": {"registry", "content-keys"},
     "auditor": {"images"},
-    # Read for chats, whose people may have aliases.
-    "producer": {"registry", "registry-events"},
+    # Read for chats, whose people may have aliases; keys, where content is encrypted.
+    "producer": {"registry", "registry-events", "content-keys"},
     # Empty until the operator and the auditor have written them.
     "operator": {"ops-events", "checkpoints"},
     # Read to roll back.

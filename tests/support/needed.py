@@ -9,7 +9,16 @@ from endocrine.pipeline.kafka.topic_layout import PhysicalTopic, changelog_name,
 from endocrine.pipeline.process.settings import Settings
 
 _OF_PROCESSES = frozenset(
-    {"policies", "policy-rollouts", "journal", "effect-starts", "model-chunks", "scheduled-tasks", "checkpoints"}
+    {
+        "policies",
+        "policy-rollouts",
+        "journal",
+        "effect-starts",
+        "model-chunks",
+        "scheduled-tasks",
+        "checkpoints",
+        "content-keys",
+    }
 )
 """What workers, connectors and auditors write beside what agents do."""
 

@@ -12,6 +12,7 @@ import orjson
 from endocrine.agents.policy.compiled import Policy
 from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.core.batch import Engine
+from endocrine.pipeline.core.encryption import Keys, closed
 from endocrine.pipeline.core.journal import journal_record
 from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.core.records import Fetched, OutputRecord
@@ -32,7 +33,8 @@ Logs = dict[tuple[str, int], list[Fetched]]
 class Recording:
     """Topics as lists. Every record is appended a second after the one before it, and not before its own `ts`."""
 
-    def __init__(self) -> None:
+    def __init__(self, keys: Keys | None = None) -> None:
+        self.keys = keys
         self.logs: Logs = {(topic, n): [] for topic in verified_topics() for n in range(PARTITIONS)}
         self.clock_ms = 1_000_000
         self.states: dict[str, dict[str, bytes]] = defaultdict(dict)
@@ -54,6 +56,11 @@ class Recording:
             ts = line["value"].get("ts") if isinstance(line.get("value"), dict) else None
             if isinstance(ts, float | int):
                 self.clock_ms = max(self.clock_ms, round(ts * 1000))  # nobody writes long before it happens
+            if self.keys is not None and key and isinstance(line["value"], dict):  # as doors do
+                written, key_ids = closed(topic, key, line["value"], self.keys)
+                for out in self.keys.unsaved(key_ids):
+                    self.produce(out, ())
+                value = orjson.dumps(written)
             self.put(topic, 0 if key is None else partition_of(key, PARTITIONS), key and key.encode(), value)
 
     def publish(self, policy: Policy) -> None:
@@ -66,7 +73,7 @@ class Recording:
 
     def run(self, policy: Policy, how_many: Callable[[], int]) -> None:
         """Every unit reads all there is, so many records of a topic at once, until nothing more comes."""
-        engines = [Engine(agent, PARTITIONS, VERSION, SIZES, simulated_seals()) for agent in AGENTS]
+        engines = [Engine(agent, PARTITIONS, VERSION, SIZES, simulated_seals(), keys=self.keys) for agent in AGENTS]
         busy = True
         while busy:
             busy = False
@@ -98,6 +105,8 @@ class Recording:
             epoch=0,
             seals=engine.seals,
             forged=done.forged,
+            keys=done.key_ids,
+            unreadable=done.unreadable,
         )
         self.previous[processor] = hashlib.sha256(journal.value or b"").hexdigest()
         common = engine.common_headers(policy, n, self.batches[processor])

@@ -79,7 +79,7 @@ async def read_cut(
     """
     names = list(agents)
     wanted = {f"{agent}/{n}" for agent in names for n in range(settings.partitions)}
-    consumer = reader(settings, longest=settings.changelog_message_bytes)
+    consumer = reader(settings, as_stored=True, longest=settings.changelog_message_bytes)
     try:
         await consumer.start()
         introduce(

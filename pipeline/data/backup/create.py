@@ -106,7 +106,7 @@ async def _write_topics(
     progress: Callable[[int, int], None],
 ) -> dict[str, Any]:
     erased = ErasedNames()
-    async for _, _, records in batches(settings, [RECEIPTS]):
+    async for _, _, records in batches(settings, [RECEIPTS], as_stored=True):
         erased.learn(records)
     names = lasting_topics()
     places = [(name, n) for name in names for n in range(settings.partitions)]
@@ -115,7 +115,7 @@ async def _write_topics(
     files = {place: RecordFile(folder, *place) for place in places}
     compacted = {place: Compaction(listed, place[0], owed.get(place, ())) for place in places if is_compacted(place[0])}
     try:
-        async for topic, n, records in batches(settings, names, progress=progress, on_ends=ends.update):
+        async for topic, n, records in batches(settings, names, progress=progress, on_ends=ends.update, as_stored=True):
             if (topic, n) in compacted:
                 compacted[topic, n].add(records)
             else:

@@ -35,7 +35,7 @@ async def take_marker_away(settings: Settings, memory_id: str, *, by: str, withi
 async def marked(settings: Settings, stamp: str) -> bool:
     """Return whether the marker is among the memories under a prefix. Raises what `batches` raises."""
     text, found = text_of(stamp).encode(), False
-    async for _, _, records in batches(settings, [_LIES_ON]):
+    async for _, _, records in batches(settings, [_LIES_ON], as_stored=True):
         found = found or any(text in (raw.value or b"") for raw in records)
     return found
 

@@ -143,7 +143,7 @@ async def _refuse_records(target: Settings) -> None:
     if not described:
         return
     places = [TopicPartition(one["topic"], part["partition"]) for one in described for part in one["partitions"]]
-    consumer = reader(target)
+    consumer = reader(target, as_stored=True)
     await consumer.start()
     try:
         introduce(consumer, places)
@@ -262,7 +262,7 @@ def _places(offsets: Iterable[tuple[str, int]]) -> Iterable[tuple[str, int, int]
 
 async def _read_back(target: Settings, translation: Translation, expected: dict[Place, str]) -> bool:
     digests = {place: hashlib.sha256() for place in expected}
-    async for topic, n, records in batches(target, sorted({topic for topic, _ in expected})):
+    async for topic, n, records in batches(target, sorted({topic for topic, _ in expected}), as_stored=True):
         for raw in records:
             _take(digests[topic, n], raw)
     return all(digests[place].hexdigest() == digest for place, digest in expected.items())

@@ -31,7 +31,9 @@ async def look(
     """Return the dead letters that are meant, newest first. since, until: seconds since 1970, append time."""
     shelf = Shelf()
     topics = TOPICS if meant.topic is None else (meant.topic,)
-    async with aclosing(batches(settings, topics, since=since, until=until, progress=progress)) as found:
+    async with aclosing(
+        batches(settings, topics, since=since, until=until, progress=progress, as_stored=True)
+    ) as found:
         async for topic, _, records in found:
             for raw in records:
                 shelf.add(topic, raw)
@@ -42,7 +44,7 @@ async def look(
 async def one(settings: Settings, topic: str, partition: int, offset: int) -> tuple[Letter, Any]:
     """Return one dead letter and its record. Raises NoLetter."""
     starts = {(topic, partition): offset}
-    async with aclosing(batches(settings, [topic], partition=partition, starts=starts)) as found:
+    async with aclosing(batches(settings, [topic], partition=partition, starts=starts, as_stored=True)) as found:
         async for _, _, records in found:
             if records[0].offset == offset:
                 letter, raw = letter_of(topic, records[0]), records[0]
@@ -73,7 +75,7 @@ async def _again(
     seals = load_seals(settings)
     wanted = {(letter.topic, letter.partition, letter.offset): letter for letter in letters}
     # Read a second time: while choosing, no values are held.
-    async with aclosing(batches(settings, _topics(letters), starts=_starts(wanted))) as found:
+    async with aclosing(batches(settings, _topics(letters), starts=_starts(wanted), as_stored=True)) as found:
         async for topic, partition, records in found:
             for raw in records:
                 letter = wanted.get((topic, partition, raw.offset))
@@ -89,7 +91,7 @@ async def _aside(
 
 
 async def _actions(settings: Settings, shelf: Shelf) -> None:
-    async with aclosing(batches(settings, [ACTIONS])) as found:
+    async with aclosing(batches(settings, [ACTIONS], as_stored=True)) as found:
         async for topic, _, records in found:
             for raw in records:
                 shelf.add(topic, raw)

@@ -15,6 +15,7 @@ from endocrine.pipeline.data.erasure.traces import Traces, dated
 from endocrine.pipeline.kafka.admin import topic_configs
 from endocrine.pipeline.kafka.topic_layout import physical_topics
 from endocrine.pipeline.kafka.topic_reader import batches
+from endocrine.pipeline.process.content_key_file import wrapping_keys
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.views.redis import keys
 from endocrine.pipeline.views.redis.erasing import erase_views
@@ -37,17 +38,18 @@ async def traces_on_topics(
     """
     memory_ids = set(plan.memory_ids)
     extracted = Traces(plan.names)
-    async for _, _, records in batches(settings, ["candidates"]):
+    async for _, _, records in batches(settings, ["candidates"], as_stored=True):
         memory_ids.update(extracted.memory_ids(records))
     traces = Traces(plan.names, memory_ids)
     names = [topic.name for topic in physical_topics(settings, [agent.name for agent in AGENTS])]
     topics = [name.removeprefix(settings.prefix) for name in names]
-    async for topic, partition, records in batches(settings, topics, progress=progress):
+    async for topic, partition, records in batches(settings, topics, progress=progress, as_stored=True):
         traces.look(topic, partition, records)
     found = [settings.prefix + topic for topic in traces.by_topic]
     configs = await topic_configs(settings, found)
     in_force = {name.removeprefix(settings.prefix): config for name, config in configs.items()}
-    return dated(traces.by_topic, in_force, round(time.time() * 1000)), memory_ids
+    encrypted = bool(await asyncio.to_thread(wrapping_keys, settings))
+    return dated(traces.by_topic, in_force, round(time.time() * 1000), encrypted=encrypted), memory_ids
 
 
 async def erased_from_views(settings: Settings, plan: Plan, within_s: float) -> Json | None:
@@ -62,7 +64,7 @@ async def erased_from_views(settings: Settings, plan: Plan, within_s: float) -> 
     def at_ends(found: Any) -> None:
         ends.update({f"{settings.prefix}{topic}/{n}": end for (topic, n), end in found.items() if end})
 
-    async for _ in batches(settings, PROJECTED, on_ends=at_ends, since=time.time() + 1):
+    async for _ in batches(settings, PROJECTED, on_ends=at_ends, since=time.time() + 1, as_stored=True):
         pass
     deadline = time.monotonic() + within_s
     async with connect(settings) as client:

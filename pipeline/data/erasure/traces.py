@@ -16,6 +16,7 @@ import orjson
 from endocrine.agents.erasing import ERASERS
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.dead_letter_topics import holds_dead_letters, source_of
+from endocrine.pipeline.core.encryption import in_clear
 from endocrine.pipeline.core.outbox import decode_outbox
 from endocrine.pipeline.data.erasure.plan import registered
 
@@ -34,10 +35,13 @@ class Trace:
     """First and last offset by partition."""
     newest_ms: int = -1
     """Append time of the newest one, milliseconds since 1970."""
+    in_clear: int = 0
+    """Of these, records whose content is not encrypted."""
 
-    def add(self, partition: int, raw: Any) -> None:
+    def add(self, topic: str, partition: int, raw: Any) -> None:
         """Count a record."""
         self.records += 1
+        self.in_clear += bool(raw.value) and in_clear(source_of(topic), raw.value)
         self.tombstones += raw.value is None
         self.keys.add(raw.key)
         first, last = self.offsets.get(partition, (raw.offset, raw.offset))
@@ -64,7 +68,7 @@ class Traces:
         """Take in records of one partition. topic: without prefix."""
         for raw in records:
             if self._is_named(topic, raw):
-                self.by_topic.setdefault(topic, Trace()).add(partition, raw)
+                self.by_topic.setdefault(topic, Trace()).add(topic, partition, raw)
 
     def memory_ids(self, records: Iterable[Any]) -> list[str]:
         """Return the memories that candidates among these are from the subject."""
@@ -122,13 +126,14 @@ def _subject_in(topic: str, key: bytes) -> str | None:
 
 
 def dated(
-    traces: Mapping[str, Trace], configs: Mapping[str, Mapping[str, str]], now_ms: int
+    traces: Mapping[str, Trace], configs: Mapping[str, Mapping[str, str]], now_ms: int, *, encrypted: bool = False
 ) -> dict[str, dict[str, Any]]:
     """Return the receipt's part about topics: what each holds, and until when at most.
 
-    configs: in force on the broker, by topic without prefix. A segment is deleted when its newest record is past
-    retention: a record lives up to `segment.ms` longer. Compaction takes what is superseded `max.compaction.lag.ms`
-    after, and a tombstone `delete.retention.ms` later, once another record of the partition has rolled the segment.
+    encrypted: content is, and how much is not is counted. configs: in force on the broker, by topic without prefix. A
+    segment is deleted when its newest record is past retention: a record lives up to `segment.ms` longer. Compaction
+    takes what is superseded `max.compaction.lag.ms` after, and a tombstone `delete.retention.ms` later, once another
+    record of the partition has rolled the segment.
     """
     found = {}
     for topic, trace in sorted(traces.items()):
@@ -143,6 +148,7 @@ def dated(
             "keys": len(trace.keys),
             "offsets": {str(n): list(span) for n, span in sorted(trace.offsets.items())},
             "goes_by": "compaction" if compacted else "retention",
+            **({"in_clear": trace.in_clear} if encrypted else {}),
             "until": None if never else (max(trace.newest_ms, now_ms if compacted else 0) + sum(spans)) / 1000,
         }
     return found

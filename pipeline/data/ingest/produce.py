@@ -12,6 +12,7 @@ from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.cloud_events import cloud_event
 from endocrine.pipeline.core.records import CE_ID, Header
 from endocrine.pipeline.kafka import connection
+from endocrine.pipeline.kafka.clients import content_keys
 from endocrine.pipeline.process.settings import Settings
 
 REQUEST_TIMEOUT_MS = 10_000
@@ -60,6 +61,7 @@ async def produce(
             f"no Kafka broker answers at {settings.bootstrap}; start one (`endocrine run`), or name yours with"
             " --bootstrap or ENDOCRINE_BOOTSTRAP"
         ) from error
+    keys = content_keys(settings)
     count = 0
     waiting: deque[tuple[Any, Line]] = deque()
 
@@ -78,7 +80,11 @@ async def produce(
                 raise ProduceError(
                     f"topic {topic} does not exist at {settings.bootstrap}; create it with `endocrine topics create`"
                 )
-            key, value, headers = message(line)
+            if keys is not None and isinstance(line["value"], dict):
+                line_sent: Line = {**line, "value": await keys.closed(line["topic"], line["value"], producer)}
+            else:
+                line_sent = line
+            key, value, headers = message(line_sent)
             waiting.append((await producer.send(topic, value, key=key, headers=headers), line))
             count += 1
             sent(count)
@@ -93,6 +99,8 @@ async def produce(
         ) from None
     finally:
         await producer.stop()  # sends what is still buffered
+        if keys is not None:
+            await keys.stop()
         for future, line in waiting:
             if future.done() and not future.cancelled() and future.exception() is None:
                 acknowledged(line)

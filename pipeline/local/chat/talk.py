@@ -32,6 +32,7 @@ class Talk:
         self._turn = 0
         self._partition = 0
         self._producer = connection.producer(settings, enable_idempotence=True)
+        self._keys = clients.content_keys(settings)
         self._consumer = clients.consumer(settings, group_id=None, fetch_max_wait_ms=_POLL_MS)
 
     async def start(self) -> None:
@@ -49,6 +50,8 @@ class Talk:
         """Disconnect."""
         await self._consumer.stop()
         await self._producer.stop()
+        if self._keys is not None:
+            await self._keys.stop()
 
     async def open(self, prompt: str, signals: Sequence[Mapping[str, Any]] = ()) -> Turn:
         """Open a turn that we are to answer."""
@@ -71,6 +74,8 @@ class Talk:
     async def send(self, topic: str, value: Mapping[str, Any]) -> None:
         """Send a record of this identity; it gets an id and the time."""
         whole = {"id": f"{BY}-{uuid.uuid4().hex}", "identity": self.identity, **value, "ts": time.time()}
+        if self._keys is not None:
+            whole = {**await self._keys.closed(topic, whole, self._producer)}
         key, content, headers = message({"topic": topic, "value": whole}, source=f"endocrine/{BY}")
         await self._producer.send_and_wait(
             self._settings.prefix + topic, content, key=key, headers=headers, partition=self._partition

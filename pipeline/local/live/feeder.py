@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import cached_property
 from itertools import islice
 
 from aiokafka import AIOKafkaProducer
@@ -12,6 +13,8 @@ from endocrine.pipeline.core.partitioning import partition_of
 from endocrine.pipeline.data import scenario
 from endocrine.pipeline.data.ingest.produce import message
 from endocrine.pipeline.kafka import connection
+from endocrine.pipeline.kafka.clients import content_keys
+from endocrine.pipeline.kafka.content_keys import ContentKeys
 from endocrine.pipeline.local.live.folder import FeedPosition
 from endocrine.pipeline.process.settings import Settings
 
@@ -53,6 +56,10 @@ class Feeder:
         self._before = before
         self._place = place
 
+    @cached_property
+    def _keys(self) -> ContentKeys | None:
+        return content_keys(self._settings)
+
     @property
     def round(self) -> int:
         """Number of the round that is fed, from 1; of the last one after it."""
@@ -70,6 +77,8 @@ class Feeder:
             await self._feed(producer)
         finally:
             await producer.stop()
+            if self._keys is not None:
+                await self._keys.stop()
 
     async def _feed(self, producer: AIOKafkaProducer) -> None:
         clock = asyncio.get_running_loop().time
@@ -84,6 +93,8 @@ class Feeder:
                 began = now
             line = scenario.live(scripted, number + count // self.story, began)
             due = max(due + 1 / self._pace, clock() - 1.0)  # after a hold-up, catch up by a second at most
+            if self._keys is not None:
+                line = {**line, "value": await self._keys.closed(line["topic"], line["value"], producer)}
             key, value, headers = message(line, source="endocrine/scenario")
             if self._before:
                 await self._before(partition_of(key.decode(), self._settings.partitions))

@@ -37,7 +37,7 @@ class Unsound(Exception):
 async def read_book(settings: Settings, keys: Mapping[str, Ed25519PublicKey], files: Iterable[Path] = ()) -> Book:
     """Return the checkpoints of the topic and of files (one JSON object per line), chained. Raises KeyFileError."""
     book = Book(keys)
-    async with aclosing(batches(settings, [TOPIC])) as found:
+    async with aclosing(batches(settings, [TOPIC], as_stored=True)) as found:
         async for _, partition, records in found:
             for raw in records:
                 book.add(raw.value or b"", TOPIC, partition, raw.offset, raw.timestamp)
@@ -132,7 +132,9 @@ def _is_ours(seals: KeyedSeals | None, topic: str, raw: Any) -> bool:
 
 async def _follow(settings: Settings, seen: Verification, ours: Callable[[str, Any], bool], **how: Any) -> None:
     ends: dict[PartitionKey, int] = {}
-    async with aclosing(batches(settings, TOPICS, on_ends=ends.update, on_skipped=seen.skip, **how)) as found:
+    async with aclosing(
+        batches(settings, TOPICS, on_ends=ends.update, on_skipped=seen.skip, **how, as_stored=True)
+    ) as found:
         async for topic, _, records in found:
             for raw in records:
                 if ours(topic, raw):

@@ -8,6 +8,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 from rfc8785 import CanonicalizationError
 
+from endocrine.pipeline.core.encryption import FIELD as ENCRYPTED_FIELD
 from endocrine.pipeline.core.formats import JOURNAL, readable
 from endocrine.pipeline.core.hash_chain import link_hash
 from endocrine.pipeline.core.journal import unknown_version
@@ -89,7 +90,7 @@ def link_of(topic: str, raw: SourceRecord) -> tuple[Chain, Link]:
         raise _no_link(topic, raw, None, "cannot be read", f"version {readable(JOURNAL)}", str(unknown))
     try:
         record = orjson.loads(value)
-        _MODELS[topic].model_validate(record)
+        _MODELS[topic].model_validate({name: part for name, part in record.items() if name != ENCRYPTED_FIELD})
     except orjson.JSONDecodeError as error:
         raise _no_link(topic, raw, None, "cannot be read", "one JSON object", str(error)) from None
     except ValidationError as error:

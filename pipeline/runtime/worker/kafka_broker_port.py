@@ -1,7 +1,7 @@
 """The port to Kafka: aiokafka producers and readers shared by all units of a process."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, TypeVar, cast
 
@@ -11,9 +11,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from endocrine.pipeline.core.changelog import CLAIM_HEADER, EPOCH_KEY, Entry, entries_of
+from endocrine.pipeline.core.content_keys import TOPIC as KEYS
 from endocrine.pipeline.core.records import Headers, OutputRecord, SourceRecord
 from endocrine.pipeline.kafka import clients, connection
+from endocrine.pipeline.kafka.content_keys import FRESH_S
 from endocrine.pipeline.kafka.fetched_ends import Since
+from endocrine.pipeline.process.seal_keys import KeyFileError
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.runtime.broker_port import Background, Run
 from endocrine.pipeline.runtime.errors import Fatal, Retry
@@ -55,6 +58,8 @@ class Broker:
         self._asker = self._reader("asker")
         self._ends = EndOffsets(self._asker)
         self._started: list[Any] = []
+        self.keys = clients.content_keys(settings)
+        """Of content; None where all of it is in clear."""
 
     def _producer(self, role: str, batch_bytes: int) -> AIOKafkaProducer:
         return connection.producer(
@@ -71,7 +76,11 @@ class Broker:
     def _reader(self, role: str) -> AIOKafkaConsumer:
         longest = self.settings.changelog_message_bytes
         return clients.reader(
-            self.settings, longest=longest, client_id=f"{self.client_id}-{role}", fetch_max_bytes=2 * longest
+            self.settings,
+            longest=longest,
+            as_stored=True,
+            client_id=f"{self.client_id}-{role}",
+            fetch_max_bytes=2 * longest,
         )
 
     async def start(self) -> None:
@@ -84,11 +93,42 @@ class Broker:
         clients.introduce(self._asker, [TopicPartition(prefix + topic, n) for topic in self._topics for n in numbers])
         for reader in readers:
             self._readers.put_nowait(reader)
+        await self._first_keys()
+
+    async def _first_keys(self) -> None:
+        """Read the keys of content; without a file of keys there must be none. Raises Fatal."""
+        if self.keys is not None:
+            try:
+                await self.keys.refresh()
+            except KeyFileError as error:
+                raise Fatal(str(error)) from None
+            return
+        places = [TopicPartition(self.settings.prefix + KEYS, n) for n in range(self.settings.partitions)]
+        if any((await self._asker.end_offsets(places)).values()):
+            raise Fatal(
+                f"content of this deployment is encrypted: {self.settings.prefix}{KEYS} holds keys; expected "
+                "ENDOCRINE_CONTENT_KEY_FILE to name the file of keys that wrap them"
+            )
 
     async def stop(self) -> None:
         """Disconnect; what is still unsent is dropped (a successor produces it again)."""
         while self._started:
             await self._started.pop().stop()
+        if self.keys is not None:
+            await self.keys.stop()
+
+    async def ready(self, runs: Sequence[Run]) -> None:
+        """Return when the keys of these records' content are known, and what was destroyed a second ago. Raises Retry
+        where the broker does not give them."""
+        assert self.keys is not None
+        try:
+            await self.keys.refresh(FRESH_S)
+            for run in runs:
+                await self.keys.ready(run.topic, run.records)
+        except (TimeoutError, KafkaError) as error:
+            raise Retry(f"keys of content cannot be read: {error!r}") from error
+        except KeyFileError as error:
+            raise Fatal(str(error)) from None
 
     @asynccontextmanager
     async def reader(self) -> AsyncIterator[AIOKafkaConsumer]:
@@ -146,7 +186,8 @@ class Broker:
 
 
 class KafkaBrokerPort:
-    """The broker as one unit sees it (see endocrine.pipeline.runtime.broker_port.Port)."""
+    """The broker as one unit sees it (see endocrine.pipeline.runtime.broker_port.Port). ready: awaited before records
+    are handed on, where keys of their content have to be known."""
 
     def __init__(
         self,
@@ -157,6 +198,7 @@ class KafkaBrokerPort:
         *,
         on_pressure: Callable[[bool], None],
         buffer_bytes: int,
+        ready: Callable[[Sequence[Run]], Awaitable[None]] | None = None,
     ) -> None:
         self._broker = broker
         self._partition = partition
@@ -164,12 +206,14 @@ class KafkaBrokerPort:
         self._prefix = prefix
         self._log = f"{prefix}changelog.{agent}"
         self._places = {topic: TopicPartition(prefix + topic, partition) for topic in sources}
+        self._unready: Sequence[Run] = ()
+        """What was fetched, and waits for keys of its content."""
         self._arrived: list[tuple[int, Run]] = []
         """With the first offset that each covers."""
         self._bytes = 0
         self._limit = buffer_bytes
         self._pressed = False
-        self._on_pressure = on_pressure
+        self._on_pressure, self._ready = on_pressure, ready
         self._news = asyncio.Event()
         self._progress = asyncio.Event()
         """Set by each commit, and by the end of what runs in the background."""
@@ -263,6 +307,15 @@ class KafkaBrokerPort:
 
     async def fetch(self, wait: bool) -> Sequence[Run]:
         """Return what has arrived; waits for it until the next look at the topics' ends, or half a second."""
+        if self._ready is None:
+            return await self._fetch(wait)
+        runs = self._unready = self._unready or await self._fetch(wait)
+        if runs:
+            await self._ready(runs)
+        self._unready = ()
+        return runs
+
+    async def _fetch(self, wait: bool) -> Sequence[Run]:
         if self._failed:
             return ()
         if not self._arrived:
@@ -350,7 +403,7 @@ class KafkaBrokerPort:
 
     async def seek(self, next_offsets: Mapping[str, int]) -> None:
         """Forget what arrived before: the process seeks for all its units at once (see ProcessorManager)."""
-        self._arrived, self._bytes, self._since = [], 0, None
+        self._arrived, self._unready, self._bytes, self._since = [], (), 0, None
         self._committed = dict(next_offsets)
         self._delivered, self._handed = dict(next_offsets), dict(next_offsets)
         self.moved, self._looks = True, 0

@@ -115,6 +115,7 @@ class ProcessorManager:
         self._on_fatal(error)
 
     def _create(self, agent: Agent, partition: int) -> None:
+        keys = self.broker.keys
         broker = KafkaBrokerPort(
             self.broker,
             agent.name,
@@ -122,8 +123,10 @@ class ProcessorManager:
             agent.sources,
             on_pressure=lambda high: self._pressure(partition, agent, high),
             buffer_bytes=BUFFER_BYTES,
+            ready=None if keys is None else self.broker.ready,
         )
-        engine = Engine(agent, self.settings.partitions, self.version, self.settings.sizes, self._seals)
+        table = None if keys is None else keys.table
+        engine = Engine(agent, self.settings.partitions, self.version, self.settings.sizes, self._seals, keys=table)
         self._ports[agent.name, partition] = broker
         self.processors[agent.name, partition] = PartitionProcessor(
             engine,

@@ -8,7 +8,7 @@ import orjson
 
 from endocrine.pipeline.core.catalogue import CATALOGUE
 from endocrine.pipeline.core.decode import Malformed, decode
-from endocrine.pipeline.core.hash_chain import link_hash
+from endocrine.pipeline.core.hash_chain import is_intact
 from endocrine.pipeline.core.partitioning import canonical
 from endocrine.pipeline.core.records import CE_ID, CUT, POLICY, VERSION, texts
 from endocrine.pipeline.core.time_format import show_time
@@ -140,7 +140,8 @@ def _end(bundle: Bundle) -> float:
 
 
 async def _bundles(search: _Search, needle: bytes) -> AsyncIterator[tuple[bytes, Any, Any]]:
-    """Bytes, value, and (partition, append time, headers) of the bundles whose bytes hold the needle."""
+    """Bytes, value, and (partition, append time, headers, whether its hash holds) of the bundles whose bytes hold the
+    needle."""
     async for _, partition, records in batches(search.settings, [AUDITS]):
         for raw in records:
             if raw.value is None:
@@ -154,16 +155,16 @@ async def _bundles(search: _Search, needle: bytes) -> AsyncIterator[tuple[bytes,
                     search.unreadable += 1
                     continue
                 value = orjson.loads(raw.value)
-                yield raw.value, value, (partition, raw.timestamp / 1000, headers)
+                yield raw.value, value, (partition, raw.timestamp / 1000, headers, is_intact(raw))
 
 
 async def _explained(settings: Settings, found: list[Any]) -> Explained:
     bundles = [value for value, *_ in found]
     partition = found[0][1]
-    until = max(appended for _, _, appended, _ in found) + SLACK_S
+    until = max(appended for _, _, appended, *_ in found) + SLACK_S
     decided = [
         Decided(AUDITS, headers.get(CE_ID, value["hash"]), headers.get(CUT), headers.get(VERSION), headers.get(POLICY))
-        for value, _, _, headers in found
+        for value, _, _, headers, _ in found
     ]
     names = [(topic, name) for value in bundles for topic in DERIVED for name in value["records"].get(topic, ())]
     seen = await _headers(settings, names, partition, until)
@@ -171,7 +172,7 @@ async def _explained(settings: Settings, found: list[Any]) -> Explained:
         bundle=bundles[0],
         supplements=bundles[1:],
         decided=[*(seen.get(name, Decided(*name)) for name in names), *decided],
-        altered=[value["hash"] for value in bundles if link_hash(value) != value["hash"]],
+        altered=[value["hash"] for value, *_, intact in found if not intact],
         maps=await _maps(settings, bundles[0]),
     )
 

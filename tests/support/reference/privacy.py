@@ -55,6 +55,7 @@ HOLDS: dict[str, tuple[str, str]] = {
     "link-events": (INFERRED, "when that changed, and by whom"),
     "audits": (FACTS, "why each turn was as it was, without its texts"),
     "journal": (NOTHING, "what each batch read, as digests and positions, to prove it"),
+    "content-keys": ("digests of subjects", "keys that content is encrypted with, wrapped, where that is on"),
     "checkpoints": (NOTHING, "ends of the chains, signed"),
     "policy-rollouts": (NOTHING, "which rules are in force, and who put them there"),
     "erasures": (INFERRED, "states that are to be erased, or moved to another name with what they hold, and by whom"),

@@ -13,8 +13,8 @@ from endocrine.pipeline.console.grid import curve_of, curves_of, grid_of
 from endocrine.pipeline.console.timeline import Keys, _merged, _Partition, cursor_of, shown_cursor
 from endocrine.pipeline.console.timeline_lines import KIND_OF, KINDS, line_of
 from endocrine.pipeline.core.catalogue import CATALOGUE
+from endocrine.pipeline.core.content import without_content
 from endocrine.pipeline.core.records import Fetched
-from endocrine.pipeline.gateway.content import without_content
 from endocrine.pipeline.gateway.problems import Problem
 from endocrine.pipeline.process.settings import Settings
 from properties import examples

@@ -7,7 +7,7 @@ import pytest
 
 from endocrine.agents.contract import Output
 from endocrine.pipeline.core.batch import Engine
-from endocrine.pipeline.core.hash_chain import link_hash
+from endocrine.pipeline.core.hash_chain import Chains, link_hash
 from endocrine.pipeline.core.records import Fetched
 from endocrine.pipeline.core.seals import simulated_seals
 from endocrine.pipeline.core.sizes import Sizes
@@ -60,3 +60,17 @@ def test_the_chain_does_not_depend_on_where_batches_are_cut(cuts):
 def test_a_changed_field_changes_the_hash():
     record = orjson.loads(run([])[0])
     assert link_hash({**record, "ts": 2.5}) != record["hash"]
+
+
+def test_where_an_end_is_lost_the_next_link_is_the_one_on_record_and_the_chain_goes_on_from_it():
+    honest = Chains(None)
+    first, second, third = (honest.linked("audits", {"n": n}, b"c%d" % n) for n in range(3))
+
+    def recorded(topic, ce_id):
+        return second["previous"] if (topic, ce_id) == ("audits", b"c1") else "wrong"
+
+    again = Chains(None, recorded)
+    again.lose("audits")  # the first cannot be made again
+    later = Chains(again.state, recorded)
+    assert [later.linked("audits", {"n": n}, b"c%d" % n) for n in (1, 2)] == [second, third]
+    assert second["previous"] == first["hash"]

@@ -9,10 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from endocrine.agents.names.claims import claim_of
+from endocrine.pipeline.core.content import without_content
 from endocrine.pipeline.core.name_table import NameTable
 from endocrine.pipeline.gateway import keys
 from endocrine.pipeline.gateway.callers import Caller, checked_identity, is_loopback
-from endocrine.pipeline.gateway.content import without_content
 from endocrine.pipeline.gateway.events import TOPICS, parse_position
 from endocrine.pipeline.gateway.idempotency import Idempotency
 from endocrine.pipeline.gateway.keys import Key, KeyRing, KeysError, create, revoke
@@ -181,7 +181,7 @@ def test_a_position_that_is_none_is_refused(text):
 
 
 def test_every_topic_of_events_says_what_of_it_is_content():
-    from endocrine.pipeline.gateway.content import FIELDS, FREE
+    from endocrine.pipeline.core.content import FIELDS, FREE
 
     assert not [topic for topic in TOPICS if topic not in FIELDS and topic not in FREE]
     shown = without_content("interactions", {"audit_id": "t", "response": "secret", "finish": "answered"})

@@ -180,8 +180,8 @@ TRUSTED_STATES = {
     "pipeline/console/screens/identity.py",
     "pipeline/console/screens/trusted.py",
     "pipeline/core/catalogue.py",
+    "pipeline/core/content.py",
     "pipeline/data/context.py",
-    "pipeline/gateway/content.py",
     "pipeline/gateway/routes/trusted.py",
     "pipeline/views/redis/writes.py",
 }

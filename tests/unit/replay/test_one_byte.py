@@ -22,6 +22,7 @@ UNREAD = {
     "context-packs",
     "scheduled-tasks",
     "checkpoints",
+    "content-keys",
     "dlq-actions",
     "effect-starts",
     "model-chunks",

@@ -243,17 +243,17 @@ def test_marks_let_each_pass_once_however_often_a_prefix_is_said_again(heights, 
 
 
 def test_recent_ids_are_stored_beside_the_state_and_go_with_it():
-    tokens = [token("t", f"id{number}", raw(0, value=b"%d" % number)) for number in range(RECENT)]
+    tokens = [token("t", f"id{number}", b"k", b"%d" % number) for number in range(RECENT)]
     assert unpack(pack({"a": 1}, tokens)) == ({"a": 1}, tokens)
     assert pack(None, tokens) is None
     assert unpack(None) == (None, [])
 
 
 def test_the_same_id_with_other_content_conflicts():
-    known, other = token("t", "id", raw(0, value=b"1")), token("t", "id", raw(1, value=b"2"))
+    known, other = token("t", "id", b"k", b"1"), token("t", "id", b"k", b"2")
     assert conflicts(other, [known])
     assert not conflicts(known, [known])
-    assert not conflicts(token("u", "id", raw(0, value=b"2")), [known])
+    assert not conflicts(token("u", "id", b"k", b"2"), [known])
 
 
 # ---- journal ----

@@ -166,7 +166,7 @@ async def test_units_stopped_while_they_take_over_are_no_error(tmp_path: Path, m
     monkeypatch.setattr(PartitionProcessor, "recover", lambda self: waits.wait())
     errors: list[BaseException] = []
     settings = Settings(data_dir=tmp_path)
-    broker: Any = SimpleNamespace(client_id="w", settings=settings)
+    broker: Any = SimpleNamespace(client_id="w", settings=settings, keys=None)
     body = ProcessorManager(settings, AGENTS, broker, lambda: None, "v", simulated_seals(), errors.append)  # type: ignore[arg-type, return-value]
     body.consumer = SimpleNamespace(_thread=SimpleNamespace(_consumer=None))
     taking = asyncio.create_task(body.recover([SimpleNamespace(topic="interactions", partition=1)]))

@@ -860,6 +860,16 @@ GOOD: dict[str, tuple[str, dict[str, Any]]] = {
             "claim": 0,
         },
     ),
+    "content key": (
+        "content-keys",
+        {
+            "key_id": "0123456789abcdef",
+            "subject": D,
+            "wrapped": "ab" * 72,
+            "wrapped_by": "k1",
+            "destroyed": None,
+        },
+    ),
     "checkpoint": (
         "checkpoints",
         {

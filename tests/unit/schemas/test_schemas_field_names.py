@@ -79,6 +79,7 @@ checkpoints: key_id number previous ts audits journal signature
 dlq-actions: action topic partition offset origin by reason ts
 """
 OWN = """
+content-keys: key_id subject wrapped wrapped_by destroyed
 effect-starts: effect_id connector identity by ts
 context-packs: pack_id identity project formatted_context total_chars budget project_state_chars state \
 memories_used chunks disputed as_of policy by ts
@@ -116,7 +117,7 @@ ADDED = {
     "style-tables": ["unknown_actions"],
     "attribution-states": ["capped"],
     "registry-events": ["identity", "command_id"],
-    "journal": ["refused", "forged"],
+    "journal": ["refused", "forged", "keys", "unreadable"],
     "audits": [
         "supplement",
         "status",
