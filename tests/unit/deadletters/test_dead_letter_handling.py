@@ -164,7 +164,7 @@ def test_a_reason_keeps_the_kind_of_a_value_and_hides_what_others_quote_of_it():
 def test_an_empty_value_and_none_are_said_to_be_so(monkeypatch, capsys):
     for value, said in ((b"", "value: (empty)"), (None, "value: (none)")):
         raw = Fetched(PLACE, 3, 2000, b"ann", value, ())
-        monkeypatch.setattr(dlq, "settings_of", lambda bootstrap, reads=False: None)
+        monkeypatch.setattr(dlq, "settings_of", lambda bootstrap, **_: None)
         monkeypatch.setattr(dlq, "_one", lambda *asked, raw=raw: (letter_of("signals.dlq", raw), raw))
         dlq.show("signals/0/0")
         assert said in capsys.readouterr().out
