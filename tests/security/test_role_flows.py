@@ -41,8 +41,8 @@ _IMAGE = {"url": "data:image/png;base64," + base64.b64encode(b"\x89PNG\r\n\x1a\n
 _READ = ("/readyz", "/v1/bonds", "/v1/incidents", "/console")
 """What the gateway serves from Redis."""
 _UNPLAYED: dict[str, set[str]] = {
-    # Groups of workers that run some of the agents only.
-    "worker": {"endocrine.decide", "endocrine.record"},
+    # Groups of workers that run some of the agents only; keys, where content is encrypted.
+    "worker": {"endocrine.decide", "endocrine.record", "content-keys"},
     # Read before a tool is run again; keys, where content is encrypted.
     "connector": {"effect-starts", "content-keys"},
     # Read when a subject is erased; keys, where content is encrypted.
