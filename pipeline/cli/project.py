@@ -35,6 +35,7 @@ def project(
 
     from endocrine.pipeline.kafka.connection import refusal
     from endocrine.pipeline.process.logs import set_up_logs
+    from endocrine.pipeline.process.seal_keys import KeyFileError
     from endocrine.pipeline.views.redis import ProjectionError
     from endocrine.pipeline.views.redis.store import redis_error
 
@@ -43,6 +44,8 @@ def project(
     require_acls(settings, "projector")
     try:
         asyncio.run(_clear(settings) if rebuild else _run(settings))
+    except KeyFileError as error:
+        fail(str(error))
     except (ProjectionError, ValueError) as error:
         fail(str(error), 1)
     except RedisError as error:

@@ -9,8 +9,10 @@ from typing import Any, Protocol
 import structlog
 
 from endocrine.pipeline.kafka.admin import ConnectionRefused, ensure_topics
+from endocrine.pipeline.kafka.clients import require_content_keys
 from endocrine.pipeline.process import stopping
 from endocrine.pipeline.process.cancelling import cancelled
+from endocrine.pipeline.process.seal_keys import KeyFileError
 from endocrine.pipeline.process.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -50,10 +52,11 @@ async def serve(
         try:
             if not await _unless(stop, ensure_topics(settings, [])):
                 return 0
+            await require_content_keys(settings)
             following = follow()
             if not await _unless(stop, following.__aenter__()):
                 return 0
-        except ConnectionRefused as error:
+        except (ConnectionRefused, KeyFileError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
         except Exception as error:

@@ -20,6 +20,7 @@ from endocrine.pipeline.gateway.protocol import bounded
 from endocrine.pipeline.gateway.settings import GatewaySettings
 from endocrine.pipeline.gateway.state import Gateway
 from endocrine.pipeline.kafka.admin import ConnectionRefused, TopicsError, ensure_topics
+from endocrine.pipeline.kafka.clients import require_content_keys
 from endocrine.pipeline.kafka.connection import refusal
 from endocrine.pipeline.process import stopping, tracing
 from endocrine.pipeline.process.event_loop import run
@@ -87,6 +88,7 @@ def main(
                 starting.cancel()
                 return
             starting.result()
+            await require_content_keys(settings)
             async with connected(settings, limits, policy, seals, keys) as gateway:
                 config = uvicorn.Config(
                     whole_application(gateway, more(gateway)),
@@ -112,6 +114,9 @@ def main(
 
     try:
         run(serve())
+    except KeyFileError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return UNUSABLE
     except (KafkaError, TopicsError, OSError) as error:
         print(f"error: {refusal(settings, error) or error or type(error).__name__}", file=sys.stderr)
         return 2 if isinstance(error, ConnectionRefused) else 1

@@ -8,14 +8,27 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
+from endocrine.pipeline.core.content_keys import TOPIC as KEYS
 from endocrine.pipeline.kafka import content_keys as keys_of_content
 from endocrine.pipeline.kafka.connection import client_options
 from endocrine.pipeline.kafka.content_keys import ContentKeys
 from endocrine.pipeline.kafka.fetching import Bound, covered
 from endocrine.pipeline.kafka.spans import introduce, read_until
+from endocrine.pipeline.process.content_key_file import wrapping_keys
+from endocrine.pipeline.process.seal_keys import KeyFileError
 from endocrine.pipeline.process.settings import Settings
 
-__all__ = ["assign_at", "assign_at_ends", "consumer", "content_keys", "introduce", "read_until", "reader"]
+__all__ = [
+    "assign_at",
+    "assign_at_ends",
+    "consumer",
+    "content_keys",
+    "introduce",
+    "keys_needed",
+    "read_until",
+    "reader",
+    "require_content_keys",
+]
 ISOLATION = "read_committed"
 """Of every consumer: records of transactions that were aborted, or are not yet committed, are never seen, and a topic
 ends (`end_offsets`) where the first open transaction begins."""
@@ -46,6 +59,34 @@ def consumer(settings: Settings, *topics: str, as_stored: bool = False, **option
 def content_keys(settings: Settings) -> ContentKeys | None:
     """Return the keys of a deployment's content, to be stopped; None where it has none. Raises KeyFileError."""
     return keys_of_content.content_keys(settings, lambda: reader(settings, as_stored=True))
+
+
+def keys_needed(settings: Settings) -> KeyFileError:
+    """Return what a process is told that has no file of keys, where content is encrypted."""
+    return KeyFileError(
+        f"content of this deployment is encrypted: {settings.prefix}{KEYS} holds keys; expected "
+        "ENDOCRINE_CONTENT_KEY_FILE to name the file of keys that wrap them"
+    )
+
+
+async def require_content_keys(settings: Settings) -> None:
+    """Return where content can be had in clear; for services that would take what stands in its place for content.
+
+    Raises KeyFileError where content is encrypted and there is no file of keys, and KafkaError.
+    """
+    if wrapping_keys(settings):
+        return
+    asker = reader(settings, as_stored=True)
+    try:
+        await asker.start()
+        if settings.prefix + KEYS not in await asker.topics():
+            return  # of a version that could not encrypt
+        places = [TopicPartition(settings.prefix + KEYS, number) for number in range(settings.partitions)]
+        introduce(asker, places)
+        if any((await asker.end_offsets(places)).values()):
+            raise keys_needed(settings)
+    finally:
+        await asker.stop()
 
 
 _ENDING: set["asyncio.Task[None]"] = set()

@@ -2,6 +2,10 @@
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
 
 import orjson
 import pytest
@@ -15,8 +19,10 @@ from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.cli import audit as audit_command
 from endocrine.pipeline.cli import erase as erase_command
 from endocrine.pipeline.cli import replay as replay_command
+from endocrine.pipeline.connectors import process as connectors
 from endocrine.pipeline.core.outbox import decode_outbox
 from endocrine.pipeline.data.ingest.produce import produce
+from endocrine.pipeline.kafka import clients
 from endocrine.pipeline.kafka.admin import ensure_topics
 from endocrine.pipeline.kafka.topic_layout import physical_topics
 from endocrine.pipeline.kafka.topic_reader import batches
@@ -24,6 +30,7 @@ from endocrine.pipeline.local.kafka import KafkaNode
 from endocrine.pipeline.local.stack import PATIENT
 from endocrine.pipeline.local.valkey import ValkeyServer
 from endocrine.pipeline.process.policy_files import shipped_policy
+from endocrine.pipeline.process.seal_keys import KeyFileError
 from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.views.redis.consumer import Projection
 from running import at_rest, worker_in_process
@@ -124,6 +131,27 @@ async def test_after_an_erasure_no_retained_topic_holds_a_word_of_the_subject_an
         assert code == 0, out + err
     finally:
         await consumer.stop()
+
+
+async def test_a_service_without_the_file_of_keys_refuses_to_start_where_content_is_encrypted(on, settings, capsys):
+    """It would take what stands in the place of content for content: a gateway would answer with it."""
+    bare = settings.model_copy(update={"data_dir": on.data_dir / "without"})
+    await ensure_topics(on, [])
+    await clients.require_content_keys(bare)
+    await produce([next(line for line in Words().lines() if line["topic"] == "interactions")], on)
+    await clients.require_content_keys(on)
+    async with asyncio.timeout(30):
+        with pytest.raises(KeyFileError, match="ENDOCRINE_CONTENT_KEY_FILE"):
+            await Projection(bare).run()
+    connector = SimpleNamespace(stop=lambda: None)
+    assert await connectors.serve(bare, "model", connector, lambda: None) == 2
+    assert "ENDOCRINE_CONTENT_KEY_FILE" in capsys.readouterr().err
+    words = [sys.executable, "-m", "endocrine.pipeline.cli", "gateway", "--port", "0"]
+    off = {"ENDOCRINE_CONTENT_ENCRYPTION": "off", "ENDOCRINE_DATA_DIR": str(bare.data_dir)}
+    gateway = await asyncio.to_thread(
+        subprocess.run, words, env=os.environ | off, capture_output=True, text=True, timeout=60
+    )
+    assert (gateway.returncode, "ENDOCRINE_CONTENT_KEY_FILE" in gateway.stderr) == (2, True), gateway.stderr
 
 
 @pytest.mark.slow

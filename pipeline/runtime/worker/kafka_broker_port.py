@@ -105,10 +105,7 @@ class Broker:
             return
         places = [TopicPartition(self.settings.prefix + KEYS, n) for n in range(self.settings.partitions)]
         if any((await self._asker.end_offsets(places)).values()):
-            raise Fatal(
-                f"content of this deployment is encrypted: {self.settings.prefix}{KEYS} holds keys; expected "
-                "ENDOCRINE_CONTENT_KEY_FILE to name the file of keys that wrap them"
-            )
+            raise Fatal(str(clients.keys_needed(self.settings)))
 
     async def stop(self) -> None:
         """Disconnect; what is still unsent is dropped (a successor produces it again)."""

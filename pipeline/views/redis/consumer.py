@@ -82,7 +82,8 @@ class Projection(ConsumerRebalanceListener):  # type: ignore[misc]
         )
 
     async def run(self) -> None:
-        """Project until stopped. Raises ProjectionError, and KafkaError when the broker is not reached at start."""
+        """Project until stopped. Raises ProjectionError, KafkaError when the broker is not reached at start, and
+        KeyFileError where content is encrypted and there is no file of keys."""
         work = asyncio.create_task(self._work(), name="projection")
         stop = asyncio.create_task(self._stopping.wait())
         try:
@@ -115,6 +116,7 @@ class Projection(ConsumerRebalanceListener):  # type: ignore[misc]
             self._uncommitted.pop(partition, None)
 
     async def _work(self) -> None:
+        await clients.require_content_keys(self._settings)
         consumer = clients.consumer(
             self._settings,
             group_id=f"{self._settings.group}.projection",
