@@ -62,7 +62,7 @@ def content_keys(settings: Settings) -> ContentKeys | None:
 
 
 def keys_needed(settings: Settings) -> KeyFileError:
-    """Return what a process is told that has no file of keys, where content is encrypted."""
+    """Return the error of a process that has no file of keys, where content is encrypted."""
     return KeyFileError(
         f"content of this deployment is encrypted: {settings.prefix}{KEYS} holds keys; expected "
         "ENDOCRINE_CONTENT_KEY_FILE to name the file of keys that wrap them"
@@ -70,7 +70,7 @@ def keys_needed(settings: Settings) -> KeyFileError:
 
 
 async def require_content_keys(settings: Settings) -> None:
-    """Return where content can be had in clear; for services that would take what stands in its place for content.
+    """Return where content can be had in clear; for services that would take its placeholder for content.
 
     Raises KeyFileError where content is encrypted and there is no file of keys, and KafkaError.
     """
