@@ -9,11 +9,10 @@ from types import SimpleNamespace
 
 import orjson
 import pytest
-import typer
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from typer.testing import CliRunner
 
 from canary import Canary, in_redis
+from command_line import command_line
 from compacting import LOOKS_OFTEN, in_files, others_go_on, shortened
 from endocrine.agents.registry import AGENTS
 from endocrine.pipeline.cli import audit as audit_command
@@ -35,10 +34,6 @@ from endocrine.pipeline.process.settings import Settings
 from endocrine.pipeline.views.redis.consumer import Projection
 from running import at_rest, worker_in_process
 from waiting import until
-
-app = typer.Typer()
-for module in (erase_command, replay_command, audit_command):
-    module.register(app)
 
 
 class Words(Canary):
@@ -92,16 +87,21 @@ def on(settings, monkeypatch, tmp_path):
     return on
 
 
-async def command(*words):
-    done = await asyncio.to_thread(CliRunner().invoke, app, words)
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-    return done.exit_code, done.stdout, done.stderr
+def commands_of(settings):
+    """Returns what runs `erase`, `replay` and `audit`: exit code, and what they print."""
+    call = command_line(settings, erase_command, replay_command, audit_command)
+
+    async def run(*words):
+        done = await call(*words, ENDOCRINE_CONTENT_ENCRYPTION="on")
+        return done.exit_code, done.stdout, done.stderr
+
+    return run
 
 
 @pytest.mark.slow
 async def test_after_an_erasure_no_retained_topic_holds_a_word_of_the_subject_and_all_else_is_proved(on):
     await ensure_topics(on, [agent.name for agent in AGENTS])
-    gone, stays = Words(), Words()
+    gone, stays, command = Words(), Words(), commands_of(on)
     consumer = AIOKafkaConsumer(bootstrap_servers=on.bootstrap)
     await consumer.start()
     try:
@@ -156,9 +156,7 @@ async def test_a_service_without_the_file_of_keys_refuses_to_start_where_content
 
 @pytest.mark.slow
 @pytest.mark.node
-async def test_with_retention_as_shipped_no_byte_of_an_erased_subjects_words_is_left_after_compaction(
-    tmp_path, monkeypatch
-):
+async def test_with_retention_as_shipped_no_byte_of_an_erased_subjects_words_is_left_after_compaction(tmp_path):
     valkey = ValkeyServer(tmp_path / "valkey")
     async with KafkaNode(tmp_path / "kafka", properties=PATIENT | LOOKS_OFTEN) as node:
         await valkey.start()
@@ -171,10 +169,8 @@ async def test_with_retention_as_shipped_no_byte_of_an_erased_subjects_words_is_
             partitions=2,
             content_encryption="on",
         )
-        for name in ("prefix", "partitions", "bootstrap", "group", "redis_url", "data_dir", "content_encryption"):
-            monkeypatch.setenv(f"ENDOCRINE_{name.upper()}", str(getattr(settings, name)))
         await ensure_topics(settings, [agent.name for agent in AGENTS])
-        words = Words()
+        words, command = Words(), commands_of(settings)
         consumer, producer = (
             made(bootstrap_servers=settings.bootstrap) for made in (AIOKafkaConsumer, AIOKafkaProducer)
         )

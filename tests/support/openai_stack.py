@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import openai
+
 from endocrine.agents.policy.compiled import Policy
 from endocrine.pipeline.local.fake_llm.script import Script, parse_script
 from endocrine.pipeline.process.policy_files import load_policy
@@ -27,6 +29,16 @@ def function(name: str, argument: str) -> dict[str, Any]:
 
 
 TOOLS = [function(WEATHER, "city"), function(FORBIDDEN, "path")]
+
+
+def client_of(door: Any, who: str, secret: str | None = None) -> openai.AsyncOpenAI:
+    """The official client at a door, as an identity, trying once; with the door's own key where none is given."""
+    return openai.AsyncOpenAI(
+        base_url=f"{door.url}/openai/v1",
+        api_key=secret or door.secret,
+        max_retries=0,
+        default_headers={"endocrine-identity": who},
+    )
 
 
 def policy_of(folder: Path) -> Policy:

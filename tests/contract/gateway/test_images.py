@@ -22,7 +22,7 @@ from endocrine.pipeline.process.policy_files import load_policy
 from endocrine.pipeline.process.seal_keys import load_seals
 from endocrine.schemas.images import image_note
 from gateway_serving import forget, served, stack
-from openai_stack import POLICY, TOOLS, script
+from openai_stack import POLICY, TOOLS, client_of, script
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 MODEL, OF_RESPONSES = "scripted", "gpt-4.1-mini"
@@ -79,15 +79,6 @@ async def door(module_settings, model, tmp_path_factory):
 @pytest.fixture
 def client(door, who):
     return client_of(door, who)
-
-
-def client_of(door, who, secret=None):
-    return openai.AsyncOpenAI(
-        base_url=f"{door.url}/openai/v1",
-        api_key=secret or door.secret,
-        max_retries=0,
-        default_headers={"endocrine-identity": who},
-    )
 
 
 def shown(*parts):

@@ -17,7 +17,7 @@ from endocrine.pipeline.connectors.tools.main import tool_effect
 from endocrine.pipeline.connectors.tools.settings import ToolSettings
 from endocrine.pipeline.local.fake_llm.server import ScriptedServer
 from gateway_serving import forget, served, stack
-from openai_stack import FORBIDDEN, SECRET, TOOLS, WEATHER, function, policy_of, script
+from openai_stack import FORBIDDEN, SECRET, TOOLS, WEATHER, client_of, function, policy_of, script
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 MODEL = "gpt-4.1-mini"
@@ -55,13 +55,6 @@ async def door(module_settings, model, tmp_path_factory):
 @pytest.fixture
 def client(door, who):
     return client_of(door, who)
-
-
-def client_of(door, who, secret=None):
-    base_url, key = f"{door.url}/openai/v1", secret or door.secret
-    return openai.AsyncOpenAI(
-        base_url=base_url, api_key=key, max_retries=0, default_headers={"endocrine-identity": who}
-    )
 
 
 def user(text):
